@@ -1,0 +1,72 @@
+package resource
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxAnnotationBytes is where the value of an annotation is cut, in bytes. Receivers put the value into the text that
+// is embedded, without a cap of their own, and an embedder refuses a batch of over-long texts for ever; 1 KiB is twice
+// the 500 characters of which dot-ai embeds none more.
+const MaxAnnotationBytes = 1024
+
+// AnnotationFilter decides which annotations are kept. Its zero value keeps none.
+type AnnotationFilter struct {
+	include, exclude []string
+}
+
+// NewAnnotationFilter keeps annotations whose key matches one of include and none of exclude. A pattern is an exact
+// key or a glob in which * stands for any characters but a slash: "description", "*/description", "example.com/*".
+// kubectl's last-applied-configuration is never kept: it repeats the whole object, a Secret's data too.
+func NewAnnotationFilter(include, exclude []string) (AnnotationFilter, error) {
+	for _, p := range append(append([]string(nil), include...), exclude...) {
+		if p == "" {
+			return AnnotationFilter{}, fmt.Errorf("annotation pattern is empty, want a key such as description or a glob such as */description")
+		}
+		if _, err := path.Match(p, ""); err != nil {
+			return AnnotationFilter{}, fmt.Errorf("annotation pattern %q is malformed, want a key such as description or a glob such as */description", p)
+		}
+	}
+	return AnnotationFilter{include: include, exclude: exclude}, nil
+}
+
+// DefaultAnnotations is what both receivers' users search by, and what the receivers' own importers keep.
+func DefaultAnnotations() []string { return []string{"description", "*/description"} }
+
+// Match tells whether the annotation with that key is kept.
+func (f AnnotationFilter) Match(key string) bool {
+	if key == "kubectl.kubernetes.io/last-applied-configuration" {
+		return false
+	}
+	return matchAny(f.include, key) && !matchAny(f.exclude, key)
+}
+
+// Cut shortens a value to [MaxAnnotationBytes], at the end of a character. Bytes that are no UTF-8 are replaced: no
+// receiver takes them.
+func (AnnotationFilter) Cut(value string) string {
+	value = strings.ToValidUTF8(value, "\uFFFD")
+	if len(value) <= MaxAnnotationBytes {
+		return value
+	}
+	end := MaxAnnotationBytes
+	for end > 0 && !utf8.RuneStart(value[end]) {
+		end--
+	}
+	return value[:end]
+}
+
+// String describes the filter as it was configured. Two filters that keep the same have, in general, the same string.
+func (f AnnotationFilter) String() string {
+	return "include=" + strings.Join(f.include, ",") + " exclude=" + strings.Join(f.exclude, ",")
+}
+
+func matchAny(patterns []string, s string) bool {
+	for _, p := range patterns {
+		if ok, err := path.Match(p, s); err == nil && ok {
+			return true
+		}
+	}
+	return false
+}

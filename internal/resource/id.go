@@ -1,0 +1,59 @@
+package resource
+
+import (
+	"fmt"
+	"strings"
+)
+
+// ClusterNamespace stands for the namespace of cluster-scoped objects in an [ID]. A leading underscore is not
+// allowed in the name of a namespace, so no real one can collide with it.
+const ClusterNamespace = "_cluster"
+
+// ID identifies one object for ever and everywhere: namespace/apiVersion/Kind/name. It holds no UID, so that an
+// object deleted and created again under the same name keeps its ID, hence its owner and its order of delivery.
+type ID string
+
+// Parts are the four components of an [ID].
+type Parts struct {
+	// Namespace is the object's namespace, or [ClusterNamespace].
+	Namespace string
+	// APIVersion is group/version, or version for the core group.
+	APIVersion string
+	// Kind is the kind as objects carry it.
+	Kind string
+	// Name is the object's name.
+	Name string
+}
+
+// Group returns the API group of APIVersion, empty for the core group.
+func (p Parts) Group() string {
+	group, _, found := strings.Cut(p.APIVersion, "/")
+	if !found {
+		return ""
+	}
+	return group
+}
+
+// ID joins the parts again. For parts that [ParseID] returned, the result equals what was parsed.
+func (p Parts) ID() ID {
+	return ID(p.Namespace + "/" + p.APIVersion + "/" + p.Kind + "/" + p.Name)
+}
+
+// ParseID splits an ID into its parts. It fails when s has not four components (five with an API group) or when one
+// of them is empty.
+func ParseID(s string) (Parts, error) {
+	f := strings.Split(s, "/")
+	for _, part := range f {
+		if part == "" {
+			return Parts{}, fmt.Errorf("resource ID %q has an empty component, want namespace/apiVersion/Kind/name such as default/apps/v1/Deployment/nginx", s)
+		}
+	}
+	switch len(f) {
+	case 4:
+		return Parts{Namespace: f[0], APIVersion: f[1], Kind: f[2], Name: f[3]}, nil
+	case 5:
+		return Parts{Namespace: f[0], APIVersion: f[1] + "/" + f[2], Kind: f[3], Name: f[4]}, nil
+	default:
+		return Parts{}, fmt.Errorf("resource ID %q has %d components, want namespace/apiVersion/Kind/name such as default/apps/v1/Deployment/nginx or _cluster/v1/Namespace/default", s, len(f))
+	}
+}
