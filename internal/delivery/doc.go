@@ -1,0 +1,25 @@
+// Package delivery brings one body to one receiver and says what became of it, and decides when the next may go.
+//
+// A [Client] makes one attempt per call of [Client.Send] and never repeats one: what was not delivered must be built
+// again from the current state, and only the caller knows that. The two things it is exact about are
+//
+//   - the fence: Options.BeforeWrite is asked before a request is begun and again before each write to its connection,
+//     so a process that was stopped and continued in the middle of the send path begins nothing;
+//   - what is surely not sent: until the first byte of a request was handed to the operating system, an error is
+//     [wire.Retry] or [wire.Fenced]; from then on, whatever is not an answer is [wire.Unknown].
+//
+// That is why it speaks HTTP/1.1 only, where a connection carries one request at a time and its bytes can be counted.
+//
+// A [Gate] is the receiver's health as this member sees it, a pure value with now as an argument:
+//
+//	            trouble: Retry, ServerError, Unknown, Unauthorized, WrongEndpoint, or a pause asked for
+//	          ┌──────────────────────────────────────────────────────────────────────────────────┐
+//	          │                                                                                  ▼
+//	       CLOSED  up to Limit requests in flight                OPEN  none until Next, then one probe at a time
+//	          ▲                                                                             │    │
+//	          └──────────────────────────────────────────────────────────────────────────────────┘    │ the probe fails:
+//	            any answer that proves the receiver up                                      └─▶ Next moves on
+//
+// It neither holds a queue nor starts a timer; package pipeline does both. A Client is safe for concurrent use and
+// blocks in Send and Probe; a Gate is neither locked nor blocking.
+package delivery

@@ -1,0 +1,27 @@
+// Package wire is what the receivers have agreed to: how a body is written for each of them, and what each of their
+// answers means. It does not send anything; package delivery does.
+//
+// A [Format] is one receiver's contract. In go upserts ([Item]) or deletes ([resource.ID]), never both, because the
+// receivers apply the two arrays of one body in opposite order; out comes JSON. The same items give the same bytes on
+// every replica: fields in a fixed order, the keys of labels and annotations sorted, arrays never null. Back comes an
+// answer ([Response]), and [Format.Classify] makes an [Outcome] of it, whose [Kind] decides what happens to the items:
+//
+//	answer                                        Kind            what was sent
+//	2xx and its counts equal what was sent        Delivered       is acknowledged
+//	408, 425, 429, 5xx other than 500 and 504     Retry           waits for the receiver
+//	500                                           ServerError     waits; one body refused again and again is bisected
+//	dot-ai's SYNC_PARTIAL_FAILURE                 Partial         is acknowledged but for Failed
+//	400 that names items                          Refused         goes again without Bad, which is set aside
+//	400 that names none                           Unprocessable   is bisected
+//	413                                           TooLarge        is halved, and so is the limit on bytes
+//	401, 403, 407                                 Unauthorized    waits for another credential
+//	404, 405, 3xx, an answer no receiver gives    WrongEndpoint   waits for a person
+//	504, or none at all                           Unknown         goes again, and once more as the last word
+//	nothing was asked: this process held it back  Fenced          is as if never tried
+//
+// Answers are untrusted: a body is looked at up to [MaxResponseBytes], nothing in it can make Classify fail, and
+// every index of an Outcome lies within what was sent.
+//
+// The package is pure: no clock, no goroutine, no network, no global state. Everything in it is safe for concurrent
+// use.
+package wire

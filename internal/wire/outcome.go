@@ -1,0 +1,107 @@
+package wire
+
+import "time"
+
+// Kind says what became of a request. Its zero value is [Unknown], which promises nothing.
+type Kind uint8
+
+const (
+	// Unknown: there was no answer after the first byte of the request was written (timeout, reset, EOF, our own
+	// cancel), or a gateway gave up waiting (504). Both receivers finish a request whose client has gone, so it may be
+	// applied now, later or never.
+	Unknown Kind = iota
+	// Delivered: the receiver confirmed every item.
+	Delivered
+	// Retry: the receiver could not be reached or would not take anything now. Surely or probably not applied.
+	Retry
+	// ServerError: 500. Transient, or the fault of one item: the receivers do not say.
+	ServerError
+	// Partial: all items but Failed are done.
+	Partial
+	// Refused: nothing was applied because of the items in Bad, which will never pass as they are.
+	Refused
+	// Unprocessable: nothing was applied because of some item that the answer does not name.
+	Unprocessable
+	// TooLarge: nothing was applied because the body was too long for somebody on the way.
+	TooLarge
+	// Unauthorized: nothing was applied because of the credential.
+	Unauthorized
+	// WrongEndpoint: what answers is not the receiver, or did not take the body for one.
+	WrongEndpoint
+	// Fenced: this process itself held the request back before its first byte was written (the fence, or a context
+	// that had ended). Surely not applied, and no word about the receiver.
+	Fenced
+)
+
+// Kinds lists every Kind.
+func Kinds() []Kind {
+	return []Kind{Unknown, Delivered, Retry, ServerError, Partial, Refused, Unprocessable, TooLarge, Unauthorized, WrongEndpoint, Fenced}
+}
+
+// String returns the kind as metrics spell it, in snake_case.
+func (k Kind) String() string {
+	switch k {
+	case Unknown:
+		return "unknown"
+	case Delivered:
+		return "delivered"
+	case Retry:
+		return "retry"
+	case ServerError:
+		return "server_error"
+	case Partial:
+		return "partial"
+	case Refused:
+		return "refused"
+	case Unprocessable:
+		return "unprocessable"
+	case TooLarge:
+		return "too_large"
+	case Unauthorized:
+		return "unauthorized"
+	case WrongEndpoint:
+		return "wrong_endpoint"
+	case Fenced:
+		return "fenced"
+	default:
+		return "invalid"
+	}
+}
+
+// ReceiverUp tells whether the kind proves that the receiver takes requests: it read the body and judged it.
+func (k Kind) ReceiverUp() bool {
+	switch k {
+	case Delivered, Partial, Refused, Unprocessable, TooLarge:
+		return true
+	default:
+		return false
+	}
+}
+
+// MaxReasonBytes bounds every reason, in bytes. It is what fits into one line of a log or a condition.
+const MaxReasonBytes = 256
+
+// Outcome is what became of one request. Its zero value says that nothing is known.
+type Outcome struct {
+	// Kind decides what happens to the items.
+	Kind Kind
+	// Bad are the items refused for good, in ascending order and each once. Only for [Refused], and never empty then.
+	Bad []ItemError
+	// Failed are the items to be sent again, in ascending order and each once; all others are done. Only for
+	// [Partial], and never empty then.
+	Failed []ItemError
+	// RetryAfter is the pause that the receiver asked for, in a header or in the words of its circuit breaker; 0 when
+	// it did not. It is not capped here. Only [Retry], [ServerError], [Partial] and [Unknown] (by 504) carry one.
+	RetryAfter time.Duration
+	// Status is the HTTP status, 0 when there was no answer.
+	Status int
+	// Reason is for logs and status: printable, at most [MaxReasonBytes] bytes, empty for [Delivered].
+	Reason string
+	// Own tells that this process itself ended the request, by the fence or by cancelling: it says nothing about the
+	// receiver. Always for [Fenced], sometimes for [Unknown].
+	Own bool
+	// Took is how long the request took, from before it was encoded until now.
+	Took time.Duration
+	// Bytes is the length of the request's body.
+	Bytes int
+}
