@@ -1,0 +1,20 @@
+// Package api serves the HTTP API of one replica: what it knows, who owns what, and resyncs on demand; and two pages
+// for people.
+//
+//	GET  /                      index page
+//	GET  /ring                  the ring as a page
+//	POST /api/v1/resync         start a resync, and wait for it unless told otherwise
+//	GET  /api/v1/resync         recent resyncs
+//	GET  /api/v1/resync/{id}    one resync
+//	GET  /api/v1/status         what this replica does
+//	GET  /api/v1/ring           who shares the work
+//	GET  /api/v1/owner?id=      who may send one object
+//	GET  /openapi.json, .yaml   this list, exactly
+//
+// The package holds no state of the product and does none of its work: everything comes from a [Backend], and a
+// resync lives there, so that a client that hangs up cancels nothing. It serves neither health probes nor metrics,
+// which have ports of their own, and it never offers CORS.
+//
+// [New] starts nothing. [Server.Run] blocks until its context ends, then answers whoever still waits and returns
+// when every request has ended. Everything is safe for concurrent use.
+package api

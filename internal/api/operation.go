@@ -1,0 +1,111 @@
+package api
+
+import (
+	"fmt"
+	"time"
+)
+
+// Operation is one resync, running or finished.
+type Operation struct {
+	// ID names it, on every member.
+	ID string `json:"id"`
+	// Status tells how far it is.
+	Status OperationStatus `json:"status"`
+	// Trigger is why it was started.
+	Trigger Trigger `json:"trigger"`
+	// Scope, Resource, Namespace and Force are those of the request; empty means all.
+	Scope     Scope  `json:"scope"`
+	Resource  string `json:"resource,omitempty"`
+	Namespace string `json:"namespace,omitempty"`
+	Force     bool   `json:"force"`
+	// Member is the replica that was asked.
+	Member string `json:"member"`
+	// StartedAt is when it began.
+	StartedAt time.Time `json:"startedAt"`
+	// FinishedAt is when it ended, absent while it runs.
+	FinishedAt *time.Time `json:"finishedAt,omitempty"`
+	// Types counts resource types listed and sent.
+	Types Progress `json:"types"`
+	// Resources counts objects sent; the total is an estimate until it has finished.
+	Resources Progress `json:"resources"`
+	// OrphansDeleted is how many documents without an object were removed.
+	OrphansDeleted int `json:"orphansDeleted"`
+	// OrphansHeld is how many would have been removed had the guard not stopped it; force removes them.
+	OrphansHeld int `json:"orphansHeld"`
+	// Failed are the types that could not be resynced.
+	Failed []TypeFailure `json:"failed"`
+	// Message is a sentence for people on what is remarkable, empty when nothing is.
+	Message string `json:"message,omitempty"`
+}
+
+// OperationStatus tells how far a resync is.
+//
+//	running ──▶ done | failed
+type OperationStatus string
+
+const (
+	// OperationRunning means that objects are still to be sent or acknowledged.
+	OperationRunning OperationStatus = "running"
+	// OperationDone means that everything was sent and acknowledged, but for what Failed and OrphansHeld say.
+	OperationDone OperationStatus = "done"
+	// OperationFailed means that it was given up.
+	OperationFailed OperationStatus = "failed"
+)
+
+// Finished tells whether the operation will not change any more.
+func (s OperationStatus) Finished() bool { return s == OperationDone || s == OperationFailed }
+
+// Trigger is why a resync was started.
+type Trigger string
+
+const (
+	// TriggerRequest is a request to this API.
+	TriggerRequest Trigger = "request"
+	// TriggerSchedule is the resync interval.
+	TriggerSchedule Trigger = "schedule"
+	// TriggerFirstSync is a receiver of which nothing is known.
+	TriggerFirstSync Trigger = "firstSync"
+)
+
+// TypeFailure is a type that a resync could not cover, and why.
+type TypeFailure struct {
+	Type  string `json:"type"`
+	Error string `json:"error"`
+}
+
+// Result is the answer of POST /api/v1/resync that waited until the end.
+type Result struct {
+	// Status is always ok.
+	Status string `json:"status"`
+	// Resources is how many objects were sent.
+	Resources int `json:"resources"`
+	// Message is a sentence for people.
+	Message string `json:"message"`
+}
+
+// result is what a client that waited is told of a finished operation.
+func result(op Operation) Result {
+	msg := fmt.Sprintf("resynced %d resources", op.Resources.Done)
+	if op.Message != "" {
+		msg += "; " + op.Message
+	}
+	return Result{Status: "ok", Resources: op.Resources.Done, Message: msg}
+}
+
+// Operations is the answer of GET /api/v1/resync.
+type Operations struct {
+	// Operations are running and recent resyncs, newest first.
+	Operations []Operation `json:"operations"`
+}
+
+// Error is the answer to every request that could not be served.
+type Error struct {
+	// Status is always error.
+	Status string `json:"status"`
+	// Message says what was wrong and what would be right.
+	Message string `json:"message"`
+	// Suggestions are names that may have been meant, best first.
+	Suggestions []string `json:"suggestions"`
+	// Operation is the ID of the resync that the error is about, absent when it is about none.
+	Operation string `json:"operation,omitempty"`
+}
