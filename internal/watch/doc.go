@@ -1,0 +1,38 @@
+// Package watch follows the metadata of every object of a changing set of resource types and reports it, type by type,
+// to a [Sink].
+//
+// Each type has one client-go Reflector, unmodified, over the metadata client: PartialObjectMetadata as protobuf,
+// streamed lists (WatchList) where the server has them, paged consistent lists where it has not. What the Reflector
+// receives becomes a [resource.Record] before it is stored anywhere, so that a start holds neither managedFields nor
+// kubectl's last-applied-configuration of more than the object in hand. Filters sit behind the Reflector, never in
+// its requests: a filter that loses a bookmark or a continue token loses objects.
+//
+// Every type has a state of its own, and none waits for another beyond its turn to start:
+//
+//	            slot free             complete list
+//	 ┌─────────┐         ┌─────────┐               ┌────────┐
+//	 │ Waiting │────────▶│ Listing │──────────────▶│ Synced │◀─┐
+//	 └─────────┘         └─────────┘               └────────┘  │ complete list, or the
+//	      │                   │ error, or                │      │ watch goes on
+//	      │                   │ no answer in 10 s  error │      │
+//	      │                   │      ┌─────────┐         │      │
+//	      │                   └─────▶│ Failing │◀────────┘      │
+//	      │                          │         │────────────────┘
+//	      ▼ taken out of the set,    └─────────┘
+//	 ┌─────────┐  or Run is ending        │
+//	 │ Stopped │◀─────────────────────────┘  (from any state)
+//	 └─────────┘
+//
+// A start slot is given back at the first complete list, at the first error, or after [Options.StartTimeout]. A type
+// that fails is tried again within 30 s for as long as it is wanted. While it fails, and when it stops, the Sink is told
+// nothing: that something could not be read is no evidence that it is gone.
+//
+// A watch that has brought neither event nor bookmark for [Options.StaleAfter] is ended and begun again from its last
+// version, without a list; so is a request that is not answered at all. API servers send a bookmark about every minute.
+//
+// A [Manager] is safe for concurrent use. Only [Manager.Run] and [Manager.WaitStopped] block; the Sink is called from
+// one goroutine per type, and a Sink that takes its time holds up that type's watch and nothing else: the API server is
+// read more slowly, nothing is buffered.
+//
+// The package does not know who owns an object, what was sent, or which types exist; it keeps no object.
+package watch

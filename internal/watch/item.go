@@ -1,0 +1,58 @@
+package watch
+
+import (
+	"fmt"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// item carries a record through the Reflector, which wants objects: of a streamed list it keeps all until the list is
+// complete. Only what the Reflector and the key function of its own store ask for is there.
+type item struct {
+	metav1.Object // nil: any other method would be a new demand of the Reflector, and panic in the first test
+	record        resource.Record
+}
+
+var (
+	_ metav1.Object  = (*item)(nil)
+	_ runtime.Object = (*item)(nil)
+)
+
+func newItem(o *metav1.ObjectMeta, keep resource.AnnotationFilter) *item {
+	return &item{record: resource.NewRecord(o, keep)}
+}
+
+// GetNamespace returns the namespace, empty for a cluster-scoped object.
+func (i *item) GetNamespace() string { return i.record.Namespace }
+
+// GetName returns the name.
+func (i *item) GetName() string { return i.record.Name }
+
+// GetResourceVersion returns the version, "0" for one that is no number.
+func (i *item) GetResourceVersion() string { return strconv.FormatUint(i.record.ResourceVersion, 10) }
+
+// GetObjectKind returns the empty kind: the type is known to the store.
+func (i *item) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+
+// DeepCopyObject returns the item itself, which nobody changes.
+func (i *item) DeepCopyObject() runtime.Object { return i }
+
+// recordOf returns what is kept of anything that a Reflector hands to its store.
+func recordOf(obj any, keep resource.AnnotationFilter) (resource.Record, error) {
+	switch o := obj.(type) {
+	case *item:
+		return o.record, nil
+	case *metav1.PartialObjectMetadata:
+		return resource.NewRecord(&o.ObjectMeta, keep), nil
+	case cache.DeletedFinalStateUnknown:
+		return recordOf(o.Obj, keep)
+	default:
+		return resource.Record{}, fmt.Errorf("reading what was watched: got %T, want object metadata", obj)
+	}
+}

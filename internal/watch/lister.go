@@ -1,0 +1,97 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/metadata"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// ErrExpired says that the version a list was to be taken of, or continued from, is compacted. The pages that came
+// before are of that version; a list that is begun again is of another one.
+var ErrExpired = errors.New("resource version has expired")
+
+// ListOptions of [Lister.Pages]. The zero value lists everything as of now.
+type ListOptions struct {
+	// Namespace restricts the list to one namespace; empty means all. It must be empty for a cluster-scoped type.
+	Namespace string
+	// PageSize is how many objects a request asks for; 500 when it is not positive.
+	PageSize int64
+	// Exact, when not 0, lists the state at exactly that resourceVersion. etcd keeps about the last 5 minutes.
+	Exact uint64
+}
+
+// Lister lists metadata page by page. It is safe for concurrent use and starts no goroutine.
+type Lister struct {
+	client     metadata.Interface
+	keep       resource.AnnotationFilter
+	namespaces NamespaceFilter
+}
+
+// NewLister returns a Lister whose records equal those that a [Manager] with the same filters reports.
+func NewLister(client metadata.Interface, keep resource.AnnotationFilter, namespaces NamespaceFilter) *Lister {
+	return &Lister{client: client, keep: keep, namespaces: namespaces}
+}
+
+// Pages lists a type consistently, hands each page to page, and returns the resourceVersion of the whole list. Without
+// Exact the list is at least as new as everything that was written before the call. A page is not asked for before page
+// has returned for the one before it, so a slow callback costs no memory; an API server keeps a list open for about
+// 5 minutes. The slice belongs to page, and may be empty, as all objects of a page may have been filtered out; page is
+// called at least once, with an empty slice when there is nothing.
+//
+// An error of page ends the list and is returned wrapped. A version that is gone, at the first page or in the middle, is
+// an error for which errors.Is(err, ErrExpired) holds; the list is never silently continued from another version.
+func (l *Lister) Pages(ctx context.Context, t resource.Type, opts ListOptions, page func([]resource.Record) error) (uint64, error) {
+	var client metadata.ResourceInterface = l.client.Resource(t.GVR())
+	if opts.Namespace != "" {
+		client = l.client.Resource(t.GVR()).Namespace(opts.Namespace)
+	}
+	req := metav1.ListOptions{Limit: opts.PageSize}
+	if req.Limit <= 0 {
+		req.Limit = 500
+	}
+	if opts.Exact != 0 {
+		req.ResourceVersion = strconv.FormatUint(opts.Exact, 10)
+		req.ResourceVersionMatch = metav1.ResourceVersionMatchExact
+	}
+	version := ""
+	for {
+		list, err := client.List(ctx, req)
+		if err != nil {
+			if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+				err = errors.Join(ErrExpired, err)
+			}
+			return 0, fmt.Errorf("listing %s: %w", t, err)
+		}
+		if version != "" && list.ResourceVersion != version {
+			return 0, fmt.Errorf("listing %s: page is of version %q and not %q: %w", t, list.ResourceVersion, version, ErrExpired)
+		}
+		version = list.ResourceVersion
+		next := list.Continue
+		if err := page(l.records(t, list)); err != nil {
+			return 0, fmt.Errorf("taking a page of %s: %w", t, err)
+		}
+		if next == "" {
+			return resource.ParseVersion(version), nil
+		}
+		// A continue token carries the version; the server refuses both together.
+		req.Continue, req.ResourceVersion, req.ResourceVersionMatch = next, "", ""
+	}
+}
+
+func (l *Lister) records(t resource.Type, list *metav1.PartialObjectMetadataList) []resource.Record {
+	rs := make([]resource.Record, 0, len(list.Items))
+	for i := range list.Items {
+		o := &list.Items[i].ObjectMeta
+		if l.namespaces.Match(t, o.Namespace, o.Name) {
+			rs = append(rs, resource.NewRecord(o, l.keep))
+		}
+	}
+	return rs
+}

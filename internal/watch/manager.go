@@ -1,0 +1,246 @@
+package watch
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// Sink takes what is observed. Calls for one type never overlap and come in the order of the watch; calls for
+// different types do overlap. A call may block; only the watch of its type waits.
+type Sink interface {
+	// Replace is a complete and consistent list of a type as of resourceVersion: what is not in rs does not exist. The
+	// Sink owns rs. It comes first for each type, and again whenever a watch could not be continued. It may be empty.
+	Replace(t resource.Type, rs []resource.Record, resourceVersion uint64)
+	// Upsert is an object that was created or changed.
+	Upsert(t resource.Type, r resource.Record)
+	// Delete is an object that was deleted, at resourceVersion. Namespace is empty for a cluster-scoped object.
+	Delete(t resource.Type, namespace, name string, resourceVersion uint64)
+	// Bookmark says that everything up to resourceVersion has been reported.
+	Bookmark(t resource.Type, resourceVersion uint64)
+}
+
+// Options of a [Manager]. The zero value is usable: it keeps no annotation, filters no namespace, and logs nothing.
+type Options struct {
+	// Keep decides which annotations become part of a record.
+	Keep resource.AnnotationFilter
+	// Namespaces decides which objects are reported at all.
+	Namespaces NamespaceFilter
+	// Starts is how many types list at the same time at most; 2 when it is not positive. Two types at a time halve the
+	// peak of memory of a start against all at once, and take as long, because one API server answers either way.
+	Starts int
+	// StartTimeout is how long a type may hold its start slot without having been listed; 10 s when it is not positive.
+	StartTimeout time.Duration
+	// StaleAfter is how long a watch may bring nothing, not even a bookmark, before it is begun again, and how long a
+	// list may take; 3 min when it is not positive, which is three bookmarks missed.
+	StaleAfter time.Duration
+	// OnSettled, when set, is called once, from a goroutine of Run, after [Manager.Settled] has become true. This is the
+	// moment to return the memory of the start to the system.
+	OnSettled func()
+	// Log is told about edges: that some types cannot be read, and that all can be again.
+	Log logr.Logger
+	// Registerer takes the metrics; nil registers none.
+	Registerer prometheus.Registerer
+}
+
+func (o Options) withDefaults() Options {
+	if o.Starts <= 0 {
+		o.Starts = 2
+	}
+	if o.StartTimeout <= 0 {
+		o.StartTimeout = 10 * time.Second
+	}
+	if o.StaleAfter <= 0 {
+		o.StaleAfter = 3 * time.Minute
+	}
+	return o
+}
+
+// Manager runs one watch for each wanted type. Make one with [New].
+type Manager struct {
+	client  metadata.Interface
+	sink    Sink
+	opts    Options
+	metrics *metrics
+	slots   *semaphore.Weighted
+	changed chan struct{} // one slot: some watch entered another phase
+
+	mu       sync.Mutex // guards what follows; taken before a watcher's own mutex
+	ctx      context.Context
+	running  sync.WaitGroup
+	told     bool // Set has been called
+	wanted   map[schema.GroupVersionResource]*watcher
+	stopping map[schema.GroupVersionResource]*watcher
+}
+
+// New returns a Manager that wants no type yet. The client must be one of metadata only.
+func New(client metadata.Interface, sink Sink, opts Options) *Manager {
+	opts = opts.withDefaults()
+	return &Manager{
+		client:   client,
+		sink:     sink,
+		opts:     opts,
+		metrics:  newMetrics(opts.Registerer),
+		slots:    semaphore.NewWeighted(int64(opts.Starts)),
+		changed:  make(chan struct{}, 1),
+		wanted:   map[schema.GroupVersionResource]*watcher{},
+		stopping: map[schema.GroupVersionResource]*watcher{},
+	}
+}
+
+// Set says which types are wanted. It starts and stops watches as needed and returns at once; a second call with the
+// same types does nothing. A type whose kind or scope has changed is started anew. Before Run and after its end Set only
+// takes note.
+//
+// A stopped watch deletes nothing. When Set returns, a call to the Sink for a type that was taken out may still be in
+// progress; no other one begins. [Manager.WaitStopped] waits for its end. A type that is wanted again is not started
+// before its former watch has ended, so calls of the two never mix.
+func (m *Manager) Set(types []resource.Type) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.told = true
+	keep := make(map[schema.GroupVersionResource]resource.Type, len(types))
+	for _, t := range types {
+		keep[t.GVR()] = t
+	}
+	for gvr, w := range m.wanted {
+		if t, ok := keep[gvr]; ok && t == w.t {
+			delete(keep, gvr)
+			continue
+		}
+		m.stop(gvr, w)
+	}
+	// Sorted, so that every replica and every start lists in the same order.
+	fresh := make([]resource.Type, 0, len(keep))
+	for _, t := range keep {
+		fresh = append(fresh, t)
+	}
+	slices.SortFunc(fresh, resource.CompareTypes)
+	for _, t := range fresh {
+		w := newWatcher(m, t, m.stopping[t.GVR()])
+		m.wanted[t.GVR()] = w
+		if m.ctx != nil {
+			m.start(w)
+		}
+	}
+	m.wake()
+}
+
+// stop ends a wanted watch. The caller holds m.mu.
+func (m *Manager) stop(gvr schema.GroupVersionResource, w *watcher) {
+	delete(m.wanted, gvr)
+	m.stopping[gvr] = w
+	w.stop()
+}
+
+// start begins a watch. The caller holds m.mu. The goroutine ends with the watcher's context; Run waits for it.
+func (m *Manager) start(w *watcher) {
+	ctx := w.begin(m.ctx)
+	m.running.Add(1)
+	go func() {
+		defer m.running.Done()
+		w.run(ctx)
+		m.forget(w)
+	}()
+}
+
+// forget drops a watch that has ended after it was stopped.
+func (m *Manager) forget(w *watcher) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stopping[w.t.GVR()] == w {
+		delete(m.stopping, w.t.GVR())
+	}
+}
+
+// Run runs the watches until ctx is done and returns nil after all of them have ended: no call to the Sink comes later.
+// It is called once.
+func (m *Manager) Run(ctx context.Context) error {
+	m.mu.Lock()
+	m.ctx = ctx
+	first := make([]*watcher, 0, len(m.wanted))
+	for _, w := range m.wanted {
+		first = append(first, w)
+	}
+	slices.SortFunc(first, func(a, b *watcher) int { return resource.CompareTypes(a.t, b.t) })
+	for _, w := range first {
+		m.start(w)
+	}
+	m.mu.Unlock()
+
+	m.report(ctx)
+
+	m.mu.Lock()
+	m.ctx = nil
+	m.mu.Unlock()
+	m.running.Wait()
+	return nil
+}
+
+// WaitStopped returns nil once no watch of that GVR that Set has stopped can call the Sink any more, and ctx's error
+// when ctx is done before. It does not wait for a type that is wanted.
+func (m *Manager) WaitStopped(ctx context.Context, t resource.Type) error {
+	m.mu.Lock()
+	w := m.stopping[t.GVR()]
+	m.mu.Unlock()
+	if w == nil {
+		return nil
+	}
+	select {
+	case <-w.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// HasSynced tells whether the type is wanted and has been listed at least once since it was.
+func (m *Manager) HasSynced(t resource.Type) bool {
+	m.mu.Lock()
+	w := m.wanted[t.GVR()]
+	m.mu.Unlock()
+	return w != nil && w.t == t && w.status().Synced()
+}
+
+// Settled tells whether Set has been called and every wanted type has been listed once or has failed at least once.
+func (m *Manager) Settled() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.told {
+		return false
+	}
+	for _, w := range m.wanted {
+		if s := w.status(); !s.Synced() && s.Failures == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Status returns one entry for each wanted type, sorted by type.
+func (m *Manager) Status() []Status {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := make([]Status, 0, len(m.wanted))
+	for _, w := range m.wanted {
+		all = append(all, w.status())
+	}
+	slices.SortFunc(all, func(a, b Status) int { return resource.CompareTypes(a.Type, b.Type) })
+	return all
+}
+
+func (m *Manager) wake() {
+	select {
+	case m.changed <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,82 @@
+package watch
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// restart causes, values of the label reason of watch_restarts_total.
+const (
+	restartStale      = "stale"      // a watch that brought nothing
+	restartUnanswered = "unanswered" // a request that was not answered
+)
+
+// metrics of all watches of one Manager. Those with a label resource are bounded by the number of types, and are removed
+// when the type stops.
+type metrics struct {
+	types    *prometheus.GaugeVec
+	restarts *prometheus.CounterVec
+	errors   *prometheus.CounterVec
+	events   *prometheus.CounterVec
+	lists    prometheus.Histogram
+	listed   *prometheus.GaugeVec
+	failing  *prometheus.GaugeVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	const namespace, subsystem = "k8s_vectordb_sync", "watch"
+	opts := func(name, help string) prometheus.Opts {
+		return prometheus.Opts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}
+	}
+	m := &metrics{
+		types: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("types",
+			"Wanted resource types by phase of their watch.")), []string{"phase"}),
+		restarts: prometheus.NewCounterVec(prometheus.CounterOpts(opts("restarts_total",
+			"Watches ended by this process because nothing came, by reason.")), []string{"reason"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts(opts("errors_total",
+			"Errors of lists and watches by reason. Expired versions lead to a new list and are no failure.")), []string{"reason"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts(opts("events_total",
+			"Events received from the API server by type of event, those of streamed lists too.")), []string{"event"}),
+		lists: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "list_duration_seconds",
+			Help:    "Time from the first request of a list to its last object.",
+			Buckets: []float64{0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 180},
+		}),
+		listed: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("listed_objects",
+			"Objects in the last complete list of a resource, after the namespace filter.")), []string{"resource"}),
+		failing: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("failing",
+			"1 for each resource that cannot be read, with the reason; absent for all others.")), []string{"resource", "reason"}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.types, m.restarts, m.errors, m.events, m.lists, m.listed, m.failing)
+	}
+	for _, p := range phases {
+		m.types.WithLabelValues(p)
+	}
+	for _, r := range []string{restartStale, restartUnanswered} {
+		m.restarts.WithLabelValues(r)
+	}
+	for _, r := range reasons {
+		m.errors.WithLabelValues(string(r))
+	}
+	for _, e := range []apiwatch.EventType{apiwatch.Added, apiwatch.Modified, apiwatch.Deleted, apiwatch.Bookmark, apiwatch.Error} {
+		m.events.WithLabelValues(string(e))
+	}
+	return m
+}
+
+// entered moves a type from one phase to another.
+func (m *metrics) entered(t resource.Type, from, to Phase, reason Reason) {
+	m.types.WithLabelValues(from.String()).Dec()
+	if to == Stopped {
+		m.listed.DeleteLabelValues(t.String())
+	} else {
+		m.types.WithLabelValues(to.String()).Inc()
+	}
+	m.failing.DeletePartialMatch(prometheus.Labels{"resource": t.String()})
+	if to == Failing {
+		m.failing.WithLabelValues(t.String(), string(reason)).Set(1)
+	}
+}

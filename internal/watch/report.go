@@ -1,0 +1,90 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// reportEvery is how often a change of what fails is logged at most, so that a restart of the API server, which every
+// type notices, is one line or none.
+const reportEvery = 10 * time.Second
+
+// report waits for ctx's end. Meanwhile it calls OnSettled once and logs what fails, on the edge.
+func (m *Manager) report(ctx context.Context) {
+	tick := time.NewTicker(reportEvery)
+	defer tick.Stop()
+	settled, failing := false, []string(nil)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.changed:
+			if !settled && m.Settled() {
+				settled = true
+				m.opts.Log.Info("Every resource has been listed or has failed")
+				if m.opts.OnSettled != nil {
+					m.opts.OnSettled()
+				}
+			}
+		case <-tick.C:
+			failing = m.reportFailing(failing)
+		}
+	}
+}
+
+// reportFailing logs what fails if it differs from before, and returns it.
+func (m *Manager) reportFailing(before []string) []string {
+	const most = 10 // entries in a line; the status has them all
+	var now []string
+	for _, s := range m.Status() {
+		if s.Phase == Failing {
+			now = append(now, fmt.Sprintf("%s: %s", s.Type, s.Reason))
+		}
+	}
+	switch {
+	case slices.Equal(before, now):
+	case len(now) == 0:
+		m.opts.Log.Info("All resources can be read again")
+	default:
+		m.opts.Log.Info("Some resources cannot be read", "count", len(now), "resources", now[:min(most, len(now))])
+	}
+	return now
+}
+
+// quietLogger makes one for a Reflector, which reports every attempt: its messages are for V(2), its errors for V(1),
+// because they are in the status and logged on the edge.
+func quietLogger(log logr.Logger) logr.Logger {
+	sink := log.GetSink()
+	if sink == nil {
+		return logr.Discard()
+	}
+	return logr.New(quietSink{sink})
+}
+
+type quietSink struct{ logr.LogSink }
+
+// Init does nothing: the sink is initialised.
+func (s quietSink) Init(logr.RuntimeInfo) {}
+
+// Enabled is asked for the level that Info uses.
+func (s quietSink) Enabled(level int) bool { return s.LogSink.Enabled(level + 2) }
+
+// Info logs at a level that is higher by two.
+func (s quietSink) Info(level int, msg string, kv ...any) { s.LogSink.Info(level+2, msg, kv...) }
+
+// Error logs at level 1.
+func (s quietSink) Error(err error, msg string, kv ...any) {
+	if s.LogSink.Enabled(1) {
+		s.LogSink.Info(1, msg, append([]any{"err", err}, kv...)...)
+	}
+}
+
+// WithValues keeps the sink quiet.
+func (s quietSink) WithValues(kv ...any) logr.LogSink { return quietSink{s.LogSink.WithValues(kv...)} }
+
+// WithName keeps the sink quiet.
+func (s quietSink) WithName(name string) logr.LogSink { return quietSink{s.LogSink.WithName(name)} }

@@ -1,0 +1,107 @@
+package watch
+
+import (
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// store stands between a Reflector and the Sink. It keeps nothing.
+type store struct {
+	w *watcher
+
+	// mu serialises calls to the Sink. The Reflector calls from one goroutine, but a Sink is promised more than the
+	// Reflector promises.
+	mu sync.Mutex
+}
+
+var (
+	_ cache.TransformingStore      = (*store)(nil)
+	_ cache.ReflectorBookmarkStore = (*store)(nil)
+)
+
+// Transformer makes items of metadata before the Reflector keeps them.
+func (s *store) Transformer() cache.TransformFunc {
+	return func(obj any) (any, error) {
+		if o, ok := obj.(*metav1.PartialObjectMetadata); ok {
+			return newItem(&o.ObjectMeta, s.w.m.opts.Keep), nil
+		}
+		return obj, nil
+	}
+}
+
+// Replace reports a complete list. Its items are transformed ones, of a stream or of our own lists.
+func (s *store) Replace(objs []any, resourceVersion string) error {
+	rs := make([]resource.Record, 0, len(objs))
+	for i, obj := range objs {
+		r, err := recordOf(obj, s.w.m.opts.Keep)
+		if err != nil {
+			return err
+		}
+		objs[i] = nil // the list is ours, and what is read of it can go
+		if s.w.match(r) {
+			rs = append(rs, r)
+		}
+	}
+	version, n := resource.ParseVersion(resourceVersion), len(rs)
+	if s.call(func(sink Sink) { sink.Replace(s.w.t, rs, version) }) {
+		s.w.listed(n, version)
+	}
+	return nil
+}
+
+// Add reports an object that was created.
+func (s *store) Add(obj any) error { return s.upsert(obj) }
+
+// Update reports an object that was changed.
+func (s *store) Update(obj any) error { return s.upsert(obj) }
+
+func (s *store) upsert(obj any) error {
+	r, err := recordOf(obj, s.w.m.opts.Keep)
+	if err != nil {
+		return err
+	}
+	if s.w.match(r) {
+		s.call(func(sink Sink) { sink.Upsert(s.w.t, r) })
+	}
+	s.w.reached(r.ResourceVersion)
+	return nil
+}
+
+// Delete reports an object that was deleted.
+func (s *store) Delete(obj any) error {
+	r, err := recordOf(obj, s.w.m.opts.Keep)
+	if err != nil {
+		return err
+	}
+	if s.w.match(r) {
+		s.call(func(sink Sink) { sink.Delete(s.w.t, r.Namespace, r.Name, r.ResourceVersion) })
+	}
+	s.w.reached(r.ResourceVersion)
+	return nil
+}
+
+// Bookmark reports a version up to which everything was reported.
+func (s *store) Bookmark(resourceVersion string) error {
+	version := resource.ParseVersion(resourceVersion)
+	s.call(func(sink Sink) { sink.Bookmark(s.w.t, version) })
+	s.w.reached(version)
+	return nil
+}
+
+// Resync does nothing: what is sent again, and when, is decided elsewhere.
+func (s *store) Resync() error { return nil }
+
+// call calls the Sink unless the watch has been stopped, and tells whether it did.
+func (s *store) call(f func(Sink)) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.w.stopped.Load() {
+		return false
+	}
+	f(s.w.m.sink)
+	return true
+}

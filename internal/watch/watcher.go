@@ -1,0 +1,210 @@
+package watch
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// retry is how a failing type is tried again: after 0.8 s at first, twice as long each time, and never later than 30 s.
+var retry = wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 0.5, Cap: 20 * time.Second, Steps: 30}
+
+// watcher is the watch of one type from the moment it is wanted until it is not.
+type watcher struct {
+	m       *Manager
+	t       resource.Type
+	former  *watcher // of the same GVR; must have ended before this one begins
+	cancel  context.CancelFunc
+	stopped atomic.Bool
+	done    chan struct{} // closed when the Sink is called no more
+
+	// requests are the goroutines of this watcher besides the one of run: streams, and lists that the Reflector does not
+	// wait for.
+	requests sync.WaitGroup
+
+	mu sync.Mutex // guards st and release
+	st Status
+	// release gives the start slot back; nil when none is held.
+	release func()
+}
+
+// newWatcher returns a watcher that is Waiting. Former is nil or a watcher of the same GVR that was stopped.
+func newWatcher(m *Manager, t resource.Type, former *watcher) *watcher {
+	m.metrics.types.WithLabelValues(Waiting.String()).Inc()
+	return &watcher{
+		m: m, t: t, former: former,
+		done: make(chan struct{}),
+		st:   Status{Type: t, Phase: Waiting, Since: time.Now()},
+	}
+}
+
+// begin makes the context that stop ends. It is called at most once, and before run.
+func (w *watcher) begin(parent context.Context) context.Context {
+	ctx, cancel := context.WithCancel(parent)
+	w.cancel = cancel
+	return ctx
+}
+
+// stop ends the watch without waiting. No call to the Sink begins after it.
+func (w *watcher) stop() {
+	w.stopped.Store(true)
+	if w.cancel == nil { // it never ran
+		w.enter(Stopped)
+		close(w.done)
+		return
+	}
+	w.cancel()
+}
+
+// run waits for a turn and watches until ctx is done.
+func (w *watcher) run(ctx context.Context) {
+	defer close(w.done)
+	defer w.cancel()
+	defer w.enter(Stopped)
+	if w.former != nil {
+		<-w.former.done // it has been stopped, and stops whatever it waits for
+		w.former = nil
+	}
+	if w.m.slots.Acquire(ctx, 1) != nil {
+		return
+	}
+	w.listing()
+	late := time.AfterFunc(w.m.opts.StartTimeout, w.late)
+	defer late.Stop()
+	defer w.free()
+
+	quiet := quietLogger(w.m.opts.Log)
+	lw := &listerWatcher{w: w, client: w.m.client.Resource(w.t.GVR())}
+	r := cache.NewReflectorWithOptions(lw.forReflector(w.m.client), nil, &store{w: w}, cache.ReflectorOptions{
+		Logger:          &quiet,
+		Name:            w.t.String(),
+		TypeDescription: w.t.String(),
+		Clock:           stopClock{ctx: ctx},
+		Backoff:         &retry,
+	})
+	r.RunWithContext(klog.NewContext(ctx, quiet))
+	w.requests.Wait()
+}
+
+// match tells whether a record is reported.
+func (w *watcher) match(r resource.Record) bool {
+	return w.m.opts.Namespaces.Match(w.t, r.Namespace, r.Name)
+}
+
+// status returns a copy of the status.
+func (w *watcher) status() Status {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.st
+}
+
+// listing marks the beginning of the first list, which holds a start slot.
+func (w *watcher) listing() {
+	w.mu.Lock()
+	w.release = sync.OnceFunc(func() { w.m.slots.Release(1) })
+	w.mu.Unlock()
+	w.enter(Listing)
+}
+
+// late lets others start when the first list takes long. When nothing at all has come, that is a failure.
+func (w *watcher) late() {
+	w.mu.Lock()
+	silent := w.st.Phase == Listing && w.st.LastActivity.IsZero()
+	w.mu.Unlock()
+	if silent {
+		w.fail(errUnanswered)
+	}
+	w.free()
+}
+
+// free gives the start slot back, if it is still held.
+func (w *watcher) free() {
+	w.mu.Lock()
+	release := w.release
+	w.mu.Unlock()
+	if release != nil {
+		release()
+	}
+}
+
+// active notes that the server has sent something.
+func (w *watcher) active() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.st.LastActivity = time.Now()
+}
+
+// reached notes a version that was reported, hence that the watch goes on.
+func (w *watcher) reached(version uint64) {
+	w.mu.Lock()
+	w.st.ResourceVersion = max(w.st.ResourceVersion, version)
+	w.mu.Unlock()
+	w.recovered()
+}
+
+// recovered notes that the watch goes on. Before the first complete list it changes nothing.
+func (w *watcher) recovered() {
+	if s := w.status(); s.Phase == Failing && s.Synced() {
+		w.enter(Synced)
+	}
+}
+
+// listed notes a complete list that was reported.
+func (w *watcher) listed(n int, version uint64) {
+	w.mu.Lock()
+	w.st.Lists++
+	w.st.Listed = n
+	w.st.ListedAt = time.Now()
+	w.st.LastActivity = w.st.ListedAt
+	w.st.ResourceVersion = version // not the greater of two: after a restored etcd it goes backwards
+	w.mu.Unlock()
+	w.m.metrics.listed.WithLabelValues(w.t.String()).Set(float64(n))
+	w.enter(Synced)
+	w.free()
+}
+
+// fail notes an error. One that comes because the watch is being stopped is none.
+func (w *watcher) fail(err error) {
+	if w.stopped.Load() {
+		return
+	}
+	w.mu.Lock()
+	w.st.Err, w.st.FailedAt, w.st.Reason = err, time.Now(), ReasonFor(err)
+	w.st.Failures++
+	w.mu.Unlock()
+	w.m.opts.Log.V(1).Info("Resource cannot be read", "resource", w.t.String(), "reason", ReasonFor(err), "err", err.Error())
+	w.enter(Failing)
+	w.free()
+}
+
+// restarted notes a watch that was given up because nothing came.
+func (w *watcher) restarted(cause string) {
+	w.m.metrics.restarts.WithLabelValues(cause).Inc()
+	w.mu.Lock()
+	w.st.Restarts++
+	w.mu.Unlock()
+	w.m.opts.Log.V(1).Info("Watch was silent and is begun again", "resource", w.t.String(), "cause", cause)
+}
+
+// enter moves to another phase. Nothing leads out of Stopped.
+func (w *watcher) enter(p Phase) {
+	w.mu.Lock()
+	from := w.st.Phase
+	if from == Stopped || from == p && p != Failing {
+		w.mu.Unlock()
+		return
+	}
+	w.m.metrics.entered(w.t, from, p, w.st.Reason)
+	if from != p {
+		w.st.Phase, w.st.Since = p, time.Now()
+	}
+	w.mu.Unlock()
+	w.m.wake()
+}
