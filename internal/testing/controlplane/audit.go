@@ -1,0 +1,129 @@
+package controlplane
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// auditPolicy has every request logged, without bodies: once when its response began, if it is a watch, and once when
+// it ended.
+const auditPolicy = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+`
+
+// ErrNoAudit is returned by what needs [Options.AuditLog] when that is off.
+var ErrNoAudit = errors.New("the audit log is off, want Options.AuditLog")
+
+// AuditEvent is one request that the API server answered. Watches that have not ended are in the log too.
+type AuditEvent struct {
+	// Verb is Kubernetes' word: get, list, watch, create, update, patch, delete or deletecollection, or an HTTP method
+	// in lower case for what is no resource.
+	Verb string
+	// Group, Resource, Subresource, Namespace and Name say what was asked for; all are empty for what is no resource.
+	Group, Resource, Subresource, Namespace, Name string
+	// User and UserAgent say who asked.
+	User, UserAgent string
+	// URI is the path with its query.
+	URI string
+	// Code is the HTTP status of the response.
+	Code int
+	// Received is when the API server got the request, by its own clock.
+	Received time.Time
+}
+
+// Request is what [RequestCounts] counts by.
+type Request struct {
+	Verb, Group, Resource string
+}
+
+// RequestCounts counts events by verb and resource. The names of subresources are appended to the resource's, as in
+// pods/status; what is no resource is counted under its verb alone.
+func RequestCounts(events []AuditEvent) map[Request]int {
+	counts := make(map[Request]int)
+	for _, e := range events {
+		r := Request{Verb: e.Verb, Group: e.Group, Resource: e.Resource}
+		if e.Subresource != "" {
+			r.Resource += "/" + e.Subresource
+		}
+		counts[r]++
+	}
+	return counts
+}
+
+// AuditEvents returns all requests since the first start, in the order in which they were logged, each one once. A
+// request is in the log before its client has the end of the response.
+func (c *ControlPlane) AuditEvents() ([]AuditEvent, error) {
+	if !c.opts.AuditLog {
+		return nil, ErrNoAudit
+	}
+	file, err := os.Open(c.auditLog())
+	if err != nil {
+		return nil, fmt.Errorf("opening the audit log: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	var events []AuditEvent
+	seen := make(map[string]bool) // by audit ID: a watch is logged at its beginning and at its end
+	lines := bufio.NewReader(file)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil { // a last line without its end is still being written
+			return events, nil
+		}
+		var entry auditEntry
+		if err := json.Unmarshal(line, &entry); err != nil {
+			return nil, fmt.Errorf("reading the audit log: %w", err)
+		}
+		if !seen[entry.AuditID] {
+			seen[entry.AuditID] = true
+			events = append(events, entry.event())
+		}
+	}
+}
+
+func (c *ControlPlane) auditLog() string { return filepath.Join(c.dir, "audit.log") }
+
+// auditEntry is what we read of a line of the log.
+type auditEntry struct {
+	AuditID    string    `json:"auditID"`
+	Verb       string    `json:"verb"`
+	RequestURI string    `json:"requestURI"`
+	UserAgent  string    `json:"userAgent"`
+	Received   time.Time `json:"requestReceivedTimestamp"`
+	User       struct {
+		Username string `json:"username"`
+	} `json:"user"`
+	ObjectRef struct {
+		APIGroup    string `json:"apiGroup"`
+		Resource    string `json:"resource"`
+		Subresource string `json:"subresource"`
+		Namespace   string `json:"namespace"`
+		Name        string `json:"name"`
+	} `json:"objectRef"`
+	ResponseStatus struct {
+		Code int `json:"code"`
+	} `json:"responseStatus"`
+}
+
+func (e *auditEntry) event() AuditEvent {
+	return AuditEvent{
+		Verb:        e.Verb,
+		Group:       e.ObjectRef.APIGroup,
+		Resource:    e.ObjectRef.Resource,
+		Subresource: e.ObjectRef.Subresource,
+		Namespace:   e.ObjectRef.Namespace,
+		Name:        e.ObjectRef.Name,
+		User:        e.User.Username,
+		UserAgent:   e.UserAgent,
+		URI:         e.RequestURI,
+		Code:        e.ResponseStatus.Code,
+		Received:    e.Received,
+	}
+}

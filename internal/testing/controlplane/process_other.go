@@ -1,0 +1,9 @@
+//go:build unix && !linux
+
+package controlplane
+
+import "syscall"
+
+// sysProcAttr puts a child into a process group of its own. Only Linux ties its life to ours: elsewhere a killed test
+// leaves its control plane behind.
+func sysProcAttr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
