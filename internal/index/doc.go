@@ -1,0 +1,12 @@
+// Package index knows every object of every watched type, in about a hundred bytes each: its name, the digest of what
+// a receiver was or will be told, and its resourceVersion.
+//
+// It stands between the watches and the targets. What comes in are complete lists and single events ([watch.Sink]);
+// what goes out are changes, to every [Listener]. An update whose digest is the known one ends here: status updates,
+// managedFields and relists cost nothing further on. A list that lacks a known object is the object's deletion, also
+// after a watch was interrupted for so long that its events are gone.
+//
+// The index holds no metadata and no queue. A [Listener] is called while the lock of the type is held, so that
+// changes of one type reach it in the order of the API server; it must not block and must not call back into the
+// index. Different types are independent: calls for them run concurrently. All methods are safe for concurrent use.
+package index

@@ -1,0 +1,335 @@
+package index
+
+import (
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// Cause says how the index learned of a change.
+type Cause uint8
+
+const (
+	// Live is a change that happened while the type was watched, or was found by a relist after an interruption.
+	Live Cause = iota
+	// Initial is an object found by the first list of its type in this process. Whether a receiver has it already is
+	// not known to the index.
+	Initial
+	// Gone is the deletion of an object because its whole type is no longer served or no longer wanted.
+	Gone
+)
+
+// Change is one object's new state, or its deletion.
+type Change struct {
+	// Type and ID name the object.
+	Type resource.Type
+	ID   resource.ID
+	// Deleted tells that the object is gone; Record then has no digest and no body.
+	Deleted bool
+	// Record is the new state. For a deletion its ResourceVersion is that of the deletion, or of the list that lacked
+	// the object.
+	Record resource.Record
+	// Known tells that the index knew the object before this change, with digest Previous.
+	Known    bool
+	Previous uint64
+	// Cause says how the index learned of it.
+	Cause Cause
+}
+
+// Listener is told of every change. See the package documentation for what it may do.
+type Listener interface {
+	// Apply takes one change.
+	Apply(c Change)
+}
+
+// Index is the set of all known objects. Create it with [New].
+type Index struct {
+	metrics *metrics
+
+	mu        sync.RWMutex // guards types (not what they point to) and listeners; may be taken under a type's mu, never the reverse
+	types     map[resource.Type]*objects
+	listeners []Listener
+}
+
+// objects are the known objects of one type.
+type objects struct {
+	mu      sync.Mutex // guards everything below; held while listeners are called
+	entries map[string]entry
+	listed  bool   // a complete list has been applied
+	removed bool   // no longer in Index.types; whoever waited for mu looks the type up again
+	version uint64 // the newest resourceVersion seen: of a list, an event or a bookmark
+}
+
+// entry is what is kept of an object: 16 bytes.
+type entry struct{ digest, version uint64 }
+
+// Listen adds a listener for all changes from now on, and returns a function that removes it. The listener may be
+// called before Listen has returned. After the removal has returned it is called no more.
+func (x *Index) Listen(l Listener) (remove func()) {
+	x.mu.Lock()
+	x.listeners = append(slices.Clone(x.listeners), l)
+	x.mu.Unlock()
+	return func() {
+		x.mu.Lock()
+		x.listeners = slices.DeleteFunc(slices.Clone(x.listeners), func(o Listener) bool { return o == l })
+		x.mu.Unlock()
+		x.barrier()
+	}
+}
+
+// barrier returns once every call of a listener that was under way when it began has ended.
+func (x *Index) barrier() {
+	x.mu.RLock()
+	types := make([]*objects, 0, len(x.types))
+	for _, o := range x.types {
+		types = append(types, o)
+	}
+	x.mu.RUnlock()
+	for _, o := range types {
+		o.mu.Lock()
+		o.mu.Unlock() //nolint:staticcheck // Passing through the lock is the point.
+	}
+}
+
+// lock returns the objects of a type, locked, creating them when create is set; nil when there are none.
+func (x *Index) lock(t resource.Type, create bool) *objects {
+	for {
+		x.mu.RLock()
+		o := x.types[t]
+		x.mu.RUnlock()
+		if o == nil && !create {
+			return nil
+		}
+		if o == nil {
+			o = x.add(t)
+		}
+		o.mu.Lock()
+		if !o.removed {
+			return o
+		}
+		o.mu.Unlock()
+	}
+}
+
+func (x *Index) add(t resource.Type) *objects {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	o := x.types[t]
+	if o == nil {
+		o = &objects{entries: make(map[string]entry)}
+		x.types[t] = o
+	}
+	return o
+}
+
+func (x *Index) tell(c Change) {
+	x.mu.RLock()
+	listeners := x.listeners
+	x.mu.RUnlock()
+	for _, l := range listeners {
+		l.Apply(c)
+	}
+}
+
+// Replace applies a complete, consistent list of a type at a resourceVersion: new and changed objects become
+// upserts, known objects that the list lacks become deletions. The first list of a type has [Cause] Initial.
+func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
+	o := x.lock(t, true)
+	defer o.mu.Unlock()
+	cause := Live
+	if !o.listed {
+		cause = Initial
+	}
+	if o.listed && len(o.entries) > 0 {
+		x.deleteMissing(t, o, rs, version)
+	}
+	if len(o.entries) == 0 && len(rs) > 0 {
+		o.entries = make(map[string]entry, len(rs)) // sized once: growing would leave the old tables to the collector
+	}
+	for _, r := range rs {
+		x.upsert(t, o, r, cause)
+	}
+	o.listed = true
+	o.version = max(o.version, version)
+	x.metrics.known(t, len(o.entries))
+}
+
+func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record, version uint64) {
+	listed := make(map[string]struct{}, len(rs))
+	for _, r := range rs {
+		listed[key(r.Namespace, r.Name)] = struct{}{}
+	}
+	for k := range o.entries {
+		if _, ok := listed[k]; !ok {
+			namespace, name := split(k)
+			x.delete(t, o, namespace, name, version, Live)
+		}
+	}
+}
+
+// Upsert applies one object's state, as an event of the watch brought it. A state older than the known one is left
+// out: a watch that was restarted may begin a little in the past.
+func (x *Index) Upsert(t resource.Type, r resource.Record) {
+	o := x.lock(t, true)
+	defer o.mu.Unlock()
+	x.upsert(t, o, r, Live)
+	x.metrics.known(t, len(o.entries))
+}
+
+func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, cause Cause) {
+	k := key(r.Namespace, r.Name)
+	old, known := o.entries[k]
+	if known && r.ResourceVersion != 0 && r.ResourceVersion < old.version {
+		x.metrics.outdated.Inc()
+		return
+	}
+	o.version = max(o.version, r.ResourceVersion)
+	o.entries[k] = entry{digest: r.Digest, version: r.ResourceVersion}
+	if known && old.digest == r.Digest {
+		x.metrics.unchanged.Inc()
+		return
+	}
+	x.tell(Change{Type: t, ID: t.ID(r.Namespace, r.Name), Record: r, Known: known, Previous: old.digest, Cause: cause})
+}
+
+// Delete applies one object's deletion at a resourceVersion. An object that is not known is told of all the same:
+// a receiver may have it from before.
+func (x *Index) Delete(t resource.Type, namespace, name string, version uint64) {
+	o := x.lock(t, true)
+	defer o.mu.Unlock()
+	if old, known := o.entries[key(namespace, name)]; known && version != 0 && version < old.version {
+		x.metrics.outdated.Inc()
+		return
+	}
+	x.delete(t, o, namespace, name, version, Live)
+	x.metrics.known(t, len(o.entries))
+}
+
+func (x *Index) delete(t resource.Type, o *objects, namespace, name string, version uint64, cause Cause) {
+	k := key(namespace, name)
+	old, known := o.entries[k]
+	delete(o.entries, k)
+	o.version = max(o.version, version)
+	x.tell(Change{
+		Type: t, ID: t.ID(namespace, name), Deleted: true, Known: known, Previous: old.digest, Cause: cause,
+		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: version},
+	})
+}
+
+// Bookmark notes how far the watch of a type has come.
+func (x *Index) Bookmark(t resource.Type, version uint64) {
+	o := x.lock(t, true)
+	defer o.mu.Unlock()
+	o.version = max(o.version, version)
+}
+
+// Remove forgets a type and tells of each of its objects as deleted with [Cause] Gone. The caller vouches that the
+// type is gone: see the discovery package for what counts as evidence. It returns how many objects there were.
+func (x *Index) Remove(t resource.Type) int {
+	o := x.lock(t, false)
+	if o == nil {
+		return 0
+	}
+	defer o.mu.Unlock()
+	n := len(o.entries)
+	for k := range o.entries {
+		namespace, name := split(k)
+		x.delete(t, o, namespace, name, o.version, Gone)
+	}
+	o.removed = true
+	x.mu.Lock()
+	delete(x.types, t)
+	x.mu.Unlock()
+	x.metrics.forget(t)
+	return n
+}
+
+// Get returns the digest and resourceVersion by which an object is known.
+func (x *Index) Get(t resource.Type, namespace, name string) (digest, version uint64, ok bool) {
+	o := x.lock(t, false)
+	if o == nil {
+		return 0, 0, false
+	}
+	defer o.mu.Unlock()
+	e, ok := o.entries[key(namespace, name)]
+	return e.digest, e.version, ok
+}
+
+// IfCurrent calls f if r is the state by which the object is known, and tells whether it was. No change of any object
+// of the type is applied while f runs, so whatever f hands on is in order with what listeners are told. What f must
+// not do is what a [Listener] must not.
+//
+// A list that was read a moment ago holds states that the watch has overtaken, and objects that are gone by now; none
+// of those is current. It also holds states that the watch is still to bring, and then will.
+func (x *Index) IfCurrent(t resource.Type, r resource.Record, f func()) bool {
+	o := x.lock(t, false)
+	if o == nil {
+		return false
+	}
+	defer o.mu.Unlock()
+	e, ok := o.entries[key(r.Namespace, r.Name)]
+	if !ok || e.digest != r.Digest {
+		return false
+	}
+	f()
+	return true
+}
+
+// Stats is the state of one type.
+type Stats struct {
+	// Objects is how many are known.
+	Objects int
+	// Listed tells whether a complete list has been applied.
+	Listed bool
+	// Version is the newest resourceVersion seen.
+	Version uint64
+}
+
+// Type returns the state of one type; the zero Stats for one that is not known.
+func (x *Index) Type(t resource.Type) Stats {
+	o := x.lock(t, false)
+	if o == nil {
+		return Stats{}
+	}
+	defer o.mu.Unlock()
+	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version}
+}
+
+// Types returns all known types, sorted.
+func (x *Index) Types() []resource.Type {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	types := make([]resource.Type, 0, len(x.types))
+	for t := range x.types {
+		types = append(types, t)
+	}
+	slices.SortFunc(types, resource.CompareTypes)
+	return types
+}
+
+// Len returns how many objects are known in all.
+func (x *Index) Len() int {
+	n := 0
+	for _, t := range x.Types() {
+		n += x.Type(t).Objects
+	}
+	return n
+}
+
+// key is the name under which an object is kept within its type.
+func key(namespace, name string) string {
+	if namespace == "" {
+		return name
+	}
+	return namespace + "/" + name
+}
+
+func split(key string) (namespace, name string) {
+	namespace, name, found := strings.Cut(key, "/")
+	if !found {
+		return "", key
+	}
+	return namespace, name
+}
