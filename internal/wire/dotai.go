@@ -1,0 +1,177 @@
+package wire
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// DotAI returns the contract of dot-ai's POST /api/v1/resources/sync.
+//
+// It embeds each upsert by itself and deletes one by one, and makes the ID itself, so neither upserts nor deletes
+// carry one. Whatever comes with another updatedAt is embedded again. isResync is never sent: it deletes everything
+// that the same body does not list. JSON is ASCII only, because dot-ai breaks a character of several bytes that falls on
+// the border of two chunks of the body.
+func DotAI() Format { return dotAI{} }
+
+type dotAI struct{}
+
+func (dotAI) Name() string { return "dot-ai" }
+
+// Defaults: three items of a body may take 30 s each before its circuit breaker opens, so an honest answer takes up to
+// 90 s, and so does a request that nobody waits for. Work in one request is sequential and that of several is not
+// (9 objects a second at one in flight, 61 at eight): small bodies, more of them. A delete costs 100 ms. It has no limit
+// on the length of a body; the usual proxy in front of it has 1 MiB.
+func (dotAI) Defaults() Defaults {
+	return Defaults{
+		Timeout:     120 * time.Second,
+		Settle:      90 * time.Second,
+		MaxInFlight: 8,
+		MaxUpserts:  20,
+		MaxDeletes:  20,
+		MaxBytes:    768 << 10,
+	}
+}
+
+func (dotAI) Overhead() int { return overhead }
+
+func (dotAI) UpsertSize(i Item) int {
+	var scratch [usualItem]byte
+	w := writer{buf: scratch[:0], ascii: true}
+	_ = dotAIUpsert(&w, &i) // EncodeUpserts says what is wrong with an item
+	return len(w.buf) + len(",")
+}
+
+func (dotAI) EncodeUpserts(items []Item) ([]byte, error) {
+	return encodeUpserts(true, items, dotAIUpsert)
+}
+
+func (dotAI) EncodeDeletes(ids []resource.ID) ([]byte, error) {
+	return encodeDeletes(true, ids, dotAIDelete)
+}
+
+func dotAIUpsert(w *writer, i *Item) (fault string) {
+	if fault := required(i); fault != "" {
+		return fault
+	}
+	c, err := i.Body.Content()
+	if err != nil {
+		return err.Error()
+	}
+	w.raw(`{"namespace":`)
+	w.quoted(namespaceOf(i))
+	w.raw(`,"name":`)
+	w.quoted(i.Name)
+	w.raw(`,"kind":`)
+	w.quoted(i.Type.Kind)
+	w.raw(`,"apiVersion":`)
+	w.apiVersion(i.Type)
+	w.raw(`,"labels":`)
+	w.stringMap(c.Labels)
+	w.raw(`,"annotations":`)
+	w.stringMap(c.Annotations)
+	w.raw(`,"createdAt":`)
+	w.time(c.CreatedAt)
+	w.raw(`,"updatedAt":`)
+	w.time(c.UpdatedAt)
+	w.raw(`}`)
+	return ""
+}
+
+func dotAIDelete(w *writer, id resource.ID) (fault string) {
+	p, err := resource.ParseID(string(id))
+	if err != nil {
+		return bounded(err.Error())
+	}
+	w.raw(`{"namespace":`)
+	w.quoted(p.Namespace)
+	w.raw(`,"apiVersion":`)
+	w.quoted(p.APIVersion)
+	w.raw(`,"kind":`)
+	w.quoted(p.Kind)
+	w.raw(`,"name":`)
+	w.quoted(p.Name)
+	w.raw(`}`)
+	return ""
+}
+
+// Classify implements [Format].
+func (f dotAI) Classify(r Response, sent Sent) Outcome { return classify(f, r, sent) }
+
+// dotAIAnswer is the envelope of all of dot-ai's answers.
+type dotAIAnswer struct {
+	Success bool `json:"success"`
+	Data    struct {
+		Upserted *int `json:"upserted"`
+		Deleted  *int `json:"deleted"`
+	} `json:"data"`
+	Error struct {
+		Code    string          `json:"code"`
+		Details json.RawMessage `json:"details"`
+	} `json:"error"`
+	Meta json.RawMessage `json:"meta"`
+}
+
+func (dotAI) confirm(r Response, sent Sent) (fault string) {
+	var answer dotAIAnswer
+	if err := json.Unmarshal(r.Body, &answer); err != nil || answer.Data.Upserted == nil || answer.Data.Deleted == nil {
+		return "the answer has no counts, so it is not dot-ai's"
+	}
+	if !answer.Success {
+		return "the answer does not claim success"
+	}
+	return compareCounts(*answer.Data.Upserted, *answer.Data.Deleted, sent)
+}
+
+func (dotAI) badRequest(o *Outcome, r Response, sent Sent) {
+	if !isJSON(r.ContentType) {
+		o.Kind, o.Reason = WrongEndpoint, "not dot-ai's answer: "+excerpt(r)
+		return
+	}
+	o.Kind, o.Reason = Unprocessable, answerText(r)
+	var answer dotAIAnswer
+	if json.Unmarshal(r.Body, &answer) != nil {
+		return
+	}
+	switch answer.Error.Code {
+	case "VALIDATION_ERROR":
+		dotAIRefused(o, answer.Error.Details, sent)
+	case "SYNC_PARTIAL_FAILURE":
+		dotAIPartial(o, answer.Error.Details, sent)
+	case "INVALID_REQUEST":
+		o.Kind, o.Reason = WrongEndpoint, "the body was lost on the way: "+answerText(r)
+	}
+}
+
+// dotAIRefused reads details such as [{"path":"upserts[1].name","message":"required string field"}].
+func dotAIRefused(o *Outcome, details json.RawMessage, sent Sent) {
+	var issues []json.RawMessage
+	if json.Unmarshal(details, &issues) != nil {
+		return
+	}
+	bad := newFaults(sent)
+	for _, d := range issues {
+		var issue struct{ Path, Message string }
+		if json.Unmarshal(d, &issue) != nil {
+			continue
+		}
+		array, rest, _ := strings.Cut(issue.Path, "[")
+		number, field, _ := strings.Cut(rest, "]")
+		if index, err := strconv.Atoi(number); err == nil {
+			bad.add(array, index, strings.TrimPrefix(field, "."), issue.Message)
+		}
+	}
+	bad.refuse(o)
+}
+
+// serverError: an INTERNAL_ERROR without meta comes from before the handler, which could not read the body as JSON.
+func (dotAI) serverError(o *Outcome, r Response) {
+	o.Kind, o.Reason = ServerError, answerText(r)
+	var answer dotAIAnswer
+	if json.Unmarshal(r.Body, &answer) == nil && answer.Error.Code == "INTERNAL_ERROR" && len(answer.Meta) == 0 {
+		o.Kind, o.Reason = WrongEndpoint, "the body was not understood as JSON: "+answerText(r)
+	}
+}

@@ -1,0 +1,86 @@
+package wire
+
+import "github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+
+// The envelope is the same for both receivers. The array that is not meant is sent empty: dot-ai refuses null.
+const (
+	upsertsOpen  = `{"upserts":[`
+	upsertsClose = `],"deletes":[]}`
+	deletesOpen  = `{"upserts":[],"deletes":[`
+	deletesClose = `]}`
+
+	// overhead is one comma less than the envelope, because every item but the last has one.
+	overhead = len(upsertsOpen) + len(upsertsClose) - 1
+)
+
+// usualItem and usualID are lengths that few items and IDs exceed, in bytes. They only size buffers.
+const (
+	usualItem = 512
+	usualID   = 96
+)
+
+// encodeUpserts writes the envelope and, with one, each item.
+func encodeUpserts(ascii bool, items []Item, one func(*writer, *Item) (fault string)) ([]byte, error) {
+	w := writer{buf: make([]byte, 0, len(items)*usualItem+overhead+1), ascii: ascii}
+	seen := make(map[resource.ID]struct{}, len(items))
+	w.raw(upsertsOpen)
+	for i := range items {
+		if i > 0 {
+			w.raw(",")
+		}
+		if fault := unique(seen, items[i].ID); fault != "" {
+			return nil, ItemError{Index: i, Reason: fault}
+		}
+		if fault := one(&w, &items[i]); fault != "" {
+			return nil, ItemError{Index: i, Reason: fault}
+		}
+	}
+	w.raw(upsertsClose)
+	return w.buf, nil
+}
+
+// encodeDeletes writes the envelope and, with one, each ID.
+func encodeDeletes(ascii bool, ids []resource.ID, one func(*writer, resource.ID) (fault string)) ([]byte, error) {
+	w := writer{buf: make([]byte, 0, len(ids)*usualID+len(deletesOpen)+len(deletesClose)), ascii: ascii}
+	seen := make(map[resource.ID]struct{}, len(ids))
+	w.raw(deletesOpen)
+	for i, id := range ids {
+		if i > 0 {
+			w.raw(",")
+		}
+		if fault := unique(seen, id); fault != "" {
+			return nil, ItemError{Index: i, Reason: fault}
+		}
+		if fault := one(&w, id); fault != "" {
+			return nil, ItemError{Index: i, Reason: fault}
+		}
+	}
+	w.raw(deletesClose)
+	return w.buf, nil
+}
+
+// unique refuses an empty ID, for which cluster-whisperer's database answers 500 for ever, and a repeated one, for
+// which it does so as well.
+func unique(seen map[resource.ID]struct{}, id resource.ID) (fault string) {
+	if id == "" {
+		return "its ID is empty"
+	}
+	if _, twice := seen[id]; twice {
+		return bounded("its ID " + string(id) + " stands twice in one body")
+	}
+	seen[id] = struct{}{}
+	return ""
+}
+
+// required refuses an item that lacks what both receivers demand.
+func required(i *Item) (fault string) {
+	switch {
+	case i.Name == "":
+		return "its name is empty"
+	case i.Type.Kind == "":
+		return "its kind is empty"
+	case i.Type.Version == "":
+		return "its API version is empty"
+	}
+	return ""
+}
