@@ -1,0 +1,14 @@
+// Package netfault puts a TCP proxy on loopback in front of an address, and lets a test break the line: hang it, reset
+// it, delay it, mend it, and count the bytes that pass. TLS goes through untouched.
+//
+//	                 Hang                     Hang: bytes and connections wait, as behind a partition. Mend lets all
+//	       ┌──────────────────▶ hanging             that waits go on.
+//	passing ◀────── Mend ──────────┤          Reset: open connections are reset, and so is every new one, as by a host
+//	       └──────────────────▶ resetting           that has lost its process.
+//	                 Reset
+//
+// It shapes no bandwidth and loses no packets: TCP would hide that anyway.
+//
+// All methods are safe for concurrent use and none blocks, but for [Proxy.Close], which returns when every goroutine of
+// the proxy has ended.
+package netfault
