@@ -9,19 +9,19 @@
 //
 // Every type has a state of its own, and none waits for another beyond its turn to start:
 //
-//	            slot free             complete list
-//	 ┌─────────┐         ┌─────────┐               ┌────────┐
-//	 │ Waiting │────────▶│ Listing │──────────────▶│ Synced │◀─┐
-//	 └─────────┘         └─────────┘               └────────┘  │ complete list, or the
-//	      │                   │ error, or                │      │ watch goes on
-//	      │                   │ no answer in 10 s  error │      │
-//	      │                   │      ┌─────────┐         │      │
-//	      │                   └─────▶│ Failing │◀────────┘      │
-//	      │                          │         │────────────────┘
-//	      ▼ taken out of the set,    └─────────┘
-//	 ┌─────────┐  or Run is ending        │
-//	 │ Stopped │◀─────────────────────────┘  (from any state)
-//	 └─────────┘
+//	┌─────────┐ slot free ┌─────────┐ complete list ┌────────┐
+//	│ Waiting │──────────▶│ Listing │──────────────▶│ Synced │
+//	└─────────┘           └─────────┘               └────────┘
+//	                           │ error, or              │  ▲
+//	                           │ no answer in 10 s      │  │ complete list, or
+//	                           ▼                  error │  │ the watch goes on
+//	                      ┌─────────┐                   │  │
+//	                      │ Failing │◀──────────────────┘  │
+//	                      │         │──────────────────────┘
+//	                      └─────────┘
+//	                                           ┌─────────┐
+//	     from any state, when not wanted any   │ Stopped │
+//	     more, or when Run is ending ─────────▶└─────────┘
 //
 // A start slot is given back at the first complete list, at the first error, or after [Options.StartTimeout]. A type
 // that fails is tried again within 30 s for as long as it is wanted. While it fails, and when it stops, the Sink is told

@@ -38,6 +38,9 @@ type Options struct {
 	// Starts is how many types list at the same time at most; 2 when it is not positive. Two types at a time halve the
 	// peak of memory of a start against all at once, and take as long, because one API server answers either way.
 	Starts int
+	// Large tells that a type may have very many objects. It lists while no other does. Nil means the types that are the
+	// most numerous of most clusters.
+	Large func(resource.Type) bool
 	// StartTimeout is how long a type may hold its start slot without having been listed; 10 s when it is not positive.
 	StartTimeout time.Duration
 	// StaleAfter is how long a watch may bring nothing, not even a bookmark, before it is begun again, and how long a
@@ -56,6 +59,9 @@ func (o Options) withDefaults() Options {
 	if o.Starts <= 0 {
 		o.Starts = 2
 	}
+	if o.Large == nil {
+		o.Large = usuallyLarge
+	}
 	if o.StartTimeout <= 0 {
 		o.StartTimeout = 10 * time.Second
 	}
@@ -63,6 +69,15 @@ func (o Options) withDefaults() Options {
 		o.StaleAfter = 3 * time.Minute
 	}
 	return o
+}
+
+func usuallyLarge(t resource.Type) bool {
+	switch t.GroupResource() {
+	case "pods", "configmaps", "secrets", "events", "replicasets.apps":
+		return true
+	default:
+		return false
+	}
 }
 
 // Manager runs one watch for each wanted type. Make one with [New].
@@ -119,15 +134,9 @@ func (m *Manager) Set(types []resource.Type) {
 		}
 		m.stop(gvr, w)
 	}
-	// Sorted, so that every replica and every start lists in the same order.
-	fresh := make([]resource.Type, 0, len(keep))
-	for _, t := range keep {
-		fresh = append(fresh, t)
-	}
-	slices.SortFunc(fresh, resource.CompareTypes)
-	for _, t := range fresh {
-		w := newWatcher(m, t, m.stopping[t.GVR()])
-		m.wanted[t.GVR()] = w
+	for gvr, t := range keep {
+		w := newWatcher(m, t, m.stopping[gvr])
+		m.wanted[gvr] = w
 		if m.ctx != nil {
 			m.start(w)
 		}
@@ -138,8 +147,9 @@ func (m *Manager) Set(types []resource.Type) {
 // stop ends a wanted watch. The caller holds m.mu.
 func (m *Manager) stop(gvr schema.GroupVersionResource, w *watcher) {
 	delete(m.wanted, gvr)
-	m.stopping[gvr] = w
-	w.stop()
+	if w.stop() {
+		m.stopping[gvr] = w
+	}
 }
 
 // start begins a watch. The caller holds m.mu. The goroutine ends with the watcher's context; Run waits for it.
@@ -167,12 +177,7 @@ func (m *Manager) forget(w *watcher) {
 func (m *Manager) Run(ctx context.Context) error {
 	m.mu.Lock()
 	m.ctx = ctx
-	first := make([]*watcher, 0, len(m.wanted))
 	for _, w := range m.wanted {
-		first = append(first, w)
-	}
-	slices.SortFunc(first, func(a, b *watcher) int { return resource.CompareTypes(a.t, b.t) })
-	for _, w := range first {
 		m.start(w)
 	}
 	m.mu.Unlock()

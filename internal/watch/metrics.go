@@ -52,7 +52,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	if reg != nil {
 		reg.MustRegister(m.types, m.restarts, m.errors, m.events, m.lists, m.listed, m.failing)
 	}
-	for _, p := range phases {
+	for _, p := range phases[:Stopped] {
 		m.types.WithLabelValues(p)
 	}
 	for _, r := range []string{restartStale, restartUnanswered} {

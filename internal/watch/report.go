@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/go-logr/logr"
 )
 
 // reportEvery is how often a change of what fails is logged at most, so that a restart of the API server, which every
@@ -54,37 +52,3 @@ func (m *Manager) reportFailing(before []string) []string {
 	}
 	return now
 }
-
-// quietLogger makes one for a Reflector, which reports every attempt: its messages are for V(2), its errors for V(1),
-// because they are in the status and logged on the edge.
-func quietLogger(log logr.Logger) logr.Logger {
-	sink := log.GetSink()
-	if sink == nil {
-		return logr.Discard()
-	}
-	return logr.New(quietSink{sink})
-}
-
-type quietSink struct{ logr.LogSink }
-
-// Init does nothing: the sink is initialised.
-func (s quietSink) Init(logr.RuntimeInfo) {}
-
-// Enabled is asked for the level that Info uses.
-func (s quietSink) Enabled(level int) bool { return s.LogSink.Enabled(level + 2) }
-
-// Info logs at a level that is higher by two.
-func (s quietSink) Info(level int, msg string, kv ...any) { s.LogSink.Info(level+2, msg, kv...) }
-
-// Error logs at level 1.
-func (s quietSink) Error(err error, msg string, kv ...any) {
-	if s.LogSink.Enabled(1) {
-		s.LogSink.Info(1, msg, append([]any{"err", err}, kv...)...)
-	}
-}
-
-// WithValues keeps the sink quiet.
-func (s quietSink) WithValues(kv ...any) logr.LogSink { return quietSink{s.LogSink.WithValues(kv...)} }
-
-// WithName keeps the sink quiet.
-func (s quietSink) WithName(name string) logr.LogSink { return quietSink{s.LogSink.WithName(name)} }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metainternal "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -19,7 +18,7 @@ import (
 type listerWatcher struct {
 	w      *watcher
 	client metadata.ResourceInterface
-	began  time.Time // of the list in progress; used by the Reflector's goroutine alone
+	began  time.Time // of the list whose pages are asked for, one after another
 }
 
 func (l *listerWatcher) forReflector(client any) cache.ListerWatcher {
@@ -40,14 +39,17 @@ func (l *listerWatcher) list(ctx context.Context, opts metav1.ListOptions) (runt
 	}
 	reqCtx, cancel := context.WithTimeoutCause(ctx, l.w.m.opts.StaleAfter, errUnanswered)
 	defer cancel()
-	began := time.Now()
+	if opts.Continue == "" {
+		l.began = time.Now()
+	}
 	full, err := l.client.List(reqCtx, opts)
 	if err != nil {
-		err = l.failed(ctx, reqCtx, err)
-		return nil, err
+		return nil, l.failed(ctx, reqCtx, err)
 	}
 	l.w.active()
-	l.w.m.metrics.lists.Observe(time.Since(began).Seconds())
+	if full.Continue == "" {
+		l.w.m.metrics.lists.Observe(time.Since(l.began).Seconds())
+	}
 	list := &metainternal.List{ListMeta: full.ListMeta, Items: make([]runtime.Object, len(full.Items))}
 	for i := range full.Items {
 		list.Items[i] = newItem(&full.Items[i].ObjectMeta, l.w.m.opts.Keep)
@@ -60,7 +62,6 @@ func (l *listerWatcher) watch(ctx context.Context, opts metav1.ListOptions) (api
 	initial := opts.SendInitialEvents != nil && *opts.SendInitialEvents
 	reqCtx, cancel := context.WithCancelCause(ctx)
 	giveUp := time.AfterFunc(l.w.m.opts.StaleAfter, func() { cancel(errUnanswered) })
-	began := time.Now()
 	inner, err := l.client.Watch(reqCtx, opts)
 	answered := giveUp.Stop()
 	if err == nil && !answered {
@@ -74,7 +75,7 @@ func (l *listerWatcher) watch(ctx context.Context, opts metav1.ListOptions) (api
 	if !initial {
 		l.w.recovered()
 	}
-	return newStream(l.w, inner, cancel, initial, began), nil
+	return newStream(ctx, l.w, inner, cancel, initial), nil
 }
 
 // unwatched decides what the Reflector is told about a watch request that brought no watch.
@@ -113,109 +114,4 @@ func (l *listerWatcher) counted(ctx, reqCtx context.Context, err error) error {
 	}
 	l.w.m.metrics.errors.WithLabelValues(string(ReasonFor(err))).Inc()
 	return err
-}
-
-// stream passes events from the server to the Reflector and ends when none comes for too long.
-type stream struct {
-	w       *watcher
-	inner   apiwatch.Interface
-	out     chan apiwatch.Event
-	stopped context.Context
-	stop    context.CancelFunc
-}
-
-// newStream starts a stream. Its goroutine ends when the server ends the watch, when it was silent for too long, or with
-// Stop; the watcher waits for it. Release is called at the end.
-func newStream(w *watcher, inner apiwatch.Interface, release context.CancelCauseFunc, initial bool, began time.Time) *stream {
-	s := &stream{w: w, inner: inner, out: make(chan apiwatch.Event)}
-	s.stopped, s.stop = context.WithCancel(context.Background())
-	w.requests.Add(1)
-	go func() {
-		defer w.requests.Done()
-		defer release(nil)
-		defer inner.Stop()
-		defer close(s.out)
-		s.forward(initial, began)
-	}()
-	return s
-}
-
-// ResultChan returns the events. It is closed at the end of the stream.
-func (s *stream) ResultChan() <-chan apiwatch.Event { return s.out }
-
-// Stop ends the stream without waiting; it may be called more than once, and by several goroutines.
-func (s *stream) Stop() { s.stop() }
-
-// forward passes events on until the stream ends. Initial says that a list comes first.
-func (s *stream) forward(initial bool, began time.Time) {
-	silence := time.NewTimer(s.w.m.opts.StaleAfter)
-	defer silence.Stop()
-	empty := true
-	for {
-		select {
-		case <-s.stopped.Done():
-			return
-		case <-silence.C:
-			s.silent(initial)
-			return
-		case ev, ok := <-s.inner.ResultChan():
-			if !ok {
-				if empty && time.Since(began) < time.Second {
-					s.note(errShort)
-				}
-				return
-			}
-			empty = false
-			s.see(ev, &initial, began)
-			if !s.send(ev) {
-				return
-			}
-			silence.Reset(s.w.m.opts.StaleAfter) // after the send: a slow Sink is no silence of the server
-		}
-	}
-}
-
-// see keeps account of an event before it is passed on.
-func (s *stream) see(ev apiwatch.Event, initial *bool, began time.Time) {
-	s.w.m.metrics.events.WithLabelValues(string(ev.Type)).Inc()
-	if ev.Type == apiwatch.Error {
-		s.note(apierrors.FromObject(ev.Object))
-		return
-	}
-	s.w.active()
-	if o, ok := ev.Object.(*metav1.PartialObjectMetadata); *initial && ok && ev.Type == apiwatch.Bookmark &&
-		o.Annotations[metav1.InitialEventsAnnotationKey] == "true" {
-		*initial = false
-		s.w.m.metrics.lists.Observe(time.Since(began).Seconds())
-	}
-}
-
-// note counts an error of the stream. That a version has expired is no failure: a list follows.
-func (s *stream) note(err error) {
-	reason := ReasonFor(err)
-	s.w.m.metrics.errors.WithLabelValues(string(reason)).Inc()
-	if reason != Expired {
-		s.w.fail(err)
-	}
-}
-
-// silent ends a stream that brought nothing. In the middle of a list that is an error, so that the Reflector falls back
-// to a plain list: there are servers that ignore the wish for a streamed one. Later the stream just ends, and the
-// Reflector asks for another one from its last version.
-func (s *stream) silent(initial bool) {
-	s.w.restarted(restartStale)
-	if initial {
-		status := apierrors.NewTimeoutError(errUnanswered.Error(), 0).Status()
-		s.send(apiwatch.Event{Type: apiwatch.Error, Object: &status})
-	}
-}
-
-// send passes one event on and tells whether the stream goes on.
-func (s *stream) send(ev apiwatch.Event) bool {
-	select {
-	case s.out <- ev:
-		return true
-	case <-s.stopped.Done():
-		return false
-	}
 }

@@ -6,15 +6,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
-
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
-
-// retry is how a failing type is tried again: after 0.8 s at first, twice as long each time, and never later than 30 s.
-var retry = wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 0.5, Cap: 20 * time.Second, Steps: 30}
 
 // watcher is the watch of one type from the moment it is wanted until it is not.
 type watcher struct {
@@ -52,15 +46,17 @@ func (w *watcher) begin(parent context.Context) context.Context {
 	return ctx
 }
 
-// stop ends the watch without waiting. No call to the Sink begins after it.
-func (w *watcher) stop() {
+// stop ends the watch without waiting, and tells whether there is an end to wait for. No call to the Sink begins after
+// it.
+func (w *watcher) stop() bool {
 	w.stopped.Store(true)
 	if w.cancel == nil { // it never ran
 		w.enter(Stopped)
 		close(w.done)
-		return
+		return false
 	}
 	w.cancel()
+	return true
 }
 
 // run waits for a turn and watches until ctx is done.
@@ -72,24 +68,20 @@ func (w *watcher) run(ctx context.Context) {
 		<-w.former.done // it has been stopped, and stops whatever it waits for
 		w.former = nil
 	}
-	if w.m.slots.Acquire(ctx, 1) != nil {
+	slots := int64(1)
+	if w.m.opts.Large(w.t) {
+		slots = int64(w.m.opts.Starts)
+	}
+	if w.m.slots.Acquire(ctx, slots) != nil {
 		return
 	}
-	w.listing()
+	w.listing(slots)
 	late := time.AfterFunc(w.m.opts.StartTimeout, w.late)
 	defer late.Stop()
 	defer w.free()
 
-	quiet := quietLogger(w.m.opts.Log)
 	lw := &listerWatcher{w: w, client: w.m.client.Resource(w.t.GVR())}
-	r := cache.NewReflectorWithOptions(lw.forReflector(w.m.client), nil, &store{w: w}, cache.ReflectorOptions{
-		Logger:          &quiet,
-		Name:            w.t.String(),
-		TypeDescription: w.t.String(),
-		Clock:           stopClock{ctx: ctx},
-		Backoff:         &retry,
-	})
-	r.RunWithContext(klog.NewContext(ctx, quiet))
+	reflector.Run(ctx, w.t.String(), lw.forReflector(w.m.client), &store{w: w}, w.m.opts.Log)
 	w.requests.Wait()
 }
 
@@ -105,10 +97,10 @@ func (w *watcher) status() Status {
 	return w.st
 }
 
-// listing marks the beginning of the first list, which holds a start slot.
-func (w *watcher) listing() {
+// listing marks the beginning of the first list, which holds start slots.
+func (w *watcher) listing(slots int64) {
 	w.mu.Lock()
-	w.release = sync.OnceFunc(func() { w.m.slots.Release(1) })
+	w.release = sync.OnceFunc(func() { w.m.slots.Release(slots) })
 	w.mu.Unlock()
 	w.enter(Listing)
 }

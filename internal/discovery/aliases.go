@@ -1,0 +1,27 @@
+package discovery
+
+import (
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// aliases maps a group-resource to the one that serves the same objects under another name. When both are wanted and
+// served, only the latter is watched, or every object would be two documents. Versions of one group need no entry.
+var aliases = map[schema.GroupResource]schema.GroupResource{
+	// One storage, two APIs. The older name is the one that people search for.
+	{Group: "events.k8s.io", Resource: "events"}: {Group: "", Resource: "events"},
+
+	// What servers before 1.22 served in extensions as well.
+	{Group: "extensions", Resource: "daemonsets"}:          {Group: "apps", Resource: "daemonsets"},
+	{Group: "extensions", Resource: "deployments"}:         {Group: "apps", Resource: "deployments"},
+	{Group: "extensions", Resource: "replicasets"}:         {Group: "apps", Resource: "replicasets"},
+	{Group: "extensions", Resource: "ingresses"}:           {Group: "networking.k8s.io", Resource: "ingresses"},
+	{Group: "extensions", Resource: "networkpolicies"}:     {Group: "networking.k8s.io", Resource: "networkpolicies"},
+	{Group: "extensions", Resource: "podsecuritypolicies"}: {Group: "policy", Resource: "podsecuritypolicies"},
+
+	// OpenShift serves projects and its RBAC as views of what Kubernetes stores.
+	{Group: "project.openshift.io", Resource: "projects"}:                  {Group: "", Resource: "namespaces"},
+	{Group: "authorization.openshift.io", Resource: "roles"}:               {Group: "rbac.authorization.k8s.io", Resource: "roles"},
+	{Group: "authorization.openshift.io", Resource: "rolebindings"}:        {Group: "rbac.authorization.k8s.io", Resource: "rolebindings"},
+	{Group: "authorization.openshift.io", Resource: "clusterroles"}:        {Group: "rbac.authorization.k8s.io", Resource: "clusterroles"},
+	{Group: "authorization.openshift.io", Resource: "clusterrolebindings"}: {Group: "rbac.authorization.k8s.io", Resource: "clusterrolebindings"},
+}

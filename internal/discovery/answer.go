@@ -1,0 +1,114 @@
+package discovery
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	clientdiscovery "k8s.io/client-go/discovery"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// whole is the key of Change.Failed for an error of the discovery as a whole.
+const whole = "*"
+
+var (
+	// errNoCore is an answer that no Kubernetes API server gives when it is well.
+	errNoCore = errors.New("the answer lacks the core group")
+	// errEmpty is an answer of a group without any resource although some were known.
+	errEmpty = errors.New("the answer has no resources although some are known")
+)
+
+// answer is what one discovery brought.
+type answer struct {
+	// served has the preferred version of each group-resource that can be listed and watched.
+	served map[schema.GroupResource]resource.Type
+	// named has all group-resources that are served in any way, those that cannot be watched too.
+	named map[schema.GroupResource]bool
+	// failed has the error of each group and version that did not answer.
+	failed map[schema.GroupVersion]error
+	// empty are groups and versions that answered without a resource. Some adapters do so when they are well.
+	empty []schema.GroupVersion
+	// err is the error of the discovery as a whole; all else is empty then.
+	err error
+}
+
+// newAnswer makes an answer of what the discovery client returned.
+func newAnswer(groups []*metav1.APIGroup, lists []*metav1.APIResourceList, err error) answer {
+	a := answer{
+		served: map[schema.GroupResource]resource.Type{},
+		named:  map[schema.GroupResource]bool{},
+		failed: map[schema.GroupVersion]error{},
+	}
+	if failed, partial := clientdiscovery.GroupDiscoveryFailedErrorGroups(err); partial {
+		maps.Copy(a.failed, failed)
+	} else if err != nil {
+		return answer{err: fmt.Errorf("asking for the served resources: %w", err)}
+	}
+	byVersion := make(map[string]*metav1.APIResourceList, len(lists))
+	for _, l := range lists {
+		byVersion[l.GroupVersion] = l
+	}
+	for _, g := range groups {
+		a.add(g, byVersion)
+	}
+	core := schema.GroupVersion{Version: "v1"}
+	if l := byVersion["v1"]; a.failed[core] == nil && (l == nil || len(l.APIResources) == 0) {
+		return answer{err: errNoCore}
+	}
+	return a
+}
+
+// add takes the resources of one group, the preferred version first, so that a resource that exists in several
+// versions is taken at that one, and one that the preferred version lacks at the next that the server names.
+func (a *answer) add(g *metav1.APIGroup, lists map[string]*metav1.APIResourceList) {
+	versions := slices.Clone(g.Versions)
+	slices.SortStableFunc(versions, func(x, y metav1.GroupVersionForDiscovery) int {
+		switch g.PreferredVersion.Version {
+		case y.Version:
+			return 1
+		case x.Version:
+			return -1
+		default:
+			return 0
+		}
+	})
+	for _, v := range versions {
+		gv := schema.GroupVersion{Group: g.Name, Version: v.Version}
+		list := lists[gv.String()]
+		if a.failed[gv] != nil {
+			continue
+		}
+		if list == nil || len(list.APIResources) == 0 {
+			a.empty = append(a.empty, gv)
+			continue
+		}
+		for i := range list.APIResources {
+			a.addResource(gv, &list.APIResources[i])
+		}
+	}
+}
+
+func (a *answer) addResource(gv schema.GroupVersion, r *metav1.APIResource) {
+	if strings.Contains(r.Name, "/") { // a subresource
+		return
+	}
+	gr := gv.WithResource(r.Name).GroupResource()
+	a.named[gr] = true
+	if _, known := a.served[gr]; known || !slices.Contains(r.Verbs, "list") || !slices.Contains(r.Verbs, "watch") {
+		return
+	}
+	a.served[gr] = resource.Type{
+		Group: gv.Group, Version: gv.Version, Resource: r.Name, Kind: r.Kind, Namespaced: r.Namespaced,
+	}
+}
+
+// types returns the served types, sorted.
+func (a *answer) types() []resource.Type {
+	return slices.SortedFunc(maps.Values(a.served), resource.CompareTypes)
+}

@@ -1,0 +1,87 @@
+// Package reflector sets up client-go Reflectors the way this project runs them: quiet, retried within half a minute, and
+// ended at once. The Reflector itself is client-go's, unmodified.
+//
+// Nothing here blocks, and everything is safe for concurrent use.
+package reflector
+
+import (
+	"context"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+)
+
+// retry is how something that fails is tried again: after 0.8 s at first, twice as long each time, and never later than
+// 30 s. client-go's own goes up to a minute.
+var retry = wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 0.5, Cap: 20 * time.Second, Steps: 30}
+
+// Run runs a Reflector until ctx is done and returns then. Name is for its log messages, which come at V(2), and its
+// errors at V(1): whoever makes the requests of lw knows them all and decides what a person is to be told.
+//
+// A list that is in progress at the end is not waited for; lw's List sees its context end.
+func Run(ctx context.Context, name string, lw cache.ListerWatcher, store cache.ReflectorStore, log logr.Logger) {
+	quiet := quietLogger(log)
+	backoff := retry
+	cache.NewReflectorWithOptions(lw, nil, store, cache.ReflectorOptions{
+		Logger:          &quiet,
+		Name:            name,
+		TypeDescription: name,
+		Clock:           stopClock{ctx: ctx},
+		Backoff:         &backoff,
+	}).RunWithContext(klog.NewContext(ctx, quiet))
+}
+
+// stopClock is the real clock, but its waits end early when ctx is done. A Reflector that backs off from a refused
+// connection waits without looking at its context, for up to half a minute, and would hold up the end of the process.
+type stopClock struct {
+	clock.RealClock
+	ctx context.Context
+}
+
+// After returns a channel that receives once, after d or when the context is done.
+func (c stopClock) After(d time.Duration) <-chan time.Time {
+	ctx, cancel := context.WithTimeout(c.ctx, d)
+	ch := make(chan time.Time, 1)
+	context.AfterFunc(ctx, func() {
+		cancel()
+		ch <- time.Now()
+	})
+	return ch
+}
+
+func quietLogger(log logr.Logger) logr.Logger {
+	sink := log.GetSink()
+	if sink == nil {
+		return logr.Discard()
+	}
+	return logr.New(quietSink{sink})
+}
+
+// quietSink lowers what is logged through it.
+type quietSink struct{ logr.LogSink }
+
+// Init does nothing: the sink beneath is initialised.
+func (s quietSink) Init(logr.RuntimeInfo) {}
+
+// Enabled tells whether Info would log.
+func (s quietSink) Enabled(level int) bool { return s.LogSink.Enabled(level + 2) }
+
+// Info logs at a level that is higher by two.
+func (s quietSink) Info(level int, msg string, kv ...any) { s.LogSink.Info(level+2, msg, kv...) }
+
+// Error logs at level 1.
+func (s quietSink) Error(err error, msg string, kv ...any) {
+	if s.LogSink.Enabled(1) {
+		s.LogSink.Info(1, msg, append([]any{"err", err}, kv...)...)
+	}
+}
+
+// WithValues keeps the sink quiet.
+func (s quietSink) WithValues(kv ...any) logr.LogSink { return quietSink{s.LogSink.WithValues(kv...)} }
+
+// WithName keeps the sink quiet.
+func (s quietSink) WithName(name string) logr.LogSink { return quietSink{s.LogSink.WithName(name)} }

@@ -1,0 +1,175 @@
+package discovery
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// state is what is held to be true about the wanted types. It is changed by step alone, which is a pure function of its
+// arguments and of the state before.
+type state struct {
+	filter Filter
+	doubt  time.Duration
+	types  map[resource.Type]absence
+}
+
+// absence is what is known against a type. Its zero value is nothing.
+type absence struct {
+	since time.Time // of the first complete answer that lacked the type
+	seen  bool      // the last answer lacked it
+	count int       // complete answers in a row that lacked it
+}
+
+func newState(filter Filter, doubt time.Duration, known []resource.Type) *state {
+	s := &state{filter: filter, doubt: doubt, types: map[resource.Type]absence{}}
+	for _, t := range known {
+		if filter.Match(t) {
+			s.types[t] = absence{}
+		}
+	}
+	return s
+}
+
+// step takes one answer in and returns what follows. Evidence is what was known about definitions before the answer was
+// asked for.
+func (s *state) step(a answer, ev evidence, now time.Time) Change {
+	c := Change{Failed: map[string]error{}}
+	if a.err != nil {
+		c.Failed[whole] = a.err
+		c.Types = s.sorted()
+		return c
+	}
+	broken := s.broken(a, c.Failed)
+	c.Complete = len(c.Failed) == 0
+	wanted, instead := s.wanted(a)
+	for _, t := range s.sorted() {
+		gr := groupResource(t)
+		current, served := wanted[gr]
+		by, aliased := instead[gr]
+		switch {
+		case served && current == t:
+			s.types[t] = absence{}
+		case broken[t.Group]: // an answer that is not whole moves and removes nothing
+			delete(wanted, gr)
+			s.types[t] = absence{seen: !served, since: s.types[t].since, count: s.types[t].count}
+		case served:
+			c.Migrated = append(c.Migrated, Migration{Old: t, New: current})
+			delete(s.types, t)
+		case aliased:
+			c.Migrated = append(c.Migrated, Migration{Old: t, New: by})
+			delete(s.types, t)
+		case s.gone(t, c.Complete, ev, now):
+			c.Removed = append(c.Removed, t)
+			delete(s.types, t)
+		}
+	}
+	for _, t := range wanted {
+		if _, known := s.types[t]; !known {
+			s.types[t] = absence{}
+		}
+	}
+	c.Types = s.sorted()
+	if c.Complete {
+		c.Unknown = s.filter.Unknown(a.types())
+	}
+	return c
+}
+
+// broken returns the groups of which some version failed, and notes their errors. An empty version of a group of which
+// types are known has failed too.
+func (s *state) broken(a answer, failed map[string]error) map[string]bool {
+	groups := map[string]bool{}
+	for gv, err := range a.failed {
+		groups[gv.Group] = true
+		failed[gv.String()] = err
+	}
+	for _, gv := range a.empty {
+		if s.knows(gv) {
+			groups[gv.Group] = true
+			failed[gv.String()] = errEmpty
+		}
+	}
+	return groups
+}
+
+func (s *state) knows(gv schema.GroupVersion) bool {
+	for t := range s.types {
+		if t.Group == gv.Group && t.Version == gv.Version {
+			return true
+		}
+	}
+	return false
+}
+
+// wanted returns the types of an answer that are wanted, and for those of them that another group serves under another
+// name that other type.
+func (s *state) wanted(a answer) (wanted, instead map[schema.GroupResource]resource.Type) {
+	wanted = map[schema.GroupResource]resource.Type{}
+	instead = map[schema.GroupResource]resource.Type{}
+	known := map[schema.GroupResource]resource.Type{}
+	for t := range s.types {
+		known[groupResource(t)] = t
+	}
+	for gr, t := range a.served {
+		if s.filter.Match(t) {
+			wanted[gr] = t
+		}
+	}
+	for gr := range wanted {
+		other, ok := aliases[gr]
+		if !ok {
+			continue
+		}
+		if t, ok := wanted[other]; ok {
+			instead[gr] = t
+		} else if t, ok := known[other]; ok {
+			instead[gr] = t
+		}
+	}
+	for gr := range instead {
+		delete(wanted, gr)
+	}
+	return wanted, instead
+}
+
+// gone weighs the evidence against a type that an answer lacks whose group answered without an error.
+func (s *state) gone(t resource.Type, complete bool, ev evidence, now time.Time) bool {
+	if ev.deleted(t) {
+		return true
+	}
+	was := s.types[t]
+	was.seen = true
+	if complete {
+		if was.count == 0 {
+			was.since = now
+		}
+		was.count++
+	}
+	s.types[t] = was
+	return was.count >= 2 && now.Sub(was.since) >= s.doubt && !ev.defined(t)
+}
+
+// missing returns the types that the last answer lacked, sorted.
+func (s *state) missing() []resource.Type {
+	var ts []resource.Type
+	for t, a := range s.types {
+		if a.seen {
+			ts = append(ts, t)
+		}
+	}
+	slices.SortFunc(ts, resource.CompareTypes)
+	return ts
+}
+
+func (s *state) sorted() []resource.Type {
+	return slices.SortedFunc(maps.Keys(s.types), resource.CompareTypes)
+}
+
+func groupResource(t resource.Type) schema.GroupResource {
+	return schema.GroupResource{Group: t.Group, Resource: t.Resource}
+}
