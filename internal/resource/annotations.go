@@ -3,6 +3,7 @@ package resource
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -21,7 +22,8 @@ type AnnotationFilter struct {
 // key or a glob in which * stands for any characters but a slash: "description", "*/description", "example.com/*".
 // kubectl's last-applied-configuration is never kept: it repeats the whole object, a Secret's data too.
 func NewAnnotationFilter(include, exclude []string) (AnnotationFilter, error) {
-	for _, p := range append(append([]string(nil), include...), exclude...) {
+	include, exclude = slices.Clone(include), slices.Clone(exclude) // nobody may change them later
+	for _, p := range slices.Concat(include, exclude) {
 		if p == "" {
 			return AnnotationFilter{}, fmt.Errorf("annotation pattern is empty, want a key such as description or a glob such as */description")
 		}

@@ -41,7 +41,7 @@ type Content struct {
 	Annotations map[string]string
 	// CreatedAt is the object's creation time, in UTC and whole seconds.
 	CreatedAt time.Time
-	// UpdatedAt is when labels or annotations were last written, in UTC and whole seconds; see [NewRecord].
+	// UpdatedAt is when a manager of labels or annotations last wrote, in UTC and whole seconds; see [NewRecord].
 	UpdatedAt time.Time
 }
 
@@ -114,8 +114,9 @@ func unixSeconds(t time.Time) int64 {
 
 func fromUnix(s int64) time.Time { return time.Unix(s, 0).UTC() }
 
-// updatedAt finds the newest write to labels or annotations. Entries of a subresource (status, scale) are left out:
-// those writers cannot touch either.
+// updatedAt finds the newest write of a manager of labels or annotations. Entries of a subresource (status, scale) are
+// left out: those writers cannot touch either. The field set is searched, not parsed, which would cost more than all
+// the rest: managers of a pod template's labels count too, and make the time newer than it need be.
 func updatedAt(fields []metav1.ManagedFieldsEntry) int64 {
 	newest := zeroTime
 	for i := range fields {
