@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Tests the Helm chart and the kustomize manifests: helm lint, the tests of test/chart, and every variant on a real API
+# server. HELM names a helm to use in place of the pinned one.
+#
+#   hack/chart-test.sh [-update] [-short]
+#
+#   -update   write what is made from the chart: config/rbac, config/prometheus and the chart's README
+#   -short    leave out the API server
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+args=()
+short=
+for arg in "$@"; do
+  case $arg in
+    -update) args+=(-args -update) ;;
+    -short) short=-short ;;
+    *)
+      sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2
+      exit 2
+      ;;
+  esac
+done
+
+if [ -z "${HELM:-}" ]; then
+  HELM=$(hack/tools/install.sh helm)/helm
+fi
+export HELM
+KUBEBUILDER_ASSETS=$(hack/controlplane/ensure.sh)
+export KUBEBUILDER_ASSETS
+
+"$HELM" lint --strict charts/k8s-vectordb-sync
+go test -count=1 ${short:+"$short"} ./test/chart "${args[@]}"

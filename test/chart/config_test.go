@@ -1,0 +1,250 @@
+package chart_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+)
+
+// notValues are the variables that have no value under config, and why.
+var notValues = map[string]string{
+	"POD_NAME":             "comes from the pod itself",
+	"POD_UID":              "comes from the pod itself",
+	"POD_NAMESPACE":        "comes from the pod itself",
+	"KUBECONFIG":           "is for controllers outside a cluster",
+	"RESOURCE_SYNC_CONFIG": "needs a CustomResourceDefinition, which the chart does not bring",
+}
+
+// variable returns the environment variable that a value under config is: restEndpoint is REST_ENDPOINT.
+func variable(value string) string {
+	return strings.ToUpper(regexp.MustCompile(`[A-Z]`).ReplaceAllString(value, "_$0"))
+}
+
+// readConfig returns what values.yaml has under config.
+func readConfig(t *testing.T) map[string]any {
+	t.Helper()
+	raw, err := os.ReadFile(chartDir + "/values.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all struct {
+		Config map[string]any `json:"config"`
+	}
+	if err := yaml.Unmarshal(raw, &all); err != nil {
+		t.Fatalf("reading values.yaml: %v", err)
+	}
+	return all.Config
+}
+
+func TestEverySettingIsAValue(t *testing.T) {
+	t.Parallel()
+	var got []string
+	for value := range readConfig(t) {
+		if value != "authTokenSecretRef" { // which the chart turns into AUTH_TOKEN_FILE
+			got = append(got, variable(value))
+		}
+	}
+	var want []string
+	for _, s := range config.Settings() {
+		if notValues[s.Name] == "" {
+			want = append(want, s.Name)
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("values under config (-settings of the controller +chart):\n%s", diff)
+	}
+}
+
+// A default that values.yaml repeats is the controller's, so that there is one truth.
+func TestDefaultsAreTheControllers(t *testing.T) {
+	t.Parallel()
+	defaults := map[string]string{}
+	for _, s := range config.Settings() {
+		defaults[s.Name] = s.Default
+		if s.DotAIDefault != "" {
+			defaults[s.Name] = "one that depends on the format, which no default of the chart may stand for"
+		}
+	}
+	// The ring has the release's name, and the inventory a place: both are the chart's to know.
+	delete(defaults, "RING_NAME")
+	delete(defaults, "STATE_DIR")
+	for name, got := range environment(t, template(t)) {
+		if want, ok := defaults[name]; ok && got != want {
+			t.Errorf("%s=%s by default, want %s", name, got, want)
+		}
+	}
+}
+
+// The controller itself says whether it would start with what the chart renders.
+func TestControllerAcceptsTheEnvironmentOfEveryVariant(t *testing.T) {
+	t.Parallel()
+	for name, variant := range variants {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			env := environment(t, template(t, values(t, variant)...))
+			provideFiles(t, env)
+			c, err := config.FromEnviron(environ(env))
+			if err != nil {
+				t.Fatalf("the controller refuses the environment: %v", err)
+			}
+			if len(c.Warnings) > 0 {
+				t.Errorf("the controller warns: %v", c.Warnings)
+			}
+			for variable, got := range c.Map() {
+				if want, set := env[variable]; set && !sameValue(want, got) {
+					t.Errorf("%s=%q is understood as %q", variable, want, got)
+				}
+			}
+		})
+	}
+}
+
+// provideFiles leads the variables that name files, which only exist in the pod, to files that exist here.
+func provideFiles(t *testing.T, env map[string]string) {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"token", "tls.crt", "tls.key"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("content"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for variable, path := range map[string]string{"AUTH_TOKEN_FILE": dir + "/token", "METRICS_CERT_DIR": dir} {
+		if env[variable] != "" {
+			env[variable] = path
+		}
+	}
+}
+
+func environ(env map[string]string) []string {
+	var list []string
+	for name, value := range env {
+		list = append(list, name+"="+value)
+	}
+	return append(list, "POD_NAME=k8s-vectordb-sync-0", "POD_UID=7d1b7e4e-3c3f-4c52-9d0e-0a8c1c0f7a55", "POD_NAMESPACE="+namespace)
+}
+
+// sameValue compares values but for the blanks of lists and the units of bytes.
+func sameValue(a, b string) bool {
+	return strings.ReplaceAll(a, " ", "") == strings.ReplaceAll(b, " ", "") || a == "64Mi" && b == "67108864"
+}
+
+func TestIdentityComesFromThePod(t *testing.T) {
+	t.Parallel()
+	for name, m := range map[string]manifests{"chart": template(t), "kustomize": kustomize(t, "basic")} {
+		got := map[string]string{}
+		for _, e := range controller(t, m).Env {
+			if e.ValueFrom != nil {
+				got[e.Name] = e.ValueFrom.FieldRef.FieldPath
+			}
+		}
+		want := map[string]string{"POD_NAME": "metadata.name", "POD_UID": "metadata.uid", "POD_NAMESPACE": "metadata.namespace"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: identity (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestRingsOfTwoReleasesStayApart(t *testing.T) {
+	t.Parallel()
+	a, b := templateAs(t, "blue"), templateAs(t, "green")
+	ring := func(m manifests, name string) string {
+		for _, e := range decode[appsv1.StatefulSet](t, m, "StatefulSet/"+name).Spec.Template.Spec.Containers[0].Env {
+			if e.Name == "RING_NAME" {
+				return e.Value
+			}
+		}
+		return ""
+	}
+	if x, y := ring(a, "blue-k8s-vectordb-sync"), ring(b, "green-k8s-vectordb-sync"); x == y || x == "" {
+		t.Errorf("rings of two releases are called %q and %q", x, y)
+	}
+}
+
+func TestListsMayBeListsOrText(t *testing.T) {
+	t.Parallel()
+	const want = "deployments,services,statefulsets,configmaps"
+	for name, args := range map[string][]string{
+		"--set with a list":              {"--set", "config.watchResourceTypes={deployments,services,statefulsets,configmaps}"},
+		"--set with escaped commas":      {"--set", `config.watchResourceTypes=deployments\,services\,statefulsets\,configmaps`},
+		"--set-json":                     {"--set-json", `config.watchResourceTypes=["deployments","services","statefulsets","configmaps"]`},
+		"--set-literal":                  {"--set-literal", "config.watchResourceTypes=deployments,services,statefulsets,configmaps"},
+		"a values file with text":        values(t, "config: {watchResourceTypes: 'deployments,services,statefulsets,configmaps'}"),
+		"a values file with a real list": values(t, "config: {watchResourceTypes: [deployments, services, statefulsets, configmaps]}"),
+	} {
+		if got := environment(t, template(t, args...))["WATCH_RESOURCE_TYPES"]; got != want {
+			t.Errorf("%s: WATCH_RESOURCE_TYPES=%s, want %s", name, got, want)
+		}
+	}
+	// Excluding nothing is not the same as leaving the default.
+	if got, set := environment(t, template(t, "--set", "config.excludeResourceTypes="))["EXCLUDE_RESOURCE_TYPES"]; got != "" || !set {
+		t.Errorf("EXCLUDE_RESOURCE_TYPES=%q, set: %v; want it set to nothing", got, set)
+	}
+}
+
+// Large numbers of a values file reach the templates as floating-point ones.
+func TestNumbersAreNotWrittenWithExponents(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{
+		"--set":         {"--set", "config.batchMaxBytes=67108864"},
+		"--set-json":    {"--set-json", "config.batchMaxBytes=67108864"},
+		"a values file": values(t, "config: {batchMaxBytes: 67108864}"),
+	} {
+		if got := environment(t, template(t, args...))["BATCH_MAX_BYTES"]; got != "67108864" {
+			t.Errorf("%s: BATCH_MAX_BYTES=%s", name, got)
+		}
+	}
+}
+
+func TestMistakesAreRefusedAndNamed(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ set, want string }{
+		"a misspelled setting":        {"config.restEndpont=http://receiver/sync", "additional properties 'restEndpont' not allowed"},
+		"a misspelled value":          {"replicas=3", "additional properties 'replicas' not allowed"},
+		"a misspelled nested value":   {"metrics.certManager.enable=true", "'enable' not allowed"},
+		"a misspelled probe":          {"livenessProbe.periodSecond=3", "'periodSecond' not allowed"},
+		"no URL":                      {"config.restEndpoint=cluster-whisperer:3000", "/config/restEndpoint"},
+		"a word for a number":         {"config.debounceWindowMs=ten", "/config/debounceWindowMs"},
+		"a negative number":           {"config.batchMaxSize=-1", "/config/batchMaxSize"},
+		"too large a number":          {"config.batchFlushIntervalMs=3600001", "/config/batchFlushIntervalMs"},
+		"an unknown level":            {"config.logLevel=loud", "/config/logLevel"},
+		"an unknown format":           {"config.endpointFormat=chroma", "'cluster-whisperer', 'dot-ai'"},
+		"a malformed type":            {"config.watchResourceTypes={apps/deployments}", "/config/watchResourceTypes"},
+		"an address without a port":   {"config.apiBindAddress=localhost", "/config/apiBindAddress"},
+		"a relative folder":           {"config.stateDir=state", "/config/stateDir"},
+		"a negative number of pods":   {"replicaCount=-1", "/replicaCount"},
+		"a secret without a key":      {"config.authTokenSecretRef.key=", "/config/authTokenSecretRef/key"},
+		"an issuer without a name":    {"metrics.certManager.issuerRef.kind=Issuer", "missing property 'name'"},
+		"a reader without namespace":  {"metrics.readers[0].name=prometheus", "missing property 'namespace'"},
+		"nobody who may call":         {"networkPolicy.apiFrom=null,networkPolicy.metricsFrom={}", "/networkPolicy/metricsFrom"},
+		"a digest that is none":       {"image.digest=latest", "/image/digest"},
+		"two different endpoints":     {"config.restEndpoint=http://a/b,config.instancesEndpoint=http://c/d", "two names of one setting"},
+		"two sources of a token":      {"config.authTokenFile=/t,config.authTokenSecretRef.name=s", "exclude one another"},
+		"two metrics certificates":    {"metrics.certManager.enabled=true,metrics.existingCertSecret=s", "exclude one another"},
+		"a monitor of no metrics":     {"metrics.serviceMonitor.enabled=true,config.metricsBindAddress=0", "turns them off"},
+		"a variable of the chart":     {"extraEnv[0].name=REST_ENDPOINT,extraEnv[0].value=x", "extraEnv names REST_ENDPOINT"},
+		"an autoscaler going back":    {"autoscaling.enabled=true,autoscaling.minReplicas=9", "more than autoscaling.maxReplicas"},
+		"an autoscaler without a way": {"autoscaling.enabled=true,autoscaling.targetCPUUtilizationPercentage=null", "something to go by"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			set := test.set
+			if !strings.Contains(set, "restEndpoint=") {
+				set += ",config.restEndpoint=" + endpoint
+			}
+			if message := refused(t, "--set", set); !strings.Contains(message, test.want) {
+				t.Errorf("message:\n%s\nwant %q in it", message, test.want)
+			}
+		})
+	}
+}
