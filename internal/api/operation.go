@@ -33,7 +33,7 @@ type Operation struct {
 	// OrphansHeld is how many would have been removed had the guard not stopped it; force removes them.
 	OrphansHeld int `json:"orphansHeld"`
 	// Failed are the types that could not be resynced.
-	Failed []TypeFailure `json:"failed"`
+	Failed List[TypeFailure] `json:"failed"`
 	// Message is a sentence for people on what is remarkable, empty when nothing is.
 	Message string `json:"message,omitempty"`
 }
@@ -95,7 +95,7 @@ func result(op Operation) Result {
 // Operations is the answer of GET /api/v1/resync.
 type Operations struct {
 	// Operations are running and recent resyncs, newest first.
-	Operations []Operation `json:"operations"`
+	Operations List[Operation] `json:"operations"`
 }
 
 // Error is the answer to every request that could not be served.
@@ -105,7 +105,7 @@ type Error struct {
 	// Message says what was wrong and what would be right.
 	Message string `json:"message"`
 	// Suggestions are names that may have been meant, best first.
-	Suggestions []string `json:"suggestions"`
+	Suggestions List[string] `json:"suggestions"`
 	// Operation is the ID of the resync that the error is about, absent when it is about none.
 	Operation string `json:"operation,omitempty"`
 }

@@ -11,7 +11,7 @@ type Ring struct {
 	// Partitions is how many slots the ID space has.
 	Partitions int `json:"partitions"`
 	// Members are all that have a Lease, ordered by name.
-	Members []Member `json:"members"`
+	Members List[Member] `json:"members"`
 	// Agreed is true when all live members work under the same view, and their claims cover every partition once.
 	Agreed bool `json:"agreed"`
 	// DisagreementSince is since when Agreed is false, absent when it is true.
@@ -37,7 +37,7 @@ type Member struct {
 	// Share is that number over all partitions, from 0 to 1.
 	Share float64 `json:"share"`
 	// View are the members that it works under, as it published them, sorted.
-	View []string `json:"view"`
+	View List[string] `json:"view"`
 	// Claims is how many partitions it says that it may be sending.
 	Claims int `json:"claims"`
 }

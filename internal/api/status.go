@@ -19,11 +19,11 @@ type Status struct {
 	// Objects is how many objects this replica knows, its own and those of others.
 	Objects int `json:"objects"`
 	// Types are the watched types, ordered by name.
-	Types []TypeStatus `json:"types"`
+	Types List[TypeStatus] `json:"types"`
 	// Discovery tells how completely the cluster's types are known.
 	Discovery Discovery `json:"discovery"`
 	// Targets are the receivers, ordered by name.
-	Targets []Target `json:"targets"`
+	Targets List[Target] `json:"targets"`
 	// Resync tells which resyncs were, are and will be.
 	Resync ResyncStatus `json:"resync"`
 }
@@ -78,9 +78,9 @@ type Discovery struct {
 	// Complete is false while a group does not answer or before the first discovery.
 	Complete bool `json:"complete"`
 	// Failed are the groups that do not answer, ordered by name.
-	Failed []FailedGroup `json:"failed"`
+	Failed List[FailedGroup] `json:"failed"`
 	// Unknown are the names in the filters that match no type of the cluster.
-	Unknown []string `json:"unknown"`
+	Unknown List[string] `json:"unknown"`
 }
 
 // FailedGroup is a group and version whose types cannot be told.
@@ -119,7 +119,7 @@ type Target struct {
 	// QuarantinedTotal is how many objects the receiver refuses for good.
 	QuarantinedTotal int `json:"quarantinedTotal"`
 	// Quarantined are some of them, a bounded number, oldest first.
-	Quarantined []Quarantined `json:"quarantined"`
+	Quarantined List[Quarantined] `json:"quarantined"`
 	// Unknown is how many objects wait for their last word to be repeated after a request without answer.
 	Unknown int `json:"unknown"`
 	// InStep is true when nothing is dirty, in flight or unknown.
@@ -161,5 +161,5 @@ type ResyncStatus struct {
 	// Next is when the next is due, absent when none is scheduled.
 	Next *time.Time `json:"next,omitempty"`
 	// Running are those under way.
-	Running []Operation `json:"running"`
+	Running List[Operation] `json:"running"`
 }

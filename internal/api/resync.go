@@ -1,0 +1,112 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	// startTimeout bounds the start of a resync, which may read the list of namespaces and announce it to the fleet.
+	startTimeout = 30 * time.Second
+	// writeGrace is the time left to write an answer after the wait for it.
+	writeGrace = 10 * time.Second
+)
+
+// postResync starts a resync, and waits for its end unless told otherwise.
+func (s *Server) postResync(w http.ResponseWriter, r *http.Request) {
+	if !s.resyncs.Allow() {
+		w.Header().Set("Retry-After", "1")
+		s.writeError(w, http.StatusTooManyRequests, "too many resyncs are asked for; try again in a second")
+		return
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	c, err := parseCall(r, call{Request: Request{Scope: ScopeFleet}, wait: true, timeout: s.wait})
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.extendDeadlines(w, startTimeout+c.timeout+writeGrace)
+	// A client that goes away between two lines must not leave a resync half started.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), startTimeout)
+	op, err := s.backend.StartResync(ctx, c.Request)
+	cancel()
+	switch {
+	case err != nil:
+		s.fail(w, r, err)
+	case !c.wait:
+		s.accepted(w, op)
+	default:
+		s.await(w, r, op, c.timeout)
+	}
+}
+
+// await answers when the operation has finished, the timeout has passed, or this server stops.
+func (s *Server) await(w http.ResponseWriter, r *http.Request, op Operation, timeout time.Duration) {
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
+	defer cancel()
+	done, err := op, error(nil)
+	if !op.Status.Finished() {
+		done, err = s.backend.WaitResync(ctx, op.ID)
+	}
+	switch {
+	case err == nil && done.Status == OperationDone:
+		s.writeJSON(w, http.StatusOK, result(done))
+	case err == nil && done.Status == OperationFailed:
+		msg := done.Message
+		if msg == "" {
+			msg = "the resync failed"
+		}
+		s.writeJSON(w, http.StatusInternalServerError, Error{Status: "error", Message: msg, Operation: op.ID})
+	case errors.Is(context.Cause(r.Context()), errStopping):
+		s.writeJSON(w, http.StatusServiceUnavailable, Error{
+			Status: "error", Operation: op.ID,
+			Message: "this replica is stopping and can wait no longer; ask another one for the resync",
+		})
+	case r.Context().Err() != nil:
+		w.WriteHeader(clientGone)
+	case err == nil || ctx.Err() != nil:
+		if now, ok := s.backend.Resync(op.ID); ok {
+			op = now
+		}
+		s.accepted(w, op)
+	default:
+		s.fail(w, r, err)
+	}
+}
+
+// accepted answers with an operation that goes on.
+func (s *Server) accepted(w http.ResponseWriter, op Operation) {
+	w.Header().Set("Location", "/api/v1/resync/"+url.PathEscape(op.ID))
+	s.writeJSON(w, http.StatusAccepted, op)
+}
+
+// extendDeadlines lets a request live longer than the server's timeouts. The deadline for reading goes altogether: the
+// body has been read, and it would be taken for a client that went away. Without a connection there is nothing to extend.
+func (s *Server) extendDeadlines(w http.ResponseWriter, d time.Duration) {
+	c := http.NewResponseController(w)
+	err := errors.Join(c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Now().Add(d)))
+	if err != nil && !errors.Is(err, http.ErrNotSupported) {
+		s.log.V(1).Info("Extending the deadlines of a request failed", "error", err.Error())
+	}
+}
+
+func (s *Server) getResyncs(w http.ResponseWriter, _ *http.Request) {
+	s.writeJSON(w, http.StatusOK, Operations{Operations: s.backend.Resyncs()})
+}
+
+func (s *Server) getResync(w http.ResponseWriter, r *http.Request) {
+	id := r.PathValue("id")
+	op, ok := s.backend.Resync(id)
+	if !ok {
+		var ids []string
+		for _, o := range s.backend.Resyncs() {
+			ids = append(ids, o.ID)
+		}
+		s.fail(w, r, &NotFoundError{What: "resync", Name: id, Suggestions: Nearest(id, ids)})
+		return
+	}
+	s.writeJSON(w, http.StatusOK, op)
+}
