@@ -1,0 +1,255 @@
+package receiver
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/blevesearch/bleve/v2"
+	"github.com/blevesearch/bleve/v2/search/query"
+)
+
+// Hit is one document that a search found.
+type Hit struct {
+	Document Document
+	// Score is only comparable within one search.
+	Score float64
+}
+
+const (
+	// searchCandidates is how many documents the index proposes; the ranking looks at each of them.
+	searchCandidates = 400
+	searchMaxWords   = 12
+	searchMaxLimit   = 200
+	// synonymWorth is what a synonym is worth compared with the word itself.
+	synonymWorth = 0.7
+)
+
+// Search finds documents of both contracts by words: English stems, names taken apart, and synonyms of infrastructure
+// words. It does not understand meaning. A store limits it to that one, empty searches both. It blocks until the index
+// has caught up with all changes made before the call. A limit outside 1 to 200 is taken as 20.
+func (s *Server) Search(ctx context.Context, q, store string, limit int) ([]Hit, error) {
+	if limit < 1 || limit > searchMaxLimit {
+		limit = 20
+	}
+	return s.search.find(ctx, q, store, limit)
+}
+
+// concept is one word of a query with everything that may stand for it, stemmed.
+type concept struct {
+	word   string
+	worth  map[string]float64 // term → 1 or synonymWorth
+	rarity float64
+}
+
+func (x *searcher) find(ctx context.Context, q, store string, limit int) ([]Hit, error) {
+	if err := x.flush(); err != nil {
+		return nil, err
+	}
+	concepts := x.understand(q)
+	if len(concepts) == 0 {
+		return nil, nil
+	}
+	found, err := x.candidates(ctx, &concepts, store)
+	if err != nil {
+		return nil, err
+	}
+	hits := make([]Hit, 0, len(found))
+	for key := range found {
+		k := parseIndexKey(key)
+		if d, held := x.docs.get(k.store, k.id); held {
+			if score := x.score(d, concepts); score > 0 {
+				hits = append(hits, Hit{d, math.Round(score*1000) / 1000})
+			}
+		}
+	}
+	slices.SortFunc(hits, func(a, b Hit) int {
+		return cmp.Or(-cmp.Compare(a.Score, b.Score), cmp.Compare(a.Document.ID, b.Document.ID))
+	})
+	return hits[:min(limit, len(hits))], nil
+}
+
+// terms are the stems of a text, as the index has them.
+func (x *searcher) terms(text string) []string {
+	tokens := x.analyzer.Analyze([]byte(text))
+	out := make([]string, len(tokens))
+	for i, t := range tokens {
+		out[i] = string(t.Term)
+	}
+	return out
+}
+
+// understand finds the words that matter. Words of asking ("show me all") never do, words like "namespace" only when
+// nothing else is left.
+func (x *searcher) understand(q string) []concept {
+	var strong, weak []concept
+	seen := map[string]bool{}
+	for word := range strings.FieldsSeq(strings.ToLower(spreadQuery(q))) {
+		terms := x.terms(word)
+		if askingWords[word] || len(terms) == 0 || seen[terms[0]] || len(strong)+len(weak) == searchMaxWords {
+			continue
+		}
+		seen[terms[0]] = true
+		c := concept{word: word, worth: map[string]float64{}}
+		for _, synonym := range synonymsOf(word) {
+			for _, t := range x.terms(synonym) {
+				c.worth[t] = synonymWorth
+			}
+		}
+		c.worth[terms[0]] = 1
+		if vagueWords[word] {
+			weak = append(weak, c)
+		} else {
+			strong = append(strong, c)
+		}
+	}
+	if len(strong) == 0 {
+		return weak
+	}
+	return strong
+}
+
+// spreadQuery takes apart what stands between spaces but keeps camel case as one word, as the index has both.
+func spreadQuery(q string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("-_./:,;?!\"'()[]{}", r) {
+			return ' '
+		}
+		return r
+	}, q)
+}
+
+// candidates asks the index for documents with all concepts and for documents with any. Concepts that are nowhere are
+// dropped from the list: they can neither help nor hurt.
+func (x *searcher) candidates(ctx context.Context, concepts *[]concept, store string) (map[string]struct{}, error) {
+	x.drain.Lock() // keeps the index from being closed meanwhile
+	defer x.drain.Unlock()
+	if err := x.open(); err != nil {
+		return nil, err
+	}
+	total, err := x.index.DocCount()
+	if err != nil {
+		return nil, fmt.Errorf("counting indexed documents: %w", err)
+	}
+	found := map[string]struct{}{}
+	var known []concept
+	var queries []query.Query
+	for _, c := range *concepts {
+		q := within(store, conceptQuery(c))
+		n, err := x.collect(ctx, q, found)
+		if err != nil {
+			return nil, err
+		}
+		if n == 0 {
+			continue
+		}
+		c.rarity = math.Log(1 + float64(total)/float64(n))
+		known = append(known, c)
+		queries = append(queries, q)
+	}
+	*concepts = known
+	if len(queries) > 1 {
+		if _, err := x.collect(ctx, bleve.NewConjunctionQuery(queries...), found); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// collect adds the best hits of a query and returns how many there are in all.
+func (x *searcher) collect(ctx context.Context, q query.Query, into map[string]struct{}) (uint64, error) {
+	result, err := x.index.SearchInContext(ctx, bleve.NewSearchRequestOptions(q, searchCandidates, 0, false))
+	if err != nil {
+		return 0, fmt.Errorf("searching index: %w", err)
+	}
+	for _, h := range result.Hits {
+		into[h.ID] = struct{}{}
+	}
+	return result.Total, nil
+}
+
+func within(store string, q query.Query) query.Query {
+	if store == "" {
+		return q
+	}
+	t := bleve.NewTermQuery(store)
+	t.SetField(storeField)
+	t.SetBoost(0)
+	return bleve.NewConjunctionQuery(t, q)
+}
+
+func conceptQuery(c concept) query.Query {
+	var any []query.Query
+	for term, worth := range c.worth {
+		for _, f := range searchFields {
+			t := bleve.NewTermQuery(term)
+			t.SetField(f.name)
+			t.SetBoost(f.weight * worth)
+			any = append(any, t)
+		}
+	}
+	return bleve.NewDisjunctionQuery(any...)
+}
+
+// score ranks one candidate: for each concept the best place where it was found, weighed by how rare the concept is,
+// and the share of concepts that were found at all; then by how much the kind of thing is what people ask for. The
+// index's own score is not used, because it divides by the number of synonyms.
+func (x *searcher) score(d Document, concepts []concept) float64 {
+	var sum, covered, all float64
+	kindAsked := false
+	fields := make([][]string, len(searchFields))
+	for i, f := range searchFields {
+		fields[i] = x.terms(f.text(d))
+	}
+	for _, c := range concepts {
+		best := 0.0
+		for i, f := range searchFields {
+			worth := 0.0
+			for _, t := range fields[i] {
+				worth = max(worth, c.worth[t])
+			}
+			if f.name == "kind" && worth == 1 {
+				kindAsked = true
+			}
+			// What is found in several places is a little more certain than what is found in the best of them alone.
+			best = max(best, worth*f.weight) + 0.1*min(best, worth*f.weight)
+		}
+		all += c.rarity
+		if best > 0 {
+			sum += best * c.rarity
+			covered += c.rarity
+		}
+	}
+	if covered == 0 {
+		return 0
+	}
+	share := covered / all
+	if kindAsked {
+		return sum * share
+	}
+	return sum * share * kindWorth(d)
+}
+
+// kindWorth is how much a kind is what people mean when they do not name it: what runs, before what belongs to it.
+func kindWorth(d Document) float64 {
+	switch d.Kind {
+	case "StatefulSet", "Deployment", "DaemonSet", "CronJob":
+		return 1
+	case "Service", "Ingress", "Job":
+		return 0.85
+	case "Pod", "PersistentVolumeClaim":
+		return 0.6
+	case "ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ReplicaSet",
+		"PodDisruptionBudget", "NetworkPolicy", "CustomResourceDefinition", "PersistentVolume", "APIService":
+		return 0.45
+	case "Event", "EndpointSlice", "Endpoints", "Lease", "ControllerRevision", "PodMetrics":
+		return 0.25
+	}
+	if g := groupOf(d.APIVersion); strings.Contains(g, ".") && !strings.HasSuffix(g, ".k8s.io") {
+		return 1 // a custom resource is what somebody made on purpose: a Cluster of postgresql.cnpg.io is a database
+	}
+	return 0.6
+}
