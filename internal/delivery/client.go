@@ -1,8 +1,14 @@
 package delivery
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
+	"net/http/httptrace"
+	"net/url"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -22,8 +28,8 @@ type Request struct {
 
 // Options configure a [Client]. The zero value is a client without fence, credential, metrics or logs.
 type Options struct {
-	// Target is the label of this client's metrics. Empty means the name of the format. Two clients of one registerer
-	// need two targets.
+	// Target is the label of this client's metrics and logs. Empty means the name of the format. Two clients of one
+	// registerer need two targets.
 	Target string
 	// Version is the version of this program, sent in User-Agent. Empty means dev.
 	Version string
@@ -48,28 +54,186 @@ type Options struct {
 	Transport http.RoundTripper
 	// Registerer takes the metrics. Nil means none.
 	Registerer prometheus.Registerer
-	// Log gets changes worth a line. The zero Logger discards.
+	// Log gets one line per request at V(1), and none above. The zero Logger discards.
 	Log logr.Logger
 }
 
 // Client sends bodies to one receiver. It is safe for concurrent use.
-type Client struct{}
+type Client struct {
+	endpoint    string
+	format      wire.Format
+	header      http.Header
+	token       TokenSource
+	timeout     time.Duration
+	beforeWrite func() error
+	transport   http.RoundTripper
+	own         *http.Transport // nil when Options.Transport replaced it
+	metrics     *metrics
+	log         logr.Logger
+}
 
 // New makes a client that posts to endpoint, a complete http or https URL. It connects to nothing yet.
-func New(endpoint string, format wire.Format, opts Options) (*Client, error) { return nil, nil }
+func New(endpoint string, format wire.Format, opts Options) (*Client, error) {
+	target := cmp.Or(opts.Target, format.Name())
+	c := &Client{
+		endpoint: endpoint,
+		format:   format,
+		header: http.Header{
+			"Content-Type": {"application/json"}, // spelled otherwise, cluster-whisperer takes the body for empty and answers 200
+			"User-Agent":   {"k8s-vectordb-sync/" + cmp.Or(opts.Version, "dev")},
+		},
+		token:       opts.Token,
+		timeout:     cmp.Or(opts.Timeout, format.Defaults().Timeout),
+		beforeWrite: opts.BeforeWrite,
+		transport:   opts.Transport,
+		log:         opts.Log.WithValues("target", target),
+	}
+	if c.beforeWrite == nil {
+		c.beforeWrite = func() error { return nil }
+	}
+	if opts.Member != "" {
+		c.header.Set("X-Vectordb-Sync-Member", opts.Member)
+	}
+	var errs []error
+	if err := checkEndpoint(endpoint); err != nil {
+		errs = append(errs, err)
+	}
+	if c.timeout < 0 {
+		errs = append(errs, fmt.Errorf("timeout is %v, want more than 0", c.timeout))
+	}
+	if c.transport == nil {
+		own, err := newTransport(opts.CA, cmp.Or(opts.MaxConns, 16), c.beforeWrite)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		c.own, c.transport = own, own
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	m, err := newMetrics(opts.Registerer, target)
+	if err != nil {
+		return nil, err
+	}
+	c.metrics = m
+	return c, nil
+}
 
-// Send makes one attempt to deliver r, bounded by the timeout and by ctx, and says what became of it. It never panics
-// and never sends a body twice. A ctx that ends before the first byte was written gives [wire.Fenced], later
-// [wire.Unknown]; both with Own set. An item that cannot be encoded gives [wire.Refused] without anything being sent.
-func (c *Client) Send(ctx context.Context, r Request) wire.Outcome { return wire.Outcome{} }
+func checkEndpoint(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil:
+		// The parser's own words are left out: they repeat the URL, which may hold a password.
+		return errors.New("endpoint is no URL, want one such as http://cluster-whisperer:3000/api/v1/instances/sync")
+	case u.User != nil:
+		return errors.New("endpoint holds a user name, want the credential in a token file and the URL without one")
+	case u.Scheme != "http" && u.Scheme != "https", u.Host == "":
+		return fmt.Errorf("endpoint is %q, want a complete http or https URL such as http://cluster-whisperer:3000/api/v1/instances/sync", u.Redacted())
+	}
+	return nil
+}
+
+// Send makes one attempt to deliver r, bounded by the timeout and by ctx, and says what became of it. It blocks until
+// then, never panics and never sends a body twice. A ctx that ends before the first byte was written gives
+// [wire.Fenced], later [wire.Unknown]; both with Own set. An item that cannot be encoded gives [wire.Refused] without
+// anything being sent.
+func (c *Client) Send(ctx context.Context, r Request) wire.Outcome {
+	start := time.Now()
+	body, o, ok := c.encode(r)
+	if ok {
+		o = c.post(ctx, body, wire.Sent{Upserts: r.Upserts, Deletes: r.Deletes, Bytes: len(body)})
+	}
+	return c.finish(start, len(r.Upserts), len(r.Deletes), len(body), o)
+}
 
 // Probe asks whether the receiver takes requests, with a body that changes nothing. Both receivers look at their
-// database for it, neither at its embedder.
-func (c *Client) Probe(ctx context.Context) wire.Outcome { return wire.Outcome{} }
+// database for it, neither at its embedder. It blocks like Send.
+func (c *Client) Probe(ctx context.Context) wire.Outcome {
+	start, body := time.Now(), []byte("{}")
+	return c.finish(start, 0, 0, len(body), c.post(ctx, body, wire.Sent{Bytes: len(body)}))
+}
 
 // Observe writes the gate's state into the target's metrics.
-func (c *Client) Observe(s State) {}
+func (c *Client) Observe(s State) { c.metrics.gate(s) }
 
 // Close ends idle connections and removes the target's series from the metrics. Requests in flight are not ended:
-// cancel them first. A closed client must not be used again.
-func (c *Client) Close() {}
+// cancel them and wait for them first. A closed client must not be used again.
+func (c *Client) Close() {
+	if c.own != nil {
+		c.own.CloseIdleConnections()
+	}
+	c.metrics.remove()
+}
+
+// encode builds the body, or says in an outcome why there is none.
+func (c *Client) encode(r Request) (body []byte, o wire.Outcome, ok bool) {
+	var err error
+	switch {
+	case len(r.Upserts) > 0 && len(r.Deletes) > 0:
+		err = errors.New("upserts and deletes in one request, want two")
+	case len(r.Deletes) > 0:
+		body, err = c.format.EncodeDeletes(r.Deletes)
+	default:
+		body, err = c.format.EncodeUpserts(r.Upserts)
+	}
+	if err == nil {
+		return body, wire.Outcome{}, true
+	}
+	o = wire.Outcome{Kind: wire.Unprocessable, Reason: wire.Reason("encoding: " + err.Error())}
+	var fault wire.ItemError
+	if errors.As(err, &fault) {
+		o.Kind, o.Bad = wire.Refused, []wire.ItemError{fault}
+	}
+	return nil, o, false
+}
+
+func (c *Client) finish(start time.Time, upserts, deletes, size int, o wire.Outcome) wire.Outcome {
+	o.Took, o.Bytes = time.Since(start), size
+	c.metrics.sent(upserts, deletes, o)
+	c.log.V(1).Info("Request ended", "outcome", o.Kind.String(), "status", o.Status, "upserts", upserts, "deletes", deletes,
+		"bytes", size, "duration", o.Took, "reason", o.Reason)
+	return o
+}
+
+// post sends one body. Everything that may fail or take time before the connection comes before the fence is asked.
+func (c *Client) post(ctx context.Context, body []byte, sent wire.Sent) wire.Outcome {
+	token, err := c.bearer()
+	if err != nil {
+		return wire.Outcome{Kind: wire.Unauthorized, Reason: wire.Reason(err.Error())}
+	}
+	var a attempt
+	timed, cancel := context.WithTimeout(httptrace.WithClientTrace(ctx, a.trace()), c.timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(timed, http.MethodPost, c.endpoint, bytes.NewReader(body))
+	if err != nil { // New has parsed the endpoint; this leaves nothing that can fail
+		return wire.Outcome{Kind: wire.WrongEndpoint, Reason: wire.Reason("making the request: " + err.Error())}
+	}
+	req.Header = c.header.Clone()
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if err := ctx.Err(); err != nil {
+		return wire.Outcome{Kind: wire.Fenced, Own: true, Reason: "not begun: " + err.Error()}
+	}
+	if err := c.beforeWrite(); err != nil {
+		return wire.Outcome{Kind: wire.Fenced, Own: true, Reason: wire.Reason(fmt.Sprintf("%v: %v", errFenced, err))}
+	}
+	c.metrics.inFlight.WithLabelValues(c.metrics.target).Inc()
+	defer c.metrics.inFlight.WithLabelValues(c.metrics.target).Dec()
+	resp, err := c.transport.RoundTrip(req)
+	if err != nil {
+		return redacted(c.failure(ctx, &a, err), token)
+	}
+	return redacted(c.judge(ctx, resp, sent), token)
+}
+
+func (c *Client) bearer() (string, error) {
+	if c.token == nil {
+		return "", nil
+	}
+	token, err := c.token()
+	if err != nil {
+		return "", err
+	}
+	return token, checkToken(token)
+}

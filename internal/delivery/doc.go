@@ -12,13 +12,13 @@
 //
 // A [Gate] is the receiver's health as this member sees it, a pure value with now as an argument:
 //
-//	            trouble: Retry, ServerError, Unknown, Unauthorized, WrongEndpoint, or a pause asked for
-//	          ┌──────────────────────────────────────────────────────────────────────────────────┐
-//	          │                                                                                  ▼
-//	       CLOSED  up to Limit requests in flight                OPEN  none until Next, then one probe at a time
-//	          ▲                                                                             │    │
-//	          └──────────────────────────────────────────────────────────────────────────────────┘    │ the probe fails:
-//	            any answer that proves the receiver up                                      └─▶ Next moves on
+//	     trouble: Retry, ServerError, Unknown, Unauthorized, WrongEndpoint, or a pause asked for
+//	   ┌──────────────────────────────────────────────────────────────────────────────────┐
+//	   │                                                                                  ▼
+//	CLOSED  up to Limit requests in flight                OPEN  none until Next, then one probe at a time
+//	   ▲                                                                             │    │
+//	   └──────────────────────────────────────────────────────────────────────────────────┘    │ the probe fails:
+//	     any answer that proves the receiver up                                      └─▶ Next moves on
 //
 // It neither holds a queue nor starts a timer; package pipeline does both. A Client is safe for concurrent use and
 // blocks in Send and Probe; a Gate is neither locked nor blocking.

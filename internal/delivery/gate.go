@@ -7,6 +7,21 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
 
+const (
+	// retryAfterCap bounds the pause that a receiver can ask for. A proxy that says "in a day" is not believed.
+	retryAfterCap = 5 * time.Minute
+	// relapse is how soon after closing trouble counts as the same trouble, so that the backoff goes on where it was:
+	// a receiver whose embedder is down takes deletes and fails upserts, and would otherwise be tried every second.
+	relapse = 10 * time.Second
+	// minBytes is the lowest that the limit on bytes falls to. What is refused below it is one object's own matter.
+	minBytes = 4 << 10
+	// defaultBytes is the limit on bytes where none was given.
+	defaultBytes = 1 << 20
+	// bytesRecovery is how long the limit on bytes rests before it grows by a quarter. Too early a growth costs one
+	// refused body.
+	bytesRecovery = 5 * time.Minute
+)
+
 // GateOptions configure a [Gate].
 type GateOptions struct {
 	// MaxInFlight is the most that the limit may grow to. Below 1 means 1.
@@ -19,77 +34,216 @@ type GateOptions struct {
 
 // Gate decides when the next request to one receiver may start, and how many may be in flight. It is not safe for
 // concurrent use: the caller locks. Times are those of one monotonic clock.
-type Gate struct{}
+//
+// While the gate is open it waits longer after each failed attempt, in the second half of a span that doubles: from 1 s
+// to 60 s in general, from 5 s to 60 s when the credential is refused, because a new one is mounted within a minute, and
+// from 1 min to 5 min at a wrong endpoint, which only a person puts right. A pause that the receiver asks for is kept,
+// up to 5 min of it, and stretched by up to a tenth so that members do not come back together.
+type Gate struct {
+	rand *rand.Rand
+
+	limit, maxInFlight int
+	successes          int // since the limit changed
+
+	bytes, maxBytes int
+	bytesChanged    time.Time
+
+	open     bool
+	since    time.Time // of open, zero when it never changed
+	kind     wire.Kind
+	reason   string
+	next     time.Time
+	failures int
+	probing  bool
+
+	// schedule and level are the backoff, kept beyond closing for a relapse.
+	schedule schedule
+	level    int
+}
+
+// schedule is how a backoff grows.
+type schedule struct{ base, top time.Duration }
+
+func scheduleOf(k wire.Kind) schedule {
+	switch k {
+	case wire.Unauthorized:
+		return schedule{5 * time.Second, time.Minute}
+	case wire.WrongEndpoint:
+		return schedule{time.Minute, 5 * time.Minute}
+	default:
+		return schedule{time.Second, time.Minute}
+	}
+}
 
 // NewGate returns a closed gate with MaxInFlight and MaxBytes as its limits.
-func NewGate(opts GateOptions) *Gate { return &Gate{} }
+func NewGate(opts GateOptions) *Gate {
+	g := &Gate{rand: opts.Rand, maxInFlight: max(1, opts.MaxInFlight), maxBytes: opts.MaxBytes}
+	if g.rand == nil {
+		g.rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	if g.maxBytes < minBytes {
+		g.maxBytes = defaultBytes
+	}
+	g.limit, g.bytes = g.maxInFlight, g.maxBytes
+	return g
+}
 
 // Allow tells whether a request may start while inFlight others are running. While the gate is open, a true answer
-// hands out the one probe: ask last, start the request, report its outcome. (A probe that was handed out and not
-// started is forgotten as soon as Allow is asked with nothing in flight.)
-func (g *Gate) Allow(now time.Time, inFlight int) bool { return true }
+// hands out the one probe: ask last, start the request, report its outcome. Requests begun before the gate opened do
+// not stand in its way, because one that hangs must not keep the receiver's return from being noticed. A probe that
+// was handed out and not started is forgotten as soon as Allow is asked with nothing in flight.
+func (g *Gate) Allow(now time.Time, inFlight int) bool {
+	if !g.open {
+		return inFlight < g.limit
+	}
+	if now.Before(g.next) || (g.probing && inFlight > 0) {
+		return false
+	}
+	g.probing = true
+	return true
+}
 
 // Wait is how long until the next attempt may start: 0 while the gate is closed, or when the probe is due or running.
-func (g *Gate) Wait(now time.Time) time.Duration { return 0 }
+func (g *Gate) Wait(now time.Time) time.Duration {
+	if !g.open {
+		return 0
+	}
+	return max(0, g.next.Sub(now))
+}
 
-// Report takes the outcome of a request and says what it changed. Outcomes that this process caused itself (Own) and
-// outcomes of trouble in requests begun before the gate opened change nothing.
-func (g *Gate) Report(now time.Time, o wire.Outcome) Transition { return Transition{} }
+// Report takes the outcome of a request and says what it changed. An outcome that this process caused itself (Own)
+// says nothing about the receiver, and while the gate is open neither does that of a request begun before it opened,
+// but for a pause asked for and a limit on bytes. Outcome.Took tells when a request began.
+func (g *Gate) Report(now time.Time, o wire.Outcome) Transition {
+	if o.Own || o.Kind == wire.Fenced {
+		g.probing = g.probing && g.stale(now, o)
+		return Transition{}
+	}
+	if o.Kind == wire.TooLarge {
+		g.lowerBytes(now, o.Bytes)
+	}
+	if !o.Kind.ReceiverUp() || o.RetryAfter > 0 {
+		return g.trouble(now, o)
+	}
+	if g.stale(now, o) {
+		return Transition{}
+	}
+	if o.Kind == wire.Delivered {
+		g.grow(now)
+	}
+	return g.close(now)
+}
 
 // ReportBodyFault takes the outcome of a request that failed by the fault of its own body, as the caller found out by
 // bisecting: it proves the receiver up.
-func (g *Gate) ReportBodyFault(now time.Time) Transition { return Transition{} }
+func (g *Gate) ReportBodyFault(now time.Time) Transition { return g.close(now) }
 
-// SetMaxInFlight changes the most that the limit may grow to, as when members come and go. Below 1 means 1.
-func (g *Gate) SetMaxInFlight(n int) {}
-
-// MaxBytes is the length that a body may have now.
-func (g *Gate) MaxBytes() int { return 0 }
-
-// State describes the gate.
-func (g *Gate) State() State { return State{} }
-
-// State is the health of a receiver as a gate sees it.
-type State struct {
-	// Open tells that the receiver is in trouble and gets one request at a time at most.
-	Open bool
-	// Since is when Open last changed, zero when it never did.
-	Since time.Time
-	// Kind is the latest trouble. It has no meaning while the gate is closed.
-	Kind wire.Kind
-	// Reason is the latest trouble in words, empty while the gate is closed.
-	Reason string
-	// Next is when the next attempt may start, zero while the gate is closed.
-	Next time.Time
-	// Failures counts the attempts that failed since the gate opened, 0 while it is closed.
-	Failures int
-	// Limit is how many requests may be in flight when the gate is closed.
-	Limit int
-	// MaxBytes is the length that a body may have.
-	MaxBytes int
+// stale tells whether the outcome is that of a request begun before the gate opened.
+func (g *Gate) stale(now time.Time, o wire.Outcome) bool {
+	return g.open && now.Add(-o.Took).Before(g.since)
 }
 
-// Edge is a change of a gate that is worth a line in the log.
-type Edge uint8
+func (g *Gate) trouble(now time.Time, o wire.Outcome) Transition {
+	pause := min(o.RetryAfter, retryAfterCap)
+	pause += g.upTo(pause / 10)
+	if g.open && (g.stale(now, o) || (!g.probing && now.Before(g.next))) {
+		if at := now.Add(pause); at.After(g.next) {
+			g.next = at
+		}
+		return Transition{}
+	}
+	switch s := scheduleOf(o.Kind); {
+	case s != g.schedule, !g.open && now.Sub(g.since) >= relapse:
+		g.schedule, g.level = s, 0
+	default:
+		g.level++
+	}
+	if o.Kind != wire.Unauthorized && o.Kind != wire.WrongEndpoint {
+		g.limit, g.successes = max(1, g.limit/2), 0
+	}
+	t := Transition{Edge: Opened, Kind: o.Kind, Reason: o.Reason}
+	if g.open {
+		t.Edge = NoEdge
+		if g.kind != o.Kind {
+			t.Edge = Changed
+		}
+	} else {
+		g.open, g.since, g.failures = true, now, 0
+	}
+	g.kind, g.reason, g.probing = o.Kind, o.Reason, false
+	g.failures++
+	g.next = now.Add(max(g.backoff(), pause))
+	if t.Edge == NoEdge {
+		return Transition{}
+	}
+	return t
+}
 
-const (
-	// NoEdge: nothing changed.
-	NoEdge Edge = iota
-	// Opened: the receiver fell into trouble.
-	Opened
-	// Changed: it is still in trouble, of another kind.
-	Changed
-	// Closed: it is well again.
-	Closed
-)
+// backoff is a random time in the second half of the span.
+func (g *Gate) backoff() time.Duration {
+	span := g.schedule.base
+	for range g.level {
+		if span *= 2; span >= g.schedule.top {
+			span = g.schedule.top
+			break
+		}
+	}
+	return span/2 + g.upTo(span/2)
+}
 
-// Transition is what a report changed.
-type Transition struct {
-	// Edge is what changed.
-	Edge Edge
-	// Kind and Reason are the trouble that began; for [Closed] the one that is over.
-	Kind   wire.Kind
-	Reason string
-	// After is, for [Closed], how long the trouble lasted.
-	After time.Duration
+func (g *Gate) upTo(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return time.Duration(g.rand.Int64N(int64(d) + 1))
+}
+
+func (g *Gate) close(now time.Time) Transition {
+	if !g.open {
+		return Transition{}
+	}
+	t := Transition{Edge: Closed, Kind: g.kind, Reason: g.reason, After: now.Sub(g.since)}
+	g.open, g.since, g.next, g.reason, g.failures, g.probing = false, now, time.Time{}, "", 0, false
+	return t
+}
+
+// grow takes one success: as many of them as the limit make a round, and a round raises the limit by one.
+func (g *Gate) grow(now time.Time) {
+	if g.successes++; g.successes >= g.limit {
+		g.limit, g.successes = min(g.limit+1, g.maxInFlight), 0
+	}
+	if g.bytes < g.maxBytes && now.Sub(g.bytesChanged) >= bytesRecovery {
+		g.bytes, g.bytesChanged = min(g.bytes+g.bytes/4, g.maxBytes), now
+	}
+}
+
+// lowerBytes takes a body's length that was refused, 0 when it is not known. Several bodies of one length refused
+// together lower the limit once.
+func (g *Gate) lowerBytes(now time.Time, refused int) {
+	if refused <= 0 {
+		refused = g.bytes
+	}
+	g.bytes, g.bytesChanged = min(g.bytes, max(minBytes, refused/2)), now
+}
+
+// SetMaxInFlight changes the most that the limit may grow to, as when members come and go. Below 1 means 1. A gate
+// that is at its limit follows at once.
+func (g *Gate) SetMaxInFlight(n int) {
+	n = max(1, n)
+	if g.limit == g.maxInFlight || g.limit > n {
+		g.limit, g.successes = n, 0
+	}
+	g.maxInFlight = n
+}
+
+// MaxBytes is the length that a body may have now.
+func (g *Gate) MaxBytes() int { return g.bytes }
+
+// State describes the gate.
+func (g *Gate) State() State {
+	s := State{Open: g.open, Since: g.since, Limit: g.limit, MaxBytes: g.bytes}
+	if g.open {
+		s.Kind, s.Reason, s.Next, s.Failures = g.kind, g.reason, g.next, g.failures
+	}
+	return s
 }

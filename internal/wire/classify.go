@@ -62,7 +62,7 @@ func classify(c contract, r Response, sent Sent) Outcome {
 		o.RetryAfter = 0
 	}
 	if o.Kind != Delivered {
-		o.Reason = bounded(fmt.Sprintf("HTTP %d: %s", r.Status, o.Reason))
+		o.Reason = Reason(fmt.Sprintf("HTTP %d: %s", r.Status, o.Reason))
 	}
 	return o
 }
@@ -108,7 +108,7 @@ func (f *faults) put(index int, reason string) {
 		return
 	}
 	if _, known := f.reasons[index]; !known {
-		f.reasons[index] = bounded(reason)
+		f.reasons[index] = Reason(reason)
 	}
 }
 
@@ -194,8 +194,8 @@ func excerpt(r Response) string {
 	}
 }
 
-// bounded makes s fit for a line of a log: valid, printable, at most [MaxReasonBytes] bytes.
-func bounded(s string) string {
+// Reason makes s fit for a line of a log: valid UTF-8, printable, at most [MaxReasonBytes] bytes.
+func Reason(s string) string {
 	if len(s) > 4*MaxReasonBytes {
 		s = s[:4*MaxReasonBytes] // the rest could not survive; do not walk through 64 KiB of it
 	}

@@ -84,7 +84,7 @@ func dotAIUpsert(w *writer, i *Item) (fault string) {
 func dotAIDelete(w *writer, id resource.ID) (fault string) {
 	p, err := resource.ParseID(string(id))
 	if err != nil {
-		return bounded(err.Error())
+		return Reason(err.Error())
 	}
 	w.raw(`{"namespace":`)
 	w.quoted(p.Namespace)

@@ -66,7 +66,7 @@ func unique(seen map[resource.ID]struct{}, id resource.ID) (fault string) {
 		return "its ID is empty"
 	}
 	if _, twice := seen[id]; twice {
-		return bounded("its ID " + string(id) + " stands twice in one body")
+		return Reason("its ID " + string(id) + " stands twice in one body")
 	}
 	seen[id] = struct{}{}
 	return ""

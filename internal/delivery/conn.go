@@ -1,0 +1,86 @@
+package delivery
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http/httptrace"
+	"sync"
+	"sync/atomic"
+)
+
+// errFenced says that BeforeWrite refused a write.
+var errFenced = errors.New("held back by the fence")
+
+// conn asks the fence before each write and remembers whether anything of a request was written. It lies below TLS, so
+// that nothing comes between its question and the operating system.
+type conn struct {
+	net.Conn
+	ask func() error
+	// begun tells whether a byte was handed to the operating system since it was last reset. It is set before the
+	// write and taken back when the write took nothing, so it may be true too early and never too late.
+	begun atomic.Bool
+	// refused stays true once the fence refused a write: half a request must never be continued.
+	refused atomic.Bool
+}
+
+// Write implements [net.Conn].
+func (c *conn) Write(b []byte) (int, error) {
+	if c.refused.Load() {
+		return 0, errFenced
+	}
+	if err := c.ask(); err != nil {
+		c.refused.Store(true)
+		return 0, fmt.Errorf("%w: %w", errFenced, err)
+	}
+	first := !c.begun.Swap(true)
+	n, err := c.Conn.Write(b)
+	if first && n == 0 {
+		c.begun.Store(false)
+	}
+	return n, err
+}
+
+// attempt follows one request over the connections that it is given: more than one when a kept connection turns out
+// to be closed before anything was written to it.
+type attempt struct {
+	mu    sync.Mutex // guards both
+	conn  *conn
+	begun bool // on an earlier connection
+}
+
+// trace tells the attempt which connection its request is about to be written to. HTTP/1.1 has one request at a time
+// on a connection, so between GotConn and the outcome every write is this request's.
+func (a *attempt) trace() *httptrace.ClientTrace {
+	return &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.begun = a.begun || (a.conn != nil && a.conn.begun.Load())
+		a.conn = innermost(info.Conn)
+		if a.conn != nil {
+			a.conn.begun.Store(false)
+		}
+	}}
+}
+
+// innermost finds our connection below TLS.
+func innermost(c net.Conn) *conn {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	inner, _ := c.(*conn)
+	return inner
+}
+
+// end closes the connection of a failed request and tells whether any of the request was written. Closing comes first:
+// net/http may still be about to write, and after it nothing can be.
+func (a *attempt) end() (begun bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.conn == nil {
+		return a.begun
+	}
+	_ = a.conn.Close()
+	return a.begun || a.conn.begun.Load()
+}
