@@ -15,6 +15,6 @@
 // resync lives there, so that a client that hangs up cancels nothing. It serves neither health probes nor metrics,
 // which have ports of their own, and it never offers CORS.
 //
-// [New] starts nothing. [Server.Run] blocks until its context ends, then answers whoever still waits and returns
-// when every request has ended. Everything is safe for concurrent use.
+// [New] starts nothing. [Server.Run] blocks until its context ends, answers whoever still waits, and returns within
+// seconds. Everything is safe for concurrent use.
 package api

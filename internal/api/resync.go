@@ -29,11 +29,10 @@ func (s *Server) postResync(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.extendDeadlines(w, startTimeout+c.timeout+writeGrace)
-	// A client that goes away between two lines must not leave a resync half started.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), startTimeout)
-	op, err := s.backend.StartResync(ctx, c.Request)
-	cancel()
+	op, err := s.start(r.Context(), c.Request)
 	switch {
+	case stopping(r) && err != nil:
+		s.writeError(w, http.StatusServiceUnavailable, "this replica is stopping; ask another one")
 	case err != nil:
 		s.fail(w, r, err)
 	case !c.wait:
@@ -42,6 +41,22 @@ func (s *Server) postResync(w http.ResponseWriter, r *http.Request) {
 		s.await(w, r, op, c.timeout)
 	}
 }
+
+// start starts a resync. A client that goes away meanwhile must not leave it half started, so only the stop of the
+// server and time end the attempt.
+func (s *Server) start(ctx context.Context, r Request) (Operation, error) {
+	attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		if errors.Is(context.Cause(ctx), errStopping) {
+			cancel()
+		}
+	})()
+	return s.backend.StartResync(attempt, r)
+}
+
+// stopping tells whether a request ended because the server stops.
+func stopping(r *http.Request) bool { return errors.Is(context.Cause(r.Context()), errStopping) }
 
 // await answers when the operation has finished, the timeout has passed, or this server stops.
 func (s *Server) await(w http.ResponseWriter, r *http.Request, op Operation, timeout time.Duration) {
@@ -60,7 +75,7 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, op Operation, tim
 			msg = "the resync failed"
 		}
 		s.writeJSON(w, http.StatusInternalServerError, Error{Status: "error", Message: msg, Operation: op.ID})
-	case errors.Is(context.Cause(r.Context()), errStopping):
+	case stopping(r):
 		s.writeJSON(w, http.StatusServiceUnavailable, Error{
 			Status: "error", Operation: op.ID,
 			Message: "this replica is stopping and can wait no longer; ask another one for the resync",

@@ -93,9 +93,9 @@ func New(backend Backend, opts Options) *Server {
 // Handler returns the whole API as a handler, for servers of other making and for tests.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Run serves connections of ln until ctx ends, and closes ln. It then answers the requests that wait for a resync
-// with 503, gives all others five seconds, and returns nil; connections still busy after that are closed. An error
-// means that ln failed before.
+// Run serves connections of ln until ctx ends, and closes ln. It then answers the requests that start or wait for a
+// resync with 503, gives all others five seconds, closes what is still busy, and returns nil. An error means that ln
+// failed before.
 func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(errStopping)

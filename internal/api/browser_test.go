@@ -1,0 +1,117 @@
+//go:build browser
+
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"image"
+	_ "image/png"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+)
+
+// chromium runs a headless browser and returns what it wrote to its standard output and error.
+func chromium(t *testing.T, args ...string) (stdout, stderr string) {
+	t.Helper()
+	var path string
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if p, err := exec.LookPath(name); err == nil {
+			path = p
+			break
+		}
+	}
+	if path == "" {
+		t.Skip("no chromium was found")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, append([]string{
+		"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
+		"--enable-logging=stderr", "--user-data-dir=" + t.TempDir(),
+	}, args...)...)
+	var out, log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &log
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("%v: %s", err, log.String())
+	}
+	return out.String(), log.String()
+}
+
+// browse serves a ring.
+func browse(t *testing.T, r api.Ring) (url string) {
+	t.Helper()
+	b := full()
+	b.ring = r
+	srv := httptest.NewServer(api.New(b, api.Options{}).Handler())
+	t.Cleanup(srv.Close)
+	return srv.URL
+}
+
+// TestBrowserAcceptsThePages loads each page in a real browser, which says on its console when it refuses something
+// that the policy forbids. SCREENSHOTS names a folder that keeps the pictures, for eyes.
+func TestBrowserAcceptsThePages(t *testing.T) {
+	well, ill := browse(t, threeMembers()), browse(t, troubled())
+	for name, tc := range map[string]struct {
+		url, size string
+		dark      bool
+		want      []string
+	}{
+		"index":         {url: well + "/", size: "1200,900", want: []string{"POST /api/v1/resync"}},
+		"index-dark":    {url: well + "/", size: "1200,900", dark: true},
+		"ring":          {url: well + "/ring", size: "1200,900", want: []string{"All 3 members agree", "sync-2", "34.2 %"}},
+		"ring-dark":     {url: well + "/ring", size: "1200,900", dark: true},
+		"ring-phone":    {url: well + "/ring?refresh=30", size: "500,1100"},
+		"troubled":      {url: ill + "/ring", size: "1200,1000", want: []string{"The members have disagreed for", "12 partitions with more than one claim", "sync-4&lt;b&gt;"}},
+		"troubled-dark": {url: ill + "/ring", size: "1200,1000", dark: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dom, log := chromium(t, "--dump-dom", tc.url)
+			for _, want := range tc.want {
+				if !strings.Contains(dom, want) {
+					t.Errorf("the page lacks %q", want)
+				}
+			}
+			if strings.Contains(log, "CONSOLE") {
+				t.Errorf("the browser complains: %s", log)
+			}
+			dir := os.Getenv("SCREENSHOTS")
+			if dir == "" {
+				dir = t.TempDir()
+			}
+			args := []string{"--screenshot=" + filepath.Join(dir, name+".png"), "--window-size=" + tc.size}
+			if tc.dark {
+				args = append(args, "--blink-settings=preferredColorScheme=0")
+			}
+			chromium(t, append(args, tc.url)...)
+			light := background(t, filepath.Join(dir, name+".png"))
+			if light == tc.dark {
+				t.Errorf("the page is light: %v; the user wants dark: %v", light, tc.dark)
+			}
+		})
+	}
+}
+
+// background tells whether the corner of a picture is light, which proves that the style sheet was applied when the
+// user wants dark.
+func background(t *testing.T, path string) (light bool) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	img, _, err := image.Decode(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, g, b, _ := img.At(2, 2).RGBA()
+	return (r+g+b)/3 > 0x8000
+}
