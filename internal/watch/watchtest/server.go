@@ -1,0 +1,273 @@
+// Package watchtest is a small API server in memory, for tests of what lists and watches metadata: versions, streamed
+// and paged lists, bookmarks, compaction, and the ways to fail that a real one has.
+//
+// A [Server] is a metadata.Interface. It uses channels and short mutexes only, so it runs in a synctest bubble, and it is
+// safe for concurrent use. Objects are handed out as deep copies.
+package watchtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/metadata"
+)
+
+// Requests counts what was asked of one resource.
+type Requests struct {
+	// Lists are plain lists, one for each page.
+	Lists int
+	// Streams are watches that begin with a list.
+	Streams int
+	// Watches are watches that continue from a version.
+	Watches int
+}
+
+// Server is an API server in memory. Make one with [New].
+type Server struct {
+	mu        sync.Mutex // guards all that follows
+	version   uint64
+	compacted uint64
+	resources map[schema.GroupVersionResource]*collection
+}
+
+// collection is one resource. Its log is everything that ever happened, and its state at any version follows from it.
+type collection struct {
+	log      []event
+	changed  chan struct{} // closed and replaced when anything of the collection changes
+	err      error         // what every request is answered with
+	hanging  bool          // requests are not answered
+	noStream bool          // the wish for a streamed list is ignored
+	epoch    int           // watches of an earlier one have ended
+	silenced int           // watches of this epoch and before get nothing any more, and do not end
+	requests Requests
+}
+
+type event struct {
+	version uint64
+	kind    apiwatch.EventType
+	object  *metav1.PartialObjectMetadata
+}
+
+var _ metadata.Interface = (*Server)(nil)
+
+// New returns a server without objects, at version 100.
+func New() *Server {
+	return &Server{version: 100, resources: map[schema.GroupVersionResource]*collection{}}
+}
+
+// collection returns the resource. The caller holds s.mu.
+func (s *Server) collection(gvr schema.GroupVersionResource) *collection {
+	c := s.resources[gvr]
+	if c == nil {
+		c = &collection{changed: make(chan struct{}), silenced: -1}
+		s.resources[gvr] = c
+	}
+	return c
+}
+
+// change calls f with the resource and wakes its watches.
+func (s *Server) change(gvr schema.GroupVersionResource, f func(*collection)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.collection(gvr)
+	f(c)
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// Put creates or updates an object and returns its version.
+func (s *Server) Put(gvr schema.GroupVersionResource, o metav1.ObjectMeta) uint64 {
+	s.change(gvr, func(c *collection) {
+		kind := apiwatch.Added
+		if _, ok := c.at(s.version)[key(&o)]; ok {
+			kind = apiwatch.Modified
+		}
+		s.record(c, kind, o)
+	})
+	return s.Version()
+}
+
+// Delete deletes an object and returns the version of its deletion. Deleting what does not exist does nothing.
+func (s *Server) Delete(gvr schema.GroupVersionResource, namespace, name string) uint64 {
+	s.change(gvr, func(c *collection) {
+		if o, ok := c.at(s.version)[namespace+"/"+name]; ok {
+			s.record(c, apiwatch.Deleted, o.ObjectMeta)
+		}
+	})
+	return s.Version()
+}
+
+// Bookmark sends a bookmark of the present version to the watches.
+func (s *Server) Bookmark(gvr schema.GroupVersionResource) {
+	s.change(gvr, func(c *collection) { s.record(c, apiwatch.Bookmark, metav1.ObjectMeta{}) })
+}
+
+func (s *Server) record(c *collection, kind apiwatch.EventType, o metav1.ObjectMeta) {
+	s.version++
+	p := &metav1.PartialObjectMetadata{ObjectMeta: *o.DeepCopy()}
+	p.ResourceVersion = strconv.FormatUint(s.version, 10)
+	c.log = append(c.log, event{version: s.version, kind: kind, object: p})
+}
+
+// Version returns the present version.
+func (s *Server) Version() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.version
+}
+
+// Compact forgets all versions but the present one: what begins at, or continues from, an earlier one is answered with 410.
+func (s *Server) Compact() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.compacted = s.version
+}
+
+// Fail answers every request for a resource with err, and ends its watches. Nil heals it.
+func (s *Server) Fail(gvr schema.GroupVersionResource, err error) {
+	s.change(gvr, func(c *collection) { c.err = err; c.epoch++ })
+}
+
+// Hang leaves requests for a resource without an answer, and ends its watches. False answers again, those that hang too.
+func (s *Server) Hang(gvr schema.GroupVersionResource, hang bool) {
+	s.change(gvr, func(c *collection) { c.hanging = hang; c.epoch++ })
+}
+
+// Silence makes the present watches of a resource bring nothing any more, without ending them. Later ones are well.
+func (s *Server) Silence(gvr schema.GroupVersionResource) {
+	s.change(gvr, func(c *collection) { c.silenced = c.epoch; c.epoch++ })
+}
+
+// IgnoreStreams makes a resource take the wish for a streamed list for a watch from now on, as old servers do.
+func (s *Server) IgnoreStreams(gvr schema.GroupVersionResource) {
+	s.change(gvr, func(c *collection) { c.noStream = true })
+}
+
+// EndWatches ends the watches of a resource as an API server does after some minutes.
+func (s *Server) EndWatches(gvr schema.GroupVersionResource) {
+	s.change(gvr, func(c *collection) { c.epoch++ })
+}
+
+// Requests returns what was asked of a resource.
+func (s *Server) Requests(gvr schema.GroupVersionResource) Requests {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.collection(gvr).requests
+}
+
+// Resource returns the client of one resource.
+func (s *Server) Resource(gvr schema.GroupVersionResource) metadata.Getter {
+	return &getter{s: s, gvr: gvr}
+}
+
+func key(o *metav1.ObjectMeta) string { return o.Namespace + "/" + o.Name }
+
+// at returns the state at a version.
+func (c *collection) at(version uint64) map[string]*metav1.PartialObjectMetadata {
+	state := map[string]*metav1.PartialObjectMetadata{}
+	for _, e := range c.log {
+		switch {
+		case e.version > version:
+			return state
+		case e.kind == apiwatch.Deleted:
+			delete(state, key(&e.object.ObjectMeta))
+		case e.kind != apiwatch.Bookmark:
+			state[key(&e.object.ObjectMeta)] = e.object
+		}
+	}
+	return state
+}
+
+// getter is the client of one resource, of all namespaces or of one.
+type getter struct {
+	s         *Server
+	gvr       schema.GroupVersionResource
+	namespace string
+}
+
+var errNotServed = errors.New("this test server lists and watches, and does nothing else")
+
+func (g *getter) Namespace(ns string) metadata.ResourceInterface {
+	return &getter{s: g.s, gvr: g.gvr, namespace: ns}
+}
+
+func (g *getter) Delete(context.Context, string, metav1.DeleteOptions, ...string) error {
+	return errNotServed
+}
+
+func (g *getter) DeleteCollection(context.Context, metav1.DeleteOptions, metav1.ListOptions) error {
+	return errNotServed
+}
+
+func (g *getter) Get(context.Context, string, metav1.GetOptions, ...string) (*metav1.PartialObjectMetadata, error) {
+	return nil, errNotServed
+}
+
+func (g *getter) Patch(context.Context, string, types.PatchType, []byte, metav1.PatchOptions, ...string) (*metav1.PartialObjectMetadata, error) {
+	return nil, errNotServed
+}
+
+// ready counts a request and waits while the resource hangs.
+func (g *getter) ready(ctx context.Context, count func(*Requests)) error {
+	g.s.mu.Lock()
+	c := g.s.collection(g.gvr)
+	count(&c.requests)
+	for c.hanging {
+		changed := c.changed
+		g.s.mu.Unlock()
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		g.s.mu.Lock()
+	}
+	defer g.s.mu.Unlock()
+	return c.err
+}
+
+// List answers as a real server does: a continue token names the version of the list and the last key.
+func (g *getter) List(ctx context.Context, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
+	if err := g.ready(ctx, func(r *Requests) { r.Lists++ }); err != nil {
+		return nil, err
+	}
+	g.s.mu.Lock()
+	defer g.s.mu.Unlock()
+	version, after := g.s.version, ""
+	if opts.Continue != "" {
+		if _, err := fmt.Sscanf(opts.Continue, "%d %s", &version, &after); err != nil {
+			return nil, apierrors.NewBadRequest("continue token is malformed")
+		}
+	}
+	if opts.ResourceVersionMatch == metav1.ResourceVersionMatchExact {
+		version, _ = strconv.ParseUint(opts.ResourceVersion, 10, 64)
+	}
+	if version < g.s.compacted {
+		return nil, apierrors.NewResourceExpired("The provided resourceVersion is too old.")
+	}
+	state := g.s.collection(g.gvr).at(version)
+	list := &metav1.PartialObjectMetadataList{}
+	list.ResourceVersion = strconv.FormatUint(version, 10)
+	for _, k := range slices.Sorted(maps.Keys(state)) {
+		if k <= after || g.namespace != "" && !strings.HasPrefix(k, g.namespace+"/") {
+			continue
+		}
+		if opts.Limit > 0 && int64(len(list.Items)) == opts.Limit {
+			list.Continue = fmt.Sprintf("%d %s", version, key(&list.Items[len(list.Items)-1].ObjectMeta))
+			break
+		}
+		list.Items = append(list.Items, *state[k].DeepCopy())
+	}
+	return list, nil
+}
