@@ -81,6 +81,9 @@ func TestTimesAreUTCAndWholeSeconds(t *testing.T) {
 	o := object()
 	o.CreationTimestamp = metav1.NewTime(time.Date(2026, 2, 20, 12, 0, 0, 999_999_999, time.FixedZone("", 2*3600)))
 	c := content(t, record(t, o))
+	if c.CreatedAt.Location() != time.UTC || c.UpdatedAt.Location() != time.UTC {
+		t.Errorf("times are in %s and %s, want UTC whatever the machine's zone is", c.CreatedAt.Location(), c.UpdatedAt.Location())
+	}
 	if got, want := c.CreatedAt.Format(time.RFC3339Nano), "2026-02-20T10:00:00Z"; got != want {
 		t.Errorf("CreatedAt = %s, want %s", got, want)
 	}
