@@ -9,11 +9,11 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-args=()
+update=
 short=
 for arg in "$@"; do
   case $arg in
-    -update) args+=(-args -update) ;;
+    -update) update=yes ;;
     -short) short=-short ;;
     *)
       sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2
@@ -30,4 +30,7 @@ KUBEBUILDER_ASSETS=$(hack/controlplane/ensure.sh)
 export KUBEBUILDER_ASSETS
 
 "$HELM" lint --strict charts/k8s-vectordb-sync
-go test -count=1 ${short:+"$short"} ./test/chart "${args[@]}"
+if [ -n "$update" ]; then
+  go test -count=1 ./test/chart -run UpToDate -update
+fi
+go test -count=1 ${short:+"$short"} ./test/chart
