@@ -31,11 +31,11 @@ type ringPage struct {
 // verdict is the one sentence that people came for.
 type verdict struct{ Class, Text string }
 
-// arc is a member's part of the circle, in thousandths, clockwise from the top.
+// arc is a member's part of the circle.
 type arc struct {
-	Colour        int
-	Start, Length string
-	Label         string
+	Colour int
+	Path   string // empty for the whole circle, which a path cannot draw
+	Label  string
 }
 
 // row is a line of the table.
@@ -71,10 +71,10 @@ func newRingPage(r Ring, refresh int, now time.Time) ringPage {
 	p.addMembers(r.Members, view)
 	p.Verdict = judge(r, p.Working, now)
 	if r.OrphanedPartitions > 0 {
-		p.Problems = append(p.Problems, count(r.OrphanedPartitions, "partition")+" without a claim: changes to their objects wait until a member claims them.")
+		p.Problems = append(p.Problems, fmt.Sprintf("Partitions without a claim: %d. Changes of their objects wait until a member claims them.", r.OrphanedPartitions))
 	}
 	if r.Conflicts > 0 {
-		p.Problems = append(p.Problems, count(r.Conflicts, "partition")+" with more than one claim: nobody sends their objects until all but one member withdraw.")
+		p.Problems = append(p.Problems, fmt.Sprintf("Partitions with more than one claim: %d. Nobody sends their objects until all but one member withdraw.", r.Conflicts))
 	}
 	return p
 }
@@ -88,20 +88,15 @@ func (p *ringPage) addMembers(members []Member, view []string) {
 			Name: m.Name, Self: m.Self, State: m.State, StateClass: stateClass(m.State), Swatch: "none",
 			Heartbeat: duration(time.Duration(m.HeartbeatAgeSeconds*float64(time.Second))) + " ago",
 			Share:     percent(m.Share), Partitions: m.Partitions, Claims: m.Claims,
-			View: difference(view, m.View),
+			View: difference(view, m),
 		}
 		if m.Share > 0 {
 			colour := p.Working % colours
 			line.Swatch = "s" + strconv.Itoa(colour)
 			label := m.Name + " " + percent(m.Share)
 			parts = append(parts, label)
-			// A sliver is left open between neighbours, so that equal colours do not run together.
-			length := max(m.Share*1000-3, 1)
-			if m.Share >= 1 {
-				length = 1000
-			}
-			p.Arcs = append(p.Arcs, arc{Colour: colour, Start: tenths(start), Length: tenths(length), Label: label})
-			start += m.Share * 1000
+			p.Arcs = append(p.Arcs, arc{Colour: colour, Path: arcPath(start, m.Share), Label: label})
+			start += m.Share
 			p.Working++
 		}
 		p.Rows = append(p.Rows, line)
@@ -125,6 +120,8 @@ func judge(r Ring, working int, now time.Time) verdict {
 			". During a change of members this lasts for a moment; for longer than a lease duration it needs a person."}
 	case !r.Agreed:
 		return verdict{"bad", "The members disagree."}
+	case working == 0:
+		return verdict{"warn", "No member has a share yet."}
 	case working == 1:
 		return verdict{"good", "One member does all the work."}
 	default:
@@ -146,26 +143,53 @@ func stateClass(s MemberState) string {
 }
 
 // difference says how a member's view differs from that of the replica that answers.
-func difference(ours, theirs []string) string {
-	if len(theirs) == 0 {
-		return "none"
+func difference(ours []string, m Member) string {
+	switch {
+	case m.State == MemberDead || m.State == MemberForeign:
+		return "does not count"
+	case len(m.View) == 0:
+		return "none yet"
 	}
 	var diff []string
-	for _, m := range theirs {
-		if !slices.Contains(ours, m) {
-			diff = append(diff, "with "+m)
+	for _, name := range m.View {
+		if !slices.Contains(ours, name) {
+			diff = append(diff, "with "+name)
 		}
 	}
-	for _, m := range ours {
-		if !slices.Contains(theirs, m) {
-			diff = append(diff, "without "+m)
+	for _, name := range ours {
+		if !slices.Contains(m.View, name) {
+			diff = append(diff, "without "+name)
 		}
 	}
-	if len(diff) == 0 {
-		return "the same " + count(len(theirs), "member")
+	const most = 4 // of a large ring that has just been scaled, every name would be here
+	switch more := len(diff) - most; {
+	case len(diff) == 0:
+		return "the same " + count(len(m.View), "member")
+	case more > 0:
+		return strings.Join(diff[:most], ", ") + fmt.Sprintf(" and %d more", more)
+	default:
+		return strings.Join(diff, ", ")
 	}
-	return strings.Join(diff, ", ")
 }
 
-// tenths writes a length without the noise of floating point.
-func tenths(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) }
+// arcPath draws a share of the circle, clockwise from the top, of which start is already drawn. A sliver is left open
+// between neighbours, so that equal colours do not run together.
+func arcPath(start, share float64) string {
+	const (
+		centre, radius = 60.0, 48.0 // as in web/ring.html
+		sliver         = 0.003
+	)
+	if share >= 1 {
+		return ""
+	}
+	share = max(share-sliver, sliver/2)
+	point := func(at float64) string {
+		sin, cos := math.Sincos(2 * math.Pi * at)
+		return strconv.FormatFloat(centre+radius*sin, 'f', 2, 64) + " " + strconv.FormatFloat(centre-radius*cos, 'f', 2, 64)
+	}
+	large := 0
+	if share > 0.5 {
+		large = 1
+	}
+	return fmt.Sprintf("M%s A%g %g 0 %d 1 %s", point(start), radius, radius, large, point(start+share))
+}
