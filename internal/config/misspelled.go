@@ -19,11 +19,10 @@ func misspelled(env map[string]string) []string {
 	return warnings
 }
 
-// meant returns the variable that name is a likely misspelling of: the nearest that has a word in common with it and
-// differs in one character, or two when it is a long name (POD_IP is no misspelling of POD_UID), or else the first
-// that begins with all the words of name, two at least (AUTH_TOKEN).
+// meant returns the variable that name is a likely misspelling of: the nearest that differs in one character, or two
+// when it is a long name (POD_IP is no misspelling of POD_UID), or else the first that begins with all the words of
+// name, two at least (AUTH_TOKEN).
 func meant(name string) string {
-	words := strings.Split(name, "_")
 	best, bestDistance := "", 3
 	for _, s := range settings {
 		if s.Name == name {
@@ -33,11 +32,11 @@ func meant(name string) string {
 		if len(s.Name) < 10 {
 			limit = 1
 		}
-		if d := distance(name, s.Name, limit); d <= limit && d < bestDistance && haveWordInCommon(words, s.Name) {
+		if d := distance(name, s.Name, limit); d <= limit && d < bestDistance {
 			best, bestDistance = s.Name, d
 		}
 	}
-	if best == "" && len(words) > 1 {
+	if best == "" && strings.Contains(name, "_") {
 		for _, s := range settings {
 			if strings.HasPrefix(s.Name, name+"_") {
 				return s.Name
@@ -45,10 +44,6 @@ func meant(name string) string {
 		}
 	}
 	return best
-}
-
-func haveWordInCommon(words []string, name string) bool {
-	return slices.ContainsFunc(strings.Split(name, "_"), func(w string) bool { return slices.Contains(words, w) })
 }
 
 // distance returns how many characters have to be inserted, removed or replaced to make b of a; more than limit means
