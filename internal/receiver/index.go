@@ -261,7 +261,8 @@ func plainField(analyzer string) *mapping.FieldMapping {
 }
 
 // searchFields are the parts of a document that are searched, and what a word is worth that is found there. The numbers
-// are chosen, not measured: a kind says what a thing is, a name nearly so, labels and descriptions what it has to do with.
+// are chosen, not measured: a kind says what a thing is, its name or the group of a custom resource nearly so, labels and
+// descriptions what it has to do with.
 var searchFields = []struct {
 	name   string
 	weight float64
@@ -269,9 +270,9 @@ var searchFields = []struct {
 }{
 	{"kind", 4, func(d Document) string { return spread(d.Kind) }},
 	{"name", 3, func(d Document) string { return spread(d.Name) }},
-	{"labels", 2, func(d Document) string { return labelText(d.Labels) }},
+	{"labels", 2.5, func(d Document) string { return labelText(d.Labels) }},
 	{"namespace", 2, func(d Document) string { return spread(d.Namespace) }},
-	{"group", 1, func(d Document) string { return spread(groupOf(d.APIVersion)) }},
+	{"group", 3, func(d Document) string { return spread(groupOf(d.APIVersion)) }},
 	{"description", 1.5, func(d Document) string { return valueText(d.Annotations) }},
 }
 

@@ -75,9 +75,10 @@ const (
 	frameHeader = 8
 	// maxFrame bounds what a damaged length can make the reader allocate. The largest request is a few MiB.
 	maxFrame = 256 << 20
-	// compactFloor is the size below which rewriting the log is not worth anybody's time.
-	compactFloor = 32 << 20
 )
+
+// compactFloor is the size below which rewriting the log is not worth anybody's time. Only tests change it.
+var compactFloor int64 = 32 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

@@ -239,9 +239,9 @@ func kindWorth(d Document) float64 {
 	case "StatefulSet", "Deployment", "DaemonSet", "CronJob":
 		return 1
 	case "Service", "Ingress", "Job":
-		return 0.85
+		return 0.65
 	case "Pod", "PersistentVolumeClaim":
-		return 0.6
+		return 0.55
 	case "ConfigMap", "Secret", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "ReplicaSet",
 		"PodDisruptionBudget", "NetworkPolicy", "CustomResourceDefinition", "PersistentVolume", "APIService":
 		return 0.45

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestFlagsDefaultToAStrictReceiverOnLoopback(t *testing.T) {
+	f, err := parseFlags(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.listen != "127.0.0.1:3000" || f.options.Lenient || f.options.Admin || f.options.Dir != "" {
+		t.Errorf("%+v, want loopback, strict, no admin, in memory", f)
+	}
+}
+
+func TestFlagsReachTheOptions(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := parseFlags([]string{"--strict=false", "--dot-ai-token-file", file, "--embed-latency=150ms", "--settle=1m", "--admin"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := f.options
+	if !o.Lenient || o.DotAIToken != "s3cret" || o.EmbedLatency != 150*time.Millisecond || o.Settle != time.Minute || !o.Admin {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestWrongFlagsAreReportedTogether(t *testing.T) {
+	_, err := parseFlags([]string{"--embed-latency=-1s", "--settle=-1s", "--max-records=-1", "--dot-ai-token=a", "--dot-ai-token-file=b"})
+	for _, want := range []string{"--embed-latency", "--settle", "--max-records", "both set"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not say %q", err, want)
+		}
+	}
+	if _, err := parseFlags([]string{"extra"}); err == nil {
+		t.Error("an argument was accepted")
+	}
+}
