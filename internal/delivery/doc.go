@@ -12,13 +12,17 @@
 //
 // A [Gate] is the receiver's health as this member sees it, a pure value with now as an argument:
 //
-//	     trouble: Retry, ServerError, Unknown, Unauthorized, WrongEndpoint, or a pause asked for
-//	   ┌──────────────────────────────────────────────────────────────────────────────────┐
-//	   │                                                                                  ▼
-//	CLOSED  up to Limit requests in flight                OPEN  none until Next, then one probe at a time
-//	   ▲                                                                             │    │
-//	   └──────────────────────────────────────────────────────────────────────────────────┘    │ the probe fails:
-//	     any answer that proves the receiver up                                      └─▶ Next moves on
+//	            trouble                          the probe fails: Next moves on
+//	   ┌─────────────────────────────┐        ┌──────────────────────────────┐
+//	   │                             ▼        ▼                              │
+//	CLOSED                          OPEN ─────────── at Next, one ──────▶ PROBING
+//	up to Limit in flight           none begun                            one begun
+//	   ▲                                                                     │
+//	   └─────────────── an answer that proves the receiver up ───────────────┘
+//
+// Trouble is every outcome but those for which [wire.Kind.ReceiverUp] holds, and any for which the receiver asked for a
+// pause. Requests that were begun before the gate opened may go on beside the probe, and what becomes of them moves
+// nothing.
 //
 // It neither holds a queue nor starts a timer; package pipeline does both. A Client is safe for concurrent use and
 // blocks in Send and Probe; a Gate is neither locked nor blocking.

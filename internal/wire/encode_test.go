@@ -179,7 +179,7 @@ func TestUpsertSizesAddUpToTheBody(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	for _, f := range wire.Formats() {
-		for range 300 {
+		for range 60 {
 			items := make([]wire.Item, 1+random.IntN(12))
 			want := f.Overhead()
 			for i := range items {
