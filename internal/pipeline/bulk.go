@@ -1,0 +1,169 @@
+package pipeline
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// bulkBatches is how many full requests of bulk traffic may wait: enough to keep the receiver busy while the next
+// page is read, few enough to hold a page or two of metadata.
+const bulkBatches = 8
+
+// Ticket counts the objects of one resync that are still to be delivered. Create it with [NewTicket].
+type Ticket struct {
+	mu         sync.Mutex
+	open       int
+	total      int
+	closed     bool
+	allArrived chan struct{}
+}
+
+// NewTicket returns a ticket that nothing is offered under yet.
+func NewTicket() *Ticket { return &Ticket{allArrived: make(chan struct{})} }
+
+func (t *Ticket) add() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.open++
+	t.total++
+}
+
+func (t *Ticket) done() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.open--
+	t.finish()
+}
+
+func (t *Ticket) finish() {
+	if t.closed && t.open == 0 {
+		close(t.allArrived)
+	}
+}
+
+// Close says that nothing more will be offered under the ticket. Call it once.
+func (t *Ticket) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	t.finish()
+}
+
+// Arrived is closed once the ticket is closed and everything offered under it is delivered, set aside, or gone.
+func (t *Ticket) Arrived() <-chan struct{} { return t.allArrived }
+
+// Count returns how many objects were offered under the ticket and how many of them have not arrived.
+func (t *Ticket) Count() (total, open int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.total, t.open
+}
+
+func (p *Pipeline) attach(it *item, t *Ticket) {
+	t.add()
+	r := it.more()
+	r.tickets = append(r.tickets, t)
+}
+
+// Offer sends an object's state again, as a resync does, behind all live changes. Where a newer state is on its way
+// already, the ticket waits for that one instead. What is quarantined gets another chance.
+//
+// The caller must make sure that r is the state that the index knows at this moment, and that no change of the object
+// is applied meanwhile: call it from within [index.Index.IfCurrent].
+func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return
+	}
+	id := t.ID(r.Namespace, r.Name)
+	it, ok := p.items[id]
+	if !ok {
+		it = p.add(id, t)
+	}
+	p.attach(it, ticket)
+	switch {
+	case it.place == quarantined:
+		p.suspectAlone(it, now)
+	case it.place == hollow:
+		p.fill(it, r, now)
+	case it.dirty():
+		// Its current state is on its way.
+	default:
+		p.set(it, false, r)
+		it.firstAt, it.firstVersion = now, r.ResourceVersion
+		p.route(it, now, true)
+	}
+	p.flushBulk = false
+	p.poke()
+}
+
+// FlushBulk says that no more is offered for now, so that a last batch need not wait to be full.
+func (p *Pipeline) FlushBulk() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.flushBulk = true
+	p.poke()
+}
+
+// Room blocks until the receiver has caught up with the bulk traffic so far, or ctx ends. It is what makes a resync
+// read the next page no sooner than it is needed.
+func (p *Pipeline) Room(ctx context.Context) error {
+	for {
+		p.mu.Lock()
+		room := p.ended || p.bulk.len < bulkBatches*p.opts.MaxUpserts && p.bodyBytes <= p.opts.MaxBodyBytes/2
+		changed := p.nextChange()
+		p.mu.Unlock()
+		if room {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the receiver: %w", ctx.Err())
+		}
+	}
+}
+
+// Hollow returns the types of which some objects wait without their bodies, and how many.
+func (p *Pipeline) Hollow() map[resource.Type]int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.counts[hollow] == 0 {
+		return nil
+	}
+	types := make(map[resource.Type]int)
+	for _, it := range p.items {
+		if it.place == hollow {
+			types[*it.typ]++
+		}
+	}
+	return types
+}
+
+// Fill gives a hollow item its body back; on any other object it does nothing. The caller must make sure that r is the
+// state that the index knows at this moment, as for [Pipeline.Offer].
+func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if it, ok := p.items[t.ID(r.Namespace, r.Name)]; ok && it.place == hollow {
+		p.fill(it, r, now)
+		p.poke()
+	}
+}
+
+func (p *Pipeline) fill(it *item, r resource.Record, now time.Time) {
+	p.takeOut(it)
+	p.set(it, false, r)
+	if !p.opts.Owner.MaySend(it.id) {
+		p.setPlace(it, parked)
+		return
+	}
+	p.enqueue(&p.bulk, it, now)
+}

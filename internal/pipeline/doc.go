@@ -1,0 +1,35 @@
+// Package pipeline brings one target to the state of the cluster and keeps it there: it decides which objects are
+// due, puts them into batches, hands the batches to a [Sender], and forgets an object only when the receiver has
+// acknowledged that very state of it.
+//
+// There is no queue of events. What is not yet acknowledged is an item in a map, keyed by ID, that always holds the
+// newest state; a second change of a waiting object overwrites the first. Whatever the receiver does, memory is
+// bounded by the number of objects that differ, and above [Options.MaxBodyBytes] an item gives up its body, which is
+// read again from the API server when there is room ([Pipeline.Hollow], [Pipeline.Fill]).
+//
+// An item is in one place at a time:
+//
+//	         upsert                 quiet              room in a batch
+//	change ─────────▶ waiting ────────────────▶ live ─────────────────▶ in flight ──2xx──▶ forgotten
+//	   │    delete                                ▲                      │      │
+//	   ├─────────────────────────────▶ deletes ───┼──────────────────────┤      ├─ try again ──▶ where it was
+//	   │    first list, resync                    │                      │      ├─ 5xx, timeout ▶ suspects
+//	   ├─────────────────────────────▶ bulk ──────┘                      │      ├─ refused ────▶ quarantined
+//	   │    not ours                                                     │      └─ unknown ────▶ sent again now,
+//	   ├─────────────────────────────▶ parked                            │                       and later
+//	   │    no memory for the body                                       │
+//	   └─────────────────────────────▶ hollow                            └─ changed meanwhile ─▶ waiting or deletes
+//
+// At most one request holds an ID at any time, and a request is built from the state at the moment of sending, so a
+// receiver never sees an older state of an object after a newer one. Deletes, live changes and bulk traffic go in
+// this order. A batch that fails while others pass is a suspect: it is tried again apart from the others, and halved
+// until the poison object is alone; that one is quarantined, counted and named, and tried again when it changes, at a
+// resync, and, where the receiver's answer leaves doubt, from time to time.
+//
+// A request whose outcome is unknown may still be applied by the receiver, much later than a newer one. The current
+// state of its objects is sent again at once, and repeated as the last word after the receiver's settle time; see
+// [Options.Settle].
+//
+// [Pipeline.Apply] does not block. [Pipeline.Run] blocks until its context ends and all its senders have returned.
+// All methods are safe for concurrent use. The package knows neither HTTP nor Kubernetes.
+package pipeline

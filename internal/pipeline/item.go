@@ -1,0 +1,149 @@
+package pipeline
+
+import (
+	"strings"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+// place is where an item is; see the diagram in the package documentation. An item in flight keeps the place in
+// which a further change put it: nowhere, or waiting.
+type place uint8
+
+const (
+	nowhere     place = iota // acknowledged, or in flight; kept only while something else needs it
+	waiting                  // in the debounce window
+	queued                   // in one of the queues
+	suspected                // member of a suspect group
+	parked                   // another member's to send
+	hollow                   // without its body
+	quarantined              // refused; see quarantine
+	numPlaces
+)
+
+func (p place) String() string {
+	return [numPlaces]string{"nowhere", "waiting", "queued", "suspected", "parked", "hollow", "quarantined"}[p]
+}
+
+// item is one object that the receiver may not have in its current state. It is guarded by Pipeline.mu.
+type item struct {
+	id      resource.ID
+	typ     *resource.Type // shared by all items of the type
+	body    resource.Body
+	digest  uint64
+	version uint64
+
+	// seq counts the states; sentSeq is the one that the request in flight carries.
+	seq, sentSeq uint32
+
+	// firstAt is when the oldest state that is not acknowledged was seen, readyAt when the item entered its queue.
+	firstAt, readyAt time.Time
+
+	// base is the digest that the receiver is known to hold, if baseKnown: an object that returns to it needs no
+	// sending.
+	base uint64
+	// firstVersion is the lowest version that is not acknowledged. laterVersion and laterAt are those of the first
+	// change since the request in flight was built.
+	firstVersion, laterVersion uint64
+	laterAt                    time.Time
+
+	place     place
+	deleted   bool
+	inFlight  bool
+	dueEarly  bool // its debounce ended while it was in flight
+	baseKnown bool
+	alone     bool // failed by itself before: travels without company
+	initial   bool // counts in Pipeline.progress
+
+	prev, next *item  // neighbours in queue
+	queue      *queue // nil unless place is queued
+	group      *group // nil unless place is suspected, or in flight for a group
+
+	rare *rare // what few items have; nil for most
+}
+
+// rare is the part of an item that few items have.
+type rare struct {
+	tickets []*Ticket
+	// unsure: a request of unknown outcome carried this ID and no acknowledgement has come since.
+	unsure bool
+	// repeats is how many times the last word is still to be repeated, settleAt when next; see settle.go.
+	repeats  int
+	settleAt time.Time
+	settling bool // has a timer for settleAt
+	// why, since, tries and doubtful describe the quarantine.
+	why      string
+	since    time.Time
+	tries    int
+	doubtful bool
+}
+
+func (it *item) more() *rare {
+	if it.rare == nil {
+		it.rare = &rare{}
+	}
+	return it.rare
+}
+
+// dirty tells whether the receiver may not have the item's current state.
+func (it *item) dirty() bool { return it.place != nowhere || it.inFlight }
+
+// namespaceAndName cuts both out of the ID, which costs no memory.
+func (it *item) namespaceAndName() (namespace, name string) {
+	s := string(it.id)
+	namespace = s[:strings.IndexByte(s, '/')]
+	if namespace == resource.ClusterNamespace {
+		namespace = ""
+	}
+	return namespace, s[strings.LastIndexByte(s, '/')+1:]
+}
+
+func (it *item) wire() wire.Item {
+	namespace, name := it.namespaceAndName()
+	return wire.Item{ID: it.id, Type: *it.typ, Namespace: namespace, Name: name, Body: it.body}
+}
+
+// queue is a first-in first-out list through the items, so that taking one out of the middle costs nothing.
+type queue struct {
+	front, back *item
+	len         int
+}
+
+func (q *queue) pushBack(it *item) {
+	it.queue, it.prev, it.next = q, q.back, nil
+	if q.back != nil {
+		q.back.next = it
+	} else {
+		q.front = it
+	}
+	q.back = it
+	q.len++
+}
+
+func (q *queue) pushFront(it *item) {
+	it.queue, it.prev, it.next = q, nil, q.front
+	if q.front != nil {
+		q.front.prev = it
+	} else {
+		q.back = it
+	}
+	q.front = it
+	q.len++
+}
+
+func (q *queue) remove(it *item) {
+	if it.prev != nil {
+		it.prev.next = it.next
+	} else {
+		q.front = it.next
+	}
+	if it.next != nil {
+		it.next.prev = it.prev
+	} else {
+		q.back = it.prev
+	}
+	it.prev, it.next, it.queue = nil, nil, nil
+	q.len--
+}

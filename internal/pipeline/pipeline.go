@@ -1,0 +1,335 @@
+package pipeline
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/debounce"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+// Sender makes one attempt to deliver one request and says what came of it. It is called from several goroutines at
+// once, never for the same ID at the same time. It must return soon after ctx ends.
+type Sender interface {
+	Send(ctx context.Context, r delivery.Request) wire.Outcome
+}
+
+// Sizer knows how large a body becomes.
+type Sizer interface {
+	UpsertSize(i wire.Item) int
+	Overhead() int
+}
+
+// Owner decides whose an object is. MaySend is called under the pipeline's lock, often: it must be quick and must not
+// call back.
+type Owner interface {
+	MaySend(id resource.ID) bool
+}
+
+// Options are the settings of a [Pipeline]. Durations of zero mean at once, unless stated otherwise.
+type Options struct {
+	// Target names the receiver in logs and metrics.
+	Target string
+	// Debounce is how long an object must be quiet before it is sent; MaxWait cuts the wait off.
+	Debounce, MaxWait time.Duration
+	// FlushInterval is how long due objects may wait for a batch to fill.
+	FlushInterval time.Duration
+	// MaxUpserts, MaxDeletes and MaxBytes bound one request. 0 means 50 upserts, 1000 deletes, 1 MiB.
+	MaxUpserts, MaxDeletes, MaxBytes int
+	// Settle is how long after the receiver's next answer a request of unknown outcome may still be applied. 0 means
+	// 60 s. Repeats is how many times the last word is repeated, once each Settle; 0 means 5, which covers receivers
+	// that hold a request for minutes (cluster-whisperer's own limit towards its store is 300 s).
+	Settle  time.Duration
+	Repeats int
+	// MaxBodyBytes bounds the memory for bodies of objects that wait. 0 means 32 MiB.
+	MaxBodyBytes int64
+	// Owner decides what is ours. nil means everything.
+	Owner Owner
+	// Log is for transitions, never for single objects, but for quarantined ones.
+	Log logr.Logger
+	// Registerer takes the metrics; nil switches them off.
+	Registerer prometheus.Registerer
+}
+
+func (o Options) withDefaults() Options {
+	def := func(v *int, d int) {
+		if *v <= 0 {
+			*v = d
+		}
+	}
+	def(&o.MaxUpserts, 50)
+	def(&o.MaxDeletes, 1000)
+	def(&o.MaxBytes, 1<<20)
+	def(&o.Repeats, 5)
+	if o.Settle <= 0 {
+		o.Settle = time.Minute
+	}
+	if o.MaxBodyBytes <= 0 {
+		o.MaxBodyBytes = 32 << 20
+	}
+	if o.Owner == nil {
+		o.Owner = everything{}
+	}
+	return o
+}
+
+type everything struct{}
+
+func (everything) MaySend(resource.ID) bool { return true }
+
+// Pipeline delivers to one target. Create it with [New], feed it with [Pipeline.Apply] (it is an [index.Listener])
+// and run it with [Pipeline.Run].
+type Pipeline struct {
+	opts   Options
+	sender Sender
+	sizer  Sizer
+	log    logr.Logger
+	wake   chan struct{} // one slot: there may be something to do
+
+	mu      sync.Mutex // guards everything below
+	gate    *delivery.Gate
+	metrics *metrics
+	items   map[resource.ID]*item
+	types   map[resource.Type]*resource.Type
+	window  *debounce.Window[*item]
+	deletes queue
+	live    queue
+	bulk    queue
+	suspect suspects
+	settles timers // last words to repeat
+	retries timers // doubtful quarantined items to try again
+	counts  [numPlaces]int
+
+	inFlight  int // requests
+	bodyBytes int64
+	flushBulk bool          // no more bulk is coming: do not wait for a full batch
+	draining  bool          // Flush was called: everything is due
+	changed   chan struct{} // nil while nobody waits
+	drains    []*drain
+	ended     bool
+	passed    [2]uint64 // requests delivered: of upserts, of deletes
+	totals    Totals
+	progress  Progress
+}
+
+// Totals count since the start.
+type Totals struct {
+	// Upserts and Deletes are acknowledged items, repeats included.
+	Upserts, Deletes uint64
+	// Coalesced are changes that were overtaken by a newer one, or undone, before they were sent.
+	Coalesced uint64
+	// Repeats are last words repeated after a request of unknown outcome.
+	Repeats uint64
+}
+
+// Progress is how far the first sync has come.
+type Progress struct {
+	// Total is how many objects the first lists of the types have brought, Done how many of them are delivered, set
+	// aside, or no longer there.
+	Total, Done int
+}
+
+// New returns a pipeline with nothing to do.
+func New(sender Sender, sizer Sizer, gate *delivery.Gate, opts Options) *Pipeline {
+	opts = opts.withDefaults()
+	p := &Pipeline{
+		opts: opts, sender: sender, sizer: sizer, gate: gate,
+		log:    opts.Log,
+		wake:   make(chan struct{}, 1),
+		items:  make(map[resource.ID]*item),
+		types:  make(map[resource.Type]*resource.Type),
+		window: debounce.New[*item](opts.Debounce, opts.MaxWait),
+	}
+	p.metrics = newMetrics(opts.Registerer, opts.Target, p)
+	return p
+}
+
+// Apply takes a change. It implements [index.Listener].
+func (p *Pipeline) Apply(c index.Change) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return
+	}
+	it, ok := p.items[c.ID]
+	if !ok {
+		it = p.add(c.ID, c.Type)
+		it.base, it.baseKnown = c.Previous, c.Known && c.Cause == index.Live
+	}
+	if !it.dirty() {
+		it.firstAt, it.firstVersion = now, c.Record.ResourceVersion
+	} else {
+		p.totals.Coalesced++
+		p.metrics.coalesced.Inc()
+	}
+	if it.inFlight && it.seq == it.sentSeq {
+		it.laterAt, it.laterVersion = now, c.Record.ResourceVersion
+	}
+	if c.Cause == index.Initial && !it.initial {
+		it.initial = true
+		p.progress.Total++
+	}
+	p.set(it, c.Deleted, c.Record)
+	if p.unneeded(it) {
+		p.forget(it)
+		return
+	}
+	p.route(it, now, c.Cause == index.Initial)
+	p.poke()
+}
+
+// unneeded tells whether an item has returned to what the receiver holds.
+func (p *Pipeline) unneeded(it *item) bool {
+	return it.baseKnown && !it.deleted && it.digest == it.base && !it.inFlight && it.rare == nil
+}
+
+func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
+	typ, ok := p.types[t]
+	if !ok {
+		typ = &t
+		p.types[t] = typ
+	}
+	it := &item{id: id, typ: typ}
+	p.items[id] = it
+	p.counts[nowhere]++
+	return it
+}
+
+// set gives an item a new state.
+func (p *Pipeline) set(it *item, deleted bool, r resource.Record) {
+	it.seq++
+	it.deleted, it.digest, it.version = deleted, r.Digest, r.ResourceVersion
+	if deleted {
+		p.setBody(it, "")
+	} else {
+		p.setBody(it, r.Body)
+	}
+}
+
+func (p *Pipeline) setBody(it *item, b resource.Body) {
+	p.bodyBytes += int64(len(b) - len(it.body))
+	it.body = b
+}
+
+// route puts a dirty item where its state belongs. Whatever it was waiting in before, it is taken out of.
+func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
+	switch {
+	case !p.opts.Owner.MaySend(it.id):
+		p.move(it, parked)
+	case it.inFlight:
+		// Where it goes is decided when the request has ended; its debounce runs meanwhile.
+		if it.deleted {
+			p.takeOut(it)
+		} else {
+			p.wait(it, now)
+		}
+	case it.deleted:
+		p.takeOut(it)
+		p.enqueue(&p.deletes, it, now)
+	case it.place == suspected && !it.group.deletes, it.queue == &p.live:
+		// It is about to be sent, and will be sent as it is now.
+	case p.bodyBytes > p.opts.MaxBodyBytes && it.body != "":
+		p.setBody(it, "")
+		p.move(it, hollow)
+	case bulk:
+		p.takeOut(it)
+		p.enqueue(&p.bulk, it, now)
+	default:
+		p.wait(it, now)
+	}
+}
+
+// wait starts the debounce of an item, or starts it anew; the max wait goes on.
+func (p *Pipeline) wait(it *item, now time.Time) {
+	if it.place != waiting {
+		p.move(it, waiting)
+	}
+	p.window.Touch(it, now)
+}
+
+func (p *Pipeline) enqueue(q *queue, it *item, now time.Time) {
+	it.readyAt = now
+	q.pushBack(it)
+	p.setPlace(it, queued)
+}
+
+// takeOut removes an item from wherever it waits; it is nowhere then.
+func (p *Pipeline) takeOut(it *item) {
+	switch it.place {
+	case waiting:
+		p.window.Remove(it)
+	case queued:
+		it.queue.remove(it)
+	case suspected:
+		p.suspect.leave(it)
+	case nowhere, parked, hollow, quarantined, numPlaces:
+	}
+	p.setPlace(it, nowhere)
+}
+
+func (p *Pipeline) move(it *item, to place) {
+	p.takeOut(it)
+	p.setPlace(it, to)
+}
+
+func (p *Pipeline) setPlace(it *item, to place) {
+	p.counts[it.place]--
+	p.counts[to]++
+	it.place = to
+}
+
+// forget drops an item that the receiver is known to have in its current state.
+func (p *Pipeline) forget(it *item) {
+	p.takeOut(it)
+	p.setBody(it, "")
+	p.arrived(it)
+	p.counts[nowhere]--
+	delete(p.items, it.id)
+	p.notify()
+}
+
+// arrived tells those who count that an item is delivered or set aside.
+func (p *Pipeline) arrived(it *item) {
+	if it.initial {
+		it.initial = false
+		p.progress.Done++
+	}
+	if it.rare != nil {
+		for _, t := range it.rare.tickets {
+			t.done()
+		}
+		it.rare.tickets = nil
+	}
+}
+
+// poke wakes the loop.
+func (p *Pipeline) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default: // It will look anyway.
+	}
+}
+
+// notify wakes those who wait for the backlog to shrink.
+func (p *Pipeline) notify() {
+	if p.changed != nil {
+		close(p.changed)
+		p.changed = nil
+	}
+}
+
+// nextChange returns a channel that is closed at the next notify.
+func (p *Pipeline) nextChange() <-chan struct{} {
+	if p.changed == nil {
+		p.changed = make(chan struct{})
+	}
+	return p.changed
+}

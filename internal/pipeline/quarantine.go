@@ -1,0 +1,75 @@
+package pipeline
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// retryMin and retryMax bound the wait before a quarantined item is tried again whose refusal leaves doubt (a 500 may
+// be the receiver's embedder refusing a credential). A refusal in so many words (400) is not tried again by itself.
+const (
+	retryMin = 15 * time.Second
+	retryMax = 10 * time.Minute
+)
+
+// quarantine sets an item aside until it changes or a resync asks for it.
+func (p *Pipeline) quarantine(it *item, why string, doubtful bool, now time.Time) {
+	r := it.more()
+	first := r.why == ""
+	if first {
+		r.since = now
+	}
+	r.why, r.doubtful = why, doubtful
+	it.alone = true
+	p.move(it, quarantined)
+	p.arrived(it)
+	if doubtful {
+		r.tries++
+		p.retries.add(it, now.Add(min(retryMin<<min(r.tries-maxTries, 10), retryMax)))
+	}
+	p.metrics.quarantined(it.id)
+	if first {
+		p.log.Info("Object quarantined: the receiver refuses it; it is tried again when it changes or at a resync",
+			"target", p.opts.Target, "id", string(it.id), "reason", why)
+	}
+}
+
+// retryQuarantined gives a doubtful item another chance.
+func (p *Pipeline) retryQuarantined(it *item, now time.Time) {
+	if p.items[it.id] == it && it.place == quarantined {
+		p.suspectAlone(it, now)
+	}
+}
+
+// Quarantined is an object that the receiver refuses.
+type Quarantined struct {
+	// ID names the object.
+	ID resource.ID
+	// Reason is what the receiver said.
+	Reason string
+	// Since is when it was refused first.
+	Since time.Time
+}
+
+// Quarantined returns the objects that are set aside, sorted by ID, at most limit of them (0: all).
+func (p *Pipeline) Quarantined(limit int) []Quarantined {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.counts[quarantined] == 0 {
+		return nil
+	}
+	var all []Quarantined
+	for _, it := range p.items {
+		if it.place == quarantined {
+			all = append(all, Quarantined{ID: it.id, Reason: it.rare.why, Since: it.rare.since})
+		}
+	}
+	slices.SortFunc(all, func(a, b Quarantined) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	if limit > 0 && len(all) > limit {
+		all = all[:limit]
+	}
+	return all
+}

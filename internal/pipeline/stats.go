@@ -1,0 +1,116 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+)
+
+// Stats is what a pipeline knows of itself at one moment.
+type Stats struct {
+	// Dirty is how many objects the receiver may not have in their current state, without parked and quarantined
+	// ones.
+	Dirty int
+	// Deletes is how many of them are deletions that wait.
+	Deletes int
+	// OldestDirty is how long the oldest of them has been so: the true lag.
+	OldestDirty time.Duration
+	// InFlight is the number of requests under way.
+	InFlight int
+	// Waiting, Hollow, Suspected, Parked and Quarantined count objects by where they are.
+	Waiting, Hollow, Suspected, Parked, Quarantined int
+	// Unsettled is how many objects have a last word to be repeated.
+	Unsettled int
+	// BodyBytes is the memory that bodies take.
+	BodyBytes int64
+	// Totals count since the start.
+	Totals Totals
+	// First is how far the first sync has come.
+	First Progress
+	// Gate is the health of the receiver.
+	Gate delivery.State
+}
+
+// Stats looks at every dirty item, so ask for it at the pace of people and scrapes.
+func (p *Pipeline) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := Stats{
+		Dirty: p.dirty(), Deletes: p.deletes.len, InFlight: p.inFlight,
+		Waiting: p.counts[waiting], Hollow: p.counts[hollow], Suspected: p.counts[suspected],
+		Parked: p.counts[parked], Quarantined: p.counts[quarantined],
+		BodyBytes: p.bodyBytes, Totals: p.totals, First: p.progress, Gate: p.gate.State(),
+	}
+	now := time.Now()
+	for _, it := range p.items {
+		if it.rare != nil && it.rare.repeats > 0 {
+			s.Unsettled++
+		}
+		if it.dirty() && it.place != parked && it.place != quarantined {
+			s.OldestDirty = max(s.OldestDirty, now.Sub(it.firstAt))
+		}
+	}
+	return s
+}
+
+// dirty counts the items that the receiver may not have in their current state and that are ours to send.
+func (p *Pipeline) dirty() int {
+	n := p.counts[waiting] + p.counts[queued] + p.counts[suspected] + p.counts[hollow]
+	for _, it := range p.items {
+		if it.inFlight && it.place == nowhere {
+			n++
+		}
+	}
+	return n
+}
+
+// Left is what a pipeline did not deliver before it had to stop.
+type Left struct {
+	// Upserts and Deletes are objects that the receiver may not have in their current state.
+	Upserts, Deletes int
+	// Unsettled are objects whose last word was still to be repeated.
+	Unsettled int
+}
+
+// Flush sends what is due and what would become due, without waiting for any window, until nothing is left or ctx
+// ends. It returns what was left. [Pipeline.Run] must be running; stop feeding the pipeline first.
+func (p *Pipeline) Flush(ctx context.Context) Left {
+	p.mu.Lock()
+	p.draining = true
+	p.mu.Unlock()
+	p.poke()
+	for {
+		p.mu.Lock()
+		n := p.dirty()
+		changed := p.nextChange()
+		ended := p.ended
+		p.mu.Unlock()
+		if n == 0 || ended {
+			return p.left()
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return p.left()
+		}
+	}
+}
+
+func (p *Pipeline) left() Left {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var l Left
+	for _, it := range p.items {
+		switch {
+		case it.place == parked || it.place == quarantined:
+		case it.dirty() && it.deleted:
+			l.Deletes++
+		case it.dirty():
+			l.Upserts++
+		case it.rare != nil && it.rare.repeats > 0:
+			l.Unsettled++
+		}
+	}
+	return l
+}
