@@ -134,12 +134,13 @@ func (l *loop) forget(ev evidence, c Change) {
 	if l.crds == nil || !c.Complete {
 		return
 	}
+	crds, services := maps.Clone(ev.crdsDeleted), maps.Clone(ev.servicesDeleted)
 	for _, t := range c.Types {
-		delete(ev.crdsDeleted, crdName(t))
-		delete(ev.servicesDeleted, serviceName(t))
+		delete(crds, crdName(t))
+		delete(services, serviceName(t))
 	}
-	l.crds.forget(ev.crdsDeleted)
-	l.services.forget(ev.servicesDeleted)
+	l.crds.forget(crds)
+	l.services.forget(services)
 }
 
 // next returns the time until the next discovery.
