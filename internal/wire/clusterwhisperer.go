@@ -37,50 +37,39 @@ func (clusterWhisperer) Overhead() int { return overhead }
 
 func (clusterWhisperer) UpsertSize(i Item) int {
 	var scratch [usualItem]byte
-	w := writer{buf: scratch[:0]}
-	_ = clusterWhispererUpsert(&w, &i) // EncodeUpserts says what is wrong with an item
-	return len(w.buf) + len(",")
+	out, _ := appendClusterWhisperer(scratch[:0], &i) // EncodeUpserts says what is wrong with an item
+	return len(out) + len(",")
 }
 
 func (clusterWhisperer) EncodeUpserts(items []Item) ([]byte, error) {
-	return encodeUpserts(false, items, clusterWhispererUpsert)
+	return encodeUpserts(items, appendClusterWhisperer)
 }
 
 func (clusterWhisperer) EncodeDeletes(ids []resource.ID) ([]byte, error) {
-	return encodeDeletes(false, ids, func(w *writer, id resource.ID) string {
-		w.quoted(string(id))
-		return ""
+	return encodeDeletes(ids, func(dst []byte, id resource.ID) ([]byte, string) {
+		return appendString(dst, string(id), false), ""
 	})
 }
 
-func clusterWhispererUpsert(w *writer, i *Item) (fault string) {
+func appendClusterWhisperer(dst []byte, i *Item) (out []byte, fault string) {
 	if fault := required(i); fault != "" {
-		return fault
+		return dst, fault
 	}
 	c, err := i.Body.Content()
 	if err != nil {
-		return err.Error()
+		return dst, err.Error()
 	}
-	w.raw(`{"id":`)
-	w.quoted(string(i.ID))
-	w.raw(`,"namespace":`)
-	w.quoted(namespaceOf(i))
-	w.raw(`,"name":`)
-	w.quoted(i.Name)
-	w.raw(`,"kind":`)
-	w.quoted(i.Type.Kind)
-	w.raw(`,"apiVersion":`)
-	w.apiVersion(i.Type)
-	w.raw(`,"apiGroup":`)
-	w.quoted(i.Type.Group)
-	w.raw(`,"labels":`)
-	w.stringMap(c.Labels)
-	w.raw(`,"annotations":`)
-	w.stringMap(c.Annotations)
-	w.raw(`,"createdAt":`)
-	w.time(c.CreatedAt)
-	w.raw(`}`)
-	return ""
+	dst = append(dst, `{"id":`...)
+	dst = appendString(dst, string(i.ID), false)
+	dst = appendField(dst, "namespace", namespaceOf(i), false)
+	dst = appendField(dst, "name", i.Name, false)
+	dst = appendField(dst, "kind", i.Type.Kind, false)
+	dst = appendAPIVersion(dst, i.Type, false)
+	dst = appendField(dst, "apiGroup", i.Type.Group, false)
+	dst = appendMap(dst, "labels", c.Labels, false)
+	dst = appendMap(dst, "annotations", c.Annotations, false)
+	dst = appendTime(dst, "createdAt", c.CreatedAt)
+	return append(dst, '}'), ""
 }
 
 // Classify implements [Format].

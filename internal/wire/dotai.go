@@ -40,62 +40,47 @@ func (dotAI) Overhead() int { return overhead }
 
 func (dotAI) UpsertSize(i Item) int {
 	var scratch [usualItem]byte
-	w := writer{buf: scratch[:0], ascii: true}
-	_ = dotAIUpsert(&w, &i) // EncodeUpserts says what is wrong with an item
-	return len(w.buf) + len(",")
+	out, _ := appendDotAI(scratch[:0], &i) // EncodeUpserts says what is wrong with an item
+	return len(out) + len(",")
 }
 
-func (dotAI) EncodeUpserts(items []Item) ([]byte, error) {
-	return encodeUpserts(true, items, dotAIUpsert)
-}
+func (dotAI) EncodeUpserts(items []Item) ([]byte, error) { return encodeUpserts(items, appendDotAI) }
 
 func (dotAI) EncodeDeletes(ids []resource.ID) ([]byte, error) {
-	return encodeDeletes(true, ids, dotAIDelete)
+	return encodeDeletes(ids, appendDotAIDelete)
 }
 
-func dotAIUpsert(w *writer, i *Item) (fault string) {
+func appendDotAI(dst []byte, i *Item) (out []byte, fault string) {
 	if fault := required(i); fault != "" {
-		return fault
+		return dst, fault
 	}
 	c, err := i.Body.Content()
 	if err != nil {
-		return err.Error()
+		return dst, err.Error()
 	}
-	w.raw(`{"namespace":`)
-	w.quoted(namespaceOf(i))
-	w.raw(`,"name":`)
-	w.quoted(i.Name)
-	w.raw(`,"kind":`)
-	w.quoted(i.Type.Kind)
-	w.raw(`,"apiVersion":`)
-	w.apiVersion(i.Type)
-	w.raw(`,"labels":`)
-	w.stringMap(c.Labels)
-	w.raw(`,"annotations":`)
-	w.stringMap(c.Annotations)
-	w.raw(`,"createdAt":`)
-	w.time(c.CreatedAt)
-	w.raw(`,"updatedAt":`)
-	w.time(c.UpdatedAt)
-	w.raw(`}`)
-	return ""
+	dst = append(dst, `{"namespace":`...)
+	dst = appendString(dst, namespaceOf(i), true)
+	dst = appendField(dst, "name", i.Name, true)
+	dst = appendField(dst, "kind", i.Type.Kind, true)
+	dst = appendAPIVersion(dst, i.Type, true)
+	dst = appendMap(dst, "labels", c.Labels, true)
+	dst = appendMap(dst, "annotations", c.Annotations, true)
+	dst = appendTime(dst, "createdAt", c.CreatedAt)
+	dst = appendTime(dst, "updatedAt", c.UpdatedAt)
+	return append(dst, '}'), ""
 }
 
-func dotAIDelete(w *writer, id resource.ID) (fault string) {
+func appendDotAIDelete(dst []byte, id resource.ID) (out []byte, fault string) {
 	p, err := resource.ParseID(string(id))
 	if err != nil {
-		return Reason(err.Error())
+		return dst, Reason(err.Error())
 	}
-	w.raw(`{"namespace":`)
-	w.quoted(p.Namespace)
-	w.raw(`,"apiVersion":`)
-	w.quoted(p.APIVersion)
-	w.raw(`,"kind":`)
-	w.quoted(p.Kind)
-	w.raw(`,"name":`)
-	w.quoted(p.Name)
-	w.raw(`}`)
-	return ""
+	dst = append(dst, `{"namespace":`...)
+	dst = appendString(dst, p.Namespace, true)
+	dst = appendField(dst, "apiVersion", p.APIVersion, true)
+	dst = appendField(dst, "kind", p.Kind, true)
+	dst = appendField(dst, "name", p.Name, true)
+	return append(dst, '}'), ""
 }
 
 // Classify implements [Format].

@@ -20,43 +20,43 @@ const (
 )
 
 // encodeUpserts writes the envelope and, with one, each item.
-func encodeUpserts(ascii bool, items []Item, one func(*writer, *Item) (fault string)) ([]byte, error) {
-	w := writer{buf: make([]byte, 0, len(items)*usualItem+overhead+1), ascii: ascii}
+func encodeUpserts(items []Item, one func(dst []byte, i *Item) (out []byte, fault string)) ([]byte, error) {
+	dst := make([]byte, 0, len(items)*usualItem+overhead+1)
 	seen := make(map[resource.ID]struct{}, len(items))
-	w.raw(upsertsOpen)
+	dst = append(dst, upsertsOpen...)
 	for i := range items {
 		if i > 0 {
-			w.raw(",")
+			dst = append(dst, ',')
 		}
-		if fault := unique(seen, items[i].ID); fault != "" {
-			return nil, ItemError{Index: i, Reason: fault}
+		fault := unique(seen, items[i].ID)
+		if fault == "" {
+			dst, fault = one(dst, &items[i])
 		}
-		if fault := one(&w, &items[i]); fault != "" {
+		if fault != "" {
 			return nil, ItemError{Index: i, Reason: fault}
 		}
 	}
-	w.raw(upsertsClose)
-	return w.buf, nil
+	return append(dst, upsertsClose...), nil
 }
 
 // encodeDeletes writes the envelope and, with one, each ID.
-func encodeDeletes(ascii bool, ids []resource.ID, one func(*writer, resource.ID) (fault string)) ([]byte, error) {
-	w := writer{buf: make([]byte, 0, len(ids)*usualID+len(deletesOpen)+len(deletesClose)), ascii: ascii}
+func encodeDeletes(ids []resource.ID, one func(dst []byte, id resource.ID) (out []byte, fault string)) ([]byte, error) {
+	dst := make([]byte, 0, len(ids)*usualID+len(deletesOpen)+len(deletesClose))
 	seen := make(map[resource.ID]struct{}, len(ids))
-	w.raw(deletesOpen)
+	dst = append(dst, deletesOpen...)
 	for i, id := range ids {
 		if i > 0 {
-			w.raw(",")
+			dst = append(dst, ',')
 		}
-		if fault := unique(seen, id); fault != "" {
-			return nil, ItemError{Index: i, Reason: fault}
+		fault := unique(seen, id)
+		if fault == "" {
+			dst, fault = one(dst, id)
 		}
-		if fault := one(&w, id); fault != "" {
+		if fault != "" {
 			return nil, ItemError{Index: i, Reason: fault}
 		}
 	}
-	w.raw(deletesClose)
-	return w.buf, nil
+	return append(dst, deletesClose...), nil
 }
 
 // unique refuses an empty ID, for which cluster-whisperer's database answers 500 for ever, and a repeated one, for

@@ -8,129 +8,130 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// writer appends JSON to a buffer. It is written by hand because encoding an object is what the process does most, and
-// because encoding/json can neither write ASCII only nor leave < and > alone at the same time.
-type writer struct {
-	buf []byte
-	// ascii escapes everything beyond ASCII as \uXXXX.
-	ascii bool
+// JSON is written by hand because encoding objects is what the process does most, and because encoding/json cannot
+// write ASCII only. The functions append to dst and return it, like those of package strconv; with ascii, everything
+// beyond ASCII is escaped.
+
+// appendString appends a string in its quotes.
+func appendString(dst []byte, s string, ascii bool) []byte {
+	dst = append(dst, '"')
+	dst = appendEscaped(dst, s, ascii)
+	return append(dst, '"')
 }
 
-func (w *writer) raw(s string) { w.buf = append(w.buf, s...) }
-
-// quoted appends a string.
-func (w *writer) quoted(s string) {
-	w.buf = append(w.buf, '"')
-	w.escaped(s)
-	w.buf = append(w.buf, '"')
+// appendField appends `,"name":"value"`. The first field of an object is written without it.
+func appendField(dst []byte, name, value string, ascii bool) []byte {
+	dst = append(dst, ',', '"')
+	dst = append(dst, name...)
+	dst = append(dst, '"', ':')
+	return appendString(dst, value, ascii)
 }
 
-const hex = "0123456789abcdef"
-
-// escaped appends the inside of a string. Bytes that are no UTF-8 become U+FFFD, so the result is always valid JSON.
-func (w *writer) escaped(s string) {
-	start := 0
+// appendEscaped appends the inside of a string. Bytes that are no UTF-8 become U+FFFD, so the result is always valid.
+func appendEscaped(dst []byte, s string, ascii bool) []byte {
+	start := 0 // of what may be copied as it is
 	for i := 0; i < len(s); {
-		c := s[i]
-		if c < utf8.RuneSelf {
-			if c >= ' ' && c != '"' && c != '\\' {
-				i++
-				continue
+		if c := s[i]; c < utf8.RuneSelf {
+			if c < ' ' || c == '"' || c == '\\' {
+				dst = append(dst, s[start:i]...)
+				dst = appendControl(dst, c)
+				start = i + 1
 			}
-			w.raw(s[start:i])
-			w.control(c)
 			i++
-			start = i
 			continue
 		}
 		r, n := utf8.DecodeRuneInString(s[i:])
-		invalid := r == utf8.RuneError && n == 1
-		if w.ascii || invalid {
-			w.raw(s[start:i])
-			w.rune(r)
+		if ascii || (r == utf8.RuneError && n == 1) {
+			dst = append(dst, s[start:i]...)
+			dst = appendRune(dst, r, ascii)
 			start = i + n
 		}
 		i += n
 	}
-	w.raw(s[start:])
+	return append(dst, s[start:]...)
 }
 
-// control appends an ASCII character that may not stand in a string as it is.
-func (w *writer) control(c byte) {
+// appendControl appends an ASCII character that may not stand in a string as it is.
+func appendControl(dst []byte, c byte) []byte {
 	switch c {
 	case '"', '\\':
-		w.buf = append(w.buf, '\\', c)
+		return append(dst, '\\', c)
 	case '\n':
-		w.raw(`\n`)
+		return append(dst, '\\', 'n')
 	case '\r':
-		w.raw(`\r`)
+		return append(dst, '\\', 'r')
 	case '\t':
-		w.raw(`\t`)
+		return append(dst, '\\', 't')
 	default:
-		w.unit(uint16(c))
+		return appendUnit(dst, uint16(c))
 	}
 }
 
-// rune appends a character beyond ASCII, as one escape or, beyond the basic plane, as the two of its surrogates.
-func (w *writer) rune(r rune) {
-	if !w.ascii {
-		w.buf = utf8.AppendRune(w.buf, r)
-		return
+// appendRune appends a character beyond ASCII: as it is, as one escape or, beyond the basic plane, as the two of its
+// surrogates.
+func appendRune(dst []byte, r rune, ascii bool) []byte {
+	if !ascii {
+		return utf8.AppendRune(dst, r)
 	}
 	if r < 0x10000 {
-		w.unit(uint16(r))
-		return
+		return appendUnit(dst, uint16(r))
 	}
 	r -= 0x10000
-	w.unit(0xd800 | uint16(r>>10))
-	w.unit(0xdc00 | uint16(r&0x3ff))
+	dst = appendUnit(dst, 0xd800|uint16(r>>10))
+	return appendUnit(dst, 0xdc00|uint16(r&0x3ff))
 }
 
-func (w *writer) unit(u uint16) {
-	w.buf = append(w.buf, '\\', 'u', hex[u>>12], hex[u>>8&15], hex[u>>4&15], hex[u&15])
+// appendUnit appends the escape of one UTF-16 code unit.
+func appendUnit(dst []byte, u uint16) []byte {
+	const hex = "0123456789abcdef"
+	return append(dst, '\\', 'u', hex[u>>12], hex[u>>8&15], hex[u>>4&15], hex[u&15])
 }
 
-// stringMap appends an object with its keys sorted, {} for a nil map.
-func (w *writer) stringMap(m map[string]string) {
+// appendMap appends `,"name":{...}` with the keys sorted, {} for a nil map.
+func appendMap(dst []byte, name string, m map[string]string, ascii bool) []byte {
 	var few [16]string // most objects have fewer labels than this, and then sorting allocates nothing
 	keys := few[:0]
 	for k := range m {
 		keys = append(keys, k)
 	}
 	slices.Sort(keys)
-	w.buf = append(w.buf, '{')
+	dst = append(dst, ',', '"')
+	dst = append(dst, name...)
+	dst = append(dst, '"', ':', '{')
 	for i, k := range keys {
 		if i > 0 {
-			w.buf = append(w.buf, ',')
+			dst = append(dst, ',')
 		}
-		w.quoted(k)
-		w.buf = append(w.buf, ':')
-		w.quoted(m[k])
+		dst = appendString(dst, k, ascii)
+		dst = append(dst, ':')
+		dst = appendString(dst, m[k], ascii)
 	}
-	w.buf = append(w.buf, '}')
+	return append(dst, '}')
 }
 
-// time appends a time in whole seconds. cluster-whisperer refuses a year of five digits, so a time that RFC 3339
-// cannot write is written as no time at all, the way Kubernetes does.
-func (w *writer) time(t time.Time) {
+// appendTime appends `,"name":"time"` in whole seconds. cluster-whisperer refuses a year of five digits, so a time that
+// RFC 3339 cannot write is written as no time at all, the way Kubernetes does.
+func appendTime(dst []byte, name string, t time.Time) []byte {
 	t = t.UTC()
 	if t.Year() < 1 || t.Year() > 9999 {
 		t = time.Time{}
 	}
-	w.buf = append(w.buf, '"')
-	w.buf = t.AppendFormat(w.buf, "2006-01-02T15:04:05Z")
-	w.buf = append(w.buf, '"')
+	dst = append(dst, ',', '"')
+	dst = append(dst, name...)
+	dst = append(dst, '"', ':', '"')
+	dst = t.AppendFormat(dst, "2006-01-02T15:04:05Z")
+	return append(dst, '"')
 }
 
-// apiVersion appends the API version of t as a string.
-func (w *writer) apiVersion(t resource.Type) {
-	w.buf = append(w.buf, '"')
+// appendAPIVersion appends `,"apiVersion":"group/version"` without joining the two first.
+func appendAPIVersion(dst []byte, t resource.Type, ascii bool) []byte {
+	dst = append(dst, `,"apiVersion":"`...)
 	if t.Group != "" {
-		w.escaped(t.Group)
-		w.buf = append(w.buf, '/')
+		dst = appendEscaped(dst, t.Group, ascii)
+		dst = append(dst, '/')
 	}
-	w.escaped(t.Version)
-	w.buf = append(w.buf, '"')
+	dst = appendEscaped(dst, t.Version, ascii)
+	return append(dst, '"')
 }
 
 // namespaceOf is the namespace as receivers know it.
