@@ -1,0 +1,28 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/metricsdoc"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+// registry makes one of everything that has metrics, and starts none of it.
+func registry() (*metricsdoc.Registry, error) {
+	reg := metricsdoc.NewRegistry()
+	discovery.New(nil, nil, discovery.Options{Registerer: reg})
+	watch.New(nil, nil, watch.Options{Registerer: reg})
+	index.New(reg)
+	pipeline.New(nil, nil, delivery.NewGate(delivery.GateOptions{}), pipeline.Options{Registerer: reg, Target: "default"})
+	if _, err := delivery.New("http://localhost", wire.ClusterWhisperer(), delivery.Options{Registerer: reg}); err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	api.New(nil, api.Options{Registerer: reg})
+	return reg, nil
+}
