@@ -1,0 +1,121 @@
+package membership
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+)
+
+// follow publishes what the machine now allows, counts, and logs the edges. It is called under mu after every change
+// of the machine.
+func (m *Membership) follow(now time.Duration) {
+	before := m.grant.Load()
+	after := &grant{owned: m.machine.Owned(), fencedAt: m.machine.FencedAt()}
+	if before.fencedAt != after.fencedAt || !before.owned.Equal(after.owned) {
+		m.grant.Store(after)
+	}
+	fenced := now >= after.fencedAt
+	if f := m.fence.Load(); fenced && f.ctx.Err() == nil {
+		f.cancel(ErrFenced)
+		m.metrics.fences.Inc()
+		m.log.Info("Fenced: the Lease could not be renewed in time, nothing is sent until it is")
+		poke(m.changes)
+	} else if !fenced && f.ctx.Err() != nil {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		m.fence.Store(&fence{ctx: ctx, cancel: cancel})
+		poke(m.changes)
+	}
+	if !before.owned.Equal(after.owned) {
+		m.count(before.owned, after.owned)
+		poke(m.changes)
+	}
+	m.time(now)
+	m.known.follow(m.log, m.machine, now)
+	if m.machine.Left() {
+		select {
+		case <-m.left:
+		default:
+			close(m.left)
+		}
+	}
+}
+
+func (m *Membership) count(before, after ownership.Set) {
+	gained, lost := 0, 0
+	for p := range after.All() {
+		if !before.Has(p) {
+			gained++
+		}
+	}
+	for p := range before.All() {
+		if !after.Has(p) {
+			lost++
+		}
+	}
+	m.metrics.gained.Add(float64(gained))
+	m.metrics.lost.Add(float64(lost))
+}
+
+// time measures how long changes of the ring take us, from when we see that one is called for until we may send for
+// all that it gives us.
+func (m *Membership) time(now time.Duration) {
+	switch moving := m.machine.Moving(); {
+	case moving && m.moving < 0:
+		m.moving = now
+	case !moving && m.moving >= 0:
+		m.metrics.handoff.Observe((now - m.moving).Seconds())
+		m.moving = -1
+	}
+}
+
+// edges is what was last logged, so that changes are logged and states are not.
+type edges struct {
+	everJoined, joined bool
+	waiting            bool
+	view               []string
+	failing, forbidden bool
+}
+
+func (e *edges) follow(log logr.Logger, machine *ownership.Machine, now time.Duration) {
+	if joined := machine.Joined(); joined != e.joined {
+		e.joined, e.everJoined = joined, e.everJoined || joined
+		if joined {
+			log.Info("Joined the ring")
+		} else {
+			log.Info("Our Lease is not ours any more")
+		}
+	}
+	if blocked := machine.WaitsForName(); blocked != e.waiting {
+		e.waiting = blocked
+		if blocked {
+			log.Info("Another pod holds the Lease under our name, waiting until it is released or found dead")
+		}
+	}
+	if view := machine.View(); !slices.Equal(view, e.view) {
+		log.Info("Published a view of the ring", "members", view, "before", e.view)
+		e.view = view
+	}
+	if e.failing && !machine.Fenced(now) && !machine.Retrying() {
+		e.failing, e.forbidden = false, false
+		log.Info("Lease is renewed again")
+	}
+}
+
+// failed logs the first of a series of failures. A lost race is none.
+func (e *edges) failed(log logr.Logger, err error, _ time.Duration) {
+	if !e.failing {
+		e.failing = true
+		log.Info("Could not write our Lease, trying on", "error", err.Error())
+	}
+}
+
+func (e *edges) denied(log logr.Logger, verb string, err error) {
+	if !e.forbidden {
+		e.forbidden = true
+		log.Error(err, "Permission on Leases was taken away, trying on", "verb", verb)
+	}
+}

@@ -1,0 +1,82 @@
+package ownership
+
+import (
+	"slices"
+	"strings"
+)
+
+// State is what a Lease says of its member.
+//
+//	        marked by a survivor, on the version it saw
+//	Live ───────────────────────────────────────────────▶ Dead
+//	 │ ▲                                                    │
+//	 │ └── taken over under the same name ──────────────────┤
+//	 ▼                                                      │
+//	Released ───────────────────────────────────────────────┴──▶ collected
+type State uint8
+
+const (
+	// Live is a member that works, or has not been found dead yet.
+	Live State = iota
+	// Released is a member that has stopped sending and said so itself.
+	Released
+	// Dead is a member whose Lease another member marked, having seen it unchanged for the whole lease duration.
+	Dead
+)
+
+// String returns the state as Leases carry it.
+func (s State) String() string {
+	switch s {
+	case Live:
+		return "live"
+	case Released:
+		return "released"
+	case Dead:
+		return "dead"
+	default:
+		return "unknown"
+	}
+}
+
+// Lease is what one member publishes, as seen at one version. Whoever has a Lease must not change its slices and maps.
+type Lease struct {
+	// Member is the name of the member, which is the name of its pod. There is one Lease for each name.
+	Member string
+	// UID is the UID of the pod. Two processes with one UID never run at the same time.
+	UID string
+	// Incarnation names one stay in the ring. A member that was declared dead, or whose Lease was deleted, comes back as
+	// another incarnation, and so does a restarted process.
+	Incarnation string
+	// Version is the Lease's resourceVersion.
+	Version uint64
+	// State says whether the member works.
+	State State
+	// Format is the ring format that View is to be read with.
+	Format string
+	// View is the sorted names of the members under which this one works. What the ring of these members gives to Member
+	// is its claim. No view, no claim.
+	View []string
+	// Seen is the version up to which the member had seen all Leases when it began to write this.
+	Seen uint64
+	// Since is the version of the complete list from which on the member has seen every change of every Lease.
+	Since uint64
+	// Vouches says that when this write began, no member whose Lease had vanished up to Seen could be sending any more.
+	Vouches bool
+	// Sole says that when this write began, the member could send for every partition there is.
+	Sole bool
+	// Notes are whatever else the member makes known: where its checkpoint is, which resync it runs.
+	Notes map[string]string
+}
+
+// claims tells whether the Lease claims anything. A released Lease with a view is an estate: nobody sends under it, but
+// its claim stands until it is taken over or stripped.
+func (l *Lease) claims() bool { return l.State != Dead && len(l.View) > 0 }
+
+// estate tells whether whoever takes the Lease over may go on where it ended: it could send for everything, and
+// nobody else could have begun since, because the claim has stood ever since.
+func (l *Lease) estate() bool { return l.Sole && len(l.View) == 1 && l.View[0] == l.Member }
+
+// viewKey is the view as one string; two views of one format are equal if and only if their keys are.
+func viewKey(view []string) string { return strings.Join(view, ",") }
+
+func sameView(a, b []string) bool { return slices.Equal(a, b) }

@@ -1,0 +1,343 @@
+package ownership
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+)
+
+// Self is who a member is.
+type Self struct {
+	// Member is the member's name, and UID that of its pod; see [Lease].
+	Member, UID string
+	// Process is different for each process that ever runs under the UID.
+	Process string
+}
+
+// Machine is one member's knowledge of the ring, and what follows from it. Create it with [New]. Its methods must not
+// be called concurrently. The package documentation says what drives it.
+type Machine struct {
+	self   Self
+	t      Timings
+	format string
+	cache  *claimCache
+	rules  rules
+
+	// What the watch has shown.
+	synced     bool
+	seen       uint64 // version up to which everything has been seen
+	since      uint64 // version of the list from which on everything has been seen
+	continuous time.Duration
+	settled    bool
+	leases     map[string]*observed // by member; our own name is among them
+	ghosts     []ghost
+	ended      []Cause // by partition: how its last claim of another member ended, until we gain the partition
+
+	// What we know of the Lease under our own name, from the watch, from answers to our writes and from reading it.
+	known      known
+	generation int
+	joined     bool // the known Lease is ours, of this incarnation, and live
+	inherits   bool // the Lease that we last tried to take over was an estate
+	joinedAt   time.Duration
+	renewed    time.Duration // when our last successful renewal began
+	hasRenewed bool
+
+	// Writes of our own Lease.
+	writing  *Write
+	retryAt  time.Duration
+	written  Lease // the last write that succeeded
+	maybe    []maybeView
+	notes    map[string]string
+	newNotes bool
+
+	// The way to the next view.
+	target      []string
+	hasTarget   bool
+	drainToken  uint64 // of the last drain that was asked for
+	drained     uint64 // of the last drain that was reported done
+	rejoining   bool   // everything must have ended before we join again
+	leaving     bool
+	leaveSole   bool
+	pending     string        // the view that the members now call for, when it is not ours
+	isPending   bool          // pending is set
+	pendingFrom time.Duration // since when it is that one
+	pendingHead time.Duration // since when it has not been ours
+
+	// What follows.
+	owned     Set
+	conflicts Set
+	gains     map[int]Cause
+	lostCount int
+	ringErr   error
+	health    health
+}
+
+// rules switch off single rules of the protocol, for the tests that show what each of them is for.
+type rules struct {
+	noObserve, noOthers, noFence, noDrain, noSeason, noGhosts bool
+}
+
+type observed struct {
+	lease   Lease
+	changed time.Duration // when we last saw it change
+	retired time.Duration // when we first saw it dead or released
+	attempt time.Duration // when we last asked for it to be retired
+	tried   bool
+}
+
+// ghost is a member whose Lease vanished without having been retired. It may go on sending until its fence.
+type ghost struct {
+	member, uid string
+	format      string
+	claim       Set
+	since       time.Duration
+}
+
+type known struct {
+	lease   Lease
+	present bool
+	version uint64
+}
+
+// maybeView is a view that our Lease has or may yet get through a write of ours that the watch has not shown.
+type maybeView struct {
+	base, version uint64 // version is 0 as long as the write's outcome is unknown
+	view          []string
+}
+
+// New returns the machine of a member that has seen nothing so far. It fails when the format or the timings are
+// unsound or the name, the UID or the process is empty.
+func New(self Self, f ring.Format, t Timings) (*Machine, error) {
+	if err := f.Validate(); err != nil {
+		return nil, err
+	}
+	if err := t.Validate(); err != nil {
+		return nil, err
+	}
+	if self.Member == "" || self.UID == "" || self.Process == "" {
+		return nil, fmt.Errorf("member is %+v, want a name, a UID and a process", self)
+	}
+	return &Machine{
+		self:   self,
+		t:      t,
+		format: f.String(),
+		cache:  newClaimCache(f),
+		leases: make(map[string]*observed),
+		ended:  make([]Cause, f.Partitions),
+		notes:  make(map[string]string),
+		owned:  newSet(f.Partitions),
+		gains:  make(map[int]Cause),
+	}, nil
+}
+
+// Synced takes a complete list of all Leases of the ring at a version: the first, or one after an interruption of the
+// watch that may have hidden changes. After the latter we keep what we may send for, because our claim on it stood all
+// the time, and begin with nothing new until we are settled again.
+func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) {
+	listed := make(map[string]bool, len(leases))
+	for i := range leases {
+		listed[leases[i].Member] = true
+		m.see(&leases[i], now)
+	}
+	for member, o := range m.leases {
+		if !listed[member] && o.lease.Version <= version {
+			m.vanish(member, version, false, now)
+		}
+	}
+	if !listed[m.self.Member] {
+		m.learnAbsent(version)
+	}
+	m.synced, m.settled = true, false
+	m.since, m.continuous = version, now
+	for _, o := range m.leases {
+		m.hear(&o.lease)
+	}
+	m.seen = max(m.seen, version)
+	m.update(now)
+}
+
+// Observe takes a Lease that the watch shows as added or changed.
+func (m *Machine) Observe(l Lease, now time.Duration) {
+	m.see(&l, now)
+	m.seen = max(m.seen, l.Version)
+	m.update(now)
+}
+
+// Deleted takes the deletion of a member's Lease at a version.
+func (m *Machine) Deleted(member string, version uint64, now time.Duration) {
+	if o := m.leases[member]; o != nil && o.lease.Version <= version {
+		m.vanish(member, version, true, now)
+	}
+	m.seen = max(m.seen, version)
+	m.update(now)
+}
+
+// Bookmark takes the word of the watch that everything up to a version has been shown.
+func (m *Machine) Bookmark(version uint64, now time.Duration) {
+	m.seen = max(m.seen, version)
+	m.update(now)
+}
+
+// Tick lets time pass. It must be called when [Machine.Wake] says so.
+func (m *Machine) Tick(now time.Duration) { m.update(now) }
+
+// SetNote makes something known in our Lease, at once; an empty value takes it back.
+func (m *Machine) SetNote(key, value string, now time.Duration) {
+	if m.notes[key] == value {
+		return
+	}
+	m.notes = maps.Clone(m.notes)
+	if value == "" {
+		delete(m.notes, key)
+	} else {
+		m.notes[key] = value
+	}
+	m.newNotes = true
+	m.update(now)
+}
+
+// Leave gives everything up: from now on [Machine.MaySend] is false for every partition, and the Lease is released as
+// soon as the drain that this asks for is done. It cannot be taken back.
+func (m *Machine) Leave(now time.Duration) {
+	if m.leaving {
+		return
+	}
+	m.leaveSole = m.sole()
+	m.leaving, m.hasTarget = true, false
+	m.drainToken++
+	m.update(now)
+}
+
+// Left tells whether there is nothing left to release.
+func (m *Machine) Left() bool { return m.leaving && !m.joined && m.writing == nil }
+
+// see takes one state of one Lease, unless it is older than what has been seen.
+func (m *Machine) see(l *Lease, now time.Duration) {
+	o := m.leases[l.Member]
+	if o != nil && l.Version <= o.lease.Version {
+		return
+	}
+	if o == nil {
+		o = &observed{retired: -1}
+		m.leases[l.Member] = o
+		if l.State == Dead { // nobody may have repeated its last words yet
+			dead := *l
+			dead.State = Live
+			m.note(m.cache.of(&dead), Crash)
+		}
+	} else {
+		m.ending(&o.lease, l)
+	}
+	if o.lease.State == Live || l.State == Live {
+		o.retired = -1
+	}
+	if l.State != Live && o.retired < 0 {
+		o.retired = now
+	}
+	o.lease, o.changed, o.tried = *l, now, false
+	if l.State == Live { // the same pod again: it has given up what it had, or is another process
+		m.ghosts = slices.DeleteFunc(m.ghosts, func(g ghost) bool { return g.member == l.Member && g.uid == l.UID })
+	}
+	m.hear(l)
+	if l.Member == m.self.Member {
+		m.learn(l)
+		m.resolve(l.Version)
+	}
+}
+
+// hear takes a member's word that nobody was sending any more whose Lease had vanished before our own list. What has
+// vanished since, we have seen ourselves.
+func (m *Machine) hear(l *Lease) {
+	if m.synced && l.Vouches && l.Seen >= m.since && !m.mine(l) {
+		m.settled = true
+	}
+}
+
+// ending notes how the claims that a Lease gives up with its next state have ended.
+func (m *Machine) ending(before, after *Lease) {
+	if !before.claims() {
+		return
+	}
+	switch {
+	case after.State == Dead, after.State == Live && after.Incarnation != before.Incarnation && before.State == Live:
+		m.note(m.cache.of(before), Crash)
+	case after.State == Released:
+		m.note(m.cache.of(before), Leave)
+	}
+}
+
+// note remembers how claims have ended. A crash is not forgotten before we have taken the partition over ourselves:
+// whoever had it in between may not have come to repeat its last words.
+func (m *Machine) note(claim Set, c Cause) {
+	for p := range claim.All() {
+		if p < len(m.ended) && m.ended[p] != Crash {
+			m.ended[p] = c
+		}
+	}
+}
+
+// vanish takes the end of a Lease. Without a gap in what we have seen, a live member whose Lease is gone becomes a
+// ghost; after a gap we are not settled, which covers those and all that we never saw.
+func (m *Machine) vanish(member string, version uint64, gapless bool, now time.Duration) {
+	o := m.leases[member]
+	delete(m.leases, member)
+	if member == m.self.Member {
+		m.learnAbsent(version)
+	}
+	if o.lease.State != Live {
+		return
+	}
+	claim := m.cache.of(&o.lease)
+	if o.lease.UID == m.self.UID {
+		return
+	}
+	m.note(claim, Crash)
+	if gapless && !m.rules.noGhosts {
+		m.ghosts = append(m.ghosts, ghost{member: member, uid: o.lease.UID, format: o.lease.Format, claim: claim, since: now})
+	}
+}
+
+// incarnation returns the name of this stay in the ring.
+func (m *Machine) incarnation() string { return fmt.Sprintf("%s.%d", m.self.Process, m.generation) }
+
+// mine tells whether the Lease is that of this stay.
+func (m *Machine) mine(l *Lease) bool {
+	return l.Member == m.self.Member && l.UID == m.self.UID && l.Incarnation == m.incarnation()
+}
+
+// learn takes a newer state of the Lease under our own name, and tells whether we are joined now.
+func (m *Machine) learn(l *Lease) bool {
+	if l.Version > m.known.version || l.Version == m.known.version && !m.known.present {
+		m.known = known{lease: *l, present: true, version: l.Version}
+		m.rejoin()
+	}
+	return m.joined
+}
+
+// learnAbsent takes the news that there is no Lease under our own name.
+func (m *Machine) learnAbsent(version uint64) {
+	if version < m.known.version {
+		return
+	}
+	m.known = known{version: max(version, m.known.version)}
+	m.rejoin()
+}
+
+// rejoin follows what is known of our Lease: when it stops being ours, everything in flight has to end before we come
+// back as another incarnation.
+func (m *Machine) rejoin() {
+	now := m.known.present && m.known.lease.State == Live && m.mine(&m.known.lease)
+	switch {
+	case now && !m.joined && m.inherits:
+		m.settled, m.inherits = true, false
+	case !now && m.joined && !m.leaving:
+		m.generation++
+		m.hasTarget, m.rejoining, m.hasRenewed = false, true, false
+		m.maybe = nil
+		m.drainToken++
+	}
+	m.joined = now
+}

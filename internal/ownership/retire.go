@@ -1,0 +1,101 @@
+package ownership
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Retirement is one thing to be done to the Lease of another member, on the condition that it still has the version.
+type Retirement struct {
+	// Kind is what to do.
+	Kind RetirementKind
+	// Member names the Lease, and Version is the condition.
+	Member  string
+	Version uint64
+	// Lease is what it becomes; the zero Lease when it is to be deleted.
+	Lease Lease
+}
+
+// RetirementKind is what is done to the Lease of a member that is gone.
+type RetirementKind uint8
+
+const (
+	// MarkDead ends the claim of a member whose Lease we have seen unchanged for the whole lease duration.
+	MarkDead RetirementKind = iota
+	// Strip ends the claim that a released Lease left behind as an estate: it has found no heir, and we want to work.
+	Strip
+	// Collect deletes the Lease of a member that has been gone for long.
+	Collect
+)
+
+// String returns the kind for logs.
+func (k RetirementKind) String() string {
+	return [...]string{"mark dead", "strip", "collect"}[k]
+}
+
+// Retirements returns what is due. What has been returned once is returned again after a renewal interval if the
+// Lease has not changed by then; whoever gets it performs it once, and needs to report nothing: the watch will show it.
+// None of it can do harm when it comes late or twice, for all of it is conditional.
+func (m *Machine) Retirements(now time.Duration) []Retirement {
+	if !m.synced || m.leaving {
+		return nil
+	}
+	var due []Retirement
+	for member, o := range m.leases {
+		if o.tried && now < o.attempt+m.t.RenewInterval {
+			continue
+		}
+		if r, ok := m.retirement(member, o, now); ok {
+			o.tried, o.attempt = true, now
+			due = append(due, r)
+		}
+	}
+	slices.SortFunc(due, func(a, b Retirement) int { return cmp.Compare(a.Member, b.Member) })
+	return due
+}
+
+func (m *Machine) retirement(member string, o *observed, now time.Duration) (Retirement, bool) {
+	r := Retirement{Member: member, Version: o.lease.Version, Lease: o.lease}
+	switch {
+	case o.lease.State == Live:
+		if m.mine(&o.lease) || now < o.changed+m.t.LeaseDuration || !m.awake(member, now) {
+			return Retirement{}, false
+		}
+		r.Kind, r.Lease.State = MarkDead, Dead
+	case o.lease.claims():
+		if !m.joined || member == m.self.Member {
+			return Retirement{}, false
+		}
+		r.Kind, r.Lease.View, r.Lease.Sole = Strip, nil, false
+	default:
+		if !m.joined || m.Fenced(now) || member == m.self.Member || now < o.retired+m.t.Retention || m.first() != m.self.Member {
+			return Retirement{}, false
+		}
+		r.Kind, r.Lease = Collect, Lease{}
+	}
+	return r, true
+}
+
+// awake tells whether we can trust that a Lease has not changed just because we saw no change: our own renewals
+// succeed and come back through the watch. The condition on the version is what makes marking safe; this saves the
+// futile attempts of a process that was stopped or whose watch has stalled. Whoever waits for its own name has no
+// renewals.
+func (m *Machine) awake(member string, now time.Duration) bool {
+	if !m.joined {
+		return member == m.self.Member && !m.rejoining
+	}
+	own := m.leases[m.self.Member]
+	return !m.Fenced(now) && own != nil && now < own.changed+m.t.LeaseDuration
+}
+
+// first returns the first of the live members by name; it does what need not be done by everybody.
+func (m *Machine) first() string {
+	first := m.self.Member
+	for member, o := range m.leases {
+		if o.lease.State == Live {
+			first = min(first, member)
+		}
+	}
+	return first
+}

@@ -1,0 +1,212 @@
+package ownership
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Write is one write of our own Lease. At most one is under way at any time.
+type Write struct {
+	// Lease is what to write; its Version means nothing.
+	Lease Lease
+	// Base is the version that the Lease must have; 0 stands for a Lease that must not exist.
+	Base uint64
+	// Begun is when the write began; the fence is counted from it.
+	Begun time.Duration
+}
+
+// Outcome is how a write ended.
+type Outcome uint8
+
+const (
+	// Succeeded is a write that was answered with the new version.
+	Succeeded Outcome = iota
+	// Conflicted is a write that was refused because the Lease had another version, was absent or existed.
+	Conflicted
+	// Unknown is a write without an answer, or with one that leaves open whether it was applied or may yet be.
+	Unknown
+)
+
+// BeginWrite returns the write of our own Lease that is due, if one is. Whoever gets one must perform it and then call
+// EndWrite.
+func (m *Machine) BeginWrite(now time.Duration) (Write, bool) {
+	if m.writing != nil || now < m.retryAt {
+		return Write{}, false
+	}
+	l, base, ok := m.dueWrite(now)
+	if !ok {
+		return Write{}, false
+	}
+	m.writing = &Write{Lease: l, Base: base, Begun: now}
+	m.maybe = append(m.maybe, maybeView{base: base, view: l.View})
+	m.newNotes = false
+	m.refresh(now)
+	return *m.writing, true
+}
+
+// EndWrite takes the outcome of the write; version is the new version of the Lease when it succeeded.
+func (m *Machine) EndWrite(o Outcome, version uint64, now time.Duration) {
+	w := m.writing
+	m.writing = nil
+	if w == nil {
+		return
+	}
+	if o != Succeeded {
+		// Even a conflict does not prove that the write was not applied: a proxy or the client may have sent it twice.
+		// What is certain is that it cannot be applied any more once the Lease has another version.
+		m.retryAt = now + m.t.retry()
+		m.newNotes = true
+		m.update(now)
+		return
+	}
+	m.retryAt = 0
+	w.Lease.Version = version
+	for i := range m.maybe {
+		if m.maybe[i].base == w.Base && m.maybe[i].version == 0 && sameView(m.maybe[i].view, w.Lease.View) {
+			m.maybe[i].version = version
+		}
+	}
+	if w.Lease.Incarnation == m.incarnation() { // else we have learned meanwhile that this stay has ended
+		if was := m.joined; m.learn(&w.Lease) && !was {
+			m.joinedAt = w.Begun
+		}
+		if m.joined || m.leaving {
+			m.written = w.Lease
+			m.renewed, m.hasRenewed = w.Begun, true
+		}
+	}
+	if o := m.leases[m.self.Member]; o != nil {
+		m.resolve(o.lease.Version)
+	}
+	m.update(now)
+}
+
+// Reread takes our own Lease as it was read after a write of it went wrong and before the next one has begun, nil when
+// there is none. It must have been read from the server and not from a cache. It is not needed for anything to be
+// right: it speeds up what the watch shows later, and keeps us renewing while the watch is broken.
+func (m *Machine) Reread(l *Lease, now time.Duration) {
+	switch {
+	case m.writing != nil:
+		return
+	case l == nil:
+		m.learnAbsent(m.known.version)
+		m.retryAt = 0
+	case l.Version > m.known.version, l.Version == m.known.version && !m.known.present:
+		m.learn(l)
+		m.resolveUnknown(l.Version)
+		if m.joined {
+			m.maybe = append(m.maybe, maybeView{version: l.Version, view: l.View})
+		}
+		m.retryAt = 0
+	}
+	m.update(now)
+}
+
+// resolve forgets the views of writes that the watch has shown, or that cannot be applied any more because it has
+// shown a later state.
+func (m *Machine) resolve(shown uint64) {
+	m.maybe = slices.DeleteFunc(m.maybe, func(v maybeView) bool {
+		return v.version != 0 && v.version <= shown
+	})
+	m.resolveUnknown(shown)
+}
+
+func (m *Machine) resolveUnknown(version uint64) {
+	m.maybe = slices.DeleteFunc(m.maybe, func(v maybeView) bool { return v.version == 0 && v.base < version })
+}
+
+// dueWrite says what has to be written now.
+func (m *Machine) dueWrite(now time.Duration) (l Lease, base uint64, ok bool) {
+	if !m.synced {
+		return Lease{}, 0, false
+	}
+	if !m.joined {
+		return m.dueJoin()
+	}
+	view := m.known.lease.View
+	switch {
+	case m.leaving:
+		if m.drained != m.drainToken {
+			return m.compose(view), m.known.version, !m.hasRenewed || now >= m.renewed+m.t.RenewInterval
+		}
+		return m.farewell(), m.known.version, true
+	case m.hasTarget && (m.drained == m.drainToken || m.rules.noDrain):
+		return m.compose(m.target), m.known.version, true
+	case !m.hasRenewed, now >= m.renewed+m.t.RenewInterval, m.asked(), m.newNotes, m.sole() != m.written.Sole:
+		return m.compose(view), m.known.version, true
+	}
+	return Lease{}, 0, false
+}
+
+// dueJoin takes over the Lease under our name as soon as nobody can be sending under it, or creates it.
+func (m *Machine) dueJoin() (l Lease, base uint64, ok bool) {
+	if m.leaving || m.rejoining && m.drained != m.drainToken {
+		return Lease{}, 0, false
+	}
+	old := &m.known.lease
+	if m.known.present && old.State == Live && old.UID != m.self.UID {
+		return Lease{}, 0, false // another pod of our name, until it is found dead
+	}
+	view, err := m.desired()
+	if err != nil {
+		view = nil
+	}
+	if !m.known.present {
+		m.inherits = false
+		return m.compose(view), 0, true
+	}
+	m.inherits = old.estate() && (old.State == Released || old.State == Live)
+	return m.compose(view), m.known.version, true
+}
+
+// compose returns our Lease as it is to be written with a view.
+func (m *Machine) compose(view []string) Lease {
+	return Lease{
+		Member:      m.self.Member,
+		UID:         m.self.UID,
+		Incarnation: m.incarnation(),
+		State:       Live,
+		Format:      m.format,
+		View:        slices.Clone(view),
+		Seen:        m.seen,
+		Since:       m.since,
+		Vouches:     m.vouches(),
+		Sole:        m.sole() && sameView(view, m.known.lease.View),
+		Notes:       maps.Clone(m.notes),
+	}
+}
+
+// farewell returns our Lease as it is to be released. Who was alone leaves its claim behind as an estate, so that the
+// next process under the name can go on without waiting.
+func (m *Machine) farewell() Lease {
+	var view []string
+	if m.leaveSole {
+		view = m.known.lease.View
+	}
+	l := m.compose(view)
+	l.State, l.Sole = Released, m.leaveSole
+	return l
+}
+
+// vouches tells whether we know that nobody whose Lease had vanished up to what we have seen can be sending.
+func (m *Machine) vouches() bool { return m.settled && len(m.ghosts) == 0 }
+
+// asked tells whether somebody waits for our word that nobody hidden is sending, and we can give it.
+func (m *Machine) asked() bool {
+	if !m.vouches() {
+		return false
+	}
+	for _, o := range m.leases {
+		l := &o.lease
+		if l.State == Live && !m.mine(l) && !l.Vouches && l.Since > m.written.Seen && m.seen >= l.Since {
+			return true
+		}
+	}
+	return false
+}
+
+// sole tells whether we may send for every partition there is.
+func (m *Machine) sole() bool {
+	return m.joined && m.vouches() && m.owned.Len() == len(m.ended) && len(m.known.lease.View) == 1
+}
