@@ -32,6 +32,8 @@ COPY --from=build /out/receiver /usr/local/bin/receiver
 COPY --from=build --chown=65532:65532 /out/data /data
 EXPOSE 3000
 ENTRYPOINT ["/usr/local/bin/receiver"]
+# To all addresses, for it is alone in here.
+CMD ["--listen=:3000", "--data=/data"]
 
 # The controller: the last target, which is built unless another is named.
 FROM base AS controller

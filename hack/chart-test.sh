@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Tests the Helm chart and the kustomize manifests: helm lint, the tests of test/chart, and every variant on a real API
-# server. HELM names a helm to use in place of the pinned one.
+# server. HELM names a helm to use in place of the pinned one. The alerts are tried if there is a promtool, which comes with
+# Prometheus (Debian: apt-get install prometheus) and which PROMTOOL may name.
 #
 #   hack/chart-test.sh [-update] [-short]
 #
@@ -28,6 +29,9 @@ fi
 export HELM
 KUBEBUILDER_ASSETS=$(hack/controlplane/ensure.sh)
 export KUBEBUILDER_ASSETS
+
+PROMTOOL=${PROMTOOL:-$(command -v promtool || true)}
+export PROMTOOL
 
 "$HELM" lint --strict charts/k8s-vectordb-sync
 if [ -n "$update" ]; then

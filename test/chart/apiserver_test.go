@@ -183,7 +183,7 @@ func (c *cluster) testPermissionsSuffice(t *testing.T) {
 	}
 	for what, a := range map[string]authorizationv1.SelfSubjectAccessReviewSpec{
 		"renewing its Lease":      onResource("update", "coordination.k8s.io", "leases", own),
-		"marking a dead member":   onResource("patch", "coordination.k8s.io", "leases", own),
+		"removing a dead Lease":   onResource("delete", "coordination.k8s.io", "leases", own),
 		"removing a checkpoint":   onResource("delete", "", "configmaps", own),
 		"asking who a caller is":  onResource("create", "authentication.k8s.io", "tokenreviews", ""),
 		"asking what it may do":   onResource("create", "authorization.k8s.io", "subjectaccessreviews", ""),

@@ -104,7 +104,7 @@ affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeS
 topologySpreadConstraints: []
 priorityClassName: system-cluster-critical
 terminationGracePeriodSeconds: 120
-livenessProbe: {initialDelaySeconds: 5}
+livenessProbe: {periodSeconds: 5}
 extraEnv: [{name: HTTPS_PROXY, value: "http://proxy:3128"}, {name: HOST_IP, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]
 extraContainers: [{name: proxy, image: "proxy:1"}]
 podDisruptionBudget: {enabled: false}`,
