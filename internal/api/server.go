@@ -26,12 +26,6 @@ const (
 	maxHeaderBytes = 32 << 10
 )
 
-// Reads are cheap, but not free with a thousand types; the limit only stops a loop that has gone wild.
-const (
-	readsPerSecond = 100
-	readsBurst     = 200
-)
-
 // Options are what may be left out.
 type Options struct {
 	// Log is where failures go. Its zero value discards.
@@ -44,9 +38,30 @@ type Options struct {
 	Authorize func(r *http.Request) (allowed bool, status int, err error)
 	// Wait bounds how long POST /api/v1/resync waits when it is not told; 0 means 10 minutes.
 	Wait time.Duration
-	// ResyncsPerSecond and ResyncsBurst bound POST /api/v1/resync; 0 means 1 and 10.
-	ResyncsPerSecond float64
-	ResyncsBurst     int
+	// Resyncs bounds POST /api/v1/resync; its zero value means 1 a second after 10 at once.
+	Resyncs Limit
+	// Reads bounds everything else, which is cheap, but not free with a thousand types: it stops a loop that has gone
+	// wild. Its zero value means 100 a second after 200 at once.
+	Reads Limit
+}
+
+// Limit is how many requests are served. Those beyond get 429.
+type Limit struct {
+	// PerSecond is how many for as long as it takes.
+	PerSecond float64
+	// Burst is how many at once.
+	Burst int
+}
+
+// limiter returns a limiter with a default for each field that is zero or below.
+func (l Limit) limiter(perSecond float64, burst int) *rate.Limiter {
+	if l.PerSecond > 0 {
+		perSecond = l.PerSecond
+	}
+	if l.Burst > 0 {
+		burst = l.Burst
+	}
+	return rate.NewLimiter(rate.Limit(perSecond), burst)
 }
 
 // Server serves the API. Make it with [New].
@@ -73,19 +88,12 @@ func New(backend Backend, opts Options) *Server {
 		metrics:   newMetrics(opts.Registerer),
 		authorize: opts.Authorize,
 		wait:      opts.Wait,
-		reads:     rate.NewLimiter(readsPerSecond, readsBurst),
+		resyncs:   opts.Resyncs.limiter(1, 10),
+		reads:     opts.Reads.limiter(100, 200),
 	}
 	if s.wait <= 0 {
 		s.wait = 10 * time.Minute
 	}
-	perSecond, burst := opts.ResyncsPerSecond, opts.ResyncsBurst
-	if perSecond <= 0 {
-		perSecond = 1
-	}
-	if burst <= 0 {
-		burst = 10
-	}
-	s.resyncs = rate.NewLimiter(rate.Limit(perSecond), burst)
 	s.handler = s.chain(s.routes())
 	return s
 }
