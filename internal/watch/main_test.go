@@ -19,8 +19,11 @@ import (
 func TestMain(m *testing.M) {
 	// The second handler spaces errors out by the time since the last one, process-wide; a new bubble goes back in time.
 	utilruntime.ErrorHandlers = utilruntime.ErrorHandlers[:1]
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, mayLeak...)
 }
+
+// mayLeak is what client-go keeps for the life of the process when it talks to a real server.
+var mayLeak []goleak.Option
 
 var (
 	pods    = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}

@@ -139,6 +139,24 @@ func TestTypeThatBeginsToFailDeletesNothing(t *testing.T) {
 	}
 }
 
+// client-go's Reflector tries no plain list after these, and waits, so the failure is known from the watch alone.
+func TestRefusedAndThrottledStreamsAreFailures(t *testing.T) {
+	for want, err := range map[watch.Reason]error{
+		watch.Unavailable: refused(),
+		watch.Throttled:   apierrors.NewTooManyRequests("storage is (re)initializing", 1),
+	} {
+		t.Run(string(want), func(t *testing.T) {
+			inBubble(t, watch.Options{}, func(s *watchtest.Server) { s.Fail(widgets.GVR(), err) }, func(t *testing.T, b *bubble) {
+				b.Set([]resource.Type{widgets})
+				synctest.Wait()
+				if got := statusOf(t, b.Manager, widgets); got.Phase != watch.Failing || got.Reason != want {
+					t.Errorf("status is %+v, want failing as %s", got, want)
+				}
+			})
+		})
+	}
+}
+
 func TestHangingTypeGivesItsStartSlotBack(t *testing.T) {
 	settled := make(chan struct{}, 2)
 	opts := watch.Options{Starts: 1, OnSettled: func() { settled <- struct{}{} }}

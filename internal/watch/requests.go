@@ -5,9 +5,11 @@ import (
 	"errors"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metainternal "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
@@ -83,8 +85,8 @@ func (l *listerWatcher) unwatched(ctx, reqCtx context.Context, err error, initia
 	if errors.Is(context.Cause(reqCtx), errUnanswered) {
 		l.w.restarted(restartUnanswered)
 	}
-	if initial {
-		// No failure yet: the Reflector tries a plain list now, which is what counts.
+	if initial && !utilnet.IsConnectionRefused(err) && !apierrors.IsTooManyRequests(err) {
+		// No failure yet: the Reflector tries a plain list now, which is what counts. After those two it does not.
 		return nil, l.counted(ctx, reqCtx, err)
 	}
 	err = l.failed(ctx, reqCtx, err)

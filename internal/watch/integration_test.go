@@ -1,0 +1,428 @@
+//go:build integration
+
+package watch_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/onsi/gomega"
+	"go.uber.org/goleak"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/netfault"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+)
+
+func init() {
+	mayLeak = []goleak.Option{
+		goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*ClientConn).readLoop"),
+		goleak.IgnoreAnyFunction("net/http.(*http2ClientConn).readLoop"),
+	}
+}
+
+// patience bounds every wait for a real API server on a busy machine.
+const patience = 60 * time.Second
+
+var (
+	configMaps = resource.Type{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespaced: true}
+	crdGVR     = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+)
+
+// cluster is a Sink that holds what there is, as an index would, and the versions of every list.
+type cluster struct {
+	mu      sync.Mutex
+	objects map[string]resource.Record
+	lists   map[resource.Type]int
+}
+
+func newCluster() *cluster {
+	return &cluster{objects: map[string]resource.Record{}, lists: map[resource.Type]int{}}
+}
+
+func (c *cluster) Replace(t resource.Type, rs []resource.Record, _ uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lists[t]++
+	prefix := t.String() + " "
+	maps.DeleteFunc(c.objects, func(k string, _ resource.Record) bool { return strings.HasPrefix(k, prefix) })
+	for _, r := range rs {
+		c.objects[prefix+r.Namespace+"/"+r.Name] = r
+	}
+}
+
+func (c *cluster) Upsert(t resource.Type, r resource.Record) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.objects[t.String()+" "+r.Namespace+"/"+r.Name] = r
+}
+
+func (c *cluster) Delete(t resource.Type, namespace, name string, _ uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.objects, t.String()+" "+namespace+"/"+name)
+}
+
+func (c *cluster) Bookmark(resource.Type, uint64) {}
+
+// of returns the names of a type's objects in a namespace, sorted.
+func (c *cluster) of(t resource.Type, namespace string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	names := []string{}
+	for k := range c.objects {
+		if name, ok := strings.CutPrefix(k, t.String()+" "+namespace+"/"); ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (c *cluster) get(t resource.Type, name string) resource.Record {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.objects[t.String()+" "+name]
+}
+
+func (c *cluster) listed(t resource.Type) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lists[t]
+}
+
+// wire notes the media types of requests and answers.
+type wire struct {
+	next  http.RoundTripper
+	mu    sync.Mutex
+	types map[string]bool
+}
+
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := w.next.RoundTrip(r)
+	if err == nil && resp.StatusCode == http.StatusOK {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		first, _, _ := strings.Cut(r.Header.Get("Accept"), ";")
+		last, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+		w.types[first+" -> "+last] = true
+	}
+	return resp, err
+}
+
+func metadataClient(t testing.TB, config *rest.Config) metadata.Interface {
+	t.Helper()
+	client, err := metadata.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// running runs a Manager until the test ends.
+func running(t testing.TB, client metadata.Interface, opts watch.Options, types ...resource.Type) (*watch.Manager, *cluster) {
+	t.Helper()
+	c := newCluster()
+	m := watch.New(client, c, opts)
+	m.Set(types)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return m, c
+}
+
+func phase(m *watch.Manager, t resource.Type) string {
+	for _, s := range m.Status() {
+		if s.Type == t {
+			return fmt.Sprintf("%s %s", s.Phase, s.Reason)
+		}
+	}
+	return "unknown"
+}
+
+type admin struct {
+	dynamic    dynamic.Interface
+	kubernetes kubernetes.Interface
+}
+
+func newAdmin(t testing.TB, cp *controlplane.ControlPlane) admin {
+	t.Helper()
+	d, err := dynamic.NewForConfig(cp.RESTConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := kubernetes.NewForConfig(cp.RESTConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return admin{d, k}
+}
+
+func (a admin) create(t testing.TB, gvr schema.GroupVersionResource, namespace, manifest string) {
+	t.Helper()
+	o := &unstructured.Unstructured{}
+	if err := json.Unmarshal([]byte(manifest), &o.Object); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.dynamic.Resource(gvr).Namespace(namespace).Create(t.Context(), o, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (a admin) configMap(t testing.TB, name string) {
+	t.Helper()
+	a.create(t, configMaps.GVR(), "default", fmt.Sprintf(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":%q,
+		"labels":{"app":%[1]q},
+		"annotations":{"description":"what %[1]s is for","kubectl.kubernetes.io/last-applied-configuration":"{\"data\":\"secret\"}"}},
+		"data":{"key":"value"}}`, name))
+}
+
+func (a admin) deleteConfigMap(t testing.TB, name string) {
+	t.Helper()
+	if err := a.dynamic.Resource(configMaps.GVR()).Namespace("default").Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// definition is a CustomResourceDefinition of widgets in v1 and v1beta1.
+const definition = `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"widgets.example.com"},
+	"spec":{"group":"example.com","scope":"Namespaced","names":{"plural":"widgets","singular":"widget","kind":"Widget","listKind":"WidgetList"},
+	"versions":[
+		{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}}},
+		{"name":"v1beta1","served":true,"storage":false,"schema":{"openAPIV3Schema":{"type":"object"}}}],
+	"conversion":%s}}`
+
+const brokenWebhook = `{"strategy":"Webhook","webhook":{"conversionReviewVersions":["v1"],
+	"clientConfig":{"url":"https://127.0.0.1:1/convert"}}}`
+
+// TestRealAPIServer proves against etcd and kube-apiserver what the fakes of the other tests take for granted.
+func TestRealAPIServer(t *testing.T) {
+	cp := controlplane.ForTest(t, controlplane.Options{})
+	a := newAdmin(t, cp)
+	keep, err := resource.NewAnnotationFilter(resource.DefaultAnnotations(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	t.Run("protobuf on the wire, and nothing but what is kept in records", func(t *testing.T) {
+		g := gomega.NewWithT(t)
+		a.configMap(t, "proto")
+		a.create(t, crdGVR, "", fmt.Sprintf(definition, `{"strategy":"None"}`))
+		config := cp.RESTConfig()
+		seen := &wire{types: map[string]bool{}}
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { seen.next = next; return seen })
+		_, c := running(t, metadataClient(t, config), watch.Options{Keep: keep}, configMaps, widgets)
+		g.Eventually(func() []string { return c.of(configMaps, "default") }, patience).Should(gomega.ContainElement("proto"))
+		g.Eventually(func() int { return c.listed(widgets) }, patience).Should(gomega.BeNumerically(">", 0))
+		a.create(t, widgets.GVR(), "default", `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"w","annotations":{"description":"d"}}}`)
+		g.Eventually(func() []string { return c.of(widgets, "default") }, patience).Should(gomega.Equal([]string{"w"}))
+
+		r := c.get(configMaps, "default/proto")
+		content, err := r.Body.Content()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := resource.Content{
+			Labels:      map[string]string{"app": "proto"},
+			Annotations: map[string]string{"description": "what proto is for"},
+			CreatedAt:   content.CreatedAt, UpdatedAt: content.UpdatedAt,
+		}
+		if diff := cmp.Diff(want, content); diff != "" || content.CreatedAt.IsZero() || r.ResourceVersion == 0 {
+			t.Errorf("record of version %d (-want +got):\n%s", r.ResourceVersion, diff)
+		}
+		if strings.Contains(string(r.Body), "last-applied") || strings.Contains(string(r.Body), "f:labels") || len(r.Body) > 100 {
+			t.Errorf("the body has more than what is kept: %q", r.Body)
+		}
+		seen.mu.Lock()
+		defer seen.mu.Unlock()
+		protobuf := "application/vnd.kubernetes.protobuf"
+		if diff := cmp.Diff(map[string]bool{protobuf + " -> " + protobuf: true}, seen.types); diff != "" {
+			t.Errorf("media types of requests and answers (-want +got):\n%s", diff)
+		}
+	})
+
+	t.Run("forbidden types wait for the grant and hold nobody up", func(t *testing.T) {
+		g := gomega.NewWithT(t)
+		config, err := cp.RESTConfigFor("reader")
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.grant(t, "reader", "nodes")
+		m, c := running(t, metadataClient(t, config), watch.Options{Starts: 1}, configMaps, nodes)
+		g.Eventually(m.Settled, patience).Should(gomega.BeTrue())
+		g.Expect(phase(m, configMaps)).To(gomega.Equal("failing forbidden"))
+		g.Expect(m.HasSynced(nodes)).To(gomega.BeTrue())
+		g.Expect(c.listed(configMaps)).To(gomega.BeZero())
+		a.grant(t, "reader", "configmaps")
+		g.Eventually(func() string { return phase(m, configMaps) }, patience).Should(gomega.HavePrefix("synced"))
+	})
+
+	t.Run("a broken conversion webhook deletes nothing and is recovered from", func(t *testing.T) {
+		g := gomega.NewWithT(t)
+		old := resource.Type{Group: "example.com", Version: "v1beta1", Resource: "widgets", Kind: "Widget", Namespaced: true}
+		m, c := running(t, metadataClient(t, cp.RESTConfig()), watch.Options{}, old)
+		g.Eventually(func() []string { return c.of(old, "default") }, patience).Should(gomega.Equal([]string{"w"}))
+		a.conversion(t, brokenWebhook)
+		g.Eventually(func() string { return phase(m, old) }, patience).Should(gomega.HavePrefix("failing"))
+		g.Expect(c.of(old, "default")).To(gomega.Equal([]string{"w"}))
+		late, none := running(t, metadataClient(t, cp.RESTConfig()), watch.Options{}, old)
+		g.Eventually(func() string { return phase(late, old) }, patience).Should(gomega.HavePrefix("failing"))
+		t.Logf("failing as: %v, and from the start as: %v", m.Status()[0].Err, late.Status()[0].Err)
+		g.Expect(none.listed(old)).To(gomega.BeZero())
+		a.create(t, widgets.GVR(), "default", `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"x"}}`)
+		a.conversion(t, `{"strategy":"None","webhook":null}`)
+		g.Eventually(func() []string { return c.of(old, "default") }, patience).Should(gomega.Equal([]string{"w", "x"}))
+		g.Expect(phase(m, old)).To(gomega.HavePrefix("synced"))
+		g.Eventually(func() []string { return none.of(old, "default") }, patience).Should(gomega.Equal([]string{"w", "x"}))
+	})
+
+	t.Run("pages of now and of an exact version", func(t *testing.T) {
+		for i := range 5 {
+			a.configMap(t, fmt.Sprintf("page-%d", i))
+		}
+		l := watch.NewLister(metadataClient(t, cp.RESTConfig()), keep, watch.NamespaceFilter{})
+		list := func(exact uint64) ([]string, uint64, int, error) {
+			var names []string
+			pages := 0
+			version, err := l.Pages(t.Context(), configMaps, watch.ListOptions{Namespace: "default", PageSize: 2, Exact: exact},
+				func(rs []resource.Record) error {
+					pages++
+					for _, r := range rs {
+						if strings.HasPrefix(r.Name, "page-") {
+							names = append(names, r.Name)
+						}
+					}
+					return nil
+				})
+			return names, version, pages, err
+		}
+		before, version, pages, err := list(0)
+		if err != nil || pages < 3 || version == 0 {
+			t.Fatalf("listed %d pages of version %d: %v, want at least 3", pages, version, err)
+		}
+		a.deleteConfigMap(t, "page-0")
+		after, _, _, err := list(0)
+		if err != nil || len(after) != 4 {
+			t.Errorf("listed %v: %v, want 4 names after a deletion", after, err)
+		}
+		again, exact, _, err := list(version)
+		if err != nil || exact != version {
+			t.Errorf("listed exactly version %d, got %d: %v", version, exact, err)
+		}
+		if diff := cmp.Diff(before, again); diff != "" || len(before) != 5 {
+			t.Errorf("the exact list differs from the first one (-want +got):\n%s", diff)
+		}
+	})
+
+	t.Run("a compacted version is listed anew, with the deletions", func(t *testing.T) {
+		g := gomega.NewWithT(t)
+		line, err := netfault.New(cp.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = line.Close() }()
+		m, c := running(t, metadataClient(t, cp.RESTConfigVia(line.Address())), watch.Options{Keep: keep}, configMaps)
+		g.Eventually(func() []string { return c.of(configMaps, "default") }, patience).Should(gomega.ContainElement("page-1"))
+		exact := m.Status()[0].ResourceVersion
+		line.Reset()
+		g.Eventually(func() string { return phase(m, configMaps) }, patience).Should(gomega.Equal("failing unavailable"))
+		a.deleteConfigMap(t, "page-1")
+		a.configMap(t, "newcomer")
+		if _, err := cp.Compact(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		// A running server answers from its memory a while longer.
+		if err := cp.StopAPIServer(false); err != nil {
+			t.Fatal(err)
+		}
+		if err := cp.StartAPIServer(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		g.Expect(c.of(configMaps, "default")).To(gomega.ContainElement("page-1"), "a failing watch deletes nothing")
+		line.Mend()
+		g.Eventually(func() []string { return c.of(configMaps, "default") }, patience).Should(
+			gomega.And(gomega.ContainElement("newcomer"), gomega.Not(gomega.ContainElement("page-1"))))
+		g.Expect(c.listed(configMaps)).To(gomega.Equal(2))
+		g.Expect(phase(m, configMaps)).To(gomega.HavePrefix("synced"))
+
+		l := watch.NewLister(metadataClient(t, cp.RESTConfig()), keep, watch.NamespaceFilter{})
+		_, err = l.Pages(t.Context(), configMaps, watch.ListOptions{Exact: exact}, func([]resource.Record) error { return nil })
+		if !errors.Is(err, watch.ErrExpired) {
+			t.Errorf("listing the compacted version %d returned %v, want ErrExpired", exact, err)
+		}
+	})
+
+	t.Run("a line that hangs is noticed, and nothing is listed again", func(t *testing.T) {
+		g := gomega.NewWithT(t)
+		line, err := netfault.New(cp.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = line.Close() }()
+		m, c := running(t, metadataClient(t, cp.RESTConfigVia(line.Address())), watch.Options{StaleAfter: 2 * time.Second}, configMaps)
+		g.Eventually(func() int { return c.listed(configMaps) }, patience).Should(gomega.Equal(1))
+		line.Hang()
+		a.configMap(t, "behind-the-line")
+		g.Eventually(func() int { return m.Status()[0].Restarts }, patience).Should(gomega.BeNumerically(">=", 2))
+		g.Expect(phase(m, configMaps)).To(gomega.Equal("failing unanswered"))
+		line.Mend()
+		g.Eventually(func() []string { return c.of(configMaps, "default") }, patience).Should(gomega.ContainElement("behind-the-line"))
+		g.Expect(c.listed(configMaps)).To(gomega.Equal(1))
+	})
+}
+
+// grant lets a user list and watch a resource.
+func (a admin) grant(t testing.TB, user, plural string) {
+	t.Helper()
+	name := user + "-" + plural
+	_, err := a.kubernetes.RbacV1().ClusterRoles().Create(t.Context(), &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{plural}, Verbs: []string{"list", "watch"}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = a.kubernetes.RbacV1().ClusterRoleBindings().Create(t.Context(), &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name},
+		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// conversion changes how widgets are converted from version to version.
+func (a admin) conversion(t testing.TB, conversion string) {
+	t.Helper()
+	patch := fmt.Sprintf(`{"spec":{"conversion":%s}}`, conversion)
+	if _, err := a.dynamic.Resource(crdGVR).Patch(t.Context(), "widgets.example.com", types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+}
