@@ -18,8 +18,11 @@ import (
 func TestMain(m *testing.M) {
 	// The second handler spaces errors out by the time since the last one, process-wide; a new bubble goes back in time.
 	utilruntime.ErrorHandlers = utilruntime.ErrorHandlers[:1]
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, mayLeak...)
 }
+
+// mayLeak is what client-go keeps for the life of the process when it talks to a real server.
+var mayLeak []goleak.Option
 
 // served describes an API server: group/version → resources, each "plural Kind", with "!" for one that cannot be
 // watched, and "/" for a cluster-scoped one, before the plural. The versions of a group come in the order in which they are listed; the
