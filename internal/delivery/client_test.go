@@ -119,6 +119,17 @@ func TestOwnCancelIsOwn(t *testing.T) {
 			t.Errorf("outcome %+v, want fenced", o)
 		}
 	})
+	t.Run("before it is begun, inside the process", func(t *testing.T) {
+		c := newClient(t, "http://receiver", delivery.Options{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+			t.Error("the request was begun")
+			return nil, context.Canceled
+		})})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if o := c.Send(ctx, request(1)); o.Kind != wire.Fenced || !o.Own {
+			t.Errorf("outcome %+v, want fenced", o)
+		}
+	})
 	t.Run("while the receiver works", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -264,7 +275,8 @@ func TestTokenIsTheNewestAndNeverShown(t *testing.T) {
 		tokens = append(tokens, token)
 		w.Header().Set("Content-Type", "text/plain")
 		w.WriteHeader(http.StatusServiceUnavailable)
-		fmt.Fprint(w, "who is "+token+"? "+strings.Repeat("x", 200)+token+token)
+		// The reason ends in the middle of the last one.
+		fmt.Fprint(w, "who is "+token+"? "+strings.Repeat("x", 228-len(token))+token)
 	}))
 	defer server.Close()
 	file := filepath.Join(t.TempDir(), "token")
@@ -283,6 +295,9 @@ func TestTokenIsTheNewestAndNeverShown(t *testing.T) {
 			t.Errorf("outcome %+v, want retry", o)
 		}
 		reasons += o.Reason
+		if strings.Count(o.Reason, "[token]") != 2 {
+			t.Errorf("reason %q, want two tokens taken out", o.Reason)
+		}
 	}
 	if want := []string{"first-and-secret", "second-and-secret"}; !slices.Equal(tokens, want) {
 		t.Errorf("tokens %q, want %q", tokens, want)

@@ -54,6 +54,7 @@ func TestRequestsThatFailTogetherCountOnce(t *testing.T) {
 	for i := range 8 {
 		g.Report(start.Add(time.Second+time.Duration(i)*time.Millisecond), o)
 	}
+	g.Report(start.Add(time.Second+9*time.Millisecond), is(wire.Retry)) // reported late, so that it looks fresh
 	if s := g.State(); s.Failures != 1 || s.Limit != 4 || s.Next.After(start.Add(2*time.Second)) {
 		t.Errorf("state %+v, want one failure", s)
 	}

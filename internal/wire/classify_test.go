@@ -221,6 +221,8 @@ func TestDotAIAnswers(t *testing.T) {
 		"group in the ID":   {sent: colons, status: 400, contentType: appJSON, body: partial(1, 0, "shop:apps/v1:Deployment:cart", "boom"), want: failed(0, "boom", 1)},
 		"failed twice":      {sent: upserts(3), status: 400, contentType: appJSON, body: partial(2, 0, "shop:v1:Pod:a1", "boom", "shop:v1:Pod:a1", "bang"), want: failed(0, "boom", 1)},
 		"unknown ID":        {sent: upserts(2), status: 400, contentType: appJSON, body: partial(1, 0, "shop:v1:Pod:zz", "boom"), want: failed(0, unclear, 0, 1)},
+		"one known, one not": {sent: upserts(3), status: 400, contentType: appJSON, body: partial(2, 0, "shop:v1:Pod:a0", "boom", "shop:v1:Pod:zz", "boom"),
+			want: wire.Outcome{Kind: wire.Partial, Failed: []wire.ItemError{{Index: 0, Reason: "boom"}, {Index: 1, Reason: unclear}, {Index: 2, Reason: unclear}}}},
 		"counts do not fit": {sent: upserts(2), status: 400, contentType: appJSON, body: partial(0, 0, "shop:v1:Pod:a1", "boom"), want: wire.Outcome{Kind: wire.Partial, Failed: []wire.ItemError{{Index: 0, Reason: unclear}, {Index: 1, Reason: "boom"}}}},
 		"no failures":       {sent: upserts(2), status: 400, contentType: appJSON, body: partial(2, 0), want: failed(0, unclear, 0, 1)},
 		"no details":        {sent: upserts(2), status: 400, contentType: appJSON, body: `{"success":false,"error":{"code":"SYNC_PARTIAL_FAILURE"}}`, want: failed(0, unclear, 0, 1)},

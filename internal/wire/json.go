@@ -112,7 +112,6 @@ func appendMap(dst []byte, name string, m map[string]string, ascii bool) []byte 
 // appendTime appends `,"name":"time"` in whole seconds. cluster-whisperer refuses a year of five digits, so a time that
 // RFC 3339 cannot write is written as no time at all, the way Kubernetes does.
 func appendTime(dst []byte, name string, t time.Time) []byte {
-	t = t.UTC()
 	if t.Year() < 1 || t.Year() > 9999 {
 		t = time.Time{}
 	}
