@@ -1,0 +1,562 @@
+package membership_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// process is one replica.
+type process struct {
+	*membership.Membership
+	client *client
+	stop   context.CancelFunc
+	ended  chan error
+}
+
+// start runs a replica. It must be called in a bubble.
+func start(t *testing.T, s *server, pod, uid string, change ...func(*membership.Options, *client)) *process {
+	t.Helper()
+	begun := time.Now()
+	c := &client{server: s}
+	o := membership.Options{
+		RingName: "vs", Namespace: "default", PodName: pod, PodUID: uid,
+		Now: func() time.Duration { return time.Since(begun) },
+	}
+	for _, f := range change {
+		f(&o, c)
+	}
+	m, err := membership.New(c, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	p := &process{Membership: m, client: c, stop: cancel, ended: make(chan error, 1)}
+	go func() { p.ended <- m.Run(ctx) }()
+	return p
+}
+
+// kill ends a replica as kill -9 does: without a word.
+func (p *process) kill() {
+	p.stop()
+	<-p.ended
+}
+
+// leave ends a replica in good order.
+func (p *process) leave(t *testing.T) {
+	t.Helper()
+	if err := p.Release(t.Context()); err != nil {
+		t.Errorf("Release: %v", err)
+	}
+	p.kill()
+}
+
+// sends counts the partitions that the replica may send for.
+func (p *process) sends() int {
+	n := 0
+	for i := range p.Partitions() {
+		if p.MaySendPartition(i) {
+			n++
+		}
+	}
+	return n
+}
+
+// wantSends checks how many partitions each of the replicas may send for: even shares of all, disjoint.
+func wantAll(t *testing.T, ps ...*process) {
+	t.Helper()
+	for i := range 4093 {
+		n := 0
+		for _, p := range ps {
+			if p.MaySendPartition(i) {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Fatalf("%d replicas may send for partition %d, want 1", n, i)
+		}
+	}
+	for _, p := range ps {
+		if n, mean := p.sends(), 4093/len(ps); n > mean*106/100+1 {
+			t.Errorf("%s may send for %d partitions, want about %d", p.View().Member, n, mean)
+		}
+		if v := p.View(); v.Disagreeing != 0 || v.Orphans != 0 || v.Conflicts != 0 {
+			t.Errorf("%s sees disagreement for %v, %d orphans and %d conflicts, want none", v.Member, v.Disagreeing, v.Orphans, v.Conflicts)
+		}
+	}
+}
+
+func TestFirstMemberOfARingWaitsOneLeaseDuration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := start(t, newServer(), "a", "u1")
+		time.Sleep(14900 * time.Millisecond)
+		if n := a.sends(); n != 0 {
+			t.Errorf("it may send for %d partitions after 14.9 s, want none: whoever was here before may not be fenced", n)
+		}
+		time.Sleep(200 * time.Millisecond)
+		wantAll(t, a)
+		a.leave(t)
+	})
+}
+
+func TestLoneMemberGoesOnAtOnceAfterARollingRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a := start(t, s, "a", "u1")
+		time.Sleep(20 * time.Second)
+		a.leave(t)
+		if o := s.get("vs-a"); o == nil || *o.Spec.HolderIdentity != "" {
+			t.Errorf("released Lease has holder %v, want an empty one", o.Spec.HolderIdentity)
+		}
+		b := start(t, s, "a", "u2")
+		time.Sleep(100 * time.Millisecond)
+		wantAll(t, b)
+		b.leave(t)
+	})
+}
+
+func TestLoneMemberGoesOnAtOnceAfterARestartOfItsContainer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a := start(t, s, "a", "u1")
+		time.Sleep(20 * time.Second)
+		a.kill()
+		b := start(t, s, "a", "u1")
+		time.Sleep(100 * time.Millisecond)
+		wantAll(t, b)
+		for _, g := range b.TakeGains() {
+			if g.Cause != ownership.Crash {
+				t.Fatalf("partition %d was gained by %s, want crash: what the process before had in flight is unknown", g.Partition, g.Cause)
+			}
+		}
+		b.leave(t)
+	})
+}
+
+// ringOf starts replicas and waits until they share the work.
+func ringOf(t *testing.T, s *server, pods ...string) []*process {
+	t.Helper()
+	ps := make([]*process, len(pods))
+	for i, pod := range pods {
+		ps[i] = start(t, s, pod, "uid-"+pod)
+	}
+	time.Sleep(20 * time.Second)
+	wantAll(t, ps...)
+	return ps
+}
+
+func TestJoinAndLeaveHandOverWithinASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		ps := ringOf(t, s, "a", "b")
+		c := start(t, s, "c", "uid-c")
+		time.Sleep(500 * time.Millisecond)
+		wantAll(t, ps[0], ps[1], c)
+		for _, p := range ps {
+			p.TakeGains()
+		}
+		c.leave(t)
+		time.Sleep(500 * time.Millisecond)
+		wantAll(t, ps...)
+		if g := ps[0].TakeGains(); len(g) == 0 || g[0].Cause != ownership.Leave {
+			t.Errorf("gains after a leave are %v, want some that name it", g)
+		}
+		ps[0].leave(t)
+		ps[1].leave(t)
+	})
+}
+
+func TestMembersThatJoinTogetherCostOneHandoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a := ringOf(t, s, "a")[0]
+		before := a.View().Members[0].Lease.Version
+		var joined []*process
+		for _, pod := range []string{"b", "c", "d", "e"} {
+			joined = append(joined, start(t, s, pod, "uid-"+pod))
+			time.Sleep(20 * time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		wantAll(t, append(joined, a)...)
+		views := 0
+		s.mu.Lock()
+		last := ""
+		for i, e := range s.log {
+			if o := e.Object.(interface{ GetName() string }); s.versions[i] > before && o.GetName() == "vs-a" {
+				if v := e.Object.(interface{ GetAnnotations() map[string]string }).GetAnnotations()["vectordb-sync.io/view"]; v != last {
+					views, last = views+1, v
+				}
+			}
+		}
+		s.mu.Unlock()
+		if views > 2 { // the one it had, in a renewal, and the new one
+			t.Errorf("a published %d views, want one for all four that joined", views)
+		}
+		for _, p := range append(joined, a) {
+			p.leave(t)
+		}
+	})
+}
+
+func TestCrashedMemberIsTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		ps := ringOf(t, s, "a", "b", "c")
+		ps[0].TakeGains()
+		ps[2].kill()
+		time.Sleep(16 * time.Second)
+		wantAll(t, ps[0], ps[1])
+		crashed := 0
+		for _, g := range ps[0].TakeGains() {
+			if g.Cause == ownership.Crash {
+				crashed++
+			}
+		}
+		if crashed < 600 || crashed > 800 {
+			t.Errorf("%d partitions were gained by the crash, want half of the dead one's", crashed)
+		}
+		ps[0].leave(t)
+		ps[1].leave(t)
+	})
+}
+
+func TestMemberCutOffFromTheServerIsFencedBeforeItIsTakenOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		ps := ringOf(t, s, "a", "b")
+		a, b := ps[0], ps[1]
+		request, cancel := a.WithFence(t.Context())
+		defer cancel()
+		cutAt := time.Now()
+		a.client.set(func() { a.client.cut = true })
+		<-request.Done()
+		if d := time.Since(cutAt); d > 10*time.Second {
+			t.Errorf("a request in flight was cancelled %v after the server was gone, want at most 10 s", d)
+		}
+		if err := context.Cause(request); !errors.Is(err, membership.ErrFenced) {
+			t.Errorf("it was cancelled because of %v, want ErrFenced", err)
+		}
+		if err := a.BeforeWrite(); !errors.Is(err, membership.ErrFenced) || a.sends() != 0 {
+			t.Errorf("BeforeWrite = %v and %d partitions to send for, want ErrFenced and none", err, a.sends())
+		}
+		if n := b.sends(); n > 2200 {
+			t.Errorf("b may send for %d partitions while a may just have been fenced, want its half", n)
+		}
+		time.Sleep(12 * time.Second)
+		wantAll(t, b)
+		a.client.set(func() { a.client.cut = false })
+		time.Sleep(5 * time.Second)
+		wantAll(t, a, b)
+		if err := a.BeforeWrite(); err != nil {
+			t.Errorf("BeforeWrite after all = %v, want nil", err)
+		}
+		a.leave(t)
+		b.leave(t)
+	})
+}
+
+// gate is a Drainer with one request in flight.
+type gate struct {
+	mu   sync.Mutex
+	lost func(int) bool
+	done chan struct{}
+}
+
+func (g *gate) Drain(lost func(int) bool) <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lost, g.done = lost, make(chan struct{})
+	return g.done
+}
+
+func TestNewViewWaitsForRequestsInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, g := newServer(), &gate{}
+		a := start(t, s, "a", "u1", func(o *membership.Options, _ *client) { o.Drainer = g })
+		time.Sleep(20 * time.Second)
+		b := start(t, s, "b", "u2")
+		time.Sleep(time.Minute)
+		if n := b.sends(); n != 0 {
+			t.Errorf("b may send for %d partitions while a has requests in flight, want none", n)
+		}
+		kept := a.sends()
+		if kept < 1900 || kept > 2200 {
+			t.Errorf("a may send for %d partitions, want the half that it keeps", kept)
+		}
+		for p := range 4093 {
+			if g.lost(p) == a.MaySendPartition(p) {
+				t.Fatalf("partition %d: lost is %v and MaySend, too", p, g.lost(p))
+			}
+		}
+		close(g.done)
+		time.Sleep(200 * time.Millisecond)
+		wantAll(t, a, b)
+		a.stop()
+		<-a.ended
+		b.leave(t)
+	})
+}
+
+func TestDeletedLeaseIsMadeAgainAndNobodySendsTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		ps := ringOf(t, s, "a", "b")
+		a, b := ps[0], ps[1]
+		a.client.set(func() { a.client.cut = true })
+		s.remove("vs-a")
+		time.Sleep(9 * time.Second)
+		if n := b.sends(); n > 2200 {
+			t.Errorf("b may send for %d partitions before a can be fenced, want its half", n)
+		}
+		a.client.set(func() { a.client.cut = false })
+		time.Sleep(5 * time.Second)
+		wantAll(t, a, b)
+		a.leave(t)
+		b.leave(t)
+	})
+}
+
+func TestPodOfTheSameNameWaitsUntilTheOtherIsDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a := ringOf(t, s, "a")[0]
+		b := start(t, s, "a", "u2")
+		time.Sleep(time.Minute)
+		wantAll(t, a)
+		if n := b.sends(); n != 0 {
+			t.Errorf("the second pod of the name may send for %d partitions, want none", n)
+		}
+		a.kill()
+		time.Sleep(16 * time.Second)
+		wantAll(t, b)
+		b.leave(t)
+	})
+}
+
+func TestRingsOfOneNamespaceDoNotMix(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a := start(t, s, "a", "u1")
+		b := start(t, s, "b", "u2", func(o *membership.Options, _ *client) { o.RingName = "other" })
+		time.Sleep(20 * time.Second)
+		wantAll(t, a)
+		wantAll(t, b)
+		a.leave(t)
+		b.leave(t)
+	})
+}
+
+func TestMissingPermissionEndsRunWithAClearError(t *testing.T) {
+	for _, verb := range []string{"list", "watch", "create"} {
+		t.Run(verb, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := start(t, newServer(), "a", "u1", func(_ *membership.Options, c *client) { c.denied = map[string]bool{verb: true} })
+				var denied *membership.PermissionError
+				if err := <-a.ended; !errors.As(err, &denied) || denied.Verb != verb {
+					t.Errorf("Run = %v, want a PermissionError for %s", err, verb)
+				} else if !strings.Contains(err.Error(), "not allowed to "+verb+" leases.coordination.k8s.io in namespace default") {
+					t.Errorf("it says %q, want it to name the permission", err)
+				}
+			})
+		})
+	}
+}
+
+func TestPermissionTakenAwayLaterFencesAndIsSurvived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := ringOf(t, newServer(), "a")[0]
+		a.client.set(func() { a.client.denied = map[string]bool{"update": true, "get": true} })
+		time.Sleep(12 * time.Second)
+		if err := a.BeforeWrite(); !errors.Is(err, membership.ErrFenced) {
+			t.Errorf("BeforeWrite = %v, want ErrFenced", err)
+		}
+		a.client.set(func() { a.client.denied = nil })
+		time.Sleep(3 * time.Second)
+		wantAll(t, a)
+		a.leave(t)
+	})
+}
+
+func TestStalledWatchIsBegunAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		ps := ringOf(t, s, "a", "b")
+		a, b := ps[0], ps[1]
+		a.client.set(func() { a.client.deaf = true })
+		time.Sleep(3 * time.Second)
+		lists := a.client.lists
+		c := start(t, s, "c", "uid-c")
+		time.Sleep(20 * time.Second)
+		a.client.set(func() { a.client.deaf = false })
+		if a.client.lists == lists {
+			t.Error("the watch that showed nothing was never begun anew")
+		}
+		time.Sleep(20 * time.Second)
+		wantAll(t, a, b, c)
+		for _, p := range []*process{a, b, c} {
+			p.leave(t)
+		}
+	})
+}
+
+func TestReleaseAfterRunHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		ps := ringOf(t, s, "a", "b")
+		ps[0].kill()
+		if err := ps[0].Release(t.Context()); err != nil {
+			t.Errorf("Release = %v, want nil", err)
+		}
+		time.Sleep(500 * time.Millisecond)
+		wantAll(t, ps[1])
+		ps[1].leave(t)
+	})
+}
+
+func TestReleaseEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := ringOf(t, newServer(), "a")[0]
+		a.client.set(func() { a.client.cut = true })
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if err := a.Release(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Release = %v, want it to end with its context", err)
+		}
+		if n := a.sends(); n != 0 {
+			t.Errorf("it may still send for %d partitions, want none", n)
+		}
+		a.kill()
+	})
+}
+
+func TestNotesReachEverybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		ps := ringOf(t, s, "a", "b")
+		ps[0].SetNote("checkpoint", "cm/7")
+		if ps[0].NotesSeen() {
+			t.Error("notes were seen before they were written")
+		}
+		time.Sleep(6 * time.Second)
+		if got := ps[1].View().Members[0].Lease.Notes["checkpoint"]; got != "cm/7" || !ps[0].NotesSeen() {
+			t.Errorf("b sees the note %q, and a knows that: %v; want cm/7 and true", got, ps[0].NotesSeen())
+		}
+		ps[0].leave(t)
+		ps[1].leave(t)
+	})
+}
+
+func TestChangesAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		ps := ringOf(t, s, "a", "b")
+		for _, p := range ps {
+			select {
+			case <-p.Changes():
+			default:
+				t.Fatal("nothing was told though partitions were gained")
+			}
+		}
+		time.Sleep(time.Minute)
+		select {
+		case <-ps[0].Changes():
+			t.Error("a change was told though only renewals happened")
+		default:
+		}
+		ps[1].leave(t)
+		<-ps[0].Changes()
+		ps[0].leave(t)
+	})
+}
+
+func TestOwnerOfAnID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		ps := ringOf(t, s, "a", "b")
+		id := resource.ID("default/apps/v1/Deployment/nginx")
+		x, y := ps[0].Owner(id), ps[1].Owner(id)
+		if x.Member != y.Member || x.MaySend == y.MaySend || len(x.Claimants) != 1 || x.Claimants[0] != x.Member || x.Partition != 261 {
+			t.Errorf("owners are %+v and %+v, want one and the same", x, y)
+		}
+		if ps[0].MaySend(id) != x.MaySend {
+			t.Error("MaySend and Owner differ")
+		}
+		ps[0].leave(t)
+		ps[1].leave(t)
+	})
+}
+
+func TestMetricsTellTheRing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg := prometheus.NewPedanticRegistry()
+		s := newServer()
+		a := start(t, s, "a", "u1", func(o *membership.Options, _ *client) { o.Registerer = reg })
+		b := start(t, s, "b", "u2")
+		time.Sleep(20 * time.Second)
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make(map[string]float64)
+		for _, f := range families {
+			for _, m := range f.Metric {
+				labels := make(map[string]string)
+				for _, l := range m.Label {
+					labels[l.GetName()] = l.GetValue()
+				}
+				if labels["ring"] != "vs" || labels["member"] != "a" {
+					t.Errorf("%s has the labels %v, want ring and member", f.GetName(), labels)
+				}
+				got[f.GetName()] += m.Gauge.GetValue() + m.Counter.GetValue()
+			}
+		}
+		for name, want := range map[string]float64{
+			"members": 2, "partitions": 4093, "partitions_owned": float64(a.sends()), "partitions_gained_total": float64(a.sends()),
+			"partitions_orphaned": 0, "claims_conflicting": 0, "fenced": 0, "fence_events_total": 0, "view_disagreement_seconds": 0,
+		} {
+			v, ok := got["k8s_vectordb_sync_ring_"+name]
+			if !ok || v != want {
+				t.Errorf("%s = %v (%v), want %v", name, v, ok, want)
+			}
+		}
+		a.leave(t)
+		b.leave(t)
+	})
+}
+
+func TestNewNamesEverythingThatIsWrong(t *testing.T) {
+	_, err := membership.New(&client{server: newServer()}, membership.Options{
+		RingName: "Bad Name", Timings: ownership.Timings{LeaseDuration: 1, RenewDeadline: 2, RenewInterval: 3},
+	})
+	if err == nil {
+		t.Fatal("New succeeded, want an error")
+	}
+	for _, want := range []string{"ring name", "namespace", "pod name", "pod UID", "lease duration", "renew deadline"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("error %q does not mention the %s", err, want)
+		}
+	}
+}
+
+func BenchmarkMaySend(b *testing.B) {
+	m, err := membership.New(&client{server: newServer()}, membership.Options{RingName: "vs", Namespace: "default", PodName: "a", PodUID: "u"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		m.MaySend("default/apps/v1/Deployment/nginx")
+	}
+}
