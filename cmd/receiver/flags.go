@@ -26,18 +26,28 @@ func parseFlags(args []string) (flags, error) {
 	set := pflag.NewFlagSet("receiver", pflag.ContinueOnError)
 	set.SortFlags = false
 	set.StringVar(&f.listen, "listen", "127.0.0.1:3000", "address to serve on")
-	set.StringVar(&o.Dir, "data", "", "directory that keeps the documents; empty keeps them in memory")
-	set.BoolVar(&strict, "strict", true, "be as strict as the real receivers; false reads any media type, takes the last of equal IDs, and needs no token when none is set")
-	set.StringVar(&o.DotAIToken, "dot-ai-token", "", "bearer token of the dot-ai contract; without one it answers 401, as the real one does")
-	set.StringVar(&tokenFile, "dot-ai-token-file", "", "file that holds the token, which keeps it out of the process list")
-	set.Int64Var(&o.DotAIMaxBytes, "dot-ai-max-bytes", 0, "answer 413 to larger bodies of the dot-ai contract, as an nginx in front of it does at 1048576; 0 for no limit")
-	set.DurationVar(&o.EmbedLatency, "embed-latency", 0, "time of one embedder call: one per 100 upserts (cluster-whisperer) or one per upsert (dot-ai)")
-	set.DurationVar(&o.DeleteLatency, "delete-latency", 0, "time of one delete in the dot-ai contract; the real one takes 100ms")
+	set.StringVar(&o.Dir, "data", "",
+		"directory that keeps the documents; empty keeps them in memory")
+	set.BoolVar(&strict, "strict", true,
+		"be as strict as the real receivers; false reads any media type, takes the last of equal IDs, and needs no token when none is set")
+	set.StringVar(&o.DotAIToken, "dot-ai-token", "",
+		"bearer token of the dot-ai contract; without one it answers 401, as the real one does")
+	set.StringVar(&tokenFile, "dot-ai-token-file", "",
+		"file that holds the token, which keeps it out of the process list")
+	set.Int64Var(&o.DotAIMaxBytes, "dot-ai-max-bytes", 0,
+		"answer 413 to larger bodies of the dot-ai contract, as an nginx in front of it does at 1048576; 0 for no limit")
+	set.DurationVar(&o.EmbedLatency, "embed-latency", 0,
+		"time of one embedder call: one per 100 upserts (cluster-whisperer) or one per upsert (dot-ai)")
+	set.DurationVar(&o.DeleteLatency, "delete-latency", 0,
+		"time of one delete in the dot-ai contract; the real one takes 100ms")
 	set.DurationVar(&o.ScanLatency, "scan-latency", 0, "time of one name in capabilities/scan")
-	set.DurationVar(&o.Settle, "settle", 0, "how much later a request is written whose client has left")
-	set.BoolVar(&o.Admin, "admin", false, "serve /admin/: records, documents, statistics, faults; for tests, never where others can reach it")
+	set.DurationVar(&o.Settle, "settle", 0,
+		"how much later a request is written whose client has left")
+	set.BoolVar(&o.Admin, "admin", false,
+		"serve /admin/: records, documents, statistics, faults; for tests, never where others can reach it")
 	set.IntVar(&o.MaxRecords, "max-records", 10_000, "finished requests to remember, 0 for all")
-	set.BoolVar(&o.IndexOnSearch, "index-on-search", false, "index only when somebody searches, which leaves the CPU to what is being measured")
+	set.BoolVar(&o.IndexOnSearch, "index-on-search", false,
+		"index only when somebody searches, which leaves the CPU to what is being measured")
 	if err := set.Parse(args); err != nil {
 		return flags{}, err
 	}

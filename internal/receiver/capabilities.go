@@ -53,15 +53,16 @@ func (capabilitiesContract) apply(a *application) answer {
 	if !s.scans.start() {
 		return jsonAnswer(http.StatusTooManyRequests, map[string]string{"error": "Too many scan jobs in progress"})
 	}
-	a.settled = true // the request's context ends with the answer, which says nothing about the client
-	s.running.Add(1) // Close, which waits for this, also cuts the pause short
+	scan := *a          // the answer is made from a while the scan runs
+	scan.settled = true // the request's context ends with the answer, which says nothing about the client
+	s.running.Add(1)    // Close, which waits for this, also cuts the pause short
 	go func() {
 		defer s.running.Done()
 		defer s.scans.done()
-		if s.pause(time.Duration(len(a.puts))*s.opts.ScanLatency) != nil {
+		if s.pause(time.Duration(len(scan.puts))*s.opts.ScanLatency) != nil {
 			return
 		}
-		if a.remove(a.payload.deletes) != nil || a.put(0, len(a.puts)) != nil {
+		if scan.remove(scan.payload.deletes) != nil || scan.put(0, len(scan.puts)) != nil {
 			return // the journal has failed, and says so to whoever waits for it
 		}
 	}()

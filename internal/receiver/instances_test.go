@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -245,6 +247,19 @@ func TestScanContract(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestScanIsDoneAfterItsAnswerAndKeepsTheNames(t *testing.T) {
+	inBubble(t, receiver.Options{ScanLatency: time.Second, Settle: time.Hour}, func(t *testing.T, r *rig) {
+		if g := r.post(scanPath, `{"upserts":["a.example.com","b.example.com"]}`); g.status != 202 || r.Len(receiver.Capabilities) != 0 {
+			t.Fatalf("%d %s and %d names at once, want 202 and none", g.status, g.body, r.Len(receiver.Capabilities))
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"a.example.com", "b.example.com"}, r.ids(receiver.Capabilities)); diff != "" {
+			t.Errorf("names (-want +got):\n%s", diff)
+		}
+	})
 }
 
 func TestFifthRunningScanIsTurnedAwayWithoutRetryAfter(t *testing.T) {

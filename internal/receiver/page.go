@@ -80,7 +80,9 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 		Examples             []string
 	}{
 		Query: q, Hits: hits, Instances: s.Len(Instances), Resources: s.Len(Resources),
-		Examples: []string{"which databases are we running?", "list deployments in production namespace", "find all services related to payments"},
+		Examples: []string{
+			"which databases are we running?", "list deployments in production namespace", "find all services related to payments",
+		},
 	}
 	status := http.StatusOK
 	if err != nil {
@@ -88,7 +90,8 @@ func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
 	}
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy",
+		"default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	if err := page.Execute(w, view); err != nil {

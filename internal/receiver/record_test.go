@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -174,6 +175,34 @@ func TestOverlapsAreFound(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A request holds its IDs from its first byte, though they are known only after its last.
+func TestOverlapIsFoundWhenTheFirstEndsWhileTheSecondIsStillRead(t *testing.T) {
+	r := newRig(t, receiver.Options{})
+	reader, writer := io.Pipe()
+	second := make(chan error, 1)
+	go func() {
+		resp, err := r.client.Post(r.url+instancesPath, "application/json", reader)
+		if err == nil {
+			err = resp.Body.Close()
+		}
+		second <- err
+	}()
+	for r.Stats().InFlight == 0 {
+		runtime.Gosched() // a real socket: nothing but the kernel says when
+	}
+	payload := body([]map[string]any{instance("a")})
+	r.ok(instancesPath, payload)
+	if _, err := io.WriteString(writer, payload); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(writer.Close(), <-second); err != nil {
+		t.Fatal(err)
+	}
+	if o := r.Overlaps(); len(o) != 1 || o[0].ID != "a" || o[0].Abandoned {
+		t.Errorf("overlaps %+v, want one of a", o)
 	}
 }
 

@@ -64,5 +64,6 @@ func (c resourcesContract) resync(a *application) answer {
 // differs is dot-ai's idea of a change: updatedAt, labels or annotations.
 func differs(old keyed, d Document) bool {
 	held, err := old.unpack()
-	return err != nil || held.UpdatedAt != d.UpdatedAt || !maps.Equal(held.Labels, d.Labels) || !maps.Equal(held.Annotations, d.Annotations)
+	return err != nil || held.UpdatedAt != d.UpdatedAt || !maps.Equal(held.Labels, d.Labels) ||
+		!maps.Equal(held.Annotations, d.Annotations)
 }

@@ -194,11 +194,11 @@ func conceptQuery(c concept) query.Query {
 	return bleve.NewDisjunctionQuery(any...)
 }
 
-// score ranks one candidate: for each concept the best place where it was found, weighed by how rare the concept is,
-// and the share of concepts that were found at all; then by how much the kind of thing is what people ask for. The
-// index's own score is not used, because it divides by the number of synonyms.
+// score ranks one candidate: for each concept the best place where it was found, weighed by how rare the concept is, and
+// then by how much this kind of thing is what people ask for. The index's own score is not used, because it divides by
+// the number of synonyms.
 func (x *searcher) score(d Document, concepts []concept) float64 {
-	var sum, covered, all float64
+	sum := 0.0
 	kindAsked := false
 	fields := make([][]string, len(searchFields))
 	for i, f := range searchFields {
@@ -217,20 +217,12 @@ func (x *searcher) score(d Document, concepts []concept) float64 {
 			// What is found in several places is a little more certain than what is found in the best of them alone.
 			best = max(best, worth*f.weight) + 0.1*min(best, worth*f.weight)
 		}
-		all += c.rarity
-		if best > 0 {
-			sum += best * c.rarity
-			covered += c.rarity
-		}
+		sum += best * c.rarity
 	}
-	if covered == 0 {
-		return 0
-	}
-	share := covered / all
 	if kindAsked {
-		return sum * share
+		return sum
 	}
-	return sum * share * kindWorth(d)
+	return sum * kindWorth(d)
 }
 
 // kindWorth is how much a kind is what people mean when they do not name it: what runs, before what belongs to it.

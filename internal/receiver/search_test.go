@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -151,8 +153,14 @@ func TestSearchFindsWhatWasThereBeforeTheRestart(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, receiver.Options{Dir: dir})
 	r.ok(instancesPath, body([]map[string]any{instance("zoo/v1/ConfigMap/zebra")}))
-	_ = r.find("zebra") // makes an index that the next run must not trust
 	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	torn := filepath.Join(dir, "index", "bleve") // what a run leaves behind that was killed, and the next must not trust
+	if err := os.MkdirAll(torn, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(torn, "index_meta.json"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	again := newRig(t, receiver.Options{Dir: dir})

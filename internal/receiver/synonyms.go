@@ -14,8 +14,8 @@ var vagueWords = wordSet(`namespace namespaces cluster clusters resource resourc
 // concepts are words that stand for many things, each line the words and, behind the colon, what they stand for. They
 // are expanded in one direction: who asks for databases wants Postgres too, who asks for Postgres does not want Redis.
 var concepts = conceptTable(`
-	database databases db dbs datastore datastores: postgres postgresql psql cnpg pgbouncer patroni pgvector timescaledb mysql mariadb percona
-		vitess sqlite sql mssql sqlserver oracle redis valkey mongodb mongo cassandra scylla cockroach cockroachdb yugabyte tidb dynamodb
+	database databases db dbs datastore datastores: postgres postgresql psql cnpg pgbouncer patroni pgvector timescaledb
+		mysql mariadb percona vitess sqlite sql mssql sqlserver oracle redis valkey mongodb mongo cassandra scylla cockroach cockroachdb yugabyte tidb dynamodb
 		elasticsearch opensearch clickhouse influxdb neo4j couchdb couchbase etcd rds cloudsql qdrant chroma chromadb weaviate milvus
 	sql: postgres postgresql cnpg mysql mariadb percona vitess mssql sqlserver cockroach cockroachdb tidb yugabyte sqlite cloudsql rds
 	nosql: mongodb mongo cassandra scylla redis valkey couchdb couchbase dynamodb
@@ -25,9 +25,10 @@ var concepts = conceptTable(`
 		nats jetstream activemq artemis pulsar mqtt mosquitto sqs zookeeper
 	ingress ingresses gateway gateways proxy proxies routing route routes loadbalancer: ingress ingressroute gateway httproute grpcroute
 		tlsroute virtualservice nginx traefik haproxy envoy istio contour kong apisix ambassador
-	certificate certificates cert certs tls ssl https: certificate cert certmanager issuer clusterissuer certificaterequest acme letsencrypt tls ssl pki
-	monitoring monitor observability metrics alerting alerts dashboard dashboards: prometheus grafana alertmanager thanos mimir victoriametrics
-		servicemonitor podmonitor prometheusrule exporter datadog opentelemetry otel loki tempo jaeger
+	certificate certificates cert certs tls ssl https: certificate cert certmanager issuer clusterissuer certificaterequest
+		acme letsencrypt tls ssl pki
+	monitoring monitor observability metrics alerting alerts dashboard dashboards: prometheus grafana alertmanager thanos
+		mimir victoriametrics servicemonitor podmonitor prometheusrule exporter datadog opentelemetry otel loki tempo jaeger
 	logging logs log: loki fluentd fluentbit fluent promtail vector logstash elasticsearch opensearch kibana graylog
 	tracing traces trace: jaeger tempo zipkin opentelemetry otel
 	shop shops store ecommerce shopping: shop storefront cart basket checkout catalog catalogue product order orders webshop
@@ -36,7 +37,8 @@ var concepts = conceptTable(`
 	backend backends api apis: api backend server graphql grpc rest
 	auth authentication login identity sso: auth keycloak dex oauth oauth2 oidc sso ldap identity zitadel authentik
 	email mail smtp: mail smtp postfix mailhog sendgrid mailgun
-	storage volume volumes disk disks bucket buckets: persistentvolume persistentvolumeclaim pvc storageclass volume minio s3 ceph rook longhorn nfs bucket
+	storage volume volumes disk disks bucket buckets: persistentvolume persistentvolumeclaim pvc storageclass volume
+		minio s3 ceph rook longhorn nfs bucket
 	secret secrets credential credentials password passwords: secret externalsecret sealedsecret secretstore vault
 	job jobs batch scheduled schedule cron: job cronjob workflow cronworkflow
 	ci cd gitops pipeline pipelines: argocd argo flux kustomization helmrelease tekton pipelinerun jenkins
