@@ -68,6 +68,17 @@ func (b *backend) StartResync(ctx context.Context, r api.Request) (api.Operation
 	return op, nil
 }
 
+// progress says that so many objects were sent by now.
+func (b *backend) progress(id string, sent int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.ops {
+		if b.ops[i].ID == id {
+			b.ops[i].Resources.Done = sent
+		}
+	}
+}
+
 // finish ends an operation.
 func (b *backend) finish(id string, status api.OperationStatus, sent int, message string) {
 	b.mu.Lock()

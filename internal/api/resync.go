@@ -28,7 +28,7 @@ func (s *Server) postResync(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	s.extendDeadlines(w, startTimeout+c.timeout+writeGrace)
+	s.extendDeadline(w, startTimeout+c.timeout+writeGrace)
 	op, err := s.start(r.Context(), c.Request)
 	switch {
 	case stopping(r) && err != nil:
@@ -98,13 +98,12 @@ func (s *Server) accepted(w http.ResponseWriter, op Operation) {
 	s.writeJSON(w, http.StatusAccepted, op)
 }
 
-// extendDeadlines lets a request live longer than the server's timeouts. The deadline for reading goes altogether: the
-// body has been read, and it would be taken for a client that went away. Without a connection there is nothing to extend.
-func (s *Server) extendDeadlines(w http.ResponseWriter, d time.Duration) {
-	c := http.NewResponseController(w)
-	err := errors.Join(c.SetReadDeadline(time.Time{}), c.SetWriteDeadline(time.Now().Add(d)))
+// extendDeadline lets a request live longer than the server's timeout for writing. (That for reading ends with the
+// body.) Without a connection there is nothing to extend.
+func (s *Server) extendDeadline(w http.ResponseWriter, d time.Duration) {
+	err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d))
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
-		s.log.V(1).Info("Extending the deadlines of a request failed", "error", err.Error())
+		s.log.V(1).Info("Extending the deadline of a request failed", "error", err.Error())
 	}
 }
 

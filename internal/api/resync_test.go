@@ -49,10 +49,10 @@ func TestWhatIsRemarkableIsAppendedToTheMessage(t *testing.T) {
 		b := &backend{}
 		w, wait := serve(api.New(b, api.Options{}).Handler(), post(t.Context(), "/api/v1/resync"))
 		synctest.Wait()
-		b.finish("op-1", api.OperationDone, 5, "3 orphans are held")
+		b.finish("op-1", api.OperationDone, 5, "3 orphans > 2 & held")
 		wait()
-		if got := decode[api.Result](t, w).Message; got != "resynced 5 resources; 3 orphans are held" {
-			t.Errorf("got %q", got)
+		if got := w.Body.String(); got != `{"status":"ok","resources":5,"message":"resynced 5 resources; 3 orphans > 2 & held"}`+"\n" {
+			t.Errorf("got %s", got)
 		}
 	})
 }
@@ -71,6 +71,8 @@ func TestWaitIsBounded(t *testing.T) {
 				b := &backend{}
 				start := time.Now()
 				w, wait := serve(api.New(b, api.Options{}).Handler(), post(t.Context(), target))
+				synctest.Wait()
+				b.progress("op-1", 7)
 				wait()
 				if got := time.Since(start); got != want { // exact: the clock of the bubble is not real
 					t.Errorf("waited %s, want %s", got, want)
@@ -78,8 +80,8 @@ func TestWaitIsBounded(t *testing.T) {
 				if w.Code != 202 || w.Header().Get("Location") != "/api/v1/resync/op-1" {
 					t.Errorf("got %d, Location %q", w.Code, w.Header().Get("Location"))
 				}
-				if op := decode[api.Operation](t, w); op.ID != "op-1" || op.Status != "running" {
-					t.Errorf("got %+v", op)
+				if op := decode[api.Operation](t, w); op.ID != "op-1" || op.Status != "running" || op.Resources.Done != 7 {
+					t.Errorf("got %+v, want how far it is now", op)
 				}
 			})
 		})

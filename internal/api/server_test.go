@@ -77,8 +77,6 @@ const (
 	plainGet  = "GET /api/v1/ring HTTP/1.1\r\nHost: x\r\n\r\n"
 )
 
-// TestLongWaitOutlivesTheTimeoutsOfTheServer fails without the extension of either deadline: the one for writing loses
-// the answer, the one for reading looks like a client that went away.
 func TestLongWaitOutlivesTheTimeoutsOfTheServer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
