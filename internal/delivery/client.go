@@ -136,7 +136,7 @@ func checkEndpoint(endpoint string) error {
 // Send makes one attempt to deliver r, bounded by the timeout and by ctx, and says what became of it. It blocks until
 // then, never panics and never sends a body twice. A ctx that ends before the first byte was written gives
 // [wire.Fenced], later [wire.Unknown]; both with Own set. An item that cannot be encoded gives [wire.Refused] without
-// anything being sent.
+// anything being sent, with Own set as well.
 func (c *Client) Send(ctx context.Context, r Request) wire.Outcome {
 	start := time.Now()
 	body, o, ok := c.encode(r)
@@ -179,7 +179,7 @@ func (c *Client) encode(r Request) (body []byte, o wire.Outcome, ok bool) {
 	if err == nil {
 		return body, wire.Outcome{}, true
 	}
-	o = wire.Outcome{Kind: wire.Unprocessable, Reason: wire.Reason("encoding: " + err.Error())}
+	o = wire.Outcome{Kind: wire.Unprocessable, Own: true, Reason: wire.Reason("encoding: " + err.Error())}
 	var fault wire.ItemError
 	if errors.As(err, &fault) {
 		o.Kind, o.Bad = wire.Refused, []wire.ItemError{fault}

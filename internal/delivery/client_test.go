@@ -349,12 +349,12 @@ func TestItemThatCannotBeEncodedIsRefusedUnsent(t *testing.T) {
 	r.Upserts[1].Body = "\xff"
 	o := c.Send(t.Context(), r)
 	want := []wire.ItemError{{Index: 1, Reason: "malformed packed body"}}
-	if diff := cmp.Diff(want, o.Bad); o.Kind != wire.Refused || diff != "" {
+	if diff := cmp.Diff(want, o.Bad); o.Kind != wire.Refused || !o.Own || diff != "" {
 		t.Errorf("outcome %+v (-want +got):\n%s", o, diff)
 	}
 	r = request(1)
 	r.Deletes = []resource.ID{"shop/v1/Pod/b"}
-	if o := c.Send(t.Context(), r); o.Kind != wire.Unprocessable || !strings.Contains(o.Reason, "want two") {
+	if o := c.Send(t.Context(), r); o.Kind != wire.Unprocessable || !o.Own || !strings.Contains(o.Reason, "want two") {
 		t.Errorf("both arrays give %+v", o)
 	}
 }

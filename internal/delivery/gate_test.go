@@ -220,7 +220,8 @@ func TestOwnOutcomesSayNothing(t *testing.T) {
 	}
 	now, _ := probe(t, g, start, is(wire.Retry))
 	now = now.Add(g.Wait(now))
-	for _, o := range []wire.Outcome{fenced, cancelled} {
+	unencoded := wire.Outcome{Kind: wire.Refused, Own: true}
+	for _, o := range []wire.Outcome{fenced, cancelled, unencoded} {
 		if !g.Allow(now, 1) {
 			t.Fatal("no probe is allowed")
 		}

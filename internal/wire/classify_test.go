@@ -280,6 +280,15 @@ func TestReasonIsShortAndPrintable(t *testing.T) {
 	}
 }
 
+func TestAnswerIsReadUpToItsLimit(t *testing.T) {
+	for padding, want := range map[int]wire.Kind{60 << 10: wire.Delivered, 64 << 10: wire.WrongEndpoint} {
+		body := strings.Repeat(" ", padding) + `{"upserted":1,"deleted":0}`
+		if o := wire.ClusterWhisperer().Classify(wire.Response{Status: 200, Body: []byte(body)}, upserts(1)); o.Kind != want {
+			t.Errorf("after %d spaces: %s, want %s", padding, o.Kind, want)
+		}
+	}
+}
+
 func TestRetryAfterIsReadInAllSpellings(t *testing.T) {
 	now := time.Date(1994, 11, 6, 8, 49, 7, 0, time.UTC)
 	tests := map[string]time.Duration{

@@ -97,8 +97,8 @@ type Outcome struct {
 	Status int
 	// Reason is for logs and status: printable, at most [MaxReasonBytes] bytes, empty for [Delivered].
 	Reason string
-	// Own tells that this process itself ended the request, by the fence or by cancelling: it says nothing about the
-	// receiver. Always for [Fenced], sometimes for [Unknown].
+	// Own tells that the outcome is of this process's own making and says nothing about the receiver: the fence, a
+	// cancelled context, a body that could not be encoded. Always for [Fenced]; never set by Classify.
 	Own bool
 	// Took is how long the request took, from before it was encoded until now.
 	Took time.Duration
