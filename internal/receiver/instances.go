@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -126,18 +127,18 @@ func (c instancesContract) apply(a *application) answer {
 	return jsonAnswer(http.StatusOK, counts{Status: "ok", Upserted: len(p.upserts), Deleted: len(p.deletes)})
 }
 
-// writable is what the vector database checks of one chunk, all or nothing.
+// writable is what the vector database checks of one chunk, all or nothing. Its errors are worded as clients see them.
 func (c instancesContract) writable(a *application, from, to int) error {
 	ids := make([]string, 0, to-from)
 	for i := from; i < to; i++ {
 		d := a.payload.upserts[i]
 		switch reason, failing := a.failing(i); {
 		case failing:
-			return fmt.Errorf("%s", reason)
+			return errors.New(reason)
 		case d.ID == "":
-			return fmt.Errorf("Empty ID, ID must have at least one character")
+			return errors.New("Empty ID, ID must have at least one character")
 		case a.payload.upsertSurrogate[i]:
-			return fmt.Errorf("Invalid string in document: lone surrogate")
+			return errors.New("Invalid string in document: lone surrogate")
 		}
 		ids = append(ids, d.ID)
 	}

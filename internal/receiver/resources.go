@@ -3,6 +3,7 @@ package receiver
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -186,10 +187,10 @@ func (resourcesContract) upsert(a *application, i int) error {
 		return err
 	}
 	if a.effect.CollectionLost {
-		return fmt.Errorf("Not Found")
+		return errors.New("Not Found")
 	}
 	if reason, failing := a.failing(i); failing {
-		return fmt.Errorf("%s", reason)
+		return errors.New(reason)
 	}
 	return a.put(i, i+1)
 }
@@ -199,7 +200,7 @@ func (c resourcesContract) remove(a *application, i int, id string) error {
 		return err
 	}
 	if a.effect.Partial != "" && contains(a.fault.deletes, i) {
-		return fmt.Errorf("%s", a.effect.Partial)
+		return errors.New(a.effect.Partial)
 	}
 	return a.remove([]string{id})
 }
