@@ -1,3 +1,5 @@
+//go:build integration
+
 package controlplane_test
 
 import (
@@ -266,13 +268,6 @@ func testAggregation(t *testing.T, c *controlplane.ControlPlane) {
 	}).WithTimeout(30 * time.Second).Should(gomega.Succeed())
 	if got := user.Load(); got != "admin" {
 		t.Errorf("the extension server was told that %v asks, want admin", got)
-	}
-}
-
-func TestAuditIsRefusedWhenItIsOff(t *testing.T) {
-	var c controlplane.ControlPlane
-	if _, err := c.AuditEvents(); !errors.Is(err, controlplane.ErrNoAudit) {
-		t.Errorf("AuditEvents: %v, want ErrNoAudit", err)
 	}
 }
 

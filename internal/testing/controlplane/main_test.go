@@ -1,21 +1,12 @@
 package controlplane_test
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strconv"
-	"strings"
-	"syscall"
 	"testing"
-	"time"
 
-	"github.com/onsi/gomega"
 	"go.uber.org/goleak"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
@@ -40,123 +31,3 @@ func standBy() int {
 	fmt.Println(filepath.Dir(c.Kubeconfig()))
 	select {}
 }
-
-func TestKilledParentLeavesNothingBehind(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), bystander+"=1")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := strings.TrimSpace(line)
-	children := childrenOf(t, cmd.Process.Pid)
-	if len(children) != 2 {
-		t.Fatalf("the process has children %v, want etcd and kube-apiserver", children)
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-
-	g := gomega.NewWithT(t)
-	for _, pid := range children {
-		g.Eventually(func() bool { return alive(pid) }).WithTimeout(20 * time.Second).Should(gomega.BeFalse())
-	}
-	// Its directory it could not remove itself; the next start does.
-	if _, err := os.Stat(dir); err != nil {
-		t.Fatalf("the directory that the process named: %v", err)
-	}
-	controlplane.ForTest(t, controlplane.Options{})
-	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the directory of the killed process is still there, want it removed (%v)", err)
-	}
-}
-
-func TestStopLeavesNothingBehind(t *testing.T) {
-	before := childrenOf(t, os.Getpid())
-	c, err := controlplane.Start(t.Context(), controlplane.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Dir(c.Kubeconfig())
-	if err := c.PauseAPIServer(); err != nil { // a paused one must be killed just so
-		t.Fatal(err)
-	}
-	for range 2 {
-		if err := c.Stop(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := childrenOf(t, os.Getpid()); len(got) != len(before) {
-		t.Errorf("children after Stop: %v, want %v", got, before)
-	}
-	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%s is still there, want it removed (%v)", dir, err)
-	}
-	if err := c.StartAPIServer(t.Context()); err == nil {
-		t.Error("the API server was started after Stop, want an error")
-	}
-}
-
-func TestMissingBinariesNameTheCommandThatMakesThem(t *testing.T) {
-	t.Setenv("KUBEBUILDER_ASSETS", t.TempDir())
-	_, err := controlplane.Start(t.Context(), controlplane.Options{})
-	var missing *controlplane.AssetsError
-	if !errors.As(err, &missing) {
-		t.Fatalf("Start: %v, want an AssetsError", err)
-	}
-	if len(missing.Missing) != 3 || !strings.Contains(err.Error(), "make controlplane") {
-		t.Errorf("error %q with %v, want three files and the command", err, missing.Missing)
-	}
-}
-
-func TestVersionIsTheOneThatIsBuilt(t *testing.T) {
-	mod, err := os.ReadFile("../../../hack/controlplane/go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want []string
-	for _, module := range []string{"k8s.io/kubernetes", "go.etcd.io/etcd/server/v3"} {
-		found := regexp.MustCompile(`(?m)^\s*` + regexp.QuoteMeta(module) + ` (v\S+)`).FindSubmatch(mod)
-		if found == nil {
-			t.Fatalf("hack/controlplane/go.mod does not require %s", module)
-		}
-		want = append(want, string(found[1]))
-	}
-	if got := strings.Join(want, "-etcd-"); got != controlplane.Version {
-		t.Errorf("Version is %q, but hack/controlplane/go.mod makes %q", controlplane.Version, got)
-	}
-}
-
-// childrenOf lists the processes whose parent has this ID, from /proc.
-func childrenOf(t *testing.T, parent int) []int {
-	t.Helper()
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var children []int
-	for _, stat := range stats {
-		content, err := os.ReadFile(stat)
-		if err != nil {
-			continue // it ended meanwhile
-		}
-		// The name, in parentheses, may hold anything; after it come the state and the parent.
-		_, rest, _ := strings.Cut(string(content), ") ")
-		fields := strings.Fields(rest)
-		if len(fields) > 1 && fields[1] == strconv.Itoa(parent) {
-			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
-			children = append(children, pid)
-		}
-	}
-	return children
-}
-
-func alive(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }

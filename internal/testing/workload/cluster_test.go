@@ -1,22 +1,16 @@
+//go:build integration
+
 package workload_test
 
 import (
 	"testing"
 
-	"go.uber.org/goleak"
 	"k8s.io/client-go/rest"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
-
-func TestMain(m *testing.M) {
-	// client-go keeps its connections, with a reader each, in a cache that lives as long as the process.
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*ClientConn).readLoop"),
-		goleak.IgnoreAnyFunction("net/http.(*http2ClientConn).readLoop"))
-}
 
 // TestGeneratedClusterIsWhatTheOracleSees creates a cluster, churns it, and asks the oracle after each:
 //   - the API server takes every object of every template, and every change;

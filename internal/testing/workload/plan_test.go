@@ -12,7 +12,7 @@ import (
 
 func TestSameSeedMakesTheSamePlan(t *testing.T) {
 	plan := func(seed uint64) []workload.Object {
-		p, err := workload.Plan(workload.Options{Objects: 3000, Seed: seed})
+		p, err := workload.Plan(workload.Options{Objects: 300, Seed: seed})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,104 @@
+# make help tells what there is. Everything is pinned, and nothing is installed outside a cache directory.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+IMAGE ?= k8s-vectordb-sync:dev
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMANDS := $(notdir $(wildcard cmd/*))
+
+.PHONY: help
+help: ## Show this help.
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z0-9-]+:.*## / { printf "  \033[36m%-18s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ See it
+
+.PHONY: demo
+demo: build controlplane ## Run a small cluster with a receiver and three replicas, and search it. Ctrl-C ends it.
+	KUBEBUILDER_ASSETS="$$(hack/controlplane/ensure.sh)" go run ./hack/demo
+
+##@ Build
+
+.PHONY: build
+build: ## Build all commands into bin/.
+	@mkdir -p bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+	@echo "built: $(addprefix bin/,$(COMMANDS))"
+
+.PHONY: image
+image: ## Build the container image IMAGE. Needs Docker or something that behaves like it.
+	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+.PHONY: clean
+clean: ## Remove what was built and reported. Caches of tools and of the control plane stay.
+	rm -rf bin dist
+
+##@ Test
+
+.PHONY: test
+test: ## Run all tests: unit with the race detector, integration, end to end.
+	hack/test.sh unit integration e2e
+
+.PHONY: test-unit
+test-unit: ## Run the tests that need nothing but Go.
+	hack/test.sh unit
+
+.PHONY: test-integration
+test-integration: ## Run the tests that need an API server.
+	hack/test.sh integration
+
+.PHONY: test-browser
+test-browser: ## Run the tests that look at pages in headless Chromium.
+	hack/test.sh browser
+
+.PHONY: test-e2e
+test-e2e: ## Run the stories: several replicas, a real API server, faults.
+	hack/test.sh e2e
+
+.PHONY: chart-test
+chart-test: ## Test the Helm chart and the kustomize manifests on an API server.
+	hack/chart-test.sh
+
+.PHONY: bench
+bench: ## Run the benchmarks. BENCH limits them by name, BENCHTIME is for each (1s).
+	go test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime '$(or $(BENCHTIME),1s)' -benchmem ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (20s).
+	hack/fuzz.sh
+
+.PHONY: controlplane
+controlplane: ## Get etcd, kube-apiserver and kubectl into the cache: 7 to 12 minutes the first time.
+	@hack/controlplane/ensure.sh
+
+##@ Check
+
+.PHONY: lint
+lint: ## Run golangci-lint.
+	"$$(hack/tools/install.sh golangci-lint)/golangci-lint" run ./...
+
+.PHONY: fmt
+fmt: ## Format the code and sort the imports.
+	"$$(hack/tools/install.sh golangci-lint)/golangci-lint" fmt ./...
+
+.PHONY: generate
+generate: ## Write every generated file anew.
+	hack/generate.sh
+
+.PHONY: verify
+verify: ## Fail if a generated file is stale or a go.mod is not tidy.
+	hack/generate.sh --check
+
+.PHONY: check
+check: lint verify test-unit ## Run what is quick, before a commit.
+
+.PHONY: presubmit
+presubmit: ## Run all that CI runs.
+	.ci/run
+
+.PHONY: tools
+tools: ## Build the pinned tools into the cache.
+	@hack/tools/install.sh

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Runs the tests, stage by stage, and ends with one line that adds up all of them.
+#
+#   hack/test.sh [STAGE...]      default: unit integration e2e
+#
+#   unit          every test without a build tag, with the race detector; needs nothing
+#   integration   packages with tests tagged integration, with the race detector; a real API server on loopback
+#   browser       packages with tests tagged browser: pages in headless Chromium, if there is one
+#   e2e           test/e2e: several replicas as processes, a real API server, a receiver, and faults
+#
+# Reports go to dist/test. RUN limits the tests by name, as go test -run does.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+[ $# -gt 0 ] || set -- unit integration e2e
+
+gotestsum=$(hack/tools/install.sh gotestsum)/gotestsum
+mkdir -p dist/test
+reports=()
+failed=
+
+# tagged TAG prints the packages that have tests with that build tag.
+tagged() {
+  grep -rl --include='*_test.go' "^//go:build $1\$" internal cmd test 2>/dev/null | xargs -r -n1 dirname | sort -u | sed 's|^|./|'
+}
+
+# run STAGE ARGUMENT... runs go test, and remembers that it failed instead of ending.
+run() {
+  local stage=$1 started=$SECONDS
+  shift
+  echo "== $stage"
+  reports+=("dist/test/$stage.json")
+  "$gotestsum" --format pkgname --format-hide-empty-pkg --jsonfile "dist/test/$stage.json" -- ${RUN:+-run "$RUN"} "$@" || failed="$failed $stage"
+  echo "== $stage took $((SECONDS - started)) s"
+}
+
+assets() {
+  KUBEBUILDER_ASSETS=$(hack/controlplane/ensure.sh)
+  export KUBEBUILDER_ASSETS
+}
+
+for stage in "$@"; do
+  case $stage in
+    unit)
+      run unit -race -shuffle=on -timeout 15m ./...
+      ;;
+    integration)
+      mapfile -t packages < <(tagged integration)
+      assets
+      # One package at a time: each has an API server of its own, and two cores serve one of them well.
+      [ ${#packages[@]} -eq 0 ] || run integration -race -tags integration -p 1 -timeout 30m "${packages[@]}"
+      ;;
+    browser)
+      mapfile -t packages < <(tagged browser)
+      [ ${#packages[@]} -eq 0 ] || run browser -tags browser -timeout 15m "${packages[@]}"
+      ;;
+    e2e)
+      mapfile -t packages < <(tagged e2e)
+      assets
+      [ ${#packages[@]} -eq 0 ] || run e2e -tags e2e -p 1 -timeout 60m "${packages[@]}"
+      ;;
+    *)
+      sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2
+      exit 2
+      ;;
+  esac
+done
+
+[ -z "$failed" ] || echo "failed:$failed"
+[ ${#reports[@]} -gt 0 ] || { echo "there are no such tests" >&2; exit 1; }
+go run ./hack/testsum "${reports[@]}" || exit 1
+[ -z "$failed" ]
