@@ -55,6 +55,7 @@ type Gate struct {
 	next     time.Time
 	failures int
 	probing  bool
+	others   int // in flight beside the probe, all from before the gate opened
 
 	// schedule and level are the backoff, kept beyond closing for a relapse.
 	schedule schedule
@@ -89,17 +90,17 @@ func NewGate(opts GateOptions) *Gate {
 }
 
 // Allow tells whether a request may start while inFlight others are running. While the gate is open, a true answer
-// hands out the one probe: ask last, start the request, report its outcome. Requests begun before the gate opened do
-// not stand in its way, because one that hangs must not keep the receiver's return from being noticed. A probe that
-// was handed out and not started is forgotten as soon as Allow is asked with nothing in flight.
+// hands out the one probe: start the request and report its outcome. A probe that was not started is handed out again,
+// as inFlight tells, so asking costs nothing. Requests begun before the gate opened do not stand in the probe's way,
+// because one that hangs must not keep the receiver's return from being noticed.
 func (g *Gate) Allow(now time.Time, inFlight int) bool {
 	if !g.open {
 		return inFlight < g.limit
 	}
-	if now.Before(g.next) || (g.probing && inFlight > 0) {
+	if now.Before(g.next) || (g.probing && inFlight > g.others) {
 		return false
 	}
-	g.probing = true
+	g.probing, g.others = true, inFlight
 	return true
 }
 
@@ -115,6 +116,9 @@ func (g *Gate) Wait(now time.Time) time.Duration {
 // says nothing about the receiver, and while the gate is open neither does that of a request begun before it opened,
 // but for a pause asked for and a limit on bytes. Outcome.Took tells when a request began.
 func (g *Gate) Report(now time.Time, o wire.Outcome) Transition {
+	if g.stale(now, o) {
+		g.others = max(0, g.others-1)
+	}
 	if o.Own || o.Kind == wire.Fenced {
 		g.probing = g.probing && g.stale(now, o)
 		return Transition{}

@@ -126,6 +126,28 @@ func TestOpenGateLetsOneProbeThrough(t *testing.T) {
 	}
 }
 
+// A pipeline asks before it knows whether it has anything to send, while requests from before still hang.
+func TestProbeThatWasNotStartedIsHandedOutAgain(t *testing.T) {
+	g := newGate(8)
+	now, _ := probe(t, g, start, is(wire.Retry))
+	now = now.Add(g.Wait(now))
+	for range 3 {
+		if !g.Allow(now, 5) {
+			t.Fatal("a probe that was never started waits for requests from before")
+		}
+	}
+	old := is(wire.Unknown)
+	old.Took = time.Minute
+	g.Report(now, old)
+	if !g.Allow(now, 4) {
+		t.Fatal("a probe that was never started waits for requests from before, one of which has ended")
+	}
+	g.Report(now, old)
+	if g.Allow(now, 4) { // three from before and the probe
+		t.Error("a second probe is allowed")
+	}
+}
+
 // Requests that were in flight when the receiver fell ill hang for as long as their timeout. They must not keep the
 // probe back, and what becomes of them is old news: neither a further failure nor a recovery.
 func TestRequestsFromBeforeDoNotCount(t *testing.T) {
