@@ -69,7 +69,7 @@ func TestBrowserAcceptsThePages(t *testing.T) {
 		"ring":          {url: well + "/ring", size: "1200,900", want: []string{"All 3 members agree", "sync-2", "34.2 %"}},
 		"ring-dark":     {url: well + "/ring", size: "1200,900", dark: true},
 		"ring-phone":    {url: well + "/ring?refresh=30", size: "500,1100"},
-		"troubled":      {url: ill + "/ring", size: "1200,1000", want: []string{"The members have disagreed for", "Partitions with more than one claim: 12.", "sync-4&lt;b&gt;"}},
+		"troubled":      {url: ill + "/ring", size: "1200,1000", want: []string{"The members have not agreed for", "This replica is fenced", "sync-4&lt;b&gt;"}},
 		"troubled-dark": {url: ill + "/ring", size: "1200,1000", dark: true},
 	} {
 		t.Run(name, func(t *testing.T) {

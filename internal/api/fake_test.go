@@ -199,9 +199,9 @@ func threeMembers() api.Ring {
 	return api.Ring{
 		Name: "k8s-vectordb-sync", Format: "consistent-v1/4093/400/1.05", Partitions: 4093, Agreed: true,
 		Members: []api.Member{
-			{Name: "sync-0", State: api.MemberActive, Self: true, HeartbeatAgeSeconds: 0.4, Partitions: 1365, Share: 1365.0 / 4093, View: view, Claims: 1365},
-			{Name: "sync-1", State: api.MemberActive, HeartbeatAgeSeconds: 3.2, Partitions: 1330, Share: 1330.0 / 4093, View: view, Claims: 1330},
-			{Name: "sync-2", State: api.MemberActive, HeartbeatAgeSeconds: 4.9, Partitions: 1398, Share: 1398.0 / 4093, View: view, Claims: 1398},
+			{Name: "sync-0", State: api.MemberWorking, Self: true, HeartbeatAgeSeconds: 0.4, Partitions: 1365, Share: 1365.0 / 4093, View: view, Claims: 1365},
+			{Name: "sync-1", State: api.MemberWorking, HeartbeatAgeSeconds: 3.2, Partitions: 1330, Share: 1330.0 / 4093, View: view, Claims: 1330},
+			{Name: "sync-2", State: api.MemberWorking, HeartbeatAgeSeconds: 4.9, Partitions: 1398, Share: 1398.0 / 4093, View: view, Claims: 1398},
 		},
 	}
 }
@@ -212,13 +212,13 @@ func troubled() api.Ring {
 	view := []string{"sync-0", "sync-1", "sync-3"}
 	return api.Ring{
 		Name: "k8s-vectordb-sync", Format: "consistent-v1/4093/400/1.05", Partitions: 4093,
-		DisagreementSince: &since, OrphanedPartitions: 1, Conflicts: 12,
+		DisagreementSince: &since, OrphanedPartitions: 1, Conflicts: 12, Fenced: true,
 		Members: []api.Member{
-			{Name: "sync-0", State: api.MemberActive, Self: true, HeartbeatAgeSeconds: 1, Partitions: 2046, Share: 0.5, View: view, Claims: 2046},
+			{Name: "sync-0", State: api.MemberWorking, Self: true, HeartbeatAgeSeconds: 1, Partitions: 2046, Share: 0.5, View: view, Claims: 2046},
 			{Name: "sync-1", State: api.MemberSilent, HeartbeatAgeSeconds: 17, Partitions: 2047, Share: 0.5, View: []string{"sync-0", "sync-1", "sync-2"}, Claims: 2059},
-			{Name: "sync-2", State: api.MemberDead, HeartbeatAgeSeconds: 7300, View: []string{"sync-2"}},
-			{Name: "sync-3", State: api.MemberJoining, HeartbeatAgeSeconds: 0.1},
-			{Name: "sync-4<b>", State: api.MemberForeign, HeartbeatAgeSeconds: 200000, View: []string{"sync-4<b>"}},
+			{Name: "sync-2", State: api.MemberGone, HeartbeatAgeSeconds: 7300, View: []string{"sync-2"}},
+			{Name: "sync-3", State: api.MemberWaiting, HeartbeatAgeSeconds: 0.1},
+			{Name: "sync-4<b>", State: api.MemberWorking, Format: "consistent-v2/8191", HeartbeatAgeSeconds: 200000, View: []string{"sync-4<b>"}},
 		},
 	}
 }

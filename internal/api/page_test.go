@@ -32,13 +32,14 @@ func TestGoldenPages(t *testing.T) {
 		target string
 		ring   api.Ring
 	}{
-		"index":          {target: "/", ring: threeMembers()},
-		"ring":           {target: "/ring", ring: threeMembers()},
-		"ring-refresh":   {target: "/ring?refresh=5", ring: threeMembers()},
-		"ring-troubled":  {target: "/ring", ring: troubled()},
-		"ring-of-one":    {target: "/ring", ring: alone},
-		"ring-not-yet":   {target: "/ring", ring: api.Ring{Name: "k8s-vectordb-sync", Format: "x", Partitions: 4093}},
-		"ring-disagrees": {target: "/ring", ring: api.Ring{Members: []api.Member{{Name: "sync-0", Self: true, Share: 1, State: "new"}}}},
+		"index":           {target: "/", ring: threeMembers()},
+		"ring":            {target: "/ring", ring: threeMembers()},
+		"ring-refresh":    {target: "/ring?refresh=5", ring: threeMembers()},
+		"ring-troubled":   {target: "/ring", ring: troubled()},
+		"ring-of-one":     {target: "/ring", ring: alone},
+		"ring-not-yet":    {target: "/ring", ring: api.Ring{Name: "k8s-vectordb-sync", Format: "x", Partitions: 4093}},
+		"ring-impossible": {target: "/ring", ring: api.Ring{Error: "two members are named sync-0", Members: threeMembers().Members}},
+		"ring-disagrees":  {target: "/ring", ring: api.Ring{Members: []api.Member{{Name: "sync-0", Self: true, Share: 1, State: "new"}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

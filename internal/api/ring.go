@@ -12,14 +12,19 @@ type Ring struct {
 	Partitions int `json:"partitions"`
 	// Members are all that have a Lease, ordered by name.
 	Members List[Member] `json:"members"`
-	// Agreed is true when all live members work under the same view, and their claims cover every partition once.
+	// Agreed is true when all live members work under the same view and every partition is claimed.
 	Agreed bool `json:"agreed"`
 	// DisagreementSince is since when Agreed is false, absent when it is true.
 	DisagreementSince *time.Time `json:"disagreementSince,omitempty"`
 	// OrphanedPartitions is how many nobody claims: their changes wait.
 	OrphanedPartitions int `json:"orphanedPartitions"`
-	// Conflicts is how many more than one member claims: their changes wait, too.
+	// Conflicts is how many of the answering replica's partitions another member claims, too. Their changes wait until
+	// one of the two withdraws, which is the normal course of a handoff.
 	Conflicts int `json:"conflicts"`
+	// Fenced is true when the answering replica sends nothing because its Lease could not be renewed.
+	Fenced bool `json:"fenced"`
+	// Error is why no ring can be built from the members, empty when one can.
+	Error string `json:"error,omitempty"`
 }
 
 // Member is one replica in the ring.
@@ -28,6 +33,9 @@ type Member struct {
 	Name string `json:"name"`
 	// State is its place in the life of a member.
 	State MemberState `json:"state"`
+	// Format is the ring format that it works with; one that differs from the ring's is of a rolling upgrade, and its
+	// member belongs to a ring of its own until that is over. Empty is the same.
+	Format string `json:"format,omitempty"`
 	// Self marks the replica that answers.
 	Self bool `json:"self"`
 	// HeartbeatAgeSeconds is how long ago the answering replica saw the Lease change, by its own monotonic clock.
@@ -42,25 +50,26 @@ type Member struct {
 	Claims int `json:"claims"`
 }
 
-// MemberState is the place of a replica in the life of a member.
+// MemberState is what a member looks like to the replica that answers.
 //
-//	joining ──▶ active ──▶ leaving ──▶ (gone)
-//	               └─────▶ silent ───▶ dead ──▶ (gone)
+//	waiting ──▶ working ◀──▶ silent ──▶ gone
+//	               └──▶ missing ─────────┘
 type MemberState string
 
 const (
-	// MemberJoining has a Lease but no share yet.
-	MemberJoining MemberState = "joining"
-	// MemberActive renews its Lease and works.
-	MemberActive MemberState = "active"
-	// MemberLeaving flushes and is about to release its Lease.
-	MemberLeaving MemberState = "leaving"
-	// MemberSilent has not renewed its Lease for longer than its duration and may be marked dead any moment.
+	// MemberWaiting has no claim yet: it joins, or waits for its name.
+	MemberWaiting MemberState = "waiting"
+	// MemberWorking renews its Lease and has a claim.
+	MemberWorking MemberState = "working"
+	// MemberSilent has not been seen to renew its Lease for longer than the renew deadline, and sends nothing.
 	MemberSilent MemberState = "silent"
-	// MemberDead was marked so by another member; its share is with the others.
-	MemberDead MemberState = "dead"
-	// MemberForeign works under another ring format and belongs to another ring until the rolling upgrade is over.
-	MemberForeign MemberState = "foreign"
+	// MemberMissing had its Lease deleted while it was live; it is waited for like a silent one.
+	MemberMissing MemberState = "missing"
+	// MemberGone has released its Lease or was found dead; its share is with the others.
+	MemberGone MemberState = "gone"
+
+	// MemberActive is another name of [MemberWorking].
+	MemberActive = MemberWorking
 )
 
 // Owner is the answer of GET /api/v1/owner: who may send one object.

@@ -22,13 +22,13 @@ type ringPage struct {
 	WorkingWord string
 	Picture     string // what the picture shows, in words
 	Verdict     verdict
-	Problems    []string
+	Notices     []verdict // what else is to be said
 	Arcs        []arc
 	Rows        []row
 	Choices     []link
 }
 
-// verdict is the one sentence that people came for.
+// verdict is a sentence, and how bad it is; the first on the page is the one that people came for.
 type verdict struct{ Class, Text string }
 
 // arc is a member's part of the circle.
@@ -68,27 +68,37 @@ func newRingPage(r Ring, refresh int, now time.Time) ringPage {
 			p.Self, view = m.Name, m.View
 		}
 	}
-	p.addMembers(r.Members, view)
+	p.addMembers(r, view)
 	p.Verdict = judge(r, p.Working, now)
-	if r.OrphanedPartitions > 0 {
-		p.Problems = append(p.Problems, fmt.Sprintf("Partitions without a claim: %d. Changes of their objects wait until a member claims them.", r.OrphanedPartitions))
-	}
-	if r.Conflicts > 0 {
-		p.Problems = append(p.Problems, fmt.Sprintf("Partitions with more than one claim: %d. Nobody sends their objects until all but one member withdraw.", r.Conflicts))
-	}
+	p.Notices = notices(r)
 	return p
 }
 
+// notices says what an operator has to know beside the verdict.
+func notices(r Ring) (all []verdict) {
+	if r.Fenced {
+		all = append(all, verdict{"bad", "This replica is fenced: it sends nothing because its Lease could not be renewed in time."})
+	}
+	if r.OrphanedPartitions > 0 {
+		all = append(all, verdict{"bad", fmt.Sprintf("Partitions without a claim: %d. Changes of their objects wait until a member claims them.", r.OrphanedPartitions)})
+	}
+	if r.Conflicts > 0 {
+		all = append(all, verdict{"warn", fmt.Sprintf("Partitions of this replica that another one claims, too: %d. "+
+			"They wait until one of the two withdraws, as in every handoff.", r.Conflicts)})
+	}
+	return all
+}
+
 // addMembers fills in the table and the picture; view is that of the replica that answers.
-func (p *ringPage) addMembers(members []Member, view []string) {
+func (p *ringPage) addMembers(r Ring, view []string) {
 	start := 0.0
 	var parts []string
-	for _, m := range members {
+	for _, m := range r.Members {
 		line := row{
 			Name: m.Name, Self: m.Self, State: m.State, StateClass: stateClass(m.State), Swatch: "none",
 			Heartbeat: duration(time.Duration(m.HeartbeatAgeSeconds*float64(time.Second))) + " ago",
 			Share:     percent(m.Share), Partitions: m.Partitions, Claims: m.Claims,
-			View: difference(view, m),
+			View: difference(r.Format, view, m),
 		}
 		if m.Share > 0 {
 			colour := p.Working % colours
@@ -113,10 +123,12 @@ func (p *ringPage) addMembers(members []Member, view []string) {
 // judge says whether all is well.
 func judge(r Ring, working int, now time.Time) verdict {
 	switch {
+	case r.Error != "":
+		return verdict{"bad", "There is no ring: " + r.Error + "."}
 	case len(r.Members) == 0:
 		return verdict{"warn", "There is no ring yet: this replica is still joining."}
 	case !r.Agreed && r.DisagreementSince != nil:
-		return verdict{"bad", "The members have disagreed for " + duration(now.Sub(*r.DisagreementSince)) +
+		return verdict{"bad", "The members have not agreed for " + duration(now.Sub(*r.DisagreementSince)) +
 			". During a change of members this lasts for a moment; for longer than a lease duration it needs a person."}
 	case !r.Agreed:
 		return verdict{"bad", "The members disagree."}
@@ -125,28 +137,32 @@ func judge(r Ring, working int, now time.Time) verdict {
 	case working == 1:
 		return verdict{"good", "One member does all the work."}
 	default:
-		return verdict{"good", fmt.Sprintf("All %d members agree, and each partition has exactly one claim.", working)}
+		return verdict{"good", fmt.Sprintf("All %d members agree, and every partition is claimed.", working)}
 	}
 }
 
 func stateClass(s MemberState) string {
 	switch s {
-	case MemberActive:
+	case MemberWorking:
 		return "good"
-	case MemberJoining, MemberLeaving, MemberForeign:
+	case MemberWaiting:
 		return "warn"
-	case MemberSilent, MemberDead:
+	case MemberSilent, MemberMissing:
 		return "bad"
+	case MemberGone:
+		return "quiet"
 	default:
 		return "quiet"
 	}
 }
 
 // difference says how a member's view differs from that of the replica that answers.
-func difference(ours []string, m Member) string {
+func difference(format string, ours []string, m Member) string {
 	switch {
-	case m.State == MemberDead || m.State == MemberForeign:
+	case m.State == MemberGone:
 		return "does not count"
+	case m.Format != "" && m.Format != format:
+		return "another ring, " + m.Format
 	case len(m.View) == 0:
 		return "none yet"
 	}
