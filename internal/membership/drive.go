@@ -140,7 +140,9 @@ func (m *Membership) failed(ctx context.Context, verb string, err error) {
 	m.metrics.writes.WithLabelValues(label).Inc()
 	m.do(func(now time.Duration) {
 		m.machine.EndWrite(outcome, 0, now)
-		m.known.failed(m.log, err, now)
+		if outcome == ownership.Unknown && ctx.Err() == nil { // a lost race is no failure
+			m.known.failed(m.log, err)
+		}
 	})
 	m.refused(verb, err)
 	bounded, cancel := context.WithTimeout(ctx, m.opts.Timings.RenewDeadline/3)

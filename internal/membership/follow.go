@@ -22,7 +22,7 @@ func (m *Membership) follow(now time.Duration) {
 	if f := m.fence.Load(); fenced && f.ctx.Err() == nil {
 		f.cancel(ErrFenced)
 		m.metrics.fences.Inc()
-		m.log.Info("Fenced: the Lease could not be renewed in time, nothing is sent until it is")
+		m.log.Info("Fenced: nothing is sent until our Lease is renewed")
 		poke(m.changes)
 	} else if !fenced && f.ctx.Err() != nil {
 		ctx, cancel := context.WithCancelCause(context.Background())
@@ -105,8 +105,8 @@ func (e *edges) follow(log logr.Logger, machine *ownership.Machine, now time.Dur
 	}
 }
 
-// failed logs the first of a series of failures. A lost race is none.
-func (e *edges) failed(log logr.Logger, err error, _ time.Duration) {
+// failed logs the first of a series of failures.
+func (e *edges) failed(log logr.Logger, err error) {
 	if !e.failing {
 		e.failing = true
 		log.Info("Could not write our Lease, trying on", "error", err.Error())

@@ -23,6 +23,7 @@ const (
 	keyState    = prefix + "state"
 	keyFormat   = prefix + "ring-format"
 	keyView     = prefix + "view"
+	keyViews    = prefix + "publication"
 	keySeen     = prefix + "seen"
 	keySince    = prefix + "seen-since"
 	keyVouches  = prefix + "vouches"
@@ -42,6 +43,7 @@ func decode(ring string, o *coordinationv1.Lease) ownership.Lease {
 		Incarnation: a[keyProcess],
 		Version:     resource.ParseVersion(o.ResourceVersion),
 		Format:      a[keyFormat],
+		Publication: resource.ParseVersion(a[keyViews]),
 		Seen:        resource.ParseVersion(a[keySeen]),
 		Since:       resource.ParseVersion(a[keySince]),
 		Vouches:     a[keyVouches] == "true",
@@ -91,6 +93,7 @@ func encode(ring string, l *ownership.Lease, o *coordinationv1.Lease) {
 	set(keyState, l.State.String())
 	set(keyFormat, l.Format)
 	set(keyView, strings.Join(l.View, ","))
+	set(keyViews, strconv.FormatUint(l.Publication, 10))
 	set(keySeen, strconv.FormatUint(l.Seen, 10))
 	set(keySince, strconv.FormatUint(l.Since, 10))
 	set(keyVouches, strconv.FormatBool(l.Vouches))

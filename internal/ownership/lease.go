@@ -56,6 +56,9 @@ type Lease struct {
 	// View is the sorted names of the members under which this one works. What the ring of these members gives to Member
 	// is its claim. No view, no claim.
 	View []string
+	// Publication counts the views that this stay has written. As long as it is the same, so was the claim, without
+	// interruption.
+	Publication uint64
 	// Seen is the version up to which the member had seen all Leases when it began to write this.
 	Seen uint64
 	// Since is the version of the complete list from which on the member has seen every change of every Lease.
@@ -75,6 +78,12 @@ func (l *Lease) claims() bool { return l.State != Dead && len(l.View) > 0 }
 // estate tells whether whoever takes the Lease over may go on where it ended: it could send for everything, and
 // nobody else could have begun since, because the claim has stood ever since.
 func (l *Lease) estate() bool { return l.Sole && len(l.View) == 1 && l.View[0] == l.Member }
+
+// continues tells whether the claim of the Lease has stood without interruption since it was as before.
+func (l *Lease) continues(before *Lease) bool {
+	return l.claims() && before.claims() && l.Incarnation == before.Incarnation && l.Publication == before.Publication &&
+		l.Format == before.Format && sameView(l.View, before.View)
+}
 
 // viewKey is the view as one string; two views of one format are equal if and only if their keys are.
 func viewKey(view []string) string { return strings.Join(view, ",") }

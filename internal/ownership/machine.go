@@ -48,7 +48,10 @@ type Machine struct {
 	// Writes of our own Lease.
 	writing  *Write
 	retryAt  time.Duration
-	written  Lease // the last write that succeeded
+	written  Lease  // the last write that succeeded
+	vouched  uint64 // the version up to which a write of ours has vouched
+	composed []string
+	views    uint64 // how many times composed has changed
 	maybe    []maybeView
 	notes    map[string]string
 	newNotes bool
@@ -135,8 +138,14 @@ func New(self Self, f ring.Format, t Timings) (*Machine, error) {
 
 // Synced takes a complete list of all Leases of the ring at a version: the first, or one after an interruption of the
 // watch that may have hidden changes. After the latter we keep what we may send for, because our claim on it stood all
-// the time, and begin with nothing new until we are settled again.
+// the time. Whether we may begin with anything new depends on whether somebody may have come, begun to send and lost its
+// Lease meanwhile, unseen by us. Nobody has if every partition was claimed without interruption by somebody we still
+// see; otherwise we have to settle again.
 func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) {
+	before := make(map[string]Lease, len(m.leases))
+	for member, o := range m.leases {
+		before[member] = o.lease
+	}
 	listed := make(map[string]bool, len(leases))
 	for i := range leases {
 		listed[leases[i].Member] = true
@@ -144,19 +153,32 @@ func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) {
 	}
 	for member, o := range m.leases {
 		if !listed[member] && o.lease.Version <= version {
-			m.vanish(member, version, false, now)
+			m.vanish(member, version, now)
 		}
 	}
 	if !listed[m.self.Member] {
 		m.learnAbsent(version)
 	}
-	m.synced, m.settled = true, false
-	m.since, m.continuous = version, now
-	for _, o := range m.leases {
-		m.hear(&o.lease)
-	}
 	m.seen = max(m.seen, version)
+	if !m.synced || !m.settled || !m.continued(before) {
+		m.synced, m.settled = true, false
+		m.since, m.continuous = version, now
+		for _, o := range m.leases {
+			m.hear(&o.lease)
+		}
+	}
 	m.update(now)
+}
+
+// continued tells whether every partition has been claimed without interruption since the Leases were as before.
+func (m *Machine) continued(before map[string]Lease) bool {
+	claimed := newSet(len(m.ended))
+	for member, o := range m.leases {
+		if was, ok := before[member]; ok && o.lease.continues(&was) {
+			claimed.include(m.cache.of(&o.lease))
+		}
+	}
+	return claimed.Len() == len(m.ended)
 }
 
 // Observe takes a Lease that the watch shows as added or changed.
@@ -169,7 +191,7 @@ func (m *Machine) Observe(l Lease, now time.Duration) {
 // Deleted takes the deletion of a member's Lease at a version.
 func (m *Machine) Deleted(member string, version uint64, now time.Duration) {
 	if o := m.leases[member]; o != nil && o.lease.Version <= version {
-		m.vanish(member, version, true, now)
+		m.vanish(member, version, now)
 	}
 	m.seen = max(m.seen, version)
 	m.update(now)
@@ -230,6 +252,9 @@ func (m *Machine) see(l *Lease, now time.Duration) {
 		}
 	} else {
 		m.ending(&o.lease, l)
+		if o.lease.UID != l.UID {
+			m.haunt(&o.lease, now)
+		}
 	}
 	if o.lease.State == Live || l.State == Live {
 		o.retired = -1
@@ -279,24 +304,27 @@ func (m *Machine) note(claim Set, c Cause) {
 	}
 }
 
-// vanish takes the end of a Lease. Without a gap in what we have seen, a live member whose Lease is gone becomes a
-// ghost; after a gap we are not settled, which covers those and all that we never saw.
-func (m *Machine) vanish(member string, version uint64, gapless bool, now time.Duration) {
+// vanish takes the end of a Lease.
+func (m *Machine) vanish(member string, version uint64, now time.Duration) {
 	o := m.leases[member]
 	delete(m.leases, member)
 	if member == m.self.Member {
 		m.learnAbsent(version)
 	}
-	if o.lease.State != Live {
+	m.haunt(&o.lease, now)
+}
+
+// haunt makes a ghost of a live member whose Lease is gone, or is another pod's all of a sudden. If that happened in a
+// gap of what we have seen, the member may have claimed more since; but then we are not settled, or it could
+// not begin with it.
+func (m *Machine) haunt(l *Lease, now time.Duration) {
+	if l.State != Live || l.UID == m.self.UID {
 		return
 	}
-	claim := m.cache.of(&o.lease)
-	if o.lease.UID == m.self.UID {
-		return
-	}
+	claim := m.cache.of(l)
 	m.note(claim, Crash)
-	if gapless && !m.rules.noGhosts {
-		m.ghosts = append(m.ghosts, ghost{member: member, uid: o.lease.UID, format: o.lease.Format, claim: claim, since: now})
+	if !m.rules.noGhosts {
+		m.ghosts = append(m.ghosts, ghost{member: l.Member, uid: l.UID, format: l.Format, claim: claim, since: now})
 	}
 }
 

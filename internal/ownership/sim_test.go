@@ -217,6 +217,9 @@ func (f *fleet) settle() {
 			continue
 		}
 		n.cutOff, n.deaf = 0, 0
+		for _, r := range n.requests {
+			n.later(f.between(0, 5*time.Second), func() { n.finish(r) })
+		}
 		if f.now < n.frozen {
 			n.frozen = 0
 			n.freeze(0)

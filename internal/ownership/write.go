@@ -38,6 +38,11 @@ func (m *Machine) BeginWrite(now time.Duration) (Write, bool) {
 	if !ok {
 		return Write{}, false
 	}
+	if !sameView(l.View, m.composed) { // also when the write before may have failed: a number never stands for two views
+		m.composed = l.View
+		m.views++
+	}
+	l.Publication = m.views
 	m.writing = &Write{Lease: l, Base: base, Begun: now}
 	m.maybe = append(m.maybe, maybeView{base: base, view: l.View})
 	m.newNotes = false
@@ -73,6 +78,9 @@ func (m *Machine) EndWrite(o Outcome, version uint64, now time.Duration) {
 		}
 		if m.joined || m.leaving {
 			m.written = w.Lease
+			if w.Lease.Vouches {
+				m.vouched = max(m.vouched, w.Lease.Seen)
+			}
 			m.renewed, m.hasRenewed = w.Begun, true
 		}
 	}
@@ -199,7 +207,7 @@ func (m *Machine) asked() bool {
 	}
 	for _, o := range m.leases {
 		l := &o.lease
-		if l.State == Live && !m.mine(l) && !l.Vouches && l.Since > m.written.Seen && m.seen >= l.Since {
+		if l.State == Live && !m.mine(l) && !l.Vouches && l.Since > m.vouched && m.seen >= l.Since {
 			return true
 		}
 	}
