@@ -3,10 +3,13 @@ package main
 import (
 	"fmt"
 
+	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
+
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/metricsdoc"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
@@ -22,6 +25,11 @@ func registry() (*metricsdoc.Registry, error) {
 	pipeline.New(nil, nil, delivery.NewGate(delivery.GateOptions{}), pipeline.Options{Registerer: reg, Target: "default"})
 	if _, err := delivery.New("http://localhost", wire.ClusterWhisperer(), delivery.Options{Registerer: reg}); err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	if _, err := membership.New(coordinationv1.New(nil), membership.Options{
+		RingName: "ring", Namespace: "default", PodName: "sync-0", PodUID: "uid", Registerer: reg,
+	}); err != nil {
+		return nil, fmt.Errorf("making a member: %w", err)
 	}
 	api.New(nil, api.Options{Registerer: reg})
 	return reg, nil
