@@ -36,8 +36,9 @@ type GateOptions struct {
 // concurrent use: the caller locks. Times are those of one monotonic clock.
 //
 // While the gate is open it waits longer after each failed attempt, in the second half of a span that doubles: from 1 s
-// to 60 s in general, from 5 s to 60 s when the credential is refused, because a new one is mounted within a minute, and
-// from 1 min to 5 min at a wrong endpoint, which only a person puts right. A pause that the receiver asks for is kept,
+// to 15 s in general, and from 5 s to 60 s when the credential is refused or the endpoint is wrong, which takes a person
+// or a minute. The general bound is what lets a receiver that comes back after hours be in step within half a minute;
+// four small requests a minute are no burden to one that is down. A pause that the receiver asks for is kept,
 // up to 5 min of it, and stretched by up to a tenth so that members do not come back together.
 type Gate struct {
 	rand *rand.Rand
@@ -67,12 +68,10 @@ type schedule struct{ base, top time.Duration }
 
 func scheduleOf(k wire.Kind) schedule {
 	switch k {
-	case wire.Unauthorized:
+	case wire.Unauthorized, wire.WrongEndpoint:
 		return schedule{5 * time.Second, time.Minute}
-	case wire.WrongEndpoint:
-		return schedule{time.Minute, 5 * time.Minute}
 	default:
-		return schedule{time.Second, time.Minute}
+		return schedule{time.Second, 15 * time.Second}
 	}
 }
 

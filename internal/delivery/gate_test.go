@@ -48,11 +48,11 @@ func TestClosedGateAllowsUpToItsLimit(t *testing.T) {
 // The backoff doubles within the second half of its span, up to a top that depends on what the matter is.
 func TestBackoffGrowsToItsTop(t *testing.T) {
 	tests := map[wire.Kind][]time.Duration{
-		wire.Retry:         {1, 2, 4, 8, 16, 32, 60, 60, 60},
-		wire.ServerError:   {1, 2, 4, 8, 16, 32, 60, 60},
-		wire.Unknown:       {1, 2, 4, 8, 16, 32, 60, 60},
+		wire.Retry:         {1, 2, 4, 8, 15, 15, 15},
+		wire.ServerError:   {1, 2, 4, 8, 15, 15},
+		wire.Unknown:       {1, 2, 4, 8, 15, 15},
 		wire.Unauthorized:  {5, 10, 20, 40, 60, 60},
-		wire.WrongEndpoint: {60, 120, 240, 300, 300},
+		wire.WrongEndpoint: {5, 10, 20, 40, 60, 60},
 	}
 	for kind, spans := range tests {
 		t.Run(kind.String(), func(t *testing.T) {
@@ -198,7 +198,7 @@ func TestEdgesAreToldOnce(t *testing.T) {
 	if want := (delivery.Transition{Edge: delivery.Changed, Kind: wire.WrongEndpoint, Reason: "because"}); got != want {
 		t.Errorf("another kind: %+v, want %+v", got, want)
 	}
-	if wait := g.Wait(now); wait < 30*time.Second || wait > 60*time.Second {
+	if wait := g.Wait(now); wait < 2500*time.Millisecond || wait > 5*time.Second {
 		t.Errorf("another kind does not start its own backoff: %v", wait)
 	}
 	now, got = probe(t, g, now, is(wire.Delivered))
@@ -266,8 +266,8 @@ func TestRelapseGoesOnWithTheBackoff(t *testing.T) {
 		now, _ = probe(t, g, now, is(wire.Delivered))
 	}
 	now, _ = probe(t, g, now, is(wire.ServerError))
-	if wait := g.Wait(now); wait < 30*time.Second {
-		t.Errorf("wait %v after seven relapses, want 30s at least", wait)
+	if wait := g.Wait(now); wait < 7500*time.Millisecond {
+		t.Errorf("wait %v after seven relapses, want 7.5s at least", wait)
 	}
 	now, _ = probe(t, g, now, is(wire.Delivered))
 	now = now.Add(10 * time.Second)

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -275,6 +276,16 @@ func (x *Index) IfCurrent(t resource.Type, r resource.Record, f func()) bool {
 	}
 	f()
 	return true
+}
+
+// Names returns the names of the objects of a cluster-scoped type, sorted; of a namespaced one, namespace/name.
+func (x *Index) Names(t resource.Type) []string {
+	o := x.lock(t, false)
+	if o == nil {
+		return nil
+	}
+	defer o.mu.Unlock()
+	return slices.Sorted(maps.Keys(o.entries))
 }
 
 // Stats is the state of one type.

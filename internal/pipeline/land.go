@@ -49,6 +49,9 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 		p.report(now, o)
 		p.again(f, now)
 	}
+	if p.opts.Observe != nil {
+		p.opts.Observe(p.gate.State())
+	}
 	p.checkDrains()
 	p.notify()
 }

@@ -52,6 +52,8 @@ type Options struct {
 	MaxBodyBytes int64
 	// Owner decides what is ours. nil means everything.
 	Owner Owner
+	// Observe is told the state of the gate after every request, under the pipeline's lock. nil tells nobody.
+	Observe func(delivery.State)
 	// Log is for transitions, never for single objects, but for quarantined ones.
 	Log logr.Logger
 	// Registerer takes the metrics; nil switches them off.

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
 // Stats is what a pipeline knows of itself at one moment.
@@ -113,4 +114,17 @@ func (p *Pipeline) left() Left {
 		}
 	}
 	return l
+}
+
+// Pending returns how many objects of a type that its first list has brought are still to be delivered.
+func (p *Pipeline) Pending(t resource.Type) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, it := range p.items {
+		if it.initial && *it.typ == t {
+			n++
+		}
+	}
+	return n
 }

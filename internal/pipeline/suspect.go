@@ -24,7 +24,7 @@ const (
 	// retryPartial is the pause before items that failed in a partial failure are sent again.
 	retryPartial = time.Second
 	// laneMin and laneMax bound the wait between suspects while nothing passes.
-	laneMin, laneMax = time.Second, time.Minute
+	laneMin, laneMax = time.Second, 15 * time.Second
 )
 
 // group is a set of items that failed together.

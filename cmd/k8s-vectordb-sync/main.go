@@ -1,0 +1,53 @@
+// Command k8s-vectordb-sync brings a receiver to the state of a Kubernetes cluster and keeps it there. It is configured
+// by the environment; see docs/configuration.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/pflag"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	printVersion := pflag.Bool("version", false, "print the version and exit")
+	pflag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "k8s-vectordb-sync is configured by environment variables; see docs/configuration.md.")
+		pflag.PrintDefaults()
+	}
+	pflag.Parse()
+	if *printVersion {
+		fmt.Println(version) //nolint:forbidigo // This is what was asked for.
+		return
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "k8s-vectordb-sync:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	cfg, err := config.FromEnviron(os.Environ())
+	if err != nil {
+		for _, w := range cfg.Warnings {
+			fmt.Fprintln(os.Stderr, "k8s-vectordb-sync: warning:", w)
+		}
+		return fmt.Errorf("the configuration is not usable:\n%w", err)
+	}
+	restConfig, err := app.ClusterConfig()
+	if err != nil {
+		return err
+	}
+	return app.Run(ctx, cfg, restConfig, app.Options{Version: version, Log: app.NewLogger(cfg)})
+}

@@ -1,0 +1,255 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	clientdiscovery "k8s.io/client-go/discovery"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+)
+
+// Options are what a process has beside its configuration.
+type Options struct {
+	// Version is that of the program.
+	Version string
+	// Log takes everything that is logged.
+	Log logr.Logger
+}
+
+// App is one replica. It is built by build and runs once.
+type App struct {
+	cfg     config.Config
+	opts    Options
+	log     logr.Logger
+	started time.Time
+
+	index     *index.Index
+	watches   *watch.Manager
+	discovery *discovery.Discovery
+	resyncs   *resync.Engine
+	target    *target // nil when the environment names none
+	api       *api.Server
+	types     *typeKeeper
+
+	discovered atomic.Bool
+	stopping   atomic.Bool
+	firstSync  sync.Once
+}
+
+// Run runs a replica until ctx ends, then stops it in order. It returns an error when the replica cannot start, or a
+// part of it fails for good.
+func Run(ctx context.Context, cfg config.Config, restConfig *rest.Config, opts Options) error {
+	a, err := build(cfg, restConfig, opts, ctrlmetrics.Registry)
+	if err != nil {
+		return err
+	}
+	servers, err := a.listen(restConfig)
+	if err != nil {
+		return err
+	}
+	return a.run(ctx, servers)
+}
+
+// build makes all parts. Nothing is started yet, and nothing is asked of the API server.
+func build(cfg config.Config, restConfig *rest.Config, opts Options, reg prometheus.Registerer) (*App, error) {
+	restConfig = rest.CopyConfig(restConfig)
+	// The API server's own priority and fairness bounds what we may ask for; a limit here, five requests a second by
+	// default, would only stretch the start by a second for every five types.
+	restConfig.QPS = -1
+	restConfig.UserAgent = "k8s-vectordb-sync/" + opts.Version
+	client, err := metadata.NewForConfig(metadata.ConfigFor(restConfig))
+	if err != nil {
+		return nil, fmt.Errorf("making the metadata client: %w", err)
+	}
+	disco, err := clientdiscovery.NewDiscoveryClientForConfig(restConfig)
+	if err != nil {
+		return nil, fmt.Errorf("making the discovery client: %w", err)
+	}
+	a := &App{cfg: cfg, opts: opts, log: opts.Log, started: time.Now()}
+	namespaces := watch.NamespaceFilter{Include: cfg.WatchNamespaces, Exclude: cfg.ExcludeNamespaces}
+	a.index = index.New(reg)
+	a.watches = watch.New(client, a.index, watch.Options{
+		Keep: cfg.Annotations, Namespaces: namespaces, OnSettled: a.settled, Log: opts.Log.WithName("watch"), Registerer: reg,
+	})
+	a.discovery = discovery.New(disco, client, discovery.Options{
+		Filter: cfg.Types, Log: opts.Log.WithName("discovery"), Registerer: reg,
+	})
+	a.types = &typeKeeper{watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered}
+	a.resyncs = resync.New(watch.NewLister(client, cfg.Annotations, namespaces), a.index, resync.Options{
+		Interval: cfg.ResyncInterval, All: a.servedTypes, Log: opts.Log.WithName("resync"), Registerer: reg,
+	})
+	if cfg.Endpoint != nil {
+		a.target, err = newTarget(cfg, opts, reg)
+		if err != nil {
+			return nil, err
+		}
+		a.index.Listen(a.target.pipeline)
+		a.resyncs.SetTarget(a.target.name, a.target.pipeline)
+	}
+	return a, nil
+}
+
+// run starts the parts, waits for the end, and stops them in order.
+func (a *App) run(ctx context.Context, s *servers) error {
+	a.log.Info("Starting", "version", a.opts.Version, "config", a.cfg.Map())
+	for _, w := range a.cfg.Warnings {
+		a.log.Info("Configuration warning", "warning", w)
+	}
+	failed, fail := context.WithCancelCause(context.Background())
+	defer fail(nil)
+
+	observe := newStage(fail)
+	deliver := newStage(fail)
+	serve := newStage(fail)
+	serve.start("API", func(ctx context.Context) error { return a.api.Run(ctx, s.api) })
+	serve.start("health probes", s.health.run)
+	if s.metrics != nil {
+		serve.start("metrics", s.metrics.Start)
+	}
+	if a.target != nil {
+		deliver.start("delivery", a.target.run)
+	}
+	observe.start("watches", a.watches.Run)
+	observe.start("discovery", func(ctx context.Context) error {
+		return a.discovery.Run(ctx, func(c discovery.Change) { a.apply(ctx, c) })
+	})
+	observe.start("resyncs", a.resyncs.Run)
+	observe.start("progress", a.reportProgress)
+
+	select {
+	case <-ctx.Done():
+		a.log.Info("Stopping", "flushFor", a.cfg.ShutdownTimeout.String())
+	case <-failed.Done():
+		a.log.Error(context.Cause(failed), "Stopping because a part has failed")
+	}
+	a.stopping.Store(true)
+	observe.stop()
+	a.flush()
+	deliver.stop()
+	serve.stop()
+	if err := context.Cause(failed); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// flush sends what is due, and says what could not be sent.
+func (a *App) flush() {
+	if a.target == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.ShutdownTimeout)
+	defer cancel()
+	left := a.target.pipeline.Flush(ctx)
+	a.log.Info("Stopped", "target", a.target.name, "undeliveredUpserts", left.Upserts, "undeliveredDeletes", left.Deletes,
+		"unsettled", left.Unsettled)
+}
+
+// settled runs when every type has been listed once: what the start took in memory is given back.
+func (a *App) settled() {
+	a.log.Info("All types have been read", "objects", a.index.Len(), "after", time.Since(a.started).Round(time.Millisecond).String())
+	debug.FreeOSMemory()
+}
+
+// reportProgress says how far the first sync is, until it is complete.
+func (a *App) reportProgress(ctx context.Context) error {
+	if a.target == nil {
+		<-ctx.Done()
+		return nil
+	}
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		s := a.target.pipeline.Stats()
+		switch {
+		case a.ready() && s.First.Done == s.First.Total:
+			a.log.Info("First sync is complete", "target", a.target.name, "objects", s.First.Total, "quarantined", s.Quarantined,
+				"after", time.Since(a.started).Round(time.Millisecond).String())
+			debug.FreeOSMemory()
+			<-ctx.Done()
+			return nil
+		case n%10 == 0:
+			a.log.Info("First sync under way", "target", a.target.name, "done", s.First.Done, "total", s.First.Total)
+		}
+	}
+}
+
+// ready tells what /readyz does: discovery is done and every healthy type has been listed once. It does not depend on
+// any receiver: a replica that is taken out of service because a receiver is down would help nobody.
+func (a *App) ready() bool { return a.discovered.Load() && a.watches.Settled() }
+
+func (a *App) servedTypes() []resource.Type { return a.discovery.Status().Types }
+
+// apply takes what discovery has found.
+func (a *App) apply(ctx context.Context, c discovery.Change) {
+	a.types.apply(ctx, c)
+	a.discovered.Store(true)
+}
+
+// delivered tells whether no first state of a type is still on its way to any receiver.
+func (a *App) delivered(t resource.Type) bool {
+	return a.target == nil || a.target.pipeline.Pending(t) == 0
+}
+
+// stage is a set of parts that stop together.
+type stage struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	group  errgroup.Group
+	fail   context.CancelCauseFunc
+}
+
+func newStage(fail context.CancelCauseFunc) *stage {
+	s := &stage{fail: fail}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// start runs a part, which must return soon after its context ends. Its error stops the whole replica.
+func (s *stage) start(name string, run func(context.Context) error) {
+	s.group.Go(func() error {
+		if err := run(s.ctx); err != nil {
+			s.fail(fmt.Errorf("%s: %w", name, err))
+		}
+		return nil
+	})
+}
+
+// stop ends the parts and waits for them.
+func (s *stage) stop() {
+	s.cancel()
+	_ = s.group.Wait() // Errors went to fail.
+}
+
+// listenOn opens a TCP listener, with an error that names the variable to change.
+func listenOn(variable, address string) (net.Listener, error) {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listening for %s=%s: %w", variable, address, err)
+	}
+	return ln, nil
+}

@@ -1,0 +1,131 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+)
+
+// maxListed is how many quarantined objects the status names.
+const maxListed = 100
+
+var _ api.Backend = (*App)(nil)
+
+// Status implements [api.Observer].
+func (a *App) Status(context.Context) api.Status {
+	s := api.Status{
+		Version: a.opts.Version, Member: a.cfg.PodName, StartedAt: a.started,
+		UptimeSeconds: time.Since(a.started).Seconds(), Ready: a.ready(), Objects: a.index.Len(), Discovery: a.discoveryStatus(),
+	}
+	for _, w := range a.watches.Status() {
+		s.Types = append(s.Types, a.typeStatus(w))
+	}
+	inStep := true
+	if a.target != nil {
+		t := a.targetStatus(a.target)
+		inStep = t.InStep
+		s.Targets = append(s.Targets, t)
+	}
+	switch {
+	case a.stopping.Load():
+		s.Phase = api.PhaseStopping
+	case !s.Ready:
+		s.Phase = api.PhaseStarting
+	case !inStep:
+		s.Phase = api.PhaseSyncing
+	default:
+		s.Phase = api.PhaseInSync
+	}
+	s.Resync = a.resyncStatus()
+	return s
+}
+
+func (a *App) typeStatus(w watch.Status) api.TypeStatus {
+	s := api.TypeStatus{Name: w.Type.String(), Objects: a.index.Type(w.Type).Objects, Since: w.Since}
+	switch w.Phase {
+	case watch.Listing:
+		s.Phase = api.TypeListing
+	case watch.Synced:
+		s.Phase = api.TypeWatching
+	case watch.Failing:
+		s.Phase = api.TypeFailing
+		if w.Err != nil {
+			s.Error = w.Err.Error()
+		}
+	default:
+		s.Phase = api.TypeWaiting
+	}
+	return s
+}
+
+func (a *App) discoveryStatus() api.Discovery {
+	d := a.discovery.Status()
+	s := api.Discovery{Complete: !d.LastComplete.IsZero() && len(d.Failed) == 0, Unknown: d.Unknown}
+	for _, f := range d.Failed {
+		s.Failed = append(s.Failed, api.FailedGroup{GroupVersion: f.GroupVersion, Error: f.Err.Error()})
+	}
+	return s
+}
+
+func (a *App) targetStatus(t *target) api.Target {
+	p := t.pipeline.Stats()
+	s := api.Target{
+		Name: t.name, Endpoint: t.endpoint, Format: t.format.Name(), State: api.TargetDelivering, Since: p.Gate.Since,
+		Dirty: p.Dirty, OldestDirtySeconds: p.OldestDirty.Seconds(), InFlight: p.InFlight,
+		Upserts: p.Totals.Upserts, Deletes: p.Totals.Deletes, QuarantinedTotal: p.Quarantined, Unknown: p.Unsettled,
+		InStep:    p.Dirty == 0 && p.InFlight == 0 && p.Unsettled == 0,
+		FirstSync: &api.Progress{Done: p.First.Done, Total: p.First.Total},
+	}
+	if s.Since.IsZero() {
+		s.Since = a.started
+	}
+	if p.Gate.Open {
+		s.State, s.Reason, s.NextAttempt = api.TargetBackingOff, p.Gate.Reason, &p.Gate.Next
+	}
+	quarantined := t.pipeline.Quarantined(0)
+	slices.SortStableFunc(quarantined, func(x, y quarantinedObject) int { return x.Since.Compare(y.Since) })
+	for _, q := range quarantined[:min(len(quarantined), maxListed)] {
+		s.Quarantined = append(s.Quarantined, api.Quarantined{ID: string(q.ID), Reason: q.Reason, Since: q.Since})
+	}
+	return s
+}
+
+// Ring implements [api.Observer].
+func (a *App) Ring(context.Context) api.Ring {
+	return api.Ring{
+		Name: a.cfg.RingName, Partitions: 1, Agreed: true,
+		Members: api.List[api.Member]{{
+			Name: a.cfg.PodName, State: api.MemberActive, Self: true, Partitions: 1, Share: 1, Claims: 1,
+			View: api.List[string]{a.cfg.PodName},
+		}},
+	}
+}
+
+// Owner implements [api.Observer].
+func (a *App) Owner(id resource.ID) (api.Owner, error) {
+	return api.Owner{ID: string(id), Member: a.cfg.PodName, Self: true, MaySend: true, Known: a.known(id)}, nil
+}
+
+// known tells whether the index has an object of that ID.
+func (a *App) known(id resource.ID) bool {
+	parts, err := resource.ParseID(string(id))
+	if err != nil {
+		return false
+	}
+	namespace := parts.Namespace
+	if namespace == resource.ClusterNamespace {
+		namespace = ""
+	}
+	for _, t := range a.index.Types() {
+		if t.APIVersion() == parts.APIVersion && strings.EqualFold(t.Kind, parts.Kind) {
+			_, _, ok := a.index.Get(t, namespace, parts.Name)
+			return ok
+		}
+	}
+	return false
+}

@@ -1,0 +1,98 @@
+package app
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+)
+
+// typeKeeper carries what discovery finds to the watches and the index, in an order that loses nothing: a type's watch
+// has ended before its objects are forgotten, and a type that takes another's place is delivered before what the other
+// has left is deleted.
+type typeKeeper struct {
+	watches *watch.Manager
+	index   *index.Index
+	log     logr.Logger
+	// delivered tells whether what the first list of a type has brought is delivered.
+	delivered func(resource.Type) bool
+
+	mu         sync.Mutex // guards migrations
+	migrations map[resource.Type]context.CancelFunc
+}
+
+// stopTimeout bounds how long a watch may take to end; it only has to leave a call into the index.
+const stopTimeout = 30 * time.Second
+
+// apply is called by one goroutine. It blocks until types that are gone are forgotten, so that a type that comes back
+// with the next change is not mistaken for the one that went.
+func (k *typeKeeper) apply(ctx context.Context, c discovery.Change) {
+	k.revive(c.Types)
+	k.watches.Set(c.Types)
+	for _, t := range c.Removed {
+		k.forget(ctx, t)
+	}
+	for _, m := range c.Migrated {
+		k.migrate(ctx, m)
+	}
+	k.log.V(1).Info("Types applied", "types", len(c.Types), "removed", len(c.Removed), "migrated", len(c.Migrated), "complete", c.Complete)
+}
+
+func (k *typeKeeper) forget(ctx context.Context, t resource.Type) {
+	stopped, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	if err := k.watches.WaitStopped(stopped, t); err != nil {
+		k.log.Error(err, "Watch did not end; its objects stay until the next resync", "resource", t.String())
+		return
+	}
+	n := k.index.Remove(t)
+	k.log.Info("Type is gone, deleting its documents", "resource", t.String(), "objects", n)
+}
+
+// migrate forgets the old type once the new one has been delivered, unless the old one comes back before that.
+func (k *typeKeeper) migrate(ctx context.Context, m discovery.Migration) {
+	ctx, cancel := context.WithCancel(ctx)
+	k.mu.Lock()
+	if k.migrations == nil {
+		k.migrations = make(map[resource.Type]context.CancelFunc)
+	}
+	k.migrations[m.Old] = cancel
+	k.mu.Unlock()
+	k.log.Info("Type is served under another version, moving its documents", "from", m.Old.String(), "to", m.New.String())
+	go func() { // Ends with ctx, which ends before the index does.
+		defer cancel()
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for !k.watches.HasSynced(m.New) || !k.delivered(m.New) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+		}
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		if ctx.Err() == nil {
+			delete(k.migrations, m.Old)
+			k.forget(ctx, m.Old)
+		}
+	}()
+}
+
+// revive calls off the end of types that are served again.
+func (k *typeKeeper) revive(types []resource.Type) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, t := range types {
+		if cancel, ok := k.migrations[t]; ok {
+			cancel()
+			delete(k.migrations, t)
+		}
+	}
+}
