@@ -207,7 +207,7 @@ func TestEveryAlertSaysWhatToDo(t *testing.T) {
 			t.Errorf("docs/operations.md has no heading ### %s", a.Alert)
 		}
 		_, anchor, _ := strings.Cut(a.Annotations["runbook_url"], "docs/operations.md#")
-		if anchor != strings.ToLower(a.Alert) {
+		if anchor != strings.ToLower(a.Alert) { //nolint:gocritic // An anchor is in lower case.
 			t.Errorf("%s: the runbook is at %q, want #%s", a.Alert, a.Annotations["runbook_url"], strings.ToLower(a.Alert))
 		}
 		if a.Annotations["summary"] == "" || a.Annotations["description"] == "" || !slices.Contains([]string{"critical", "warning"}, a.Labels["severity"]) {

@@ -32,7 +32,7 @@ const (
 )
 
 // helm returns the path of helm, which hack/chart-test.sh provides.
-func helm(t testing.TB) string {
+func helm(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv("HELM")
 	if path == "" {
@@ -42,7 +42,7 @@ func helm(t testing.TB) string {
 }
 
 // kubectl returns the path of the kubectl that goes with the control plane.
-func kubectl(t testing.TB) string {
+func kubectl(t *testing.T) string {
 	t.Helper()
 	helm(t) // without which nothing here runs
 	assets, err := controlplane.FindAssets()
@@ -53,7 +53,7 @@ func kubectl(t testing.TB) string {
 }
 
 // run returns what the command prints, and what it says on its standard error if it fails.
-func run(t testing.TB, stdin []byte, name string, args ...string) ([]byte, error) {
+func run(t *testing.T, stdin []byte, name string, args ...string) ([]byte, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
 	var stdout, stderr bytes.Buffer
@@ -64,7 +64,7 @@ func run(t testing.TB, stdin []byte, name string, args ...string) ([]byte, error
 	return stdout.Bytes(), nil
 }
 
-func mustRun(t testing.TB, stdin []byte, name string, args ...string) []byte {
+func mustRun(t *testing.T, stdin []byte, name string, args ...string) []byte {
 	t.Helper()
 	out, err := run(t, stdin, name, args...)
 	if err != nil {
@@ -74,19 +74,19 @@ func mustRun(t testing.TB, stdin []byte, name string, args ...string) []byte {
 }
 
 // template renders the chart as release k8s-vectordb-sync with these arguments of helm.
-func template(t testing.TB, args ...string) manifests {
+func template(t *testing.T, args ...string) manifests {
 	t.Helper()
 	return templateAs(t, release, args...)
 }
 
-func templateAs(t testing.TB, name string, args ...string) manifests {
+func templateAs(t *testing.T, name string, args ...string) manifests {
 	t.Helper()
 	args = append([]string{"template", name, chartDir, "--namespace", namespace}, args...)
 	return parse(t, mustRun(t, nil, helm(t), args...))
 }
 
 // refused renders the chart, which is to fail, and returns the message.
-func refused(t testing.TB, args ...string) string {
+func refused(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := run(t, nil, helm(t), append([]string{"template", release, chartDir}, args...)...)
 	if err == nil {
@@ -95,7 +95,7 @@ func refused(t testing.TB, args ...string) string {
 	return err.Error()
 }
 
-func kustomize(t testing.TB, folder string) manifests {
+func kustomize(t *testing.T, folder string) manifests {
 	t.Helper()
 	return parse(t, mustRun(t, nil, kubectl(t), "kustomize", filepath.Join(root, "config", folder)))
 }
@@ -103,7 +103,7 @@ func kustomize(t testing.TB, folder string) manifests {
 // manifests are rendered objects, in the order in which they were rendered.
 type manifests []*unstructured.Unstructured
 
-func parse(t testing.TB, raw []byte) manifests {
+func parse(t *testing.T, raw []byte) manifests {
 	t.Helper()
 	var all manifests
 	decoder := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(raw)))
@@ -126,7 +126,7 @@ func parse(t testing.TB, raw []byte) manifests {
 }
 
 // yaml returns the objects as one stream.
-func (m manifests) yaml(t testing.TB) []byte {
+func (m manifests) yaml(t *testing.T) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	for _, o := range m {
@@ -161,7 +161,7 @@ func (m manifests) find(name string) *unstructured.Unstructured {
 }
 
 // decode returns the one object of that key as its type, which must know every field.
-func decode[T any](t testing.TB, m manifests, name string) T {
+func decode[T any](t *testing.T, m manifests, name string) T {
 	t.Helper()
 	var typed T
 	o := m.find(name)
@@ -178,13 +178,13 @@ func decode[T any](t testing.TB, m manifests, name string) T {
 	return typed
 }
 
-func statefulSet(t testing.TB, m manifests) appsv1.StatefulSet {
+func statefulSet(t *testing.T, m manifests) appsv1.StatefulSet {
 	t.Helper()
 	return decode[appsv1.StatefulSet](t, m, "StatefulSet/k8s-vectordb-sync")
 }
 
 // controller returns the container of the controller.
-func controller(t testing.TB, m manifests) corev1.Container {
+func controller(t *testing.T, m manifests) corev1.Container {
 	t.Helper()
 	for _, c := range statefulSet(t, m).Spec.Template.Spec.Containers {
 		if c.Name == "controller" {
@@ -197,7 +197,7 @@ func controller(t testing.TB, m manifests) corev1.Container {
 
 // environment returns the variables of the controller that have a value, also those of a ConfigMap. A variable that is
 // set twice fails the test.
-func environment(t testing.TB, m manifests) map[string]string {
+func environment(t *testing.T, m manifests) map[string]string {
 	t.Helper()
 	env := map[string]string{}
 	set := func(name, value string) {
@@ -221,7 +221,7 @@ func environment(t testing.TB, m manifests) map[string]string {
 }
 
 // values writes a values file and returns the arguments of helm that name it.
-func values(t testing.TB, content string) []string {
+func values(t *testing.T, content string) []string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "values.yaml")
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
