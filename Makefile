@@ -80,6 +80,10 @@ controlplane: ## Get etcd, kube-apiserver and kubectl into the cache: 7 to 12 mi
 lint: ## Run golangci-lint.
 	"$$(hack/tools/install.sh golangci-lint)/golangci-lint" run ./...
 
+.PHONY: lint-fix
+lint-fix: ## Run golangci-lint and let it mend what it can.
+	"$$(hack/tools/install.sh golangci-lint)/golangci-lint" run --fix ./...
+
 .PHONY: fmt
 fmt: ## Format the code and sort the imports.
 	"$$(hack/tools/install.sh golangci-lint)/golangci-lint" fmt ./...

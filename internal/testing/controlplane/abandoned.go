@@ -24,7 +24,7 @@ func removeAbandoned(temp string) {
 		if err != nil || pid <= 0 {
 			continue
 		}
-		if err := syscall.Kill(pid, 0); err == syscall.ESRCH { //nolint:errorlint // a bare errno by contract
+		if err := syscall.Kill(pid, 0); err == syscall.ESRCH {
 			_ = os.RemoveAll(dir)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/process"
 )
 
 // startTimeout bounds each start of a process. A fresh API server takes 3 to 6 seconds on two idle cores.
@@ -54,8 +55,8 @@ type ControlPlane struct {
 	kubeconfigs atomic.Int64
 
 	mu        sync.Mutex // guards what follows, and is held while the API server starts or stops
-	etcd      *process
-	apiserver *process // nil while it is stopped
+	etcd      *process.Process
+	apiserver *process.Process // nil while it is stopped
 	stopped   bool
 }
 
@@ -76,7 +77,7 @@ func Start(ctx context.Context, opts Options) (*ControlPlane, error) {
 		if err == nil {
 			return c, nil
 		}
-		var died *DiedError
+		var died *process.DiedError
 		if !errors.As(err, &died) || attempt == attempts {
 			return nil, err
 		}
@@ -119,11 +120,11 @@ func (c *ControlPlane) prepare() (err error) {
 	if err := os.WriteFile(filepath.Join(c.dir, "audit-policy.yaml"), []byte(auditPolicy), 0o600); err != nil {
 		return fmt.Errorf("writing the audit policy: %w", err)
 	}
-	apiPort, err := freePort(c.opts.APIServerPort)
+	apiPort, err := portOr(c.opts.APIServerPort)
 	if err != nil {
 		return err
 	}
-	etcdPort, err := freePort(c.opts.EtcdPort)
+	etcdPort, err := portOr(c.opts.EtcdPort)
 	if err != nil {
 		return err
 	}
@@ -136,35 +137,28 @@ func (c *ControlPlane) prepare() (err error) {
 	return err
 }
 
-// freePort returns port, or a free one if that is zero: below the ports that Linux gives to outgoing connections (from
-// 32768), or a client that retries while the API server is down could be given its port and keep it from coming back.
-func freePort(port int) (int, error) {
+func portOr(port int) (int, error) {
 	if port != 0 {
 		return port, nil
 	}
-	const lowest, highest, attempts = 20000, 32000, 50
-	var err error
-	for range attempts {
-		port = lowest + rand.IntN(highest-lowest)
-		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil { //nolint:noctx // does not block
-			return port, l.Close()
-		}
-	}
-	return 0, fmt.Errorf("looking for a free port between %d and %d: %w", lowest, highest, err)
+	return process.FreePort()
 }
 
 func (c *ControlPlane) startEtcd(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	p, err := startProcess(filepath.Join(c.assets, "etcd"), filepath.Join(c.dir, "etcd.log"),
-		"--data-dir", filepath.Join(c.dir, "etcd"),
-		"--listen-client-urls", c.etcdURL,
-		"--advertise-client-urls", c.etcdURL,
-		"--listen-peer-urls", "http://127.0.0.1:0", // there are no peers
-		"--unsafe-no-fsync", // the data outlives the process, not the machine: nobody here needs more
-		"--log-level", "warn",
-	)
+	p, err := process.Start(process.Command{
+		Binary: filepath.Join(c.assets, "etcd"),
+		Log:    filepath.Join(c.dir, "etcd.log"),
+		Args: []string{
+			"--data-dir", filepath.Join(c.dir, "etcd"),
+			"--listen-client-urls", c.etcdURL,
+			"--advertise-client-urls", c.etcdURL,
+			"--listen-peer-urls", "http://127.0.0.1:0", // there are no peers
+			"--unsafe-no-fsync", // the data outlives the process, not the machine: nobody here needs more
+			"--log-level", "warn",
+		},
+	})
 	if err != nil {
 		return err
 	}
@@ -172,7 +166,7 @@ func (c *ControlPlane) startEtcd(ctx context.Context) error {
 	c.etcd = p
 	c.mu.Unlock()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	return p.await(ctx, func(ctx context.Context) error { return getOK(ctx, client, c.etcdURL+"/health") })
+	return p.Await(ctx, func(ctx context.Context) error { return getOK(ctx, client, c.etcdURL+"/health") })
 }
 
 // StartAPIServer starts the API server on its old address and data and returns when it is ready. It does nothing when
@@ -183,12 +177,16 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 	if c.stopped {
 		return errStopped
 	}
-	if c.apiserver != nil && !c.apiserver.hasEnded() {
+	if c.apiserver != nil && c.apiserver.Running() {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	p, err := startProcess(filepath.Join(c.assets, "kube-apiserver"), filepath.Join(c.dir, "apiserver.log"), c.apiServerArgs()...)
+	p, err := process.Start(process.Command{
+		Binary: filepath.Join(c.assets, "kube-apiserver"),
+		Args:   c.apiServerArgs(),
+		Log:    filepath.Join(c.dir, "apiserver.log"),
+	})
 	if err != nil {
 		return err
 	}
@@ -200,7 +198,7 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 		return fmt.Errorf("making a client: %w", err)
 	}
 	client := &http.Client{Timeout: config.Timeout, Transport: &http.Transport{TLSClientConfig: tls, DisableKeepAlives: true}}
-	return p.await(ctx, func(ctx context.Context) error { return getOK(ctx, client, config.Host+"/readyz") })
+	return p.Await(ctx, func(ctx context.Context) error { return getOK(ctx, client, config.Host+"/readyz") })
 }
 
 // errStopped is returned by what cannot be done after Stop.
@@ -269,7 +267,7 @@ func (c *ControlPlane) StopAPIServer(kill bool) error {
 	if c.apiserver == nil {
 		return nil
 	}
-	if err := c.apiserver.stop(!kill, stopGrace); err != nil {
+	if err := c.apiserver.Stop(!kill, stopGrace); err != nil {
 		return err
 	}
 	c.apiserver = nil
@@ -288,7 +286,7 @@ func (c *ControlPlane) signalAPIServer(s syscall.Signal) error {
 	if c.apiserver == nil {
 		return fmt.Errorf("sending %s: the API server is not running", s)
 	}
-	return c.apiserver.signal(s)
+	return c.apiserver.Signal(s)
 }
 
 // Kubectl returns the path of a kubectl of the same version.
@@ -296,7 +294,7 @@ func (c *ControlPlane) Kubectl() string { return filepath.Join(c.assets, "kubect
 
 // Logs returns the last lines that the API server printed, for the log of a test that failed.
 func (c *ControlPlane) Logs(lines int) string {
-	return tail(filepath.Join(c.dir, "apiserver.log"), lines)
+	return process.Tail(filepath.Join(c.dir, "apiserver.log"), lines)
 }
 
 // Stop kills both processes, paused or not, and removes the directory unless it was given. Nothing is left to be saved,
@@ -306,9 +304,9 @@ func (c *ControlPlane) Stop() error {
 	defer c.mu.Unlock()
 	c.stopped = true
 	var errs []error
-	for _, p := range []*process{c.apiserver, c.etcd} {
+	for _, p := range []*process.Process{c.apiserver, c.etcd} {
 		if p != nil {
-			errs = append(errs, p.stop(false, 0))
+			errs = append(errs, p.Stop(false, 0))
 		}
 	}
 	c.apiserver, c.etcd = nil, nil

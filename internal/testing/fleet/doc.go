@@ -1,0 +1,10 @@
+// Package fleet runs replicas of the real program as processes against a real API server, with the reference receiver
+// inside the test, and tells whether the receiver equals the cluster.
+//
+// A [Rig] is one control plane with one receiver; [Rig.Start] adds a replica, which is killed, paused, stopped and
+// started again at will. [Rig.WaitEqual] is the oracle: it lists the API server, reads the receiver, and demands
+// equality by ID and content. The program is built once per test process.
+//
+// Everything ends with the test. The methods block until what they say has happened; those of one Rig may be called by
+// several goroutines.
+package fleet
