@@ -31,7 +31,7 @@ type definitions struct {
 	log     logr.Logger
 	changed func() // called after each change, and never blocks
 
-	requests sync.WaitGroup // lists that the Reflector does not wait for
+	requests reflector.Requests // lists; the Reflector itself ends its watches
 
 	state    sync.Mutex // guards what follows
 	watching bool
@@ -51,13 +51,15 @@ func (d *definitions) run(ctx context.Context, client metadata.Interface) {
 		WatchFuncWithContext: d.watch,
 	}, client)
 	reflector.Run(ctx, d.gvr.Resource, lw, d, d.log)
-	d.requests.Wait()
+	d.requests.End()
 }
 
 // list bounds the time of a list, which the Reflector does not, and learns whether it is allowed.
 func (d *definitions) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	const most = time.Minute // of an API server's own bound on a request
-	d.requests.Add(1)
+	if !d.requests.Begin() {
+		return nil, reflector.ErrEnded
+	}
 	defer d.requests.Done()
 	reqCtx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()

@@ -170,6 +170,51 @@ func TestRecreatedDefinitionIsNoDeletion(t *testing.T) {
 	})
 }
 
+// An APIService has no definition behind it that would speak for it.
+func TestRecreatedServiceIsNoDeletion(t *testing.T) {
+	inBubble(t, discovery.Options{}, func(b *bubble) {
+		b.server.Put(services, named("v1.example.com"))
+		b.disco.set(withWidgets, nil)
+	}, func(t *testing.T, b *bubble) {
+		one(t, b.take())
+		time.Sleep(20 * time.Second)
+		b.disco.set(served{core}, nil)
+		b.server.Delete(services, "", "v1.example.com")
+		b.server.Put(services, named("v1.example.com"))
+		time.Sleep(30 * time.Second)
+		if told := b.take(); len(told) > 0 {
+			t.Errorf("told %+v although the APIService is there", told)
+		}
+	})
+}
+
+func TestDeletionIsEvidenceForLaterAnswersOnly(t *testing.T) {
+	inBubble(t, discovery.Options{}, func(b *bubble) {
+		b.server.Put(crds, named("widgets.example.com"))
+		b.disco.set(withWidgets, nil)
+	}, func(t *testing.T, b *bubble) {
+		one(t, b.take())
+		time.Sleep(20 * time.Second)
+		b.disco.set(served{core}, nil)
+		b.disco.mu.Lock()
+		b.disco.during = sync.OnceFunc(func() {
+			b.server.Delete(crds, "", "widgets.example.com")
+			time.Sleep(100 * time.Millisecond)
+		})
+		b.disco.mu.Unlock()
+		before := b.disco.times()
+		b.server.Put(crds, named("gadgets.example.com")) // leads to the next discovery
+		time.Sleep(310 * time.Millisecond)
+		if told := b.take(); len(told) > 0 || b.disco.times() != before+1 {
+			t.Errorf("told %+v after %d discoveries, want nothing after one", told, b.disco.times()-before)
+		}
+		time.Sleep(time.Second)
+		if diff := cmp.Diff([]resource.Type{widget("v1")}, one(t, b.take()).Removed); diff != "" {
+			t.Errorf("removed (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestDeletionDuringABrokenWatchIsFoundByItsNewList(t *testing.T) {
 	inBubble(t, discovery.Options{}, func(b *bubble) {
 		b.server.Put(crds, named("widgets.example.com"))
@@ -268,8 +313,8 @@ func TestManyDefinitionsAreFewDiscoveries(t *testing.T) {
 			time.Sleep(10 * time.Millisecond) // 1 s in all, and none is ever served
 		}
 		time.Sleep(20 * time.Second)
-		if got := b.disco.times() - before; got < 5 || got > 15 {
-			t.Errorf("asked %d times, want one for each 200 ms and 4 more", got)
+		if got := b.disco.times() - before; got < 8 || got > 11 {
+			t.Errorf("asked %d times, want one for each 200 ms of a second, and 4 more", got)
 		}
 	})
 }

@@ -63,9 +63,10 @@ func (l *loop) run(ctx context.Context) error {
 		watches.Go(func() { l.crds.run(ctx, c) })
 		watches.Go(func() { l.services.run(ctx, c) })
 	}
-	timer := time.NewTimer(0)
+	wait := l.discover(ctx)
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	var next time.Time // when timer fires
+	next := time.Now().Add(wait) // when timer fires
 	for {
 		select {
 		case <-ctx.Done():
@@ -73,12 +74,12 @@ func (l *loop) run(ctx context.Context) error {
 		case <-l.trigger:
 			// The first of many changes starts the clock, so that a stream of them cannot put discovery off for ever.
 			l.repeated = 0
-			if soon := time.Now().Add(l.d.opts.Debounce); next.IsZero() || soon.Before(next) {
+			if soon := time.Now().Add(l.d.opts.Debounce); soon.Before(next) {
 				next = soon
 				timer.Reset(time.Until(next))
 			}
 		case <-timer.C:
-			wait := l.discover(ctx)
+			wait = l.discover(ctx)
 			next = time.Now().Add(wait)
 			timer.Reset(wait)
 		}

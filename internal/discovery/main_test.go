@@ -106,6 +106,7 @@ type apiServer struct {
 	err    error
 	failed map[schema.GroupVersion]error
 	asked  int
+	during func() // called while an answer is under way
 }
 
 func (a *apiServer) set(s served, err error) {
@@ -123,10 +124,19 @@ func (a *apiServer) times() int {
 	return a.asked
 }
 
+func (a *apiServer) hook() func() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.during
+}
+
 // GroupsAndMaybeResourcesWithContext is how client-go asks for aggregated discovery.
 func (a *apiServer) GroupsAndMaybeResourcesWithContext(context.Context) (
 	*metav1.APIGroupList, map[schema.GroupVersion]*metav1.APIResourceList, map[schema.GroupVersion]error, error,
 ) {
+	if during := a.hook(); during != nil {
+		during()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.asked++

@@ -20,9 +20,8 @@ type state struct {
 
 // absence is what is known against a type. Its zero value is nothing.
 type absence struct {
-	since time.Time // of the first complete answer that lacked the type
-	seen  bool      // the last answer lacked it
-	count int       // complete answers in a row that lacked it
+	since time.Time // of the first of the complete answers in a row that lacked the type; zero when there is none
+	now   bool      // the last answer, complete or not, lacked it
 }
 
 func newState(filter Filter, doubt time.Duration, known []resource.Type) *state {
@@ -56,7 +55,7 @@ func (s *state) step(a answer, ev evidence, now time.Time) Change {
 			s.types[t] = absence{}
 		case broken[t.Group]: // an answer that is not whole moves and removes nothing
 			delete(wanted, gr)
-			s.types[t] = absence{seen: !served, since: s.types[t].since, count: s.types[t].count}
+			s.types[t] = absence{now: !served, since: s.types[t].since}
 		case served:
 			c.Migrated = append(c.Migrated, Migration{Old: t, New: current})
 			delete(s.types, t)
@@ -143,22 +142,20 @@ func (s *state) gone(t resource.Type, complete bool, ev evidence, now time.Time)
 		return true
 	}
 	was := s.types[t]
-	was.seen = true
-	if complete {
-		if was.count == 0 {
-			was.since = now
-		}
-		was.count++
+	was.now = true
+	enough := complete && !was.since.IsZero() && now.Sub(was.since) >= s.doubt
+	if complete && was.since.IsZero() {
+		was.since = now
 	}
 	s.types[t] = was
-	return was.count >= 2 && now.Sub(was.since) >= s.doubt && !ev.defined(t)
+	return enough && !ev.defined(t)
 }
 
 // missing returns the types that the last answer lacked, sorted.
 func (s *state) missing() []resource.Type {
 	var ts []resource.Type
 	for t, a := range s.types {
-		if a.seen {
+		if a.now {
 			ts = append(ts, t)
 		}
 	}

@@ -11,7 +11,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/metadata"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
@@ -307,6 +310,89 @@ func TestStoppedWatchSaysNothingMore(t *testing.T) {
 		if got := len(b.Status()); got != 1 {
 			t.Errorf("status has %d types, want 1", got)
 		}
+	})
+}
+
+// What waits behind a call in progress is not reported after a stop, and holds nothing up. client-go chooses at random
+// between the next event and the end, hence the rounds.
+func TestStopDropsWhatWaitsBehindASlowCall(t *testing.T) {
+	for range 20 {
+		inBubble(t, watch.Options{}, func(*watchtest.Server) {}, func(t *testing.T, b *bubble) {
+			b.sink.block = make(chan struct{})
+			b.Set([]resource.Type{pods})
+			expect(t, b, pods, "replace map[] at 100")
+			for _, name := range []string{"x", "y", "z"} {
+				b.server.Put(pods.GVR(), meta("a", name))
+			}
+			synctest.Wait()
+			b.Set(nil)
+			close(b.sink.block)
+			if err := b.WaitStopped(t.Context(), pods); err != nil {
+				t.Error(err)
+			}
+			expect(t, b, pods, "upsert a/x at 101 as Pod")
+		})
+	}
+}
+
+func TestListThatTakesLongGivesItsStartSlotBackWithoutAFailure(t *testing.T) {
+	inBubble(t, watch.Options{Starts: 1}, func(s *watchtest.Server) { s.IgnoreStreams(widgets.GVR()) }, func(t *testing.T, b *bubble) {
+		b.Set([]resource.Type{widgets})
+		synctest.Wait()
+		b.server.Put(widgets.GVR(), meta("a", "w")) // a sign of life, but no end of the list
+		b.Set([]resource.Type{widgets, pods})
+		expect(t, b, pods)
+		time.Sleep(10 * time.Second)
+		expect(t, b, pods, "replace map[] at 101")
+		if got := statusOf(t, b.Manager, widgets); got.Phase != watch.Listing || got.Failures != 0 {
+			t.Errorf("status is %+v, want listing without a failure", got)
+		}
+		if b.Settled() {
+			t.Error("Settled while a list is under way")
+		}
+	})
+}
+
+// stubborn is a client whose lists do not end with their context.
+type stubborn struct {
+	metadata.Interface
+	release chan struct{}
+}
+
+type stubbornGetter struct {
+	metadata.Getter
+	release chan struct{}
+}
+
+func (s stubborn) Resource(gvr schema.GroupVersionResource) metadata.Getter {
+	return stubbornGetter{s.Interface.Resource(gvr), s.release}
+}
+
+func (g stubbornGetter) Watch(context.Context, metav1.ListOptions) (apiwatch.Interface, error) {
+	return nil, unavailable()
+}
+
+func (g stubbornGetter) List(context.Context, metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
+	<-g.release
+	return nil, unavailable()
+}
+
+func TestRunWaitsForListsThatClientGoHasLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := stubborn{watchtest.New(), make(chan struct{})}
+		m := watch.New(client, &sink{}, watch.Options{})
+		m.Set([]resource.Type{pods})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- m.Run(ctx) }()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if len(ended) > 0 {
+			t.Error("Run has ended although a list is under way")
+		}
+		close(client.release)
+		<-ended
 	})
 }
 

@@ -13,6 +13,8 @@ import (
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery/reflector"
 )
 
 // listerWatcher makes the requests of one Reflector. It sees every answer and every error, also those that the Reflector
@@ -33,7 +35,9 @@ func (l *listerWatcher) forReflector(client any) cache.ListerWatcher {
 // list is what a Reflector falls back to when the server cannot stream a list. Its objects are made compact before the
 // next page is asked for.
 func (l *listerWatcher) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-	l.w.requests.Add(1) // the Reflector does not wait for its lists when it is stopped
+	if !l.w.requests.Begin() {
+		return nil, reflector.ErrEnded
+	}
 	defer l.w.requests.Done()
 	if opts.ResourceVersion == "0" {
 		// Any state that the answering server has cached, maybe an old one: objects would seem to vanish and come back.
@@ -61,6 +65,9 @@ func (l *listerWatcher) list(ctx context.Context, opts metav1.ListOptions) (runt
 
 // watch opens a stream of changes or, with SendInitialEvents, of a list and then of changes.
 func (l *listerWatcher) watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Interface, error) {
+	if !l.w.requests.Begin() {
+		return nil, reflector.ErrEnded
+	}
 	initial := opts.SendInitialEvents != nil && *opts.SendInitialEvents
 	reqCtx, cancel := context.WithCancelCause(ctx)
 	giveUp := time.AfterFunc(l.w.m.opts.StaleAfter, func() { cancel(errUnanswered) })
@@ -71,6 +78,7 @@ func (l *listerWatcher) watch(ctx context.Context, opts metav1.ListOptions) (api
 		err = errUnanswered
 	}
 	if err != nil {
+		defer l.w.requests.Done()
 		defer cancel(nil)
 		return l.unwatched(ctx, reqCtx, err, initial)
 	}

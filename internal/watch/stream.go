@@ -27,13 +27,12 @@ type stream struct {
 }
 
 // newStream starts a stream. Its goroutine ends when the server ends the watch, when it was silent for too long, or with
-// Stop; the watcher waits for it. Release is called at the end. Listing says that a list comes first.
+// Stop; it ends the request that w has begun, and calls release. Listing says that a list comes first.
 func newStream(ctx context.Context, w *watcher, inner apiwatch.Interface, release context.CancelCauseFunc, listing bool) *stream {
 	s := &stream{
 		ctx: ctx, w: w, inner: inner, out: make(chan apiwatch.Event), began: time.Now(), listing: listing, empty: true,
 	}
 	s.stopped, s.stop = context.WithCancel(ctx)
-	w.requests.Add(1)
 	go func() {
 		defer w.requests.Done()
 		defer release(nil)

@@ -19,9 +19,7 @@ type watcher struct {
 	stopped atomic.Bool
 	done    chan struct{} // closed when the Sink is called no more
 
-	// requests are the goroutines of this watcher besides the one of run: streams, and lists that the Reflector does not
-	// wait for.
-	requests sync.WaitGroup
+	requests reflector.Requests // watches in all their length, and lists
 
 	mu sync.Mutex // guards st and release
 	st Status
@@ -82,7 +80,7 @@ func (w *watcher) run(ctx context.Context) {
 
 	lw := &listerWatcher{w: w, client: w.m.client.Resource(w.t.GVR())}
 	reflector.Run(ctx, w.t.String(), lw.forReflector(w.m.client), &store{w: w}, w.m.opts.Log)
-	w.requests.Wait()
+	w.requests.End()
 }
 
 // match tells whether a record is reported.

@@ -61,9 +61,12 @@ type event struct {
 
 var _ metadata.Interface = (*Server)(nil)
 
+// oldest is the version of a new server, and of a cache that has never heard anything since.
+const oldest = 100
+
 // New returns a server without objects, at version 100.
 func New() *Server {
-	return &Server{version: 100, resources: map[schema.GroupVersionResource]*collection{}}
+	return &Server{version: oldest, resources: map[schema.GroupVersionResource]*collection{}}
 }
 
 // collection returns the resource. The caller holds s.mu.
@@ -125,6 +128,18 @@ func (s *Server) Version() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.version
+}
+
+// At returns the objects of a resource at a version: namespace/name → version of the object. It knows compacted versions,
+// too.
+func (s *Server) At(gvr schema.GroupVersionResource, version uint64) map[string]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := map[string]uint64{}
+	for k, o := range s.collection(gvr).at(version) {
+		names[k], _ = strconv.ParseUint(o.ResourceVersion, 10, 64)
+	}
+	return names
 }
 
 // Compact forgets all versions but the present one: what begins at, or continues from, an earlier one is answered with 410.
@@ -245,6 +260,9 @@ func (g *getter) List(ctx context.Context, opts metav1.ListOptions) (*metav1.Par
 	g.s.mu.Lock()
 	defer g.s.mu.Unlock()
 	version, after := g.s.version, ""
+	if opts.ResourceVersion == "0" {
+		version = oldest // any version will do, so here is the worst one
+	}
 	if opts.Continue != "" {
 		if _, err := fmt.Sscanf(opts.Continue, "%d %s", &version, &after); err != nil {
 			return nil, apierrors.NewBadRequest("continue token is malformed")
@@ -253,7 +271,7 @@ func (g *getter) List(ctx context.Context, opts metav1.ListOptions) (*metav1.Par
 	if opts.ResourceVersionMatch == metav1.ResourceVersionMatchExact {
 		version, _ = strconv.ParseUint(opts.ResourceVersion, 10, 64)
 	}
-	if version < g.s.compacted {
+	if version < g.s.compacted && opts.ResourceVersion != "0" {
 		return nil, apierrors.NewResourceExpired("The provided resourceVersion is too old.")
 	}
 	state := g.s.collection(g.gvr).at(version)
