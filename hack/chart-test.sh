@@ -33,7 +33,7 @@ export KUBEBUILDER_ASSETS
 PROMTOOL=${PROMTOOL:-$(command -v promtool || true)}
 export PROMTOOL
 
-"$HELM" lint --strict charts/k8s-vectordb-sync
+"$HELM" lint --strict --kube-version=v1.28.0 charts/k8s-vectordb-sync
 if [ -n "$update" ]; then
   go test -count=1 ./test/chart -run UpToDate -update
 fi

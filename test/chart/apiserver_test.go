@@ -3,6 +3,7 @@ package chart_test
 import (
 	"context"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -36,6 +37,7 @@ func TestOnARealAPIServer(t *testing.T) {
 	t.Run("TakesEveryKustomization", cluster.testTakesEveryKustomization)
 	t.Run("PermissionsSuffice", cluster.testPermissionsSuffice)
 	t.Run("NarrowedPermissions", cluster.testNarrowedPermissions)
+	t.Run("NotesNameWhatIsThere", cluster.testNotesNameWhatIsThere)
 	t.Run("InstallsAsDocumented", cluster.testInstallsAsDocumented)
 }
 
@@ -122,7 +124,7 @@ func (c *cluster) account(t *testing.T, release string, args ...string) (kuberne
 	ns := release + "-system"
 	c.newNamespace(t, ns)
 	raw := mustRun(t, nil, helm(t), append([]string{
-		"template", release, chartDir, "--namespace", ns,
+		"template", release, chartDir, "--namespace", ns, offline,
 		"--show-only", "templates/rbac.yaml", "--show-only", "templates/serviceaccount.yaml",
 	}, args...)...)
 	c.apply(t, raw)
@@ -293,5 +295,38 @@ func (c *cluster) testInstallsAsDocumented(t *testing.T) {
 	helm("uninstall k8s-vectordb-sync")
 	if left := c.kubectl(t, nil, "get", "clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/instance=k8s-vectordb-sync", "-o", "name"); len(left) > 0 {
 		t.Errorf("left over after the release is gone: %s", left)
+	}
+}
+
+// Commands that Helm prints after an installation are copied by people.
+func (c *cluster) testNotesNameWhatIsThere(t *testing.T) {
+	t.Setenv("KUBECONFIG", c.Kubeconfig())
+	notes := func(args ...string) string {
+		args = append([]string{"install", release, chartDir, "--namespace", "documented-by-notes", "--dry-run=server"}, args...)
+		_, notes, found := strings.Cut(string(mustRun(t, nil, helm(t), args...)), "\nNOTES:\n")
+		if !found {
+			t.Fatal("helm prints no notes")
+		}
+		return notes
+	}
+	m := template(t)
+	text := notes("--set", "config.restEndpoint="+endpoint)
+	for _, match := range regexp.MustCompile(`svc/(\S+)`).FindAllStringSubmatch(text, -1) {
+		if m.find("Service/"+match[1]) == nil {
+			t.Errorf("the notes name Service %s, which is not there", match[1])
+		}
+	}
+	if strings.Contains(text, "WARNING") {
+		t.Errorf("the notes warn of a good installation:\n%s", text)
+	}
+	for want, args := range map[string][]string{
+		"no receiver is given":    nil,
+		"dot-ai asks for a token": {"--set", "config.endpointFormat=dot-ai"},
+		"rbac.create is false":    {"--set", "rbac.create=false"},
+		"api-editor":              {"--set", "config.apiAuth=true"},
+	} {
+		if text := notes(args...); !strings.Contains(text, want) {
+			t.Errorf("helm install %v: want %q in the notes:\n%s", args, want, text)
+		}
 	}
 }

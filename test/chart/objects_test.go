@@ -1,7 +1,6 @@
 package chart_test
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -319,39 +318,6 @@ func TestNetworkPolicyLetsOutWhatIsNeeded(t *testing.T) {
 		slices.Sort(got)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s: ports out (-want +got):\n%s", url, diff)
-		}
-	}
-}
-
-// Commands that Helm prints after an installation are copied by people.
-func TestNotesNameWhatIsThere(t *testing.T) {
-	t.Parallel()
-	notes := func(args ...string) string {
-		args = append([]string{"install", release, chartDir, "--namespace", namespace, "--dry-run=client"}, args...)
-		_, notes, found := strings.Cut(string(mustRun(t, nil, helm(t), args...)), "\nNOTES:\n")
-		if !found {
-			t.Fatal("helm prints no notes")
-		}
-		return notes
-	}
-	m := template(t)
-	text := notes("--set", "config.restEndpoint="+endpoint)
-	for _, match := range regexp.MustCompile(`svc/(\S+)`).FindAllStringSubmatch(text, -1) {
-		if m.find("Service/"+match[1]) == nil {
-			t.Errorf("the notes name Service %s, which is not there", match[1])
-		}
-	}
-	if strings.Contains(text, "WARNING") {
-		t.Errorf("the notes warn of a good installation:\n%s", text)
-	}
-	for want, args := range map[string][]string{
-		"no receiver is given":    nil,
-		"dot-ai asks for a token": {"--set", "config.endpointFormat=dot-ai"},
-		"rbac.create is false":    {"--set", "rbac.create=false"},
-		"api-editor":              {"--set", "config.apiAuth=true"},
-	} {
-		if text := notes(args...); !strings.Contains(text, want) {
-			t.Errorf("helm install %v: want %q in the notes:\n%s", args, want, text)
 		}
 	}
 }

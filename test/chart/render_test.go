@@ -29,6 +29,10 @@ const (
 	release   = "k8s-vectordb-sync"
 	namespace = "k8s-vectordb-sync-system"
 	endpoint  = "http://cluster-whisperer:3000/api/v1/instances/sync"
+
+	// offline has helm render for the oldest Kubernetes that the chart supports: without a cluster, it goes by what it
+	// was built with.
+	offline = "--kube-version=v1.28.0"
 )
 
 // helm returns the path of helm, which hack/chart-test.sh provides.
@@ -81,14 +85,14 @@ func template(t *testing.T, args ...string) manifests {
 
 func templateAs(t *testing.T, name string, args ...string) manifests {
 	t.Helper()
-	args = append([]string{"template", name, chartDir, "--namespace", namespace}, args...)
+	args = append([]string{"template", name, chartDir, "--namespace", namespace, offline}, args...)
 	return parse(t, mustRun(t, nil, helm(t), args...))
 }
 
 // refused renders the chart, which is to fail, and returns the message.
 func refused(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := run(t, nil, helm(t), append([]string{"template", release, chartDir}, args...)...)
+	out, err := run(t, nil, helm(t), append([]string{"template", release, chartDir, offline}, args...)...)
 	if err == nil {
 		t.Fatalf("helm template %s: accepted, want an error; it rendered\n%s", strings.Join(args, " "), out)
 	}
