@@ -1,0 +1,73 @@
+// Command demo shows k8s-vectordb-sync at work on one machine, without Docker, a cluster or an account: a real API server
+// with a small company in it, the reference receiver that can be searched, and three replicas as processes. It takes
+// about a minute, and then leaves everything running until Ctrl-C.
+//
+//	make demo                  what it is for
+//	make demo DEMO_ONCE=1      ends after the showing, with an error if anything was not as it should be
+//
+// It expects the commands in bin/ (make build) and the binaries of the control plane (make controlplane); make demo sees
+// to both.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Stdout, os.Getenv("DEMO_ONCE") != "")
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// run tells the story. That the person ends it early is no error.
+func run(ctx context.Context, out io.Writer, once bool) (err error) {
+	t := &teller{out: out, began: time.Now()}
+	s := &stage{binaries: "bin"}
+	defer func() {
+		if err != nil && ctx.Err() != nil && !once {
+			err = nil
+		}
+		if err != nil {
+			t.print("\n%s", s.lastWords())
+		}
+		t.print("\nStopping everything.\n")
+		err = errors.Join(err, s.stop())
+	}()
+	if err := tell(ctx, t, s); err != nil {
+		return err
+	}
+	if once {
+		return nil
+	}
+	t.print("\nIt all goes on running. Ctrl-C ends it and removes everything.\n")
+	<-ctx.Done()
+	return nil
+}
+
+// teller writes for a person who watches.
+type teller struct {
+	out   io.Writer
+	began time.Time
+}
+
+// print writes as it is.
+func (t *teller) print(format string, args ...any) { _, _ = fmt.Fprintf(t.out, format, args...) }
+
+// say writes a line with the time since the beginning.
+func (t *teller) say(format string, args ...any) {
+	t.print("[%5.1f s] %s\n", time.Since(t.began).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// title begins a chapter.
+func (t *teller) title(text string) { t.print("\n── %s\n", text) }
