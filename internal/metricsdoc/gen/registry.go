@@ -12,6 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/metricsdoc"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
@@ -31,6 +32,7 @@ func registry() (*metricsdoc.Registry, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("making a member: %w", err)
 	}
+	resync.New(nil, nil, resync.Options{Registerer: reg})
 	api.New(nil, api.Options{Registerer: reg})
 	return reg, nil
 }
