@@ -10,7 +10,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
-	ctrl "sigs.k8s.io/controller-runtime"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 )
@@ -40,7 +40,7 @@ func NewLogger(cfg config.Config) logr.Logger {
 		z = zap.NewExample()
 	}
 	log := zapr.NewLogger(z)
-	ctrl.SetLogger(log)
+	ctrllog.SetLogger(log)
 	klog.SetLoggerWithOptions(log.WithName("kubernetes"), klog.ContextualLogger(true))
 	return log
 }

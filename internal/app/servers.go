@@ -8,10 +8,9 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
@@ -45,9 +44,11 @@ func (a *App) listen(restConfig *rest.Config) (_ *servers, err error) {
 	}
 	options := api.Options{Log: a.log.WithName("api"), Registerer: ctrlmetrics.Registry}
 	if a.cfg.APIAuth {
-		if options.Authorize, err = authorizer(restConfig, a.log.WithName("api")); err != nil {
+		reviewer, err := newReviewer(restConfig)
+		if err != nil {
 			return nil, err
 		}
+		options.Authorize = reviewer.Authorize
 	}
 	a.api = api.New(a, options)
 	return s, nil
@@ -72,13 +73,17 @@ func (a *App) metricsServer(restConfig *rest.Config) (metricsserver.Server, erro
 		BindAddress: a.cfg.MetricsBindAddress, SecureServing: a.cfg.MetricsSecure, CertDir: a.cfg.MetricsCertDir,
 	}
 	if a.cfg.MetricsSecure {
-		options.FilterProvider = filters.WithAuthenticationAndAuthorization
+		options.FilterProvider = func(c *rest.Config, _ *http.Client) (metricsserver.Filter, error) {
+			reviewer, err := newReviewer(c)
+			if err != nil {
+				return nil, err
+			}
+			return func(log logr.Logger, handler http.Handler) (http.Handler, error) {
+				return reviewer.Wrap(handler, func(err error) { log.Error(err, "Reader of metrics could not be authorized") }), nil
+			}, nil
+		}
 	}
-	client, err := rest.HTTPClientFor(restConfig)
-	if err != nil {
-		return nil, fmt.Errorf("making the client that authorizes readers of metrics: %w", err)
-	}
-	server, err := metricsserver.NewServer(options, restConfig, client)
+	server, err := metricsserver.NewServer(options, restConfig, http.DefaultClient) // Neither uses the client.
 	if err != nil {
 		return nil, fmt.Errorf("making the metrics server: %w", err)
 	}
@@ -88,19 +93,24 @@ func (a *App) metricsServer(restConfig *rest.Config) (metricsserver.Server, erro
 // healthHandler answers the probes.
 func (a *App) healthHandler() http.Handler {
 	mux := http.NewServeMux()
-	serve := func(path string, check healthz.Checker) {
-		handler := http.StripPrefix(path, &healthz.Handler{Checks: map[string]healthz.Checker{"ready": check}})
-		mux.Handle(path, handler)
-		mux.Handle(path+"/", handler)
-	}
-	serve("/healthz", healthz.Ping)
-	serve("/readyz", func(*http.Request) error {
-		if !a.ready() {
-			return errors.New("the cluster's types have not all been read yet")
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { probe(w, true, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if a.ready() {
+			probe(w, true, "ok")
+			return
 		}
-		return nil
+		probe(w, false, "the cluster's types have not all been read yet")
 	})
 	return mux
+}
+
+func probe(w http.ResponseWriter, ok bool, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	if !ok {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_, _ = w.Write([]byte(text + "\n"))
 }
 
 // healthServer serves the probes until its context ends.
