@@ -142,6 +142,9 @@ func New(self Self, f ring.Format, t Timings) (*Machine, error) {
 // Lease meanwhile, unseen by us. Nobody has if every partition was claimed without interruption by somebody we still
 // see; otherwise we have to settle again.
 func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) {
+	if version < m.seen {
+		m.forget()
+	}
 	before := make(map[string]Lease, len(m.leases))
 	for member, o := range m.leases {
 		before[member] = o.lease
@@ -168,6 +171,15 @@ func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) {
 		}
 	}
 	m.update(now)
+}
+
+// forget makes us a newcomer whose requests still have to end.
+func (m *Machine) forget() {
+	clear(m.leases)
+	m.ghosts, m.maybe = nil, nil
+	m.known, m.seen, m.vouched = known{}, 0, 0
+	m.synced, m.settled, m.inherits = false, false, false
+	m.rejoin()
 }
 
 // continued tells whether every partition has been claimed without interruption since the Leases were as before.
@@ -276,7 +288,7 @@ func (m *Machine) see(l *Lease, now time.Duration) {
 // hear takes a member's word that nobody was sending any more whose Lease had vanished before our own list. What has
 // vanished since, we have seen ourselves.
 func (m *Machine) hear(l *Lease) {
-	if m.synced && l.Vouches && l.Seen >= m.since && !m.mine(l) {
+	if m.synced && l.Vouches && l.Seen >= m.since && l.Seen < l.Version && !m.mine(l) {
 		m.settled = true
 	}
 }
