@@ -88,9 +88,7 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 	}
 	p.attach(it, ticket)
 	switch {
-	case it.place == quarantined:
-		p.suspectAlone(it, now)
-	case it.place == hollow:
+	case it.place == quarantined || it.place == hollow:
 		p.fill(it, r, now)
 	case it.dirty():
 		// Its current state is on its way.
@@ -161,9 +159,12 @@ func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
 func (p *Pipeline) fill(it *item, r resource.Record, now time.Time) {
 	p.takeOut(it)
 	p.set(it, false, r)
-	if !p.opts.Owner.MaySend(it.id) {
-		p.setPlace(it, parked)
-		return
+	switch {
+	case !p.opts.Owner.MaySend(it.id):
+		p.park(it)
+	case it.alone:
+		p.suspectAlone(it, now)
+	default:
+		p.enqueue(&p.bulk, it, now)
 	}
-	p.enqueue(&p.bulk, it, now)
 }

@@ -42,7 +42,7 @@ type item struct {
 	firstAt, readyAt time.Time
 
 	// base is the digest that the receiver is known to hold, if baseKnown: an object that returns to it needs no
-	// sending.
+	// sending. While a request is in flight, base is what the request carries, and not known.
 	base uint64
 	// firstVersion is the lowest version that is not acknowledged. laterVersion and laterAt are those of the first
 	// change since the request in flight was built.
@@ -53,6 +53,7 @@ type item struct {
 	deleted   bool
 	inFlight  bool
 	dueEarly  bool // its debounce ended while it was in flight
+	bare      bool // gave its body up: it cannot be sent before it is filled
 	baseKnown bool
 	alone     bool // failed by itself before: travels without company
 	initial   bool // counts in Pipeline.progress

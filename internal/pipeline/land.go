@@ -14,10 +14,10 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 	now := time.Now()
 	p.inFlight--
 	if f.group != nil {
-		p.suspect.running--
+		p.suspect.lanes[kindOf(f.deletes)].running--
 	}
 	for _, it := range f.items {
-		it.inFlight = false
+		p.setInFlight(it, false)
 		if o.Kind == wire.Unknown {
 			it.more().unsure = true
 		}
@@ -26,7 +26,6 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 	case wire.Delivered:
 		p.report(now, o)
 		p.acknowledge(f.items, f, now)
-		p.suspect.passed()
 	case wire.Partial:
 		p.report(now, o)
 		p.landPartial(f, o, now)
@@ -76,12 +75,12 @@ func (p *Pipeline) edge(t delivery.Transition) {
 // acknowledge forgets the items whose state is still the one that was sent. The others keep their newer state.
 func (p *Pipeline) acknowledge(items []*item, f *flight, now time.Time) {
 	if f.deletes {
-		p.passed[1]++
 		p.totals.Deletes += uint64(len(items))
 	} else {
-		p.passed[0]++
 		p.totals.Upserts += uint64(len(items))
 	}
+	p.passed[kindOf(f.deletes)]++
+	p.suspect.passed(f.deletes)
 	for _, it := range items {
 		it.alone = false
 		p.metrics.latency.Observe(now.Sub(it.firstAt).Seconds())
@@ -90,6 +89,11 @@ func (p *Pipeline) acknowledge(items []*item, f *flight, now time.Time) {
 			continue
 		}
 		it.firstAt, it.firstVersion = it.laterAt, it.laterVersion
+		it.baseKnown = !f.deletes
+		if p.unneeded(it) {
+			p.complete(it, now)
+			continue
+		}
 		p.resume(it, now)
 	}
 }
@@ -127,7 +131,7 @@ func (p *Pipeline) putBack(it *item, now time.Time) {
 	switch {
 	case p.resume(it, now):
 	case !p.opts.Owner.MaySend(it.id):
-		p.move(it, parked)
+		p.park(it)
 	case it.alone:
 		p.suspectAlone(it, now)
 	case it.deleted:
@@ -155,13 +159,12 @@ func (p *Pipeline) landPartial(f *flight, o wire.Outcome, now time.Time) {
 	}
 	if len(done) > 0 {
 		p.acknowledge(done, f, now)
-		p.suspect.passed()
 	}
 	var keep []*item
 	kind := kindOf(f.deletes)
 	blame := len(done) > 0 || f.group != nil && p.passed[kind] > f.group.mark // others passed meanwhile
 	if !blame {
-		p.suspect.backOff(now)
+		p.suspect.backOff(f.deletes, now)
 	}
 	for i, it := range f.items {
 		reason, ok := failed[i]

@@ -35,6 +35,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
+	for _, it := range p.items { // whoever waits for these would wait for ever
+		p.arrived(it)
+	}
 	p.notify()
 	p.metrics.remove()
 	return nil
@@ -82,6 +85,8 @@ func (p *Pipeline) ready(it *item, now time.Time) {
 	switch {
 	case it.inFlight:
 		it.dueEarly = true
+	case it.bare:
+		p.setPlace(it, hollow)
 	case it.alone:
 		p.suspectAlone(it, now)
 	default:
@@ -137,7 +142,7 @@ func (p *Pipeline) take(now time.Time, deletes bool, queues ...*queue) *flight {
 		for q.front != nil && !b.Full() {
 			it := q.front
 			if !p.opts.Owner.MaySend(it.id) {
-				p.move(it, parked)
+				p.park(it)
 				continue
 			}
 			if !b.Add(p.size(it)) {
@@ -154,21 +159,36 @@ func (p *Pipeline) take(now time.Time, deletes bool, queues ...*queue) *flight {
 	return f
 }
 
-// size is what an item takes in a request. A deletion is its ID, or the ID's parts with the names of four fields;
-// twice the ID and a hundred bytes is more than either format needs.
+// size is what an item takes in a request, or a little more.
 func (p *Pipeline) size(it *item) int {
 	if it.deleted {
-		return 2*len(it.id) + 100
+		return deletionSize(it.id)
 	}
 	return p.sizer.UpsertSize(it.wire())
+}
+
+// deletionSize bounds what a deletion takes in either format: its ID, or the ID's parts with the names of four fields
+// (53 bytes and a comma). Names of RBAC objects may hold anything but a slash and a percent sign, and no escape is longer
+// than six bytes for one of the name.
+func deletionSize(id resource.ID) int {
+	n := 64
+	for i := range len(id) {
+		if c := id[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			n += 6
+		} else {
+			n++
+		}
+	}
+	return n
 }
 
 // launch sends a flight in a goroutine of its own, which [Pipeline.Run] waits for.
 func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGroup) {
 	var r delivery.Request
 	for _, it := range f.items {
-		it.inFlight, it.sentSeq, it.dueEarly = true, it.seq, false
-		it.baseKnown = false // whatever comes of it, the receiver may now hold something else
+		p.setInFlight(it, true)
+		it.sentSeq, it.dueEarly = it.seq, false
+		it.base, it.baseKnown = it.digest, false // until it is acknowledged, the receiver may hold the one or the other
 		if f.deletes {
 			r.Deletes = append(r.Deletes, it.id)
 		} else {
@@ -219,12 +239,11 @@ func (p *Pipeline) MaySendChanged() {
 		switch it.place {
 		case parked:
 			if ours {
-				p.takeOut(it)
-				p.route(it, now, false)
+				p.unpark(it, now)
 			}
 		case waiting, queued, suspected, hollow, quarantined:
 			if !ours {
-				p.move(it, parked)
+				p.park(it)
 			}
 		case nowhere, numPlaces:
 		}

@@ -52,6 +52,10 @@ type Options struct {
 	MaxBodyBytes int64
 	// Owner decides what is ours. nil means everything.
 	Owner Owner
+	// Covers tells whether the receiver is known to have a state of an object, by its version, or to have deleted it: an
+	// object that a first list brings and that is covered needs no sending. It is called under the pipeline's lock. nil
+	// means that nothing is known.
+	Covers func(t resource.Type, id resource.ID, version uint64) bool
 	// Observe is told the state of the gate after every request, under the pipeline's lock. nil tells nobody.
 	Observe func(delivery.State)
 	// Log is for transitions, never for single objects, but for quarantined ones.
@@ -78,6 +82,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Owner == nil {
 		o.Owner = everything{}
+	}
+	if o.Covers == nil {
+		o.Covers = func(resource.Type, resource.ID, uint64) bool { return false }
 	}
 	return o
 }
@@ -110,6 +117,7 @@ type Pipeline struct {
 	counts  [numPlaces]int
 
 	inFlight  int // requests
+	aloft     int // items that are in flight and nowhere else
 	bodyBytes int64
 	flushBulk bool          // no more bulk is coming: do not wait for a full batch
 	draining  bool          // Flush was called: everything is due
@@ -162,6 +170,9 @@ func (p *Pipeline) Apply(c index.Change) {
 		return
 	}
 	it, ok := p.items[c.ID]
+	if !ok && c.Cause == index.Initial && p.opts.Covers(c.Type, c.ID, c.Record.ResourceVersion) {
+		return
+	}
 	if !ok {
 		it = p.add(c.ID, c.Type)
 		it.base, it.baseKnown = c.Previous, c.Known && c.Cause == index.Live
@@ -188,7 +199,11 @@ func (p *Pipeline) Apply(c index.Change) {
 	p.poke()
 }
 
-// unneeded tells whether an item has returned to what the receiver holds.
+// unneeded tells whether an item has returned to what the receiver holds. What the receiver holds is known when the
+// index knew the object before and nothing of it waited here, or when a request was acknowledged while a newer state
+// waited; it is not known of the first list, of anything that a request was begun for since, of what a resync asks for
+// (the receiver may have lost it), and of an object that is created and deleted again before anything was sent: its
+// deletion is sent, because the receiver may have a document of that ID from an earlier life of this process.
 func (p *Pipeline) unneeded(it *item) bool {
 	return it.baseKnown && !it.deleted && it.digest == it.base && !it.inFlight && it.rare == nil
 }
@@ -208,7 +223,7 @@ func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
 // set gives an item a new state.
 func (p *Pipeline) set(it *item, deleted bool, r resource.Record) {
 	it.seq++
-	it.deleted, it.digest, it.version = deleted, r.Digest, r.ResourceVersion
+	it.deleted, it.digest, it.version, it.bare = deleted, r.Digest, r.ResourceVersion, false
 	if deleted {
 		p.setBody(it, "")
 	} else {
@@ -221,11 +236,34 @@ func (p *Pipeline) setBody(it *item, b resource.Body) {
 	it.body = b
 }
 
+// giveUp drops the body of an item, which cannot be sent then before it is filled.
+func (p *Pipeline) giveUp(it *item) {
+	if !it.deleted {
+		p.setBody(it, "")
+		it.bare = true
+	}
+}
+
+// spare gives up the body of an item that will not be sent soon, if bodies take a quarter of what they may: what waits
+// for others must leave room for what is to be sent ([Pipeline.Room] wants half).
+func (p *Pipeline) spare(it *item) {
+	if p.bodyBytes > p.opts.MaxBodyBytes/4 {
+		p.giveUp(it)
+	}
+}
+
+// park sets an item aside that another member sends. Nobody here waits for it any longer.
+func (p *Pipeline) park(it *item) {
+	p.spare(it)
+	p.move(it, parked)
+	p.arrived(it)
+}
+
 // route puts a dirty item where its state belongs. Whatever it was waiting in before, it is taken out of.
 func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 	switch {
 	case !p.opts.Owner.MaySend(it.id):
-		p.move(it, parked)
+		p.park(it)
 	case it.inFlight:
 		// Where it goes is decided when the request has ended; its debounce runs meanwhile.
 		if it.deleted {
@@ -238,8 +276,10 @@ func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 		p.enqueue(&p.deletes, it, now)
 	case it.place == suspected && !it.group.deletes, it.queue == &p.live:
 		// It is about to be sent, and will be sent as it is now.
-	case p.bodyBytes > p.opts.MaxBodyBytes && it.body != "":
-		p.setBody(it, "")
+	case it.bare:
+		p.move(it, hollow)
+	case p.bodyBytes > p.opts.MaxBodyBytes:
+		p.giveUp(it)
 		p.move(it, hollow)
 	case bulk:
 		p.takeOut(it)
@@ -285,7 +325,25 @@ func (p *Pipeline) move(it *item, to place) {
 func (p *Pipeline) setPlace(it *item, to place) {
 	p.counts[it.place]--
 	p.counts[to]++
+	if it.inFlight {
+		p.aloft += one(to == nowhere) - one(it.place == nowhere)
+	}
 	it.place = to
+}
+
+// setInFlight notes that a request which holds the item has begun or ended.
+func (p *Pipeline) setInFlight(it *item, inFlight bool) {
+	if it.place == nowhere {
+		p.aloft += one(inFlight) - one(it.inFlight)
+	}
+	it.inFlight = inFlight
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // forget drops an item that the receiver is known to have in its current state.

@@ -24,6 +24,7 @@ func (p *Pipeline) quarantine(it *item, why string, doubtful bool, now time.Time
 	}
 	r.why, r.doubtful = why, doubtful
 	it.alone = true
+	p.spare(it)
 	p.move(it, quarantined)
 	p.arrived(it)
 	if doubtful {

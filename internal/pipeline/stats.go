@@ -57,13 +57,7 @@ func (p *Pipeline) Stats() Stats {
 
 // dirty counts the items that the receiver may not have in their current state and that are ours to send.
 func (p *Pipeline) dirty() int {
-	n := p.counts[waiting] + p.counts[queued] + p.counts[suspected] + p.counts[hollow]
-	for _, it := range p.items {
-		if it.inFlight && it.place == nowhere {
-			n++
-		}
-	}
-	return n
+	return p.counts[waiting] + p.counts[queued] + p.counts[suspected] + p.counts[hollow] + p.aloft
 }
 
 // Left is what a pipeline did not deliver before it had to stop.
@@ -74,8 +68,9 @@ type Left struct {
 	Unsettled int
 }
 
-// Flush sends what is due and what would become due, without waiting for any window, until nothing is left or ctx
-// ends. It returns what was left. [Pipeline.Run] must be running; stop feeding the pipeline first.
+// Flush sends what is due and what would become due, without waiting for any window, until nothing is left that can be
+// sent, or ctx ends. It returns what was left; objects without their bodies are always left, for whoever would fill them
+// has stopped. [Pipeline.Run] must be running; stop feeding the pipeline first.
 func (p *Pipeline) Flush(ctx context.Context) Left {
 	p.mu.Lock()
 	p.draining = true
@@ -83,7 +78,7 @@ func (p *Pipeline) Flush(ctx context.Context) Left {
 	p.poke()
 	for {
 		p.mu.Lock()
-		n := p.dirty()
+		n := p.dirty() - p.counts[hollow]
 		changed := p.nextChange()
 		ended := p.ended
 		p.mu.Unlock()

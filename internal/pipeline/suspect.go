@@ -36,11 +36,17 @@ type group struct {
 	notBefore time.Time // not to be tried before
 }
 
-// suspects are the groups, the next to be tried first.
+// suspects are the groups, the next to be tried first. Upserts and deletes have a lane each: a receiver whose embedder
+// is down takes every deletion, which must not make it look well to upserts.
 type suspects struct {
-	groups  []*group
+	groups []*group
+	lanes  [2]lane // by kindOf
+}
+
+// lane is the pace at which groups of one kind are tried.
+type lane struct {
 	running int
-	wait    time.Duration // 0 while requests pass
+	wait    time.Duration // 0 while requests of the kind pass
 	nextAt  time.Time
 }
 
@@ -67,14 +73,14 @@ func (g *group) members() []*item {
 
 // next takes the first group that may be tried now off the list, or returns nil.
 func (s *suspects) next(now time.Time) *group {
-	if now.Before(s.nextAt) || s.wait > 0 && s.running > 0 {
-		return nil
-	}
 	for i := 0; i < len(s.groups); i++ {
 		g := s.groups[i]
 		if len(g.members()) == 0 {
 			s.groups = slices.Delete(s.groups, i, i+1)
 			i--
+			continue
+		}
+		if l := s.lanes[kindOf(g.deletes)]; now.Before(l.nextAt) || l.wait > 0 && l.running > 0 {
 			continue
 		}
 		if !now.Before(g.notBefore) {
@@ -85,29 +91,34 @@ func (s *suspects) next(now time.Time) *group {
 	return nil
 }
 
-// wakeAt returns when next may return a group that it does not return now.
-func (s *suspects) wakeAt() (time.Time, bool) {
-	if len(s.groups) == 0 {
-		return time.Time{}, false
-	}
-	at := s.groups[0].notBefore
+// wakeAt returns when next may return a group that it does not return now. The end of a request is not known to it.
+func (s *suspects) wakeAt() (at time.Time, ok bool) {
 	for _, g := range s.groups {
-		if g.notBefore.Before(at) {
-			at = g.notBefore
+		l := s.lanes[kindOf(g.deletes)]
+		if l.wait > 0 && l.running > 0 {
+			continue
+		}
+		next := g.notBefore
+		if l.nextAt.After(next) {
+			next = l.nextAt
+		}
+		if !ok || next.Before(at) {
+			at, ok = next, true
 		}
 	}
-	if s.nextAt.After(at) {
-		at = s.nextAt
-	}
-	return at, true
+	return at, ok
 }
 
-// passed ends the wait: the receiver is well.
-func (s *suspects) passed() { s.wait, s.nextAt = 0, time.Time{} }
+// passed ends the wait of a kind: the receiver takes it.
+func (s *suspects) passed(deletes bool) {
+	l := &s.lanes[kindOf(deletes)]
+	l.wait, l.nextAt = 0, time.Time{}
+}
 
-func (s *suspects) backOff(now time.Time) {
-	s.wait = min(max(2*s.wait, laneMin), laneMax)
-	s.nextAt = now.Add(s.wait)
+func (s *suspects) backOff(deletes bool, now time.Time) {
+	l := &s.lanes[kindOf(deletes)]
+	l.wait = min(max(2*l.wait, laneMin), laneMax)
+	l.nextAt = now.Add(l.wait)
 }
 
 // takeGroup makes a flight of a group.
@@ -115,7 +126,7 @@ func (p *Pipeline) takeGroup(g *group) *flight {
 	f := &flight{deletes: g.deletes, group: g}
 	for _, it := range g.members() {
 		if !p.opts.Owner.MaySend(it.id) {
-			p.move(it, parked)
+			p.park(it)
 			continue
 		}
 		p.move(it, nowhere)
@@ -124,7 +135,7 @@ func (p *Pipeline) takeGroup(g *group) *flight {
 	if len(f.items) == 0 {
 		return nil
 	}
-	p.suspect.running++
+	p.suspect.lanes[kindOf(f.deletes)].running++
 	return f
 }
 
@@ -140,7 +151,7 @@ func (p *Pipeline) landSuspicious(f *flight, o wire.Outcome, now time.Time) {
 	blame := p.passed[kind] > g.mark && !o.Own
 	g.mark = p.passed[kind]
 	if !blame {
-		p.suspect.backOff(now)
+		p.suspect.backOff(f.deletes, now)
 		p.regroup(f, now)
 		return
 	}
@@ -202,7 +213,7 @@ func (p *Pipeline) unchanged(f *flight, now time.Time) []*item {
 		switch {
 		case p.resume(it, now):
 		case !p.opts.Owner.MaySend(it.id):
-			p.move(it, parked)
+			p.park(it)
 		default:
 			rest = append(rest, it)
 		}
@@ -210,8 +221,13 @@ func (p *Pipeline) unchanged(f *flight, now time.Time) []*item {
 	return rest
 }
 
-// suspectAlone makes an item a group of its own, which one more failure while others pass returns to quarantine.
+// suspectAlone makes an item a group of its own, which one more failure while others pass returns to quarantine. One
+// without its body is filled first.
 func (p *Pipeline) suspectAlone(it *item, now time.Time) {
+	if it.bare {
+		p.move(it, hollow)
+		return
+	}
 	p.takeOut(it)
 	hits := 0
 	if it.rare != nil {

@@ -1,0 +1,14 @@
+package pipeline
+
+// CountDirty counts one by one what [Stats.Dirty] tells. It differs while a change is applied between the two.
+func (p *Pipeline) CountDirty() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, it := range p.items {
+		if it.dirty() && it.place != parked && it.place != quarantined {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,85 @@
+package pipeline
+
+import (
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// unpark takes up an item that has become ours. Its debounce has run while it was parked, and others have waited for it
+// since: it goes with the next request.
+func (p *Pipeline) unpark(it *item, now time.Time) {
+	p.takeOut(it)
+	switch {
+	case it.inFlight || it.deleted || it.bare, now.Sub(it.firstAt) < p.opts.Debounce:
+		p.route(it, now, false)
+	default:
+		p.enqueue(&p.live, it, now)
+		it.readyAt = it.firstAt
+	}
+}
+
+// Doubt tells the pipeline that somebody else may have had requests under way, with an outcome that nobody knows, for
+// the dirty objects that match: it took over from a member that has crashed. Their last word is repeated after it is
+// acknowledged; see [Options.Settle].
+func (p *Pipeline) Doubt(match func(resource.ID) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, it := range p.items {
+		if it.dirty() && match(id) {
+			it.more().unsure = true
+		}
+	}
+}
+
+// ForgetCovered forgets the parked objects that are covered by now ([Options.Covers]): their owner has delivered them.
+func (p *Pipeline) ForgetCovered() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.counts[parked] == 0 {
+		return
+	}
+	for id, it := range p.items {
+		if it.place == parked && !it.inFlight && p.opts.Covers(*it.typ, id, it.version) {
+			it.rare = nil
+			p.forget(it)
+		}
+	}
+}
+
+// Unacknowledged is what a pipeline has not seen acknowledged of one type.
+type Unacknowledged struct {
+	// Version is the lowest version among it, 0 when that is not known.
+	Version uint64
+	// IDs are the objects.
+	IDs []resource.ID
+}
+
+// Unacknowledged returns, by type, the objects that match and that the receiver may not have in their current state,
+// whoever is to send them, and those whose last word has not been repeated even once after a doubt. What the receiver
+// refuses is left out: it would hold everything else back for ever.
+func (p *Pipeline) Unacknowledged(match func(resource.ID) bool) map[resource.Type]Unacknowledged {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make(map[resource.Type]Unacknowledged)
+	for id, it := range p.items {
+		doubtful := it.rare != nil && it.rare.repeats == p.opts.Repeats
+		if it.place == quarantined || !it.dirty() && !doubtful || !match(id) {
+			continue
+		}
+		u, ok := all[*it.typ]
+		if !ok || it.firstVersion < u.Version {
+			u.Version = it.firstVersion
+		}
+		u.IDs = append(u.IDs, id)
+		all[*it.typ] = u
+	}
+	return all
+}
+
+// SetMaxInFlight changes how many requests may be under way, as when members come and go.
+func (p *Pipeline) SetMaxInFlight(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gate.SetMaxInFlight(n)
+}
