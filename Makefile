@@ -39,12 +39,16 @@ clean: ## Remove what was built and reported. Caches of tools and of the control
 ##@ Test
 
 .PHONY: test
-test: ## Run all tests: unit with the race detector, integration, end to end.
-	hack/test.sh unit integration e2e
+test: ## Run all tests: unit with the race detector, long, integration, end to end.
+	hack/test.sh
 
 .PHONY: test-unit
 test-unit: ## Run the tests that need nothing but Go.
 	hack/test.sh unit
+
+.PHONY: test-long
+test-long: ## Run at full length what the unit tests cut short: simulations.
+	hack/test.sh long
 
 .PHONY: test-integration
 test-integration: ## Run the tests that need an API server.

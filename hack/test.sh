@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Runs the tests, stage by stage, and ends with one line that adds up all of them.
 #
-#   hack/test.sh [STAGE...]      default: unit integration e2e
+#   hack/test.sh [STAGE...]      default: unit long integration e2e
 #
-#   unit          every test without a build tag, with the race detector; needs nothing
+#   unit          every test without a build tag, with the race detector and -short; needs nothing
+#   long          what -short cuts short, mostly simulations, at full length and without the race detector
 #   integration   packages with tests tagged integration, with the race detector; a real API server on loopback
 #   browser       packages with tests tagged browser: pages in headless Chromium, if there is one
 #   e2e           test/e2e: several replicas as processes, a real API server, a receiver, and faults
@@ -11,7 +12,7 @@
 # Reports go to dist/test. RUN limits the tests by name, as go test -run does.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-[ $# -gt 0 ] || set -- unit integration e2e
+[ $# -gt 0 ] || set -- unit long integration e2e
 
 gotestsum=$(hack/tools/install.sh gotestsum)/gotestsum
 mkdir -p dist/test
@@ -41,7 +42,11 @@ assets() {
 for stage in "$@"; do
   case $stage in
     unit)
-      run unit -race -shuffle=on -timeout 15m ./...
+      run unit -race -short -shuffle=on -timeout 15m ./...
+      ;;
+    long)
+      mapfile -t packages < <(grep -rl --include='*_test.go' 'testing\.Short()' internal cmd | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
+      [ ${#packages[@]} -eq 0 ] || run long -timeout 30m "${packages[@]}"
       ;;
     integration)
       mapfile -t packages < <(tagged integration)
