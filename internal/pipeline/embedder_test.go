@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
@@ -47,12 +48,14 @@ func TestAnEmbedderThatIsDown(t *testing.T) {
 			r.del(name)
 			asked := time.Since(began)
 			time.Sleep(2 * time.Second)
+			synctest.Wait()
 			if at, ok := deleted[string(id(fmt.Sprintf("v%03d", max(i-8, 0))))]; !ok {
 				t.Fatalf("second %v: a deletion has waited for more than 16 s", asked.Seconds())
 			} else if at > asked {
 				t.Fatalf("impossible: deleted %v after the end", at)
 			}
 		}
+		synctest.Wait()
 		// With 15 s between attempts, and a probe and a suspect each, five minutes have room for about 50.
 		if late > 60 {
 			t.Errorf("%d upserts tried in the second five minutes (%d in all): the backoff does not grow", late, upserts)
