@@ -27,7 +27,7 @@ type Counts struct {
 type Proxy struct {
 	target   string
 	listener net.Listener
-	ctx      context.Context //nolint:containedctx // ended by Close, which is what ends every goroutine
+	ctx      context.Context // ended by Close, which is what ends every goroutine
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 
@@ -44,7 +44,7 @@ type Proxy struct {
 // New listens on a free port of 127.0.0.1 in front of target, a host:port. The target need not be there yet: a client
 // whose connection it refuses is disconnected.
 func New(target string) (*Proxy, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // does not block
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listening in front of %s: %w", target, err)
 	}

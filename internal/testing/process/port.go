@@ -18,7 +18,7 @@ func FreePort() (int, error) {
 	for range attempts {
 		port := lowest + rand.IntN(highest-lowest)
 		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil { //nolint:noctx // does not block
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
 			return port, l.Close()
 		}
 	}

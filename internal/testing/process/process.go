@@ -42,7 +42,7 @@ func Start(c Command) (*Process, error) {
 	}
 	defer func() { _ = log.Close() }() // the child has its own descriptor
 	p := &Process{name: filepath.Base(c.Binary), log: c.Log, ended: make(chan struct{})}
-	p.cmd = exec.Command(c.Binary, c.Args...) //nolint:noctx // it outlives the context of the call that starts it
+	p.cmd = exec.Command(c.Binary, c.Args...)
 	p.cmd.Env = c.Env
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = sysProcAttr()
