@@ -3,8 +3,9 @@
 //
 // An operation reads its types one after another from the API server, page by page, and offers each object to every
 // target, behind all live changes. The next page is not asked for before the slowest receiver has taken most of the
-// last one, so an operation of any size holds a page or two. Only states that the index knows at that moment are
-// offered: what the watch has overtaken it delivers itself, and an object that is gone is not brought back.
+// last one, so an operation of any size holds a page or two; a list that expires meanwhile is begun again and goes on
+// where it was. Only states that the index knows at that moment are offered: what the watch has overtaken it delivers
+// itself, and an object that is gone is not brought back.
 //
 // The same paging gives hollow objects their bodies back: those that a pipeline gave up for lack of memory.
 //

@@ -54,14 +54,23 @@ type Request struct {
 	// Namespace limits it to one namespace, or to cluster-scoped objects when it is [resource.ClusterNamespace]; empty
 	// means all.
 	Namespace string
-	// Label tells requests apart: two with the same label and namespace are the same. It is what the client asked for.
+	// Label tells requests for different types apart. It is the name that the client used; empty means everything.
 	Label string
+	// Scope and Force are what the client asked for beside that. They tell requests apart, too; what they mean is decided
+	// by whoever made Types of them.
+	Scope string
+	Force bool
 	// Trigger is why.
 	Trigger Trigger
 }
 
 // full tells whether the request covers everything.
 func (r Request) full() bool { return r.Label == "" && r.Namespace == "" }
+
+// equal tells whether two requests ask for the same, whoever asks.
+func (r Request) equal(o Request) bool {
+	return r.Label == o.Label && r.Namespace == o.Namespace && r.Scope == o.Scope && r.Force == o.Force
+}
 
 // Status is how far an operation is.
 type Status string
@@ -115,8 +124,8 @@ type Engine struct {
 	metrics *metrics
 	wake    chan struct{} // one slot
 
-	mu      sync.Mutex // guards everything below
-	ctx     context.Context
+	mu      sync.Mutex      // guards everything below
+	ctx     context.Context // that of Run; nil before Run and after its end
 	running sync.WaitGroup
 	targets map[string]Target
 	ops     []*operation // newest last
@@ -181,6 +190,9 @@ func (e *Engine) Run(ctx context.Context) error {
 			}
 		}
 	}
+	e.mu.Lock()
+	e.ctx = nil // nothing is started any more, so that nothing is added to what is waited for
+	e.mu.Unlock()
 	e.running.Wait()
 	return nil
 }
@@ -208,7 +220,7 @@ func (e *Engine) Start(r Request) (Operation, error) {
 		return Operation{}, ErrStopped
 	}
 	for _, op := range e.ops {
-		if op.Status == Running && op.Request.Label == r.Label && op.Request.Namespace == r.Namespace {
+		if op.Status == Running && op.Request.equal(r) {
 			return op.copy(), nil
 		}
 	}
@@ -276,7 +288,7 @@ func (e *Engine) List() []Operation {
 	return list
 }
 
-// Wait blocks until an operation has ended, or ctx has.
+// Wait blocks until an operation has ended, or ctx has. An operation that ends by itself, or with the engine, is no error.
 func (e *Engine) Wait(ctx context.Context, id string) (Operation, error) {
 	e.mu.Lock()
 	i := slices.IndexFunc(e.ops, func(op *operation) bool { return op.ID == id })

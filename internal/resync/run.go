@@ -18,31 +18,15 @@ var errNotListed = errors.New("its objects have not been read yet; they are sent
 func (e *Engine) run(ctx context.Context, op *operation) {
 	log := e.opts.Log.WithValues("operation", op.ID, "trigger", string(op.Request.Trigger))
 	log.Info("Resync started", "types", len(op.Request.Types), "objects", op.Estimate, "request", op.Request.Label, "namespace", op.Request.Namespace)
-	targets := e.snapshot()
 	e.metrics.running.Inc()
 	defer e.metrics.running.Dec()
-	for _, t := range op.Request.Types {
-		err := e.resyncType(ctx, t, op.Request.Namespace, op.ticket, targets)
-		e.mu.Lock()
-		op.TypesDone++
-		if err != nil {
-			op.Failures[t.String()] = err.Error()
+	status := Failed
+	if e.offer(ctx, op, e.snapshot()) {
+		select {
+		case <-op.ticket.Arrived():
+			status = Done
+		case <-ctx.Done():
 		}
-		e.mu.Unlock()
-		e.metrics.types.Inc()
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	for _, t := range targets {
-		t.FlushBulk()
-	}
-	op.ticket.Close()
-	status := Done
-	select {
-	case <-op.ticket.Arrived():
-	case <-ctx.Done():
-		status = Failed
 	}
 	e.mu.Lock()
 	op.Status, op.FinishedAt = status, time.Now()
@@ -58,6 +42,28 @@ func (e *Engine) run(ctx context.Context, op *operation) {
 		"duration", c.FinishedAt.Sub(c.StartedAt).Round(time.Millisecond).String())
 }
 
+// offer goes through the types of an operation. It returns false when ctx ended before it was through.
+func (e *Engine) offer(ctx context.Context, op *operation, targets []Target) bool {
+	defer op.ticket.Close()
+	for _, t := range op.Request.Types {
+		err := e.resyncType(ctx, t, op.Request.Namespace, op.ticket, targets)
+		if ctx.Err() != nil {
+			return false
+		}
+		e.mu.Lock()
+		op.TypesDone++
+		if err != nil {
+			op.Failures[t.String()] = err.Error()
+		}
+		e.mu.Unlock()
+		e.metrics.types.Inc()
+	}
+	for _, t := range targets {
+		t.FlushBulk()
+	}
+	return true
+}
+
 // covers tells whether a type has objects in a namespace at all.
 func covers(t resource.Type, namespace string) bool {
 	switch namespace {
@@ -70,8 +76,9 @@ func covers(t resource.Type, namespace string) bool {
 	}
 }
 
-// resyncType lists one type and offers what is current. A list whose version expires in the middle is begun again, for
-// a receiver may take longer over a large type than etcd keeps a version; what was offered then is offered twice.
+// resyncType lists one type and offers what is current, and returns when all receivers have room again. A list whose
+// version expires in the middle is begun again, for a receiver may take longer over a large type than etcd keeps a
+// version; what it had reached is not offered twice.
 func (e *Engine) resyncType(ctx context.Context, t resource.Type, namespace string, ticket *pipeline.Ticket, targets []Target) error {
 	if !covers(t, namespace) {
 		return nil
@@ -83,40 +90,93 @@ func (e *Engine) resyncType(ctx context.Context, t resource.Type, namespace stri
 	if t.Namespaced {
 		opts.Namespace = namespace
 	}
-	offered := make(map[string]struct{})
-	page := func(rs []resource.Record) error {
+	room := func() error {
 		for _, target := range targets {
 			if err := target.Room(ctx); err != nil {
 				return fmt.Errorf("waiting for a receiver: %w", err)
 			}
 		}
+		return nil
+	}
+	var from cursor
+	page := func(rs []resource.Record) error {
 		for _, r := range rs {
-			k := r.Namespace + "/" + r.Name
-			if _, again := offered[k]; again {
+			if from.seen(r) {
 				continue
 			}
-			if e.catalog.IfCurrent(t, r, func() {
+			e.catalog.IfCurrent(t, r, func() {
 				for _, target := range targets {
 					target.Offer(t, r, ticket)
 				}
-			}) {
-				offered[k] = struct{}{}
-			}
+			})
 		}
 		e.metrics.objects.Add(float64(len(rs)))
-		return nil
+		return room() // before the next page is asked for
+	}
+	if err := room(); err != nil {
+		return err
 	}
 	for {
 		_, err := e.lister.Pages(ctx, t, opts, page)
 		switch {
 		case err == nil:
 			return nil
-		case errors.Is(err, watch.ErrExpired) && ctx.Err() == nil:
-			continue
+		case errors.Is(err, watch.ErrExpired) && from.again():
+		case errors.Is(err, watch.ErrExpired):
+			if err := sleep(ctx, expiredPause); err != nil {
+				return err
+			}
 		default:
 			return fmt.Errorf("listing: %w", err)
 		}
 	}
+}
+
+// expiredPause is the wait before a list is begun again that expired without having come any further than the one
+// before it. An API server that answers so is busy compacting, or broken.
+const expiredPause = time.Second
+
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting to list again: %w", ctx.Err())
+	}
+}
+
+// cursor remembers how far a list has come, in the memory of two names. API servers list in the order of
+// namespace/name; from one that does not, a list that is begun again is taken from its start.
+type cursor struct {
+	last     string // of the list under way
+	reached  string // by any of the lists before
+	unsorted bool
+	moved    bool // the list under way has got beyond reached
+}
+
+// seen takes the next record and tells whether an earlier list had reached it. What was not current then is not
+// current now, or the watch brings it.
+func (c *cursor) seen(r resource.Record) bool {
+	k := r.Namespace + "/" + r.Name
+	c.unsorted = c.unsorted || k < c.last
+	c.last = k
+	if k <= c.reached {
+		return true
+	}
+	c.moved = true
+	return false
+}
+
+// again begins another list. It tells whether the one before it came further than those before that.
+func (c *cursor) again() (moved bool) {
+	moved = c.moved
+	if !c.unsorted {
+		c.reached = max(c.reached, c.last)
+	} else {
+		c.reached = ""
+	}
+	c.last, c.moved = "", false
+	return moved
 }
 
 // How often targets are asked for hollow objects, and how long to wait after a list failed. Both only delay what
@@ -152,13 +212,10 @@ func (e *Engine) fill(ctx context.Context, target Target, t resource.Type) error
 		return err
 	}
 	_, err := e.lister.Pages(ctx, t, watch.ListOptions{}, func(rs []resource.Record) error {
-		if err := target.Room(ctx); err != nil {
-			return err
-		}
 		for _, r := range rs {
 			e.catalog.IfCurrent(t, r, func() { target.Fill(t, r) })
 		}
-		return nil
+		return target.Room(ctx) // before the next page is asked for
 	})
 	target.FlushBulk()
 	if err != nil && !errors.Is(err, watch.ErrExpired) { // What an expired list did not reach is still hollow.
