@@ -56,9 +56,14 @@ type Replica struct {
 	// otherwise.
 	API, Health, Metrics string
 
-	t    testing.TB
-	cmd  *exec.Cmd
-	log  *logBuffer
+	t   testing.TB
+	cmd *exec.Cmd
+	log *logBuffer
+	end *end
+}
+
+// end is the end of a process.
+type end struct {
 	done chan struct{}
 	err  error // of Wait, once done is closed
 }
@@ -77,14 +82,19 @@ func (r *Rig) Start(env map[string]string) *Replica {
 	}
 	p := &Replica{
 		Name: name, API: freeAddress(r.t), Health: freeAddress(r.t), Metrics: freeAddress(r.t),
-		t: r.t, log: &logBuffer{}, done: make(chan struct{}),
+		t: r.t, log: &logBuffer{}, end: &end{done: make(chan struct{})},
 	}
 	all := map[string]string{
 		"PATH": os.Getenv("PATH"), "HOME": r.t.TempDir(), "KUBECONFIG": r.Kubeconfig(),
-		"REST_ENDPOINT":    "http://" + r.endpoint + "/api/v1/instances/sync",
+		"REST_ENDPOINT": r.SyncURL(), "ENDPOINT_FORMAT": r.opts.Format,
 		"API_BIND_ADDRESS": p.API, "HEALTH_PROBE_BIND_ADDRESS": p.Health, "METRICS_BIND_ADDRESS": p.Metrics, "METRICS_SECURE": "false",
 		"POD_NAME": name, "POD_NAMESPACE": "default",
 		"DEBOUNCE_WINDOW_MS": "1000", "DEBOUNCE_MAX_WAIT_MS": "5000", "BATCH_FLUSH_INTERVAL_MS": "500",
+		// A replica that was killed is given up after 3 s instead of 15.
+		"LEASE_DURATION_MS": "3000", "LEASE_RENEW_DEADLINE_MS": "2000", "LEASE_RENEW_INTERVAL_MS": "700",
+	}
+	if r.opts.Format == DotAI {
+		all["AUTH_TOKEN_FILE"] = tokenFile(r.t)
 	}
 	maps.Copy(all, env)
 	p.cmd = exec.Command(binary)
@@ -97,8 +107,8 @@ func (r *Rig) Start(env map[string]string) *Replica {
 		r.t.Fatal(err)
 	}
 	go func() { // Ends with the process, which ends with the test.
-		p.err = p.cmd.Wait()
-		close(p.done)
+		p.end.err = p.cmd.Wait()
+		close(p.end.done)
 	}()
 	r.t.Cleanup(func() {
 		p.Kill()
@@ -107,6 +117,15 @@ func (r *Rig) Start(env map[string]string) *Replica {
 		}
 	})
 	return p
+}
+
+func tokenFile(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(path, []byte(Token+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func freeAddress(t testing.TB) string {
@@ -119,10 +138,17 @@ func freeAddress(t testing.TB) string {
 	return ln.Addr().String()
 }
 
+// In returns a view of the replica for a subtest, which fails in its place.
+func (p *Replica) In(t testing.TB) *Replica {
+	v := *p
+	v.t = t
+	return &v
+}
+
 // Kill kills the process, if it still runs, and waits for its end.
 func (p *Replica) Kill() {
 	_ = p.cmd.Process.Kill()
-	<-p.done
+	<-p.end.done
 }
 
 // Signal sends a signal, such as SIGSTOP or SIGCONT.
@@ -144,13 +170,13 @@ func (p *Replica) Stop(within time.Duration) int {
 func (p *Replica) Wait(within time.Duration) int {
 	p.t.Helper()
 	select {
-	case <-p.done:
+	case <-p.end.done:
 	case <-time.After(within):
 		p.t.Fatalf("%s still runs after %v; its last words:\n%s", p.Name, within, p.Log(20))
 	}
 	var exit *exec.ExitError
-	if p.err != nil && !errors.As(p.err, &exit) {
-		p.t.Fatalf("waiting for %s: %v", p.Name, p.err)
+	if p.end.err != nil && !errors.As(p.end.err, &exit) {
+		p.t.Fatalf("waiting for %s: %v", p.Name, p.end.err)
 	}
 	return p.cmd.ProcessState.ExitCode()
 }
@@ -160,11 +186,11 @@ func (p *Replica) WaitReady(within time.Duration) {
 	p.t.Helper()
 	Eventually(p.t, within, func() string {
 		select {
-		case <-p.done:
+		case <-p.end.done:
 			p.t.Fatalf("%s ended:\n%s", p.Name, p.Log(20))
 		default:
 		}
-		code, body := p.get(p.Health, "/readyz")
+		code, body := p.Get("http://" + p.Health + "/readyz")
 		if code != http.StatusOK {
 			return fmt.Sprintf("%s is not ready: %d %s", p.Name, code, body)
 		}
@@ -172,10 +198,10 @@ func (p *Replica) WaitReady(within time.Duration) {
 	})
 }
 
-// get returns status and body, or 0 and the error.
-func (p *Replica) get(address, path string) (int, string) {
+// Get asks a server of the replica and returns status and body, or 0 and the error.
+func (p *Replica) Get(url string) (int, string) {
 	client := http.Client{Timeout: 10 * time.Second}
-	resp, err := client.Get("http://" + address + path)
+	resp, err := client.Get(url)
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -191,7 +217,7 @@ func (p *Replica) get(address, path string) (int, string) {
 func (p *Replica) Status() api.Status {
 	p.t.Helper()
 	var s api.Status
-	code, body := p.get(p.API, "/api/v1/status")
+	code, body := p.Get("http://" + p.API + "/api/v1/status")
 	if code != http.StatusOK {
 		p.t.Fatalf("status of %s: %d %s", p.Name, code, body)
 	}
@@ -222,7 +248,7 @@ func (p *Replica) WaitInStep(within time.Duration) {
 // Metric returns the sum of all series of a metric that have these labels (name, value, name, value...).
 func (p *Replica) Metric(name string, labels ...string) float64 {
 	p.t.Helper()
-	code, body := p.get(p.Metrics, "/metrics")
+	code, body := p.Get("http://" + p.Metrics + "/metrics")
 	if code != http.StatusOK {
 		p.t.Fatalf("metrics of %s: %d %s", p.Name, code, body)
 	}
@@ -304,4 +330,18 @@ func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// Ring returns what /api/v1/ring says.
+func (p *Replica) Ring() api.Ring {
+	p.t.Helper()
+	var ring api.Ring
+	code, body := p.Get("http://" + p.API + "/api/v1/ring")
+	if code != http.StatusOK {
+		p.t.Fatalf("ring of %s: %d %s", p.Name, code, body)
+	}
+	if err := json.Unmarshal([]byte(body), &ring); err != nil {
+		p.t.Fatalf("ring of %s: %v", p.Name, err)
+	}
+	return ring
 }

@@ -1,23 +1,26 @@
 package fleet
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
 // Token is the bearer token that the receiver wants of dot-ai's clients.
 const Token = "a-token-for-tests"
+
+// Formats of the receiver; the values of ENDPOINT_FORMAT.
+const (
+	ClusterWhisperer = "cluster-whisperer"
+	DotAI            = "dot-ai"
+)
 
 // Options of a [Rig]. The zero value is usable.
 type Options struct {
@@ -27,19 +30,26 @@ type Options struct {
 	Receiver receiver.Options
 	// Filter says what the receiver is to hold.
 	Filter workload.Filter
+	// Format is what replicas speak with the receiver. Empty means [ClusterWhisperer].
+	Format string
 }
 
 // Rig is a control plane with a receiver. Make one with [New].
 type Rig struct {
 	*controlplane.ControlPlane
-	t        testing.TB
+	*state
+	t testing.TB
+}
+
+// state is what the views of one rig share.
+type state struct {
 	opts     Options
 	endpoint string
 
-	mu       sync.Mutex // guards what follows
-	server   *http.Server
-	receiver *receiver.Server
-	serial   int
+	mu        sync.Mutex // guards what follows
+	server    *http.Server
+	receivers []*receiver.Server // the last one runs, or ran last
+	serial    int
 }
 
 // New starts a control plane and a receiver for one test.
@@ -49,7 +59,10 @@ func New(t testing.TB, opts Options) *Rig {
 	if opts.Receiver.DotAIToken == "" {
 		opts.Receiver.DotAIToken = Token
 	}
-	r := &Rig{ControlPlane: controlplane.ForTest(t, opts.ControlPlane), t: t, opts: opts}
+	if opts.Format == "" {
+		opts.Format = ClusterWhisperer
+	}
+	r := &Rig{ControlPlane: controlplane.ForTest(t, opts.ControlPlane), state: &state{opts: opts}, t: t}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -60,15 +73,34 @@ func New(t testing.TB, opts Options) *Rig {
 	return r
 }
 
+// In returns a view of the rig for a subtest: what fails there fails the subtest, and what is started there ends with
+// it.
+func (r *Rig) In(t testing.TB) *Rig { return &Rig{ControlPlane: r.ControlPlane, state: r.state, t: t} }
+
 // Receiver returns the receiver that runs, or ran last.
 func (r *Rig) Receiver() *receiver.Server {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.receiver
+	return r.receivers[len(r.receivers)-1]
+}
+
+// Receivers returns the receiver of each start, the present one last. Those that have ended still know their records.
+func (r *Rig) Receivers() []*receiver.Server {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]*receiver.Server(nil), r.receivers...)
 }
 
 // ReceiverAddress returns its host:port, which stays the same over restarts.
 func (r *Rig) ReceiverAddress() string { return r.endpoint }
+
+// SyncURL returns where replicas send to, in the rig's format.
+func (r *Rig) SyncURL() string {
+	if r.opts.Format == DotAI {
+		return "http://" + r.endpoint + "/api/v1/resources/sync"
+	}
+	return "http://" + r.endpoint + "/api/v1/instances/sync"
+}
 
 func (r *Rig) serve(ln net.Listener) {
 	r.t.Helper()
@@ -78,7 +110,7 @@ func (r *Rig) serve(ln net.Listener) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.receiver = server
+	r.receivers = append(r.receivers, server)
 	r.server = &http.Server{Handler: server.Handler(), ReadHeaderTimeout: time.Minute}
 	go func(s *http.Server) { _ = s.Serve(ln) }(r.server) // Ends with StopReceiver.
 }
@@ -91,7 +123,7 @@ func (r *Rig) StopReceiver() {
 	if r.server == nil {
 		return
 	}
-	if err := r.receiver.Close(); err != nil {
+	if err := r.receivers[len(r.receivers)-1].Close(); err != nil {
 		r.t.Errorf("closing the receiver: %v", err)
 	}
 	_ = r.server.Close()
@@ -108,43 +140,11 @@ func (r *Rig) StartReceiver() {
 	r.serve(ln)
 }
 
-// Documents returns what the receiver holds for cluster-whisperer, by ID.
-func (r *Rig) Documents() map[resource.ID]workload.Doc {
-	docs := make(map[resource.ID]workload.Doc)
-	for _, d := range r.Receiver().Documents(receiver.Instances) {
-		docs[resource.ID(d.ID)] = workload.Doc{Labels: d.Labels, Annotations: d.Annotations, CreatedAt: d.CreatedAt}
-	}
-	return docs
-}
-
-// Diff compares the receiver with the cluster.
-func (r *Rig) Diff(ctx context.Context) (workload.Diff, error) {
-	want, err := workload.List(ctx, r.RESTConfig(), r.opts.Filter)
-	if err != nil {
-		return workload.Diff{}, fmt.Errorf("listing the cluster: %w", err)
-	}
-	return workload.Compare(want, r.Documents()), nil
-}
-
-// WaitEqual waits until the receiver equals the cluster, and fails the test when it does not within the time. Nothing
-// may change the cluster meanwhile. It returns how long it took, and how many objects there are.
-func (r *Rig) WaitEqual(within time.Duration) (took time.Duration, objects int) {
+// SetFaults replaces the receiver's rules; without any, it is well again, but goes on with what a rule has taken.
+func (r *Rig) SetFaults(rules ...receiver.Rule) {
 	r.t.Helper()
-	began := time.Now()
-	want, err := workload.List(r.t.Context(), r.RESTConfig(), r.opts.Filter)
-	if err != nil {
-		r.t.Fatalf("listing the cluster: %v", err)
-	}
-	for {
-		diff := workload.Compare(want, r.Documents())
-		took = time.Since(began)
-		if diff.Empty() {
-			return took, len(want)
-		}
-		if took > within {
-			r.t.Fatalf("the receiver does not equal the cluster of %d objects after %v:\n%s", len(want), took.Round(time.Second), diff)
-		}
-		Pause(200 * time.Millisecond)
+	if err := r.Receiver().SetFaults(rules...); err != nil {
+		r.t.Fatal(err)
 	}
 }
 
@@ -172,5 +172,5 @@ func (r *Rig) name() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.serial++
-	return fmt.Sprintf("%s-%d", strings.ToLower("replica"), r.serial-1)
+	return fmt.Sprintf("replica-%d", r.serial-1)
 }

@@ -1,0 +1,49 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
+)
+
+// TestALargeClusterArrivesWholeInLittleMemory is the main job: 20,000 objects of more than 60 types, one replica.
+func TestALargeClusterArrivesWholeInLittleMemory(t *testing.T) {
+	r := fleet.New(t, fleet.Options{})
+	cluster, err := workload.Generate(t.Context(), r.RESTConfig(), workload.Options{Objects: 20_000, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("cluster of %d objects made in %v", len(cluster.IDs()), cluster.Took.Round(time.Second))
+	p := r.Start(nil)
+	p.WaitReady(time.Minute)
+	took, objects := r.WaitEqual(2 * time.Minute)
+	if objects < 20_000 {
+		t.Fatalf("%d objects, want 20,000", objects)
+	}
+	stats := r.Receiver().Stats()
+	now, peak := p.Resident()
+	t.Logf("%d objects in step %v after the replica was ready; %d requests, at most %d upserts and %d bytes; %d MiB resident, peak %d MiB",
+		objects, took.Round(time.Millisecond), stats.Requests, stats.MaxUpserts, stats.MaxBytes, now>>20, peak>>20)
+	if stats.MaxUpserts > 50 || stats.MaxBytes > 1<<20 {
+		t.Errorf("a payload of %d upserts, one of %d bytes", stats.MaxUpserts, stats.MaxBytes)
+	}
+	if stats.Unchanged > 0 {
+		t.Errorf("%d upserts changed nothing", stats.Unchanged)
+	}
+	fleet.Eventually(t, 30*time.Second, func() string {
+		if !p.Logged("First sync is complete") {
+			return "the log does not say that the first sync is complete"
+		}
+		return ""
+	})
+	now, peak = p.Resident()
+	t.Logf("at rest: %d MiB resident, peak %d MiB", now>>20, peak>>20)
+	const mib = 1 << 20
+	if now > 50*mib || peak > 100*mib {
+		t.Errorf("%d MiB resident, peak %d MiB; want at most 50 and 100", now/mib, peak/mib)
+	}
+}

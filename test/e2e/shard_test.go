@@ -1,0 +1,108 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
+)
+
+// agreed waits until every replica has the same number of working members and finds every partition claimed.
+func agreed(t *testing.T, within time.Duration, replicas ...*fleet.Replica) {
+	t.Helper()
+	fleet.Eventually(t, within, func() string {
+		for _, p := range replicas {
+			r := p.Ring()
+			working := 0
+			for _, m := range r.Members {
+				if m.State == "working" {
+					working++
+				}
+			}
+			if !r.Agreed || working != len(replicas) || r.OrphanedPartitions > 0 {
+				return fmt.Sprintf("%s sees %d working members of %d, agreed %v, %d orphaned", p.Name, working, len(replicas), r.Agreed, r.OrphanedPartitions)
+			}
+		}
+		return ""
+	})
+}
+
+// lists counts the LIST requests of the replicas, those of Leases and checkpoints aside.
+func lists(t *testing.T, r *fleet.Rig) int {
+	t.Helper()
+	events, err := r.AuditEvents()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, e := range events {
+		initial := e.Verb == "watch" && strings.Contains(e.URI, "sendInitialEvents=true")
+		if (e.Verb == "list" || initial) && strings.HasPrefix(e.UserAgent, "k8s-vectordb-sync/") && e.Namespace == "" {
+			n++
+		}
+	}
+	return n
+}
+
+// TestThreeReplicasShareTheWorkAndLoseNothing kills, adds and removes replicas under churn.
+func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
+	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
+	churn, objects := size()
+	c := cluster(t, r, objects)
+	h := newHistory()
+	var replicas []*fleet.Replica
+	for range 3 {
+		replicas = append(replicas, r.Start(nil))
+	}
+	for _, p := range replicas {
+		p.WaitReady(time.Minute)
+	}
+	agreed(t, 30*time.Second, replicas...)
+	took, n := r.WaitEqual(2 * time.Minute)
+	t.Logf("%d objects in step after %v, sent by %v", n, took.Round(time.Millisecond), r.Receiver().Stats().BySender)
+	if u := r.Receiver().Stats().Upserts; u > n+n/100 {
+		t.Errorf("%d upserts for %d objects", u, n)
+	}
+
+	before := lists(t, r)
+	t.Run("a member joins and leaves while nothing changes", func(t *testing.T) {
+		mark := r.Receiver().Stats().Upserts
+		p := r.Start(nil)
+		p.WaitReady(time.Minute)
+		agreed(t, 30*time.Second, append(replicas, p)...)
+		joined := lists(t, r)
+		if code := p.Stop(20 * time.Second); code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		agreed(t, 30*time.Second, replicas...)
+		r.WaitEqual(time.Minute)
+		if again := r.Receiver().Stats().Upserts - mark; again > n/100 {
+			t.Errorf("%d objects sent again", again)
+		}
+		if after := lists(t, r); after != joined {
+			t.Errorf("%d lists because a member left", after-joined)
+		}
+		before = joined
+	})
+	t.Run("kill under churn", func(t *testing.T) {
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			h.churn(t, c, churn, false)
+		}()
+		fleet.Pause(churn / 3)
+		replicas[0].Kill()
+		<-done
+		took, _ := r.WaitEqual(time.Minute)
+		t.Logf("in step %v after the churn", took.Round(time.Millisecond))
+		if after := lists(t, r); after != before {
+			t.Errorf("%d lists because a member died", after-before)
+		}
+		h.check(t, r, replicas[1])
+	})
+}

@@ -1,0 +1,143 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
+)
+
+const (
+	// converge is how long after the end of a fault the receiver may differ from the cluster.
+	converge = 30 * time.Second
+	// settle is SETTLE_TIME_MS of the stories with requests of unknown outcome, and settled how long after the last of
+	// those the receiver may differ.
+	settle  = 5 * time.Second
+	settled = settle + 10*time.Second
+	// rate is how many changes there are each second.
+	rate = 200
+)
+
+// size returns how long a churn is and how many objects there are. E2E_LONG=1 makes it the full measure.
+func size() (churn time.Duration, objects int) {
+	if os.Getenv("E2E_LONG") != "" {
+		return time.Minute, 20_000
+	}
+	return 20 * time.Second, 2000
+}
+
+// cluster fills the rig's cluster.
+func cluster(t *testing.T, r *fleet.Rig, objects int) *workload.Cluster {
+	t.Helper()
+	c, err := workload.Generate(t.Context(), r.RESTConfig(), workload.Options{Objects: objects, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("cluster of %d objects made in %v", len(c.IDs()), c.Took.Round(time.Second))
+	return c
+}
+
+// history is every change that was made to a cluster.
+type history struct {
+	anew    map[resource.ID]bool // created, or created again
+	removed map[resource.ID]bool // deleted, with or without a successor
+	seed    uint64
+}
+
+func newHistory() *history {
+	return &history{anew: make(map[resource.ID]bool), removed: make(map[resource.ID]bool)}
+}
+
+// churn changes the cluster at the rate of the stories for so long, or longer where the API server is not that quick.
+// Changes may fail only where the API server does. It ends by itself: a change that is cut off in the middle would be
+// one that nobody knows of.
+func (h *history) churn(t *testing.T, c *workload.Cluster, d time.Duration, mayFail bool) {
+	t.Helper()
+	h.seed++
+	began := time.Now()
+	changes := c.Churn(t.Context(), workload.ChurnOptions{Rate: rate, Changes: rate * int(d.Seconds()), Workers: 32, Seed: h.seed})
+	took := time.Since(began)
+	for _, change := range changes {
+		if change.Err != nil && !mayFail && !apierrors.IsNotFound(change.Err) {
+			t.Errorf("%s of %s: %v", change.Op, change.ID, change.Err)
+		}
+		switch change.Op {
+		case workload.OpCreate:
+			h.anew[change.ID] = true
+		case workload.OpRecreate:
+			h.anew[change.ID], h.removed[change.ID] = true, true
+		case workload.OpDelete, workload.OpFinalize:
+			h.removed[change.ID] = true
+		case workload.OpLabel, workload.OpDescribe, workload.OpFlip, workload.OpStatus, workload.OpNoise:
+		}
+	}
+	counts := workload.Count(changes)
+	t.Logf("%.0f changes a second for %v: %v", float64(len(changes))/took.Seconds(), took.Round(time.Second), counts)
+	for _, op := range []workload.Op{workload.OpLabel, workload.OpDelete, workload.OpCreate, workload.OpRecreate} {
+		if counts[op] == 0 {
+			t.Errorf("no change was a %s", op)
+		}
+	}
+}
+
+// check holds what the receiver has seen so far against the rules that no fault excuses.
+func (h *history) check(t *testing.T, r *fleet.Rig, p *fleet.Replica) {
+	t.Helper()
+	for _, s := range r.Receivers() {
+		stats := s.Stats()
+		if stats.Overlaps > 0 {
+			o := s.Overlaps()
+			i := slices.IndexFunc(o, func(o receiver.Overlap) bool { return !o.Abandoned })
+			t.Errorf("%d times two requests held one ID, as %s in\n%+v\n%+v", stats.Overlaps, o[i].ID, brief(o[i].First), brief(o[i].Second))
+		}
+		if stats.InBoth > 0 || stats.Mixed > 0 {
+			t.Errorf("%d payloads with upserts and deletes, %d IDs in both", stats.Mixed, stats.InBoth)
+		}
+		if stats.MaxUpserts > 50 || stats.MaxBytes > 1<<20 {
+			t.Errorf("a payload of %d upserts, one of %d bytes", stats.MaxUpserts, stats.MaxBytes)
+		}
+	}
+	if u := fleet.Unexplained(r.Requests(), func(id resource.ID) bool { return h.anew[id] }); len(u) > 0 {
+		t.Errorf("%d upserts changed nothing without a reason, such as %v", len(u), u[:min(len(u), 3)])
+	}
+	if w := h.wrongDeletes(t, r); len(w) > 0 {
+		t.Errorf("%d objects were deleted at the receiver that were never deleted in the cluster, such as %v", len(w), w[:min(len(w), 3)])
+	}
+	if n := p.Metric("k8s_vectordb_sync_dropped_total"); n != 0 {
+		t.Errorf("%v changes dropped", n)
+	}
+}
+
+// wrongDeletes returns what was deleted at the receiver, is in the cluster, and was never deleted there. The API server
+// makes and deletes an IPAddress for each Service by itself.
+func (h *history) wrongDeletes(t *testing.T, r *fleet.Rig) []resource.ID {
+	t.Helper()
+	objects := r.Objects()
+	wrong := make(map[resource.ID]bool)
+	for _, rec := range r.Requests() {
+		for _, deleted := range rec.Deletes {
+			id := resource.ID(deleted)
+			if _, there := objects[id]; there && !h.removed[id] && !strings.Contains(deleted, "/IPAddress/") {
+				wrong[id] = true
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(wrong))
+}
+
+// brief is a record without its long lists.
+func brief(r receiver.Record) receiver.Record {
+	r.Upserts, r.Deletes = nil, nil
+	return r
+}
