@@ -48,6 +48,7 @@ type App struct {
 	discovery *discovery.Discovery
 	resyncs   *resync.Engine
 	target    *target // nil when the environment names none
+	shard     *shard
 	api       *api.Server
 	types     *typeKeeper
 
@@ -59,7 +60,11 @@ type App struct {
 // Run runs a replica until ctx ends, then stops it in order. It returns an error when the replica cannot start, or a
 // part of it fails for good.
 func Run(ctx context.Context, cfg config.Config, restConfig *rest.Config, opts Options) error {
-	a, err := build(cfg, restConfig, opts, ctrlmetrics.Registry)
+	cluster, err := clusterID(ctx, restConfig, opts.Log)
+	if err != nil {
+		return err
+	}
+	a, err := build(cfg, restConfig, cluster, opts, ctrlmetrics.Registry)
 	if err != nil {
 		return err
 	}
@@ -71,7 +76,7 @@ func Run(ctx context.Context, cfg config.Config, restConfig *rest.Config, opts O
 }
 
 // build makes all parts. Nothing is started yet, and nothing is asked of the API server.
-func build(cfg config.Config, restConfig *rest.Config, opts Options, reg prometheus.Registerer) (*App, error) {
+func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Options, reg prometheus.Registerer) (*App, error) {
 	restConfig = rest.CopyConfig(restConfig)
 	// The API server's own priority and fairness bounds what we may ask for; a limit here, five requests a second by
 	// default, would only stretch the start by a second for every five types.
@@ -98,11 +103,16 @@ func build(cfg config.Config, restConfig *rest.Config, opts Options, reg prometh
 	a.resyncs = resync.New(watch.NewLister(client, cfg.Annotations, namespaces), a.index, resync.Options{
 		Interval: cfg.ResyncInterval, All: a.servedTypes, Log: opts.Log.WithName("resync"), Registerer: reg,
 	})
+	a.shard, err = newShard(cfg, restConfig, a.index, cluster, opts.Log, reg)
+	if err != nil {
+		return nil, err
+	}
 	if cfg.Endpoint != nil {
-		a.target, err = newTarget(cfg, opts, reg)
+		a.target, err = newTarget(cfg, a.shard, opts, reg)
 		if err != nil {
 			return nil, err
 		}
+		a.shard.pipeline = a.target.pipeline
 		a.index.Listen(a.target.pipeline)
 		a.resyncs.SetTarget(a.target.name, a.target.pipeline)
 	}
@@ -123,16 +133,23 @@ func (a *App) run(ctx context.Context, s *servers) error {
 
 	observe := newStage(fail)
 	deliver := newStage(fail)
+	share := newStage(fail)
 	serve := newStage(fail)
 	serve.start("API", func(ctx context.Context) error { return a.api.Run(ctx, s.api) })
 	serve.start("health probes", s.health.run)
 	if s.metrics != nil {
 		serve.start("metrics", s.metrics.Start)
 	}
+	share.start("ring", a.shard.member.Run)
 	if a.target != nil {
+		share.start("checkpoints", a.shard.store.Run)
 		deliver.start("delivery", a.target.run)
 	}
-	observe.start("watches", a.watches.Run)
+	share.start("shard", a.shard.run)
+	observe.start("watches", func(ctx context.Context) error {
+		a.shard.waitJoined(ctx)
+		return a.watches.Run(ctx)
+	})
 	observe.start("discovery", func(ctx context.Context) error {
 		return a.discovery.Run(ctx, func(c discovery.Change) { a.apply(ctx, c) })
 	})
@@ -148,7 +165,9 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	a.stopping.Store(true)
 	observe.stop()
 	a.flush()
+	a.release()
 	deliver.stop()
+	share.stop()
 	serve.stop()
 	if err := context.Cause(failed); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -171,6 +190,15 @@ func (a *App) flush() {
 // gcPercent makes the collector run at half the growth that Go allows by itself: it trades a few per cent of a core at
 // the start for a third of the peak (20,000 objects: 53 MiB instead of 73), and costs nothing at rest. GOGC overrides it.
 const gcPercent = 50
+
+// releaseTimeout bounds the last writes to the API server. One that is away then costs the others a Lease's duration.
+const releaseTimeout = 5 * time.Second
+
+func (a *App) release() {
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	a.shard.release(ctx)
+}
 
 // settled runs when every type has been listed once: what the start took in memory is given back.
 func (a *App) settled() {

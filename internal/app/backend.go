@@ -95,22 +95,6 @@ func (a *App) targetStatus(t *target) api.Target {
 	return s
 }
 
-// Ring implements [api.Observer].
-func (a *App) Ring(context.Context) api.Ring {
-	return api.Ring{
-		Name: a.cfg.RingName, Partitions: 1, Agreed: true,
-		Members: api.List[api.Member]{{
-			Name: a.cfg.PodName, State: api.MemberActive, Self: true, Partitions: 1, Share: 1, Claims: 1,
-			View: api.List[string]{a.cfg.PodName},
-		}},
-	}
-}
-
-// Owner implements [api.Observer].
-func (a *App) Owner(id resource.ID) (api.Owner, error) {
-	return api.Owner{ID: string(id), Member: a.cfg.PodName, Self: true, MaySend: true, Known: a.known(id)}, nil
-}
-
 // known tells whether the index has an object of that ID.
 func (a *App) known(id resource.ID) bool {
 	parts, err := resource.ParseID(string(id))

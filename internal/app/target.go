@@ -25,7 +25,7 @@ type target struct {
 }
 
 // newTarget makes the receiver of the environment.
-func newTarget(cfg config.Config, opts Options, reg prometheus.Registerer) (*target, error) {
+func newTarget(cfg config.Config, s *shard, opts Options, reg prometheus.Registerer) (*target, error) {
 	format, err := wire.FormatOf(cfg.EndpointFormat)
 	if err != nil {
 		return nil, fmt.Errorf("making the receiver's format: %w", err)
@@ -37,7 +37,7 @@ func newTarget(cfg config.Config, opts Options, reg prometheus.Registerer) (*tar
 	log := opts.Log.WithName("delivery")
 	client, err := delivery.New(cfg.Endpoint.String(), format, delivery.Options{
 		Target: environmentTarget, Version: opts.Version, Member: cfg.PodName, Token: token,
-		Timeout: cfg.RequestTimeout, Registerer: reg, Log: log,
+		Timeout: cfg.RequestTimeout, BeforeWrite: s.member.BeforeWrite, Registerer: reg, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the client of %s: %w", cfg.Endpoint.Redacted(), err)
@@ -45,12 +45,12 @@ func newTarget(cfg config.Config, opts Options, reg prometheus.Registerer) (*tar
 	gate := delivery.NewGate(delivery.GateOptions{MaxInFlight: cfg.MaxInFlight, MaxBytes: cfg.BatchMaxBytes})
 	return &target{
 		name: environmentTarget, endpoint: cfg.Endpoint.Redacted(), format: format, client: client,
-		pipeline: pipeline.New(client, format, gate, pipeline.Options{
+		pipeline: pipeline.New(fenced{client, s.member}, format, gate, pipeline.Options{
 			Target:   environmentTarget,
 			Debounce: cfg.DebounceWindow, MaxWait: cfg.DebounceMaxWait, FlushInterval: cfg.BatchFlushInterval,
 			MaxUpserts: cfg.BatchMaxSize, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: cfg.BatchMaxBytes,
 			Settle: cfg.SettleTime, MaxBodyBytes: cfg.DirtyMaxBytes,
-			Observe: client.Observe, Log: log, Registerer: reg,
+			Owner: s.member, Covers: s.covers, Observe: client.Observe, Log: log, Registerer: reg,
 		}),
 	}, nil
 }

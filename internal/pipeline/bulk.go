@@ -82,6 +82,9 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 		return
 	}
 	id := t.ID(r.Namespace, r.Name)
+	if !p.opts.Owner.MaySend(id) {
+		return // Its owner offers it, or has it on its way.
+	}
 	it, ok := p.items[id]
 	if !ok {
 		it = p.add(id, t)

@@ -89,7 +89,7 @@ func (p *Pipeline) acknowledge(items []*item, f *flight, now time.Time) {
 			continue
 		}
 		it.firstAt, it.firstVersion = it.laterAt, it.laterVersion
-		it.baseKnown = !f.deletes
+		it.baseKnown = !f.deletes && it.place != parked
 		if p.unneeded(it) {
 			p.complete(it, now)
 			continue

@@ -65,3 +65,70 @@ func TestDrainWaitsForTheRequestsOfWhatIsLost(t *testing.T) {
 		}
 	})
 }
+
+// TestAChangeUndoneElsewhereIsStillSent: while an object is another member's, that one may deliver the change, and crash
+// before it delivers that it was undone. So nothing that another may have sent is dropped as undone.
+func TestAChangeUndoneElsewhereIsStillSent(t *testing.T) {
+	lose := func(r *rig, o *owner) {
+		o.set(func(resource.ID) bool { return false })
+		r.p.MaySendChanged()
+	}
+	regain := func(r *rig, o *owner) {
+		r.rcv.mu.Lock()
+		r.rcv.docs[id("x")] = "2" // by the other member
+		r.rcv.mu.Unlock()
+		o.set(func(resource.ID) bool { return true })
+		r.p.MaySendChanged()
+	}
+	for name, steps := range map[string]func(r *rig, o *owner){
+		"undone while it is another's": func(r *rig, o *owner) {
+			lose(r, o)
+			r.put("x", "2")
+			r.put("x", "1")
+			regain(r, o)
+		},
+		"undone when it is ours again": func(r *rig, o *owner) {
+			lose(r, o)
+			r.put("x", "2")
+			regain(r, o)
+			r.put("x", "1")
+		},
+		"undone before we were told of the loss": func(r *rig, o *owner) {
+			r.put("x", "2")
+			o.set(func(resource.ID) bool { return false })
+			r.put("x", "1")
+			r.p.MaySendChanged()
+			regain(r, o)
+		},
+		"lost during its request": func(r *rig, o *owner) {
+			r.put("x", "3")
+			r.rcv.mu.Lock()
+			r.rcv.decide = func(int, delivery.Request) answer { a := delivered; a.took = 30 * time.Second; return a }
+			r.rcv.mu.Unlock()
+			time.Sleep(20 * time.Second)
+			lose(r, o)
+			r.put("x", "2")
+			time.Sleep(time.Minute) // x=3 is acknowledged
+			regain(r, o)
+			r.put("x", "3")
+			r.put("x", "1")
+			r.put("x", "3")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				o := owning(func(resource.ID) bool { return true })
+				r := newRig(t, pipeline.Options{Owner: o})
+				r.list("x", "1")
+				time.Sleep(time.Minute)
+				steps(r, o)
+				time.Sleep(5 * time.Minute)
+				if name == "lost during its request" {
+					wantDocs(t, r, "x", "3")
+				} else {
+					wantDocs(t, r, "x", "1")
+				}
+			})
+		})
+	}
+}

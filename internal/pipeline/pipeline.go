@@ -201,11 +201,11 @@ func (p *Pipeline) Apply(c index.Change) {
 
 // unneeded tells whether an item has returned to what the receiver holds. What the receiver holds is known when the
 // index knew the object before and nothing of it waited here, or when a request was acknowledged while a newer state
-// waited; it is not known of the first list, of anything that a request was begun for since, of what a resync asks for
-// (the receiver may have lost it), and of an object that is created and deleted again before anything was sent: its
+// waited; it is not known of the first list, of anything that a request was begun for since or another member may have
+// sent, of what a resync asks for (the receiver may have lost it), and of an object that is created and deleted again before anything was sent: its
 // deletion is sent, because the receiver may have a document of that ID from an earlier life of this process.
 func (p *Pipeline) unneeded(it *item) bool {
-	return it.baseKnown && !it.deleted && it.digest == it.base && !it.inFlight && it.rare == nil
+	return it.baseKnown && !it.deleted && it.digest == it.base && !it.inFlight && it.rare == nil && p.opts.Owner.MaySend(it.id)
 }
 
 func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
@@ -252,8 +252,10 @@ func (p *Pipeline) spare(it *item) {
 	}
 }
 
-// park sets an item aside that another member sends. Nobody here waits for it any longer.
+// park sets an item aside that another member sends. Nobody here waits for it any longer, and what the receiver holds
+// is not known any more: the other may have sent a state in between, and crash before it has sent the last one.
 func (p *Pipeline) park(it *item) {
+	it.baseKnown = false
 	p.spare(it)
 	p.move(it, parked)
 	p.arrived(it)

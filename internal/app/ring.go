@@ -1,0 +1,72 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// Ring implements [api.Observer].
+func (a *App) Ring(context.Context) api.Ring {
+	v := a.shard.member.View()
+	r := api.Ring{
+		Name: v.Ring, Format: v.Format, Partitions: v.Partitions, Agreed: v.Disagreeing == 0,
+		OrphanedPartitions: v.Orphans, Conflicts: v.Conflicts, Fenced: v.Fenced,
+	}
+	if v.Disagreeing > 0 {
+		since := time.Now().Add(-v.Disagreeing)
+		r.DisagreementSince = &since
+	}
+	if v.Err != nil {
+		r.Error = v.Err.Error()
+	}
+	for _, m := range v.Members {
+		r.Members = append(r.Members, a.member(v, m))
+	}
+	return r
+}
+
+func (a *App) member(v membership.View, m ownership.MemberStatus) api.Member {
+	o := api.Member{
+		Name: m.Lease.Member, Self: m.Self, HeartbeatAgeSeconds: m.Heartbeat.Seconds(), Claims: m.Claimed, Partitions: m.Claimed,
+		View: m.Lease.View,
+		State: map[ownership.Phase]api.MemberState{
+			ownership.Waiting: api.MemberWaiting, ownership.Working: api.MemberWorking, ownership.Silent: api.MemberSilent,
+			ownership.Missing: api.MemberMissing, ownership.Gone: api.MemberGone,
+		}[m.Phase],
+	}
+	if m.Lease.Format != v.Format {
+		o.Format = m.Lease.Format
+	}
+	if v.Partitions > 0 {
+		o.Share = float64(o.Partitions) / float64(v.Partitions)
+	}
+	return o
+}
+
+// Owner implements [api.Observer].
+func (a *App) Owner(id resource.ID) (api.Owner, error) {
+	o := a.shard.member.Owner(id)
+	if o.Member == "" {
+		return api.Owner{}, api.ErrNotReady
+	}
+	answer := api.Owner{
+		ID: string(id), Partition: o.Partition, Member: o.Member, Self: o.Member == a.cfg.PodName, MaySend: o.MaySend, Known: a.known(id),
+	}
+	switch {
+	case o.MaySend:
+	case !answer.Self:
+		answer.Reason = "another member owns it"
+	case a.shard.member.BeforeWrite() != nil:
+		answer.Reason = "this member's Lease could not be renewed in time"
+	case len(o.Claimants) > 1:
+		answer.Reason = "another member has not given it up yet"
+	default:
+		answer.Reason = "the ring is changing"
+	}
+	return answer, nil
+}

@@ -1,0 +1,112 @@
+package checkpoint
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+)
+
+// Book is all checkpoints of one target that have been seen. Create it with [NewBook].
+type Book struct {
+	fingerprint string
+	format      ring.Format
+	believed    atomic.Pointer[[]page] // what Covers reads
+
+	mu    sync.Mutex // guards what follows
+	pages map[string]page
+	rings map[string]*ring.Ring // by view; views are few and rings take milliseconds
+}
+
+// page is one checkpoint with the partitions it speaks for.
+type page struct {
+	checkpoint Checkpoint
+	ring       *ring.Ring
+}
+
+// NewBook returns an empty book of the target with that fingerprint, under that ring format.
+func NewBook(fingerprint string, format ring.Format) *Book {
+	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]page{}, rings: map[string]*ring.Ring{}}
+	b.believed.Store(&[]page{})
+	return b
+}
+
+// Set takes a checkpoint under a name, in place of an earlier one. It returns whether it is believed: of this target
+// and ring format, with a view from which a ring can be built.
+func (b *Book) Set(name string, c Checkpoint) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.pages, name)
+	defer b.publish()
+	if c.Fingerprint != b.fingerprint || c.RingFormat != b.format.String() {
+		return false
+	}
+	view := strings.Join(c.View, ",")
+	r, ok := b.rings[view]
+	if !ok {
+		var err error
+		if r, err = ring.New(c.View, b.format); err != nil {
+			return false
+		}
+		b.rings[view] = r
+	}
+	b.pages[name] = page{checkpoint: c, ring: r}
+	return true
+}
+
+// Delete forgets the checkpoint of that name. Objects that it has covered become unknown where no other covers them.
+func (b *Book) Delete(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.pages, name)
+	b.publish()
+}
+
+// publish makes what is believed visible, and forgets rings that no page needs. The caller holds mu.
+func (b *Book) publish() {
+	used := make(map[*ring.Ring]bool, len(b.pages))
+	believed := make([]page, 0, len(b.pages))
+	for _, name := range slices.Sorted(maps.Keys(b.pages)) {
+		believed = append(believed, b.pages[name])
+		used[b.pages[name].ring] = true
+	}
+	maps.DeleteFunc(b.rings, func(_ string, r *ring.Ring) bool { return !used[r] })
+	b.believed.Store(&believed)
+}
+
+// Covers tells whether some checkpoint says that a state of an object is acknowledged. It takes no lock.
+func (b *Book) Covers(typeName string, id resource.ID, version uint64) bool {
+	pages := *b.believed.Load()
+	if len(pages) == 0 || version == 0 {
+		return false
+	}
+	partition := b.format.Partition(string(id))
+	for _, p := range pages {
+		e, ok := p.checkpoint.Types[typeName]
+		if ok && version <= e.High && p.ring.Owner(partition) == p.checkpoint.Member && e.Covers(id, version) {
+			return true
+		}
+	}
+	return false
+}
+
+// Owns returns whether the ring of a view gives an ID to a member. The ring is kept as long as a checkpoint has it.
+func (b *Book) Owns(member string, view []string) (func(resource.ID) bool, error) {
+	b.mu.Lock()
+	r, ok := b.rings[strings.Join(view, ",")]
+	b.mu.Unlock()
+	if !ok {
+		var err error
+		if r, err = ring.New(view, b.format); err != nil {
+			return nil, err //nolint:wrapcheck // It says everything.
+		}
+	}
+	return func(id resource.ID) bool { return r.Owner(r.Partition(string(id))) == member }, nil
+}
+
+// Len returns how many checkpoints are believed.
+func (b *Book) Len() int { return len(*b.believed.Load()) }

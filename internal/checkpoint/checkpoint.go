@@ -1,0 +1,166 @@
+package checkpoint
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// format is the version of the encoding. A checkpoint of another one is not understood, hence not believed.
+const format = 1
+
+// MaxExcept bounds the exceptions of one checkpoint, of all types together: 8 bytes each, a third more in base64, stay
+// well below 64 KiB together with 300 types.
+const MaxExcept = 3000
+
+// Entry is how far one type is in step.
+type Entry struct {
+	// Low is the resourceVersion up to which everything is acknowledged.
+	Low uint64
+	// High is the one up to which everything is acknowledged but what Except names. It is never below Low.
+	High uint64
+	// Except are the hashes of the IDs that are not, ascending; see [Hash].
+	Except []uint64
+}
+
+// Hash is the hash of an ID as exceptions name it. Two IDs with one hash cost one upsert too many.
+func Hash(id resource.ID) uint64 { return xxhash.Sum64String(string(id)) }
+
+// Covers tells whether a state of an object, or its deletion, is known to be acknowledged. A version that is not a
+// number (0) never is.
+func (e Entry) Covers(id resource.ID, version uint64) bool {
+	switch {
+	case version == 0 || version > e.High:
+		return false
+	case version <= e.Low:
+		return true
+	default:
+		_, excepted := slices.BinarySearch(e.Except, Hash(id))
+		return !excepted
+	}
+}
+
+// Checkpoint is one member's word about one target.
+type Checkpoint struct {
+	// Member is whose word it is, View the members of the ring under which it was given, RingFormat that ring's.
+	Member     string
+	View       []string
+	RingFormat string
+	// Fingerprint names the receiver, what is sent to it, and the cluster. A checkpoint with another one says nothing.
+	Fingerprint string
+	// Types are the types it speaks of, by [resource.Type.String].
+	Types map[string]Entry
+}
+
+type encoded struct {
+	Format      int                     `json:"format"`
+	Member      string                  `json:"member"`
+	View        []string                `json:"view"`
+	Ring        string                  `json:"ring"`
+	Fingerprint string                  `json:"fingerprint"`
+	Types       map[string]encodedEntry `json:"types"`
+}
+
+type encodedEntry struct {
+	Low    uint64 `json:"low,omitempty"`
+	High   uint64 `json:"high,omitempty"`
+	Except string `json:"except,omitempty"` // base64 of 8 bytes each, little endian
+}
+
+// Encode returns the checkpoint as text. Equal checkpoints have equal texts.
+func (c Checkpoint) Encode() (string, error) {
+	e := encoded{Format: format, Member: c.Member, View: c.View, Ring: c.RingFormat, Fingerprint: c.Fingerprint,
+		Types: make(map[string]encodedEntry, len(c.Types))}
+	for name, t := range c.Types {
+		raw := make([]byte, 0, 8*len(t.Except))
+		for _, h := range t.Except {
+			raw = binary.LittleEndian.AppendUint64(raw, h)
+		}
+		e.Types[name] = encodedEntry{Low: t.Low, High: t.High, Except: base64.StdEncoding.EncodeToString(raw)}
+	}
+	b, err := json.Marshal(e)
+	if err != nil {
+		return "", fmt.Errorf("encoding a checkpoint: %w", err)
+	}
+	return string(b), nil
+}
+
+// Decode reads what Encode wrote. Whatever else it is given, it returns an error and never a checkpoint that claims
+// more than was written.
+func Decode(text string) (Checkpoint, error) {
+	var e encoded
+	if err := json.Unmarshal([]byte(text), &e); err != nil {
+		return Checkpoint{}, fmt.Errorf("decoding a checkpoint: %w", err)
+	}
+	if e.Format != format {
+		return Checkpoint{}, fmt.Errorf("checkpoint has format %d, want %d", e.Format, format)
+	}
+	if e.Member == "" || len(e.View) == 0 {
+		return Checkpoint{}, errors.New("checkpoint names no member or no view")
+	}
+	c := Checkpoint{Member: e.Member, View: e.View, RingFormat: e.Ring, Fingerprint: e.Fingerprint, Types: make(map[string]Entry, len(e.Types))}
+	for name, t := range e.Types {
+		raw, err := base64.StdEncoding.DecodeString(t.Except)
+		if err != nil || len(raw)%8 != 0 || t.Low > t.High {
+			return Checkpoint{}, fmt.Errorf("checkpoint is malformed at %s", name)
+		}
+		entry := Entry{Low: t.Low, High: t.High}
+		for ; len(raw) > 0; raw = raw[8:] {
+			entry.Except = append(entry.Except, binary.LittleEndian.Uint64(raw))
+		}
+		if !slices.IsSorted(entry.Except) {
+			return Checkpoint{}, fmt.Errorf("checkpoint is malformed at %s", name)
+		}
+		c.Types[name] = entry
+	}
+	return c, nil
+}
+
+// Backlog is what a member has not seen acknowledged of one type.
+type Backlog struct {
+	// Version is the lowest version among it, 0 when that is not known.
+	Version uint64
+	// IDs are the objects.
+	IDs []resource.ID
+}
+
+// Entries makes the entries of a checkpoint from the version up to which each type was seen, and what of it is not
+// acknowledged. The largest backlogs give up their exceptions when there are too many.
+func Entries(seen map[string]uint64, backlog map[string]Backlog) map[string]Entry {
+	names := make([]string, 0, len(backlog))
+	for name := range backlog {
+		names = append(names, name)
+	}
+	slices.SortFunc(names, func(a, b string) int { return len(backlog[a].IDs) - len(backlog[b].IDs) })
+	room := MaxExcept
+	entries := make(map[string]Entry, len(seen))
+	for name, high := range seen {
+		entries[name] = Entry{Low: high, High: high}
+	}
+	for _, name := range names {
+		high, ok := seen[name]
+		b := backlog[name]
+		if !ok || len(b.IDs) == 0 {
+			continue
+		}
+		e := Entry{Low: min(max(b.Version, 1)-1, high), High: high}
+		if len(b.IDs) > room {
+			e.High = e.Low
+		} else {
+			room -= len(b.IDs)
+			for _, id := range b.IDs {
+				e.Except = append(e.Except, Hash(id))
+			}
+			slices.Sort(e.Except)
+		}
+		entries[name] = e
+	}
+	return entries
+}

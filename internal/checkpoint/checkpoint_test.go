@@ -1,0 +1,212 @@
+package checkpoint_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+)
+
+var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
+
+func id(i int) resource.ID { return pods.ID("a", fmt.Sprint("p", i)) }
+
+func TestAnEntryCoversWhatIsAcknowledgedAndNothingElse(t *testing.T) {
+	e := checkpoint.Entry{Low: 10, High: 20, Except: []uint64{checkpoint.Hash(id(1))}}
+	for name, tt := range map[string]struct {
+		id      resource.ID
+		version uint64
+		want    bool
+	}{
+		"up to low":                      {id(1), 10, true},
+		"between, not excepted":          {id(2), 15, true},
+		"between, excepted":              {id(1), 15, false},
+		"at high":                        {id(2), 20, true},
+		"above high":                     {id(2), 21, false},
+		"a version that is not a number": {id(2), 0, false},
+	} {
+		if got := e.Covers(tt.id, tt.version); got != tt.want {
+			t.Errorf("%s: %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
+// TestEntriesNeverClaimTooMuch is the property that no change may be lost by: whatever is in a backlog, at its version
+// or above, is not covered.
+func TestEntriesNeverClaimTooMuch(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 5))
+		seen, backlog := map[string]uint64{}, map[string]checkpoint.Backlog{}
+		for n := range r.IntN(6) {
+			name := fmt.Sprint("type", n)
+			seen[name] = uint64(1 + r.IntN(1000))
+			var b checkpoint.Backlog
+			for i := range r.IntN(3) * r.IntN(2500) {
+				b.IDs = append(b.IDs, id(i))
+			}
+			b.Version = uint64(r.IntN(1200)) // also above what was seen, and 0: not known
+			if len(b.IDs) > 0 || r.IntN(2) == 0 {
+				backlog[name] = b
+			}
+		}
+		entries := checkpoint.Entries(seen, backlog)
+		excepted := 0
+		for name, b := range backlog {
+			excepted += len(entries[name].Except)
+			for _, i := range b.IDs {
+				for _, v := range []uint64{b.Version, b.Version + 1, seen[name], seen[name] + 1} {
+					if v >= b.Version && entries[name].Covers(i, v) {
+						t.Fatalf("seed %d: %s at %d is covered by %+v, but waits since %d", seed, i, v, entries[name].Low, b.Version)
+					}
+				}
+			}
+		}
+		for name, high := range seen {
+			if len(backlog[name].IDs) == 0 && !entries[name].Covers(id(1), high) {
+				t.Fatalf("seed %d: a type without backlog is not covered up to %d", seed, high)
+			}
+		}
+		if excepted > checkpoint.MaxExcept {
+			t.Fatalf("seed %d: %d exceptions", seed, excepted)
+		}
+	}
+}
+
+func full() checkpoint.Checkpoint {
+	c := checkpoint.Checkpoint{
+		Member: "a", View: []string{"a", "b"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",
+		Types: map[string]checkpoint.Entry{},
+	}
+	for n := range 300 {
+		c.Types[fmt.Sprintf("averagelengthresources%d.v1alpha1.example.com", n)] = checkpoint.Entry{Low: 1 << 40, High: 1<<40 + 5}
+	}
+	e := checkpoint.Entry{Low: 5, High: 1 << 40}
+	for i := range uint64(checkpoint.MaxExcept) {
+		e.Except = append(e.Except, i<<40)
+	}
+	c.Types["pods.v1"] = e
+	return c
+}
+
+func TestTheLargestCheckpointFitsAndReadsBack(t *testing.T) {
+	text, err := full().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(text) > 64<<10 {
+		t.Errorf("%d bytes with 300 types and the most exceptions, want at most 64 KiB", len(text))
+	}
+	got, err := checkpoint.Decode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(full(), got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWhatIsNotACheckpointIsRefused(t *testing.T) {
+	good, err := full().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{
+		"nothing": "", "no JSON": "{", "cut": good[:len(good)/2], "another format": strings.Replace(good, `"format":1`, `"format":2`, 1),
+		"no member":      strings.Replace(good, `"member":"a"`, `"member":""`, 1),
+		"broken base64":  strings.Replace(good, `"except":"`, `"except":"!`, 1),
+		"low above high": `{"format":1,"member":"a","view":["a"],"types":{"pods.v1":{"low":5,"high":4}}}`,
+	} {
+		if _, err := checkpoint.Decode(text); err == nil {
+			t.Errorf("%s: believed", name)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	text, err := full().Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(text)
+	f.Add(`{"format":1,"member":"a","view":["a"],"types":{"pods.v1":{"low":5,"high":9,"except":"AAAAAAAAAAA="}}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := checkpoint.Decode(text)
+		if err != nil {
+			return
+		}
+		again, err := c.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		back, err := checkpoint.Decode(again)
+		if err != nil {
+			t.Fatalf("what was decoded does not decode again: %v", err)
+		}
+		if diff := cmp.Diff(c, back); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+func TestABookSpeaksOnlyForThePartitionsOfTheView(t *testing.T) {
+	format := ring.DefaultFormat()
+	r, err := ring.New([]string{"a", "b"}, format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := checkpoint.NewBook("f", format)
+	c := checkpoint.Checkpoint{
+		Member: "a", View: []string{"a", "b"}, RingFormat: format.String(), Fingerprint: "f",
+		Types: map[string]checkpoint.Entry{"pods.v1": {Low: 10, High: 10}},
+	}
+	if !b.Set("cm-a", c) {
+		t.Fatal("not believed")
+	}
+	own, other := 0, 0
+	for i := range 1000 {
+		mine := r.Owner(r.Partition(string(id(i)))) == "a"
+		if got := b.Covers("pods.v1", id(i), 10); got != mine {
+			t.Fatalf("%s: covered %v, owned %v", id(i), got, mine)
+		}
+		if mine {
+			own++
+		} else {
+			other++
+		}
+	}
+	if own < 400 || other < 400 {
+		t.Fatalf("%d own, %d other: the test proves nothing", own, other)
+	}
+	if b.Covers("nodes.v1", id(1), 1) {
+		t.Error("covers a type that it does not speak of")
+	}
+	b.Delete("cm-a")
+	if b.Len() != 0 {
+		t.Error("a deleted checkpoint is believed")
+	}
+}
+
+func TestABookDoesNotBelieveOfAnotherReceiverClusterOrRing(t *testing.T) {
+	format := ring.DefaultFormat()
+	good := checkpoint.Checkpoint{Member: "a", View: []string{"a"}, RingFormat: format.String(), Fingerprint: "f",
+		Types: map[string]checkpoint.Entry{"pods.v1": {Low: 10, High: 10}}}
+	for name, change := range map[string]func(*checkpoint.Checkpoint){
+		"another fingerprint":   func(c *checkpoint.Checkpoint) { c.Fingerprint = "g" },
+		"another ring format":   func(c *checkpoint.Checkpoint) { c.RingFormat = "x" },
+		"a view without a ring": func(c *checkpoint.Checkpoint) { c.View = []string{"a", "a"} },
+	} {
+		b := checkpoint.NewBook("f", format)
+		b.Set("cm", good)
+		bad := good
+		change(&bad)
+		if b.Set("cm", bad) || b.Covers("pods.v1", id(1), 1) {
+			t.Errorf("%s: believed, or its predecessor still is", name)
+		}
+	}
+}

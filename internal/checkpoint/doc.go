@@ -1,0 +1,14 @@
+// Package checkpoint writes down how far a target is known to be in step, so that another member, or the next life of
+// this one, need not send again what the receiver has.
+//
+// A [Checkpoint] is one member's word about one target: for each resource type, everything in the member's partitions
+// that changed up to High is acknowledged, but for the objects in Except; where those were too many to name, up to Low.
+// It speaks for the partitions that its view gives to the member, and for no others. It stays true for ever after, as
+// long as the receiver is the one it speaks of: that is what the fingerprint is for.
+//
+// Every member keeps the [Book] of all checkpoints it has seen. A parked change that somebody's checkpoint covers is
+// delivered and forgotten; an object that the first list brings and a checkpoint covers is in step and not sent.
+//
+// Checkpoints travel in ConfigMaps, one for each member and target, that [Store] writes and watches. Checkpoint and
+// Entry are pure values; a Book and a Store are safe for concurrent use; [Store.Run] and [Store.Publish] block.
+package checkpoint

@@ -1,0 +1,235 @@
+package checkpoint
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/cache"
+)
+
+const (
+	// ringLabel and targetLabel find the ConfigMaps of a ring and target.
+	ringLabel   = "vectordb-sync.io/ring"
+	targetLabel = "vectordb-sync.io/target"
+	dataKey     = "checkpoint"
+)
+
+// StoreOptions are the settings of a [Store]. All are required but Log.
+type StoreOptions struct {
+	// Namespace is where the ConfigMaps are; Ring and Target tell them apart from others, Member is ours.
+	Namespace, Ring, Target, Member string
+	// Changed is called after the book has changed, by one goroutine.
+	Changed func()
+	// Log gets what goes wrong.
+	Log logr.Logger
+}
+
+// Store keeps a [Book] in step with the cluster's ConfigMaps, and writes ours.
+type Store struct {
+	client corev1client.ConfigMapInterface
+	book   *Book
+	opts   StoreOptions
+	synced chan struct{} // closed after the first list
+	once   sync.Once
+	fatal  chan error // one slot: a permission is missing
+
+	mu      sync.Mutex // guards what follows, and is held while writing
+	current *corev1.ConfigMap
+	text    string
+}
+
+// NewStore returns a store of that book.
+func NewStore(client corev1client.ConfigMapsGetter, book *Book, opts StoreOptions) *Store {
+	return &Store{client: client.ConfigMaps(opts.Namespace), book: book, opts: opts,
+		synced: make(chan struct{}), fatal: make(chan error, 1)}
+}
+
+// Name is the name of our ConfigMap.
+func (s *Store) Name() string { return s.opts.Ring + "-" + s.opts.Target + "-" + s.opts.Member }
+
+// Synced is closed once all checkpoints that there were at the start are in the book.
+func (s *Store) Synced() <-chan struct{} { return s.synced }
+
+// Run follows the ConfigMaps until ctx ends. It returns an error when they may not be read before they ever were.
+func (s *Store) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan struct{})
+	go func() { // Ends with ctx; waited for below.
+		defer close(ended)
+		s.reflector().RunWithContext(ctx)
+	}()
+	defer func() { cancel(); <-ended }()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-s.fatal:
+		return fmt.Errorf("checkpoints are kept in ConfigMaps of namespace %s, which needs list, watch, get, create, update and delete there: %w", s.opts.Namespace, err)
+	}
+}
+
+func (s *Store) reflector() *cache.Reflector {
+	selector := ringLabel + "=" + s.opts.Ring + "," + targetLabel + "=" + s.opts.Target
+	lw := &cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = selector
+			list, err := s.client.List(ctx, o)
+			s.refused(err)
+			return list, err //nolint:wrapcheck // The reflector looks at the type of the error.
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = selector
+			w, err := s.client.Watch(ctx, o)
+			s.refused(err)
+			return w, err //nolint:wrapcheck // The reflector looks at the type of the error.
+		},
+	}
+	return cache.NewReflectorWithOptions(plainList{lw}, &corev1.ConfigMap{}, sink{s},
+		cache.ReflectorOptions{
+			Name: "checkpoints", Logger: &s.opts.Log,
+			Backoff: &wait.Backoff{Duration: 100 * time.Millisecond, Cap: 5 * time.Second, Steps: 10, Factor: 2, Jitter: 0.5},
+		})
+}
+
+// plainList asks for a list and then a watch, in two requests: there are a handful of ConfigMaps, for which a streamed
+// list saves nothing.
+type plainList struct{ *cache.ListWatch }
+
+// IsWatchListSemanticsUnSupported is what client-go asks.
+func (plainList) IsWatchListSemanticsUnSupported() bool { return true }
+
+// refused notes a missing permission, which is fatal only before the first list has come.
+func (s *Store) refused(err error) {
+	if !apierrors.IsForbidden(err) {
+		return
+	}
+	select {
+	case <-s.synced:
+	default:
+		select {
+		case s.fatal <- err:
+		default: // One is enough.
+		}
+	}
+}
+
+// Publish writes our checkpoint, unless it is what was written last. It blocks for one request, or three when somebody
+// else has written.
+func (s *Store) Publish(ctx context.Context, c Checkpoint) error {
+	text, err := c.Encode()
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if text == s.text {
+		return nil
+	}
+	for range 3 {
+		if err = s.write(ctx, text); err == nil {
+			s.text = text
+			return nil
+		}
+		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) {
+			break
+		}
+		s.current, err = s.client.Get(ctx, s.Name(), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			s.current, err = nil, nil
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err == nil {
+		err = errors.New("somebody else keeps writing it")
+	}
+	return fmt.Errorf("writing checkpoint %s: %w", s.Name(), err)
+}
+
+func (s *Store) write(ctx context.Context, text string) error {
+	m := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: s.Name(), Labels: map[string]string{
+			ringLabel: s.opts.Ring, targetLabel: s.opts.Target, "app.kubernetes.io/name": "k8s-vectordb-sync",
+		}},
+		Data: map[string]string{dataKey: text},
+	}
+	var err error
+	if s.current == nil {
+		m, err = s.client.Create(ctx, m, metav1.CreateOptions{})
+	} else {
+		m.ResourceVersion = s.current.ResourceVersion
+		m, err = s.client.Update(ctx, m, metav1.UpdateOptions{})
+	}
+	if err == nil {
+		s.current = m
+	}
+	return err //nolint:wrapcheck // Publish looks at its type.
+}
+
+// sink is what the reflector writes to.
+type sink struct{ s *Store }
+
+var _ cache.ReflectorStore = sink{}
+
+func (k sink) take(o any) bool {
+	m, ok := o.(*corev1.ConfigMap)
+	if !ok {
+		return false
+	}
+	c, err := Decode(m.Data[dataKey])
+	if err != nil {
+		k.s.opts.Log.Error(err, "Checkpoint is not understood, hence ignored", "configMap", m.Name)
+		k.s.book.Delete(m.Name)
+		return false
+	}
+	return k.s.book.Set(m.Name, c)
+}
+
+// Add takes a ConfigMap that appeared.
+func (k sink) Add(o any) error { return k.Update(o) }
+
+// Update takes a ConfigMap that changed.
+func (k sink) Update(o any) error {
+	k.take(o)
+	k.s.opts.Changed()
+	return nil
+}
+
+// Delete takes a ConfigMap that is gone.
+func (k sink) Delete(o any) error {
+	if m, ok := o.(*corev1.ConfigMap); ok {
+		k.s.book.Delete(m.Name)
+	}
+	return nil
+}
+
+// Replace takes all there are.
+func (k sink) Replace(list []any, _ string) error {
+	believed := 0
+	for _, o := range list {
+		if k.take(o) {
+			believed++
+		}
+	}
+	k.s.once.Do(func() {
+		k.s.opts.Log.Info("Checkpoints are read", "found", len(list), "believed", believed)
+		close(k.s.synced)
+	})
+	k.s.opts.Changed()
+	return nil
+}
+
+// Resync does nothing.
+func (sink) Resync() error { return nil }

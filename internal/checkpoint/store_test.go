@@ -1,0 +1,111 @@
+package checkpoint_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"go.uber.org/goleak"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func store(client *fake.Clientset, member string, book *checkpoint.Book) *checkpoint.Store {
+	return checkpoint.NewStore(client.CoreV1(), book, checkpoint.StoreOptions{
+		Namespace: "ns", Ring: "r", Target: "default", Member: member, Changed: func() {},
+	})
+}
+
+func word(member string, version uint64) checkpoint.Checkpoint {
+	return checkpoint.Checkpoint{Member: member, View: []string{member}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",
+		Types: map[string]checkpoint.Entry{"pods.v1": {Low: version, High: version}}}
+}
+
+func TestWhatOneMemberPublishesTheOthersBelieve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		writer := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+		if err := writer.Publish(t.Context(), word("a", 10)); err != nil {
+			t.Fatal(err)
+		}
+		book := checkpoint.NewBook("f", ring.DefaultFormat())
+		reader := store(client, "b", book)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- reader.Run(ctx) }()
+		<-reader.Synced()
+		if !book.Covers("pods.v1", id(1), 10) {
+			t.Error("what was there at the start is not believed")
+		}
+		if err := writer.Publish(t.Context(), word("a", 20)); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if !book.Covers("pods.v1", id(1), 20) {
+			t.Error("what was published later is not believed")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestAnUnchangedCheckpointIsNotWrittenAgain(t *testing.T) {
+	client := fake.NewClientset()
+	s := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+	for range 3 {
+		if err := s.Publish(t.Context(), word("a", 10)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(client.Actions()); n != 1 {
+		t.Errorf("%d requests, want 1", n)
+	}
+}
+
+func TestThePredecessorsConfigMapIsTakenOver(t *testing.T) {
+	client := fake.NewClientset()
+	first, second := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())), store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+	for version, s := range map[uint64]*checkpoint.Store{10: first} {
+		if err := s.Publish(t.Context(), word("a", version)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := second.Publish(t.Context(), word("a", 20)); err != nil {
+		t.Fatal(err)
+	}
+	m, err := client.CoreV1().ConfigMaps("ns").Get(t.Context(), "r-default-a", metav1.GetOptions{})
+	if err != nil || !strings.Contains(m.Data["checkpoint"], `"high":20`) {
+		t.Errorf("%v %v", m, err)
+	}
+}
+
+func TestAMissingPermissionIsSaidAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		forbid := func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "", errors.New("no"))
+		}
+		client.PrependReactor("list", "configmaps", forbid)
+		client.PrependWatchReactor("configmaps", func(clienttesting.Action) (bool, watch.Interface, error) {
+			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "", errors.New("no"))
+		})
+		err := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())).Run(t.Context())
+		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "namespace ns") {
+			t.Errorf("%v, want forbidden and what is needed", err)
+		}
+	})
+}

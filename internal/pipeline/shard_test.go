@@ -1,0 +1,141 @@
+package pipeline_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+func nobody(resource.ID) bool  { return false }
+func anybody(resource.ID) bool { return true }
+
+func TestWhatIsCoveredOfTheFirstListIsNotSent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, pipeline.Options{Covers: func(_ resource.Type, i resource.ID, _ uint64) bool { return i == id("known") }})
+		r.list("known", "1", "new", "1")
+		time.Sleep(time.Minute)
+		wantRequests(t, r, "5s +new=1")
+		r.put("known", "2")
+		time.Sleep(time.Minute)
+		wantDocs(t, r, "known", "2", "new", "1")
+	})
+}
+
+func TestParkedChangesAreForgottenOnceTheirOwnerHasDeliveredThem(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		covered := uint64(0)
+		o := owning(nobody)
+		r := newRig(t, pipeline.Options{Owner: o, Covers: func(_ resource.Type, _ resource.ID, v uint64) bool { return v <= covered }})
+		r.list()
+		r.put("x", "1") // version 101
+		r.put("y", "1") // version 102
+		r.del("z")      // version 103
+		r.p.ForgetCovered()
+		if s := r.p.Stats(); s.Parked != 3 {
+			t.Fatalf("forgotten without reason: %+v", s)
+		}
+		covered = 102
+		r.p.ForgetCovered()
+		o.set(anybody)
+		r.p.MaySendChanged()
+		time.Sleep(time.Minute)
+		wantRequests(t, r, "0s -z")
+	})
+}
+
+func TestWhatIsTakenOverGoesAtOnceBecauseItsDebounceHasPassed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(nobody)
+		r := newRig(t, pipeline.Options{Owner: o})
+		r.list()
+		r.put("x", "1")
+		time.Sleep(20 * time.Second)
+		o.set(anybody)
+		r.p.MaySendChanged()
+		time.Sleep(time.Second)
+		wantRequests(t, r, "20s +x=1")
+	})
+}
+
+func TestAParkedChangeThatIsUndoneIsStillSentAfterATakeover(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(nobody)
+		r := newRig(t, pipeline.Options{Owner: o})
+		r.list("x", "1")
+		time.Sleep(time.Minute)
+		r.put("x", "2") // its owner may have sent this
+		r.put("x", "1") // and died before this
+		o.set(anybody)
+		r.p.MaySendChanged()
+		time.Sleep(time.Minute)
+		wantDocs(t, r, "x", "1")
+	})
+}
+
+func TestTheLastWordIsRepeatedForWhatIsTakenOverFromACrash(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(nobody)
+		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Repeats: 1})
+		r.list()
+		r.put("x", "1")
+		r.put("y", "1")
+		time.Sleep(20 * time.Second)
+		o.set(anybody)
+		r.p.Doubt(func(i resource.ID) bool { return i == id("x") })
+		r.p.MaySendChanged()
+		time.Sleep(5 * time.Minute)
+		wantRequests(t, r, "20s +x=1 +y=1", "85s +x=1")
+	})
+}
+
+func TestUnacknowledgedNamesEverythingThatACheckpointMustNotClaim(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		foreign := owning(func(i resource.ID) bool { return i != id("parked") })
+		r := newRig(t, pipeline.Options{Owner: foreign, Settle: time.Hour})
+		r.list()
+		r.rcv.decide = func(n int, _ delivery.Request) answer {
+			if n == 0 {
+				return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second}
+			}
+			return delivered
+		}
+		r.put("doubtful", "1") // 101
+		time.Sleep(time.Minute)
+		r.put("done", "1") // 102
+		time.Sleep(time.Minute)
+		r.put("parked", "1")  // 103
+		r.put("waiting", "1") // 104
+		r.put("waiting", "2") // 105: the lowest that is not acknowledged stays 104
+		got := r.p.Unacknowledged(anybody)[pods]
+		if got.Version != 101 || len(got.IDs) != 3 {
+			t.Errorf("%+v, want from version 101: doubtful, parked, waiting", got)
+		}
+		only := r.p.Unacknowledged(func(i resource.ID) bool { return i == id("waiting") })
+		want := map[resource.Type]pipeline.Unacknowledged{pods: {Version: 104, IDs: []resource.ID{id("waiting")}}}
+		if diff := cmp.Diff(want, only); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestAResyncOffersOnlyWhatIsOurs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, pipeline.Options{Owner: owning(func(i resource.ID) bool { return i == id("ours") })})
+		r.list()
+		ticket := pipeline.NewTicket()
+		r.p.Offer(pods, record("ours", "1", 1), ticket)
+		r.p.Offer(pods, record("theirs", "1", 1), ticket)
+		ticket.Close()
+		r.p.FlushBulk()
+		<-ticket.Arrived()
+		if total, _ := ticket.Count(); total != 1 || r.p.Stats().Parked != 0 {
+			t.Errorf("%d offered, %+v", total, r.p.Stats())
+		}
+	})
+}
