@@ -80,27 +80,30 @@ func TestAChangeUndoneElsewhereIsStillSent(t *testing.T) {
 		o.set(func(resource.ID) bool { return true })
 		r.p.MaySendChanged()
 	}
-	for name, steps := range map[string]func(r *rig, o *owner){
-		"undone while it is another's": func(r *rig, o *owner) {
+	for name, tt := range map[string]struct {
+		want  string
+		steps func(r *rig, o *owner)
+	}{
+		"undone while it is another's": {"1", func(r *rig, o *owner) {
 			lose(r, o)
 			r.put("x", "2")
 			r.put("x", "1")
 			regain(r, o)
-		},
-		"undone when it is ours again": func(r *rig, o *owner) {
+		}},
+		"undone when it is ours again": {"1", func(r *rig, o *owner) {
 			lose(r, o)
 			r.put("x", "2")
 			regain(r, o)
 			r.put("x", "1")
-		},
-		"undone before we were told of the loss": func(r *rig, o *owner) {
+		}},
+		"undone before we were told of the loss": {"1", func(r *rig, o *owner) {
 			r.put("x", "2")
 			o.set(func(resource.ID) bool { return false })
 			r.put("x", "1")
 			r.p.MaySendChanged()
 			regain(r, o)
-		},
-		"lost during its request": func(r *rig, o *owner) {
+		}},
+		"lost during its request": {"3", func(r *rig, o *owner) {
 			r.put("x", "3")
 			r.rcv.mu.Lock()
 			r.rcv.decide = func(int, delivery.Request) answer { a := delivered; a.took = 30 * time.Second; return a }
@@ -113,7 +116,7 @@ func TestAChangeUndoneElsewhereIsStillSent(t *testing.T) {
 			r.put("x", "3")
 			r.put("x", "1")
 			r.put("x", "3")
-		},
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -121,13 +124,9 @@ func TestAChangeUndoneElsewhereIsStillSent(t *testing.T) {
 				r := newRig(t, pipeline.Options{Owner: o})
 				r.list("x", "1")
 				time.Sleep(time.Minute)
-				steps(r, o)
+				tt.steps(r, o)
 				time.Sleep(5 * time.Minute)
-				if name == "lost during its request" {
-					wantDocs(t, r, "x", "3")
-				} else {
-					wantDocs(t, r, "x", "1")
-				}
+				wantDocs(t, r, "x", tt.want)
 			})
 		})
 	}
