@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim.seeds", 2000, "how many seeds to simulate")
+	simSeeds = flag.Int("sim.seeds", 1200, "how many seeds to simulate")
 	simSeed  = flag.Int64("sim.seed", -1, "simulate only this seed and print what happened")
 	simBreak = flag.String("sim.break", "", "with -sim.seed: the rule to switch off: observe, others, fence, drain, season, ghosts, mark")
 )
