@@ -34,3 +34,8 @@ func (s *Server) Routes() [][2]string {
 	}
 	return all
 }
+
+// Paragraph is a paragraph with a value as its text and another one as its title.
+func Paragraph(title, content string) string {
+	return string("<p" + attr("title", title) + ">" + text(content) + "</p>")
+}

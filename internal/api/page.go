@@ -1,26 +1,18 @@
 package api
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"embed"
+	_ "embed"
 	"encoding/base64"
 	"fmt"
-	"html/template"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
 
-//go:embed web/*.html
-var pageFiles embed.FS
-
 //go:embed web/style.css
-var styleSheet string
-
-// pages are parsed when the program starts; a page that does not parse stops every test of this package.
-var pages = template.Must(template.ParseFS(pageFiles, "web/*.html"))
+var styleSheet markup
 
 // pagePolicy lets a page use its own style sheet, by its hash, and the empty icon; nothing else, and no script at all.
 var pagePolicy = func() string {
@@ -32,7 +24,6 @@ var pagePolicy = func() string {
 // frame is what all pages show.
 type frame struct {
 	Title   string
-	Style   template.CSS
 	Refresh int // seconds; 0 is never
 	Pages   []link
 }
@@ -46,7 +37,6 @@ type link struct {
 func newFrame(title, here string) frame {
 	f := frame{
 		Title: title,
-		Style: template.CSS(styleSheet), //nolint:gosec // It is a file of this package.
 		Pages: []link{
 			{Name: "Overview", Path: "/"},
 			{Name: "Ring", Path: "/ring"},
@@ -60,37 +50,46 @@ func newFrame(title, here string) frame {
 	return f
 }
 
-// writePage answers with a page.
-func (s *Server) writePage(w http.ResponseWriter, r *http.Request, name string, data any) {
-	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
-		s.fail(w, r, fmt.Errorf("rendering %s: %w", name, err))
-		return
-	}
-	w.Header().Set("Content-Security-Policy", pagePolicy)
-	write(w, http.StatusOK, "text/html; charset=utf-8", b.Bytes())
+// around makes content a whole page.
+func (f frame) around(content markup) markup {
+	return `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<title>` + text(f.Title) + ` · k8s-vectordb-sync</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+` + when(f.Refresh > 0, `<meta http-equiv="refresh"`+attr("content", strconv.Itoa(f.Refresh))+">\n") +
+		`<link rel="icon" href="data:,">
+<style>` + styleSheet + `</style>
+</head>
+<body>
+<header>
+<p>k8s-vectordb-sync</p>
+<nav aria-label="Pages"><ul>
+` + each(f.Pages, link.item) + `</ul></nav>
+</header>
+<main>
+` + content + `</main>
+</body>
+</html>
+
+`
 }
 
-// indexPage is the data of web/index.html.
-type indexPage struct {
-	frame
-	Status                                 Status
-	PhaseName, PhaseClass, Uptime, Objects string
+// item is a line of the navigation.
+func (l link) item() markup {
+	return `<li><a` + attr("href", l.Path) + when(l.Here, ` aria-current="page"`) + `>` + text(l.Name) + "</a></li>\n"
+}
+
+// writePage answers with a page.
+func writePage(w http.ResponseWriter, page markup) {
+	w.Header().Set("Content-Security-Policy", pagePolicy)
+	write(w, http.StatusOK, "text/html; charset=utf-8", []byte(page))
 }
 
 func (s *Server) getIndexPage(w http.ResponseWriter, r *http.Request) {
-	st := s.backend.Status(r.Context())
-	p := indexPage{frame: newFrame("Overview", "/"), Status: st, Objects: count(st.Objects, "object")}
-	p.Uptime = duration(time.Duration(st.UptimeSeconds * float64(time.Second)))
-	switch st.Phase {
-	case PhaseInSync:
-		p.PhaseName, p.PhaseClass = "in sync", "good"
-	case PhaseSyncing, PhaseStarting, PhaseStopping:
-		p.PhaseName, p.PhaseClass = string(st.Phase), "warn"
-	default:
-		p.PhaseName, p.PhaseClass = string(st.Phase), "quiet"
-	}
-	s.writePage(w, r, "index.html", p)
+	writePage(w, newIndexPage(s.backend.Status(r.Context())).markup())
 }
 
 // maxRefresh is an hour: a page that is refreshed less often need not be.
@@ -98,15 +97,15 @@ const maxRefresh = 3600
 
 func (s *Server) getRingPage(w http.ResponseWriter, r *http.Request) {
 	refresh := 0
-	if text := r.URL.Query().Get("refresh"); text != "" {
-		n, err := strconv.Atoi(text)
+	if value := r.URL.Query().Get("refresh"); value != "" {
+		n, err := strconv.Atoi(value)
 		if err != nil || n < 1 || n > maxRefresh {
-			s.fail(w, r, &BadRequestError{Message: fmt.Sprintf("refresh is %s, want a number of seconds from 1 to %d", quote(text), maxRefresh)})
+			s.fail(w, r, &BadRequestError{Message: fmt.Sprintf("refresh is %s, want a number of seconds from 1 to %d", quote(value), maxRefresh)})
 			return
 		}
 		refresh = n
 	}
-	s.writePage(w, r, "ring.html", newRingPage(s.backend.Ring(r.Context()), refresh, time.Now()))
+	writePage(w, newRingPage(s.backend.Ring(r.Context()), refresh, time.Now()).markup())
 }
 
 // duration says how long something took as people do: two units at most, and no fractions.

@@ -12,7 +12,7 @@ import (
 // colours is how many the style sheet has; members beyond share them.
 const colours = 8
 
-// ringPage is the data of web/ring.html.
+// ringPage is what the page about the ring says; ringmarkup.go writes it.
 type ringPage struct {
 	frame
 	Ring        Ring
@@ -192,7 +192,7 @@ func difference(format string, ours []string, m Member) string {
 // between neighbours, so that equal colours do not run together.
 func arcPath(start, share float64) string {
 	const (
-		centre, radius = 60.0, 48.0 // as in web/ring.html
+		centre, radius = 60.0, 48.0 // as in the circle of ringmarkup.go
 		sliver         = 0.003
 	)
 	if share >= 1 {

@@ -1,8 +1,42 @@
-{{template "top" .}}<h1>{{.Status.Member}}</h1>
-<p><span class="badge {{.PhaseClass}}">{{.PhaseName}}</span>
-<span class="soft">version {{.Status.Version}}, up for {{.Uptime}}, {{.Objects}} known</span></p>
+package api
 
-<h2>For people</h2>
+import "time"
+
+// indexPage is what the first page says.
+type indexPage struct {
+	frame
+	Status                                 Status
+	PhaseName, PhaseClass, Uptime, Objects string
+}
+
+func newIndexPage(st Status) indexPage {
+	p := indexPage{frame: newFrame("Overview", "/"), Status: st, Objects: count(st.Objects, "object")}
+	p.Uptime = duration(time.Duration(st.UptimeSeconds * float64(time.Second)))
+	switch st.Phase {
+	case PhaseInSync:
+		p.PhaseName, p.PhaseClass = "in sync", "good"
+	case PhaseSyncing, PhaseStarting, PhaseStopping:
+		p.PhaseName, p.PhaseClass = string(st.Phase), "warn"
+	default:
+		p.PhaseName, p.PhaseClass = string(st.Phase), "quiet"
+	}
+	return p
+}
+
+// markup is the whole page.
+func (p indexPage) markup() markup {
+	return p.around(p.state() + "\n" + waysIn)
+}
+
+func (p indexPage) state() markup {
+	return `<h1>` + text(p.Status.Member) + `</h1>
+<p><span` + attr("class", "badge "+p.PhaseClass) + `>` + text(p.PhaseName) + `</span>
+<span class="soft">version ` + text(p.Status.Version) + `, up for ` + text(p.Uptime) + `, ` + text(p.Objects) + ` known</span></p>
+`
+}
+
+// waysIn says what can be asked.
+const waysIn markup = `<h2>For people</h2>
 <p><a href="/ring">The ring</a>: which replicas share the work, and whether they agree.</p>
 
 <h2>For programs</h2>
@@ -23,4 +57,4 @@
 <h2>Start a resync</h2>
 <pre tabindex="0"><code>curl -X POST http://localhost:8082/api/v1/resync
 curl -X POST 'http://localhost:8082/api/v1/resync?resource=deployments.apps&amp;namespace=default&amp;wait=false'</code></pre>
-{{template "bottom" .}}
+`
