@@ -6,9 +6,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
+
+// TestMain keeps the complaints of the tests' own clients out of the output: API servers are killed here on purpose.
+func TestMain(m *testing.M) {
+	klog.SetLogger(logr.Discard())
+	m.Run()
+}
 
 // TestALargeClusterArrivesWholeInLittleMemory is the main job: 20,000 objects of more than 60 types, one replica.
 func TestALargeClusterArrivesWholeInLittleMemory(t *testing.T) {
