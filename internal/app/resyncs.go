@@ -1,12 +1,14 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
@@ -22,23 +24,28 @@ func (a *App) StartResync(_ context.Context, r api.Request) (api.Operation, erro
 	if a.target == nil {
 		return api.Operation{}, &api.BadRequestError{Message: "there is no receiver to send to: set REST_ENDPOINT"}
 	}
-	types, err := a.match(r.Resource)
+	types, err := match(a.servedTypes(), r.Resource)
 	if err != nil {
 		return api.Operation{}, err
 	}
-	if err := a.checkNamespace(r.Namespace); err != nil {
+	if err := checkNamespace(a.index, r.Namespace); err != nil {
 		return api.Operation{}, err
 	}
-	op, err := a.resyncs.Start(resync.Request{Types: types, Namespace: r.Namespace, Label: r.Resource, Trigger: resync.Requested})
+	scope := string(r.Scope)
+	if r.Scope == api.ScopeFleet {
+		scope = "" // as that of one on schedule, which is the same operation then
+	}
+	op, err := a.resyncs.Start(resync.Request{
+		Types: types, Namespace: r.Namespace, Label: r.Resource, Scope: scope, Force: r.Force, Trigger: resync.Requested,
+	})
 	if err != nil {
 		return api.Operation{}, fmt.Errorf("starting a resync: %w", err)
 	}
-	return a.operation(op), nil
+	return operation(op, a.cfg.PodName), nil
 }
 
-// match returns the types that a name means, as kubectl spells it. An empty name means all.
-func (a *App) match(name string) ([]resource.Type, error) {
-	served := a.servedTypes()
+// match returns those of the served types that a name means, as kubectl spells it. An empty name means all.
+func match(served []resource.Type, name string) ([]resource.Type, error) {
 	if name == "" {
 		return served, nil
 	}
@@ -58,18 +65,18 @@ func (a *App) match(name string) ([]resource.Type, error) {
 }
 
 // checkNamespace refuses a namespace that the index does not know. Where Namespaces are not watched, it cannot tell.
-func (a *App) checkNamespace(name string) error {
+func checkNamespace(x *index.Index, name string) error {
 	if name == "" || name == resource.ClusterNamespace {
 		return nil
 	}
-	for _, t := range a.index.Types() {
-		if t.Group != "" || t.Resource != "namespaces" || !a.index.Type(t).Listed {
+	for _, t := range x.Types() {
+		if t.Group != "" || t.Resource != "namespaces" || !x.Type(t).Listed {
 			continue
 		}
-		if _, _, ok := a.index.Get(t, "", name); ok {
+		if _, _, ok := x.Get(t, "", name); ok {
 			return nil
 		}
-		return &api.NotFoundError{What: "namespace", Name: name, Suggestions: api.Nearest(name, a.index.Names(t))}
+		return &api.NotFoundError{What: "namespace", Name: name, Suggestions: api.Nearest(name, x.Names(t))}
 	}
 	return nil
 }
@@ -83,7 +90,7 @@ func (a *App) WaitResync(ctx context.Context, id string) (api.Operation, error) 
 	if err != nil {
 		return api.Operation{}, fmt.Errorf("waiting for a resync: %w", err)
 	}
-	return a.operation(op), nil
+	return operation(op, a.cfg.PodName), nil
 }
 
 // Resync implements [api.Resyncer].
@@ -92,14 +99,14 @@ func (a *App) Resync(id string) (api.Operation, bool) {
 	if !ok {
 		return api.Operation{}, false
 	}
-	return a.operation(op), true
+	return operation(op, a.cfg.PodName), true
 }
 
 // Resyncs implements [api.Resyncer].
 func (a *App) Resyncs() []api.Operation {
 	var ops []api.Operation
 	for _, op := range a.resyncs.List() {
-		ops = append(ops, a.operation(op))
+		ops = append(ops, operation(op, a.cfg.PodName))
 	}
 	return ops
 }
@@ -120,10 +127,12 @@ func (a *App) resyncStatus() api.ResyncStatus {
 	return s
 }
 
-func (a *App) operation(op resync.Operation) api.Operation {
+// operation translates an operation that member runs. What runs on schedule is for the whole fleet.
+func operation(op resync.Operation, member string) api.Operation {
 	o := api.Operation{
-		ID: op.ID, Status: api.OperationStatus(op.Status), Trigger: api.Trigger(op.Request.Trigger), Scope: api.ScopeFleet,
-		Resource: op.Request.Label, Namespace: op.Request.Namespace, Member: a.cfg.PodName, StartedAt: op.StartedAt,
+		ID: op.ID, Status: api.OperationStatus(op.Status), Trigger: api.Trigger(op.Request.Trigger),
+		Scope: api.Scope(cmp.Or(op.Request.Scope, string(api.ScopeFleet))), Force: op.Request.Force,
+		Resource: op.Request.Label, Namespace: op.Request.Namespace, Member: member, StartedAt: op.StartedAt,
 		Types:     api.Progress{Done: op.TypesDone, Total: len(op.Request.Types)},
 		Resources: api.Progress{Done: op.Offered - op.Open, Total: max(op.Offered, op.Estimate)},
 	}
@@ -135,7 +144,11 @@ func (a *App) operation(op resync.Operation) api.Operation {
 		o.Failed = append(o.Failed, api.TypeFailure{Type: name, Error: err})
 	}
 	slices.SortFunc(o.Failed, func(x, y api.TypeFailure) int { return strings.Compare(x.Type, y.Type) })
-	if n := len(o.Failed); n > 0 {
+	switch n := len(o.Failed); n {
+	case 0:
+	case 1:
+		o.Message = "1 type could not be read"
+	default:
 		o.Message = fmt.Sprintf("%d types could not be read", n)
 	}
 	return o

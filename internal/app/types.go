@@ -23,8 +23,14 @@ type typeKeeper struct {
 	// delivered tells whether what the first list of a type has brought is delivered.
 	delivered func(resource.Type) bool
 
-	mu         sync.Mutex // guards migrations
-	migrations map[resource.Type]context.CancelFunc
+	mu         sync.Mutex                   // guards migrations and what they point to
+	migrations map[resource.Type]*migration // by the old type
+}
+
+// migration is a type whose documents go once those of another are delivered.
+type migration struct {
+	to     resource.Type
+	cancel context.CancelFunc
 }
 
 // stopTimeout bounds how long a watch may take to end; it only has to leave a call into the index.
@@ -37,8 +43,10 @@ func (k *typeKeeper) apply(ctx context.Context, c discovery.Change) {
 	k.watches.Set(c.Types)
 	for _, t := range c.Removed {
 		k.forget(ctx, t)
+		k.forgetMigrating(ctx, t)
 	}
 	for _, m := range c.Migrated {
+		k.redirect(m)
 		k.migrate(ctx, m)
 	}
 	k.log.V(1).Info("Types applied", "types", len(c.Types), "removed", len(c.Removed), "migrated", len(c.Migrated), "complete", c.Complete)
@@ -58,31 +66,38 @@ func (k *typeKeeper) forget(ctx context.Context, t resource.Type) {
 // migrate forgets the old type once the new one has been delivered, unless the old one comes back before that.
 func (k *typeKeeper) migrate(ctx context.Context, m discovery.Migration) {
 	ctx, cancel := context.WithCancel(ctx)
+	moving := &migration{to: m.New, cancel: cancel}
 	k.mu.Lock()
 	if k.migrations == nil {
-		k.migrations = make(map[resource.Type]context.CancelFunc)
+		k.migrations = make(map[resource.Type]*migration)
 	}
-	k.migrations[m.Old] = cancel
+	k.migrations[m.Old] = moving
 	k.mu.Unlock()
 	k.log.Info("Type is served under another version, moving its documents", "from", m.Old.String(), "to", m.New.String())
 	go func() { // Ends with ctx, which ends before the index does.
 		defer cancel()
 		tick := time.NewTicker(200 * time.Millisecond)
 		defer tick.Stop()
-		for !k.watches.HasSynced(m.New) || !k.delivered(m.New) {
+		for !k.moved(ctx, m.Old, moving) {
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
 			}
 		}
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		if ctx.Err() == nil {
-			delete(k.migrations, m.Old)
-			k.forget(ctx, m.Old)
-		}
 	}()
+}
+
+// moved forgets the old type if its place is taken, and tells whether it was.
+func (k *typeKeeper) moved(ctx context.Context, old resource.Type, m *migration) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if ctx.Err() != nil || !k.watches.HasSynced(m.to) || !k.delivered(m.to) {
+		return false
+	}
+	delete(k.migrations, old)
+	k.forget(ctx, old)
+	return true
 }
 
 // revive calls off the end of types that are served again.
@@ -90,9 +105,33 @@ func (k *typeKeeper) revive(types []resource.Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, t := range types {
-		if cancel, ok := k.migrations[t]; ok {
-			cancel()
+		if m, ok := k.migrations[t]; ok {
+			m.cancel()
 			delete(k.migrations, t)
+		}
+	}
+}
+
+// redirect lets types that wait for one that is itself replaced wait for its successor.
+func (k *typeKeeper) redirect(next discovery.Migration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, m := range k.migrations {
+		if m.to == next.Old {
+			m.to = next.New
+		}
+	}
+}
+
+// forgetMigrating forgets types that wait for one that is gone: nothing will take their place.
+func (k *typeKeeper) forgetMigrating(ctx context.Context, gone resource.Type) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for old, m := range k.migrations {
+		if m.to == gone {
+			m.cancel()
+			delete(k.migrations, old)
+			k.forget(ctx, old)
 		}
 	}
 }

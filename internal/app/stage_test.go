@@ -1,0 +1,60 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+)
+
+// TestAStageHasEndedWhenStopReturns is what the order of a replica's end rests on: what comes later is stopped after
+// the last part of what comes earlier has returned.
+func TestAStageHasEndedWhenStopReturns(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var ended []string
+		part := func(name string, takes time.Duration) func(context.Context) error {
+			return func(ctx context.Context) error {
+				<-ctx.Done()
+				time.Sleep(takes)
+				ended = append(ended, name)
+				return nil
+			}
+		}
+		_, fail := context.WithCancelCause(t.Context())
+		first, second := app.NewStage(fail), app.NewStage(fail)
+		first.Start("slow", part("slow", time.Minute))
+		first.Start("quick", part("quick", 0))
+		second.Start("later", part("later", 0))
+		time.Sleep(time.Hour)
+		first.Stop()
+		second.Stop()
+		if diff := cmp.Diff([]string{"quick", "slow", "later"}, ended); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestAPartThatFailsIsNamedAndStopsTheReplica(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		failed, fail := context.WithCancelCause(t.Context())
+		s := app.NewStage(fail)
+		s.Start("good", func(ctx context.Context) error { <-ctx.Done(); return nil })
+		s.Start("ended", func(context.Context) error { return nil })
+		synctest.Wait()
+		if failed.Err() != nil {
+			t.Fatal("a part that ends without an error must not stop the others")
+		}
+		broken := errors.New("address in use")
+		s.Start("metrics", func(context.Context) error { return broken })
+		<-failed.Done()
+		if err := context.Cause(failed); !errors.Is(err, broken) || err.Error() != "metrics: address in use" {
+			t.Errorf("cause: %v", err)
+		}
+		s.Stop()
+	})
+}

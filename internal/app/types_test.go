@@ -1,0 +1,266 @@
+package app_test
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch/watchtest"
+)
+
+// keeper is a type keeper over real watches and a real index, with an API server in memory.
+type keeper struct {
+	t      *testing.T
+	server *watchtest.Server
+	index  *index.Index
+	apply  func(context.Context, discovery.Change)
+
+	mu        sync.Mutex // guards what follows
+	delivered map[resource.Type]bool
+	docs      map[resource.ID]bool
+	busy      chan struct{} // while not nil, changes of widgets wait for it to be closed
+	log       []string      // deletions of documents
+}
+
+func newKeeper(t *testing.T) *keeper {
+	k := &keeper{t: t, server: watchtest.New(), index: index.New(nil), delivered: map[resource.Type]bool{}, docs: map[resource.ID]bool{}}
+	k.index.Listen(k)
+	watches := watch.New(k.server, k.index, watch.Options{})
+	k.apply = app.NewTypeKeeper(watches, k.index, func(typ resource.Type) bool {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		return k.delivered[typ]
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- watches.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return k
+}
+
+// Apply implements [index.Listener].
+func (k *keeper) Apply(c index.Change) {
+	k.mu.Lock()
+	busy := k.busy
+	k.mu.Unlock()
+	if busy != nil && !c.Deleted {
+		<-busy
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if c.Deleted {
+		delete(k.docs, c.ID)
+		k.log = append(k.log, string(c.ID))
+	} else {
+		k.docs[c.ID] = true
+	}
+}
+
+func (k *keeper) put(t resource.Type, name string) {
+	k.server.Put(t.GVR(), metav1.ObjectMeta{Namespace: "a", Name: name})
+}
+
+// deliver says that what the first list of a type has brought is delivered.
+func (k *keeper) deliver(t resource.Type) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.delivered[t] = true
+}
+
+// want compares the documents after some time.
+func (k *keeper) want(ids ...string) {
+	k.t.Helper()
+	time.Sleep(time.Second)
+	synctest.Wait()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var got []string
+	for id := range maps.Keys(k.docs) {
+		got = append(got, string(id))
+	}
+	slices.Sort(got)
+	slices.Sort(ids)
+	if diff := cmp.Diff(ids, got); diff != "" {
+		k.t.Errorf("documents (-want +got):\n%s", diff)
+	}
+}
+
+func bubble(t *testing.T, f func(t *testing.T)) {
+	t.Helper()
+	synctest.Test(t, f)
+}
+
+func change(types ...resource.Type) discovery.Change {
+	return discovery.Change{Types: types, Complete: true}
+}
+
+func TestATypeThatIsNoLongerWantedKeepsItsDocuments(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newKeeper(t)
+		k.put(widgets("v1"), "w")
+		k.apply(t.Context(), change(widgets("v1")))
+		k.want("a/example.com/v1/Widget/w")
+		k.apply(t.Context(), change())
+		k.want("a/example.com/v1/Widget/w")
+	})
+}
+
+// TestARemovedTypeIsForgottenAfterItsWatchHasEnded has a watch in the middle of a call into the index. Forgotten before
+// that call has ended, the object would come back, and nobody would ever delete it.
+func TestARemovedTypeIsForgottenAfterItsWatchHasEnded(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newKeeper(t)
+		k.put(widgets("v1"), "w")
+		k.apply(t.Context(), change(widgets("v1"), pods))
+		k.want("a/example.com/v1/Widget/w")
+		busy := make(chan struct{})
+		k.mu.Lock()
+		k.busy = busy
+		k.mu.Unlock()
+		k.put(widgets("v1"), "late")
+		synctest.Wait()
+		applied := make(chan struct{})
+		go func() {
+			defer close(applied)
+			k.apply(t.Context(), discovery.Change{Types: []resource.Type{pods}, Removed: []resource.Type{widgets("v1")}, Complete: true})
+		}()
+		time.Sleep(10 * time.Second)
+		select {
+		case <-applied:
+			t.Error("the type was forgotten while its watch was still telling of it")
+		default:
+		}
+		close(busy)
+		<-applied
+		k.want()
+		if n := k.index.Len(); n != 0 {
+			t.Errorf("%d objects of a type that is gone", n)
+		}
+	})
+}
+
+func TestAMigratedTypeIsForgottenOnceItsSuccessorIsDelivered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newKeeper(t)
+		k.put(widgets("v1"), "w")
+		k.put(widgets("v2"), "w")
+		k.apply(t.Context(), change(widgets("v1")))
+		k.want("a/example.com/v1/Widget/w")
+		k.apply(t.Context(), migrated("v1", "v2"))
+		time.Sleep(time.Hour)
+		k.want("a/example.com/v1/Widget/w", "a/example.com/v2/Widget/w")
+		k.deliver(widgets("v2"))
+		k.want("a/example.com/v2/Widget/w")
+	})
+}
+
+func TestAMigratedTypeStaysWhileItsSuccessorCannotBeRead(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newKeeper(t)
+		k.put(widgets("v1"), "w")
+		k.apply(t.Context(), change(widgets("v1")))
+		k.want("a/example.com/v1/Widget/w")
+		k.server.Fail(widgets("v2").GVR(), context.DeadlineExceeded)
+		k.deliver(widgets("v2")) // there is nothing that is not delivered
+		k.apply(t.Context(), migrated("v1", "v2"))
+		time.Sleep(time.Hour)
+		k.want("a/example.com/v1/Widget/w")
+		k.server.Fail(widgets("v2").GVR(), nil)
+		time.Sleep(10 * time.Minute)
+		k.want()
+	})
+}
+
+// migrated is a change by which one version takes the place of another.
+func migrated(from, to string) discovery.Change {
+	c := change(widgets(to))
+	c.Migrated = []discovery.Migration{{Old: widgets(from), New: widgets(to)}}
+	return c
+}
+
+func TestATypeThatComesBackIsNotForgotten(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newKeeper(t)
+		k.put(widgets("v1"), "w")
+		k.put(widgets("v2"), "w")
+		k.apply(t.Context(), change(widgets("v1")))
+		k.want("a/example.com/v1/Widget/w")
+		k.apply(t.Context(), migrated("v1", "v2"))
+		time.Sleep(time.Minute)
+		k.apply(t.Context(), migrated("v2", "v1"))
+		time.Sleep(time.Minute)
+		k.deliver(widgets("v2"))
+		k.want("a/example.com/v1/Widget/w", "a/example.com/v2/Widget/w")
+		k.deliver(widgets("v1"))
+		k.want("a/example.com/v1/Widget/w")
+		time.Sleep(time.Hour)
+		k.want("a/example.com/v1/Widget/w")
+	})
+}
+
+// TestAMigrationThatIsOvertaken has the successor replaced, or removed, before it was delivered. Its own end alone would
+// leave the documents of the first version behind for ever.
+func TestAMigrationThatIsOvertaken(t *testing.T) {
+	arrange := func(t *testing.T) *keeper {
+		k := newKeeper(t)
+		for _, v := range []string{"v1", "v2", "v3"} {
+			k.put(widgets(v), "w")
+		}
+		k.apply(t.Context(), change(widgets("v1")))
+		k.want("a/example.com/v1/Widget/w")
+		k.apply(t.Context(), migrated("v1", "v2"))
+		k.want("a/example.com/v1/Widget/w", "a/example.com/v2/Widget/w")
+		return k
+	}
+	t.Run("by a third version", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			k := arrange(t)
+			k.apply(t.Context(), migrated("v2", "v3"))
+			time.Sleep(time.Hour)
+			k.want("a/example.com/v1/Widget/w", "a/example.com/v2/Widget/w", "a/example.com/v3/Widget/w")
+			k.deliver(widgets("v3"))
+			k.want("a/example.com/v3/Widget/w")
+		})
+	})
+	t.Run("by the end of the type", func(t *testing.T) {
+		bubble(t, func(t *testing.T) {
+			k := arrange(t)
+			k.apply(t.Context(), discovery.Change{Removed: []resource.Type{widgets("v2")}, Complete: true})
+			k.want()
+		})
+	})
+}
+
+func TestAMigrationEndsWithItsContext(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newKeeper(t)
+		k.put(widgets("v1"), "w")
+		k.put(widgets("v2"), "w")
+		k.apply(t.Context(), change(widgets("v1")))
+		k.want("a/example.com/v1/Widget/w")
+		ctx, cancel := context.WithCancel(t.Context())
+		k.apply(ctx, migrated("v1", "v2"))
+		time.Sleep(time.Minute)
+		cancel()
+		synctest.Wait()
+		k.deliver(widgets("v2"))
+		k.want("a/example.com/v1/Widget/w", "a/example.com/v2/Widget/w")
+	})
+}
