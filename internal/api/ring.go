@@ -67,9 +67,6 @@ const (
 	MemberMissing MemberState = "missing"
 	// MemberGone has released its Lease or was found dead; its share is with the others.
 	MemberGone MemberState = "gone"
-
-	// MemberActive is another name of [MemberWorking].
-	MemberActive = MemberWorking
 )
 
 // Owner is the answer of GET /api/v1/owner: who may send one object.
