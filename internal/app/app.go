@@ -46,6 +46,7 @@ type App struct {
 	index     *index.Index
 	watches   *watch.Manager
 	discovery *discovery.Discovery
+	lister    *watch.Lister
 	resyncs   *resync.Engine
 	target    *target // nil when the environment names none
 	shard     *shard
@@ -100,7 +101,8 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		Filter: cfg.Types, Log: opts.Log.WithName("discovery"), Registerer: reg,
 	})
 	a.types = &typeKeeper{watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered}
-	a.resyncs = resync.New(watch.NewLister(client, cfg.Annotations, namespaces), a.index, resync.Options{
+	a.lister = watch.NewLister(client, cfg.Annotations, namespaces)
+	a.resyncs = resync.New(a.lister, a.index, resync.Options{
 		Interval: cfg.ResyncInterval, All: a.servedTypes, Log: opts.Log.WithName("resync"), Registerer: reg,
 	})
 	a.shard, err = newShard(cfg, restConfig, a.index, cluster, opts.Log, reg)
@@ -112,7 +114,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		if err != nil {
 			return nil, err
 		}
-		a.shard.pipeline = a.target.pipeline
+		a.shard.pipeline, a.shard.ready = a.target.pipeline, a.ready
 		a.index.Listen(a.target.pipeline)
 		a.resyncs.SetTarget(a.target.name, a.target.pipeline)
 	}
@@ -155,6 +157,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	})
 	observe.start("resyncs", a.resyncs.Run)
 	observe.start("progress", a.reportProgress)
+	observe.start("missed deletions", a.findMissed)
 
 	select {
 	case <-ctx.Done():

@@ -51,6 +51,7 @@ type shard struct {
 	index    *index.Index
 	pipeline *pipeline.Pipeline // nil without a target; set before run
 	cluster  string
+	ready    func() bool // every type has been read once; set before run
 
 	publishing sync.Mutex // one checkpoint is computed and written at a time
 }
@@ -208,7 +209,8 @@ func (s *shard) publish(ctx context.Context) {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
 	view := s.member.View()
-	if len(view.View) == 0 || s.pipeline == nil {
+	// Before the cluster has been read, there is nothing to say, and what was said before is still true.
+	if len(view.View) == 0 || s.pipeline == nil || !s.ready() {
 		return
 	}
 	mine, err := s.book.Owns(s.cfg.PodName, view.View)
@@ -223,17 +225,25 @@ func (s *shard) publish(ctx context.Context) {
 			seen[t.String()] = stats.Version
 		}
 	}
-	backlog := make(map[string]checkpoint.Backlog)
-	for t, u := range s.pipeline.Unacknowledged(mine) {
-		backlog[t.String()] = checkpoint.Backlog{Version: u.Version, IDs: u.IDs}
-	}
-	err = s.store.Publish(ctx, checkpoint.Checkpoint{
+	own := checkpoint.Checkpoint{
 		Member: s.cfg.PodName, View: view.View, RingFormat: view.Format, Fingerprint: fingerprint(s.cfg, s.cluster),
-		Types: checkpoint.Entries(seen, backlog),
-	})
-	if err != nil && ctx.Err() == nil {
+		Types: checkpoint.Entries(seen, s.backlog(mine)),
+	}
+	all := own
+	all.View = []string{s.cfg.PodName}
+	all.Types = checkpoint.Bounds(seen, s.backlog(func(resource.ID) bool { return true }))
+	if err := s.store.Publish(ctx, own, all); err != nil && ctx.Err() == nil {
 		s.log.Error(err, "Checkpoint could not be written; until it can, a failover sends more again")
 	}
+}
+
+// backlog is what is not acknowledged of the objects that match.
+func (s *shard) backlog(match func(resource.ID) bool) map[string]checkpoint.Backlog {
+	backlog := make(map[string]checkpoint.Backlog)
+	for t, u := range s.pipeline.Unacknowledged(match) {
+		backlog[t.String()] = checkpoint.Backlog{Version: u.Version, IDs: u.IDs}
+	}
+	return backlog
 }
 
 // release publishes the last checkpoint and gives up the Lease, so that the others take over at once.

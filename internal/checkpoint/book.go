@@ -15,23 +15,23 @@ import (
 type Book struct {
 	fingerprint string
 	format      ring.Format
-	believed    atomic.Pointer[[]page] // what Covers reads
+	believed    atomic.Pointer[[]entry] // what Covers reads
 
 	mu    sync.Mutex // guards what follows
-	pages map[string]page
+	pages map[string]entry
 	rings map[string]*ring.Ring // by view; views are few and rings take milliseconds
 }
 
-// page is one checkpoint with the partitions it speaks for.
-type page struct {
+// entry is one checkpoint with the partitions it speaks for.
+type entry struct {
 	checkpoint Checkpoint
 	ring       *ring.Ring
 }
 
 // NewBook returns an empty book of the target with that fingerprint, under that ring format.
 func NewBook(fingerprint string, format ring.Format) *Book {
-	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]page{}, rings: map[string]*ring.Ring{}}
-	b.believed.Store(&[]page{})
+	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]entry{}, rings: map[string]*ring.Ring{}}
+	b.believed.Store(&[]entry{})
 	return b
 }
 
@@ -54,7 +54,7 @@ func (b *Book) Set(name string, c Checkpoint) bool {
 		}
 		b.rings[view] = r
 	}
-	b.pages[name] = page{checkpoint: c, ring: r}
+	b.pages[name] = entry{checkpoint: c, ring: r}
 	return true
 }
 
@@ -69,7 +69,7 @@ func (b *Book) Delete(name string) {
 // publish makes what is believed visible, and forgets rings that no page needs. The caller holds mu.
 func (b *Book) publish() {
 	used := make(map[*ring.Ring]bool, len(b.pages))
-	believed := make([]page, 0, len(b.pages))
+	believed := make([]entry, 0, len(b.pages))
 	for _, name := range slices.Sorted(maps.Keys(b.pages)) {
 		believed = append(believed, b.pages[name])
 		used[b.pages[name].ring] = true
@@ -106,6 +106,17 @@ func (b *Book) Owns(member string, view []string) (func(resource.ID) bool, error
 		}
 	}
 	return func(id resource.ID) bool { return r.Owner(r.Partition(string(id))) == member }, nil
+}
+
+// versions returns Low and High of each type of one checkpoint.
+func (b *Book) versions(name string) map[string][]uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	versions := make(map[string][]uint64)
+	for t, e := range b.pages[name].checkpoint.Types {
+		versions[t] = slices.Compact([]uint64{e.Low, e.High})
+	}
+	return versions
 }
 
 // Len returns how many checkpoints are believed.

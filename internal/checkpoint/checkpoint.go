@@ -17,8 +17,8 @@ import (
 const format = 1
 
 // MaxExcept bounds the exceptions of one checkpoint, of all types together: 8 bytes each, a third more in base64, stay
-// well below 64 KiB together with 300 types.
-const MaxExcept = 3000
+// below 64 KiB together with 300 types said twice.
+const MaxExcept = 1000
 
 // Entry is how far one type is in step.
 type Entry struct {
@@ -69,8 +69,8 @@ type encoded struct {
 }
 
 type encodedEntry struct {
-	Low    uint64 `json:"low,omitempty"`
-	High   uint64 `json:"high,omitempty"`
+	High   uint64 `json:"high"`
+	Behind uint64 `json:"behind,omitempty"` // how far Low is below High
 	Except string `json:"except,omitempty"` // base64 of 8 bytes each, little endian
 }
 
@@ -83,7 +83,7 @@ func (c Checkpoint) Encode() (string, error) {
 		for _, h := range t.Except {
 			raw = binary.LittleEndian.AppendUint64(raw, h)
 		}
-		e.Types[name] = encodedEntry{Low: t.Low, High: t.High, Except: base64.StdEncoding.EncodeToString(raw)}
+		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Except: base64.StdEncoding.EncodeToString(raw)}
 	}
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -108,10 +108,10 @@ func Decode(text string) (Checkpoint, error) {
 	c := Checkpoint{Member: e.Member, View: e.View, RingFormat: e.Ring, Fingerprint: e.Fingerprint, Types: make(map[string]Entry, len(e.Types))}
 	for name, t := range e.Types {
 		raw, err := base64.StdEncoding.DecodeString(t.Except)
-		if err != nil || len(raw)%8 != 0 || t.Low > t.High {
+		if err != nil || len(raw)%8 != 0 || t.Behind > t.High {
 			return Checkpoint{}, fmt.Errorf("checkpoint is malformed at %s", name)
 		}
-		entry := Entry{Low: t.Low, High: t.High}
+		entry := Entry{Low: t.High - t.Behind, High: t.High}
 		for ; len(raw) > 0; raw = raw[8:] {
 			entry.Except = append(entry.Except, binary.LittleEndian.Uint64(raw))
 		}
@@ -129,6 +129,19 @@ type Backlog struct {
 	Version uint64
 	// IDs are the objects.
 	IDs []resource.ID
+}
+
+// Bounds makes entries without exceptions: how far each type is acknowledged without a gap. They are short enough to
+// speak for all partitions, where [Entries] speak for a member's own.
+func Bounds(seen map[string]uint64, backlog map[string]Backlog) map[string]Entry {
+	entries := make(map[string]Entry, len(seen))
+	for name, high := range seen {
+		if b := backlog[name]; len(b.IDs) > 0 {
+			high = min(max(b.Version, 1)-1, high)
+		}
+		entries[name] = Entry{Low: high, High: high}
+	}
+	return entries
 }
 
 // Entries makes the entries of a checkpoint from the version up to which each type was seen, and what of it is not

@@ -6,6 +6,10 @@
 // It speaks for the partitions that its view gives to the member, and for no others. It stays true for ever after, as
 // long as the receiver is the one it speaks of: that is what the fingerprint is for.
 //
+// A member publishes two: one for its own partitions, exact, by which the others forget what they have parked; and one
+// for all partitions, without exceptions, since it knows of every change whether it has seen it acknowledged. The
+// second is what a restart of everything goes by, whoever comes back first and whatever its share was.
+//
 // Every member keeps the [Book] of all checkpoints it has seen. A parked change that somebody's checkpoint covers is
 // delivered and forgotten; an object that the first list brings and a checkpoint covers is in step and not sent.
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -22,7 +23,8 @@ const (
 	// ringLabel and targetLabel find the ConfigMaps of a ring and target.
 	ringLabel   = "vectordb-sync.io/ring"
 	targetLabel = "vectordb-sync.io/target"
-	dataKey     = "checkpoint"
+	// ownKey and allKey are the two checkpoints of a ConfigMap: for the member's own partitions, and for all.
+	ownKey, allKey = "checkpoint", "all"
 )
 
 // StoreOptions are the settings of a [Store]. All are required but Log.
@@ -40,13 +42,14 @@ type Store struct {
 	client corev1client.ConfigMapInterface
 	book   *Book
 	opts   StoreOptions
-	synced chan struct{} // closed after the first list
+	synced chan struct{}       // closed after the first list
+	before map[string][]uint64 // written before synced is closed
 	once   sync.Once
 	fatal  chan error // one slot: a permission is missing
 
 	mu      sync.Mutex // guards what follows, and is held while writing
 	current *corev1.ConfigMap
-	text    string
+	data    map[string]string // what was written last
 }
 
 // NewStore returns a store of that book.
@@ -60,6 +63,10 @@ func (s *Store) Name() string { return s.opts.Ring + "-" + s.opts.Target + "-" +
 
 // Synced is closed once all checkpoints that there were at the start are in the book.
 func (s *Store) Synced() <-chan struct{} { return s.synced }
+
+// Before returns the versions up to which types were in step by our own checkpoint as it was at the start, by the names
+// of the types; nothing for a member that had none. It may be called once Synced is closed.
+func (s *Store) Before() map[string][]uint64 { return s.before }
 
 // Run follows the ConfigMaps until ctx ends. It returns an error when they may not be read before they ever were.
 func (s *Store) Run(ctx context.Context) error {
@@ -124,21 +131,26 @@ func (s *Store) refused(err error) {
 	}
 }
 
-// Publish writes our checkpoint, unless it is what was written last. It blocks for one request, or three when somebody
-// else has written.
-func (s *Store) Publish(ctx context.Context, c Checkpoint) error {
-	text, err := c.Encode()
-	if err != nil {
-		return err
+// Publish writes our checkpoints, for our own partitions and for all, unless they are what was written last. It blocks
+// for one request, or a few when somebody else has written.
+func (s *Store) Publish(ctx context.Context, own, all Checkpoint) error {
+	data := make(map[string]string, 2)
+	for key, c := range map[string]Checkpoint{ownKey: own, allKey: all} {
+		text, err := c.Encode()
+		if err != nil {
+			return err
+		}
+		data[key] = text
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if text == s.text {
+	if maps.Equal(data, s.data) {
 		return nil
 	}
+	var err error
 	for range 3 {
-		if err = s.write(ctx, text); err == nil {
-			s.text = text
+		if err = s.write(ctx, data); err == nil {
+			s.data = data
 			return nil
 		}
 		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) {
@@ -158,12 +170,12 @@ func (s *Store) Publish(ctx context.Context, c Checkpoint) error {
 	return fmt.Errorf("writing checkpoint %s: %w", s.Name(), err)
 }
 
-func (s *Store) write(ctx context.Context, text string) error {
+func (s *Store) write(ctx context.Context, data map[string]string) error {
 	m := &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Name: s.Name(), Labels: map[string]string{
 			ringLabel: s.opts.Ring, targetLabel: s.opts.Target, "app.kubernetes.io/name": "k8s-vectordb-sync",
 		}},
-		Data: map[string]string{dataKey: text},
+		Data: data,
 	}
 	var err error
 	if s.current == nil {
@@ -183,19 +195,27 @@ type sink struct{ s *Store }
 
 var _ cache.ReflectorStore = sink{}
 
+// take puts the checkpoints of a ConfigMap into the book, and tells whether any is believed.
 func (k sink) take(o any) bool {
 	m, ok := o.(*corev1.ConfigMap)
 	if !ok {
 		return false
 	}
-	c, err := Decode(m.Data[dataKey])
-	if err != nil {
-		k.s.opts.Log.Error(err, "Checkpoint is not understood, hence ignored", "configMap", m.Name)
-		k.s.book.Delete(m.Name)
-		return false
+	believed := false
+	for _, key := range []string{ownKey, allKey} {
+		c, err := Decode(m.Data[key])
+		if err != nil {
+			k.s.opts.Log.Error(err, "Checkpoint is not understood, hence ignored", "configMap", m.Name, "key", key)
+			k.s.book.Delete(page(m.Name, key))
+			continue
+		}
+		believed = k.s.book.Set(page(m.Name, key), c) || believed
 	}
-	return k.s.book.Set(m.Name, c)
+	return believed
 }
+
+// page is the name of a checkpoint in the book.
+func page(configMap, key string) string { return configMap + "/" + key }
 
 // Add takes a ConfigMap that appeared.
 func (k sink) Add(o any) error { return k.Update(o) }
@@ -210,7 +230,8 @@ func (k sink) Update(o any) error {
 // Delete takes a ConfigMap that is gone.
 func (k sink) Delete(o any) error {
 	if m, ok := o.(*corev1.ConfigMap); ok {
-		k.s.book.Delete(m.Name)
+		k.s.book.Delete(page(m.Name, ownKey))
+		k.s.book.Delete(page(m.Name, allKey))
 	}
 	return nil
 }
@@ -225,6 +246,7 @@ func (k sink) Replace(list []any, _ string) error {
 	}
 	k.s.once.Do(func() {
 		k.s.opts.Log.Info("Checkpoints are read", "found", len(list), "believed", believed)
+		k.s.before = k.s.book.versions(page(k.s.Name(), allKey))
 		close(k.s.synced)
 	})
 	k.s.opts.Changed()

@@ -35,13 +35,16 @@ func TestMetricsTellTheRing(t *testing.T) {
 			}
 		}
 		for name, want := range map[string]float64{
-			"members": 2, "partitions": 4093, "partitions_owned": float64(a.sends()), "partitions_gained_total": float64(a.sends()),
+			"members": 2, "partitions": 4093, "partitions_owned": float64(a.sends()),
 			"partitions_orphaned": 0, "claims_conflicting": 0, "fenced": 0, "fence_events_total": 0, "view_disagreement_seconds": 0,
 		} {
 			v, ok := got["k8s_vectordb_sync_ring_"+name]
 			if !ok || v != want {
 				t.Errorf("%s = %v (%v), want %v", name, v, ok, want)
 			}
+		}
+		if gained, lost := got["k8s_vectordb_sync_ring_partitions_gained_total"], got["k8s_vectordb_sync_ring_partitions_lost_total"]; gained-lost != float64(a.sends()) || gained == 0 {
+			t.Errorf("%v gained and %v lost, want %d more gained than lost", gained, lost, a.sends())
 		}
 		a.leave(t)
 		b.leave(t)

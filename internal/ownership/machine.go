@@ -27,6 +27,7 @@ type Machine struct {
 	rules  rules
 
 	// What the watch has shown.
+	fresh      bool // no list has come yet in this process
 	synced     bool
 	seen       uint64 // version up to which everything has been seen
 	since      uint64 // version of the list from which on everything has been seen
@@ -124,6 +125,7 @@ func New(self Self, f ring.Format, t Timings) (*Machine, error) {
 		return nil, fmt.Errorf("member is %+v, want a name, a UID and a process", self)
 	}
 	return &Machine{
+		fresh:  true,
 		self:   self,
 		t:      t,
 		format: f.String(),
@@ -164,13 +166,32 @@ func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) {
 	}
 	m.seen = max(m.seen, version)
 	if !m.synced || !m.settled || !m.continued(before) {
-		m.synced, m.settled = true, false
+		m.synced, m.settled = true, m.fresh && nobodySends(leases)
 		m.since, m.continuous = version, now
 		for _, o := range m.leases {
 			m.hear(&o.lease)
 		}
 	}
+	m.fresh = false
 	m.update(now)
+}
+
+// nobodySends tells whether the first list that a process sees shows a ring that has never begun, or that has ended in
+// good order: all members have released their Leases or were found dead, and the last that wrote vouches that nobody
+// else was left. It saves the first start of a release a lease duration. What it cannot see is a member whose Lease a
+// person deleted when it was the only one left, and which is paused or cut off meanwhile; that person's doing is the one
+// thing that the protocol does not answer for.
+func nobodySends(leases []Lease) bool {
+	last := -1
+	for i := range leases {
+		if leases[i].State == Live {
+			return false
+		}
+		if last < 0 || leases[i].Version > leases[last].Version {
+			last = i
+		}
+	}
+	return last < 0 || leases[last].Vouches
 }
 
 // forget makes us a newcomer whose requests still have to end.
@@ -178,7 +199,7 @@ func (m *Machine) forget() {
 	clear(m.leases)
 	m.ghosts, m.maybe = nil, nil
 	m.known, m.seen, m.vouched = known{}, 0, 0
-	m.synced, m.settled, m.inherits = false, false, false
+	m.synced, m.settled, m.inherits, m.fresh = false, false, false, false
 	m.rejoin()
 }
 

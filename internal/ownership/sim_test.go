@@ -138,7 +138,8 @@ func (f *fleet) fault() {
 		n.deaf = f.now + d
 		n.relist()
 	case 7:
-		if _, ok := f.api.leases[name]; ok {
+		// The last live Lease is never deleted: a ring without any looks like one that has never begun.
+		if _, ok := f.api.leases[name]; ok && f.othersLive(name) {
 			f.api.remove(name, 0)
 			f.logf("a person deletes the Lease of %s, version %d", name, f.api.version)
 			f.notify()
@@ -306,4 +307,14 @@ func TestEachRuleIsNeeded(t *testing.T) {
 			t.Errorf("%d seeds without the rule show no two senders, want at least one that does", seeds)
 		})
 	}
+}
+
+// othersLive tells whether a member other than this one has a live Lease.
+func (f *fleet) othersLive(name string) bool {
+	for member, l := range f.api.leases {
+		if member != name && l.State == ownership.Live {
+			return true
+		}
+	}
+	return false
 }
