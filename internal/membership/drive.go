@@ -171,7 +171,8 @@ func (m *Membership) refused(verb string, err error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.known.everJoined {
+	// Joining takes a list and a write, and may be quicker than the first watch, without which it is worth nothing.
+	if m.known.everJoined && (verb != "watch" || m.watched) {
 		m.known.denied(m.log, verb, err)
 		return
 	}

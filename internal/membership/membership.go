@@ -40,6 +40,7 @@ type Membership struct {
 	running  chan struct{} // closed when Run has ended; nil when it has not begun
 	moving   time.Duration // since when a handoff has been going on, -1 when none is
 	known    edges
+	watched  bool // a watch has been granted once
 }
 
 // grant is what those who send ask. It is immutable.

@@ -53,6 +53,10 @@ func (m *Membership) reflector() *cache.Reflector {
 			w, err := m.client.Watch(ctx, o)
 			if err != nil {
 				m.refused("watch", err)
+			} else {
+				m.mu.Lock()
+				m.watched = true
+				m.mu.Unlock()
 			}
 			return w, err //nolint:wrapcheck // The reflector looks at the type of the error.
 		},
