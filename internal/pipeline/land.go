@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"slices"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
@@ -121,8 +122,8 @@ func (p *Pipeline) again(f *flight, now time.Time) {
 		p.regroup(f, now)
 		return
 	}
-	for i := len(f.items) - 1; i >= 0; i-- {
-		p.putBack(f.items[i], now)
+	for _, it := range slices.Backward(f.items) {
+		p.putBack(it, now)
 	}
 }
 
@@ -149,11 +150,9 @@ func (p *Pipeline) landPartial(f *flight, o wire.Outcome, now time.Time) {
 	for _, e := range o.Failed {
 		failed[e.Index] = e.Reason
 	}
-	var done, rest []*item
+	var done []*item
 	for i, it := range f.items {
-		if _, ok := failed[i]; ok {
-			rest = append(rest, it)
-		} else {
+		if _, ok := failed[i]; !ok {
 			done = append(done, it)
 		}
 	}
@@ -189,8 +188,7 @@ func (p *Pipeline) landRefused(f *flight, o wire.Outcome, now time.Time) {
 	for _, e := range o.Bad {
 		bad[e.Index] = e.Reason
 	}
-	for i := len(f.items) - 1; i >= 0; i-- {
-		it := f.items[i]
+	for i, it := range slices.Backward(f.items) {
 		if reason, ok := bad[i]; ok {
 			if !p.resume(it, now) {
 				p.quarantine(it, reason, false, now)

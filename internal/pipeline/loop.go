@@ -97,11 +97,11 @@ func (p *Pipeline) ready(it *item, now time.Time) {
 // next chooses what to send: deletes, then live changes, then what failed before, then bulk. A live batch that is
 // not full is filled up with bulk. It returns nil when nothing is due.
 func (p *Pipeline) next(now time.Time) *flight {
-	if f := p.take(now, true, &p.deletes); f != nil {
+	if f := p.take(true, &p.deletes); f != nil {
 		return f
 	}
 	if p.due(&p.live, now) {
-		if f := p.take(now, false, &p.live, &p.bulk); f != nil {
+		if f := p.take(false, &p.live, &p.bulk); f != nil {
 			return f
 		}
 	}
@@ -109,7 +109,7 @@ func (p *Pipeline) next(now time.Time) *flight {
 		return p.takeGroup(g)
 	}
 	if p.due(&p.bulk, now) {
-		return p.take(now, false, &p.bulk)
+		return p.take(false, &p.bulk)
 	}
 	return nil
 }
@@ -129,7 +129,7 @@ func (p *Pipeline) due(q *queue, now time.Time) bool {
 }
 
 // take fills one request from the queues, in their order. Items that are not ours any more are parked on the way.
-func (p *Pipeline) take(now time.Time, deletes bool, queues ...*queue) *flight {
+func (p *Pipeline) take(deletes bool, queues ...*queue) *flight {
 	count := p.opts.MaxUpserts
 	if deletes {
 		count = p.opts.MaxDeletes

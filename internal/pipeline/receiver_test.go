@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -133,11 +134,7 @@ func (r *receiver) requests() []string {
 func (r *receiver) documents() map[resource.ID]resource.Body {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	docs := make(map[resource.ID]resource.Body, len(r.docs))
-	for id, b := range r.docs {
-		docs[id] = b
-	}
-	return docs
+	return maps.Clone(r.docs)
 }
 
 // flatSize gives every upsert a hundred bytes.

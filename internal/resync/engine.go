@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -257,11 +258,7 @@ func (e *Engine) trim() {
 func (op *operation) copy() Operation {
 	c := op.Operation
 	c.Offered, c.Open = op.ticket.Count()
-	failures := make(map[string]string, len(c.Failures))
-	for k, v := range c.Failures {
-		failures[k] = v
-	}
-	c.Failures = failures
+	c.Failures = maps.Clone(c.Failures)
 	return c
 }
 
