@@ -313,7 +313,7 @@ func TestNotesReachEverybody(t *testing.T) {
 		if ps[0].NotesSeen() {
 			t.Error("notes were seen before they were written")
 		}
-		time.Sleep(6 * time.Second)
+		time.Sleep(11 * time.Second) // two renewals of each
 		if got := ps[1].View().Members[0].Lease.Notes["checkpoint"]; got != "cm/7" || !ps[0].NotesSeen() {
 			t.Errorf("b sees the note %q, and a knows that: %v; want cm/7 and true", got, ps[0].NotesSeen())
 		}
