@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,10 +72,10 @@ func (s sender) Send(_ context.Context, r delivery.Request) wire.Outcome { retur
 func TestStatusOfATarget(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		started := time.Now()
-		down := false
+		var down atomic.Bool
 		gate := delivery.NewGate(delivery.GateOptions{})
 		p := pipeline.New(sender(func(r delivery.Request) wire.Outcome {
-			if down {
+			if down.Load() {
 				return wire.Outcome{Kind: wire.Retry, Reason: "connection refused"}
 			}
 			var bad []wire.ItemError
@@ -119,7 +120,7 @@ func TestStatusOfATarget(t *testing.T) {
 			t.Errorf("the first of them: %+v", first)
 		}
 
-		down = true
+		down.Store(true)
 		began := time.Now()
 		x.Upsert(pods, resource.Record{Namespace: "a", Name: "good", Digest: 1})
 		time.Sleep(time.Minute)
@@ -129,7 +130,7 @@ func TestStatusOfATarget(t *testing.T) {
 			t.Errorf("while the receiver is down: %+v", got)
 		}
 
-		down = false
+		down.Store(false)
 		time.Sleep(time.Minute)
 		if got = app.TargetStatus(p, started); got.State != api.TargetDelivering || got.Reason != "" || got.NextAttempt != nil || !got.InStep {
 			t.Errorf("when it is back: %+v", got)
