@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,11 +17,14 @@ import (
 // the last part of what comes earlier has returned.
 func TestAStageHasEndedWhenStopReturns(t *testing.T) {
 	bubble(t, func(t *testing.T) {
+		var mu sync.Mutex // guards ended
 		var ended []string
 		part := func(name string, takes time.Duration) func(context.Context) error {
 			return func(ctx context.Context) error {
 				<-ctx.Done()
 				time.Sleep(takes)
+				mu.Lock()
+				defer mu.Unlock()
 				ended = append(ended, name)
 				return nil
 			}
