@@ -137,11 +137,11 @@ func failing(p *fleet.Replica, name string) string {
 	return name + " is not in the status"
 }
 
-// allBut lets the user named reader read every type but one.
+// allBut lets the user named reader read every type but one, and write what members of a ring have.
 func allBut(t *testing.T, r *fleet.Rig, except string) string {
 	t.Helper()
 	var rules strings.Builder
-	for _, name := range strings.Fields(r.Kube("", "api-resources", "--verbs=list,watch", "-o", "name")) {
+	for name := range strings.FieldsSeq(r.Kube("", "api-resources", "--verbs=list,watch", "-o", "name")) {
 		if name == except {
 			continue
 		}
@@ -159,6 +159,19 @@ apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: reader}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader}
+subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: reader}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: member, namespace: default}
+rules:
+- {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, list, watch, create, update, delete]}
+- {apiGroups: [""], resources: [configmaps], verbs: [get, list, watch, create, update, delete]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: member, namespace: default}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: member}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: reader}]
 `
 }

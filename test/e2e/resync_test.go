@@ -29,6 +29,7 @@ func TestResyncOnRequestRestoresWhatTheReceiverLost(t *testing.T) {
 	p := r.Start(nil)
 	p.WaitReady(time.Minute)
 	r.WaitEqual(time.Minute)
+	waitCheckpoint(t, r, p)
 	doc := document(t, p)
 	objects := r.Objects()
 	namespace, _, _ := strings.Cut(string(c.IDs()[len(c.IDs())/2]), "/")

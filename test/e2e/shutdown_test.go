@@ -38,7 +38,7 @@ func TestSIGTERMFlushesWhatIsDue(t *testing.T) {
 		if sent == 0 {
 			t.Error("nothing was due when the signal came")
 		}
-		r.WaitEqual(0)
+		r.WaitEqual(0, checkpoint(p)) // which is written last of all
 		if !p.Logged(`"undeliveredUpserts":0,"undeliveredDeletes":0`) {
 			t.Errorf("the log does not say that nothing is left:\n%s", p.Log(3))
 		}
@@ -51,6 +51,7 @@ func TestSIGTERMFlushesWhatIsDue(t *testing.T) {
 		}
 		p := r.Start(map[string]string{"SHUTDOWN_TIMEOUT_MS": "2000"})
 		p.WaitReady(time.Minute)
+		waitCheckpoint(t, r, p)
 		p.WaitInStep(time.Minute) // the receiver has equalled the cluster all along
 		r.WaitEqual(0)
 		r.SetFaults(receiver.Rule{Effect: receiver.Effect{Status: 503}})

@@ -136,6 +136,23 @@ func (h *history) wrongDeletes(t *testing.T, r *fleet.Rig) []resource.ID {
 	return slices.Sorted(maps.Keys(wrong))
 }
 
+// checkpoint is the object in which a replica keeps how far it is: one that it writes itself, some seconds after its start
+// and when it ends.
+func checkpoint(p *fleet.Replica) resource.ID {
+	return resource.ID("default/v1/ConfigMap/k8s-vectordb-sync-default-" + p.Name)
+}
+
+// waitCheckpoint waits until the replica's checkpoint is an object like any other, where a story counts objects.
+func waitCheckpoint(t *testing.T, r *fleet.Rig, p *fleet.Replica) {
+	t.Helper()
+	fleet.Eventually(t, converge, func() string {
+		if _, there := r.Documents()[checkpoint(p)]; !there {
+			return "there is no checkpoint at the receiver"
+		}
+		return ""
+	})
+}
+
 // brief is a record without its long lists.
 func brief(r receiver.Record) receiver.Record {
 	r.Upserts, r.Deletes = nil, nil
