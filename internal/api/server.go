@@ -131,6 +131,6 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 		s.log.Info("Closed API connections that were still busy", "error", err.Error())
 		_ = srv.Close() // it can only say that ln was closed twice
 	}
-	<-served
+	<-served //nolint:errcheck // It only says that the server was closed.
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,8 +53,8 @@ type App struct {
 	types     *typeKeeper
 
 	discovered atomic.Bool
+	searched   atomic.Bool // what was deleted before the start has been looked for
 	stopping   atomic.Bool
-	firstSync  sync.Once
 }
 
 // Run runs a replica until ctx ends, then stops it in order. It returns an error when the replica cannot start, or a
@@ -114,7 +113,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		if err != nil {
 			return nil, err
 		}
-		a.shard.pipeline, a.shard.ready = a.target.pipeline, a.ready
+		a.shard.pipeline, a.shard.ready = a.target.pipeline, a.searched.Load
 		a.index.Listen(a.target.pipeline)
 		a.resyncs.SetTarget(a.target.name, a.target.pipeline)
 	}
@@ -292,7 +291,7 @@ func (s *stage) stop() {
 
 // listenOn opens a TCP listener, with an error that names the variable to change.
 func listenOn(variable, address string) (net.Listener, error) {
-	ln, err := net.Listen("tcp", address)
+	ln, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listening for %s=%s: %w", variable, address, err)
 	}

@@ -72,7 +72,9 @@ func (m *missed) findAt(ctx context.Context, t resource.Type, version uint64) (f
 	return found, nil
 }
 
-// findMissed waits until the types have been read, then looks for what was deleted while this replica was away.
+// findMissed waits until the types have been read, then looks for what was deleted while this replica was away. No
+// checkpoint of ours may be written before that: it would claim deletions that nobody has sent, and the others would
+// believe it.
 func (a *App) findMissed(ctx context.Context) error {
 	if a.target == nil {
 		<-ctx.Done()
@@ -95,6 +97,7 @@ func (a *App) findMissed(ctx context.Context) error {
 	}
 	m := &missed{lister: a.lister, index: a.index, log: a.log}
 	found, unknown := m.find(ctx, versions)
+	a.searched.Store(ctx.Err() == nil)
 	if found > 0 {
 		a.log.Info("Objects were deleted while this replica was away; their documents are deleted now", "objects", found)
 	}

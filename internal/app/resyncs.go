@@ -41,7 +41,7 @@ func (a *App) StartResync(_ context.Context, r api.Request) (api.Operation, erro
 	if err != nil {
 		return api.Operation{}, fmt.Errorf("starting a resync: %w", err)
 	}
-	return operation(op, a.cfg.PodName), nil
+	return a.operation(op), nil
 }
 
 // match returns those of the served types that a name means, as kubectl spells it. An empty name means all.
@@ -90,7 +90,7 @@ func (a *App) WaitResync(ctx context.Context, id string) (api.Operation, error) 
 	if err != nil {
 		return api.Operation{}, fmt.Errorf("waiting for a resync: %w", err)
 	}
-	return operation(op, a.cfg.PodName), nil
+	return a.operation(op), nil
 }
 
 // Resync implements [api.Resyncer].
@@ -99,14 +99,14 @@ func (a *App) Resync(id string) (api.Operation, bool) {
 	if !ok {
 		return api.Operation{}, false
 	}
-	return operation(op, a.cfg.PodName), true
+	return a.operation(op), true
 }
 
 // Resyncs implements [api.Resyncer].
 func (a *App) Resyncs() []api.Operation {
 	var ops []api.Operation
 	for _, op := range a.resyncs.List() {
-		ops = append(ops, operation(op, a.cfg.PodName))
+		ops = append(ops, a.operation(op))
 	}
 	return ops
 }
@@ -125,6 +125,16 @@ func (a *App) resyncStatus() api.ResyncStatus {
 		s.Next = &next
 	}
 	return s
+}
+
+// operation translates an operation, and says when it was one of several members that ran it.
+func (a *App) operation(op resync.Operation) api.Operation {
+	o := operation(op, a.cfg.PodName)
+	if n := len(a.shard.member.View().View); n > 1 {
+		o.Message = strings.TrimPrefix(o.Message+"; ", "; ") +
+			fmt.Sprintf("this is the share of %s alone, one of %d members: ask the others for theirs", a.cfg.PodName, n)
+	}
+	return o
 }
 
 // operation translates an operation that member runs. What runs on schedule is for the whole fleet.

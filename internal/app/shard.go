@@ -51,7 +51,7 @@ type shard struct {
 	index    *index.Index
 	pipeline *pipeline.Pipeline // nil without a target; set before run
 	cluster  string
-	ready    func() bool // every type has been read once; set before run
+	ready    func() bool // everything has been read, and what was deleted before was looked for; set before run
 
 	publishing sync.Mutex // one checkpoint is computed and written at a time
 }

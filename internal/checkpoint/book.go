@@ -108,13 +108,19 @@ func (b *Book) Owns(member string, view []string) (func(resource.ID) bool, error
 	return func(id resource.ID) bool { return r.Owner(r.Partition(string(id))) == member }, nil
 }
 
-// versions returns Low and High of each type of one checkpoint.
-func (b *Book) versions(name string) map[string][]uint64 {
+// versions returns, by type, the versions up to which any checkpoint says that the type was in step, ascending.
+func (b *Book) versions() map[string][]uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	versions := make(map[string][]uint64)
-	for t, e := range b.pages[name].checkpoint.Types {
-		versions[t] = slices.Compact([]uint64{e.Low, e.High})
+	for _, p := range b.pages {
+		for t, e := range p.checkpoint.Types {
+			versions[t] = append(versions[t], e.Low, e.High)
+		}
+	}
+	for t, v := range versions {
+		slices.Sort(v)
+		versions[t] = slices.Compact(v)
 	}
 	return versions
 }

@@ -64,8 +64,8 @@ func (s *Store) Name() string { return s.opts.Ring + "-" + s.opts.Target + "-" +
 // Synced is closed once all checkpoints that there were at the start are in the book.
 func (s *Store) Synced() <-chan struct{} { return s.synced }
 
-// Before returns the versions up to which types were in step by our own checkpoint as it was at the start, by the names
-// of the types; nothing for a member that had none. It may be called once Synced is closed.
+// Before returns the versions up to which types were in step by the checkpoints that there were at the start, by the
+// names of the types. It may be called once Synced is closed.
 func (s *Store) Before() map[string][]uint64 { return s.before }
 
 // Run follows the ConfigMaps until ctx ends. It returns an error when they may not be read before they ever were.
@@ -246,7 +246,7 @@ func (k sink) Replace(list []any, _ string) error {
 	}
 	k.s.once.Do(func() {
 		k.s.opts.Log.Info("Checkpoints are read", "found", len(list), "believed", believed)
-		k.s.before = k.s.book.versions(page(k.s.Name(), allKey))
+		k.s.before = k.s.book.versions()
 		close(k.s.synced)
 	})
 	k.s.opts.Changed()

@@ -180,8 +180,7 @@ func (c *Client) encode(r Request) (body []byte, o wire.Outcome, ok bool) {
 		return body, wire.Outcome{}, true
 	}
 	o = wire.Outcome{Kind: wire.Unprocessable, Own: true, Reason: wire.Reason("encoding: " + err.Error())}
-	var fault wire.ItemError
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[wire.ItemError](err); ok {
 		o.Kind, o.Bad = wire.Refused, []wire.ItemError{fault}
 	}
 	return nil, o, false

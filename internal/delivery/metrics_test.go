@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -71,9 +72,7 @@ func TestSeriesStartAtZeroAndEndWithTheTarget(t *testing.T) {
 	}
 	one, two := open("one"), open("two")
 	want := zeros("two")
-	for name, v := range zeros("one") {
-		want[name] = v
-	}
+	maps.Copy(want, zeros("one"))
 	if diff := cmp.Diff(want, series(t, reg)); diff != "" {
 		t.Errorf("two targets (-want +got):\n%s", diff)
 	}

@@ -9,7 +9,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -220,7 +219,7 @@ func (m *Membership) retire(ctx context.Context, due []retired) {
 		var err error
 		if r.Kind == ownership.Collect {
 			err = m.client.Delete(bounded, r.object.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{
-				UID: ptr.To(r.object.UID), ResourceVersion: ptr.To(r.object.ResourceVersion),
+				UID: new(r.object.UID), ResourceVersion: new(r.object.ResourceVersion),
 			}})
 		} else {
 			_, err = m.client.Update(bounded, r.object, metav1.UpdateOptions{})

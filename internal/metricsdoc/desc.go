@@ -34,7 +34,7 @@ func parseDesc(d *prometheus.Desc) (description, error) {
 	}
 	p.expect(", variableLabels: {")
 	if names := p.until("}}"); names != "" {
-		for _, name := range strings.Split(names, ",") {
+		for name := range strings.SplitSeq(names, ",") {
 			// A label whose values are normalised is spelt c(name).
 			if inner, ok := strings.CutPrefix(name, "c("); ok {
 				name = strings.TrimSuffix(inner, ")")

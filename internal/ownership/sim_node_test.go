@@ -29,7 +29,6 @@ type node struct {
 	synced    bool
 	delivery  bool // a delivery is scheduled
 	wakeAt    time.Duration
-	draining  uint64
 	requests  []*request
 	sendAt    time.Duration
 	leaving   bool

@@ -55,9 +55,7 @@ func (capabilitiesContract) apply(a *application) answer {
 	}
 	scan := *a          // the answer is made from a while the scan runs
 	scan.settled = true // the request's context ends with the answer, which says nothing about the client
-	s.running.Add(1)    // Close, which waits for this, also cuts the pause short
-	go func() {
-		defer s.running.Done()
+	s.running.Go(func() {
 		defer s.scans.done()
 		if s.pause(time.Duration(len(scan.puts))*s.opts.ScanLatency) != nil {
 			return
@@ -65,7 +63,7 @@ func (capabilitiesContract) apply(a *application) answer {
 		if scan.remove(scan.payload.deletes) != nil || scan.put(0, len(scan.puts)) != nil {
 			return // the journal has failed, and says so to whoever waits for it
 		}
-	}()
+	})
 	return jsonAnswer(http.StatusAccepted, struct {
 		Status  string `json:"status"`
 		Upserts int    `json:"upserts"`

@@ -215,9 +215,9 @@ func TestTenThousandPointsAreAllThatIsEverSeen(t *testing.T) {
 
 func TestListingPagesAndClampsTheLimit(t *testing.T) {
 	r := newRig(t, receiver.Options{})
-	all := make([]map[string]any, 1_200)
-	for i := range all {
-		all[i] = item(fmt.Sprintf("n%05d", i), map[string]any{"namespace": fmt.Sprintf("ns%d", i%2)})
+	all := make([]map[string]any, 0, 1_201)
+	for i := range 1_200 {
+		all = append(all, item(fmt.Sprintf("n%05d", i), map[string]any{"namespace": fmt.Sprintf("ns%d", i%2)}))
 	}
 	r.ok(resourcesPath, body(append(all, item("x", map[string]any{"kind": "Secret", "namespace": "_cluster"}))))
 	list := func(query string) got {

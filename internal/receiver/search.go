@@ -182,16 +182,16 @@ func within(store string, q query.Query) query.Query {
 }
 
 func conceptQuery(c concept) query.Query {
-	var any []query.Query
+	var terms []query.Query
 	for term, worth := range c.worth {
 		for _, f := range searchFields {
 			t := bleve.NewTermQuery(term)
 			t.SetField(f.name)
 			t.SetBoost(f.weight * worth)
-			any = append(any, t)
+			terms = append(terms, t)
 		}
 	}
-	return bleve.NewDisjunctionQuery(any...)
+	return bleve.NewDisjunctionQuery(terms...)
 }
 
 // score ranks one candidate: for each concept the best place where it was found, weighed by how rare the concept is, and

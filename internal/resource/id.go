@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -43,10 +44,8 @@ func (p Parts) ID() ID {
 // of them is empty.
 func ParseID(s string) (Parts, error) {
 	f := strings.Split(s, "/")
-	for _, part := range f {
-		if part == "" {
-			return Parts{}, fmt.Errorf("resource ID %q has an empty component, want namespace/apiVersion/Kind/name such as default/apps/v1/Deployment/nginx", s)
-		}
+	if slices.Contains(f, "") {
+		return Parts{}, fmt.Errorf("resource ID %q has an empty component, want namespace/apiVersion/Kind/name such as default/apps/v1/Deployment/nginx", s)
 	}
 	switch len(f) {
 	case 4:

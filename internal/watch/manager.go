@@ -155,12 +155,10 @@ func (m *Manager) stop(gvr schema.GroupVersionResource, w *watcher) {
 // start begins a watch. The caller holds m.mu. The goroutine ends with the watcher's context; Run waits for it.
 func (m *Manager) start(w *watcher) {
 	ctx := w.begin(m.ctx)
-	m.running.Add(1)
-	go func() {
-		defer m.running.Done()
+	m.running.Go(func() {
 		w.run(ctx)
 		m.forget(w)
-	}()
+	})
 }
 
 // forget drops a watch that has ended after it was stopped.

@@ -83,6 +83,7 @@ func TestNoFaultOfTheAPIServerLosesAnything(t *testing.T) {
 
 // TestTypeThatMayNotBeReadHarmsNobody is the story of a right that is missing, granted and taken away again.
 func TestTypeThatMayNotBeReadHarmsNobody(t *testing.T) {
+	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{})
 	r.Kube("", "create", "secret", "generic", "kept", "--from-literal=a=b")
 	r.Kube("", "create", "configmap", "beside")

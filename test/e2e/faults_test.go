@@ -121,14 +121,14 @@ func poisoned(t *testing.T, r *fleet.Rig, p *fleet.Replica, churn func(), h *his
 	fleet.Eventually(t, converge, func() string {
 		_, metrics := p.Get("http://" + p.Metrics + "/metrics")
 		for _, id := range []resource.ID{named, silent} {
-			if !strings.Contains(metrics, fmt.Sprintf(`k8s_vectordb_sync_quarantined_object{id="%s",target="default"} 1`, id)) {
+			if !strings.Contains(metrics, `k8s_vectordb_sync_quarantined_object{id="`+string(id)+`",target="default"} 1`) {
 				return fmt.Sprintf("the metrics do not name %s", id)
 			}
 		}
 		return ""
 	})
 	for _, id := range []resource.ID{named, silent} {
-		if !p.Logged(fmt.Sprintf(`"id":"%s"`, id)) {
+		if !p.Logged(`"id":"` + string(id) + `"`) {
 			t.Errorf("the log does not name %s", id)
 		}
 	}

@@ -38,6 +38,7 @@ func client(t *testing.T, r *fleet.Rig) dynamic.Interface {
 
 // TestRestlessObjectIsDeliveredEveryMaxWait changes a label every second, which never leaves the window quiet.
 func TestRestlessObjectIsDeliveredEveryMaxWait(t *testing.T) {
+	t.Parallel() // it mostly waits
 	const (
 		window, maxWait, flush = 2 * time.Second, 4 * time.Second, 500 * time.Millisecond
 		// slack is for kubectl, the watch and the request, on a machine that is busy.
