@@ -98,6 +98,7 @@ func (a *App) findMissed(ctx context.Context) error {
 	m := &missed{lister: a.lister, index: a.index, log: a.log}
 	found, unknown := m.find(ctx, versions)
 	a.searched.Store(ctx.Err() == nil)
+	a.shard.publish(ctx) // at once, so that the ConfigMap itself is delivered like any other object, whenever we end
 	if found > 0 {
 		a.log.Info("Objects were deleted while this replica was away; their documents are deleted now", "objects", found)
 	}
