@@ -33,6 +33,10 @@ func (m *Membership) follow(now time.Duration) {
 		m.count(before.owned, after.owned)
 		poke(m.changes)
 	}
+	if heard := m.machine.Heard(); heard != m.heard && m.opts.Noted != nil {
+		m.heard = heard
+		m.opts.Noted(m.machine.Incarnation(), m.machine.Notices())
+	}
 	m.time(now)
 	m.known.follow(m.log, m.machine, now)
 	if m.machine.Left() {

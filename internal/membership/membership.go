@@ -40,7 +40,8 @@ type Membership struct {
 	running  chan struct{} // closed when Run has ended; nil when it has not begun
 	moving   time.Duration // since when a handoff has been going on, -1 when none is
 	known    edges
-	watched  bool // a watch has been granted once
+	watched  bool   // a watch has been granted once
+	heard    uint64 // what the machine had heard when Noted was last called
 }
 
 // grant is what those who send ask. It is immutable.
@@ -146,7 +147,7 @@ func (m *Membership) SetNote(key, value string) {
 }
 
 // NotesSeen tells whether every live member had seen our notes as they are when it last wrote its Lease, which each
-// does at least once in a renewal interval.
+// does at once when they change.
 func (m *Membership) NotesSeen() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -308,14 +308,55 @@ func TestNewViewWaitsForRequestsInFlight(t *testing.T) {
 func TestNotesReachEverybody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		ps := ringOf(t, s, "a", "b")
-		ps[0].SetNote("checkpoint", "cm/7")
-		if ps[0].NotesSeen() {
-			t.Error("notes were seen before they were written")
+		var mu sync.Mutex
+		told := make(map[string][]ownership.Notice) // by who was told
+		heard := func(name string) []ownership.Notice {
+			mu.Lock()
+			defer mu.Unlock()
+			return told[name]
 		}
-		time.Sleep(11 * time.Second) // two renewals of each
-		if got := ps[1].View().Members[0].Lease.Notes["checkpoint"]; got != "cm/7" || !ps[0].NotesSeen() {
-			t.Errorf("b sees the note %q, and a knows that: %v; want cm/7 and true", got, ps[0].NotesSeen())
+		var ps []*process
+		for _, name := range []string{"a", "b"} {
+			ps = append(ps, start(t, s, name, "uid-"+name, func(o *membership.Options, _ *client) {
+				o.Noted = func(_ string, all []ownership.Notice) {
+					mu.Lock()
+					defer mu.Unlock()
+					told[name] = all
+				}
+			}))
+		}
+		time.Sleep(20 * time.Second)
+		ps[1].client.set(func() { ps[1].client.deaf = true })
+		ps[0].SetNote("checkpoint", "cm/7")
+		time.Sleep(time.Second)
+		if ps[0].NotesSeen() {
+			t.Error("the note counts as seen by a member whose watch shows nothing")
+		}
+		ps[1].client.set(func() { ps[1].client.deaf = false })
+		time.Sleep(time.Millisecond) // an answer does not wait for the next renewal
+		if !ps[0].NotesSeen() {
+			t.Error("nobody has answered the note")
+		}
+		for _, name := range []string{"a", "b"} {
+			if all := heard(name); len(all) != 1 || all[0].Member != "a" || all[0].Notes["checkpoint"] != "cm/7" {
+				t.Errorf("%s was told %+v, want the note of a", name, all)
+			}
+		}
+		for i := range 100 { // whoever renews last, and in the middle of a renewal
+			time.Sleep(250 * time.Millisecond)
+			if !ps[0].NotesSeen() {
+				t.Fatalf("the note is not seen any more %v later", time.Duration(i)*250*time.Millisecond)
+			}
+		}
+		before := s.lastVersion()
+		time.Sleep(time.Minute)
+		if n := s.lastVersion() - before; n > 26 {
+			t.Errorf("%d writes in a minute in which nothing changed, want one for each renewal", n)
+		}
+		ps[0].SetNote("checkpoint", "")
+		time.Sleep(time.Millisecond)
+		if all := heard("b"); len(all) != 0 {
+			t.Errorf("b was told %+v, want that the note is gone", all)
 		}
 		ps[0].leave(t)
 		ps[1].leave(t)

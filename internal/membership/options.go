@@ -31,6 +31,10 @@ type Options struct {
 	Format ring.Format
 	// Drainer lets requests in flight end. Without one nothing is ever in flight.
 	Drainer Drainer
+	// Noted is told the notes of all live members, our own among them, whenever they may have changed, and the name of
+	// our own stay in the ring. It is called under a lock, before we tell anybody that we have seen them: it must be
+	// quick, and must not call back. nil tells nobody.
+	Noted func(self string, all []ownership.Notice)
 	// Log defaults to no log.
 	Log logr.Logger
 	// Registerer takes the metrics; nil keeps them to ourselves. They carry the labels ring and member.

@@ -2,7 +2,6 @@ package ownership
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -56,6 +55,9 @@ type Machine struct {
 	maybe    []maybeView
 	notes    map[string]string
 	newNotes bool
+	noted    uint64 // the version of the first write of this stay that carried the notes as they were written last
+	answer   bool   // another member has written notes, and waits for our word that we have seen them
+	heard    uint64 // counts the changes of Notes
 
 	// The way to the next view.
 	target      []string
@@ -173,6 +175,10 @@ func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) {
 		}
 	}
 	m.fresh = false
+	m.heard++
+	for i := range leases {
+		m.read(&Lease{}, &leases[i])
+	}
 	m.update(now)
 }
 
@@ -216,7 +222,12 @@ func (m *Machine) continued(before map[string]Lease) bool {
 
 // Observe takes a Lease that the watch shows as added or changed.
 func (m *Machine) Observe(l Lease, now time.Duration) {
+	var before Lease
+	if o := m.leases[l.Member]; o != nil {
+		before = o.lease
+	}
 	m.see(&l, now)
+	m.read(&before, &l)
 	m.seen = max(m.seen, l.Version)
 	m.update(now)
 }
@@ -224,6 +235,7 @@ func (m *Machine) Observe(l Lease, now time.Duration) {
 // Deleted takes the deletion of a member's Lease at a version.
 func (m *Machine) Deleted(member string, version uint64, now time.Duration) {
 	if o := m.leases[member]; o != nil && o.lease.Version <= version {
+		m.heard++
 		m.vanish(member, version, now)
 	}
 	m.seen = max(m.seen, version)
@@ -238,21 +250,6 @@ func (m *Machine) Bookmark(version uint64, now time.Duration) {
 
 // Tick lets time pass. It must be called when [Machine.Wake] says so.
 func (m *Machine) Tick(now time.Duration) { m.update(now) }
-
-// SetNote makes something known in our Lease, at once; an empty value takes it back.
-func (m *Machine) SetNote(key, value string, now time.Duration) {
-	if m.notes[key] == value {
-		return
-	}
-	m.notes = maps.Clone(m.notes)
-	if value == "" {
-		delete(m.notes, key)
-	} else {
-		m.notes[key] = value
-	}
-	m.newNotes = true
-	m.update(now)
-}
 
 // Leave gives everything up: from now on [Machine.MaySend] is false for every partition, and the Lease is released as
 // soon as the drain that this asks for is done. It cannot be taken back.

@@ -190,19 +190,6 @@ func (m *Machine) Claimants(partition int) (owner string, claimants []string) {
 	return owner, claimants
 }
 
-// Acknowledged tells whether every live member had, when it last wrote, seen our Lease with the notes as they are.
-func (m *Machine) Acknowledged() bool {
-	if !m.joined || m.newNotes || m.writing != nil || !maps.Equal(m.written.Notes, m.notes) {
-		return false
-	}
-	for _, o := range m.leases {
-		if o.lease.State == Live && !m.mine(&o.lease) && o.lease.Seen < m.written.Version {
-			return false
-		}
-	}
-	return true
-}
-
 // Gain is a partition that has become ours.
 type Gain struct {
 	Partition int

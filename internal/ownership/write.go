@@ -45,7 +45,7 @@ func (m *Machine) BeginWrite(now time.Duration) (Write, bool) {
 	l.Publication = m.views
 	m.writing = &Write{Lease: l, Base: base, Begun: now}
 	m.maybe = append(m.maybe, maybeView{base: base, view: l.View})
-	m.newNotes = false
+	m.newNotes, m.answer = false, false
 	m.refresh(now)
 	return *m.writing, true
 }
@@ -77,6 +77,9 @@ func (m *Machine) EndWrite(o Outcome, version uint64, now time.Duration) {
 			m.joinedAt = w.Begun
 		}
 		if m.joined || m.leaving {
+			if m.written.Incarnation != w.Lease.Incarnation || !maps.Equal(m.written.Notes, w.Lease.Notes) {
+				m.noted = version
+			}
 			m.written = w.Lease
 			if w.Lease.Vouches {
 				m.vouched = max(m.vouched, w.Lease.Seen)
@@ -141,7 +144,7 @@ func (m *Machine) dueWrite(now time.Duration) (l Lease, base uint64, ok bool) {
 		return m.farewell(), m.known.version, true
 	case m.hasTarget && (m.drained == m.drainToken || m.rules.noDrain):
 		return m.compose(m.target), m.known.version, true
-	case !m.hasRenewed, now >= m.renewed+m.t.RenewInterval, m.asked(), m.newNotes, m.sole() != m.written.Sole:
+	case !m.hasRenewed, now >= m.renewed+m.t.RenewInterval, m.asked(), m.newNotes, m.answer, m.sole() != m.written.Sole:
 		return m.compose(view), m.known.version, true
 	}
 	return Lease{}, 0, false
