@@ -108,21 +108,52 @@ func (b *Book) Owns(member string, view []string) (func(resource.ID) bool, error
 	return func(id resource.ID) bool { return r.Owner(r.Partition(string(id))) == member }, nil
 }
 
-// versions returns, by type, the versions up to which any checkpoint says that the type was in step, ascending.
-func (b *Book) versions() map[string][]uint64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	versions := make(map[string][]uint64)
-	for _, p := range b.pages {
-		for t, e := range p.checkpoint.Types {
-			versions[t] = append(versions[t], e.Low, e.High)
+// Bound returns the version up to which a type is acknowledged in every partition, by the word of whoever knows best; 0
+// when nobody has said so.
+func (b *Book) Bound(typeName string) uint64 {
+	var bound uint64
+	for _, p := range *b.believed.Load() {
+		if p.all() {
+			bound = max(bound, p.checkpoint.Types[typeName].Low)
 		}
 	}
-	for t, v := range versions {
-		slices.Sort(v)
-		versions[t] = slices.Compact(v)
+	return bound
+}
+
+// all tells whether a checkpoint speaks for all partitions: one given under a view of its member alone.
+func (e entry) all() bool {
+	return len(e.checkpoint.View) == 1 && e.checkpoint.View[0] == e.checkpoint.Member
+}
+
+// Past is what the checkpoints of one moment say about the time before.
+type Past struct {
+	// Versions are, by type, those at which the receiver had what the API server had then, ascending: the one up to which
+	// everything is acknowledged, and beyond it those up to which some member's own partitions are. What existed at one of
+	// these and exists no longer was deleted since.
+	Versions map[string][]uint64
+	// Incarnations are the stays in the ring in which the checkpoints were given, by member.
+	Incarnations map[string]string
+}
+
+// past sums the checkpoints up.
+func (b *Book) past() Past {
+	past := Past{Versions: make(map[string][]uint64), Incarnations: make(map[string]string)}
+	for _, p := range *b.believed.Load() {
+		past.Incarnations[p.checkpoint.Member] = p.checkpoint.Incarnation
+		for t, e := range p.checkpoint.Types {
+			if bound := b.Bound(t); bound > 0 {
+				past.Versions[t] = append(past.Versions[t], bound)
+			}
+			past.Versions[t] = append(past.Versions[t], e.High)
+		}
 	}
-	return versions
+	for t, v := range past.Versions {
+		bound := b.Bound(t)
+		v = slices.DeleteFunc(v, func(version uint64) bool { return version < bound })
+		slices.Sort(v)
+		past.Versions[t] = slices.Compact(v)
+	}
+	return past
 }
 
 // Len returns how many checkpoints are believed.

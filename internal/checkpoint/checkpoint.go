@@ -53,6 +53,8 @@ type Checkpoint struct {
 	Member     string
 	View       []string
 	RingFormat string
+	// Incarnation names the stay in the ring in which it was given.
+	Incarnation string
 	// Fingerprint names the receiver, what is sent to it, and the cluster. A checkpoint with another one says nothing.
 	Fingerprint string
 	// Types are the types it speaks of, by [resource.Type.String].
@@ -62,6 +64,7 @@ type Checkpoint struct {
 type encoded struct {
 	Format      int                     `json:"format"`
 	Member      string                  `json:"member"`
+	Incarnation string                  `json:"incarnation,omitempty"`
 	View        []string                `json:"view"`
 	Ring        string                  `json:"ring"`
 	Fingerprint string                  `json:"fingerprint"`
@@ -76,7 +79,7 @@ type encodedEntry struct {
 
 // Encode returns the checkpoint as text. Equal checkpoints have equal texts.
 func (c Checkpoint) Encode() (string, error) {
-	e := encoded{Format: format, Member: c.Member, View: c.View, Ring: c.RingFormat, Fingerprint: c.Fingerprint,
+	e := encoded{Format: format, Member: c.Member, Incarnation: c.Incarnation, View: c.View, Ring: c.RingFormat, Fingerprint: c.Fingerprint,
 		Types: make(map[string]encodedEntry, len(c.Types))}
 	for name, t := range c.Types {
 		raw := make([]byte, 0, 8*len(t.Except))
@@ -105,7 +108,10 @@ func Decode(text string) (Checkpoint, error) {
 	if e.Member == "" || len(e.View) == 0 {
 		return Checkpoint{}, errors.New("checkpoint names no member or no view")
 	}
-	c := Checkpoint{Member: e.Member, View: e.View, RingFormat: e.Ring, Fingerprint: e.Fingerprint, Types: make(map[string]Entry, len(e.Types))}
+	c := Checkpoint{
+		Member: e.Member, Incarnation: e.Incarnation, View: e.View, RingFormat: e.Ring, Fingerprint: e.Fingerprint,
+		Types: make(map[string]Entry, len(e.Types)),
+	}
 	for name, t := range e.Types {
 		raw, err := base64.StdEncoding.DecodeString(t.Except)
 		if err != nil || len(raw)%8 != 0 || t.Behind > t.High {

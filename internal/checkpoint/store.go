@@ -42,8 +42,8 @@ type Store struct {
 	client corev1client.ConfigMapInterface
 	book   *Book
 	opts   StoreOptions
-	synced chan struct{}       // closed after the first list
-	before map[string][]uint64 // written before synced is closed
+	synced chan struct{} // closed after the first list
+	before Past          // written before synced is closed
 	once   sync.Once
 	fatal  chan error // one slot: a permission is missing
 
@@ -64,9 +64,19 @@ func (s *Store) Name() string { return s.opts.Ring + "-" + s.opts.Target + "-" +
 // Synced is closed once all checkpoints that there were at the start are in the book.
 func (s *Store) Synced() <-chan struct{} { return s.synced }
 
-// Before returns the versions up to which types were in step by the checkpoints that there were at the start, by the
-// names of the types. It may be called once Synced is closed.
-func (s *Store) Before() map[string][]uint64 { return s.before }
+// Before returns what the checkpoints said that there were at the start. It may be called once Synced is closed.
+func (s *Store) Before() Past { return s.before }
+
+// Remove deletes our ConfigMap, as for a target that is gone for good.
+func (s *Store) Remove(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current, s.data = nil, nil
+	if err := s.client.Delete(ctx, s.Name(), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("deleting checkpoint %s: %w", s.Name(), err)
+	}
+	return nil
+}
 
 // Run follows the ConfigMaps until ctx ends. It returns an error when they may not be read before they ever were.
 func (s *Store) Run(ctx context.Context) error {
@@ -246,7 +256,7 @@ func (k sink) Replace(list []any, _ string) error {
 	}
 	k.s.once.Do(func() {
 		k.s.opts.Log.Info("Checkpoints are read", "found", len(list), "believed", believed)
-		k.s.before = k.s.book.versions()
+		k.s.before = k.s.book.past()
 		close(k.s.synced)
 	})
 	k.s.opts.Changed()

@@ -75,6 +75,12 @@ func (p *Pipeline) attach(it *item, t *Ticket) {
 // The caller must make sure that r is the state that the index knows at this moment, and that no change of the object
 // is applied meanwhile: call it from within [index.Index.IfCurrent].
 func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
+	p.OfferFor(nil, t, r, ticket)
+}
+
+// OfferFor is Offer for any object, whoever owns it, as long as the permit is valid. Whoever holds one has made sure that
+// all members know of it beforehand ([Options.Touched]). An object that its owner has on its way is left to it.
+func (p *Pipeline) OfferFor(permit *Permit, t resource.Type, r resource.Record, ticket *Ticket) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -82,12 +88,15 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 		return
 	}
 	id := t.ID(r.Namespace, r.Name)
-	if !p.opts.Owner.MaySend(id) {
+	it, ok := p.items[id]
+	if !p.opts.Owner.MaySend(id) && (ok || !permit.valid()) {
 		return // Its owner offers it, or has it on its way.
 	}
-	it, ok := p.items[id]
 	if !ok {
 		it = p.add(id, t)
+	}
+	if !p.opts.Owner.MaySend(id) {
+		it.more().permit = permit
 	}
 	p.attach(it, ticket)
 	switch {
@@ -163,7 +172,7 @@ func (p *Pipeline) fill(it *item, r resource.Record, now time.Time) {
 	p.takeOut(it)
 	p.set(it, false, r)
 	switch {
-	case !p.opts.Owner.MaySend(it.id):
+	case !p.mine(it):
 		p.park(it)
 	case it.alone:
 		p.suspectAlone(it, now)

@@ -19,7 +19,11 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 	}
 	for _, it := range f.items {
 		p.setInFlight(it, false)
-		if o.Kind == wire.Unknown {
+		switch {
+		case o.Kind != wire.Unknown:
+		case it.rare != nil && it.rare.permit != nil:
+			it.rare.permit.doubt.Store(true) // Its owner repeats the last word.
+		default:
 			it.more().unsure = true
 		}
 	}
@@ -131,7 +135,7 @@ func (p *Pipeline) again(f *flight, now time.Time) {
 func (p *Pipeline) putBack(it *item, now time.Time) {
 	switch {
 	case p.resume(it, now):
-	case !p.opts.Owner.MaySend(it.id):
+	case !p.mine(it):
 		p.park(it)
 	case it.alone:
 		p.suspectAlone(it, now)
@@ -213,10 +217,11 @@ func (p *Pipeline) complete(it *item, now time.Time) {
 		p.log.Info("Object that was quarantined is delivered", "target", p.opts.Target, "id", string(it.id))
 		it.rare.why = ""
 	}
-	if it.rare == nil || !p.settle(it, now) {
+	if it.rare == nil || !p.settle(it, now) && !it.rare.touched {
 		p.forget(it)
 		return
 	}
 	p.arrived(it)
+	p.spare(it)
 	it.rare.tries = 0
 }

@@ -141,7 +141,7 @@ func (p *Pipeline) take(deletes bool, queues ...*queue) *flight {
 	for _, q := range queues {
 		for q.front != nil && !b.Full() {
 			it := q.front
-			if !p.opts.Owner.MaySend(it.id) {
+			if !p.mine(it) {
 				p.park(it)
 				continue
 			}
@@ -235,7 +235,7 @@ func (p *Pipeline) MaySendChanged() {
 	defer p.mu.Unlock()
 	now := time.Now()
 	for _, it := range p.items {
-		ours := p.opts.Owner.MaySend(it.id)
+		ours := p.mine(it)
 		switch it.place {
 		case parked:
 			if ours {

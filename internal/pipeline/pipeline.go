@@ -56,6 +56,10 @@ type Options struct {
 	// object that a first list brings and that is covered needs no sending. It is called under the pipeline's lock. nil
 	// means that nothing is known.
 	Covers func(t resource.Type, id resource.ID, version uint64) bool
+	// Touched tells whether some member sends objects of a type again that others own ([Pipeline.OfferFor]). What changes
+	// meanwhile is said once more after that; see [Pipeline.WindowClosed]. It is called under the pipeline's lock. nil
+	// means never.
+	Touched func(t resource.Type) bool
 	// Observe is told the state of the gate after every request, under the pipeline's lock. nil tells nobody.
 	Observe func(delivery.State)
 	// Log is for transitions, never for single objects, but for quarantined ones.
@@ -85,6 +89,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Covers == nil {
 		o.Covers = func(resource.Type, resource.ID, uint64) bool { return false }
+	}
+	if o.Touched == nil {
+		o.Touched = func(resource.Type) bool { return false }
 	}
 	return o
 }
@@ -190,6 +197,12 @@ func (p *Pipeline) Apply(c index.Change) {
 		it.initial = true
 		p.progress.Total++
 	}
+	if p.opts.Touched(c.Type) {
+		it.more().touched = true
+	}
+	if it.rare != nil {
+		it.rare.permit = nil // Its owner sends what has changed.
+	}
 	p.set(it, c.Deleted, c.Record)
 	if p.unneeded(it) {
 		p.forget(it)
@@ -252,10 +265,18 @@ func (p *Pipeline) spare(it *item) {
 	}
 }
 
+// mine tells whether we may send an item.
+func (p *Pipeline) mine(it *item) bool {
+	return p.opts.Owner.MaySend(it.id) || it.rare != nil && it.rare.permit.valid()
+}
+
 // park sets an item aside that another member sends. Nobody here waits for it any longer, and what the receiver holds
 // is not known any more: the other may have sent a state in between, and crash before it has sent the last one.
 func (p *Pipeline) park(it *item) {
 	it.baseKnown = false
+	if it.rare != nil {
+		it.rare.permit = nil
+	}
 	p.spare(it)
 	p.move(it, parked)
 	p.arrived(it)
@@ -264,7 +285,7 @@ func (p *Pipeline) park(it *item) {
 // route puts a dirty item where its state belongs. Whatever it was waiting in before, it is taken out of.
 func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 	switch {
-	case !p.opts.Owner.MaySend(it.id):
+	case !p.mine(it):
 		p.park(it)
 	case it.inFlight:
 		// Where it goes is decided when the request has ended; its debounce runs meanwhile.

@@ -47,7 +47,13 @@ func (p *Pipeline) repeat(it *item, now time.Time) {
 		r.settling = true
 		p.settles.add(it, r.settleAt)
 	case !p.opts.Owner.MaySend(it.id):
-		p.forget(it) // The new owner repeats what it takes over in doubt.
+		r.repeats = 0 // The new owner repeats what it takes over in doubt.
+		if !r.touched {
+			p.forget(it)
+		}
+	case it.bare:
+		it.firstAt, it.firstVersion = now, it.version
+		p.move(it, hollow)
 	default:
 		it.firstAt, it.firstVersion = now, it.version
 		p.totals.Repeats++

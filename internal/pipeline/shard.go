@@ -55,26 +55,46 @@ type Unacknowledged struct {
 	IDs []resource.ID
 }
 
-// Unacknowledged returns, by type, the objects that match and that the receiver may not have in their current state,
-// whoever is to send them, and those whose last word has not been repeated even once after a doubt. What the receiver
-// refuses is left out: it would hold everything else back for ever.
-func (p *Pipeline) Unacknowledged(match func(resource.ID) bool) map[resource.Type]Unacknowledged {
+// Unacknowledged returns, by type, the objects that the receiver may not have in their current state, whoever is to send
+// them, and those whose last word has not been repeated even once after a doubt or must still be said again after a
+// window; own are those of them that are mine. What the receiver refuses is left out: it would hold everything else
+// back for ever.
+func (p *Pipeline) Unacknowledged(mine func(resource.ID) bool) (own, all map[resource.Type]Unacknowledged) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := make(map[resource.Type]Unacknowledged)
+	own, all = make(map[resource.Type]Unacknowledged), make(map[resource.Type]Unacknowledged)
 	for id, it := range p.items {
-		doubtful := it.rare != nil && it.rare.repeats == p.opts.Repeats
-		if it.place == quarantined || !it.dirty() && !doubtful || !match(id) {
+		doubtful := it.rare != nil && (it.rare.repeats == p.opts.Repeats || it.rare.touched)
+		if it.place == quarantined || !it.dirty() && !doubtful {
 			continue
 		}
-		u, ok := all[*it.typ]
-		if !ok || it.firstVersion < u.Version {
-			u.Version = it.firstVersion
+		include(all, it)
+		if mine(id) {
+			include(own, it)
 		}
-		u.IDs = append(u.IDs, id)
-		all[*it.typ] = u
 	}
-	return all
+	return own, all
+}
+
+func include(in map[resource.Type]Unacknowledged, it *item) {
+	u, ok := in[*it.typ]
+	if !ok || it.firstVersion < u.Version {
+		u.Version = it.firstVersion
+	}
+	u.IDs = append(u.IDs, it.id)
+	in[*it.typ] = u
+}
+
+// Gained tells the pipeline that the objects that match are ours anew. Another member may have sent any of them in
+// between, even if they were ours before and are again so soon that nothing here has noticed.
+func (p *Pipeline) Gained(match func(resource.ID) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, it := range p.items {
+		if it.baseKnown && match(id) {
+			it.baseKnown = false
+		}
+	}
 }
 
 // SetMaxInFlight changes how many requests may be under way, as when members come and go.

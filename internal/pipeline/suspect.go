@@ -125,7 +125,7 @@ func (s *suspects) backOff(deletes bool, now time.Time) {
 func (p *Pipeline) takeGroup(g *group) *flight {
 	f := &flight{deletes: g.deletes, group: g}
 	for _, it := range g.members() {
-		if !p.opts.Owner.MaySend(it.id) {
+		if !p.mine(it) {
 			p.park(it)
 			continue
 		}
@@ -212,7 +212,7 @@ func (p *Pipeline) unchanged(f *flight, now time.Time) []*item {
 	for _, it := range f.items {
 		switch {
 		case p.resume(it, now):
-		case !p.opts.Owner.MaySend(it.id):
+		case !p.mine(it):
 			p.park(it)
 		default:
 			rest = append(rest, it)
