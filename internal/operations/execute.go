@@ -1,0 +1,273 @@
+package operations
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// work is what we do for one operation. It is guarded by Engine.mu.
+type work struct {
+	progress
+	revision  int // counts changes
+	urgent    int // the last revision that matters to the others
+	final     int // the last revision that was the end of our share, for which somebody may be waiting
+	published int // the last revision that was written
+}
+
+func newWork() *work {
+	return &work{progress: progress{done: make(map[int]bool), failed: make(map[int]string)}}
+}
+
+// touch notes a change.
+func (w *work) touch(urgent bool) {
+	w.revision++
+	if urgent {
+		w.urgent = w.revision
+	}
+}
+
+// absorb takes up what is written under our name: by our earlier life, or by another pod that bears the name.
+func (w *work) absorb(p progress) {
+	if len(w.done) == 0 && w.revision == 0 {
+		w.offered, w.at = p.offered, p.at
+		if p.current != nil {
+			w.touch(true) // We are not running it: the others must not wait for us.
+		}
+	}
+	maps.Copy(w.done, p.done)
+	for i, message := range p.failed {
+		if _, ok := w.failed[i]; !ok {
+			w.failed[i] = message
+		}
+	}
+}
+
+// run is a part under way.
+type run struct {
+	record        *record
+	index         int
+	part          Part
+	ctx           context.Context
+	cancel        context.CancelFunc
+	offered, open int // guarded by Engine.mu
+}
+
+// execute runs our parts one after another until ctx ends.
+func (e *Engine) execute(ctx context.Context) {
+	for {
+		r := e.begin(ctx)
+		if r == nil {
+			select {
+			case <-ctx.Done():
+				return
+			case <-e.work:
+			}
+			continue
+		}
+		err := e.runPart(r)
+		e.finish(r, err)
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func (e *Engine) runPart(r *run) error {
+	part := r.part
+	if part.Split() {
+		part.Namespaces = []string{}
+		for _, name := range slices.Sorted(maps.Keys(e.catalog.Namespaces(part.Type))) {
+			if part.Covers(name) {
+				part.Namespaces = append(part.Namespaces, name)
+			}
+		}
+		if len(part.Namespaces) == 0 {
+			return nil
+		}
+	}
+	return e.runner.Run(r.ctx, r.record.request, part, func(offered, open int) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if e.running != r || (offered == r.offered && open == r.open) {
+			return
+		}
+		r.offered, r.open = offered, open
+		e.report(r, false)
+	})
+}
+
+// report notes how far a part is. The caller holds mu.
+func (e *Engine) report(r *run, urgent bool) {
+	w := e.mine[r.record.id]
+	if w == nil {
+		return
+	}
+	w.current = &current{Part: r.index, Offered: r.offered, Open: r.open}
+	silent := w.revision == w.published
+	w.touch(urgent)
+	if silent {
+		poke(e.chores)
+	}
+}
+
+// begin takes up the next part, if there is one for us.
+func (e *Engine) begin(ctx context.Context) *run {
+	ready := e.opts.Ready()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !ready || ctx.Err() != nil {
+		return nil
+	}
+	record, index := e.pick()
+	if record == nil {
+		return nil
+	}
+	r := &run{record: record, index: index, part: record.parts[index]}
+	r.ctx, r.cancel = context.WithCancel(ctx)
+	e.running = r
+	if w := e.own(record.id); w.revision == 0 {
+		e.written = time.Now() // What takes less than a second is told of once, when it is done.
+	}
+	e.report(r, true)
+	if r.part.Member != e.opts.Member {
+		e.metrics.takenOver.Inc()
+		e.opts.Log.Info("Part of a resync is taken over", "operation", record.id, "part", r.part.Key, "from", r.part.Member)
+	}
+	return r
+}
+
+// pick returns the next part for us. The caller holds mu.
+func (e *Engine) pick() (*record, int) {
+	if !e.live(e.opts.Member) {
+		return nil, 0
+	}
+	var open []*record
+	for _, r := range e.doc.records {
+		if r.open() {
+			open = append(open, r)
+		}
+	}
+	slices.SortFunc(open, func(a, b *record) int {
+		return cmp.Or(compareBool(a.request.Full(), b.request.Full()), a.startedAt.Compare(b.startedAt), strings.Compare(a.id, b.id))
+	})
+	for _, r := range open {
+		if i := e.pickFrom(r); i >= 0 {
+			return r, i
+		}
+	}
+	return nil, 0
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	default:
+		return 1
+	}
+}
+
+// pickFrom returns the next part of an operation for us, those assigned to us first; -1 means none. The caller holds mu.
+func (e *Engine) pickFrom(r *record) int {
+	done, claims, other := r.done(), e.claims(r), -1
+	own := e.mine[r.id]
+	for i, p := range r.parts {
+		if done[i] || (own != nil && own.done[i]) || e.assignee(p, claims[i]) != e.opts.Member {
+			continue
+		}
+		if p.Member == e.opts.Member {
+			return i
+		}
+		if other < 0 {
+			other = i
+		}
+	}
+	return other
+}
+
+// claims are the other live members that say they are running a part, by part; the first by name where there are two. We
+// are running none when this is asked, whatever an earlier life has left. The caller holds mu.
+func (e *Engine) claims(r *record) map[int]string {
+	claims := make(map[int]string)
+	for _, member := range e.members {
+		if c := r.runs[member].current; c != nil && member != e.opts.Member && claims[c.Part] == "" {
+			claims[c.Part] = member
+		}
+	}
+	return claims
+}
+
+// assignee returns who is to run a part, empty for nobody. The caller holds mu.
+func (e *Engine) assignee(p Part, claimant string) string {
+	switch {
+	case e.live(p.Member) && (p.OwnedOnly || claimant == ""):
+		return p.Member
+	case p.OwnedOnly:
+		return ""
+	case claimant != "":
+		return claimant
+	case e.ring == nil:
+		return ""
+	default:
+		return e.ring.Owner(e.ring.Partition(p.Key))
+	}
+}
+
+// reconsider ends the part under way if it has become pointless: somebody else has finished it, its operation is over,
+// or we are not a member any more, so that somebody else runs it. The caller holds mu.
+func (e *Engine) reconsider() {
+	if e.running == nil {
+		return
+	}
+	r := e.doc.records[e.running.record.id]
+	if r == nil || r.result != nil || !e.live(e.opts.Member) {
+		e.running.cancel()
+		return
+	}
+	if done := r.done(); e.running.index >= len(done) || done[e.running.index] {
+		e.running.cancel()
+	}
+}
+
+// finish marks a part.
+func (e *Engine) finish(r *run, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ended := r.ctx.Err() != nil
+	r.cancel()
+	e.running = nil
+	w := e.mine[r.record.id]
+	if w != nil {
+		w.current = nil
+		w.touch(true)
+	}
+	poke(e.chores)
+	result := partDone
+	switch {
+	case err != nil && ended:
+		e.metrics.parts.WithLabelValues(partAbandoned).Inc()
+		return
+	case err != nil:
+		result = partFailed
+		e.opts.Log.Error(err, "Part of a resync failed", "operation", r.record.id, "part", r.part.Key)
+	}
+	e.metrics.parts.WithLabelValues(result).Inc()
+	e.metrics.objects.Add(float64(r.offered))
+	if w == nil {
+		return
+	}
+	w.done[r.index], w.at = true, time.Now()
+	w.offered += r.offered
+	if err != nil {
+		w.failed[r.index] = shorten(err.Error())
+	}
+	if record := e.doc.records[r.record.id]; record != nil && e.pickFrom(record) < 0 {
+		w.final = w.revision
+	}
+}
