@@ -1,0 +1,252 @@
+package inventory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// Source is what an inventory is made of.
+type Source interface {
+	// Generation changes whenever an object that Types would name appears. It need not change when one goes: an
+	// inventory that names too much costs one deletion of what is gone already.
+	Generation() uint64
+	// Types yields the types that have a complete list, in the order of [resource.CompareTypes]. The names of a type are
+	// what may be at a receiver: every object that is known, and besides every one whose deletion is not acknowledged,
+	// or a crash would lose that deletion. They are safe in this order: first the version, then the objects, then the
+	// deletions that are pending.
+	Types() iter.Seq[TypeSnapshot]
+}
+
+// KeeperOptions are the settings of a [Keeper].
+type KeeperOptions struct {
+	// Interval is how often the inventory is written, when something changed. Zero means 60 s: what was created within
+	// the last interval before a crash, and deleted before the next start, leaves its document behind.
+	Interval time.Duration
+	// StopTimeout bounds the last write. Zero means 10 s.
+	StopTimeout time.Duration
+	// Before is the inventory of the process's earlier life, nil for none. The keeper closes it.
+	Before *Inventory
+	// Log gets the edges: that writing fails, that it works again.
+	Log logr.Logger
+	// Registerer takes the metrics. Nil means none.
+	Registerer prometheus.Registerer
+}
+
+// Keeper writes an inventory again and again. Create it with [NewKeeper].
+type Keeper struct {
+	dir     string
+	meta    Meta
+	source  Source
+	opts    KeeperOptions
+	disk    disk
+	metrics *metrics
+
+	mu        sync.Mutex // guards what follows
+	unsettled map[resource.Type]bool
+	settled   uint64 // counts settlements
+
+	// What follows belongs to Run.
+	written bool // by this process
+	failing bool
+	last    [2]uint64 // generation and settlements at the last write
+}
+
+// NewKeeper returns a keeper of the inventory in a directory. The time of meta is not looked at.
+func NewKeeper(dir string, meta Meta, source Source, opts KeeperOptions) (*Keeper, error) {
+	if err := meta.check(); err != nil {
+		return nil, err
+	}
+	opts.Interval = cmp.Or(opts.Interval, time.Minute)
+	opts.StopTimeout = cmp.Or(opts.StopTimeout, 10*time.Second)
+	k := &Keeper{dir: dir, meta: meta, source: source, opts: opts, metrics: newMetrics(opts.Registerer), unsettled: map[resource.Type]bool{}}
+	if opts.Before != nil {
+		for _, s := range opts.Before.types {
+			k.unsettled[s.typ()] = true
+		}
+	}
+	k.metrics.carried.Set(float64(len(k.unsettled)))
+	return k, nil
+}
+
+// Settle says that the earlier inventory's names of some types are needed no more: what was deleted has been handed to
+// where the [Source] has its pending deletions from, or the type is no longer wanted. It does not block.
+func (k *Keeper) Settle(types ...resource.Type) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, t := range types {
+		if k.unsettled[t] {
+			delete(k.unsettled, t)
+			k.settled++
+		}
+	}
+	k.metrics.carried.Set(float64(len(k.unsettled)))
+}
+
+// Unsettled tells whether the earlier inventory's names of a type are carried on.
+func (k *Keeper) Unsettled(t resource.Type) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.unsettled[t]
+}
+
+// Run writes the inventory every interval in which something changed, and once more when ctx ends. It never fails: what
+// goes wrong is counted, logged at its edges, and tried again. It is called once.
+func (k *Keeper) Run(ctx context.Context) error {
+	if k.opts.Before != nil {
+		defer k.opts.Before.Close()
+	}
+	tick := time.NewTicker(k.opts.Interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), k.opts.StopTimeout)
+			k.keep(last)
+			cancel()
+			return nil
+		case <-tick.C:
+			k.keep(ctx)
+		}
+	}
+}
+
+// keep writes if there is anything new.
+func (k *Keeper) keep(ctx context.Context) {
+	now := [2]uint64{k.source.Generation()} // before the names are asked for: what comes between is written again
+	k.mu.Lock()
+	now[1] = k.settled
+	k.mu.Unlock()
+	begun := time.Now()
+	if k.written && now == k.last {
+		k.metrics.upToDate(begun)
+		return
+	}
+	meta := k.meta
+	meta.Written = begun
+	w, err := k.disk.write(ctx, k.dir, meta, k.types())
+	if err != nil {
+		if !errors.Is(ctx.Err(), context.Canceled) { // else the last write is to come
+			k.failed(err)
+		}
+		return
+	}
+	k.written, k.last = true, now
+	k.metrics.wrote(w, time.Since(begun))
+	k.metrics.upToDate(begun)
+	if k.failing {
+		k.failing = false
+		k.opts.Log.Info("Inventory is written again", "bytes", w.Bytes, "objects", w.Objects)
+	}
+}
+
+func (k *Keeper) failed(err error) {
+	k.metrics.errors.Inc()
+	if k.failing {
+		return
+	}
+	k.failing = true
+	k.opts.Log.Error(err, "Inventory cannot be written; deletions that happen while no replica runs may be missed", "directory", k.dir)
+}
+
+// types yields what the source knows, and what the earlier inventory says of types that are not settled.
+func (k *Keeper) types() iter.Seq[namedType] {
+	return func(yield func(namedType) bool) {
+		carried := k.carried()
+		for t := range k.source.Types() {
+			for len(carried) > 0 && resource.CompareTypes(carried[0].typ(), t.Type) < 0 {
+				if !yield(k.old(carried[0])) {
+					return
+				}
+				carried = carried[1:]
+			}
+			n := namedType{typ: t.Type, version: t.Version, names: sure(t.Names)}
+			if len(carried) > 0 && resource.CompareTypes(carried[0].typ(), t.Type) == 0 {
+				if carried[0].typ() == t.Type { // else its kind was renamed under one name, and only one of them has a place
+					n.names = union(t.Names, k.old(carried[0]).names)
+				}
+				carried = carried[1:]
+			}
+			if !yield(n) {
+				return
+			}
+		}
+		for _, s := range carried {
+			if !yield(k.old(s)) {
+				return
+			}
+		}
+	}
+}
+
+// carried returns the sections that are not settled.
+func (k *Keeper) carried() []section {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var carried []section
+	if k.opts.Before != nil {
+		for _, s := range k.opts.Before.types {
+			if k.unsettled[s.typ()] {
+				carried = append(carried, s)
+			}
+		}
+	}
+	return carried
+}
+
+// old is a type as the earlier inventory has it. When that cannot be read any more, which is the end of the disk, the
+// type is settled, so that the next write succeeds without it.
+func (k *Keeper) old(s section) namedType {
+	return namedType{typ: s.typ(), version: s.Version, names: func(yield func(string, error) bool) {
+		for name, err := range k.opts.Before.names(s.typ()) {
+			if err != nil {
+				k.Settle(s.typ())
+				err = fmt.Errorf("carrying on what the earlier inventory says of %s: %w", s.typ(), err)
+			}
+			if !yield(name, err) {
+				return
+			}
+		}
+	}}
+}
+
+// union yields what is in either of two ascending sequences, ascending, each once.
+func union(a iter.Seq[string], b iter.Seq2[string, error]) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		next, stop := iter.Pull2(b)
+		defer stop()
+		other, err, more := next()
+		for name := range a {
+			for more && err == nil && other < name {
+				if !yield(other, nil) {
+					return
+				}
+				other, err, more = next()
+			}
+			if err != nil {
+				break
+			}
+			if more && other == name {
+				other, err, more = next()
+			}
+			if !yield(name, nil) {
+				return
+			}
+		}
+		for more {
+			if !yield(other, err) || err != nil {
+				return
+			}
+			other, err, more = next()
+		}
+	}
+}
