@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	clientdiscovery "k8s.io/client-go/discovery"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -47,13 +49,12 @@ type App struct {
 	discovery *discovery.Discovery
 	lister    *watch.Lister
 	resyncs   *resync.Engine
-	target    *target // nil when the environment names none
+	parts     parts
 	shard     *shard
 	api       *api.Server
 	types     *typeKeeper
 
 	discovered atomic.Bool
-	searched   atomic.Bool // what was deleted before the start has been looked for
 	stopping   atomic.Bool
 }
 
@@ -104,18 +105,26 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	a.resyncs = resync.New(a.lister, a.index, resync.Options{
 		Interval: cfg.ResyncInterval, All: a.servedTypes, Log: opts.Log.WithName("resync"), Registerer: reg,
 	})
-	a.shard, err = newShard(cfg, restConfig, a.index, cluster, opts.Log, reg)
+	a.shard, err = newShard(cfg, restConfig, opts.Log, reg)
 	if err != nil {
 		return nil, err
 	}
+	maps, err := corev1client.NewForConfig(restConfig)
+	if err != nil {
+		return nil, fmt.Errorf("making the client for checkpoints: %w", err)
+	}
+	a.parts = parts{
+		cfg: cfg, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
+		lister: a.lister, maps: maps, ready: a.ready, onWindow: a.shard.windowClosed,
+	}
 	if cfg.Endpoint != nil {
-		a.target, err = newTarget(cfg, a.shard, opts, reg)
+		t, err := newTarget(environmentSpec(cfg), a.parts)
 		if err != nil {
 			return nil, err
 		}
-		a.shard.pipeline, a.shard.ready = a.target.pipeline, a.searched.Load
-		a.index.Listen(a.target.pipeline)
-		a.resyncs.SetTarget(a.target.name, a.target.pipeline)
+		a.shard.targets.put(t)
+		t.listen()
+		a.resyncs.SetTarget(t.name, t.pipeline)
 	}
 	return a, nil
 }
@@ -133,7 +142,6 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	defer fail(nil)
 
 	observe := newStage(fail)
-	deliver := newStage(fail)
 	share := newStage(fail)
 	serve := newStage(fail)
 	serve.start("API", func(ctx context.Context) error { return a.api.Run(ctx, s.api) })
@@ -142,11 +150,10 @@ func (a *App) run(ctx context.Context, s *servers) error {
 		serve.start("metrics", s.metrics.Start)
 	}
 	share.start("ring", a.shard.member.Run)
-	if a.target != nil {
-		share.start("checkpoints", a.shard.store.Run)
-		deliver.start("delivery", a.target.run)
-	}
 	share.start("shard", a.shard.run)
+	for _, t := range a.targets() {
+		t.start(fail)
+	}
 	observe.start("watches", func(ctx context.Context) error {
 		a.shard.waitJoined(ctx)
 		return a.watches.Run(ctx)
@@ -155,8 +162,6 @@ func (a *App) run(ctx context.Context, s *servers) error {
 		return a.discovery.Run(ctx, func(c discovery.Change) { a.apply(ctx, c) })
 	})
 	observe.start("resyncs", a.resyncs.Run)
-	observe.start("progress", a.reportProgress)
-	observe.start("missed deletions", a.findMissed)
 
 	select {
 	case <-ctx.Done():
@@ -169,7 +174,9 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	observe.stop()
 	a.flush()
 	a.release()
-	deliver.stop()
+	for _, t := range a.targets() {
+		t.stop()
+	}
 	share.stop()
 	serve.stop()
 	if err := context.Cause(failed); err != nil && !errors.Is(err, context.Canceled) {
@@ -178,16 +185,23 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	return nil
 }
 
-// flush sends what is due, and says what could not be sent.
+// targets are the receivers there are.
+func (a *App) targets() []*target { return a.shard.targets.all() }
+
+// flush sends what is due, to all receivers at the same time, and says what could not be sent.
 func (a *App) flush() {
-	if a.target == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.ShutdownTimeout)
 	defer cancel()
-	left := a.target.pipeline.Flush(ctx)
-	a.log.Info("Stopped", "target", a.target.name, "undeliveredUpserts", left.Upserts, "undeliveredDeletes", left.Deletes,
-		"unsettled", left.Unsettled)
+	var all sync.WaitGroup
+	for _, t := range a.targets() {
+		all.Go(func() {
+			t.observe.stop()
+			left := t.pipeline.Flush(ctx)
+			a.log.Info("Stopped", "target", t.name, "undeliveredUpserts", left.Upserts, "undeliveredDeletes", left.Deletes,
+				"unsettled", left.Unsettled)
+		})
+	}
+	all.Wait()
 }
 
 // gcPercent makes the collector run at half the growth that Go allows by itself: it trades a few per cent of a core at
@@ -209,34 +223,6 @@ func (a *App) settled() {
 	debug.FreeOSMemory()
 }
 
-// reportProgress says how far the first sync is, until it is complete.
-func (a *App) reportProgress(ctx context.Context) error {
-	if a.target == nil {
-		<-ctx.Done()
-		return nil
-	}
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for n := 1; ; n++ {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		s := a.target.pipeline.Stats()
-		switch {
-		case a.ready() && s.First.Done == s.First.Total:
-			a.log.Info("First sync is complete", "target", a.target.name, "objects", s.First.Total, "quarantined", s.Quarantined,
-				"after", time.Since(a.started).Round(time.Millisecond).String())
-			debug.FreeOSMemory()
-			<-ctx.Done()
-			return nil
-		case n%10 == 0:
-			a.log.Info("First sync under way", "target", a.target.name, "done", s.First.Done, "total", s.First.Total)
-		}
-	}
-}
-
 // ready tells what /readyz does: discovery is done and every healthy type has been listed once. It does not depend on
 // any receiver: a replica that is taken out of service because a receiver is down would help nobody.
 func (a *App) ready() bool { return a.discovered.Load() && a.watches.Settled() }
@@ -251,7 +237,12 @@ func (a *App) apply(ctx context.Context, c discovery.Change) {
 
 // delivered tells whether no first state of a type is still on its way to any receiver.
 func (a *App) delivered(t resource.Type) bool {
-	return a.target == nil || a.target.pipeline.Pending(t) == 0
+	for _, target := range a.targets() {
+		if target.pipeline.Pending(t) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // lastLook is how long everything goes on after the signal to stop. What was written before the signal is on its way

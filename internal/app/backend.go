@@ -26,9 +26,9 @@ func (a *App) Status(context.Context) api.Status {
 		s.Types = append(s.Types, a.typeStatus(w))
 	}
 	inStep := true
-	if a.target != nil {
-		t := a.targetStatus(a.target)
-		inStep = t.InStep
+	for _, each := range a.targets() {
+		t := a.targetStatus(each)
+		inStep = inStep && t.InStep
 		s.Targets = append(s.Targets, t)
 	}
 	switch {

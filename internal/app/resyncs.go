@@ -21,7 +21,7 @@ func (a *App) StartResync(_ context.Context, r api.Request) (api.Operation, erro
 	if !a.ready() {
 		return api.Operation{}, api.ErrNotReady
 	}
-	if a.target == nil {
+	if len(a.targets()) == 0 {
 		return api.Operation{}, &api.BadRequestError{Message: "there is no receiver to send to: set REST_ENDPOINT"}
 	}
 	types, err := match(a.servedTypes(), r.Resource)

@@ -3,60 +3,309 @@ package app
 import (
 	"context"
 	"fmt"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
+	"github.com/cespare/xxhash/v2"
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
 
 // environmentTarget is the name of the receiver that the environment names.
 const environmentTarget = "default"
 
+// targetSpec says what a receiver is and how it wants to be treated.
+type targetSpec struct {
+	name        string
+	endpoint    *url.URL
+	format      string
+	token       delivery.TokenSource
+	ca          []byte
+	annotations resource.AnnotationFilter
+	narrow      bool // types and namespaces are narrower than what is watched
+	types       resource.Filter
+	namespaces  watch.NamespaceFilter
+
+	debounce, maxWait, flush, settle, timeout, resync time.Duration
+	maxUpserts, maxBytes, maxInFlight                 int
+	dirtyMaxBytes                                     int64
+}
+
+// environmentSpec is the receiver that the environment names.
+func environmentSpec(cfg config.Config) targetSpec {
+	s := targetSpec{
+		name: environmentTarget, endpoint: cfg.Endpoint, format: cfg.EndpointFormat, annotations: cfg.Annotations,
+		debounce: cfg.DebounceWindow, maxWait: cfg.DebounceMaxWait, flush: cfg.BatchFlushInterval, settle: cfg.SettleTime,
+		timeout: cfg.RequestTimeout, resync: cfg.ResyncInterval, maxUpserts: cfg.BatchMaxSize, maxBytes: cfg.BatchMaxBytes,
+		maxInFlight: cfg.MaxInFlight, dirtyMaxBytes: cfg.DirtyMaxBytes,
+	}
+	if cfg.AuthTokenFile != "" {
+		s.token = delivery.TokenFile(cfg.AuthTokenFile)
+	}
+	return s
+}
+
+// fingerprint names everything whose change makes checkpoints worthless.
+func (s targetSpec) fingerprint(cluster string) string {
+	f := fmt.Sprintf("cluster=%s endpoint=%s format=%s annotations=%s", cluster, s.endpoint, s.format, s.annotations)
+	if s.narrow {
+		f += fmt.Sprintf(" types=%s namespaces=%v", s.types, s.namespaces)
+	}
+	return f
+}
+
 // target is one receiver with everything that serves it.
 type target struct {
+	spec     targetSpec
 	name     string
 	endpoint string // as it may be shown
 	format   wire.Format
+	log      logr.Logger
 	client   *delivery.Client
 	pipeline *pipeline.Pipeline
+	member   *membership.Membership
+	index    *index.Index
+	lister   pager
+	book     *checkpoint.Book
+	store    *checkpoint.Store
+	search   *search
+	windows  *windows
+	covered  chan struct{} // one slot: the book has changed
+	print    string        // the fingerprint
+	ready    func() bool   // everything has been read
+
+	looked     atomic.Bool // what was deleted before the start has been looked for once
+	publishing sync.Mutex  // one checkpoint is computed and written at a time
+	remove     func()      // ends the listening
+
+	// The stages end one after the other, with a flush in between.
+	observe, sending, sharing *stage
+	late                      bool // began when the types had been read already: see adopt
+	begun                     time.Time
+	adopted                   atomic.Bool
 }
 
-// newTarget makes the receiver of the environment.
-func newTarget(cfg config.Config, s *shard, opts Options, reg prometheus.Registerer) (*target, error) {
-	format, err := wire.FormatOf(cfg.EndpointFormat)
+// parts are what all targets share.
+type parts struct {
+	cfg      config.Config
+	version  string
+	cluster  string
+	log      logr.Logger
+	reg      prometheus.Registerer
+	member   *membership.Membership
+	index    *index.Index
+	lister   *watch.Lister
+	maps     corev1client.ConfigMapsGetter
+	ready    func() bool
+	onWindow func() // a window has closed somewhere
+}
+
+// newTarget makes a receiver with all that serves it. Nothing is started yet.
+func newTarget(spec targetSpec, p parts) (*target, error) {
+	format, err := wire.FormatOf(spec.format)
 	if err != nil {
 		return nil, fmt.Errorf("making the receiver's format: %w", err)
 	}
-	var token delivery.TokenSource
-	if cfg.AuthTokenFile != "" {
-		token = delivery.TokenFile(cfg.AuthTokenFile)
-	}
-	log := opts.Log.WithName("delivery")
-	client, err := delivery.New(cfg.Endpoint.String(), format, delivery.Options{
-		Target: environmentTarget, Version: opts.Version, Member: cfg.PodName, Token: token,
-		Timeout: cfg.RequestTimeout, BeforeWrite: s.member.BeforeWrite, Registerer: reg, Log: log,
+	log := p.log.WithName("delivery")
+	client, err := delivery.New(spec.endpoint.String(), format, delivery.Options{
+		Target: spec.name, Version: p.version, Member: p.cfg.PodName, Token: spec.token, CA: spec.ca,
+		Timeout: spec.timeout, BeforeWrite: p.member.BeforeWrite, Registerer: p.reg, Log: log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("making the client of %s: %w", cfg.Endpoint.Redacted(), err)
+		return nil, fmt.Errorf("making the client of %s: %w", spec.endpoint.Redacted(), err)
 	}
-	gate := delivery.NewGate(delivery.GateOptions{MaxInFlight: cfg.MaxInFlight, MaxBytes: cfg.BatchMaxBytes})
-	return &target{
-		name: environmentTarget, endpoint: cfg.Endpoint.Redacted(), format: format, client: client,
-		pipeline: pipeline.New(fenced{client, s.member}, format, gate, pipeline.Options{
-			Target:   environmentTarget,
-			Debounce: cfg.DebounceWindow, MaxWait: cfg.DebounceMaxWait, FlushInterval: cfg.BatchFlushInterval,
-			MaxUpserts: cfg.BatchMaxSize, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: cfg.BatchMaxBytes,
-			Settle: cfg.SettleTime, MaxBodyBytes: cfg.DirtyMaxBytes,
-			Owner: s.member, Covers: s.covers, Observe: client.Observe, Log: log, Registerer: reg,
-		}),
-	}, nil
+	t := &target{
+		spec: spec, name: spec.name, endpoint: spec.endpoint.Redacted(), format: format, client: client, log: p.log.WithValues("target", spec.name),
+		member: p.member, index: p.index, covered: make(chan struct{}, 1), print: spec.fingerprint(p.cluster), ready: p.ready,
+		windows: newWindows(targetKey(spec.name), spec.settle, p.onWindow),
+	}
+	ringFormat := ring.DefaultFormat()
+	t.book = checkpoint.NewBook(t.print, ringFormat)
+	t.store = checkpoint.NewStore(p.maps, t.book, checkpoint.StoreOptions{
+		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Target: targetKey(spec.name), Member: p.cfg.PodName,
+		Changed: t.bookChanged, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
+	})
+	gate := delivery.NewGate(delivery.GateOptions{MaxInFlight: spec.maxInFlight, MaxBytes: spec.maxBytes})
+	t.pipeline = pipeline.New(fenced{client, p.member}, format, gate, pipeline.Options{
+		Target:   spec.name,
+		Debounce: spec.debounce, MaxWait: spec.maxWait, FlushInterval: spec.flush,
+		MaxUpserts: spec.maxUpserts, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: spec.maxBytes,
+		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes, Touched: t.windows.touched,
+		Owner: p.member, Covers: t.covers, Observe: client.Observe, Log: log, Registerer: p.reg,
+	})
+	t.lister, t.search = p.lister, newSearch(t, p.lister)
+	return t, nil
 }
 
-// run delivers until ctx ends.
-func (t *target) run(ctx context.Context) error {
+// targetKey is the name of a target as labels and names of objects may hold it: itself when it is short and plain, else
+// a hash.
+func targetKey(name string) string {
+	if len(name) <= 40 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == "" {
+		return name
+	}
+	return fmt.Sprintf("t-%016x", xxhash.Sum64String(name))
+}
+
+// Apply implements [index.Listener].
+func (t *target) Apply(c index.Change) {
+	if t.wants(c.Type, c.Record.Namespace, c.Record.Name) {
+		t.pipeline.Apply(c)
+	}
+}
+
+// wants tells whether the receiver is to have objects like this one.
+func (t *target) wants(typ resource.Type, namespace, name string) bool {
+	return !t.spec.narrow || t.spec.types.Match(typ) && t.spec.namespaces.Match(typ, namespace, name)
+}
+
+// listen lets the target hear of every change from now on.
+func (t *target) listen() { t.remove = t.index.Listen(t) }
+
+// start runs all that serves the target until stop. What fails for good goes to fail.
+func (t *target) start(fail context.CancelCauseFunc) {
+	t.begun = time.Now()
+	t.observe, t.sending, t.sharing = newStage(fail), newStage(fail), newStage(fail)
+	t.sharing.start("checkpoints", t.store.Run)
+	t.sharing.start("shared checkpoints", t.follow)
+	t.sending.start("delivery", t.deliver)
+	t.observe.start("first sync", t.adopt)
+	t.observe.start("missed deletions", t.lookBack)
+	t.observe.start("progress", t.reportProgress)
+}
+
+// stop ends it at once: whoever wants a flush has it done before.
+func (t *target) stop() {
+	t.remove()
+	t.observe.stop()
+	t.sending.stop()
+	t.sharing.stop()
+}
+
+// reportProgress says how far the first sync is, until it is complete.
+func (t *target) reportProgress(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		s := t.pipeline.Stats()
+		switch {
+		case t.read() && s.First.Done == s.First.Total:
+			t.log.Info("First sync is complete", "objects", s.First.Total, "quarantined", s.Quarantined,
+				"after", time.Since(t.begun).Round(time.Millisecond).String())
+			debug.FreeOSMemory()
+			return nil
+		case n%10 == 0:
+			t.log.Info("First sync under way", "done", s.First.Done, "total", s.First.Total)
+		}
+	}
+}
+
+// read tells whether the target has been told of everything that there was when it began.
+func (t *target) read() bool { return t.ready() && t.adopted.Load() }
+
+// deliver sends until ctx ends.
+func (t *target) deliver(ctx context.Context) error {
 	defer t.client.Close()
 	return t.pipeline.Run(ctx)
+}
+
+// covers is for [pipeline.Options.Covers].
+func (t *target) covers(typ resource.Type, id resource.ID, version uint64) bool {
+	return t.book.Covers(typ.String(), id, version)
+}
+
+func (t *target) bookChanged() {
+	select {
+	case t.covered <- struct{}{}:
+	default: // It will look anyway.
+	}
+}
+
+// follow keeps what is parked in step with the others' checkpoints, and the others informed of ours, until ctx ends.
+func (t *target) follow(ctx context.Context) error {
+	tick := time.NewTicker(publishEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.covered:
+			t.pipeline.ForgetCovered()
+		case <-tick.C:
+			t.publish(ctx)
+		}
+	}
+}
+
+// publish writes how far the partitions that our published view gives us are in step.
+func (t *target) publish(ctx context.Context) {
+	t.publishing.Lock()
+	defer t.publishing.Unlock()
+	view := t.member.View()
+	// Before the cluster has been read, there is nothing to say, and what was said before is still true.
+	if len(view.View) == 0 || !t.read() || !t.looked.Load() {
+		return
+	}
+	mine, err := t.book.Owns(view.Member, view.View)
+	if err != nil {
+		t.log.Error(err, "Checkpoint could not be computed")
+		return
+	}
+	// First how far each type was seen, then what of it is not acknowledged: a change in between is above that version.
+	seen, bounds := t.search.seen()
+	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
+	own := checkpoint.Checkpoint{
+		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, RingFormat: view.Format, Fingerprint: t.print,
+		Types: checkpoint.Entries(seen, backlog(ownLeft)),
+	}
+	all := own
+	all.View = []string{view.Member}
+	all.Types = checkpoint.Bounds(seen, backlog(allLeft))
+	for name, bound := range bounds {
+		own.Types[name] = checkpoint.Entry{Low: bound, High: bound}
+		all.Types[name] = own.Types[name]
+	}
+	if err := t.store.Publish(ctx, own, all); err != nil && ctx.Err() == nil {
+		t.log.Error(err, "Checkpoint could not be written; until it can, a failover sends more again")
+	}
+}
+
+func backlog(of map[resource.Type]pipeline.Unacknowledged) map[string]checkpoint.Backlog {
+	backlog := make(map[string]checkpoint.Backlog, len(of))
+	for t, u := range of {
+		backlog[t.String()] = checkpoint.Backlog{Version: u.Version, IDs: u.IDs}
+	}
+	return backlog
+}
+
+// fenced sends under the fence: a request ends when the Lease was not renewed in time.
+type fenced struct {
+	sender pipeline.Sender
+	member *membership.Membership
+}
+
+func (f fenced) Send(ctx context.Context, r delivery.Request) wire.Outcome {
+	ctx, cancel := f.member.WithFence(ctx)
+	defer cancel()
+	return f.sender.Send(ctx, r)
 }

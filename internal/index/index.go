@@ -136,12 +136,22 @@ func (x *Index) tell(c Change) {
 
 // Replace applies a complete, consistent list of a type at a resourceVersion: new and changed objects become
 // upserts, known objects that the list lacks become deletions. The first list of a type has [Cause] Initial.
+//
+// A list at a lower version than what was seen before says that the API server went back in time: its etcd was restored
+// from a backup. What is known then counts for nothing but the digests; versions begin anew.
 func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
 	cause := Live
 	if !o.listed {
 		cause = Initial
+	}
+	if o.listed && version != 0 && version < o.version {
+		x.metrics.rewinds.Inc()
+		o.version = version
+		for k, e := range o.entries {
+			o.entries[k] = entry{digest: e.digest}
+		}
 	}
 	if o.listed && len(o.entries) > 0 {
 		x.deleteMissing(t, o, rs, version)
@@ -272,6 +282,36 @@ func (x *Index) IfCurrent(t resource.Type, r resource.Record, f func()) bool {
 	defer o.mu.Unlock()
 	e, ok := o.entries[key(r.Namespace, r.Name)]
 	if !ok || e.digest != r.Digest {
+		return false
+	}
+	f()
+	return true
+}
+
+// All calls f for each object of a type until f returns false. No change of the type is applied meanwhile, so f must be
+// quick; what it must not do is what a [Listener] must not.
+func (x *Index) All(t resource.Type, f func(namespace, name string, version uint64) bool) {
+	o := x.lock(t, false)
+	if o == nil {
+		return
+	}
+	defer o.mu.Unlock()
+	for k, e := range o.entries {
+		if namespace, name := split(k); !f(namespace, name, e.version) {
+			return
+		}
+	}
+}
+
+// IfAbsent calls f if an object is not known although its type has been listed, and tells whether it was. As with
+// IfCurrent, no change of any object of the type is applied while f runs.
+func (x *Index) IfAbsent(t resource.Type, namespace, name string, f func()) bool {
+	o := x.lock(t, false)
+	if o == nil {
+		return false
+	}
+	defer o.mu.Unlock()
+	if _, known := o.entries[key(namespace, name)]; known || !o.listed {
 		return false
 	}
 	f()

@@ -74,6 +74,22 @@ func TestTheFirstListIsInitialAndARelistFindsWhatWasMissed(t *testing.T) {
 	}
 }
 
+func TestAfterARestoreOfEtcdTheOlderStateIsTheTruth(t *testing.T) {
+	x, r := newIndex()
+	x.Replace(pods, []resource.Record{rec("a", "same", 1, 10), rec("a", "changed", 1, 11)}, 20)
+	x.Upsert(pods, rec("a", "changed", 2, 210))
+	x.Upsert(pods, rec("a", "lost", 1, 220))
+	r.take()
+
+	x.Replace(pods, []resource.Record{rec("a", "same", 1, 10), rec("a", "changed", 1, 11)}, 150)
+	want(t, r, "live upsert a/v1/Pod/changed 1@11 was 2", "live delete a/v1/Pod/lost 0@150 was 1")
+	if got := x.Type(pods).Version; got != 150 {
+		t.Errorf("version %d, want that of the list", got)
+	}
+	x.Upsert(pods, rec("a", "changed", 3, 160)) // versions that were used before the restore are used again
+	want(t, r, "live upsert a/v1/Pod/changed 3@160 was 1")
+}
+
 func TestAnEmptyRelistDeletesWhatWasThere(t *testing.T) {
 	x, r := newIndex()
 	x.Replace(nodes, []resource.Record{rec("", "n1", 1, 1)}, 1)
@@ -154,6 +170,20 @@ func TestIfCurrentRefusesWhatTheWatchHasOvertaken(t *testing.T) {
 	}
 	if x.IfCurrent(nodes, rec("", "n", 1, 1), f) || called != 1 {
 		t.Error("f was called for what is not current")
+	}
+}
+
+func TestIfAbsentNeedsAListThatLacksTheObject(t *testing.T) {
+	x, _ := newIndex()
+	called := 0
+	f := func() { called++ }
+	x.Upsert(pods, rec("a", "early", 1, 1)) // an event before the list
+	if x.IfAbsent(pods, "a", "other", f) || x.IfAbsent(nodes, "", "n", f) {
+		t.Error("absent from what has not been listed")
+	}
+	x.Replace(pods, []resource.Record{rec("a", "there", 1, 10)}, 10)
+	if x.IfAbsent(pods, "a", "there", f) || !x.IfAbsent(pods, "a", "gone", f) || called != 1 {
+		t.Errorf("called %d times, want once for the one that is gone", called)
 	}
 }
 

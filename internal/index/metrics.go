@@ -8,8 +8,8 @@ import (
 )
 
 type metrics struct {
-	objects             *prometheus.GaugeVec
-	unchanged, outdated prometheus.Counter
+	objects                      *prometheus.GaugeVec
+	unchanged, outdated, rewinds prometheus.Counter
 }
 
 // New returns an empty index. A nil registerer switches its metrics off.
@@ -31,6 +31,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		outdated: f.NewCounter(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_outdated_total",
 			Help: "Events older than what was already known, left out.",
+		}),
+		rewinds: f.NewCounter(prometheus.CounterOpts{
+			Name: "k8s_vectordb_sync_rewinds_total",
+			Help: "Lists at a lower resourceVersion than was seen before: the API server's etcd was restored from a backup.",
 		}),
 	}
 }

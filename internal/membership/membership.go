@@ -154,6 +154,20 @@ func (m *Membership) NotesSeen() bool {
 	return m.machine.Acknowledged()
 }
 
+// Notices returns the notes of all live members, our own among them, as last seen.
+func (m *Membership) Notices() []ownership.Notice {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.machine.Notices()
+}
+
+// Incarnation names our stay in the ring; it is another one after the Lease was lost.
+func (m *Membership) Incarnation() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.machine.Incarnation()
+}
+
 // View is what a member knows of its ring.
 type View struct {
 	// Ring, Member and Format are our own; Format is spelled as in Leases.

@@ -54,15 +54,15 @@ func (m *Machine) read(before, after *Lease) {
 type Notice struct {
 	// Member and Incarnation name the stay.
 	Member, Incarnation string
-	// Notes are its notes. They must not be changed.
+	// Notes are its notes, if any. They must not be changed.
 	Notes map[string]string
 }
 
-// Notices returns the notes of all live members as last seen, our own among them, in no order.
+// Notices returns all live members as last seen, ourselves among them, with their notes, in no order.
 func (m *Machine) Notices() []Notice {
 	var all []Notice
 	for _, o := range m.leases {
-		if l := &o.lease; l.State == Live && len(l.Notes) > 0 {
+		if l := &o.lease; l.State == Live {
 			all = append(all, Notice{Member: l.Member, Incarnation: l.Incarnation, Notes: l.Notes})
 		}
 	}

@@ -1,0 +1,89 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+)
+
+// adopt brings a target that began late the objects of the types that had been read before: the watches do not tell of
+// them again, and the index does not hold what is to be sent. Each such type is listed, as the receiver takes it, unless
+// checkpoints cover all that the index knows of it. A target that was there from the start has nothing to adopt.
+func (t *target) adopt(ctx context.Context) error {
+	if !t.late {
+		t.adopted.Store(true)
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-t.store.Synced():
+	}
+	var left []resource.Type
+	for _, typ := range t.index.Types() {
+		if t.index.Type(typ).Listed && !t.coversAll(typ) {
+			left = append(left, typ)
+		}
+	}
+	for len(left) > 0 && ctx.Err() == nil {
+		var failed []resource.Type
+		for _, typ := range left {
+			if err := t.adoptType(ctx, typ); err != nil && ctx.Err() == nil {
+				t.log.Error(err, "Objects could not be read for a new receiver; trying again", "resource", typ.String())
+				failed = append(failed, typ)
+			}
+		}
+		if left = failed; len(left) == 0 {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(searchPause):
+		}
+	}
+	t.pipeline.FlushBulk()
+	t.adopted.Store(ctx.Err() == nil)
+	return nil
+}
+
+// coversAll tells whether the receiver is known to have all objects of a type.
+func (t *target) coversAll(typ resource.Type) bool {
+	all := true
+	t.index.All(typ, func(namespace, name string, version uint64) bool {
+		all = !t.wants(typ, namespace, name) || t.covers(typ, typ.ID(namespace, name), version)
+		return all
+	})
+	return all
+}
+
+// adoptType goes on where it was when a list expires in the middle, as it does under a slow receiver: API servers list in
+// the order of namespace/name.
+func (t *target) adoptType(ctx context.Context, typ resource.Type) error {
+	reached := ""
+	for {
+		_, err := t.lister.Pages(ctx, typ, watch.ListOptions{}, func(rs []resource.Record) error {
+			for _, r := range rs {
+				key := r.Namespace + "/" + r.Name
+				if key <= reached || !t.wants(typ, r.Namespace, r.Name) {
+					continue
+				}
+				reached = key
+				t.index.IfCurrent(typ, r, func() {
+					t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: r, Cause: index.Initial})
+				})
+			}
+			return t.pipeline.Room(ctx) // before the next page is asked for
+		})
+		switch {
+		case err == nil || t.index.Type(typ) == index.Stats{}: // or the type is gone
+			return nil
+		case !errors.Is(err, watch.ErrExpired):
+			return fmt.Errorf("reading what there is: %w", err)
+		}
+	}
+}

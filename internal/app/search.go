@@ -1,0 +1,256 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+)
+
+// pager reads a type from the API server; [watch.Lister] is one.
+type pager interface {
+	Pages(ctx context.Context, t resource.Type, opts watch.ListOptions, page func([]resource.Record) error) (uint64, error)
+}
+
+// search finds, for one target, the objects that were deleted while nobody watched. A checkpoint says up to which
+// version the receiver was in step; what the API server held then and does not hold now was deleted since. etcd keeps
+// about five minutes of history; what went before that cannot be found this way.
+//
+// Each type is looked at once, when it has been listed. Where somebody has watched all the time there is nothing to look
+// for: a member that was here before us, in the stay in which it wrote its checkpoint, knows of every deletion, and sends
+// it or says by its checkpoints that it is sent. We wait for that word instead of asking the API server, and search if
+// that member goes before it has given it. Until a type is done, our checkpoints repeat for it what was true before.
+type search struct {
+	pager   pager
+	index   *index.Index
+	book    *checkpoint.Book
+	store   *checkpoint.Store
+	wants   func(t resource.Type, namespace, name string) bool
+	missing func(t resource.Type, namespace, name string, version uint64) bool // tells of a deletion
+	leases  func() []ownership.MemberStatus
+	log     logr.Logger
+
+	past      checkpoint.Past
+	witnesses map[string]string // incarnations by member: those who were here before us
+	begun     bool
+
+	mu      sync.Mutex // guards what follows
+	types   map[resource.Type]*searched
+	found   int
+	unknown []string
+}
+
+// searched is how far the search in one type is.
+type searched struct {
+	listed   uint64 // the version of our list, or a little more
+	since    time.Time
+	retry    time.Time
+	done     bool
+	versions []uint64
+}
+
+const (
+	// patience bounds the wait for a witness's word. It comes with the next change or bookmark of the type, of which
+	// there is one a minute; history lasts about five.
+	patience = 4 * time.Minute
+	// searchPause is the wait before a search that failed is tried again.
+	searchPause = 10 * time.Second
+)
+
+func newSearch(t *target, p pager) *search {
+	return &search{
+		pager: p, index: t.index, book: t.book, store: t.store, wants: t.wants, missing: t.missing,
+		leases: func() []ownership.MemberStatus { return t.member.View().Members },
+		log:    t.log, types: make(map[resource.Type]*searched),
+	}
+}
+
+// step looks at the types that can be looked at. Everything must have been read once before the first step.
+func (s *search) step(ctx context.Context, now time.Time) {
+	if !s.begun {
+		s.begun = true
+		s.past = s.store.Before()
+		s.witnesses = make(map[string]string)
+		for member, incarnation := range s.past.Incarnations {
+			if incarnation != "" && s.alive(member, incarnation) {
+				s.witnesses[member] = incarnation
+			}
+		}
+	}
+	witnessed := false
+	for member, incarnation := range s.witnesses {
+		witnessed = witnessed || s.alive(member, incarnation)
+	}
+	for _, t := range s.index.Types() {
+		if ctx.Err() != nil {
+			return
+		}
+		s.look(ctx, t, witnessed, now)
+	}
+}
+
+// alive tells whether a member is in the stay in which it gave its word.
+func (s *search) alive(member, incarnation string) bool {
+	for _, m := range s.leases() {
+		if m.Lease.Member == member && m.Lease.State == ownership.Live && m.Lease.Incarnation == incarnation && !m.Self {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *search) look(ctx context.Context, t resource.Type, witnessed bool, now time.Time) {
+	stats := s.index.Type(t)
+	if !stats.Listed {
+		return
+	}
+	name := t.String()
+	s.mu.Lock()
+	e := s.types[t]
+	if e == nil {
+		e = &searched{listed: stats.Version, since: now, versions: s.past.Versions[name]}
+		s.types[t] = e
+	}
+	done := e.done || len(e.versions) == 0 || s.book.Bound(name) >= e.listed
+	wait := witnessed && now.Sub(e.since) < patience || now.Before(e.retry)
+	e.done = done
+	s.mu.Unlock()
+	if done || wait {
+		return
+	}
+	found, expired, err := s.find(ctx, t, e.versions)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found += found
+	switch {
+	case err != nil:
+		if ctx.Err() == nil {
+			s.log.Error(err, "Objects deleted while nobody watched could not be looked for; trying again", "resource", name)
+		}
+		e.retry = now.Add(searchPause)
+	case expired:
+		e.done = true
+		s.unknown = append(s.unknown, name)
+	default:
+		e.done = true
+	}
+}
+
+// find looks at a type's versions. Of those whose history is gone the latest decides: the earlier ones hold nothing that
+// it has not, but what members have acknowledged beyond it.
+func (s *search) find(ctx context.Context, t resource.Type, versions []uint64) (found int, expired bool, err error) {
+	for _, version := range slices.Backward(versions) {
+		n, err := s.findAt(ctx, t, version)
+		found += n
+		switch {
+		case errors.Is(err, watch.ErrExpired):
+			return found, true, nil
+		case err != nil:
+			return found, false, err
+		}
+	}
+	return found, false, nil
+}
+
+func (s *search) findAt(ctx context.Context, t resource.Type, version uint64) (found int, err error) {
+	now := s.index.Type(t)
+	if !now.Listed || version == 0 || version >= now.Version {
+		return 0, nil
+	}
+	_, err = s.pager.Pages(ctx, t, watch.ListOptions{Exact: version}, func(rs []resource.Record) error {
+		for _, r := range rs {
+			if s.wants(t, r.Namespace, r.Name) && s.missing(t, r.Namespace, r.Name, now.Version) {
+				found++
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return found, fmt.Errorf("listing %s at version %d: %w", t, version, err)
+	}
+	return found, nil
+}
+
+// seen returns, by the names of the types, how far each was seen of those that are done; of the others, bounds returns
+// up to which version everything was acknowledged before.
+func (s *search) seen() (seen, bounds map[string]uint64) {
+	seen, bounds = make(map[string]uint64), make(map[string]uint64)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, versions := range s.past.Versions {
+		bounds[name] = versions[0]
+	}
+	for t, e := range s.types {
+		stats := s.index.Type(t)
+		if e.done && stats.Listed && stats.Version > 0 {
+			seen[t.String()] = stats.Version
+			delete(bounds, t.String())
+		}
+	}
+	return seen, bounds
+}
+
+// report returns what was found since the last report, and the types whose history was gone.
+func (s *search) report() (found int, unknown []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, s.found = s.found, 0
+	return found, slices.Clone(s.unknown)
+}
+
+// missing tells the receiver that an object is gone, unless it is there. It is told at the version up to which the type
+// has been seen: created again since, it has a later one.
+func (t *target) missing(typ resource.Type, namespace, name string, version uint64) bool {
+	return t.index.IfAbsent(typ, namespace, name, func() {
+		t.pipeline.Apply(index.Change{
+			Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Live,
+			Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: version},
+		})
+	})
+}
+
+// lookBack waits until the types have been read, then looks for what was deleted while nobody watched, until ctx ends. No
+// checkpoint of ours is written before that: it would claim deletions that nobody has sent, and the others would
+// believe it.
+func (t *target) lookBack(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-t.store.Synced():
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for told := 0; ; {
+		if t.read() {
+			t.search.step(ctx, time.Now())
+			if ctx.Err() == nil && !t.looked.Swap(true) {
+				t.publish(ctx) // at once, so that the ConfigMap itself is delivered like any other object, whenever we end
+				tick.Reset(time.Second)
+			}
+			found, unknown := t.search.report()
+			if found > 0 {
+				t.log.Info("Objects were deleted while nobody watched; their documents are deleted now", "objects", found)
+			}
+			if len(unknown) > told {
+				t.log.Info("Objects may have been deleted while nobody watched that cannot be found any more: the API server "+
+					"keeps about five minutes of history", "resources", unknown[told:])
+				told = len(unknown)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
