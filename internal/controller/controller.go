@@ -1,0 +1,184 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
+)
+
+// name is this controller's, in events and the metrics of controller-runtime.
+const name = "k8s-vectordb-sync"
+
+// Options are what a [Controller] may have beside its targets.
+type Options struct {
+	// Environment is the receiver that the process serves by its environment, if any: an object that names it as well is a
+	// duplicate.
+	Environment *url.URL
+	// Registerer takes the metrics; nil switches them off.
+	Registerer prometheus.Registerer
+	// Log is for transitions.
+	Log logr.Logger
+}
+
+// Controller follows ResourceSyncConfigs. Create it with [New] and run it once.
+type Controller struct {
+	log        logr.Logger
+	cache      cache.Cache
+	reconciler *reconciler
+	secrets    *secrets
+	events     record.EventBroadcaster
+	controller controller.Controller
+
+	mu    sync.Mutex // guards what follows
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
+	last  string // why objects could not be read, the last time
+}
+
+// New returns a controller that asks nothing of the API server before it runs. The limits of restConfig on requests are
+// taken as they are.
+func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, error) {
+	c := &Controller{log: opts.Log}
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("registering types: %w", err)
+	}
+	// There is one kind of object, so that the API server need not be asked what kinds there are; and while this one is not
+	// installed, the list is tried again and again, which a mapper that asks would not do.
+	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper.Add(v1alpha1.GroupVersion.WithKind(v1alpha1.Kind), meta.RESTScopeNamespace)
+	httpClient, err := rest.HTTPClientFor(restConfig)
+	if err != nil {
+		return nil, fmt.Errorf("making the HTTP client: %w", err)
+	}
+	c.cache, err = cache.New(restConfig, cache.Options{
+		HTTPClient: httpClient, Scheme: scheme, Mapper: mapper,
+		DefaultTransform:         cache.TransformStripManagedFields(),
+		DefaultWatchErrorHandler: c.unreadable,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the cache: %w", err)
+	}
+	writer, err := client.New(restConfig, client.Options{HTTPClient: httpClient, Scheme: scheme, Mapper: mapper})
+	if err != nil {
+		return nil, fmt.Errorf("making the client: %w", err)
+	}
+	core, err := corev1client.NewForConfigAndClient(restConfig, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("making the client of Secrets and Events: %w", err)
+	}
+	c.secrets = newSecrets(core, opts.Log.WithName("secrets"), c.enqueue)
+	c.events = record.NewBroadcaster()
+	c.events.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: core.Events("")})
+	c.reconciler = &reconciler{
+		reader: c.cache, writer: writer.Status(), targets: targets, secrets: c.secrets,
+		events: c.events.NewRecorder(scheme, corev1.EventSource{Component: name}),
+		log:    opts.Log, environment: opts.Environment, now: time.Now,
+		runs: make(map[types.NamespacedName]*run), written: make(map[types.NamespacedName]written),
+		metrics: newMetrics(opts.Registerer),
+	}
+	return c, c.build()
+}
+
+// build makes the controller-runtime part.
+func (c *Controller) build() (err error) {
+	yes, no := true, false
+	c.controller, err = controller.NewUnmanaged(name, controller.Options{
+		Reconciler: c.reconciler,
+		// Several replicas may run in one process of a test.
+		SkipNameValidation: &yes,
+		NeedLeaderElection: &no,
+		UsePriorityQueue:   &no,
+		// For ever: the definition may be installed at any time.
+		CacheSyncTimeout:      100 * 365 * 24 * time.Hour,
+		ReconciliationTimeout: reconcileTimeout,
+		LogConstructor:        func(*reconcile.Request) logr.Logger { return c.log },
+	})
+	if err != nil {
+		return fmt.Errorf("making the controller: %w", err)
+	}
+	sources := []source.Source{
+		source.Kind[client.Object](c.cache, &v1alpha1.ResourceSyncConfig{}, &handler.EnqueueRequestForObject{}),
+		source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.queue = q
+			return nil
+		}),
+	}
+	for _, s := range sources {
+		if err := c.controller.Watch(s); err != nil {
+			return fmt.Errorf("watching: %w", err)
+		}
+	}
+	return nil
+}
+
+// Run follows the objects until ctx ends. What runs then goes on running: whoever made the targets stops them. While the
+// CustomResourceDefinition is not installed, or may not be read, Run says so in the log and waits for it.
+func (c *Controller) Run(ctx context.Context) error {
+	defer c.events.Shutdown()
+	defer c.secrets.close()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return c.cache.Start(ctx) })
+	group.Go(func() error { return c.controller.Start(ctx) })
+	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("following ResourceSyncConfigs: %w", err)
+	}
+	return nil
+}
+
+// enqueue has an object looked at again. It may be called at any time.
+func (c *Controller) enqueue(owner types.NamespacedName) {
+	c.mu.Lock()
+	q := c.queue
+	c.mu.Unlock()
+	if q != nil {
+		q.Add(reconcile.Request{NamespacedName: owner})
+	}
+}
+
+// unreadable says, once, why objects cannot be read. Watches that end are no news.
+func (c *Controller) unreadable(_ context.Context, _ *toolscache.Reflector, err error) {
+	var todo string
+	switch {
+	case apierrors.IsNotFound(err):
+		todo = "install the CustomResourceDefinition resourcesyncconfigs.dot-ai.devopstoolkit.live"
+	case apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err):
+		todo = "allow the ServiceAccount list and watch on resourcesyncconfigs.dot-ai.devopstoolkit.live"
+	default:
+		c.log.V(1).Info("Watch of ResourceSyncConfigs was interrupted", "err", err)
+		return
+	}
+	c.mu.Lock()
+	known := c.last == todo
+	c.last = todo
+	c.mu.Unlock()
+	if !known {
+		c.log.Error(err, "ResourceSyncConfigs cannot be read, and are tried again and again", "todo", todo)
+	}
+}

@@ -1,0 +1,90 @@
+package controller_test
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
+)
+
+// fakeTargets notes what it is told and reports what a test wants.
+type fakeTargets struct {
+	mu      sync.Mutex // guards everything
+	running map[string]controller.Target
+	sets    map[string]int
+	retries map[string]int
+	reports map[string]controller.Report
+	fail    map[string]bool
+	foreign bool // another member owns everything
+}
+
+func newFakeTargets() *fakeTargets {
+	return &fakeTargets{
+		running: map[string]controller.Target{}, sets: map[string]int{}, retries: map[string]int{},
+		reports: map[string]controller.Report{}, fail: map[string]bool{},
+	}
+}
+
+var errFull = errors.New("no room")
+
+func (f *fakeTargets) Set(t controller.Target) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sets[t.Name]++
+	if f.fail[t.Name] {
+		delete(f.running, t.Name)
+		return errFull
+	}
+	f.running[t.Name] = t
+	return nil
+}
+
+func (f *fakeTargets) Remove(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.running, name)
+}
+
+func (f *fakeTargets) Retry(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.retries[name]++
+}
+
+func (f *fakeTargets) Report(name string) (controller.Report, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r, ok := f.reports[name]
+	if !ok {
+		r, ok = f.reports["*"]
+	}
+	return r, ok
+}
+
+func (f *fakeTargets) Owns(string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return !f.foreign
+}
+
+// report has one target, or all with *, report from now on.
+func (f *fakeTargets) report(name string, r controller.Report) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reports[name] = r
+}
+
+// get returns the target that runs under a name.
+func (f *fakeTargets) get(name string) (controller.Target, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	t, ok := f.running[name]
+	return t, ok
+}
+
+// count returns how many run, and how often one was set and tried again.
+func (f *fakeTargets) count(name string) (running, sets, retries int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.running), f.sets[name], f.retries[name]
+}

@@ -1,0 +1,135 @@
+package controller
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+// facts are what a status is made of.
+type facts struct {
+	generation int64
+	problem    *problem // why nothing can be sent, nil if it can
+	running    bool     // the target runs, which it may in spite of a problem
+	report     Report   // its zero value while nothing is known
+}
+
+// statusOf returns the status that says what the facts are. What they do not speak of stays as it was: numbers and times
+// of a target that does not run, the last error, the time at which a condition turned.
+func statusOf(old *v1alpha1.ResourceSyncConfigStatus, f facts, now time.Time) v1alpha1.ResourceSyncConfigStatus {
+	s := *old.DeepCopy()
+	r := f.report
+	s.ObservedGeneration = f.generation
+	s.Active = f.running && r.Active
+	s.WatchedResourceTypes = 0
+	if s.Active {
+		s.WatchedResourceTypes = int32(min(r.WatchedTypes, math.MaxInt32))
+	}
+	if f.running && r != (Report{}) {
+		s.TotalResourcesSynced, s.SyncErrors = r.Synced, r.SyncErrors
+		s.LastSyncTime = latest(s.LastSyncTime, r.LastSync)
+		s.LastResyncTime = latest(s.LastResyncTime, r.LastResync)
+		if r.LastError != "" {
+			s.LastError = r.LastError
+		}
+	}
+	set := func(c metav1.Condition) {
+		c.ObservedGeneration, c.LastTransitionTime = f.generation, metav1.NewTime(now.Truncate(time.Second))
+		meta.SetStatusCondition(&s.Conditions, c)
+	}
+	set(ready(f))
+	for _, c := range warnings(f) {
+		set(c)
+	}
+	return s
+}
+
+// latest returns the later of two times, in whole seconds as the API stores them.
+func latest(old *metav1.Time, seen time.Time) *metav1.Time {
+	seen = seen.Truncate(time.Second)
+	if seen.IsZero() || old != nil && !seen.After(old.Time) {
+		return old
+	}
+	t := metav1.NewTime(seen)
+	return &t
+}
+
+// ready makes the condition Ready.
+func ready(f facts) metav1.Condition {
+	r := f.report
+	is := func(status metav1.ConditionStatus, reason, message string) metav1.Condition {
+		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: message}
+	}
+	switch {
+	case f.problem != nil:
+		return is(metav1.ConditionFalse, f.problem.reason, f.problem.message)
+	case r.Active && r.WatchedTypes == 0 && r.Forbidden:
+		return is(metav1.ConditionFalse, v1alpha1.ReasonMissingPermissions,
+			"The controller may list and watch none of the resource types that are to be sent. Grant its ServiceAccount list and watch on them: "+r.DiscoveryIncomplete)
+	case r.Active && r.WatchedTypes == 0:
+		return is(metav1.ConditionFalse, v1alpha1.ReasonNothingWatched,
+			"No resource type is watched: spec.watchResourceTypes and spec.excludeResourceTypes leave none of those that the controller watches.")
+	case r.Degraded:
+		reason, message := trouble(r)
+		return is(metav1.ConditionFalse, reason, message)
+	case !r.Active:
+		return is(metav1.ConditionFalse, v1alpha1.ReasonStarting, "The controller is starting to watch for this receiver.")
+	case r.LastSync.IsZero() && r.Dirty > 0:
+		return is(metav1.ConditionFalse, v1alpha1.ReasonStarting, "The receiver has not answered yet.")
+	case r.InitialSync:
+		return is(metav1.ConditionTrue, v1alpha1.ReasonInitialSync, "Everything is being sent for the first time.")
+	}
+	return is(metav1.ConditionTrue, v1alpha1.ReasonSyncing, "The receiver is kept in step with the cluster.")
+}
+
+// trouble says what is the matter with a receiver, and what to do.
+func trouble(r Report) (reason, message string) {
+	why := ""
+	if r.Reason != "" {
+		why = ": " + r.Reason
+	}
+	switch r.Kind {
+	case wire.Unauthorized:
+		return v1alpha1.ReasonUnauthorized, "The receiver refuses the token" + why + ". Put the right one into the Secret that spec.mcpAuthSecretRef names; it is used at once."
+	case wire.WrongEndpoint, wire.Unprocessable, wire.Refused, wire.TooLarge:
+		return v1alpha1.ReasonWrongEndpoint, "What answers at spec.mcpEndpoint is not a receiver of spec.format" + why + ". Correct the URL, its path above all."
+	case wire.ServerError, wire.Partial:
+		return v1alpha1.ReasonReceiverFailing, "The receiver answers with errors of its own" + why + ". See its log; what it has not taken is sent again."
+	case wire.Retry, wire.Unknown, wire.Delivered, wire.Fenced:
+	}
+	return v1alpha1.ReasonReceiverUnavailable, "The receiver cannot be reached, or takes nothing now" + why + ". It is tried again at least once a minute."
+}
+
+// warnings makes the conditions that are False when all is well.
+func warnings(f facts) []metav1.Condition {
+	r := f.report
+	is := func(kind string, bad bool, reason, message, well string) metav1.Condition {
+		switch {
+		case !f.running || !r.Active && !bad:
+			return metav1.Condition{Type: kind, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonNotWatching, Message: "Nothing is being watched for this receiver."}
+		case bad:
+			return metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: reason, Message: message}
+		}
+		return metav1.Condition{Type: kind, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonAsExpected, Message: well}
+	}
+	reason, message := trouble(r)
+	missing := v1alpha1.ReasonTypesMissing
+	if r.Forbidden {
+		missing = v1alpha1.ReasonMissingPermissions
+	}
+	return []metav1.Condition{
+		is(v1alpha1.ConditionReceiverDegraded, r.Degraded, reason, message, "The receiver takes what is sent."),
+		is(v1alpha1.ConditionDiscoveryIncomplete, r.DiscoveryIncomplete != "", missing,
+			fmt.Sprintf("Changes of these are not seen, and nothing of them is deleted: %s", r.DiscoveryIncomplete), "All resource types that are wanted are watched."),
+		is(v1alpha1.ConditionDeletionsUnknown, r.UnknownDeletes != "", v1alpha1.ReasonNoRecord,
+			fmt.Sprintf("What was deleted while no replica ran cannot be told, and may still be held by the receiver: %s", r.UnknownDeletes), "No deletion can have been missed."),
+		is(v1alpha1.ConditionRepairWaiting, r.GuardWaiting != "", v1alpha1.ReasonTooManyDeletions,
+			fmt.Sprintf("A repair would delete unusually much and waits for a resync with force: %s", r.GuardWaiting), "No repair is waiting."),
+	}
+}

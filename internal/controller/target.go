@@ -1,0 +1,94 @@
+package controller
+
+import (
+	"net/url"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+// Target is one declared receiver, complete and valid. It is never changed after it was handed out: a changed object
+// yields a new one.
+type Target struct {
+	// Name is <namespace>.<name> of the object: unambiguous, because a namespace has no dot, and never that of a
+	// receiver of the environment, which has none either. At most 317 bytes.
+	Name string
+	// Namespace and Object name the object.
+	Namespace, Object string
+	// UID and Generation tell one state of the spec from another: of one name, two that are equal are the same.
+	UID        types.UID
+	Generation int64
+	// Endpoint is the receiver: http or https, with a host, without user, query and fragment.
+	Endpoint *url.URL
+	// Format is what the receiver speaks.
+	Format wire.Format
+	// CABundle is PEM of the authorities to trust in place of the system's; nil for those.
+	CABundle []byte
+	// Token returns the bearer token of this moment, for each request anew, or an error that says what is missing and
+	// holds no secret. It has the signature of [delivery.TokenSource].
+	Token func() (string, error)
+	// Debounce and ResyncInterval are positive.
+	Debounce, ResyncInterval time.Duration
+	// MaxUpserts and MaxInFlight bound one request, and the requests of all members together.
+	MaxUpserts, MaxInFlight int
+	// Types, Namespaces and Annotations narrow what the process watches and keeps; they cannot widen it.
+	Types       resource.Filter
+	Namespaces  watch.NamespaceFilter
+	Annotations resource.AnnotationFilter
+}
+
+// Targets runs receivers. Its methods are called by one goroutine, never two at a time, and must not block for longer
+// than it takes to start one.
+type Targets interface {
+	// Set starts the target, or puts it in the place of the one that runs under its name. The others are not touched.
+	// After an error nothing runs under that name; Set is called again every ten seconds.
+	Set(t Target) error
+	// Remove stops the target of that name, if it runs, and deletes nothing at the receiver.
+	Remove(name string)
+	// Retry says that the credential of a running target has changed: a receiver that is in trouble is tried at once.
+	Retry(name string)
+	// Report returns what is known of a running target; ok is false as long as nothing is.
+	Report(name string) (r Report, ok bool)
+	// Owns tells whether this member is to write the status of the object, running or not. When members disagree for a
+	// moment, two may write, or none.
+	Owns(name string) bool
+}
+
+// Report is what is known of a running target: sums of all members, as far as each of them is known. Its texts are for
+// people and must not change while nothing happens, so they hold no durations and no counts that move.
+type Report struct {
+	// Active tells that types are being watched for it.
+	Active bool
+	// WatchedTypes is how many.
+	WatchedTypes int
+	// InitialSync tells that not everything has been delivered yet that there was at the start.
+	InitialSync bool
+	// Synced counts the objects that the receiver has acknowledged.
+	Synced int64
+	// SyncErrors counts requests that failed.
+	SyncErrors int64
+	// LastSync and LastResync are when the receiver last acknowledged something, and when a full resync was last
+	// complete; zero for never, or not known.
+	LastSync, LastResync time.Time
+	// LastError is what went wrong last, empty for nothing.
+	LastError string
+	// Dirty counts objects that the receiver may not have in their current state.
+	Dirty int
+	// Degraded tells that the receiver is in trouble, for any member. Kind and Reason are that trouble.
+	Degraded bool
+	Kind     wire.Kind
+	Reason   string
+	// Forbidden tells that some type may not be listed or watched.
+	Forbidden bool
+	// DiscoveryIncomplete names the groups or types that are wanted and cannot be discovered, listed or watched; empty
+	// when there are none.
+	DiscoveryIncomplete string
+	// UnknownDeletes says of which types deletions may have been missed that nothing can tell any more; empty for none.
+	UnknownDeletes string
+	// GuardWaiting says which repairs wait for a person because they would delete too much; empty for none.
+	GuardWaiting string
+}
