@@ -3,9 +3,16 @@ package controller_test
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 )
+
+// syncing is what a target reports that does well.
+var syncing = controller.Report{
+	Active: true, WatchedTypes: 65, Synced: 20243, SyncErrors: 2, LastError: "connection refused",
+	LastSync: time.Date(2026, 1, 15, 10, 30, 0, 0, time.UTC), LastResync: time.Date(2026, 1, 15, 10, 0, 0, 0, time.UTC),
+}
 
 // fakeTargets notes what it is told and reports what a test wants.
 type fakeTargets struct {

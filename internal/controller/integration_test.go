@@ -18,7 +18,6 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
 
 // patience bounds every wait for a real API server on a busy machine.
@@ -40,12 +39,6 @@ spec:
   debounceWindowSeconds: 10
   resyncIntervalMinutes: 60
 `
-
-// syncing is what a target reports that does well.
-var syncing = controller.Report{
-	Active: true, WatchedTypes: 65, Synced: 20243, SyncErrors: 2, LastError: "connection refused",
-	LastSync: time.Date(2026, 1, 15, 10, 30, 0, 0, time.UTC), LastResync: time.Date(2026, 1, 15, 10, 0, 0, 0, time.UTC),
-}
 
 // cluster is a real API server and the real kubectl.
 type cluster struct {
@@ -149,5 +142,4 @@ func (c cluster) quickStart(t *testing.T) {
 	t.Log("\n" + c.kubectl(t, "", "get", "resourcesyncconfig", "-A", "-o", "wide"))
 	t.Log("\n" + c.kubectl(t, "", "describe", "resourcesyncconfig", "-A"))
 	t.Log("\n" + c.kubectl(t, "", "explain", "resourcesyncconfig.spec"))
-	_ = wire.Retry
 }
