@@ -1,6 +1,7 @@
 package operations
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -8,19 +9,20 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// decoder reads ConfigMaps. It reads what has not changed only once, and names what it does not understand in the log
-// only when it appears or changes.
+// decoder reads ConfigMaps. It reads what has not changed only once.
 type decoder struct {
 	log logr.Logger
 
-	mu   sync.Mutex // guards what follows
-	seen map[string]decoded
+	mu     sync.Mutex // guards what follows
+	seen   map[string]decoded
+	broken map[string]string // what the log has named, by key
 }
 
-// decoded is the value of a key: a *plan, a progress or a time.Time, nil when it is not understood.
+// decoded is the value of a key: a *plan, a progress or a time.Time, or why it is not understood.
 type decoded struct {
 	text  string
 	value any
+	err   error
 }
 
 // read never fails: what is not understood is not there.
@@ -30,12 +32,13 @@ func (d *decoder) read(data map[string]string) *document {
 	seen := make(map[string]decoded, len(data))
 	doc := &document{records: make(map[string]*record)}
 	for k, text := range data {
-		old, known := d.seen[k]
-		if !known || old.text != text {
-			old = decoded{text: text, value: d.decode(k, text)}
+		got, known := d.seen[k]
+		if !known || got.text != text {
+			got = decoded{text: text}
+			got.value, got.err = decode(k, text)
 		}
-		seen[k] = old
-		switch v := old.value.(type) {
+		seen[k] = got
+		switch v := got.value.(type) {
 		case *plan:
 			doc.records[v.id] = &record{plan: v, runs: make(map[string]progress)}
 		case time.Time:
@@ -56,23 +59,45 @@ func (d *decoder) read(data map[string]string) *document {
 	return doc
 }
 
-func (d *decoder) decode(k, text string) (value any) {
-	var err error
-	_, _, isRun := splitRunKey(k)
-	id, isOp := strings.CutPrefix(k, opPrefix)
-	switch {
-	case isOp:
-		value, err = decodePlan(id, text)
-	case isRun:
-		value, err = decodeProgress(text)
-	case k == lastKey:
-		value, err = time.Parse(time.RFC3339, text)
-	default:
-		return nil // Not ours.
+// complain names in the log what was not understood when it was read last, but only once as long as it stays the same.
+func (d *decoder) complain() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	broken := make(map[string]string)
+	for k, s := range d.seen {
+		if s.err == nil {
+			continue
+		}
+		broken[k] = s.text
+		if text, ok := d.broken[k]; !ok || text != s.text {
+			d.log.Error(s.err, "What is written of a resync is not understood, hence ignored", "key", k)
+		}
 	}
-	if err != nil {
-		d.log.Error(err, "What is written of a resync is not understood, hence ignored", "key", k)
-		return nil
+	d.broken = broken
+}
+
+// decode reads the value of one key. What is not ours is nothing.
+func decode(k, text string) (any, error) {
+	if id, ok := strings.CutPrefix(k, opPrefix); ok {
+		p, err := decodePlan(id, text)
+		if err != nil {
+			return nil, err
+		}
+		return p, nil
 	}
-	return value
+	if _, _, ok := splitRunKey(k); ok {
+		p, err := decodeProgress(text)
+		if err != nil {
+			return nil, err
+		}
+		return p, nil
+	}
+	if k == lastKey {
+		last, err := time.Parse(time.RFC3339, text)
+		if err != nil {
+			return nil, fmt.Errorf("decoding when the last full resync ended: %w", err)
+		}
+		return last, nil
+	}
+	return nil, nil
 }

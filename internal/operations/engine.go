@@ -49,6 +49,8 @@ type View interface {
 type Options struct {
 	// Namespace is where the ConfigMap is, Ring the name of the ring, Member our own.
 	Namespace, Ring, Member string
+	// Name is the name of the ConfigMap; the zero value is that of the ring with "-resyncs". Two engines of one ring need two.
+	Name string
 	// Format is the ring's; the zero value is [ring.DefaultFormat]. All members have to have the same.
 	Format ring.Format
 	// Interval is the time between the end of a full operation and the next; 0 for none.
@@ -133,6 +135,9 @@ func New(client corev1client.ConfigMapsGetter, runner Runner, catalog Catalog, v
 	}
 	e.metrics = newMetrics(opts.Registerer, e)
 	e.store = newStore(client, opts.Namespace, opts.Ring, opts.Log, e.metrics, e.apply)
+	if opts.Name != "" {
+		e.store.name = opts.Name
+	}
 	return e, nil
 }
 
@@ -283,6 +288,7 @@ func (e *Engine) countRunning() float64 {
 // apply takes what the ConfigMap says now. It is called by the store, in order.
 func (e *Engine) apply(data map[string]string) {
 	doc := e.decoder.read(data)
+	e.decoder.complain()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.doc = doc

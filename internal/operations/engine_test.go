@@ -185,10 +185,11 @@ func TestAMemberThatComesBackGoesOnWithWhatIsLeft(t *testing.T) {
 func TestTheStarterMayDieRightAfterThePlan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 12, "a", "b", "c")
-		f.locked(func() { f.nodes["a"].ready = false }) // it has no time to begin
+		f.ready(false) // nobody has time to begin
 		o := f.begin("a", f.full())
 		f.nodes["a"].kill()
 		f.leave("a")
+		f.ready(true)
 		if end := f.wait("b", o.ID); end.Status != operations.Done {
 			t.Errorf("it ends as %+v", end)
 		}
@@ -225,7 +226,7 @@ func TestAReturningAssigneeLeavesAPartToWhoeverIsRunningIt(t *testing.T) {
 		})
 		o := f.begin("a", f.full())
 		time.Sleep(10 * time.Second)
-		first := f.steps[0].member
+		first := f.log()[0].member
 		f.nodes[first].kill()
 		f.leave(first)
 		time.Sleep(10 * time.Second)
@@ -233,8 +234,8 @@ func TestAReturningAssigneeLeavesAPartToWhoeverIsRunningIt(t *testing.T) {
 		f.join(first)
 		f.wait(first, o.ID)
 		_, by := f.done()
-		if len(by[first]) != 0 || len(f.steps) != 4 { // begun, given up; begun, done
-			t.Errorf("%+v, want %s to leave it alone once it is back", f.steps, first)
+		if len(by[first]) != 0 || len(f.log()) != 4 { // begun, given up; begun, done
+			t.Errorf("%+v, want %s to leave it alone once it is back", f.log(), first)
 		}
 	})
 }
@@ -244,11 +245,11 @@ func TestWhoeverIsNoMemberAnyMoreStops(t *testing.T) {
 		f := newFleet(t, 1, "a", "b")
 		o := f.begin("a", f.full())
 		time.Sleep(100 * time.Millisecond)
-		first := f.steps[0].member
+		first := f.log()[0].member
 		f.leave(first)
 		f.nodes[first].Changed()
 		synctest.Wait()
-		if second := f.steps[1]; second.member != first || !second.ended || !errors.Is(second.err, context.Canceled) {
+		if second := f.log()[1]; second.member != first || !second.ended || !errors.Is(second.err, context.Canceled) {
 			t.Errorf("%+v, want it given up", second)
 		}
 		if end := f.wait(first, o.ID); end.Status != operations.Done || len(end.Failures) != 0 {
@@ -269,7 +270,7 @@ func TestAReplicasOwnShareIsNotTakenOver(t *testing.T) {
 			f.wait("a", other.ID)
 		}
 		f.wait("a", done.ID)
-		for _, s := range f.steps {
+		for _, s := range f.log() {
 			if s.member == "c" {
 				t.Errorf("%+v, though c was not asked", s)
 			}
@@ -328,13 +329,15 @@ func TestAPartOfATypeIsGivenTheNamespacesThatExistWhenItIsRun(t *testing.T) {
 		f := newFleet(t, 0, "a", "b", "c")
 		f.catalog.objects[pods] = 400
 		f.catalog.namespaces[pods] = map[string]int{"a": 100, "b": 100, "c": 100, "d": 100}
+		f.ready(false)
 		o := f.begin("a", operations.Request{Types: []resource.Type{pods}, Label: "pods"})
 		f.catalog.mu.Lock()
 		f.catalog.namespaces[pods] = map[string]int{"a": 100, "aa": 1, "c": 100, "d": 100, "e": 1}
 		f.catalog.mu.Unlock()
+		f.ready(true)
 		end := f.wait("a", o.ID)
 		names := map[string]int{}
-		for _, s := range f.steps {
+		for _, s := range f.log() {
 			if s.namespaces == nil {
 				t.Errorf("%s was sent whole", s.part)
 			}

@@ -271,4 +271,3 @@ func (c *client) stream(w *watch.ProxyWatcher, events chan<- watch.Event, from u
 		}
 	}
 }
-

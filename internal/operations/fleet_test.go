@@ -3,6 +3,7 @@ package operations_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -44,11 +45,7 @@ func (c *catalog) Objects(t resource.Type, namespace string) int {
 func (c *catalog) Namespaces(t resource.Type) map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m := make(map[string]int)
-	for name, n := range c.namespaces[t] {
-		m[name] = n
-	}
-	return m
+	return maps.Clone(c.namespaces[t])
 }
 
 // step is a part that a member has begun or ended.
@@ -108,6 +105,13 @@ func (n *node) Run(ctx context.Context, op operations.Request, part operations.P
 	s.ended = true
 	f.locked(func() { f.steps = append(f.steps, s) })
 	return s.err
+}
+
+// log returns what has been begun and ended, in order.
+func (f *fleet) log() []step {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.steps)
 }
 
 // takes is a part that lasts for d.
@@ -188,6 +192,15 @@ func (n *node) kill() {
 	n.stop()
 }
 
+// ready makes all members ready, or not.
+func (f *fleet) ready(yes bool) {
+	f.locked(func() {
+		for _, n := range f.nodes {
+			n.ready = yes
+		}
+	})
+}
+
 // leave takes a member out of everybody's view.
 func (f *fleet) leave(name string) {
 	f.locked(func() { f.view = slices.DeleteFunc(slices.Clone(f.view), func(m string) bool { return m == name }) })
@@ -208,10 +221,10 @@ func (f *fleet) begin(name string, r operations.Request) operations.Operation {
 	return o
 }
 
-// wait waits for the end as one member sees it, for ten minutes.
+// wait waits for the end as one member sees it, for an hour.
 func (f *fleet) wait(name, id string) operations.Operation {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Hour)
 	defer cancel()
 	o, err := f.nodes[name].Wait(ctx, id)
 	if err != nil {

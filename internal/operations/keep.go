@@ -126,8 +126,6 @@ func (e *Engine) publish(ctx context.Context) error {
 			change = change || data[runKey(id, e.opts.Member)] != text
 			data[runKey(id, e.opts.Member)] = text
 		}
-		if change {
-		}
 		return change, nil
 	})
 	if err != nil {

@@ -93,7 +93,11 @@ func TestPlanIsCompleteAndBalanced(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	for round := range 1500 {
+	rounds := 3000
+	if testing.Short() {
+		rounds = 300
+	}
+	for round := range rounds {
 		ms, types := members(1+rng.IntN(9)), cluster(rng)
 		parts := mustPlan(t, ms, types)
 		checkCoverage(t, round, types, parts)
