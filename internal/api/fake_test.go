@@ -166,6 +166,7 @@ func full() *backend {
 		ID: "op-0", Status: api.OperationDone, Trigger: api.TriggerSchedule, Scope: api.ScopeFleet, Resource: "deployments.apps",
 		Namespace: "shop", Force: true, Member: "sync-0", StartedAt: epoch, FinishedAt: &end,
 		Types: api.Progress{Done: 1, Total: 1}, Resources: api.Progress{Done: 9, Total: 9}, OrphansDeleted: 2, OrphansHeld: 3,
+		Target: "default", Shares: []api.Share{{Member: "sync-0", Parts: api.Progress{Done: 30, Total: 31}, Resources: api.Progress{Done: 60, Total: 70}}},
 		Failed: []api.TypeFailure{{Type: "widgets.v1.example.com", Error: "forbidden"}}, Message: "3 orphans are held",
 	}
 	return &backend{

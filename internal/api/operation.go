@@ -18,8 +18,12 @@ type Operation struct {
 	Resource  string `json:"resource,omitempty"`
 	Namespace string `json:"namespace,omitempty"`
 	Force     bool   `json:"force"`
+	// Target is the receiver; empty when the operation is for all of several.
+	Target string `json:"target,omitempty"`
 	// Member is the replica that was asked.
 	Member string `json:"member"`
+	// Shares are what each member has to do with it, ordered by name; empty for one that ended long ago.
+	Shares List[Share] `json:"shares"`
 	// StartedAt is when it began.
 	StartedAt time.Time `json:"startedAt"`
 	// FinishedAt is when it ended, absent while it runs.
@@ -36,6 +40,16 @@ type Operation struct {
 	Failed List[TypeFailure] `json:"failed"`
 	// Message is a sentence for people on what is remarkable, empty when nothing is.
 	Message string `json:"message,omitempty"`
+}
+
+// Share is one member's part of a resync.
+type Share struct {
+	// Member is its name.
+	Member string `json:"member"`
+	// Parts counts the types, or pieces of large types, that it has to send.
+	Parts Progress `json:"parts"`
+	// Resources counts objects sent; the total is an estimate until it has finished.
+	Resources Progress `json:"resources"`
 }
 
 // OperationStatus tells how far a resync is.

@@ -25,7 +25,6 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 )
 
@@ -48,7 +47,6 @@ type App struct {
 	watches   *watch.Manager
 	discovery *discovery.Discovery
 	lister    *watch.Lister
-	resyncs   *resync.Engine
 	parts     parts
 	shard     *shard
 	api       *api.Server
@@ -102,9 +100,6 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	})
 	a.types = &typeKeeper{watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered}
 	a.lister = watch.NewLister(client, cfg.Annotations, namespaces)
-	a.resyncs = resync.New(a.lister, a.index, resync.Options{
-		Interval: cfg.ResyncInterval, All: a.servedTypes, Log: opts.Log.WithName("resync"), Registerer: reg,
-	})
 	a.shard, err = newShard(cfg, restConfig, opts.Log, reg)
 	if err != nil {
 		return nil, err
@@ -115,7 +110,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	}
 	a.parts = parts{
 		cfg: cfg, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
-		lister: a.lister, maps: maps, ready: a.ready, onWindow: a.shard.windowClosed,
+		lister: a.lister, maps: maps, ready: a.ready, served: a.servedTypes, onWindow: a.shard.windowClosed,
 	}
 	if cfg.Endpoint != nil {
 		t, err := newTarget(environmentSpec(cfg), a.parts)
@@ -124,7 +119,6 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		}
 		a.shard.targets.put(t)
 		t.listen()
-		a.resyncs.SetTarget(t.name, t.pipeline)
 	}
 	return a, nil
 }
@@ -161,7 +155,6 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	observe.start("discovery", func(ctx context.Context) error {
 		return a.discovery.Run(ctx, func(c discovery.Change) { a.apply(ctx, c) })
 	})
-	observe.start("resyncs", a.resyncs.Run)
 
 	select {
 	case <-ctx.Done():

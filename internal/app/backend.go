@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 )
@@ -88,7 +89,7 @@ func (a *App) targetStatus(t *target) api.Target {
 		s.State, s.Reason, s.NextAttempt = api.TargetBackingOff, p.Gate.Reason, &p.Gate.Next
 	}
 	quarantined := t.pipeline.Quarantined(0)
-	slices.SortStableFunc(quarantined, func(x, y quarantinedObject) int { return x.Since.Compare(y.Since) })
+	slices.SortStableFunc(quarantined, func(x, y pipeline.Quarantined) int { return x.Since.Compare(y.Since) })
 	for _, q := range quarantined[:min(len(quarantined), maxListed)] {
 		s.Quarantined = append(s.Quarantined, api.Quarantined{ID: string(q.ID), Reason: q.Reason, Since: q.Since})
 	}

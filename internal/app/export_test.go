@@ -9,6 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
@@ -33,6 +34,9 @@ func TypeStatus(x *index.Index, w watch.Status) api.TypeStatus { return (&App{in
 
 // Known tells whether an index has an object of that ID.
 func Known(x *index.Index, id resource.ID) bool { return (&App{index: x}).known(id) }
+
+// SumOfOperations makes one operation of those of several receivers.
+func SumOfOperations(ops ...operations.Operation) api.Operation { return operationsOf(ops).sum() }
 
 // TargetStatus translates what a pipeline tells of itself.
 func TargetStatus(p *pipeline.Pipeline, started time.Time) api.Target {

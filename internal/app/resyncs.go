@@ -3,21 +3,20 @@ package app
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 )
 
-type quarantinedObject = pipeline.Quarantined
-
 // StartResync implements [api.Resyncer].
-func (a *App) StartResync(_ context.Context, r api.Request) (api.Operation, error) {
+func (a *App) StartResync(ctx context.Context, r api.Request) (api.Operation, error) {
 	if !a.ready() {
 		return api.Operation{}, api.ErrNotReady
 	}
@@ -31,17 +30,35 @@ func (a *App) StartResync(_ context.Context, r api.Request) (api.Operation, erro
 	if err := checkNamespace(a.index, r.Namespace); err != nil {
 		return api.Operation{}, err
 	}
-	scope := string(r.Scope)
-	if r.Scope == api.ScopeFleet {
-		scope = "" // as that of one on schedule, which is the same operation then
+	var ops operationsOf
+	for _, t := range a.targets() {
+		op, err := t.resyncs.Start(ctx, operations.Request{
+			Types: within(types, r.Namespace), Namespace: r.Namespace, Label: r.Resource, Target: t.name,
+			Scope: operations.Scope(r.Scope), Force: r.Force, Trigger: operations.Requested,
+		})
+		switch {
+		case errors.Is(err, operations.ErrNoMembers):
+			return api.Operation{}, api.ErrNotReady
+		case err != nil:
+			return api.Operation{}, fmt.Errorf("starting a resync: %w", err)
+		}
+		ops = append(ops, op)
 	}
-	op, err := a.resyncs.Start(resync.Request{
-		Types: types, Namespace: r.Namespace, Label: r.Resource, Scope: scope, Force: r.Force, Trigger: resync.Requested,
+	return ops.sum(), nil
+}
+
+// within returns the types that can have objects in a namespace; all for an empty one.
+func within(types []resource.Type, namespace string) []resource.Type {
+	return slices.DeleteFunc(slices.Clone(types), func(t resource.Type) bool {
+		switch namespace {
+		case "":
+			return false
+		case resource.ClusterNamespace:
+			return t.Namespaced
+		default:
+			return !t.Namespaced
+		}
 	})
-	if err != nil {
-		return api.Operation{}, fmt.Errorf("starting a resync: %w", err)
-	}
-	return a.operation(op), nil
 }
 
 // match returns those of the served types that a name means, as kubectl spells it. An empty name means all.
@@ -81,33 +98,79 @@ func checkNamespace(x *index.Index, name string) error {
 	return nil
 }
 
+// between joins the IDs of the operations that one request has begun, one for each receiver.
+const between = "+"
+
 // WaitResync implements [api.Resyncer].
 func (a *App) WaitResync(ctx context.Context, id string) (api.Operation, error) {
-	if _, ok := a.resyncs.Get(id); !ok {
-		return api.Operation{}, &api.NotFoundError{What: "resync", Name: id}
+	var ops operationsOf
+	for one := range strings.SplitSeq(id, between) {
+		op, err := a.wait(ctx, one)
+		if err != nil {
+			return api.Operation{}, err
+		}
+		ops = append(ops, op)
 	}
-	op, err := a.resyncs.Wait(ctx, id)
-	if err != nil {
-		return api.Operation{}, fmt.Errorf("waiting for a resync: %w", err)
-	}
-	return a.operation(op), nil
+	return ops.sum(), nil
 }
+
+func (a *App) wait(ctx context.Context, id string) (operations.Operation, error) {
+	t, _, ok := a.find(ctx, id)
+	if !ok {
+		return operations.Operation{}, &api.NotFoundError{What: "resync", Name: id}
+	}
+	op, err := t.resyncs.Wait(ctx, id)
+	if err != nil {
+		return operations.Operation{}, fmt.Errorf("waiting for a resync: %w", err)
+	}
+	return op, nil
+}
+
+// find returns an operation and the receiver it is for. It asks the API server when nobody has told us of it.
+func (a *App) find(ctx context.Context, id string) (*target, operations.Operation, bool) {
+	for _, asked := range []bool{false, true} {
+		for _, t := range a.targets() {
+			if asked {
+				if err := t.resyncs.Refresh(ctx); err != nil {
+					continue
+				}
+			}
+			if op, ok := t.resyncs.Get(id); ok {
+				return t, op, true
+			}
+		}
+	}
+	return nil, operations.Operation{}, false
+}
+
+// refreshTimeout bounds the question about an operation that nobody has told us of.
+const refreshTimeout = 5 * time.Second
 
 // Resync implements [api.Resyncer].
 func (a *App) Resync(id string) (api.Operation, bool) {
-	op, ok := a.resyncs.Get(id)
-	if !ok {
-		return api.Operation{}, false
+	ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
+	defer cancel()
+	var ops operationsOf
+	for one := range strings.SplitSeq(id, between) {
+		_, op, ok := a.find(ctx, one)
+		if !ok {
+			return api.Operation{}, false
+		}
+		ops = append(ops, op)
 	}
-	return a.operation(op), true
+	return ops.sum(), true
 }
 
 // Resyncs implements [api.Resyncer].
 func (a *App) Resyncs() []api.Operation {
 	var ops []api.Operation
-	for _, op := range a.resyncs.List() {
-		ops = append(ops, a.operation(op))
+	for _, t := range a.targets() {
+		for _, op := range t.resyncs.List() {
+			op.Request.Target = t.name
+			ops = append(ops, operation(op))
+		}
 	}
+	slices.SortStableFunc(ops, func(x, y api.Operation) int { return y.StartedAt.Compare(x.StartedAt) })
 	return ops
 }
 
@@ -121,30 +184,56 @@ func (a *App) resyncStatus() api.ResyncStatus {
 			s.Last = &op
 		}
 	}
-	if next, ok := a.resyncs.Next(); ok {
-		s.Next = &next
+	for _, t := range a.targets() {
+		if next, ok := t.resyncs.Next(); ok && (s.Next == nil || next.Before(*s.Next)) {
+			s.Next = &next
+		}
 	}
 	return s
 }
 
-// operation translates an operation, and says when it was one of several members that ran it.
-func (a *App) operation(op resync.Operation) api.Operation {
-	o := operation(op, a.cfg.PodName)
-	if n := len(a.shard.member.View().View); n > 1 {
-		o.Message = strings.TrimPrefix(o.Message+"; ", "; ") +
-			fmt.Sprintf("this is the share of %s alone, one of %d members: ask the others for theirs", a.cfg.PodName, n)
+// operationsOf are the operations of one request, one for each receiver.
+type operationsOf []operations.Operation
+
+// sum makes one of them.
+func (ops operationsOf) sum() api.Operation {
+	if len(ops) == 0 {
+		return api.Operation{}
 	}
-	return o
+	all := operation(ops[0])
+	for _, next := range ops[1:] {
+		o := operation(next)
+		all.ID += between + o.ID
+		all.Target = "" // of several
+		all.Types.Done, all.Types.Total = all.Types.Done+o.Types.Done, all.Types.Total+o.Types.Total
+		all.Resources.Done, all.Resources.Total = all.Resources.Done+o.Resources.Done, all.Resources.Total+o.Resources.Total
+		all.Failed = append(all.Failed, o.Failed...)
+		all.Shares = append(all.Shares, o.Shares...)
+		all.Message = strings.TrimPrefix(all.Message+"; "+o.Message, "; ")
+		switch {
+		case all.Status == api.OperationRunning:
+		case o.Status == api.OperationRunning:
+			all.Status, all.FinishedAt = o.Status, nil
+		case o.Status == api.OperationFailed:
+			all.Status = o.Status
+		}
+		if all.FinishedAt != nil && o.FinishedAt != nil && o.FinishedAt.After(*all.FinishedAt) {
+			all.FinishedAt = o.FinishedAt
+		}
+	}
+	all.Message = strings.TrimSuffix(all.Message, "; ")
+	return all
 }
 
-// operation translates an operation that member runs. What runs on schedule is for the whole fleet.
-func operation(op resync.Operation, member string) api.Operation {
+// operation translates an operation.
+func operation(op operations.Operation) api.Operation {
 	o := api.Operation{
-		ID: op.ID, Status: api.OperationStatus(op.Status), Trigger: api.Trigger(op.Request.Trigger),
-		Scope: api.Scope(cmp.Or(op.Request.Scope, string(api.ScopeFleet))), Force: op.Request.Force,
-		Resource: op.Request.Label, Namespace: op.Request.Namespace, Member: member, StartedAt: op.StartedAt,
-		Types:     api.Progress{Done: op.TypesDone, Total: len(op.Request.Types)},
+		ID: op.ID, Status: api.OperationStatus(op.Status), Trigger: api.Trigger(op.Request.Trigger), Target: op.Request.Target,
+		Scope: api.Scope(cmp.Or(op.Request.Scope, operations.Fleet)), Force: op.Request.Force,
+		Resource: op.Request.Label, Namespace: op.Request.Namespace, Member: op.Member, StartedAt: op.StartedAt,
+		Types:     api.Progress{Done: op.TypesDone, Total: op.Types},
 		Resources: api.Progress{Done: op.Offered - op.Open, Total: max(op.Offered, op.Estimate)},
+		Message:   op.Message,
 	}
 	if o.Status.Finished() {
 		o.FinishedAt = &op.FinishedAt
@@ -154,12 +243,16 @@ func operation(op resync.Operation, member string) api.Operation {
 		o.Failed = append(o.Failed, api.TypeFailure{Type: name, Error: err})
 	}
 	slices.SortFunc(o.Failed, func(x, y api.TypeFailure) int { return strings.Compare(x.Type, y.Type) })
-	switch n := len(o.Failed); n {
-	case 0:
-	case 1:
-		o.Message = "1 type could not be read"
-	default:
-		o.Message = fmt.Sprintf("%d types could not be read", n)
+	for _, s := range op.Shares {
+		o.Shares = append(o.Shares, api.Share{
+			Member: s.Member, Parts: api.Progress{Done: s.Done, Total: s.Parts},
+			Resources: api.Progress{Done: s.Offered - s.Open, Total: max(s.Offered, s.Objects)},
+		})
+	}
+	if n := op.FailedTypes; n == 1 {
+		o.Message = strings.TrimPrefix(o.Message+"; 1 type could not be resynced", "; ")
+	} else if n > 1 {
+		o.Message = strings.TrimPrefix(fmt.Sprintf("%s; %d types could not be resynced", o.Message, n), "; ")
 	}
 	return o
 }

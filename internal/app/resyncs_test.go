@@ -10,8 +10,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 )
 
 func TestNamesOfTypes(t *testing.T) {
@@ -66,56 +66,44 @@ func TestNamesOfNamespaces(t *testing.T) {
 func TestOperationsAreReportedAsAskedFor(t *testing.T) {
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	ended := began.Add(time.Minute)
-	types := []resource.Type{pods, events, widgets("v1")}
-	for name, tt := range map[string]struct {
-		op   resync.Operation
-		want api.Operation
-	}{
-		"one under way, with an estimate for a total": {
-			resync.Operation{
-				Request: resync.Request{Types: types, Label: "pods", Namespace: "a", Trigger: resync.Requested}, Status: resync.Running,
-				TypesDone: 1, Offered: 30, Open: 10, Estimate: 100,
-			},
-			api.Operation{
-				Status: api.OperationRunning, Trigger: api.TriggerRequest, Scope: api.ScopeFleet, Resource: "pods", Namespace: "a",
-				Types: api.Progress{Done: 1, Total: 3}, Resources: api.Progress{Done: 20, Total: 100},
-			},
+	running := operations.Operation{
+		ID: "op", Member: "sync-0", StartedAt: began, Status: operations.Running,
+		Request: operations.Request{Label: "pods", Namespace: "a", Trigger: operations.Requested, Target: "default"},
+		Types:   3, TypesDone: 1, Offered: 30, Open: 10, Estimate: 100,
+		Shares: []operations.Share{{Member: "sync-0", Parts: 2, Objects: 60, Done: 1, Offered: 30, Open: 10}, {Member: "sync-1", Parts: 1, Objects: 40}},
+	}
+	done := operations.Operation{
+		ID: "op2", Member: "sync-0", StartedAt: began, FinishedAt: ended, Status: operations.Done,
+		Request: operations.Request{Trigger: operations.Scheduled, Scope: operations.Replica, Force: true, Target: "shop.search"},
+		Types:   3, TypesDone: 3, Offered: 90, Estimate: 100, Failures: map[string]string{"b": "forbidden", "a": "gone"}, FailedTypes: 2,
+	}
+	wantRunning := api.Operation{
+		ID: "op", Member: "sync-0", StartedAt: began, Target: "default",
+		Status: api.OperationRunning, Trigger: api.TriggerRequest, Scope: api.ScopeFleet, Resource: "pods", Namespace: "a",
+		Types: api.Progress{Done: 1, Total: 3}, Resources: api.Progress{Done: 20, Total: 100},
+		Shares: api.List[api.Share]{
+			{Member: "sync-0", Parts: api.Progress{Done: 1, Total: 2}, Resources: api.Progress{Done: 20, Total: 60}},
+			{Member: "sync-1", Parts: api.Progress{Total: 1}, Resources: api.Progress{Total: 40}},
 		},
-		"one that is done knows its total": {
-			resync.Operation{
-				Request: resync.Request{Types: types, Trigger: resync.Scheduled}, Status: resync.Done, FinishedAt: ended,
-				TypesDone: 3, Offered: 90, Estimate: 100,
-			},
-			api.Operation{
-				Status: api.OperationDone, Trigger: api.TriggerSchedule, Scope: api.ScopeFleet, FinishedAt: &ended,
-				Types: api.Progress{Done: 3, Total: 3}, Resources: api.Progress{Done: 90, Total: 90},
-			},
-		},
-		"with the scope and the force that were asked for": {
-			resync.Operation{Request: resync.Request{Scope: "replica", Force: true, Trigger: resync.Requested}, Status: resync.Running},
-			api.Operation{Status: api.OperationRunning, Trigger: api.TriggerRequest, Scope: api.ScopeReplica, Force: true},
-		},
-		"with one type that failed": {
-			resync.Operation{Status: resync.Done, FinishedAt: ended, Failures: map[string]string{"b": "forbidden"}},
-			api.Operation{
-				Status: api.OperationDone, Scope: api.ScopeFleet, FinishedAt: &ended, Message: "1 type could not be read",
-				Failed: api.List[api.TypeFailure]{{Type: "b", Error: "forbidden"}},
-			},
-		},
-		"with types that failed, sorted": {
-			resync.Operation{Status: resync.Done, FinishedAt: ended, Failures: map[string]string{"b": "forbidden", "a": "gone"}},
-			api.Operation{
-				Status: api.OperationDone, Scope: api.ScopeFleet, FinishedAt: &ended, Message: "2 types could not be read",
-				Failed: api.List[api.TypeFailure]{{Type: "a", Error: "gone"}, {Type: "b", Error: "forbidden"}},
-			},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			tt.op.ID, tt.op.StartedAt = "op", began
-			tt.want.ID, tt.want.StartedAt, tt.want.Member = "op", began, "sync-0"
-			if diff := cmp.Diff(tt.want, app.Operation(tt.op, "sync-0")); diff != "" {
-				t.Error(diff)
-			}
-		})
+	}
+	wantDone := api.Operation{
+		ID: "op2", Member: "sync-0", StartedAt: began, FinishedAt: &ended, Target: "shop.search",
+		Status: api.OperationDone, Trigger: api.TriggerSchedule, Scope: api.ScopeReplica, Force: true,
+		Types: api.Progress{Done: 3, Total: 3}, Resources: api.Progress{Done: 90, Total: 90}, Message: "2 types could not be resynced",
+		Failed: api.List[api.TypeFailure]{{Type: "a", Error: "gone"}, {Type: "b", Error: "forbidden"}},
+	}
+	if diff := cmp.Diff(wantRunning, app.Operation(running)); diff != "" {
+		t.Errorf("one under way: %s", diff)
+	}
+	if diff := cmp.Diff(wantDone, app.Operation(done)); diff != "" {
+		t.Errorf("one that is done: %s", diff)
+	}
+	both := app.SumOfOperations(done, running)
+	want := wantRunning
+	want.ID, want.Target, want.Message, want.Failed = "op2+op", "", wantDone.Message, wantDone.Failed
+	want.Trigger, want.Scope, want.Force, want.Resource, want.Namespace = wantDone.Trigger, wantDone.Scope, wantDone.Force, "", ""
+	want.Types, want.Resources = api.Progress{Done: 4, Total: 6}, api.Progress{Done: 110, Total: 190}
+	if diff := cmp.Diff(want, both); diff != "" {
+		t.Errorf("both as one: %s", diff)
 	}
 }

@@ -72,10 +72,11 @@ func timings(cfg config.Config) ownership.Timings {
 }
 
 // noted is for [membership.Options.Noted].
-func (s *shard) noted(_ string, all []ownership.Notice) {
+func (s *shard) noted(self string, all []ownership.Notice) {
 	now := time.Now()
 	for _, t := range s.targets.all() {
 		t.windows.noted(all, now)
+		t.announcer.noted(self, all)
 	}
 }
 

@@ -20,8 +20,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
@@ -72,23 +74,28 @@ func (s targetSpec) fingerprint(cluster string) string {
 
 // target is one receiver with everything that serves it.
 type target struct {
-	spec     targetSpec
-	name     string
-	endpoint string // as it may be shown
-	format   wire.Format
-	log      logr.Logger
-	client   *delivery.Client
-	pipeline *pipeline.Pipeline
-	member   *membership.Membership
-	index    *index.Index
-	lister   pager
-	book     *checkpoint.Book
-	store    *checkpoint.Store
-	search   *search
-	windows  *windows
-	covered  chan struct{} // one slot: the book has changed
-	print    string        // the fingerprint
-	ready    func() bool   // everything has been read
+	spec      targetSpec
+	name      string
+	endpoint  string // as it may be shown
+	format    wire.Format
+	log       logr.Logger
+	client    *delivery.Client
+	pipeline  *pipeline.Pipeline
+	member    *membership.Membership
+	index     *index.Index
+	lister    pager
+	book      *checkpoint.Book
+	store     *checkpoint.Store
+	search    *search
+	windows   *windows
+	announcer *announcer
+	sender    *resync.Sender
+	filler    *resync.Filler
+	resyncs   *operations.Engine
+	metrics   *registered
+	covered   chan struct{} // one slot: the book has changed
+	print     string        // the fingerprint
+	ready     func() bool   // everything has been read
 
 	looked     atomic.Bool // what was deleted before the start has been looked for once
 	publishing sync.Mutex  // one checkpoint is computed and written at a time
@@ -113,6 +120,7 @@ type parts struct {
 	lister   *watch.Lister
 	maps     corev1client.ConfigMapsGetter
 	ready    func() bool
+	served   func() []resource.Type
 	onWindow func() // a window has closed somewhere
 }
 
@@ -133,7 +141,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	t := &target{
 		spec: spec, name: spec.name, endpoint: spec.endpoint.Redacted(), format: format, client: client, log: p.log.WithValues("target", spec.name),
 		member: p.member, index: p.index, covered: make(chan struct{}, 1), print: spec.fingerprint(p.cluster), ready: p.ready,
-		windows: newWindows(targetKey(spec.name), spec.settle, p.onWindow),
+		windows: newWindows(targetKey(spec.name), spec.settle, p.onWindow), metrics: newRegistered(p.reg, spec.name),
 	}
 	ringFormat := ring.DefaultFormat()
 	t.book = checkpoint.NewBook(t.print, ringFormat)
@@ -150,7 +158,26 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Owner: p.member, Covers: t.covers, Observe: client.Observe, Log: log, Registerer: p.reg,
 	})
 	t.lister, t.search = p.lister, newSearch(t, p.lister)
+	t.announcer = newAnnouncer(p.member, p.cfg.PodName, targetKey(spec.name), spec.settle, 2*p.cfg.LeaseDuration+10*time.Second)
+	t.sender = resync.NewSender(p.lister, p.index, t.pipeline, t.announcer, resync.Options{Wants: t.wants, Registerer: t.metrics})
+	t.filler = &resync.Filler{Lister: p.lister, Catalog: p.index, Target: t.pipeline, Log: p.log.WithName("fill")}
+	t.resyncs, err = operations.New(p.maps, t, catalog{target: t, served: p.served}, members{p.member}, operations.Options{
+		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Name: resyncsName(p.cfg.RingName, spec.name), Member: p.cfg.PodName,
+		Interval: spec.resync, Ready: t.read, Log: p.log.WithName("resync").WithValues("target", spec.name),
+		Registerer: t.metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the resyncs of %s: %w", spec.name, err)
+	}
 	return t, nil
+}
+
+// resyncsName is the name of the ConfigMap that holds a target's resyncs.
+func resyncsName(ringName, target string) string {
+	if target == environmentTarget {
+		return ringName + "-resyncs"
+	}
+	return ringName + "-" + targetKey(target) + "-resyncs"
 }
 
 // targetKey is the name of a target as labels and names of objects may hold it: itself when it is short and plain, else
@@ -187,6 +214,8 @@ func (t *target) start(fail context.CancelCauseFunc) {
 	t.observe.start("first sync", t.adopt)
 	t.observe.start("missed deletions", t.lookBack)
 	t.observe.start("progress", t.reportProgress)
+	t.observe.start("resyncs", t.resyncs.Run)
+	t.observe.start("fill", t.filler.Run)
 }
 
 // stop ends it at once: whoever wants a flush has it done before.
@@ -195,6 +224,7 @@ func (t *target) stop() {
 	t.observe.stop()
 	t.sending.stop()
 	t.sharing.stop()
+	t.metrics.remove()
 }
 
 // reportProgress says how far the first sync is, until it is complete.

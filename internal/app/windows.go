@@ -2,7 +2,6 @@ package app
 
 import (
 	"encoding/json"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 // windowNote begins the key of the note by which a member announces what it sends again for all; the target follows.
 const windowNote = "window-"
 
-// announcement is the value of the note.
+// announcement is one window; a note's value is a list of them in JSON.
 type announcement struct {
 	// ID names the window.
 	ID string `json:"id"`
@@ -69,19 +68,14 @@ func (w *windows) noted(all []ownership.Notice, now time.Time) {
 	here := make(map[windowKey]bool)
 	for _, n := range all {
 		stays[[2]string{n.Member, n.Incarnation}] = true
-		var a announcement
-		if text := n.Notes[w.note]; text == "" || json.Unmarshal([]byte(text), &a) != nil {
+		var said []announcement
+		if text := n.Notes[w.note]; text == "" || json.Unmarshal([]byte(text), &said) != nil {
 			continue
 		}
-		k := windowKey{n.Member, n.Incarnation, a.ID}
-		here[k] = true
-		if o := w.open[k]; o != nil {
-			o.doubt = o.doubt || a.Doubt
-			continue
-		}
-		w.open[k] = &window{types: a.Types, doubt: a.Doubt}
-		for _, t := range a.Types {
-			w.counts[t]++
+		for _, a := range said {
+			k := windowKey{n.Member, n.Incarnation, a.ID}
+			here[k] = true
+			w.see(k, a)
 		}
 	}
 	for k, o := range w.open {
@@ -92,6 +86,18 @@ func (w *windows) noted(all []ownership.Notice, now time.Time) {
 		default:
 			o.doubt, o.until = true, now.Add(w.settle)
 		}
+	}
+}
+
+// see takes an announcement. It is called with mu held.
+func (w *windows) see(k windowKey, a announcement) {
+	if o := w.open[k]; o != nil {
+		o.doubt = o.doubt || a.Doubt
+		return
+	}
+	w.open[k] = &window{types: a.Types, doubt: a.Doubt}
+	for _, t := range a.Types {
+		w.counts[t]++
 	}
 }
 
@@ -130,12 +136,3 @@ func (w *windows) take(now time.Time) (closed []closedWindow, next time.Time, ok
 
 // matches tells whether a window held a type.
 func (c closedWindow) matches(t resource.Type) bool { return c.types[t.String()] }
-
-// noteOf returns the note that announces a window.
-func (w *windows) noteOf(a announcement) string {
-	text, err := json.Marshal(a)
-	if err != nil { // Strings and a boolean have an encoding.
-		return ""
-	}
-	return strings.TrimSpace(string(text))
-}

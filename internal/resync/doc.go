@@ -1,14 +1,18 @@
-// Package resync sends again what receivers should have already: everything on a schedule, and any part of it on
-// request.
+// Package resync sends to one receiver again what it should have already, a part at a time. What the parts are, and who
+// sends which, is decided elsewhere; see package operations.
 //
-// An operation reads its types one after another from the API server, page by page, and offers each object to every
-// target, behind all live changes. The next page is not asked for before the slowest receiver has taken most of the
-// last one, so an operation of any size holds a page or two; a list that expires meanwhile is begun again and goes on
-// where it was. Only states that the index knows at that moment are offered: what the watch has overtaken it delivers
-// itself, and an object that is gone is not brought back.
+// A part is a type, or some namespaces of one. It is read from the API server page by page, and each object is offered to
+// the receiver's pipeline, behind all live changes. The next page is not asked for before the receiver has taken most of
+// the last one, so a part of any size holds a page or two; a list that expires meanwhile is begun again and goes on
+// where it was. Only states that the index knows at that moment are offered: what the watch has overtaken is delivered
+// by whoever owns it, and an object that is gone is not brought back.
 //
-// The same paging gives hollow objects their bodies back: those that a pipeline gave up for lack of memory.
+// A part holds objects that other members own. They are sent within a window ([Windows]): every member knows of it
+// before the list is read, so that all that changes from then on has its last word repeated after the window is closed.
+// A window that is lost, because our Lease was, is opened again and the part is sent anew.
 //
-// [Engine.Run] blocks and owns all goroutines; an operation outlives the request that started it. All methods are safe
-// for concurrent use.
+// The same paging gives hollow objects their bodies back: those that a pipeline gave up for lack of memory ([Filler]).
+//
+// [Sender.Send] and [Filler.Run] block until they are done or their context ends, and start no goroutine that outlives
+// them. All methods are safe for concurrent use.
 package resync

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
@@ -11,6 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/metricsdoc"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
@@ -32,7 +35,13 @@ func registry() (*metricsdoc.Registry, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("making a member: %w", err)
 	}
-	resync.New(nil, nil, resync.Options{Registerer: reg})
+	each := prometheus.WrapRegistererWith(prometheus.Labels{"target": "default"}, reg)
+	resync.NewSender(nil, nil, nil, nil, resync.Options{Registerer: each})
+	if _, err := operations.New(corev1.New(nil), nil, nil, nil, operations.Options{
+		Namespace: "default", Ring: "ring", Member: "sync-0", Registerer: each,
+	}); err != nil {
+		return nil, fmt.Errorf("making resyncs: %w", err)
+	}
 	api.New(nil, api.Options{Registerer: reg})
 	return reg, nil
 }

@@ -1,0 +1,63 @@
+package app
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// registered gives metrics the label of a target, and takes them back when the target is gone. Without a registerer it
+// does nothing.
+type registered struct {
+	reg prometheus.Registerer // nil: none
+
+	mu  sync.Mutex // guards all
+	all []prometheus.Collector
+}
+
+var _ prometheus.Registerer = (*registered)(nil)
+
+func newRegistered(reg prometheus.Registerer, target string) *registered {
+	if reg == nil {
+		return &registered{}
+	}
+	return &registered{reg: prometheus.WrapRegistererWith(prometheus.Labels{"target": target}, reg)}
+}
+
+// Register implements [prometheus.Registerer].
+func (r *registered) Register(c prometheus.Collector) error {
+	if r.reg == nil {
+		return nil
+	}
+	if err := r.reg.Register(c); err != nil {
+		return err //nolint:wrapcheck // It is the other's answer.
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all = append(r.all, c)
+	return nil
+}
+
+// MustRegister implements [prometheus.Registerer]. It panics on a metric that there is already, as its contract wants.
+func (r *registered) MustRegister(cs ...prometheus.Collector) {
+	for _, c := range cs {
+		if err := r.Register(c); err != nil {
+			panic(err)
+		}
+	}
+}
+
+// Unregister implements [prometheus.Registerer].
+func (r *registered) Unregister(c prometheus.Collector) bool {
+	return r.reg != nil && r.reg.Unregister(c)
+}
+
+// remove takes all metrics back.
+func (r *registered) remove() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.all {
+		r.Unregister(c)
+	}
+	r.all = nil
+}

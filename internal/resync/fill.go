@@ -1,0 +1,72 @@
+package resync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+)
+
+// Hollow is who has objects without their bodies; [pipeline.Pipeline] is one.
+type Hollow interface {
+	Hollow() map[resource.Type]int
+	Fill(t resource.Type, r resource.Record)
+	Room(ctx context.Context) error
+	FlushBulk()
+}
+
+// Filler gives the hollow objects of one target their bodies back.
+type Filler struct {
+	Lister  Lister
+	Catalog Catalog
+	Target  Hollow
+	Log     logr.Logger
+}
+
+// How often the target is asked for hollow objects, and how long to wait after a list failed. Both only delay what
+// waited for memory anyway.
+const (
+	fillInterval = time.Second
+	fillPause    = 10 * time.Second
+)
+
+// Run fills until ctx ends.
+func (f *Filler) Run(ctx context.Context) error {
+	wait := fillInterval
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		wait = fillInterval
+		for t := range f.Target.Hollow() {
+			if err := f.fill(ctx, t); err != nil && ctx.Err() == nil {
+				f.Log.Error(err, "Objects without metadata could not be read again", "resource", t.String())
+				wait = fillPause
+			}
+		}
+	}
+}
+
+func (f *Filler) fill(ctx context.Context, t resource.Type) error {
+	if err := f.Target.Room(ctx); err != nil {
+		return fmt.Errorf("waiting for the receiver: %w", err)
+	}
+	_, err := f.Lister.Pages(ctx, t, watch.ListOptions{}, func(rs []resource.Record) error {
+		for _, r := range rs {
+			f.Catalog.IfCurrent(t, r, func() { f.Target.Fill(t, r) })
+		}
+		return f.Target.Room(ctx) // before the next page is asked for
+	})
+	f.Target.FlushBulk()
+	if err != nil && !errors.Is(err, watch.ErrExpired) { // What an expired list did not reach is still hollow.
+		return fmt.Errorf("listing %s: %w", t, err)
+	}
+	return nil
+}
