@@ -1,0 +1,25 @@
+// Command kubectl-vectordb_sync is kubectl vectordb-sync, a plugin of kubectl that looks at the replicas of
+// k8s-vectordb-sync and starts resyncs; see docs/kubectl.md. Called as kubectl_complete-vectordb_sync it completes its
+// own command line.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/plugin"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := plugin.Main(ctx, os.Args, version, genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr})
+	stop()
+	os.Exit(code)
+}

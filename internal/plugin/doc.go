@@ -1,0 +1,19 @@
+// Package plugin is kubectl vectordb-sync: it asks every replica of a release for its status, its ring and its owners,
+// says in plain words what is wrong, and starts resyncs and follows them.
+//
+//	kubeconfig ─▶ find: pods of one release ─▶ forward: streams through the API server ─┐
+//	--api URLs ─────────────────────────────────────────────────────────────────────────┴─▶ client ─▶ merge ─▶ print
+//
+// It has no view of its own: what it shows is what the replicas answer, put side by side. Where they differ it says so,
+// for that is what somebody who asks wants to know. A replica that does not answer is a row like the others.
+//
+// No local port is opened: a connection to a replica is a pair of streams in a connection to the API server, which is a
+// WebSocket where the API server speaks it, and SPDY where it does not.
+//
+// Ages are told by the clock of the replica that answers: nothing is subtracted from the clock of the machine on which
+// the command runs, which may be wrong.
+//
+// [Main] is the whole command. It blocks until the command is done or its context ends, and ends what it started. The
+// package is not a part of the controller, and the controller must not import it: its dependencies would cost memory
+// in every replica.
+package plugin

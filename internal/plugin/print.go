@@ -1,0 +1,143 @@
+package plugin
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"k8s.io/cli-runtime/pkg/printers"
+	"sigs.k8s.io/yaml"
+)
+
+// output is how a command prints what it found.
+type output string
+
+// The outputs of -o.
+const (
+	outputTable output = ""
+	outputWide  output = "wide"
+	outputJSON  output = "json"
+	outputYAML  output = "yaml"
+)
+
+var outputs = []string{string(outputJSON), string(outputYAML), string(outputWide)}
+
+func (o *output) addFlag(flags *pflag.FlagSet) {
+	flags.VarP(o, "output", "o", "Output format: "+strings.Join(outputs, ", ")+" (default: a table)")
+}
+
+// String implements [pflag.Value].
+func (o *output) String() string { return string(*o) }
+
+// Type implements [pflag.Value].
+func (o *output) Type() string { return "format" }
+
+// Set implements [pflag.Value].
+func (o *output) Set(s string) error {
+	if slices.Contains(outputs, s) {
+		*o = output(s)
+		return nil
+	}
+	return fmt.Errorf("want one of %s", strings.Join(outputs, ", "))
+}
+
+// render writes a value as JSON or YAML, or by table, which is told whether it is to be wide.
+func (o *output) render(w io.Writer, v any, table func(w io.Writer, wide bool)) error {
+	switch *o {
+	case outputJSON:
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		e.SetEscapeHTML(false)
+		if err := e.Encode(v); err != nil {
+			return fmt.Errorf("writing JSON: %w", err)
+		}
+	case outputYAML:
+		b, err := yaml.Marshal(v)
+		if err != nil {
+			return fmt.Errorf("encoding YAML: %w", err)
+		}
+		if _, err := w.Write(b); err != nil {
+			return fmt.Errorf("writing YAML: %w", err)
+		}
+	case outputTable, outputWide:
+		table(w, *o == outputWide)
+	}
+	return nil
+}
+
+// table writes columns as kubectl does. A column of a wide table alone has a name that begins with a plus.
+type table struct {
+	columns []string
+	rows    [][]string
+}
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+func (t *table) write(w io.Writer, wide bool) {
+	tw := printers.GetNewTabWriter(w)
+	for _, row := range append([][]string{nil}, t.rows...) {
+		var shown []string
+		for i, column := range t.columns {
+			name, extra := strings.CutPrefix(column, "+")
+			switch {
+			case extra && !wide:
+			case row == nil:
+				shown = append(shown, name)
+			default:
+				shown = append(shown, oneLine(row[i]))
+			}
+		}
+		fmt.Fprintln(tw, strings.Join(shown, "\t"))
+	}
+	_ = tw.Flush() // to a terminal or a pipe: there is nobody else to tell
+}
+
+// findings is what a look at the replicas found.
+type findings struct {
+	// Problems are what somebody should do something about.
+	Problems []string `json:"problems"`
+	// Notes are what is worth knowing.
+	Notes []string `json:"notes"`
+}
+
+func newFindings() findings { return findings{Problems: []string{}, Notes: []string{}} }
+
+func (f *findings) problem(format string, args ...any) {
+	f.Problems = append(f.Problems, oneLine(fmt.Sprintf(format, args...)))
+}
+
+func (f *findings) note(format string, args ...any) {
+	f.Notes = append(f.Notes, oneLine(fmt.Sprintf(format, args...)))
+}
+
+// write writes them below a table.
+func (f *findings) write(w io.Writer) {
+	for _, part := range []struct {
+		title string
+		lines []string
+	}{{"Problems", f.Problems}, {"Notes", f.Notes}} {
+		if len(part.lines) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "\n%s:\n", part.title)
+		for _, l := range part.lines {
+			fmt.Fprintf(w, "  - %s\n", l)
+		}
+	}
+}
+
+// wrongError says that a command did what it was told to, and that what it found is not well. It is no message.
+type wrongError struct{}
+
+func (wrongError) Error() string { return "something is wrong" }
+
+// verdict is [wrongError] if there is a problem.
+func (f *findings) verdict() error {
+	if len(f.Problems) > 0 {
+		return wrongError{}
+	}
+	return nil
+}
