@@ -65,8 +65,14 @@ func newHistory() *history {
 func (h *history) churn(t *testing.T, c *workload.Cluster, d time.Duration, mayFail bool) {
 	t.Helper()
 	h.seed++
+	h.run(t, c, workload.ChurnOptions{Rate: rate, Changes: rate * int(d.Seconds()), Workers: 32, Seed: h.seed}, mayFail)
+}
+
+// run changes the cluster, and remembers how.
+func (h *history) run(t *testing.T, c *workload.Cluster, opts workload.ChurnOptions, mayFail bool) {
+	t.Helper()
 	began := time.Now()
-	changes := c.Churn(t.Context(), workload.ChurnOptions{Rate: rate, Changes: rate * int(d.Seconds()), Workers: 32, Seed: h.seed})
+	changes := c.Churn(t.Context(), opts)
 	took := time.Since(began)
 	for _, change := range changes {
 		if change.Err != nil && !mayFail && !apierrors.IsNotFound(change.Err) {

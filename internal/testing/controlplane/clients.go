@@ -72,6 +72,17 @@ func (c *ControlPlane) KubeconfigFor(user string, groups ...string) (string, err
 	return c.writeKubeconfig("", config)
 }
 
+// KubeconfigForVia is [ControlPlane.KubeconfigFor] by way of another address on 127.0.0.1, such as a proxy's. The group
+// system:masters has every right.
+func (c *ControlPlane) KubeconfigForVia(address, user string, groups ...string) (string, error) {
+	config, err := c.RESTConfigFor(user, groups...)
+	if err != nil {
+		return "", err
+	}
+	config.Host = "https://" + address
+	return c.writeKubeconfig("", config)
+}
+
 // ServiceAccountKubeconfig writes a kubeconfig file that acts as a service account, which must exist, and returns its
 // path. Its token lives a day and survives restarts of the API server.
 func (c *ControlPlane) ServiceAccountKubeconfig(ctx context.Context, namespace, name string) (string, error) {

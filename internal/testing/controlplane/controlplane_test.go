@@ -34,6 +34,7 @@ func TestControlPlane(t *testing.T) {
 	c := controlplane.ForTest(t, controlplane.Options{AuditLog: true})
 	admin := clientFor(t, c.RESTConfig())
 	t.Run("RestartKeepsDataAddressAndTokens", func(t *testing.T) { testRestart(t, c, admin) })
+	t.Run("FollowMissesNothing", func(t *testing.T) { testFollow(t, c, admin) })
 	t.Run("CompactForgetsHistory", func(t *testing.T) { testCompact(t, c, admin) })
 	t.Run("OthersMayDoOnlyWhatRBACAllows", func(t *testing.T) { testRBAC(t, c, admin) })
 	t.Run("PausedServerAnswersNothing", func(t *testing.T) { testPause(t, c, admin) })
@@ -69,6 +70,51 @@ func testRestart(t *testing.T, c *controlplane.ControlPlane, admin kubernetes.In
 		if _, err := robot.CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 			t.Errorf("an old token after a restart (killed: %t): %v, want forbidden", kill, err)
 		}
+	}
+}
+
+// testFollow has an object written and deleted on both sides of a restart, and wants to be told of each write once.
+func testFollow(t *testing.T, c *controlplane.ControlPlane, admin kubernetes.Interface) {
+	ctx, cancel := context.WithCancel(t.Context())
+	writes, ended := make(chan controlplane.Write, 100), make(chan error, 1)
+	go func() {
+		ended <- c.Follow(ctx, "/registry/configmaps/default/followed", 1, func(w controlplane.Write) { writes <- w })
+	}()
+	objects := admin.CoreV1().ConfigMaps("default")
+	o, err := objects.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "followed"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions := []string{o.ResourceVersion}
+	if err := c.StopAPIServer(true); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.StartAPIServer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.Data = map[string]string{"changed": "true"}
+	if o, err = objects.Update(t.Context(), o, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	versions = append(versions, o.ResourceVersion)
+	if err := objects.Delete(t.Context(), "followed", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		w := <-writes
+		if gone := w.Value == nil; gone != (i == 2) || w.Key != "/registry/configmaps/default/followed" || w.Seen.IsZero() {
+			t.Errorf("write %d is %+v, want two of the object and then its deletion", i, w)
+		}
+		if i < 2 && strconv.FormatInt(w.Revision, 10) != versions[i] {
+			t.Errorf("write %d is revision %d, want the resourceVersion %s", i, w.Revision, versions[i])
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Follow: %v, want no error at the end of its context", err)
+	}
+	if len(writes) > 0 {
+		t.Errorf("%d more writes, want none", len(writes))
 	}
 }
 

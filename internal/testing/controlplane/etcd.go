@@ -39,6 +39,43 @@ func (c *ControlPlane) Compact(ctx context.Context) (revision int64, err error) 
 	return revision, nil
 }
 
+// Write is one change of one key in etcd.
+type Write struct {
+	// Key is the key, such as /registry/leases/default/a-name.
+	Key string
+	// Value is what the API server stored, in its own encoding; nil for a deletion.
+	Value []byte
+	// Revision counts all writes to etcd. It is the resourceVersion of what was written.
+	Revision int64
+	// Seen is when etcd told of it here, which is some time after it was written.
+	Seen time.Time
+}
+
+// Follow tells of every write to the keys that begin with prefix, in their order and without a gap, whatever becomes
+// of the API server: all since the first start if from is 1, and all from now on if it is 0. It calls each for one write
+// at a time and blocks until ctx ends, which is no error.
+func (c *ControlPlane) Follow(ctx context.Context, prefix string, from int64, each func(Write)) error {
+	client, err := c.etcdClient(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	for answer := range client.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(from)) {
+		if err := answer.Err(); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("watching %s in etcd: %w", prefix, err)
+		}
+		seen := time.Now()
+		for _, e := range answer.Events {
+			w := Write{Key: string(e.Kv.Key), Revision: e.Kv.ModRevision, Seen: seen}
+			if e.Type != clientv3.EventTypeDelete {
+				w.Value = e.Kv.Value
+			}
+			each(w)
+		}
+	}
+	return nil
+}
+
 func (c *ControlPlane) etcdClient(ctx context.Context) (*clientv3.Client, error) {
 	client, err := clientv3.New(clientv3.Config{
 		Context:     ctx,

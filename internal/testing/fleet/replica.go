@@ -26,6 +26,7 @@ import (
 	"github.com/prometheus/common/model"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/process"
 )
 
 var build = sync.OnceValues(func() (string, error) {
@@ -129,12 +130,11 @@ func tokenFile(t testing.TB) string {
 
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := process.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 // In returns a view of the replica for a subtest, which fails in its place.
@@ -148,6 +148,16 @@ func (p *Replica) In(t testing.TB) *Replica {
 func (p *Replica) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.end.done
+}
+
+// Running tells whether the process has not ended.
+func (p *Replica) Running() bool {
+	select {
+	case <-p.end.done:
+		return false
+	default:
+		return true
+	}
 }
 
 // Signal sends a signal, such as SIGSTOP or SIGCONT.

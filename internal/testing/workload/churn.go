@@ -41,6 +41,8 @@ type ChurnOptions struct {
 	Rate float64
 	// Changes is after how many it ends. Zero means never.
 	Changes int
+	// For is after how long no more are begun. Zero means never.
+	For time.Duration
 	// Workers is how many changes are made at once. Each works on objects of its own, in an order that the seed decides,
 	// so what happens to one object does not depend on speed. Zero means 8.
 	Workers int
@@ -78,13 +80,17 @@ func (c *Cluster) Churn(ctx context.Context, opts ChurnOptions) []Change {
 	}
 	limiter := rate.NewLimiter(limit, opts.Workers)
 	workers := c.split(opts)
+	var until time.Time
+	if opts.For > 0 {
+		until = time.Now().Add(opts.For)
+	}
 	var wg sync.WaitGroup
 	for i, w := range workers {
 		quota := -1
 		if opts.Changes > 0 {
 			quota = opts.Changes/opts.Workers + btoi(i < opts.Changes%opts.Workers)
 		}
-		wg.Go(func() { w.run(ctx, limiter, quota) }) // ends with its quota or with the context
+		wg.Go(func() { w.run(ctx, limiter, quota, until) }) // ends with its quota, the time or the context
 	}
 	wg.Wait()
 	var done []Change
@@ -141,9 +147,9 @@ type worker struct {
 	done    []Change
 }
 
-func (w *worker) run(ctx context.Context, limiter *rate.Limiter, quota int) {
+func (w *worker) run(ctx context.Context, limiter *rate.Limiter, quota int, until time.Time) {
 	for n := 0; n != quota && len(w.objects) > 0; n++ {
-		if limiter.Wait(ctx) != nil {
+		if limiter.Wait(ctx) != nil || !until.IsZero() && time.Now().After(until) {
 			return
 		}
 		l := pick(w.rng, w.objects)

@@ -4,6 +4,7 @@ package workload_test
 
 import (
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 
@@ -48,6 +49,9 @@ func TestGeneratedClusterIsWhatTheOracleSees(t *testing.T) {
 		if _, ok := after[change.ID]; ok && !alive[change.ID] {
 			t.Errorf("%s is gone, but listed", change.ID)
 		}
+	}
+	if late := c.Churn(t.Context(), workload.ChurnOptions{Rate: -1, For: time.Nanosecond, Seed: 6}); len(late) > 0 {
+		t.Errorf("%d changes were begun after the time was over", len(late))
 	}
 	if workload.Compare(want, after).Empty() {
 		t.Error("the churn changed nothing")

@@ -1,0 +1,235 @@
+package fleet
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+)
+
+// slack is how late the receiver, or we, may learn of what happened on a machine that is busy. Only what cannot be told
+// exactly is given it: the moment at which a Lease was marked dead, and the way of a request to the receiver.
+const slack = 500 * time.Millisecond
+
+// Judge holds what the receiver saw against what was written to the Leases, neither of which is the replicas' own word.
+// Make one with [NewJudge]. It is pure and not safe for concurrent use.
+type Judge struct {
+	deadline time.Duration
+	format   ring.Format
+	members  map[string][]version
+	rings    map[string]*ring.Ring // by view
+}
+
+// version is a version of a Lease with the bounds of the time in which it was the one that stood.
+type version struct {
+	LeaseVersion
+	// ring is that of the view, nil when the Lease claims nothing.
+	ring *ring.Ring
+	// earliest and latest bound the moment of the write.
+	earliest, latest time.Time
+	// until bounds the moment of the next write from above, ends from below. Both are far away for the last one.
+	until, ends time.Time
+}
+
+// Verdict is what was wrong, in words, each with the request.
+type Verdict struct {
+	// Fenced are requests that were begun later than the renew deadline after the last renewal before them.
+	Fenced []string
+	// Unclaimed are requests with an ID that the sender's own Lease did not claim at any moment when it may have stood.
+	Unclaimed []string
+	// Usurped are requests with an ID that another Lease had claimed first and still claimed for certain.
+	Usurped []string
+	// Requests is how many were judged, IDs how many IDs they held.
+	Requests, IDs int
+	// Oldest is the longest time between the beginning of a renewal and that of a request under it.
+	Oldest time.Duration
+}
+
+// Empty tells whether nothing was wrong.
+func (v *Verdict) Empty() bool { return len(v.Fenced)+len(v.Unclaimed)+len(v.Usurped) == 0 }
+
+// String counts what was wrong and shows the first of each sort.
+func (v *Verdict) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "of %d requests with %d IDs: %d after the fence, %d without a claim, %d against another's claim",
+		v.Requests, v.IDs, len(v.Fenced), len(v.Unclaimed), len(v.Usurped))
+	for _, all := range [][]string{v.Fenced, v.Unclaimed, v.Usurped} {
+		for _, one := range all[:min(len(all), 5)] {
+			b.WriteString("\n  " + one)
+		}
+	}
+	return b.String()
+}
+
+// NewJudge takes the complete history of a ring whose members renew within the deadline.
+func NewJudge(history []LeaseVersion, deadline time.Duration) *Judge {
+	j := &Judge{deadline: deadline, format: ring.DefaultFormat(), members: make(map[string][]version), rings: make(map[string]*ring.Ring)}
+	never := time.Unix(math.MaxInt32, 0)
+	for _, l := range history {
+		v := version{LeaseVersion: l, ring: j.ring(&l), earliest: l.Renewed, latest: l.Seen, until: never, ends: never}
+		if all := j.members[l.Member]; len(all) > 0 {
+			last := &all[len(all)-1]
+			if !l.Renewed.After(last.Renewed) { // somebody else has written: a mark, or a deletion
+				v.earliest = l.Seen.Add(-slack)
+			}
+			last.until, last.ends = v.latest, v.earliest
+		}
+		j.members[l.Member] = append(j.members[l.Member], v)
+	}
+	return j
+}
+
+// ring returns the ring with which a Lease's claim is computed.
+func (j *Judge) ring(l *LeaseVersion) *ring.Ring {
+	if l.State != "live" && l.State != "released" || len(l.View) == 0 {
+		return nil
+	}
+	key := strings.Join(l.View, ",")
+	r, ok := j.rings[key]
+	if !ok {
+		r, _ = ring.New(l.View, j.format) // nil: nobody sends under a view without a ring
+		j.rings[key] = r
+	}
+	return r
+}
+
+func (v *version) claims(partition int) bool {
+	return v.ring != nil && v.ring.Owner(partition) == v.Member
+}
+
+// Judge judges requests of instances and resources.
+func (j *Judge) Judge(records []receiver.Record) *Verdict {
+	verdict := &Verdict{}
+	for i := range records {
+		r := &records[i]
+		if len(r.Upserts)+len(r.Deletes) == 0 {
+			continue
+		}
+		verdict.Requests++
+		j.fence(r, verdict)
+		for _, u := range r.Upserts {
+			j.id(r, u.ID, verdict)
+		}
+		for _, id := range r.Deletes {
+			j.id(r, id, verdict)
+		}
+	}
+	return verdict
+}
+
+// fence looks for the renewal under which a request was begun. A renewal whose answer got lost counts, though the
+// replica must not have counted it: nobody else can tell.
+func (j *Judge) fence(r *receiver.Record, verdict *Verdict) {
+	var last *version
+	for i := range j.members[r.Sender] {
+		if v := &j.members[r.Sender][i]; v.State == "live" && !v.Renewed.After(r.Begin) {
+			last = v
+		}
+	}
+	if last == nil {
+		verdict.Fenced = append(verdict.Fenced, tell(r)+" had never written a Lease")
+		return
+	}
+	age := r.Begin.Sub(last.Renewed)
+	verdict.Oldest = max(verdict.Oldest, age)
+	if age > j.deadline+slack {
+		verdict.Fenced = append(verdict.Fenced, fmt.Sprintf("%s was begun %v after the renewal at %s", tell(r), age.Round(time.Millisecond), stamp(last.Renewed)))
+	}
+}
+
+// id looks for the claim under which a request may hold an ID, and for one that forbade it.
+func (j *Judge) id(r *receiver.Record, id string, verdict *Verdict) {
+	verdict.IDs++
+	partition := j.format.Partition(id)
+	begun := j.begun(r.Sender, partition, r.Begin)
+	if begun == 0 {
+		verdict.Unclaimed = append(verdict.Unclaimed, fmt.Sprintf("%s held %s of partition %d", tell(r), id, partition))
+		return
+	}
+	for member := range j.members {
+		if member == r.Sender {
+			continue
+		}
+		if since := j.stands(member, partition, r.Begin); since > 0 && since < begun {
+			verdict.Usurped = append(verdict.Usurped, fmt.Sprintf("%s held %s of partition %d, claimed in revision %d and by %s since %d",
+				tell(r), id, partition, begun, member, since))
+		}
+	}
+}
+
+// begun returns the revision of the write that began the claim under which a member may have sent at that moment, and 0
+// when there was no such claim. Of several that are possible it is the first.
+func (j *Judge) begun(member string, partition int, at time.Time) int64 {
+	all := j.members[member]
+	for i := range all {
+		v := &all[i]
+		if v.earliest.After(at) || v.until.Before(at) || v.State != "live" || !v.claims(partition) {
+			continue
+		}
+		return since(all[:i+1], partition)
+	}
+	return 0
+}
+
+// stands returns the revision of the write that began the claim that a member certainly had at that moment, or 0.
+func (j *Judge) stands(member string, partition int, at time.Time) int64 {
+	all := j.members[member]
+	for i := range all {
+		if v := &all[i]; !v.latest.After(at) && v.ends.After(at) && v.claims(partition) {
+			return since(all[:i+1], partition)
+		}
+	}
+	return 0
+}
+
+// since returns the revision of the write that began the claim in which the last of these versions stands.
+func since(versions []version, partition int) int64 {
+	first := len(versions) - 1
+	for first > 0 && versions[first-1].claims(partition) {
+		first--
+	}
+	return versions[first].Revision
+}
+
+// Span is a time in which a process was stopped.
+type Span struct {
+	Member   string
+	From, To time.Time
+}
+
+// Overlapping returns the pairs of requests that held one ID at once, by the receiver's own record. Not among them are
+// pairs whose first client had left, and those whose first sender was stopped before the second request was begun: what
+// a stopped process had under way has an unknown outcome, as after a crash, and the receiver cannot know that nobody
+// waits for it.
+func Overlapping(overlaps []receiver.Overlap, stopped []Span) []string {
+	var found []string
+	for _, o := range overlaps {
+		excused := o.Abandoned || slices.ContainsFunc(stopped, func(s Span) bool {
+			return s.Member == o.First.Sender && o.First.Begin.Before(s.From.Add(slack)) &&
+				o.Second.Begin.After(s.From) && o.Second.Begin.Before(s.To.Add(slack))
+		})
+		if !excused {
+			found = append(found, fmt.Sprintf("%s: %s and %s", o.ID, tell(&o.First), tell(&o.Second)))
+		}
+	}
+	return found
+}
+
+func tell(r *receiver.Record) string {
+	end := "still in flight"
+	if !r.End.IsZero() {
+		end = fmt.Sprintf("ended %s with %d", stamp(r.End), r.Status)
+	}
+	gone := ""
+	if r.ClientGone {
+		gone = ", its client gone"
+	}
+	return fmt.Sprintf("request %d of %s begun %s, %s%s", r.Seq, cmp.Or(r.Sender, "nobody"), stamp(r.Begin), end, gone)
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("15:04:05.000") }

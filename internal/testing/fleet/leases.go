@@ -1,0 +1,105 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
+)
+
+// LeaseVersion is what one write made of a member's Lease.
+type LeaseVersion struct {
+	// Member is the name of the member.
+	Member string
+	// Incarnation names the stay in the ring that the Lease speaks of.
+	Incarnation string
+	// State is live, released or dead, and empty when the Lease was deleted.
+	State string
+	// View are the members with which the Lease's claim is computed; without any it claims nothing.
+	View []string
+	// Renewed is when the member began its last renewal, by the wall clock of this machine.
+	Renewed time.Time
+	// Seen is when we learnt of the write, which is some time after it was made.
+	Seen time.Time
+	// Revision orders all writes of all Leases.
+	Revision int64
+}
+
+// LeaseHistory is every version of every Lease of a ring.
+type LeaseHistory struct {
+	ring string
+
+	mu       sync.Mutex // guards what follows
+	versions []LeaseVersion
+	err      error
+}
+
+// FollowLeases keeps all that is written to the Leases of the replicas' ring, from the first on, until the test ends. It
+// reads etcd itself, so that neither a restart of the API server nor a slow watch makes it miss any.
+func (r *Rig) FollowLeases() *LeaseHistory {
+	const ring, prefix = "k8s-vectordb-sync", "/registry/leases/default/"
+	h := &LeaseHistory{ring: ring}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() { // Ends with the test.
+		defer close(ended)
+		err := r.Follow(ctx, prefix+ring+"-", 1, h.take)
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.err == nil {
+			h.err = err
+		}
+	}()
+	r.t.Cleanup(func() {
+		cancel()
+		<-ended
+	})
+	return h
+}
+
+func (h *LeaseHistory) take(w controlplane.Write) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	name := w.Key[strings.LastIndexByte(w.Key, '/')+1:]
+	v := LeaseVersion{Member: strings.TrimPrefix(name, h.ring+"-"), Seen: w.Seen, Revision: w.Revision}
+	if w.Value != nil {
+		object, _, err := scheme.Codecs.UniversalDeserializer().Decode(w.Value, nil, nil)
+		lease, ok := object.(*coordinationv1.Lease)
+		if err != nil || !ok {
+			h.err = fmt.Errorf("reading %s, a %T: %w", w.Key, object, err)
+			return
+		}
+		v.read(lease)
+	}
+	h.versions = append(h.versions, v)
+}
+
+// read takes what the Lease says, by the names that are documented. It shares nothing with the program.
+func (v *LeaseVersion) read(l *coordinationv1.Lease) {
+	const prefix = "vectordb-sync.io/"
+	v.Incarnation, v.State = l.Annotations[prefix+"incarnation"], l.Annotations[prefix+"state"]
+	if view := l.Annotations[prefix+"view"]; view != "" {
+		v.View = strings.Split(view, ",")
+	}
+	if l.Spec.RenewTime != nil {
+		v.Renewed = l.Spec.RenewTime.Time
+	}
+}
+
+// Versions returns all versions so far, in order. It fails the test when the history is not complete.
+func (h *LeaseHistory) Versions(t testing.TB) []LeaseVersion {
+	t.Helper()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err != nil {
+		t.Fatalf("following the Leases: %v", h.err)
+	}
+	return append([]LeaseVersion(nil), h.versions...)
+}
