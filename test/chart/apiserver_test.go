@@ -33,10 +33,12 @@ func TestOnARealAPIServer(t *testing.T) {
 	cluster.apply(t, read(t, "testdata/crds.yaml"))
 	cluster.kubectl(t, nil, "wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
 	cluster.kubectl(t, nil, "create", "namespace", "monitoring")
+	cluster.kubectl(t, nil, "create", "namespace", "team")
 	t.Run("TakesEveryVariant", cluster.testTakesEveryVariant)
 	t.Run("TakesEveryKustomization", cluster.testTakesEveryKustomization)
 	t.Run("PermissionsSuffice", cluster.testPermissionsSuffice)
 	t.Run("NarrowedPermissions", cluster.testNarrowedPermissions)
+	t.Run("DeclaredReceivers", cluster.testDeclaredReceivers)
 	t.Run("NotesNameWhatIsThere", cluster.testNotesNameWhatIsThere)
 	t.Run("InstallsAsDocumented", cluster.testInstallsAsDocumented)
 }

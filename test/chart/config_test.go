@@ -21,7 +21,7 @@ var notValues = map[string]string{
 	"POD_UID":              "comes from the pod itself",
 	"POD_NAMESPACE":        "comes from the pod itself",
 	"KUBECONFIG":           "is for controllers outside a cluster",
-	"RESOURCE_SYNC_CONFIG": "needs a CustomResourceDefinition, which the chart does not bring",
+	"RESOURCE_SYNC_CONFIG": "is resourceSyncConfig.enabled, which brings the CustomResourceDefinition as well",
 }
 
 // variable returns the environment variable that a value under config is: restEndpoint is REST_ENDPOINT.
@@ -232,6 +232,7 @@ func TestMistakesAreRefusedAndNamed(t *testing.T) {
 		"two sources of a token":      {"config.authTokenFile=/t,config.authTokenSecretRef.name=s", "exclude one another"},
 		"two metrics certificates":    {"metrics.certManager.enabled=true,metrics.existingCertSecret=s", "exclude one another"},
 		"a monitor of no metrics":     {"metrics.serviceMonitor.enabled=true,config.metricsBindAddress=0", "turns them off"},
+		"a Secret that is none":       {"resourceSyncConfig.secrets.names={My Secret}", "/resourceSyncConfig/secrets/names"},
 		"a variable of the chart":     {"extraEnv[0].name=REST_ENDPOINT,extraEnv[0].value=x", "extraEnv names REST_ENDPOINT"},
 		"an autoscaler going back":    {"autoscaling.enabled=true,autoscaling.minReplicas=9", "more than autoscaling.maxReplicas"},
 		"an autoscaler without a way": {"autoscaling.enabled=true,autoscaling.targetCPUUtilizationPercentage=null", "something to go by"},

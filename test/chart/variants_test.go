@@ -58,6 +58,18 @@ config:
   authTokenFile: /vault/token
 extraVolumes: [{name: vault, emptyDir: {}}]
 extraVolumeMounts: [{name: vault, mountPath: /vault}]`,
+	"declared receivers": `
+resourceSyncConfig: {enabled: true}
+networkPolicy: {enabled: true}`,
+	"declared receivers of one team": `
+config:
+  restEndpoint: http://cluster-whisperer:3000/api/v1/instances/sync
+  watchResourceTypes: [deployments, services]
+resourceSyncConfig:
+  enabled: true
+  crd: {install: false}
+  secrets: {namespaces: [team], names: [mcp-credentials]}
+networkPolicy: {enabled: true, receiverTo: [{ipBlock: {cidr: 192.0.2.0/24}}]}`,
 	"cert-manager and prometheus": `
 metrics:
   certManager: {enabled: true}

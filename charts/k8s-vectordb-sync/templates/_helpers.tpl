@@ -177,6 +177,10 @@ needs a value and its schema only. What is null is left to the controller.
   value: {{ include "k8s-vectordb-sync.envValue" $value | quote }}
 {{- end }}
 {{- end }}
+{{- if .Values.resourceSyncConfig.enabled }}
+- name: RESOURCE_SYNC_CONFIG
+  value: "true"
+{{- end }}
 - name: RING_NAME
   value: {{ default (include "k8s-vectordb-sync.fullname" .) .Values.config.ringName | quote }}
 {{- if .Values.config.authTokenSecretRef.name }}
@@ -264,4 +268,15 @@ granted in every group; a star in a name grants the whole group; a star for a gr
 {{- $url := urlParse . }}
 {{- $port := regexFind ":[0-9]+$" $url.host | trimPrefix ":" }}
 {{- if $port }}{{ $port }}{{ else if eq $url.scheme "https" }}443{{ else }}80{{ end }}
+{{- end }}
+
+{{/* Reading the Secrets with the tokens. Each is listed and watched by its name, which is what resourceNames allow. */}}
+{{- define "k8s-vectordb-sync.credentialRule" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  {{- with .Values.resourceSyncConfig.secrets.names }}
+  resourceNames:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  verbs: [list, watch]
 {{- end }}
