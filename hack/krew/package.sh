@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Builds the kubectl plugin for a release: an archive for each platform, and the krew manifest that names their checksums.
+#
+#   hack/krew/package.sh VERSION [FOLDER]      default: dist/krew
+#
+# PLATFORMS are those to build for, BASE_URL is where the archives will be found. Archives of one commit are the same
+# whoever builds them. kubectl krew install --manifest=FOLDER/vectordb-sync.yaml --archive=FOLDER/ARCHIVE tries one out.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+version=${1:?the version is missing, want one such as v1.0.0}
+out=${2:-dist/krew}
+platforms=${PLATFORMS:-linux/amd64 linux/arm64 darwin/amd64 darwin/arm64}
+home=https://github.com/k8s-vectordb-sync/k8s-vectordb-sync
+base=${BASE_URL:-$home/releases/download/$version}
+[[ $version =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$ ]] || { echo "$version is no version, want one such as v1.0.0" >&2; exit 2; }
+
+mkdir -p "$out"
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+manifest=$scratch/vectordb-sync.yaml
+
+cat >"$manifest" <<EOF
+apiVersion: krew.googlecontainertools.github.com/v1alpha2
+kind: Plugin
+metadata:
+  name: vectordb-sync
+spec:
+  version: $version
+  homepage: $home
+  shortDescription: Look at k8s-vectordb-sync, and start resyncs
+  description: |
+    Asks every replica of k8s-vectordb-sync, the controller that keeps a vector database in step with a cluster, for its
+    status and shows the answers side by side: who shares the work, how far the receivers are behind, who sends an
+    object, and in plain words what is wrong. Starts resyncs and follows them.
+  caveats: |
+    The replicas are reached by port-forward: list on pods, and create and get on pods/portforward are needed.
+  platforms:
+EOF
+
+for platform in $platforms; do
+  os=${platform%/*} arch=${platform#*/}
+  binary=kubectl-vectordb_sync
+  [ "$os" != windows ] || binary+=.exe
+  archive=kubectl-vectordb_sync_${os}_$arch.tar.gz
+  GOOS=$os GOARCH=$arch CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$version" -o "$scratch/$binary" ./cmd/kubectl-vectordb_sync
+  cp LICENSE "$scratch/"
+  chmod 755 "$scratch/$binary"
+  chmod 644 "$scratch/LICENSE"
+  tar -C "$scratch" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - LICENSE "$binary" | gzip -n >"$out/$archive"
+  rm "$scratch/$binary"
+  cat >>"$manifest" <<EOF
+    - selector: {matchLabels: {os: $os, arch: $arch}}
+      uri: $base/$archive
+      sha256: $(sha256sum "$out/$archive" | cut -d' ' -f1)
+      bin: $binary
+EOF
+done
+mv "$manifest" "$out/vectordb-sync.yaml"
+echo "packaged: $out"
