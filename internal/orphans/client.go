@@ -1,0 +1,277 @@
+package orphans
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/exchange"
+)
+
+const (
+	// ceiling is how many points dot-ai reads of its collection, whatever it is asked.
+	ceiling = 10_000
+	// pageSize is how many documents are asked for at once. dot-ai gives 1,000 at most; half of that is half the memory.
+	pageSize = 500
+	// maxDocuments bounds what is held of one kind, from a receiver that knows no ceiling. A document takes about 100
+	// bytes here.
+	maxDocuments = 100_000
+	// maxKinds bounds the kinds of one receiver.
+	maxKinds = 10_000
+	// maxAnswer bounds one answer, in bytes. A page of objects with many labels is 1 MiB.
+	maxAnswer = 8 << 20
+)
+
+// ErrNoList says that a receiver cannot be asked what it holds.
+var ErrNoList = errors.New("the receiver has no list of what it holds")
+
+// ErrContract says that a receiver answered something else than dot-ai does. Nothing of the answer is used.
+var ErrContract = errors.New("the receiver's answer is not dot-ai's")
+
+// StatusError is an answer other than success.
+type StatusError struct {
+	// Status is the HTTP status.
+	Status int
+	// Code and Message are what the receiver says, the message cut at 200 bytes; both may be empty.
+	Code, Message string
+}
+
+// Error implements error.
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("the receiver answers HTTP %d %s: %q", e.Status, e.Code, e.Message)
+}
+
+// Kind is one kind of documents that a receiver holds.
+type Kind struct {
+	// Kind and APIVersion are as in documents, such as Deployment and apps/v1.
+	Kind, APIVersion string
+	// Documents is how many the receiver saw.
+	Documents int
+}
+
+// Document is the place of one document.
+type Document struct {
+	// Namespace is as the receiver has it: [resource.ClusterNamespace] for cluster-scoped objects.
+	Namespace string
+	// Name is the object's name.
+	Name string
+}
+
+// Listing is what a receiver lists of one kind.
+type Listing struct {
+	// Kind is the kind that was asked for.
+	Kind Kind
+	// Documents are ordered by namespace and name, each once.
+	Documents []Document
+	// Blind tells that there may be others: the list was cut, or changed while it was read.
+	Blind bool
+}
+
+// Options are the settings of a [Client].
+type Options struct {
+	// Token yields the bearer token, which dot-ai requires; CA is a bundle in PEM. See [exchange.Options].
+	Token func() (string, error)
+	CA    []byte
+	// Version is the version of this program.
+	Version string
+	// Timeout bounds one request. Zero means 60 s: dot-ai reads 10,000 points for each.
+	Timeout time.Duration
+	// Transport replaces the connections, for tests. Nil means real ones.
+	Transport http.RoundTripper
+}
+
+// Client asks one receiver. Create it with [New].
+type Client struct {
+	exchange *exchange.Client
+	base     *url.URL // of /api/v1/resources
+	most     int      // documents of one kind
+}
+
+// New makes a client of the receiver to which documents of that format are posted at endpoint, such as
+// http://dot-ai:3456/api/v1/resources/sync: its lists are beside that. It fails with [ErrNoList] for a format whose
+// receivers have none, and connects to nothing yet.
+func New(format string, endpoint *url.URL, opts Options) (*Client, error) {
+	if format != "dot-ai" {
+		return nil, fmt.Errorf("format %s: %w", format, ErrNoList)
+	}
+	base, err := listsBeside(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	e, err := exchange.New(exchange.Options{
+		Version: opts.Version, Token: opts.Token, CA: opts.CA, Timeout: opts.Timeout, MaxBytes: maxAnswer, Transport: opts.Transport,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the client of %s: %w", base.Redacted(), err)
+	}
+	return &Client{exchange: e, base: base, most: maxDocuments}, nil
+}
+
+func listsBeside(endpoint *url.URL) (*url.URL, error) {
+	if endpoint == nil || endpoint.Host == "" {
+		return nil, errors.New("endpoint is no complete URL, want one such as http://dot-ai:3456/api/v1/resources/sync")
+	}
+	path, ok := strings.CutSuffix(endpoint.Path, "/sync")
+	if !ok {
+		return nil, fmt.Errorf("endpoint %s: %w: its path does not end in /sync", endpoint.Redacted(), ErrNoList)
+	}
+	base := *endpoint
+	base.Path, base.RawPath, base.RawQuery = path, "", ""
+	return &base, nil
+}
+
+// Close ends the idle connections.
+func (c *Client) Close() { c.exchange.Close() }
+
+// Kinds returns the kinds of which the receiver holds documents, ordered by kind and version, and whether it may hold
+// documents that it does not see.
+func (c *Client) Kinds(ctx context.Context) (kinds []Kind, blind bool, err error) {
+	var data struct {
+		Kinds *[]struct {
+			Kind       string `json:"kind"`
+			APIVersion string `json:"apiVersion"`
+			Count      int    `json:"count"`
+		} `json:"kinds"`
+	}
+	if err := c.get(ctx, "/kinds", nil, &data); err != nil {
+		return nil, false, fmt.Errorf("asking for kinds: %w", err)
+	}
+	if data.Kinds == nil || len(*data.Kinds) > maxKinds {
+		return nil, false, fmt.Errorf("asking for kinds: %w: no list of at most %d kinds", ErrContract, maxKinds)
+	}
+	total := 0
+	for _, k := range *data.Kinds {
+		if k.Kind == "" || k.APIVersion == "" || k.Count < 0 {
+			return nil, false, fmt.Errorf("asking for kinds: %w: %d of kind %.64q, version %.64q", ErrContract, k.Count, k.Kind, k.APIVersion)
+		}
+		total += k.Count
+		kinds = append(kinds, Kind{Kind: k.Kind, APIVersion: k.APIVersion, Documents: k.Count})
+	}
+	slices.SortFunc(kinds, func(a, b Kind) int {
+		return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.APIVersion, b.APIVersion))
+	})
+	return merged(kinds), total >= ceiling, nil
+}
+
+// merged adds up kinds that differ only in what is not asked for, their group: a list of one has the documents of all.
+func merged(sorted []Kind) []Kind {
+	kinds := sorted[:0]
+	for _, k := range sorted {
+		if n := len(kinds); n > 0 && kinds[n-1].Kind == k.Kind && kinds[n-1].APIVersion == k.APIVersion {
+			kinds[n-1].Documents += k.Documents
+			continue
+		}
+		kinds = append(kinds, k)
+	}
+	return kinds
+}
+
+// page is one page of a list.
+type page struct {
+	Resources *[]struct {
+		Namespace  string `json:"namespace"`
+		Name       string `json:"name"`
+		Kind       string `json:"kind"`
+		APIVersion string `json:"apiVersion"`
+	} `json:"resources"`
+	Total *int `json:"total"`
+}
+
+// List returns the documents of one kind, page by page. An error means that nothing is known: what was read before it is
+// not handed out.
+func (c *Client) List(ctx context.Context, kind Kind) (Listing, error) {
+	l := Listing{Kind: kind}
+	total := -1
+	for offset := 0; ; {
+		p, err := c.page(ctx, kind, offset)
+		if err != nil {
+			return Listing{}, fmt.Errorf("listing %s of %s: %w", kind.Kind, kind.APIVersion, err)
+		}
+		for _, r := range *p.Resources {
+			l.Documents = append(l.Documents, Document{Namespace: r.Namespace, Name: r.Name})
+		}
+		n := len(*p.Resources)
+		if total >= 0 && *p.Total != total {
+			l.Blind = true // Pages are slices of what there is when each is read.
+		}
+		total = *p.Total
+		if offset += n; n == 0 || offset >= total || offset >= c.most {
+			l.Blind = l.Blind || offset < total || total >= ceiling
+			break
+		}
+	}
+	slices.SortFunc(l.Documents, func(a, b Document) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
+	before := len(l.Documents)
+	l.Documents = slices.Compact(l.Documents)
+	l.Blind = l.Blind || len(l.Documents) < before // One stands twice, so another stands nowhere.
+	return l, nil
+}
+
+// page reads one page and checks that it is what was asked for: a receiver that takes no notice of the kind would list
+// objects of another as this one's.
+func (c *Client) page(ctx context.Context, kind Kind, offset int) (page, error) {
+	var p page
+	query := url.Values{
+		"kind": {kind.Kind}, "apiVersion": {kind.APIVersion}, "limit": {strconv.Itoa(pageSize)}, "offset": {strconv.Itoa(offset)},
+	}
+	if err := c.get(ctx, "", query, &p); err != nil {
+		return page{}, err
+	}
+	if p.Resources == nil || p.Total == nil || len(*p.Resources) > pageSize || *p.Total < offset+len(*p.Resources) && len(*p.Resources) > 0 {
+		return page{}, fmt.Errorf("%w: no page of at most %d documents with their total", ErrContract, pageSize)
+	}
+	for _, r := range *p.Resources {
+		if r.Kind != kind.Kind || r.APIVersion != kind.APIVersion || r.Namespace == "" || r.Name == "" {
+			return page{}, fmt.Errorf("%w: it lists %.64q %.64q of version %.64q in namespace %.64q", ErrContract, r.Kind, r.Name, r.APIVersion, r.Namespace)
+		}
+	}
+	return p, nil
+}
+
+// get reads the data of one answer.
+func (c *Client) get(ctx context.Context, path string, query url.Values, data any) error {
+	u := *c.base
+	u.Path += path
+	u.RawQuery = query.Encode()
+	a, err := c.exchange.Do(ctx, http.MethodGet, &u, nil)
+	if err != nil {
+		return err
+	}
+	var envelope struct {
+		Success bool            `json:"success"`
+		Data    json.RawMessage `json:"data"`
+		Error   struct {
+			Code    string `json:"code"`
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	err = json.Unmarshal(a.Body, &envelope)
+	switch {
+	case a.Status != http.StatusOK:
+		e := &StatusError{Status: a.Status}
+		if err == nil {
+			e.Code, e.Message = cut(envelope.Error.Code), cut(envelope.Error.Message)
+		}
+		return e
+	case err != nil:
+		return fmt.Errorf("%w: %w", ErrContract, err)
+	case !envelope.Success:
+		return fmt.Errorf("%w: it has no success", ErrContract)
+	}
+	if err := json.Unmarshal(envelope.Data, data); err != nil {
+		return fmt.Errorf("%w: %w", ErrContract, err)
+	}
+	return nil
+}
+
+func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), 200)], "") }
