@@ -33,7 +33,8 @@ var (
 	// ErrTooLarge says that an inventory is larger than any cluster would explain, or would be.
 	ErrTooLarge = errors.New("the inventory is too large")
 	// ErrBackwards says that the API server is behind the inventory: its database was restored from a backup, or is
-	// another one. What was deleted since the inventory was written cannot be told.
+	// another one, and what was deleted since the inventory was written cannot be told. A server whose cache lags is
+	// behind for a moment only: ask again for a minute before giving the inventory up.
 	ErrBackwards = errors.New("the inventory is newer than the API server")
 )
 

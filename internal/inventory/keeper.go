@@ -22,8 +22,8 @@ type Source interface {
 	Generation() uint64
 	// Types yields the types that have a complete list, in the order of [resource.CompareTypes]. The names of a type are
 	// what may be at a receiver: every object that is known, and besides every one whose deletion is not acknowledged,
-	// or a crash would lose that deletion. They are safe in this order: first the version, then the objects, then the
-	// deletions that are pending.
+	// or a crash would lose that deletion. Version and objects have to be of one moment, and the pending deletions
+	// collected after it: so an object that is deleted in between is in one of the two.
 	Types() iter.Seq[TypeSnapshot]
 }
 
