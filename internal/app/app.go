@@ -212,6 +212,7 @@ func (a *App) release() {
 
 // settled runs when every type has been listed once: what the start took in memory is given back.
 func (a *App) settled() {
+	a.shard.member.Proceed()
 	a.log.Info("All types have been read", "objects", a.index.Len(), "after", time.Since(a.started).Round(time.Millisecond).String())
 	debug.FreeOSMemory()
 }

@@ -182,9 +182,9 @@ func (s *search) findAt(ctx context.Context, t resource.Type, version uint64) (f
 }
 
 // seen returns, by the names of the types, how far each was seen of those that are done; of the others, bounds returns
-// up to which version everything was acknowledged before.
-func (s *search) seen() (seen, bounds map[string]uint64) {
-	seen, bounds = make(map[string]uint64), make(map[string]uint64)
+// up to which version everything was acknowledged before. events are the newest changes of all of them.
+func (s *search) seen() (seen, bounds, events map[string]uint64) {
+	seen, bounds, events = make(map[string]uint64), make(map[string]uint64), make(map[string]uint64)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, versions := range s.past.Versions {
@@ -192,12 +192,13 @@ func (s *search) seen() (seen, bounds map[string]uint64) {
 	}
 	for t, e := range s.types {
 		stats := s.index.Type(t)
+		events[t.String()] = stats.Event
 		if e.done && stats.Listed && stats.Version > 0 {
 			seen[t.String()] = stats.Version
 			delete(bounds, t.String())
 		}
 	}
-	return seen, bounds
+	return seen, bounds, events
 }
 
 // report returns what was found since the last report, and the types whose history was gone.

@@ -23,11 +23,9 @@ const (
 	// publishEvery is the pace of checkpoints: what a member parks, and what a failover sends twice at most, are the
 	// changes of this long. Each costs one write to etcd.
 	publishEvery = 10 * time.Second
-	// publishTimeout bounds how long a handoff waits for its checkpoint; without it a few objects are sent twice.
-	publishTimeout = time.Second
-	// arrival is how long a new owner lets the last checkpoint of the old one arrive before it takes up what is parked:
-	// Leases and checkpoints come by two watches. Nothing depends on it but the number of objects sent twice.
-	arrival = 250 * time.Millisecond
+	// publishTimeout bounds how long a handoff waits for its checkpoint. Without it the new owner may send what has been
+	// sent; an API server that does not take a ConfigMap for so long does not take the Lease either.
+	publishTimeout = 15 * time.Second
 	// joinWait is how long the first lists wait for the ring. A member that must wait for longer, for the Lease of a
 	// predecessor to expire, reads the cluster meanwhile and parks it.
 	joinWait = 3 * time.Second
@@ -56,7 +54,7 @@ func newShard(cfg config.Config, restConfig *rest.Config, log logr.Logger, reg p
 	s.member, err = membership.New(leases, membership.Options{
 		RingName: cfg.RingName, Namespace: cfg.PodNamespace, PodName: cfg.PodName, PodUID: uid, Format: ring.DefaultFormat(),
 		Timings: timings(cfg),
-		Drainer: s, Noted: s.noted, Log: log.WithName("ring"), Registerer: reg,
+		Drainer: s, Noted: s.noted, Hold: true, Admission: true, Log: log.WithName("ring"), Registerer: reg,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the member of the ring: %w", err)
@@ -97,7 +95,7 @@ func (s *shard) Drain(lost func(partition int) bool) <-chan struct{} {
 			<-ended
 			ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 			defer cancel()
-			t.publish(ctx)
+			t.publishLast(ctx)
 		})
 	}
 	done := make(chan struct{})
@@ -108,7 +106,8 @@ func (s *shard) Drain(lost func(partition int) bool) <-chan struct{} {
 	return done
 }
 
-// waitJoined waits until the checkpoints are read and we are a member, but not for longer than joinWait.
+// waitJoined waits until the checkpoints are read and we are a member, or know that others are who do the work while we
+// read the cluster, but not for longer than joinWait.
 func (s *shard) waitJoined(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, joinWait)
 	defer cancel()
@@ -121,7 +120,7 @@ func (s *shard) waitJoined(ctx context.Context) {
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for s.member.Owned().Len() == 0 {
+	for s.member.Owned().Len() == 0 && !s.member.Holding() {
 		select {
 		case <-ctx.Done():
 			return
@@ -164,8 +163,9 @@ func (s *shard) closeWindows(timer *time.Timer) {
 	timer.Reset(wait)
 }
 
+// ownershipChanged takes up what has been gained and parks what has been lost.
 func (s *shard) ownershipChanged(ctx context.Context) {
-	gains := s.member.TakeGains()
+	gains, token := s.member.Gains()
 	gained, crashed := make(map[int]bool, len(gains)), make(map[int]bool)
 	for _, g := range gains {
 		gained[g.Partition] = true
@@ -177,27 +177,70 @@ func (s *shard) ownershipChanged(ctx context.Context) {
 		return func(id resource.ID) bool { return set[s.member.Partition(id)] }
 	}
 	if len(gains) > 0 {
+		if !s.catchUp(ctx) {
+			return
+		}
 		for _, t := range s.targets.all() {
 			t.pipeline.Gained(in(gained))
+			t.pipeline.ForgetCovered()
+			if len(crashed) > 0 {
+				t.pipeline.Doubt(in(crashed))
+			}
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(arrival):
-		}
+		s.member.Admit(token)
 	}
 	members := s.members()
 	for _, t := range s.targets.all() {
-		if len(gains) > 0 {
-			t.pipeline.ForgetCovered()
-		}
-		if len(crashed) > 0 {
-			t.pipeline.Doubt(in(crashed))
-		}
 		t.pipeline.SetMaxInFlight(max(t.spec.maxInFlight/members, 1))
 		t.pipeline.MaySendChanged()
 	}
 }
+
+// catchUp waits until we know at least what the former owners of gained partitions had sent: their last checkpoints,
+// which were written before they gave anything up, and of each type the newest change that they had seen. Without
+// that, a member whose watches lag, or stood still while it was stopped, would send older states after newer ones. It
+// returns false when ctx ended.
+func (s *shard) catchUp(ctx context.Context) bool {
+	began := time.Now()
+	pause := time.NewTicker(20 * time.Millisecond)
+	defer pause.Stop()
+	fresh := make(map[*target]bool)
+	for told := false; ; {
+		behind := ""
+		for _, t := range s.targets.all() {
+			if !fresh[t] {
+				err := t.refresh(ctx)
+				if fresh[t] = err == nil; err != nil {
+					behind = err.Error()
+					continue
+				}
+			}
+			if typ := t.behind(); typ != "" {
+				behind = typ
+			}
+		}
+		waited := time.Since(began)
+		switch {
+		case behind == "":
+			return true
+		case waited > catchUpPatience:
+			s.log.Info("Taking over although some watches may be behind what the receiver has", "waitedFor", behind, "after", waited.Round(time.Millisecond).String())
+			return true
+		case waited > time.Second && !told:
+			told = true
+			s.log.Info("Waiting for watches before taking over", "waitingFor", behind)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-pause.C:
+		}
+	}
+}
+
+// catchUpPatience bounds the wait for watches that do not come forward: one that is broken brings nothing that could be
+// sent, and after a restore of etcd the others' words are of a future that never was.
+const catchUpPatience = 30 * time.Second
 
 // members is by how many the receivers' bounds are to be divided.
 func (s *shard) members() int { return max(len(s.member.View().View), 1) }
@@ -206,7 +249,7 @@ func (s *shard) members() int { return max(len(s.member.View().View), 1) }
 func (s *shard) release(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, t := range s.targets.all() {
-		all.Go(func() { t.publish(ctx) })
+		all.Go(func() { t.publishLast(ctx) })
 	}
 	all.Wait()
 	if err := s.member.Release(ctx); err != nil {

@@ -287,22 +287,23 @@ func (t *target) follow(ctx context.Context) error {
 	}
 }
 
-// publish writes how far the partitions that our published view gives us are in step.
-func (t *target) publish(ctx context.Context) {
+// publish writes how far the partitions that our published view gives us are in step. It tells whether there was nothing
+// to be said or it has been written.
+func (t *target) publish(ctx context.Context) bool {
 	t.publishing.Lock()
 	defer t.publishing.Unlock()
 	view := t.member.View()
 	// Before the cluster has been read, there is nothing to say, and what was said before is still true.
 	if len(view.View) == 0 || !t.read() || !t.looked.Load() {
-		return
+		return true
 	}
 	mine, err := t.book.Owns(view.Member, view.View)
 	if err != nil {
 		t.log.Error(err, "Checkpoint could not be computed")
-		return
+		return true
 	}
 	// First how far each type was seen, then what of it is not acknowledged: a change in between is above that version.
-	seen, bounds := t.search.seen()
+	seen, bounds, events := t.search.seen()
 	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
 	own := checkpoint.Checkpoint{
 		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, RingFormat: view.Format, Fingerprint: t.print,
@@ -315,9 +316,49 @@ func (t *target) publish(ctx context.Context) {
 		own.Types[name] = checkpoint.Entry{Low: bound, High: bound}
 		all.Types[name] = own.Types[name]
 	}
-	if err := t.store.Publish(ctx, own, all); err != nil && ctx.Err() == nil {
+	for name, event := range events {
+		if e, ok := own.Types[name]; ok {
+			e.Event = event
+			own.Types[name] = e
+		}
+	}
+	err = t.store.Publish(ctx, own, all)
+	if err != nil && ctx.Err() == nil {
 		t.log.Error(err, "Checkpoint could not be written; until it can, a failover sends more again")
 	}
+	return err == nil
+}
+
+// publishLast publishes until it has succeeded or ctx ends: a last word that comes late is better than a successor that
+// does not know what it need not send.
+func (t *target) publishLast(ctx context.Context) {
+	for !t.publish(ctx) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// refresh reads the checkpoints anew.
+func (t *target) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
+	return t.store.Refresh(ctx) //nolint:wrapcheck // It says what it was doing.
+}
+
+// behind returns a type of which we have seen less than another member had when it wrote its last checkpoint, empty when
+// there is none.
+func (t *target) behind() string {
+	events := t.book.Events(t.member.Name())
+	for _, typ := range t.index.Types() {
+		name := typ.String()
+		if stats := t.index.Type(typ); stats.Listed && stats.Version < events[name] {
+			return name
+		}
+	}
+	return ""
 }
 
 func backlog(of map[resource.Type]pipeline.Unacknowledged) map[string]checkpoint.Backlog {

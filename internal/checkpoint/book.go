@@ -120,6 +120,22 @@ func (b *Book) Bound(typeName string) uint64 {
 	return bound
 }
 
+// Events returns, by type, the newest change that any other member had seen when it gave its word.
+func (b *Book) Events(self string) map[string]uint64 {
+	events := make(map[string]uint64)
+	for _, p := range *b.believed.Load() {
+		if p.checkpoint.Member == self {
+			continue
+		}
+		for t, e := range p.checkpoint.Types {
+			if e.Event > 0 {
+				events[t] = max(events[t], e.Event)
+			}
+		}
+	}
+	return events
+}
+
 // all tells whether a checkpoint speaks for all partitions: one given under a view of its member alone.
 func (e entry) all() bool {
 	return len(e.checkpoint.View) == 1 && e.checkpoint.View[0] == e.checkpoint.Member

@@ -26,6 +26,9 @@ type Entry struct {
 	Low uint64
 	// High is the one up to which everything is acknowledged but what Except names. It is never below Low.
 	High uint64
+	// Event is the version of the newest change of the type that the member had seen. Whoever takes over from it must have
+	// seen as much before it sends anything of the type.
+	Event uint64
 	// Except are the hashes of the IDs that are not, ascending; see [Hash].
 	Except []uint64
 }
@@ -74,6 +77,7 @@ type encoded struct {
 type encodedEntry struct {
 	High   uint64 `json:"high"`
 	Behind uint64 `json:"behind,omitempty"` // how far Low is below High
+	Event  uint64 `json:"event,omitempty"`
 	Except string `json:"except,omitempty"` // base64 of 8 bytes each, little endian
 }
 
@@ -86,7 +90,7 @@ func (c Checkpoint) Encode() (string, error) {
 		for _, h := range t.Except {
 			raw = binary.LittleEndian.AppendUint64(raw, h)
 		}
-		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Except: base64.StdEncoding.EncodeToString(raw)}
+		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Except: base64.StdEncoding.EncodeToString(raw)}
 	}
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -117,7 +121,7 @@ func Decode(text string) (Checkpoint, error) {
 		if err != nil || len(raw)%8 != 0 || t.Behind > t.High {
 			return Checkpoint{}, fmt.Errorf("checkpoint is malformed at %s", name)
 		}
-		entry := Entry{Low: t.High - t.Behind, High: t.High}
+		entry := Entry{Low: t.High - t.Behind, High: t.High, Event: t.Event}
 		for ; len(raw) > 0; raw = raw[8:] {
 			entry.Except = append(entry.Except, binary.LittleEndian.Uint64(raw))
 		}

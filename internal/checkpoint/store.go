@@ -17,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
 const (
@@ -47,6 +49,9 @@ type Store struct {
 	once   sync.Once
 	fatal  chan error // one slot: a permission is missing
 
+	seen     sync.Mutex        // guards versions, and is held while the book changes
+	versions map[string]uint64 // of the ConfigMaps in the book
+
 	mu      sync.Mutex // guards what follows, and is held while writing
 	current *corev1.ConfigMap
 	data    map[string]string // what was written last
@@ -55,7 +60,7 @@ type Store struct {
 // NewStore returns a store of that book.
 func NewStore(client corev1client.ConfigMapsGetter, book *Book, opts StoreOptions) *Store {
 	return &Store{client: client.ConfigMaps(opts.Namespace), book: book, opts: opts,
-		synced: make(chan struct{}), fatal: make(chan error, 1)}
+		synced: make(chan struct{}), fatal: make(chan error, 1), versions: make(map[string]uint64)}
 }
 
 // Name is the name of our ConfigMap.
@@ -66,6 +71,22 @@ func (s *Store) Synced() <-chan struct{} { return s.synced }
 
 // Before returns what the checkpoints said that there were at the start. It may be called once Synced is closed.
 func (s *Store) Before() Past { return s.before }
+
+// Refresh brings the book up to what the API server holds now, whatever the watch has shown so far.
+func (s *Store) Refresh(ctx context.Context) error {
+	list, err := s.client.List(ctx, metav1.ListOptions{LabelSelector: s.selector()})
+	if err != nil {
+		return fmt.Errorf("listing checkpoints: %w", err)
+	}
+	for i := range list.Items {
+		sink{s}.take(&list.Items[i])
+	}
+	return nil
+}
+
+func (s *Store) selector() string {
+	return ringLabel + "=" + s.opts.Ring + "," + targetLabel + "=" + s.opts.Target
+}
 
 // Remove deletes our ConfigMap, as for a target that is gone for good.
 func (s *Store) Remove(ctx context.Context) error {
@@ -97,7 +118,7 @@ func (s *Store) Run(ctx context.Context) error {
 }
 
 func (s *Store) reflector() *cache.Reflector {
-	selector := ringLabel + "=" + s.opts.Ring + "," + targetLabel + "=" + s.opts.Target
+	selector := s.selector()
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = selector
@@ -211,6 +232,13 @@ func (k sink) take(o any) bool {
 	if !ok {
 		return false
 	}
+	k.s.seen.Lock()
+	defer k.s.seen.Unlock()
+	version := resource.ParseVersion(m.ResourceVersion)
+	if version < k.s.versions[m.Name] {
+		return false // The watch is behind what Refresh has read.
+	}
+	k.s.versions[m.Name] = version
 	believed := false
 	for _, key := range []string{ownKey, allKey} {
 		c, err := Decode(m.Data[key])
@@ -240,6 +268,9 @@ func (k sink) Update(o any) error {
 // Delete takes a ConfigMap that is gone.
 func (k sink) Delete(o any) error {
 	if m, ok := o.(*corev1.ConfigMap); ok {
+		k.s.seen.Lock()
+		defer k.s.seen.Unlock()
+		delete(k.s.versions, m.Name)
 		k.s.book.Delete(page(m.Name, ownKey))
 		k.s.book.Delete(page(m.Name, allKey))
 	}
@@ -247,7 +278,14 @@ func (k sink) Delete(o any) error {
 }
 
 // Replace takes all there are.
-func (k sink) Replace(list []any, _ string) error {
+func (k sink) Replace(list []any, version string) error {
+	k.s.seen.Lock()
+	for name, seen := range k.s.versions {
+		if seen > resource.ParseVersion(version) { // etcd was restored from a backup
+			delete(k.s.versions, name)
+		}
+	}
+	k.s.seen.Unlock()
 	believed := 0
 	for _, o := range list {
 		if k.take(o) {

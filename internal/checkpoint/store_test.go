@@ -63,6 +63,27 @@ func TestWhatOneMemberPublishesTheOthersBelieve(t *testing.T) {
 	})
 }
 
+func TestRefreshReadsWhatTheWatchHasNotShown(t *testing.T) {
+	client := fake.NewClientset()
+	writer := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+	c := word("a", 20)
+	c.Types["pods.v1"] = checkpoint.Entry{Low: 20, High: 20, Event: 19}
+	if err := writer.Publish(t.Context(), c, c); err != nil {
+		t.Fatal(err)
+	}
+	book := checkpoint.NewBook("f", ring.DefaultFormat())
+	reader := store(client, "b", book) // its watch does not run
+	if err := reader.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !book.Covers("pods.v1", id(1), 20) || book.Bound("pods.v1") != 20 {
+		t.Error("what the API server holds is not believed")
+	}
+	if got := book.Events("b"); got["pods.v1"] != 19 || len(book.Events("a")) != 0 {
+		t.Errorf("events of others are %v, want 19 for b and none for a itself", got)
+	}
+}
+
 func TestAnUnchangedCheckpointIsNotWrittenAgain(t *testing.T) {
 	client := fake.NewClientset()
 	s := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))

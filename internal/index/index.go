@@ -61,6 +61,7 @@ type objects struct {
 	listed  bool   // a complete list has been applied
 	removed bool   // no longer in Index.types; whoever waited for mu looks the type up again
 	version uint64 // the newest resourceVersion seen: of a list, an event or a bookmark
+	event   uint64 // the newest one of an object's state or deletion
 }
 
 // entry is what is kept of an object: 16 bytes.
@@ -148,7 +149,7 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	}
 	if o.listed && version != 0 && version < o.version {
 		x.metrics.rewinds.Inc()
-		o.version = version
+		o.version, o.event = version, 0
 		for k, e := range o.entries {
 			o.entries[k] = entry{digest: e.digest}
 		}
@@ -196,7 +197,7 @@ func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, cause Cau
 		x.metrics.outdated.Inc()
 		return
 	}
-	o.version = max(o.version, r.ResourceVersion)
+	o.version, o.event = max(o.version, r.ResourceVersion), max(o.event, r.ResourceVersion)
 	o.entries[k] = entry{digest: r.Digest, version: r.ResourceVersion}
 	if known && old.digest == r.Digest {
 		x.metrics.unchanged.Inc()
@@ -222,7 +223,7 @@ func (x *Index) delete(t resource.Type, o *objects, namespace, name string, vers
 	k := key(namespace, name)
 	old, known := o.entries[k]
 	delete(o.entries, k)
-	o.version = max(o.version, version)
+	o.version, o.event = max(o.version, version), max(o.event, version)
 	x.tell(Change{
 		Type: t, ID: t.ID(namespace, name), Deleted: true, Known: known, Previous: old.digest, Cause: cause,
 		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: version},
@@ -334,8 +335,8 @@ type Stats struct {
 	Objects int
 	// Listed tells whether a complete list has been applied.
 	Listed bool
-	// Version is the newest resourceVersion seen.
-	Version uint64
+	// Version is the newest resourceVersion seen, Event the newest one of an object's state or deletion.
+	Version, Event uint64
 }
 
 // Type returns the state of one type; the zero Stats for one that is not known.
@@ -345,7 +346,7 @@ func (x *Index) Type(t resource.Type) Stats {
 		return Stats{}
 	}
 	defer o.mu.Unlock()
-	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version}
+	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event}
 }
 
 // Types returns all known types, sorted.

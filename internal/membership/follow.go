@@ -14,7 +14,8 @@ import (
 // of the machine.
 func (m *Membership) follow(now time.Duration) {
 	before := m.grant.Load()
-	after := &grant{owned: m.machine.Owned(), fencedAt: m.machine.FencedAt()}
+	owned := m.machine.Owned()
+	after := &grant{owned: m.admitted(owned), fencedAt: m.machine.FencedAt()}
 	if before.fencedAt != after.fencedAt || !before.owned.Equal(after.owned) {
 		m.grant.Store(after)
 	}
@@ -36,6 +37,9 @@ func (m *Membership) follow(now time.Duration) {
 	if heard := m.machine.Heard(); heard != m.heard && m.opts.Noted != nil {
 		m.heard = heard
 		m.opts.Noted(m.machine.Incarnation(), m.machine.Notices())
+	}
+	if m.opts.Admission && len(m.gained) > 0 {
+		poke(m.changes) // whoever admits may have been looking at an earlier gain
 	}
 	m.time(now)
 	m.known.follow(m.log, m.machine, now)

@@ -40,14 +40,23 @@ type Membership struct {
 	running  chan struct{} // closed when Run has ended; nil when it has not begun
 	moving   time.Duration // since when a handoff has been going on, -1 when none is
 	known    edges
-	watched  bool   // a watch has been granted once
-	heard    uint64 // what the machine had heard when Noted was last called
+	watched  bool           // a watch has been granted once
+	before   ownership.Set  // what the machine said we own, when follow was last called
+	gained   map[int]gained // partitions that wait to be admitted
+	gains    uint64         // how many times partitions were gained
+	heard    uint64         // what the machine had heard when Noted was last called
 }
 
 // grant is what those who send ask. It is immutable.
 type grant struct {
 	owned    ownership.Set
 	fencedAt time.Duration
+}
+
+// gained is a partition that we own and do not send for yet.
+type gained struct {
+	token uint64
+	cause ownership.Cause
 }
 
 // fence is a context that ends when the fence falls.
@@ -78,7 +87,11 @@ func New(leases coordinationv1client.LeasesGetter, opts Options) (*Membership, e
 		relist:  make(chan struct{}, 1),
 		machine: machine,
 		objects: make(map[string]*coordinationv1.Lease),
+		gained:  make(map[int]gained),
 		moving:  -1,
+	}
+	if opts.Hold {
+		machine.Hold()
 	}
 	m.grant.Store(&grant{})
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -160,6 +173,9 @@ func (m *Membership) Notices() []ownership.Notice {
 	defer m.mu.Unlock()
 	return m.machine.Notices()
 }
+
+// Name is our name in the ring.
+func (m *Membership) Name() string { return m.opts.PodName }
 
 // Incarnation names our stay in the ring; it is another one after the Lease was lost.
 func (m *Membership) Incarnation() string {

@@ -31,6 +31,10 @@ type Options struct {
 	Format ring.Format
 	// Drainer lets requests in flight end. Without one nothing is ever in flight.
 	Drainer Drainer
+	// Hold makes us join only once [Membership.Proceed] is called, unless there is nobody else to do the work.
+	Hold bool
+	// Admission makes partitions that we gain wait for [Membership.Admit] before MaySend is true for them.
+	Admission bool
 	// Noted is told the notes of all live members, our own among them, whenever they may have changed, and the name of
 	// our own stay in the ring. It is called under a lock, before we tell anybody that we have seen them: it must be
 	// quick, and must not call back. nil tells nobody.

@@ -56,6 +56,7 @@ type Machine struct {
 	notes    map[string]string
 	newNotes bool
 	noted    uint64 // the version of the first write of this stay that carried the notes as they were written last
+	held     bool   // we do not join while others are there to do the work; see Hold
 	answer   bool   // another member has written notes, and waits for our word that we have seen them
 	heard    uint64 // counts the changes of Notes
 

@@ -88,3 +88,14 @@ func (s Set) minus(o Set) Set {
 	d.remove(o)
 	return d
 }
+
+// Without returns the set without some partitions.
+func (s Set) Without(partitions iter.Seq[int]) Set {
+	left := s.clone()
+	for p := range partitions {
+		if left.Has(p) {
+			left.words[p/64] &^= 1 << (p % 64)
+		}
+	}
+	return left
+}

@@ -133,7 +133,7 @@ func (m *Machine) dueWrite(now time.Duration) (l Lease, base uint64, ok bool) {
 		return Lease{}, 0, false
 	}
 	if !m.joined {
-		return m.dueJoin()
+		return m.dueJoin(now)
 	}
 	view := m.known.lease.View
 	switch {
@@ -151,8 +151,11 @@ func (m *Machine) dueWrite(now time.Duration) (l Lease, base uint64, ok bool) {
 }
 
 // dueJoin takes over the Lease under our name as soon as nobody can be sending under it, or creates it.
-func (m *Machine) dueJoin() (l Lease, base uint64, ok bool) {
+func (m *Machine) dueJoin(now time.Duration) (l Lease, base uint64, ok bool) {
 	if m.leaving || m.rejoining && m.drained != m.drainToken {
+		return Lease{}, 0, false
+	}
+	if m.Holding(now) {
 		return Lease{}, 0, false
 	}
 	old := &m.known.lease

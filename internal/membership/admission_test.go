@@ -1,0 +1,76 @@
+package membership_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
+)
+
+func admission(o *membership.Options, _ *client) { o.Admission = true }
+
+func TestWhatIsGainedWaitsToBeAdmitted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a := start(t, s, "a", "uid-a", admission)
+		time.Sleep(time.Second)
+		gains, token := a.Gains()
+		if a.Owned().Len() != 0 || a.MaySendPartition(7) || len(gains) != a.Partitions() {
+			t.Fatalf("may send for %d partitions before any was admitted, %d gained", a.Owned().Len(), len(gains))
+		}
+		a.Admit(token)
+		if a.Owned().Len() != a.Partitions() {
+			t.Errorf("may send for %d partitions after all were admitted", a.Owned().Len())
+		}
+		if gains, _ := a.Gains(); len(gains) != 0 {
+			t.Errorf("%d partitions wait after all were admitted", len(gains))
+		}
+
+		b := start(t, s, "b", "uid-b", admission)
+		time.Sleep(time.Second)
+		_, old := b.Gains()
+		a.leave(t)
+		time.Sleep(time.Second)
+		if gains, _ := b.Gains(); len(gains) != b.Partitions() {
+			t.Errorf("%d partitions wait, want all", len(gains))
+		}
+		b.Admit(old) // what was gained since has not been prepared
+		if n := b.Owned().Len(); n == 0 || n == b.Partitions() {
+			t.Errorf("may send for %d partitions, want those of the first gain alone", n)
+		}
+		_, token = b.Gains()
+		b.Admit(token)
+		if n := b.Owned().Len(); n != b.Partitions() {
+			t.Errorf("may send for %d partitions in the end, want all", n)
+		}
+		b.leave(t)
+	})
+}
+
+func TestWhoIsHeldJoinsWhenItIsReadyOrNeeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := func(o *membership.Options, _ *client) { o.Hold = true }
+		s := newServer()
+		a := start(t, s, "a", "uid-a", hold)
+		time.Sleep(time.Second)
+		if a.Holding() || a.Owned().Len() != a.Partitions() {
+			t.Fatal("the first member waits although nobody else does the work")
+		}
+		b := start(t, s, "b", "uid-b", hold)
+		time.Sleep(time.Minute)
+		if !b.Holding() || s.get("vs-b") != nil || a.Owned().Len() != a.Partitions() {
+			t.Error("b has joined before it was ready")
+		}
+		b.Proceed()
+		time.Sleep(time.Second)
+		wantAll(t, a, b)
+		c := start(t, s, "c", "uid-c", hold)
+		time.Sleep(time.Second)
+		a.kill()
+		b.kill()
+		time.Sleep(time.Minute)
+		wantAll(t, c)
+		c.leave(t)
+	})
+}

@@ -1,0 +1,27 @@
+package ownership
+
+import "time"
+
+// Hold makes us wait before we join for the first time, as long as there are others who do the work: whoever owns
+// partitions before it knows the cluster delivers nothing of them meanwhile. It must be called before the first input.
+func (m *Machine) Hold() { m.held = true }
+
+// Proceed ends the hold.
+func (m *Machine) Proceed(now time.Duration) {
+	m.held = false
+	m.update(now)
+}
+
+// Holding tells whether we do not join because of [Machine.Hold]. A Lease that has not changed for the lease duration
+// holds us no longer: its member is dead, and only members may say so.
+func (m *Machine) Holding(now time.Duration) bool {
+	if !m.held || m.joined {
+		return false
+	}
+	for member, o := range m.leases {
+		if member != m.self.Member && o.lease.State == Live && now-o.changed < m.t.LeaseDuration {
+			return true
+		}
+	}
+	return false
+}
