@@ -108,8 +108,21 @@ func (o *resyncFlags) run(ctx context.Context, c *connection, streams genericioo
 }
 
 func (o *resyncFlags) show(w io.Writer, op api.Operation) error {
-	return o.format.render(w, op, func(w io.Writer, _ bool) { fmt.Fprint(w, resyncText(op)) })
+	return o.format.render(w, op, func(w io.Writer, wide bool) {
+		fmt.Fprint(w, resyncText(op))
+		if wide && len(op.Shares) > 0 {
+			t := table{columns: []string{"MEMBER", "PARTS", "OBJECTS"}}
+			for _, s := range op.Shares {
+				t.add(s.Member, progressCell(s.Parts), progressCell(s.Resources))
+			}
+			fmt.Fprintln(w)
+			t.write(w, true)
+		}
+	})
 }
+
+// progressCell is a progress in a table.
+func progressCell(p api.Progress) string { return fmt.Sprintf("%d/%d", p.Done, max(p.Done, p.Total)) }
 
 // resyncVerdict is [wrongError] for a resync that left something undone.
 func resyncVerdict(op api.Operation) error {
@@ -218,7 +231,7 @@ func (r *resyncsReport) table(w io.Writer, wide bool) {
 			took = age(op.FinishedAt.Sub(op.StartedAt))
 		}
 		t.add(op.ID, string(op.Status), string(op.Trigger), string(op.Scope), orNone(op.Resource), orNone(op.Namespace),
-			fmt.Sprintf("%d/%d", op.Resources.Done, max(op.Resources.Done, op.Resources.Total)), fmt.Sprintf("%d/%d", op.Types.Done, op.Types.Total),
+			progressCell(op.Resources), progressCell(op.Types),
 			op.StartedAt.UTC().Format(time.RFC3339), took, op.Member, orNone(op.Message))
 	}
 	t.write(w, wide)

@@ -59,6 +59,17 @@ func TestResyncIsFollowedToItsEnd(t *testing.T) {
 			func() api.Operation { return finished("failed", "the receiver is gone") }, 1,
 			"resync op-1 failed: 20243 objects of 60 types in 72s\n  - the receiver is gone\n",
 		},
+		"a type left out": {func() api.Operation {
+			op := finished("done", "")
+			op.Failed = []api.TypeFailure{{Type: "widgets.v1.example.com", Error: "forbidden"}}
+			return op
+		}, 1, "resync op-1 done: 20243 objects of 60 types in 72s\n  - widgets.v1.example.com was left out: forbidden\n"},
+		"orphans held": {func() api.Operation {
+			op := finished("done", "")
+			op.OrphansHeld = 1
+			return op
+		}, 1, "resync op-1 done: 20243 objects of 60 types in 72s\n" +
+			"  - 1 orphan held back, suspiciously many; look at them, and use --force if they are to go\n"},
 		"in part": {func() api.Operation {
 			op := finished("done", "1 type could not be read")
 			op.Failed = []api.TypeFailure{{Type: "widgets.v1.example.com", Error: "forbidden"}}
@@ -86,15 +97,15 @@ func TestResyncIsFollowedToItsEnd(t *testing.T) {
 func TestResyncForProgramsIsTheOperation(t *testing.T) {
 	t.Parallel()
 	all := three()
-	all[0].steps = []api.Operation{finished("done", "")}
+	end := finished("done", "")
+	end.Shares = []api.Share{{Member: "sync-0", Resources: api.Progress{Done: 9, Total: 9}}}
+	all[0].steps = []api.Operation{end}
 	got := runAll(t, all, "resync", "-o", "json")
-	var op api.Operation
-	if err := json.Unmarshal([]byte(got.out), &op); err != nil {
-		t.Fatalf("%v in %s", err, got.out)
+	want, err := json.MarshalIndent(end, "", "  ")
+	if err != nil {
+		t.Fatal(err)
 	}
-	want := finished("done", "")
-	want.Failed = api.List[api.TypeFailure]{}
-	if diff := cmp.Diff(want, op); got.code != 0 || diff != "" {
+	if diff := cmp.Diff(string(want)+"\n", got.out); got.code != 0 || diff != "" {
 		t.Errorf("exit code %d (-want +got):\n%s", got.code, diff)
 	}
 }
@@ -165,4 +176,16 @@ func TestResyncsOfAllReplicasAreOneList(t *testing.T) {
 		t.Errorf("exit code %d: %s", got.code, got.errOut)
 	}
 	golden(t, "resyncs.txt", got.out)
+}
+
+func TestSharesOfAResyncAreShown(t *testing.T) {
+	t.Parallel()
+	all := three()
+	end := finished("done", "")
+	end.Shares = []api.Share{
+		{Member: "sync-0", Parts: api.Progress{Done: 40, Total: 40}, Resources: api.Progress{Done: 10000, Total: 10000}},
+		{Member: "sync-1", Parts: api.Progress{Done: 20, Total: 21}, Resources: api.Progress{Done: 10243, Total: 10500}},
+	}
+	all[0].steps = []api.Operation{end}
+	golden(t, "resync-wide.txt", runAll(t, all, "resync", "-o", "wide").out)
 }
