@@ -113,17 +113,75 @@ func TestEqualRequestsAreOneOperationWhoeverIsAsked(t *testing.T) {
 
 func TestAnEqualRequestAfterTheEndIsAnotherOperationEvenIfTheWatchLags(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, 3, "a", "b")
+		f := newFleet(t, 1, "a", "b") // one part, hence nothing to write for one of the two
 		first := f.begin("a", f.full())
-		time.Sleep(time.Second)
-		b := f.nodes["b"].client
-		f.wait("a", f.begin("b", f.full()).ID)
-		b.set(func() { b.deaf = true })
-		f.wait("a", first.ID)
-		if o := f.begin("b", f.full()); o.ID == first.ID || o.Status != operations.Running {
-			t.Errorf("b returns %+v, which has ended", o)
+		time.Sleep(500 * time.Millisecond)
+		busy, idle := f.log()[0].member, "a"
+		if busy == "a" {
+			idle = "b"
 		}
-		b.set(func() { b.deaf = false })
+		f.nodes[idle].client.set(func() { f.nodes[idle].client.deaf = true })
+		f.wait(busy, first.ID)
+		if o, _ := f.nodes[idle].Get(first.ID); o.Finished() {
+			t.Fatal("the watch does not lag")
+		}
+		if o := f.begin(idle, f.full()); o.ID == first.ID || o.Status != operations.Running {
+			t.Errorf("%s returns %+v, which has ended", idle, o)
+		}
+		f.nodes[idle].client.set(func() { f.nodes[idle].client.deaf = false })
+	})
+}
+
+func TestDifferentRequestsAtOneMomentAllBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+		f := newFleet(t, 8, names...)
+		f.server.edit(func(map[string]string) {})
+		var wg sync.WaitGroup
+		for _, name := range names {
+			n := f.nodes[name]
+			n.client.set(func() { n.client.delay = 20 * time.Millisecond })
+			wg.Go(func() {
+				if _, err := n.Start(t.Context(), operations.Request{Types: f.catalog.Types(), Label: name}); err != nil {
+					t.Errorf("Start on %s: %v", name, err)
+				}
+			})
+		}
+		wg.Wait()
+		synctest.Wait()
+		if ops := f.nodes["a"].List(); len(ops) != 8 {
+			t.Errorf("%d operations have begun, want 8", len(ops))
+		}
+	})
+}
+
+func TestNothingIsRunBeforeAMemberIsReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 3, "a")
+		f.ready(false)
+		o := f.begin("a", f.full())
+		time.Sleep(time.Hour)
+		if steps := f.log(); len(steps) != 0 {
+			t.Errorf("%+v, want nothing", steps)
+		}
+		f.ready(true)
+		f.wait("a", o.ID)
+	})
+}
+
+func TestAQuickOperationEndsAtOnceForEverybody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 30, "a", "b", "c")
+		f.locked(func() {
+			f.behave = func(ctx context.Context, _ string, _ operations.Request, _ operations.Part, _ func(int, int)) error {
+				return takes(ctx, 10*time.Millisecond)
+			}
+		})
+		began := time.Now()
+		f.wait("c", f.begin("a", f.full()).ID)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("shares of 150 ms at most took %v", took)
+		}
 	})
 }
 
@@ -249,6 +307,9 @@ func TestWhoeverIsNoMemberAnyMoreStops(t *testing.T) {
 		f.leave(first)
 		f.nodes[first].Changed()
 		synctest.Wait()
+		if len(f.log()) < 2 {
+			t.Fatalf("%+v, want what %s has begun given up", f.log(), first)
+		}
 		if second := f.log()[1]; second.member != first || !second.ended || !errors.Is(second.err, context.Canceled) {
 			t.Errorf("%+v, want it given up", second)
 		}

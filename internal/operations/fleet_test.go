@@ -12,12 +12,16 @@ import (
 
 	"github.com/go-logr/logr"
 	"go.uber.org/goleak"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// mayLeak is what tests against a real API server leave behind: connections.
+var mayLeak []goleak.Option
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, mayLeak...) }
 
 // catalog is what every member knows of the cluster.
 type catalog struct {
@@ -74,7 +78,8 @@ type node struct {
 	*operations.Engine
 	f      *fleet
 	name   string
-	client *client
+	client *client                       // not used over a real API server
+	api    corev1client.ConfigMapsGetter // client, unless it is another one
 	cancel context.CancelFunc
 	ended  chan error
 	ready  bool
@@ -146,7 +151,9 @@ func newFleet(t *testing.T, types int, names ...string) *fleet {
 	for _, name := range names {
 		f.start(name)
 	}
-	synctest.Wait()
+	if len(names) > 0 {
+		synctest.Wait()
+	}
 	return f
 }
 
@@ -159,11 +166,12 @@ func (f *fleet) start(name string, change ...func(*operations.Options, *node)) *
 		defer f.mu.Unlock()
 		return n.ready
 	}}
+	n.api = n.client
 	for _, c := range change {
 		c(&opts, n)
 	}
 	var err error
-	if n.Engine, err = operations.New(n.client, n, f.catalog, f, opts); err != nil {
+	if n.Engine, err = operations.New(n.api, n, f.catalog, f, opts); err != nil {
 		f.t.Fatalf("New: %v", err)
 	}
 	ctx, cancel := context.WithCancel(f.t.Context())

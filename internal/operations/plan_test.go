@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -126,8 +127,12 @@ func checkCoverage(t *testing.T, round int, types []operations.Weight, parts []o
 	}
 	for _, w := range types {
 		objects := 0
-		for _, p := range of[w.Type] {
+		slices.SortFunc(of[w.Type], func(a, b operations.Part) int { return strings.Compare(a.From, b.From) })
+		for i, p := range of[w.Type] {
 			objects += p.Objects
+			if i > 0 && p.Member == of[w.Type][i-1].Member {
+				t.Fatalf("round %d: neighbours %+v and %+v are two parts of one member", round, of[w.Type][i-1], p)
+			}
 		}
 		if objects != sum(w) {
 			t.Fatalf("round %d: %d objects of %s are planned, want %d", round, objects, w.Type, sum(w))

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 )
 
 // every makes a member schedule full operations.
@@ -24,6 +25,30 @@ func scheduled(t *testing.T, d time.Duration, names ...string) *fleet {
 	return f
 }
 
+// scheduler is the member that the schedule belongs to.
+func scheduler(t *testing.T, names ...string) string {
+	t.Helper()
+	r, err := ring.New(names, quick())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.Owner(r.Partition("resync"))
+}
+
+func TestASchedulerWhoseWatchLagsRepeatsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := scheduled(t, time.Hour, "a", "b")
+		n := f.nodes[scheduler(t, "a", "b")]
+		time.Sleep(59 * time.Minute)
+		n.client.set(func() { n.client.deaf = true })
+		f.server.edit(func(data map[string]string) { data["last"] = time.Now().Format(time.RFC3339) })
+		time.Sleep(30 * time.Minute)
+		if ops := n.List(); len(ops) != 0 {
+			t.Errorf("%+v, though a full operation had ended a minute before it was due", ops)
+		}
+	})
+}
+
 func TestAFullOperationIsDueAnIntervalAfterTheLastOneEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := scheduled(t, time.Hour, "a", "b", "c")
@@ -38,7 +63,7 @@ func TestAFullOperationIsDueAnIntervalAfterTheLastOneEnded(t *testing.T) {
 				t.Fatalf("a second before, there have been %d operations, want %d", got, n)
 			}
 			time.Sleep(5 * time.Second)
-			if got := f.nodes["a"].List(); len(got) != n+1 || got[0].Request.Trigger != operations.Scheduled || !got[0].Request.Full() {
+			if got := f.nodes["a"].List(); len(got) != n+1 || got[0].Member != scheduler(t, "a", "b", "c") || got[0].Request.Trigger != operations.Scheduled || !got[0].Request.Full() {
 				t.Fatalf("when it was due, there have been %d operations, the last %+v", len(got), got)
 			}
 			f.wait("a", f.nodes["a"].List()[0].ID)
