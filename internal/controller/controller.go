@@ -51,7 +51,8 @@ type Controller struct {
 	cache      cache.Cache
 	reconciler *reconciler
 	secrets    *secrets
-	events     record.EventBroadcaster
+	scheme     *runtime.Scheme
+	core       corev1client.CoreV1Interface
 	controller controller.Controller
 
 	mu    sync.Mutex // guards what follows
@@ -59,11 +60,11 @@ type Controller struct {
 	last  string // why objects could not be read, the last time
 }
 
-// New returns a controller that asks nothing of the API server before it runs. The limits of restConfig on requests are
-// taken as they are.
+// New returns a controller that starts nothing and asks nothing of the API server before it runs. The limits of
+// restConfig on requests are taken as they are.
 func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, error) {
-	c := &Controller{log: opts.Log}
 	scheme := runtime.NewScheme()
+	c := &Controller{log: opts.Log, scheme: scheme}
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("registering types: %w", err)
 	}
@@ -91,13 +92,11 @@ func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, e
 	if err != nil {
 		return nil, fmt.Errorf("making the client of Secrets and Events: %w", err)
 	}
+	c.core = core
 	c.secrets = newSecrets(core, opts.Log.WithName("secrets"), c.enqueue)
-	c.events = record.NewBroadcaster()
-	c.events.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: core.Events("")})
 	c.reconciler = &reconciler{
 		reader: c.cache, writer: writer.Status(), targets: targets, secrets: c.secrets,
-		events: c.events.NewRecorder(scheme, corev1.EventSource{Component: name}),
-		log:    opts.Log, environment: opts.Environment, now: time.Now,
+		log: opts.Log, environment: opts.Environment, now: time.Now,
 		runs: make(map[types.NamespacedName]*run), written: make(map[types.NamespacedName]written),
 		metrics: newMetrics(opts.Registerer),
 	}
@@ -141,7 +140,10 @@ func (c *Controller) build() (err error) {
 // Run follows the objects until ctx ends. What runs then goes on running: whoever made the targets stops them. While the
 // CustomResourceDefinition is not installed, or may not be read, Run says so in the log and waits for it.
 func (c *Controller) Run(ctx context.Context) error {
-	defer c.events.Shutdown()
+	events := record.NewBroadcaster()
+	defer events.Shutdown()
+	events.StartRecordingToSink(&corev1client.EventSinkImpl{Interface: c.core.Events("")})
+	c.reconciler.events = events.NewRecorder(c.scheme, corev1.EventSource{Component: name})
 	defer c.secrets.close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.cache.Start(ctx) })

@@ -172,6 +172,16 @@ func (s *secretServer) setRefuse(err error) {
 	s.refuse = err
 }
 
+// interrupt ends all watches, which are then begun anew.
+func (s *secretServer) interrupt() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for w := range s.watches {
+		w.Stop()
+	}
+	clear(s.watches)
+}
+
 type secretClient struct {
 	corev1client.SecretInterface
 	server    *secretServer
@@ -208,6 +218,9 @@ func (c secretClient) Watch(_ context.Context, o metav1.ListOptions) (apiwatch.I
 	s := c.server
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.refuse != nil {
+		return nil, s.refuse
+	}
 	w := apiwatch.NewFakeWithChanSize(10, false)
 	s.watches[w] = c.key(o)
 	return w, nil

@@ -235,7 +235,7 @@ func (c cluster) testRefusals(t *testing.T) {
 	const every = "../../config/samples/resourcesyncconfig/every-field.yaml"
 	c.kubectl(t, "", "apply", "--dry-run=server", "--validate=strict", "-f", every)
 	// Defaults are those that users of the older controller know.
-	minimal := base[:strings.Index(base, "  debounceWindowSeconds")]
+	minimal, _, _ := strings.Cut(base, "  debounceWindowSeconds")
 	got := c.kubectl(t, minimal, "apply", "--dry-run=server", "-f", "-", "-o", "jsonpath={.spec.debounceWindowSeconds} {.spec.resyncIntervalMinutes} {.spec.format}")
 	if got != "10 60 dot-ai" {
 		t.Errorf("defaults %q", got)

@@ -188,6 +188,25 @@ func TestSecretThatMayNotBeReadSaysSo(t *testing.T) {
 	})
 }
 
+func TestTokenThatIsKnownOutlivesTheRightToReadIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		key := b.objects.put(config(nil))
+		b.look(key)
+		b.secrets.setRefuse(apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "mcp-credentials", nil))
+		b.secrets.interrupt()
+		b.pass(time.Minute)
+		if got := b.ready(key); got != "True Syncing" || b.token("dot-ai.default-sync") != "token-1" {
+			t.Errorf("ready is %q, the token %q", got, b.token("dot-ai.default-sync"))
+		}
+		b.secrets.setRefuse(nil)
+		b.secrets.put("dot-ai", "mcp-credentials", map[string]string{"api-key": "token-2"})
+		b.pass(time.Minute)
+		if got := b.token("dot-ai.default-sync"); got != "token-2" {
+			t.Errorf("once the Secret may be read again, the token is %q", got)
+		}
+	})
+}
+
 func TestStatusIsWrittenEveryTenSecondsAtMostAndNeverWithoutAChange(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		key := b.objects.put(config(nil))
