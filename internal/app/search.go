@@ -182,23 +182,23 @@ func (s *search) findAt(ctx context.Context, t resource.Type, version uint64) (f
 }
 
 // seen returns, by the names of the types, how far each was seen of those that are done; of the others, bounds returns
-// up to which version everything was acknowledged before. events are the newest changes of all of them.
-func (s *search) seen() (seen, bounds, events map[string]uint64) {
-	seen, bounds, events = make(map[string]uint64), make(map[string]uint64), make(map[string]uint64)
+// up to which version everything was acknowledged before. stats are what the index said at that time.
+func (s *search) seen() (seen, bounds map[string]uint64, stats map[string]index.Stats) {
+	seen, bounds, stats = make(map[string]uint64), make(map[string]uint64), make(map[string]index.Stats)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, versions := range s.past.Versions {
 		bounds[name] = versions[0]
 	}
 	for t, e := range s.types {
-		stats := s.index.Type(t)
-		events[t.String()] = stats.Event
-		if e.done && stats.Listed && stats.Version > 0 {
-			seen[t.String()] = stats.Version
+		now := s.index.Type(t)
+		stats[t.String()] = now
+		if e.done && now.Listed && now.Version > 0 {
+			seen[t.String()] = now.Version
 			delete(bounds, t.String())
 		}
 	}
-	return seen, bounds, events
+	return seen, bounds, stats
 }
 
 // report returns what was found since the last report, and the types whose history was gone.

@@ -88,6 +88,7 @@ type target struct {
 	store     *checkpoint.Store
 	search    *search
 	windows   *windows
+	words     words
 	announcer *announcer
 	sender    *resync.Sender
 	filler    *resync.Filler
@@ -155,7 +156,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Debounce: spec.debounce, MaxWait: spec.maxWait, FlushInterval: spec.flush,
 		MaxUpserts: spec.maxUpserts, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: spec.maxBytes,
 		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes, Touched: t.windows.touched,
-		Owner: p.member, Covers: t.covers, Observe: client.Observe, Log: log, Registerer: p.reg,
+		Owner: p.member, Covers: t.covers, Owns: p.member.Owns, Observe: client.Observe, Log: log, Registerer: p.reg,
 	})
 	t.lister, t.search = p.lister, newSearch(t, p.lister)
 	t.announcer = newAnnouncer(p.member, p.cfg.PodName, targetKey(spec.name), spec.settle, 2*p.cfg.LeaseDuration+10*time.Second)
@@ -260,7 +261,10 @@ func (t *target) deliver(ctx context.Context) error {
 }
 
 // covers is for [pipeline.Options.Covers].
-func (t *target) covers(typ resource.Type, id resource.ID, version uint64) bool {
+func (t *target) covers(typ resource.Type, id resource.ID, version uint64, deleted bool) bool {
+	if deleted {
+		return t.book.CoversDeletion(typ.String(), id, version)
+	}
 	return t.book.Covers(typ.String(), id, version)
 }
 
@@ -281,6 +285,10 @@ func (t *target) follow(ctx context.Context) error {
 			return nil
 		case <-t.covered:
 			t.pipeline.ForgetCovered()
+			t.hear()
+			if t.words.due(t.disputed(), time.Now()) {
+				t.publish(ctx)
+			}
 		case <-tick.C:
 			t.publish(ctx)
 		}
@@ -302,11 +310,13 @@ func (t *target) publish(ctx context.Context) bool {
 		t.log.Error(err, "Checkpoint could not be computed")
 		return true
 	}
+	heard := t.words.taken() // before what is not acknowledged: what was taken since is in neither
 	// First how far each type was seen, then what of it is not acknowledged: a change in between is above that version.
-	seen, bounds, events := t.search.seen()
+	seen, bounds, stats := t.search.seen()
 	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
 	own := checkpoint.Checkpoint{
 		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, RingFormat: view.Format, Fingerprint: t.print,
+		Heard: heard,
 		Types: checkpoint.Entries(seen, backlog(ownLeft)),
 	}
 	all := own
@@ -316,13 +326,15 @@ func (t *target) publish(ctx context.Context) bool {
 		own.Types[name] = checkpoint.Entry{Low: bound, High: bound}
 		all.Types[name] = own.Types[name]
 	}
-	for name, event := range events {
-		if e, ok := own.Types[name]; ok {
-			e.Event = event
-			own.Types[name] = e
+	for name, s := range stats {
+		for _, types := range []map[string]checkpoint.Entry{own.Types, all.Types} {
+			if e, ok := types[name]; ok {
+				e.Event, e.Since = s.Event, s.Since
+				types[name] = e
+			}
 		}
 	}
-	err = t.store.Publish(ctx, own, all)
+	err = t.store.Publish(ctx, own, all, t.words.choose(t.disputed(), time.Now()))
 	if err != nil && ctx.Err() == nil {
 		t.log.Error(err, "Checkpoint could not be written; until it can, a failover sends more again")
 	}

@@ -16,9 +16,11 @@ type Book struct {
 	fingerprint string
 	format      ring.Format
 	believed    atomic.Pointer[[]entry] // what Covers reads
+	told        atomic.Pointer[told]
 
 	mu    sync.Mutex // guards what follows
 	pages map[string]entry
+	words map[string]Deletions  // by member
 	rings map[string]*ring.Ring // by view; views are few and rings take milliseconds
 }
 
@@ -30,7 +32,7 @@ type entry struct {
 
 // NewBook returns an empty book of the target with that fingerprint, under that ring format.
 func NewBook(fingerprint string, format ring.Format) *Book {
-	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]entry{}, rings: map[string]*ring.Ring{}}
+	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]entry{}, words: map[string]Deletions{}, rings: map[string]*ring.Ring{}}
 	b.believed.Store(&[]entry{})
 	return b
 }
@@ -80,18 +82,54 @@ func (b *Book) publish() {
 
 // Covers tells whether some checkpoint says that a state of an object is acknowledged. It takes no lock.
 func (b *Book) Covers(typeName string, id resource.ID, version uint64) bool {
+	_, covered := b.judge(typeName, id, version, func(entry, Entry) bool { return true })
+	return covered
+}
+
+// CoversDeletion tells whether some checkpoint says that a deletion is acknowledged, of which its member knows: it has
+// seen every change since before, or has taken our word for it ([Store.Publish]). It takes no lock.
+func (b *Book) CoversDeletion(typeName string, id resource.ID, version uint64) bool {
+	_, covered := b.judge(typeName, id, version, func(p entry, e Entry) bool { return b.knows(p, e, id, version) })
+	return covered
+}
+
+// Disputed tells whether the only checkpoints that cover a deletion are of members that may know nothing of it.
+func (b *Book) Disputed(typeName string, id resource.ID, version uint64) bool {
+	spoken, covered := b.judge(typeName, id, version, func(p entry, e Entry) bool { return b.knows(p, e, id, version) })
+	return spoken && !covered
+}
+
+// judge goes through the checkpoints that cover a state, and tells whether there is one, and one that counts.
+func (b *Book) judge(typeName string, id resource.ID, version uint64, counts func(entry, Entry) bool) (spoken, counted bool) {
 	pages := *b.believed.Load()
 	if len(pages) == 0 || version == 0 {
-		return false
+		return false, false
 	}
 	partition := b.format.Partition(string(id))
 	for _, p := range pages {
 		e, ok := p.checkpoint.Types[typeName]
 		if ok && version <= e.High && p.ring.Owner(partition) == p.checkpoint.Member && e.Covers(id, version) {
-			return true
+			spoken = true
+			if counts(p, e) {
+				return true, true
+			}
 		}
 	}
-	return false
+	return spoken, false
+}
+
+func (b *Book) knows(p entry, e Entry, id resource.ID, version uint64) bool {
+	if version > e.Since {
+		return true
+	}
+	t := b.told.Load()
+	return t != nil && t.sum != "" && p.checkpoint.Heard[t.member] == t.sum && t.list.has(id, version)
+}
+
+// told is what a member has told the others last.
+type told struct {
+	member, sum string
+	list        Deletions
 }
 
 // Owns returns whether the ring of a view gives an ID to a member. The ring is kept as long as a checkpoint has it.
@@ -118,6 +156,24 @@ func (b *Book) Bound(typeName string) uint64 {
 		}
 	}
 	return bound
+}
+
+// Deletions returns what the other members tell, by member.
+func (b *Book) Deletions() map[string]Deletions {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.words)
+}
+
+// setDeletions takes a member's list.
+func (b *Book) setDeletions(member string, d Deletions) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(d) == 0 {
+		delete(b.words, member)
+		return
+	}
+	b.words[member] = d
 }
 
 // Events returns, by type, the newest change that any other member had seen when it gave its word.

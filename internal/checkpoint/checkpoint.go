@@ -29,6 +29,9 @@ type Entry struct {
 	// Event is the version of the newest change of the type that the member had seen. Whoever takes over from it must have
 	// seen as much before it sends anything of the type.
 	Event uint64
+	// Since is the version after which the member has seen every change of the type. Of an object that was created and
+	// deleted before that it may know nothing.
+	Since uint64
 	// Except are the hashes of the IDs that are not, ascending; see [Hash].
 	Except []uint64
 }
@@ -60,6 +63,9 @@ type Checkpoint struct {
 	Incarnation string
 	// Fingerprint names the receiver, what is sent to it, and the cluster. A checkpoint with another one says nothing.
 	Fingerprint string
+	// Heard are the lists of deletions ([Deletions]) of other members that the member has taken, by member, as
+	// [Deletions.Sum].
+	Heard map[string]string
 	// Types are the types it speaks of, by [resource.Type.String].
 	Types map[string]Entry
 }
@@ -71,6 +77,7 @@ type encoded struct {
 	View        []string                `json:"view"`
 	Ring        string                  `json:"ring"`
 	Fingerprint string                  `json:"fingerprint"`
+	Heard       map[string]string       `json:"heard,omitempty"`
 	Types       map[string]encodedEntry `json:"types"`
 }
 
@@ -78,19 +85,20 @@ type encodedEntry struct {
 	High   uint64 `json:"high"`
 	Behind uint64 `json:"behind,omitempty"` // how far Low is below High
 	Event  uint64 `json:"event,omitempty"`
+	Since  uint64 `json:"since,omitempty"`
 	Except string `json:"except,omitempty"` // base64 of 8 bytes each, little endian
 }
 
 // Encode returns the checkpoint as text. Equal checkpoints have equal texts.
 func (c Checkpoint) Encode() (string, error) {
 	e := encoded{Format: format, Member: c.Member, Incarnation: c.Incarnation, View: c.View, Ring: c.RingFormat, Fingerprint: c.Fingerprint,
-		Types: make(map[string]encodedEntry, len(c.Types))}
+		Heard: c.Heard, Types: make(map[string]encodedEntry, len(c.Types))}
 	for name, t := range c.Types {
 		raw := make([]byte, 0, 8*len(t.Except))
 		for _, h := range t.Except {
 			raw = binary.LittleEndian.AppendUint64(raw, h)
 		}
-		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Except: base64.StdEncoding.EncodeToString(raw)}
+		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Since: t.Since, Except: base64.StdEncoding.EncodeToString(raw)}
 	}
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -114,6 +122,7 @@ func Decode(text string) (Checkpoint, error) {
 	}
 	c := Checkpoint{
 		Member: e.Member, Incarnation: e.Incarnation, View: e.View, RingFormat: e.Ring, Fingerprint: e.Fingerprint,
+		Heard: e.Heard,
 		Types: make(map[string]Entry, len(e.Types)),
 	}
 	for name, t := range e.Types {
@@ -121,7 +130,7 @@ func Decode(text string) (Checkpoint, error) {
 		if err != nil || len(raw)%8 != 0 || t.Behind > t.High {
 			return Checkpoint{}, fmt.Errorf("checkpoint is malformed at %s", name)
 		}
-		entry := Entry{Low: t.High - t.Behind, High: t.High, Event: t.Event}
+		entry := Entry{Low: t.High - t.Behind, High: t.High, Event: t.Event, Since: t.Since}
 		for ; len(raw) > 0; raw = raw[8:] {
 			entry.Except = append(entry.Except, binary.LittleEndian.Uint64(raw))
 		}

@@ -1,12 +1,15 @@
 package checkpoint_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -215,4 +218,56 @@ func TestABookDoesNotBelieveOfAnotherReceiverClusterOrRing(t *testing.T) {
 			t.Errorf("%s: believed, or its predecessor still is", name)
 		}
 	}
+}
+
+// TestADeletionIsCoveredOnlyByWhoeverKnowsOfIt is what keeps a deletion alive that the owner's watch did not show.
+func TestADeletionIsCoveredOnlyByWhoeverKnowsOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		ours := checkpoint.NewBook("f", ring.DefaultFormat())
+		us, owner := store(client, "a", ours), store(client, "b", checkpoint.NewBook("f", ring.DefaultFormat()))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = us.Run(ctx) }()
+		word := word("b", 100)
+		word.Types["pods.v1"] = checkpoint.Entry{Low: 100, High: 100, Since: 50}
+		publish := func() {
+			t.Helper()
+			if err := owner.Publish(ctx, word, word, nil); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		publish()
+		if !ours.CoversDeletion("pods.v1", id(1), 51) || ours.Disputed("pods.v1", id(1), 51) {
+			t.Error("a deletion that the owner's watch has shown is not covered")
+		}
+		if ours.CoversDeletion("pods.v1", id(1), 50) || !ours.Disputed("pods.v1", id(1), 50) || !ours.Covers("pods.v1", id(1), 50) {
+			t.Error("a deletion before the owner's list is covered, or a state is not")
+		}
+		if ours.Disputed("pods.v1", id(1), 101) {
+			t.Error("disputed although the owner has not spoken of it")
+		}
+		list := checkpoint.Deletions{{Type: "pods.v1", ID: id(1), Version: 50}}
+		if err := us.Publish(ctx, checkpoint.Checkpoint{Member: "a", View: []string{"a"}, RingFormat: word.RingFormat, Fingerprint: "f"}, word, list); err != nil {
+			t.Fatal(err)
+		}
+		read := checkpoint.NewBook("f", ring.DefaultFormat())
+		if err := store(client, "b", read).Refresh(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]checkpoint.Deletions{"a": list}, read.Deletions()); diff != "" {
+			t.Errorf("the owner reads (-want +got):\n%s", diff)
+		}
+		word.Heard = map[string]string{"a": "another list"}
+		publish()
+		if ours.CoversDeletion("pods.v1", id(1), 50) {
+			t.Error("covered by a member that has heard of something else")
+		}
+		word.Heard = map[string]string{"a": list.Sum()}
+		publish()
+		if !ours.CoversDeletion("pods.v1", id(1), 50) || ours.CoversDeletion("pods.v1", id(2), 50) {
+			t.Error("not covered after the owner has heard, or covered without having been told")
+		}
+	})
 }

@@ -27,6 +27,8 @@ const (
 	targetLabel = "vectordb-sync.io/target"
 	// ownKey and allKey are the two checkpoints of a ConfigMap: for the member's own partitions, and for all.
 	ownKey, allKey = "checkpoint", "all"
+	// deletionsKey holds the [Deletions].
+	deletionsKey = "deletions"
 )
 
 // StoreOptions are the settings of a [Store]. All are required but Log.
@@ -164,8 +166,18 @@ func (s *Store) refused(err error) {
 
 // Publish writes our checkpoints, for our own partitions and for all, unless they are what was written last. It blocks
 // for one request, or a few when somebody else has written.
-func (s *Store) Publish(ctx context.Context, own, all Checkpoint) error {
-	data := make(map[string]string, 2)
+//
+// With them go deletions that we have seen and do not own, for the owners to take.
+func (s *Store) Publish(ctx context.Context, own, all Checkpoint, deletions Deletions) error {
+	data := make(map[string]string, 3)
+	deletions = deletions.sorted()
+	if len(deletions) > 0 {
+		text, err := deletions.encode()
+		if err != nil {
+			return err
+		}
+		data[deletionsKey] = text
+	}
 	for key, c := range map[string]Checkpoint{ownKey: own, allKey: all} {
 		text, err := c.Encode()
 		if err != nil {
@@ -182,6 +194,7 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint) error {
 	for range 3 {
 		if err = s.write(ctx, data); err == nil {
 			s.data = data
+			s.book.told.Store(&told{member: s.opts.Member, sum: deletions.Sum(), list: deletions})
 			return nil
 		}
 		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) {
@@ -248,6 +261,13 @@ func (k sink) take(o any) bool {
 			continue
 		}
 		believed = k.s.book.Set(page(m.Name, key), c) || believed
+		if key == ownKey && c.Member != k.s.opts.Member && c.Fingerprint == k.s.book.fingerprint {
+			d, err := decodeDeletions(m.Data[deletionsKey])
+			if err != nil {
+				k.s.opts.Log.Error(err, "Deletions are not understood, hence ignored", "configMap", m.Name)
+			}
+			k.s.book.setDeletions(c.Member, d)
+		}
 	}
 	return believed
 }

@@ -37,6 +37,9 @@ type Change struct {
 	Previous uint64
 	// Cause says how the index learned of it.
 	Cause Cause
+	// Again tells that a relist found the object in the state in which it was known, with another version: it may have
+	// been in other states in between, which nobody here has seen.
+	Again bool
 }
 
 // Listener is told of every change. See the package documentation for what it may do.
@@ -62,6 +65,7 @@ type objects struct {
 	removed bool   // no longer in Index.types; whoever waited for mu looks the type up again
 	version uint64 // the newest resourceVersion seen: of a list, an event or a bookmark
 	event   uint64 // the newest one of an object's state or deletion
+	since   uint64 // of the last list: every change after it has been seen
 }
 
 // entry is what is kept of an object: 16 bytes.
@@ -161,10 +165,10 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 		o.entries = make(map[string]entry, len(rs)) // sized once: growing would leave the old tables to the collector
 	}
 	for _, r := range rs {
-		x.upsert(t, o, r, cause)
+		x.upsert(t, o, r, cause, true)
 	}
 	o.listed = true
-	o.version = max(o.version, version)
+	o.version, o.since = max(o.version, version), version
 	x.metrics.known(t, len(o.entries))
 }
 
@@ -186,11 +190,11 @@ func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record,
 func (x *Index) Upsert(t resource.Type, r resource.Record) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
-	x.upsert(t, o, r, Live)
+	x.upsert(t, o, r, Live, false)
 	x.metrics.known(t, len(o.entries))
 }
 
-func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, cause Cause) {
+func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, cause Cause, listed bool) {
 	k := key(r.Namespace, r.Name)
 	old, known := o.entries[k]
 	if known && r.ResourceVersion != 0 && r.ResourceVersion < old.version {
@@ -199,11 +203,12 @@ func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, cause Cau
 	}
 	o.version, o.event = max(o.version, r.ResourceVersion), max(o.event, r.ResourceVersion)
 	o.entries[k] = entry{digest: r.Digest, version: r.ResourceVersion}
-	if known && old.digest == r.Digest {
+	same := known && old.digest == r.Digest
+	if same && (!listed || old.version == r.ResourceVersion || old.version == 0) {
 		x.metrics.unchanged.Inc()
 		return
 	}
-	x.tell(Change{Type: t, ID: t.ID(r.Namespace, r.Name), Record: r, Known: known, Previous: old.digest, Cause: cause})
+	x.tell(Change{Type: t, ID: t.ID(r.Namespace, r.Name), Record: r, Known: known, Previous: old.digest, Cause: cause, Again: same})
 }
 
 // Delete applies one object's deletion at a resourceVersion. An object that is not known is told of all the same:
@@ -337,6 +342,8 @@ type Stats struct {
 	Listed bool
 	// Version is the newest resourceVersion seen, Event the newest one of an object's state or deletion.
 	Version, Event uint64
+	// Since is that of the last list: every change after it has been seen, of those before it the outcome.
+	Since uint64
 }
 
 // Type returns the state of one type; the zero Stats for one that is not known.
@@ -346,7 +353,7 @@ func (x *Index) Type(t resource.Type) Stats {
 		return Stats{}
 	}
 	defer o.mu.Unlock()
-	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event}
+	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since}
 }
 
 // Types returns all known types, sorted.

@@ -21,6 +21,10 @@ var (
 	nodes = resource.Type{Version: "v1", Resource: "nodes", Kind: "Node"}
 )
 
+type listener func(index.Change)
+
+func (f listener) Apply(c index.Change) { f(c) }
+
 // recorder writes changes down as text.
 type recorder struct{ got []string }
 
@@ -69,8 +73,20 @@ func TestTheFirstListIsInitialAndARelistFindsWhatWasMissed(t *testing.T) {
 
 	x.Replace(pods, []resource.Record{rec("a", "same", 1, 10), rec("a", "changed", 2, 31), rec("b", "new", 3, 32)}, 40)
 	want(t, r, "live upsert a/v1/Pod/changed 2@31 was 1", "live upsert b/v1/Pod/new 3@32", "live delete a/v1/Pod/gone 0@40 was 1")
-	if diff := cmp.Diff(index.Stats{Objects: 3, Listed: true, Version: 40, Event: 40}, x.Type(pods)); diff != "" {
+	if diff := cmp.Diff(index.Stats{Objects: 3, Listed: true, Version: 40, Event: 40, Since: 40}, x.Type(pods)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestARelistTellsOfWhatMayHaveBeenOtherwiseInBetween(t *testing.T) {
+	x := index.New(nil)
+	var got []index.Change
+	x.Replace(pods, []resource.Record{rec("a", "still", 1, 10), rec("a", "moved", 1, 11)}, 20)
+	x.Listen(listener(func(c index.Change) { got = append(got, c) }))
+	x.Upsert(pods, rec("a", "moved", 1, 25)) // seen: nothing happened to it in between
+	x.Replace(pods, []resource.Record{rec("a", "still", 1, 10), rec("a", "moved", 1, 31)}, 40)
+	if len(got) != 1 || !got[0].Again || got[0].Record.ResourceVersion != 31 {
+		t.Errorf("told %+v, want that moved was found again at 31", got)
 	}
 }
 

@@ -55,7 +55,10 @@ type Options struct {
 	// Covers tells whether the receiver is known to have a state of an object, by its version, or to have deleted it: an
 	// object that a first list brings and that is covered needs no sending. It is called under the pipeline's lock. nil
 	// means that nothing is known.
-	Covers func(t resource.Type, id resource.ID, version uint64) bool
+	Covers func(t resource.Type, id resource.ID, version uint64, deleted bool) bool
+	// Owns tells what we have been the only sender of without interruption, also while nothing may be sent. nil means what
+	// MaySend tells.
+	Owns func(id resource.ID) bool
 	// Touched tells whether some member sends objects of a type again that others own ([Pipeline.OfferFor]). What changes
 	// meanwhile is said once more after that; see [Pipeline.WindowClosed]. It is called under the pipeline's lock. nil
 	// means never.
@@ -88,7 +91,10 @@ func (o Options) withDefaults() Options {
 		o.Owner = everything{}
 	}
 	if o.Covers == nil {
-		o.Covers = func(resource.Type, resource.ID, uint64) bool { return false }
+		o.Covers = func(resource.Type, resource.ID, uint64, bool) bool { return false }
+	}
+	if o.Owns == nil {
+		o.Owns = o.Owner.MaySend
 	}
 	if o.Touched == nil {
 		o.Touched = func(resource.Type) bool { return false }
@@ -177,8 +183,11 @@ func (p *Pipeline) Apply(c index.Change) {
 		return
 	}
 	it, ok := p.items[c.ID]
-	if !ok && c.Cause == index.Initial && p.opts.Covers(c.Type, c.ID, c.Record.ResourceVersion) {
+	if !ok && (c.Cause == index.Initial || c.Again) && p.opts.Covers(c.Type, c.ID, c.Record.ResourceVersion, false) {
 		return
+	}
+	if !ok && c.Again && p.opts.Owns(c.ID) {
+		return // Nobody else has sent another state.
 	}
 	if !ok {
 		it = p.add(c.ID, c.Type)

@@ -40,11 +40,37 @@ func (p *Pipeline) ForgetCovered() {
 		return
 	}
 	for id, it := range p.items {
-		if it.place == parked && !it.inFlight && p.opts.Covers(*it.typ, id, it.version) {
+		if it.place == parked && !it.inFlight && p.opts.Covers(*it.typ, id, it.version, it.deleted) {
 			it.rare = nil
 			p.forget(it)
 		}
 	}
+}
+
+// ParkedDeletion is a deletion that another member has to send.
+type ParkedDeletion struct {
+	Type    resource.Type
+	ID      resource.ID
+	Version uint64
+}
+
+// ParkedDeletions returns those that match.
+func (p *Pipeline) ParkedDeletions(match func(d ParkedDeletion) bool) []ParkedDeletion {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.counts[parked] == 0 {
+		return nil
+	}
+	var all []ParkedDeletion
+	for id, it := range p.items {
+		if it.place != parked || !it.deleted || it.inFlight {
+			continue
+		}
+		if d := (ParkedDeletion{Type: *it.typ, ID: id, Version: it.version}); match(d) {
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 // Unacknowledged is what a pipeline has not seen acknowledged of one type.

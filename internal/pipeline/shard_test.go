@@ -17,7 +17,7 @@ func anybody(resource.ID) bool { return true }
 
 func TestWhatIsCoveredOfTheFirstListIsNotSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		r := newRig(t, pipeline.Options{Covers: func(_ resource.Type, i resource.ID, _ uint64) bool { return i == id("known") }})
+		r := newRig(t, pipeline.Options{Covers: func(_ resource.Type, i resource.ID, _ uint64, _ bool) bool { return i == id("known") }})
 		r.list("known", "1", "new", "1")
 		time.Sleep(time.Minute)
 		wantRequests(t, r, "5s +new=1")
@@ -31,7 +31,7 @@ func TestParkedChangesAreForgottenOnceTheirOwnerHasDeliveredThem(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		covered := uint64(0)
 		o := owning(nobody)
-		r := newRig(t, pipeline.Options{Owner: o, Covers: func(_ resource.Type, _ resource.ID, v uint64) bool { return v <= covered }})
+		r := newRig(t, pipeline.Options{Owner: o, Covers: func(_ resource.Type, _ resource.ID, v uint64, _ bool) bool { return v <= covered }})
 		r.list()
 		r.put("x", "1") // version 101
 		r.put("y", "1") // version 102
