@@ -54,9 +54,26 @@ func (e *Engine) start(ctx context.Context, r Request, guard func(*document) err
 	if err != nil {
 		return Operation{}, e.failed(err)
 	}
-	var started string
+	started, err := e.enter(ctx, p, guard)
+	if err != nil {
+		return Operation{}, e.failed(err)
+	}
+	if started {
+		e.metrics.started.WithLabelValues(triggerLabel(p.request.Trigger)).Inc()
+		e.opts.Log.Info("Resync started", "operation", p.id, "trigger", string(p.request.Trigger), "parts", len(p.parts),
+			"members", len(p.members), "request", p.request.Label, "namespace", p.request.Namespace)
+	}
+	o, ok := e.Get(p.id)
+	if !ok {
+		return Operation{}, e.failed(ErrUnknown)
+	}
+	return o, nil
+}
+
+// enter writes a plan down under a new ID, unless an equal operation is under way, whose ID the plan is then given.
+func (e *Engine) enter(ctx context.Context, p *plan, guard func(*document) error) (started bool, err error) {
 	err = e.store.update(ctx, true, func(data map[string]string) (bool, error) {
-		started = ""
+		started = false
 		doc := e.decoder.read(data)
 		for _, other := range doc.records {
 			if other.open() && other.request.equal(other.member, p.request, p.member) {
@@ -73,7 +90,6 @@ func (e *Engine) start(ctx context.Context, r Request, guard func(*document) err
 		for p.id = newID(p.startedAt); data[opKey(p.id)] != ""; {
 			p.id = newID(p.startedAt)
 		}
-		started = p.id
 		text, err := p.encode()
 		if err != nil {
 			return false, err
@@ -82,21 +98,10 @@ func (e *Engine) start(ctx context.Context, r Request, guard func(*document) err
 		if size(data) > maxSize {
 			return false, ErrBusy
 		}
+		started = true
 		return true, nil
 	})
-	if err != nil {
-		return Operation{}, e.failed(err)
-	}
-	if started != "" {
-		e.metrics.started.WithLabelValues(triggerLabel(p.request.Trigger)).Inc()
-		e.opts.Log.Info("Resync started", "operation", p.id, "trigger", string(p.request.Trigger), "parts", len(p.parts),
-			"members", len(p.members), "request", p.request.Label, "namespace", p.request.Namespace)
-	}
-	o, ok := e.Get(p.id)
-	if !ok {
-		return Operation{}, e.failed(ErrUnknown)
-	}
-	return o, nil
+	return started, err
 }
 
 // isStopped tells whether Run has ended.
