@@ -44,6 +44,8 @@ type Verdict struct {
 	Unclaimed []string
 	// Usurped are requests with an ID that another Lease had claimed first and still claimed for certain.
 	Usurped []string
+	// Undrained are requests with an ID that the sender gave up, by its own write, before they had ended.
+	Undrained []string
 	// Requests is how many were judged, IDs how many IDs they held.
 	Requests, IDs int
 	// Oldest is the longest time between the beginning of a renewal and that of a request under it.
@@ -51,14 +53,16 @@ type Verdict struct {
 }
 
 // Empty tells whether nothing was wrong.
-func (v *Verdict) Empty() bool { return len(v.Fenced)+len(v.Unclaimed)+len(v.Usurped) == 0 }
+func (v *Verdict) Empty() bool {
+	return len(v.Fenced)+len(v.Unclaimed)+len(v.Usurped)+len(v.Undrained) == 0
+}
 
 // String counts what was wrong and shows the first of each sort.
 func (v *Verdict) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "of %d requests with %d IDs: %d after the fence, %d without a claim, %d against another's claim",
-		v.Requests, v.IDs, len(v.Fenced), len(v.Unclaimed), len(v.Usurped))
-	for _, all := range [][]string{v.Fenced, v.Unclaimed, v.Usurped} {
+	fmt.Fprintf(&b, "of %d requests with %d IDs: %d after the fence, %d without a claim, %d against another's claim, %d given up in flight",
+		v.Requests, v.IDs, len(v.Fenced), len(v.Unclaimed), len(v.Usurped), len(v.Undrained))
+	for _, all := range [][]string{v.Fenced, v.Unclaimed, v.Usurped, v.Undrained} {
 		for _, one := range all[:min(len(all), 5)] {
 			b.WriteString("\n  " + one)
 		}
@@ -151,6 +155,10 @@ func (j *Judge) id(r *receiver.Record, id string, verdict *Verdict) {
 		verdict.Unclaimed = append(verdict.Unclaimed, fmt.Sprintf("%s held %s of partition %d", tell(r), id, partition))
 		return
 	}
+	if given := j.givenUp(r.Sender, partition, r.Begin); given != nil && ended(r).After(given.latest) {
+		verdict.Undrained = append(verdict.Undrained, fmt.Sprintf("%s held %s of partition %d, given up in revision %d, seen at %s",
+			tell(r), id, partition, given.Revision, stamp(given.latest)))
+	}
 	for member := range j.members {
 		if member == r.Sender {
 			continue
@@ -174,6 +182,33 @@ func (j *Judge) begun(member string, partition int, at time.Time) int64 {
 		return since(all[:i+1], partition)
 	}
 	return 0
+}
+
+// ended returns when a request was over for its sender, at the earliest: a receiver learns late that a client has left.
+func ended(r *receiver.Record) time.Time {
+	if r.ClientGone {
+		return r.Begin.Add(r.ClientGoneAt - r.BeginAt - slack)
+	}
+	return r.End
+}
+
+// givenUp returns the write by which a member gave up, in the same stay, a partition that it claimed at that moment, or nil.
+func (j *Judge) givenUp(member string, partition int, at time.Time) *version {
+	var last *version // that claims, in the stay of the moment
+	for i := range j.members[member] {
+		v := &j.members[member][i]
+		switch {
+		case v.State == "live" && v.claims(partition) && (last == nil || last.Incarnation == v.Incarnation || !v.earliest.After(at)):
+			last = v
+		case last == nil || v.latest.Before(at): // there is nothing to give up, or that was before
+			last = nil
+		case v.Incarnation != last.Incarnation || v.State != "live" && v.State != "released":
+			return nil
+		default:
+			return v
+		}
+	}
+	return nil
 }
 
 // stands returns the revision of the write that began the claim that a member certainly had at that moment, or 0.

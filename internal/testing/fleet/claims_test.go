@@ -123,6 +123,40 @@ func TestJudgeFindsWhoMayNotSend(t *testing.T) {
 	}
 }
 
+func TestJudgeFindsWhatWasGivenUpInFlight(t *testing.T) {
+	t.Parallel()
+	ofB := owned(t, "b", "a", "b")
+	for name, c := range map[string]struct {
+		story func(s *script)
+		end   float64
+		gone  bool
+		want  int
+	}{
+		"never":                        {func(*script) {}, 9, false, 0},
+		"after its end":                {func(s *script) { s.writes("a", "live", 3, "a", "b") }, 2.9, false, 0},
+		"before its end":               {func(s *script) { s.writes("a", "live", 3, "a", "b") }, 3.1, false, 1},
+		"when its client had gone":     {func(s *script) { s.writes("a", "live", 3, "a", "b") }, 3.4, true, 0},
+		"before its client had gone":   {func(s *script) { s.writes("a", "live", 3, "a", "b") }, 3.6, true, 1},
+		"after a renewal":              {func(s *script) { s.writes("a", "live", 2, "a"); s.writes("a", "live", 3, "a", "b") }, 3.1, false, 1},
+		"by a release":                 {func(s *script) { s.writes("a", "released", 3) }, 3.1, false, 1},
+		"by others, who found it dead": {func(s *script) { s.marked("a", "dead", 3) }, 3.1, false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var s script
+			s.writes("a", "live", 0, "a")
+			c.story(&s)
+			r := receiver.Record{Sender: "a", Begin: at(1), End: at(c.end), Deletes: []string{ofB}}
+			if c.gone {
+				r.ClientGone, r.ClientGoneAt = true, r.End.Sub(r.Begin)
+			}
+			if v := fleet.NewJudge(s.versions, 10*time.Second).Judge([]receiver.Record{r}); len(v.Undrained) != c.want || v.Empty() != (c.want == 0) {
+				t.Errorf("found %d, want %d: %v", len(v.Undrained), c.want, v)
+			}
+		})
+	}
+}
+
 func TestOverlappingExcusesOnlyWhatIsOfUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	stopped := []fleet.Span{{Member: "a", From: at(10), To: at(20)}}
