@@ -22,6 +22,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -43,14 +44,15 @@ type App struct {
 	log     logr.Logger
 	started time.Time
 
-	index     *index.Index
-	watches   *watch.Manager
-	discovery *discovery.Discovery
-	lister    *watch.Lister
-	parts     parts
-	shard     *shard
-	api       *api.Server
-	types     *typeKeeper
+	index      *index.Index
+	watches    *watch.Manager
+	discovery  *discovery.Discovery
+	lister     *watch.Lister
+	parts      parts
+	shard      *shard
+	controller *controller.Controller // nil: ResourceSyncConfigs are not read
+	api        *api.Server
+	types      *typeKeeper
 
 	discovered atomic.Bool
 	stopping   atomic.Bool
@@ -120,6 +122,14 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		a.shard.targets.put(t)
 		t.listen()
 	}
+	if cfg.ResourceSyncConfig {
+		a.controller, err = controller.New(restConfig, declared{a}, controller.Options{
+			Environment: cfg.Endpoint, Registerer: reg, Log: opts.Log.WithName("controller"),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("making the controller of ResourceSyncConfigs: %w", err)
+		}
+	}
 	return a, nil
 }
 
@@ -152,6 +162,9 @@ func (a *App) run(ctx context.Context, s *servers) error {
 		a.shard.waitJoined(ctx)
 		return a.watches.Run(ctx)
 	})
+	if a.controller != nil {
+		observe.start("controller", a.controller.Run)
+	}
 	observe.start("discovery", func(ctx context.Context) error {
 		return a.discovery.Run(ctx, func(c discovery.Change) { a.apply(ctx, c) })
 	})

@@ -209,6 +209,13 @@ func (s *search) report() (found int, unknown []string) {
 	return found, slices.Clone(s.unknown)
 }
 
+// gone returns the types whose history was gone.
+func (s *search) gone() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.unknown)
+}
+
 // missing tells the receiver that an object is gone, unless it is there. It is told at the version up to which the type
 // has been seen: created again since, it has a later one.
 func (t *target) missing(typ resource.Type, namespace, name string, version uint64) bool {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
@@ -89,6 +91,7 @@ type target struct {
 	search    *search
 	windows   *windows
 	words     words
+	declared  *controller.Target // nil: of the environment
 	announcer *announcer
 	sender    *resync.Sender
 	filler    *resync.Filler
@@ -156,7 +159,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Debounce: spec.debounce, MaxWait: spec.maxWait, FlushInterval: spec.flush,
 		MaxUpserts: spec.maxUpserts, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: spec.maxBytes,
 		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes, Touched: t.windows.touched,
-		Owner: p.member, Covers: t.covers, Owns: p.member.Owns, Observe: client.Observe, Log: log, Registerer: p.reg,
+		Owner: p.member, Covers: t.covers, Owns: p.member.Owns, Doubtful: t.book.Doubtful, Observe: client.Observe, Log: log, Registerer: p.reg,
 	})
 	t.lister, t.search = p.lister, newSearch(t, p.lister)
 	t.announcer = newAnnouncer(p.member, p.cfg.PodName, targetKey(spec.name), spec.settle, 2*p.cfg.LeaseDuration+10*time.Second)
@@ -316,10 +319,11 @@ func (t *target) publish(ctx context.Context) bool {
 	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
 	own := checkpoint.Checkpoint{
 		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, RingFormat: view.Format, Fingerprint: t.print,
-		Heard: heard,
+		Heard: heard, Doubts: doubts(ownLeft),
 		Types: checkpoint.Entries(seen, backlog(ownLeft)),
 	}
 	all := own
+	all.Heard, all.Doubts = nil, nil
 	all.View = []string{view.Member}
 	all.Types = checkpoint.Bounds(seen, backlog(allLeft))
 	for name, bound := range bounds {
@@ -334,7 +338,7 @@ func (t *target) publish(ctx context.Context) bool {
 			}
 		}
 	}
-	err = t.store.Publish(ctx, own, all, t.words.choose(t.disputed(), time.Now()))
+	err = t.store.Publish(ctx, own, all, t.words.choose(t.disputed(), time.Now()), t.figures().encode())
 	if err != nil && ctx.Err() == nil {
 		t.log.Error(err, "Checkpoint could not be written; until it can, a failover sends more again")
 	}
@@ -371,6 +375,18 @@ func (t *target) behind() string {
 		}
 	}
 	return ""
+}
+
+// doubts are the hashes of what a request of unknown outcome may still change.
+func doubts(of map[resource.Type]pipeline.Unacknowledged) []uint64 {
+	var hashes []uint64
+	for _, u := range of {
+		for _, id := range u.Doubtful {
+			hashes = append(hashes, checkpoint.Hash(id))
+		}
+	}
+	slices.Sort(hashes) // equal checkpoints are written once
+	return hashes
 }
 
 func backlog(of map[resource.Type]pipeline.Unacknowledged) map[string]checkpoint.Backlog {

@@ -17,10 +17,12 @@ type Book struct {
 	format      ring.Format
 	believed    atomic.Pointer[[]entry] // what Covers reads
 	told        atomic.Pointer[told]
+	doubts      atomic.Pointer[map[uint64]bool] // of others; what Doubtful reads
 
 	mu    sync.Mutex // guards what follows
 	pages map[string]entry
 	words map[string]Deletions  // by member
+	fares map[string]string     // figures by member
 	rings map[string]*ring.Ring // by view; views are few and rings take milliseconds
 }
 
@@ -32,7 +34,7 @@ type entry struct {
 
 // NewBook returns an empty book of the target with that fingerprint, under that ring format.
 func NewBook(fingerprint string, format ring.Format) *Book {
-	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]entry{}, words: map[string]Deletions{}, rings: map[string]*ring.Ring{}}
+	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]entry{}, words: map[string]Deletions{}, fares: map[string]string{}, rings: map[string]*ring.Ring{}}
 	b.believed.Store(&[]entry{})
 	return b
 }
@@ -165,6 +167,19 @@ func (b *Book) Deletions() map[string]Deletions {
 	return maps.Clone(b.words)
 }
 
+// Figures returns what the other members say of how they fare, by member.
+func (b *Book) Figures() map[string]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.fares)
+}
+
+func (b *Book) setFigures(member, figures string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fares[member] = figures
+}
+
 // setDeletions takes a member's list.
 func (b *Book) setDeletions(member string, d Deletions) {
 	b.mu.Lock()
@@ -174,6 +189,27 @@ func (b *Book) setDeletions(member string, d Deletions) {
 		return
 	}
 	b.words[member] = d
+}
+
+// Doubtful tells whether another member says that a request of unknown outcome may still change an object. It takes no
+// lock.
+func (b *Book) Doubtful(id resource.ID) bool {
+	d := b.doubts.Load()
+	return d != nil && len(*d) > 0 && (*d)[Hash(id)]
+}
+
+// setDoubts gathers what the members other than self are in doubt about.
+func (b *Book) setDoubts(self string) {
+	doubts := make(map[uint64]bool)
+	for _, p := range *b.believed.Load() {
+		if p.checkpoint.Member == self {
+			continue
+		}
+		for _, h := range p.checkpoint.Doubts {
+			doubts[h] = true
+		}
+	}
+	b.doubts.Store(&doubts)
 }
 
 // Events returns, by type, the newest change that any other member had seen when it gave its word.

@@ -20,6 +20,9 @@ const format = 1
 // below 64 KiB together with 300 types said twice.
 const MaxExcept = 1000
 
+// MaxDoubts bounds [Checkpoint.Doubts].
+const MaxDoubts = 500
+
 // Entry is how far one type is in step.
 type Entry struct {
 	// Low is the resourceVersion up to which everything is acknowledged.
@@ -66,6 +69,8 @@ type Checkpoint struct {
 	// Heard are the lists of deletions ([Deletions]) of other members that the member has taken, by member, as
 	// [Deletions.Sum].
 	Heard map[string]string
+	// Doubts are the hashes of the IDs, at most [MaxDoubts], that a request of unknown outcome of the member may still change.
+	Doubts []uint64
 	// Types are the types it speaks of, by [resource.Type.String].
 	Types map[string]Entry
 }
@@ -78,6 +83,7 @@ type encoded struct {
 	Ring        string                  `json:"ring"`
 	Fingerprint string                  `json:"fingerprint"`
 	Heard       map[string]string       `json:"heard,omitempty"`
+	Doubts      []uint64                `json:"doubts,omitempty"`
 	Types       map[string]encodedEntry `json:"types"`
 }
 
@@ -92,7 +98,7 @@ type encodedEntry struct {
 // Encode returns the checkpoint as text. Equal checkpoints have equal texts.
 func (c Checkpoint) Encode() (string, error) {
 	e := encoded{Format: format, Member: c.Member, Incarnation: c.Incarnation, View: c.View, Ring: c.RingFormat, Fingerprint: c.Fingerprint,
-		Heard: c.Heard, Types: make(map[string]encodedEntry, len(c.Types))}
+		Heard: c.Heard, Doubts: c.Doubts[:min(len(c.Doubts), MaxDoubts)], Types: make(map[string]encodedEntry, len(c.Types))}
 	for name, t := range c.Types {
 		raw := make([]byte, 0, 8*len(t.Except))
 		for _, h := range t.Except {
@@ -122,7 +128,7 @@ func Decode(text string) (Checkpoint, error) {
 	}
 	c := Checkpoint{
 		Member: e.Member, Incarnation: e.Incarnation, View: e.View, RingFormat: e.Ring, Fingerprint: e.Fingerprint,
-		Heard: e.Heard,
+		Heard: e.Heard, Doubts: e.Doubts,
 		Types: make(map[string]Entry, len(e.Types)),
 	}
 	for name, t := range e.Types {

@@ -233,7 +233,7 @@ func TestADeletionIsCoveredOnlyByWhoeverKnowsOfIt(t *testing.T) {
 		word.Types["pods.v1"] = checkpoint.Entry{Low: 100, High: 100, Since: 50}
 		publish := func() {
 			t.Helper()
-			if err := owner.Publish(ctx, word, word, nil); err != nil {
+			if err := owner.Publish(ctx, word, word, nil, ""); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
@@ -249,7 +249,7 @@ func TestADeletionIsCoveredOnlyByWhoeverKnowsOfIt(t *testing.T) {
 			t.Error("disputed although the owner has not spoken of it")
 		}
 		list := checkpoint.Deletions{{Type: "pods.v1", ID: id(1), Version: 50}}
-		if err := us.Publish(ctx, checkpoint.Checkpoint{Member: "a", View: []string{"a"}, RingFormat: word.RingFormat, Fingerprint: "f"}, word, list); err != nil {
+		if err := us.Publish(ctx, checkpoint.Checkpoint{Member: "a", View: []string{"a"}, RingFormat: word.RingFormat, Fingerprint: "f"}, word, list, ""); err != nil {
 			t.Fatal(err)
 		}
 		read := checkpoint.NewBook("f", ring.DefaultFormat())

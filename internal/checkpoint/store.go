@@ -29,6 +29,8 @@ const (
 	ownKey, allKey = "checkpoint", "all"
 	// deletionsKey holds the [Deletions].
 	deletionsKey = "deletions"
+	// figuresKey holds what a member says of how it fares, for sums over all of them.
+	figuresKey = "figures"
 )
 
 // StoreOptions are the settings of a [Store]. All are required but Log.
@@ -167,9 +169,12 @@ func (s *Store) refused(err error) {
 // Publish writes our checkpoints, for our own partitions and for all, unless they are what was written last. It blocks
 // for one request, or a few when somebody else has written.
 //
-// With them go deletions that we have seen and do not own, for the owners to take.
-func (s *Store) Publish(ctx context.Context, own, all Checkpoint, deletions Deletions) error {
-	data := make(map[string]string, 3)
+// With them go deletions that we have seen and do not own, for the owners to take, and figures for [Book.Figures].
+func (s *Store) Publish(ctx context.Context, own, all Checkpoint, deletions Deletions, figures string) error {
+	data := make(map[string]string, 4)
+	if figures != "" {
+		data[figuresKey] = figures
+	}
 	deletions = deletions.sorted()
 	if len(deletions) > 0 {
 		text, err := deletions.encode()
@@ -267,8 +272,10 @@ func (k sink) take(o any) bool {
 				k.s.opts.Log.Error(err, "Deletions are not understood, hence ignored", "configMap", m.Name)
 			}
 			k.s.book.setDeletions(c.Member, d)
+			k.s.book.setFigures(c.Member, m.Data[figuresKey])
 		}
 	}
+	k.s.book.setDoubts(k.s.opts.Member)
 	return believed
 }
 

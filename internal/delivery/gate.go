@@ -229,6 +229,13 @@ func (g *Gate) lowerBytes(now time.Time, refused int) {
 	g.bytes, g.bytesChanged = min(g.bytes, max(minBytes, refused/2)), now
 }
 
+// Retry lets the next probe go at once: there is reason to think that it will pass, such as a new credential.
+func (g *Gate) Retry(now time.Time) {
+	if g.open {
+		g.next = now
+	}
+}
+
 // SetMaxInFlight changes the most that the limit may grow to, as when members come and go. Below 1 means 1. A gate
 // that is at its limit follows at once.
 func (g *Gate) SetMaxInFlight(n int) {

@@ -70,8 +70,9 @@ type rare struct {
 	tickets []*Ticket
 	// unsure: a request of unknown outcome carried this ID and no acknowledgement has come since.
 	unsure bool
-	// permit lets us send an object that is another member's.
-	permit *Permit
+	// permit lets us send an object that is another member's; sentFor is the one under which the request in flight was
+	// begun.
+	permit, sentFor *Permit
 	// touched: it changed while another member sent its type again, and its last word is said once more after that.
 	touched bool
 	// repeats is how many times the last word is still to be repeated, settleAt when next; see settle.go.

@@ -21,11 +21,17 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 		p.setInFlight(it, false)
 		switch {
 		case o.Kind != wire.Unknown:
-		case it.rare != nil && it.rare.permit != nil:
-			it.rare.permit.doubt.Store(true) // Its owner repeats the last word.
+		case it.rare != nil && it.rare.sentFor != nil:
+			it.rare.sentFor.doubt.Store(true) // Its owner repeats the last word.
 		default:
 			it.more().unsure = true
 		}
+	}
+	if o.Kind == wire.Delivered {
+		p.totals.LastDelivered = now
+	} else if !o.Own && o.Kind != wire.Fenced {
+		p.totals.Failed++
+		p.totals.LastError = o.Reason
 	}
 	switch o.Kind {
 	case wire.Delivered:

@@ -188,6 +188,9 @@ func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGrou
 	for _, it := range f.items {
 		p.setInFlight(it, true)
 		it.sentSeq, it.dueEarly = it.seq, false
+		if it.rare != nil {
+			it.rare.sentFor = it.rare.permit
+		}
 		it.base, it.baseKnown = it.digest, false // until it is acknowledged, the receiver may hold the one or the other
 		if f.deletes {
 			r.Deletes = append(r.Deletes, it.id)

@@ -56,6 +56,9 @@ type Options struct {
 	// object that a first list brings and that is covered needs no sending. It is called under the pipeline's lock. nil
 	// means that nothing is known.
 	Covers func(t resource.Type, id resource.ID, version uint64, deleted bool) bool
+	// Doubtful tells of which objects another member that may have sent them says that a request of unknown outcome may
+	// still be applied: whoever takes them over repeats their last word. nil means of none.
+	Doubtful func(id resource.ID) bool
 	// Owns tells what we have been the only sender of without interruption, also while nothing may be sent. nil means what
 	// MaySend tells.
 	Owns func(id resource.ID) bool
@@ -92,6 +95,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Covers == nil {
 		o.Covers = func(resource.Type, resource.ID, uint64, bool) bool { return false }
+	}
+	if o.Doubtful == nil {
+		o.Doubtful = func(resource.ID) bool { return false }
 	}
 	if o.Owns == nil {
 		o.Owns = o.Owner.MaySend
@@ -148,6 +154,11 @@ type Totals struct {
 	Upserts, Deletes uint64
 	// Coalesced are changes that were overtaken by a newer one, or undone, before they were sent.
 	Coalesced uint64
+	// Failed are requests that were not delivered, LastError what the receiver said to the last of them.
+	Failed    uint64
+	LastError string
+	// LastDelivered is when a request was last delivered, zero for never.
+	LastDelivered time.Time
 	// Repeats are last words repeated after a request of unknown outcome.
 	Repeats uint64
 }
@@ -239,6 +250,7 @@ func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
 	it := &item{id: id, typ: typ}
 	p.items[id] = it
 	p.counts[nowhere]++
+	p.doubt(it)
 	return it
 }
 

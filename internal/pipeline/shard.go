@@ -10,12 +10,20 @@ import (
 // since: it goes with the next request.
 func (p *Pipeline) unpark(it *item, now time.Time) {
 	p.takeOut(it)
+	p.doubt(it)
 	switch {
 	case it.inFlight || it.deleted || it.bare, now.Sub(it.firstAt) < p.opts.Debounce:
 		p.route(it, now, false)
 	default:
 		p.enqueue(&p.live, it, now)
 		it.readyAt = it.firstAt
+	}
+}
+
+// doubt notes what another member is in doubt about.
+func (p *Pipeline) doubt(it *item) {
+	if p.opts.Doubtful(it.id) {
+		it.more().unsure = true
 	}
 }
 
@@ -77,8 +85,8 @@ func (p *Pipeline) ParkedDeletions(match func(d ParkedDeletion) bool) []ParkedDe
 type Unacknowledged struct {
 	// Version is the lowest version among it, 0 when that is not known.
 	Version uint64
-	// IDs are the objects.
-	IDs []resource.ID
+	// IDs are the objects. Doubtful are those of them that a request of unknown outcome may still change.
+	IDs, Doubtful []resource.ID
 }
 
 // Unacknowledged returns, by type, the objects that the receiver may not have in their current state, whoever is to send
@@ -94,20 +102,23 @@ func (p *Pipeline) Unacknowledged(mine func(resource.ID) bool) (own, all map[res
 		if it.place == quarantined || !it.dirty() && !doubtful {
 			continue
 		}
-		include(all, it)
+		include(all, it, p.opts.Repeats)
 		if mine(id) {
-			include(own, it)
+			include(own, it, p.opts.Repeats)
 		}
 	}
 	return own, all
 }
 
-func include(in map[resource.Type]Unacknowledged, it *item) {
+func include(in map[resource.Type]Unacknowledged, it *item, most int) {
 	u, ok := in[*it.typ]
 	if !ok || it.firstVersion < u.Version {
 		u.Version = it.firstVersion
 	}
 	u.IDs = append(u.IDs, it.id)
+	if it.rare != nil && (it.rare.unsure || it.rare.repeats == most) {
+		u.Doubtful = append(u.Doubtful, it.id)
+	}
 	in[*it.typ] = u
 }
 
@@ -121,6 +132,14 @@ func (p *Pipeline) Gained(match func(resource.ID) bool) {
 			it.baseKnown = false
 		}
 	}
+}
+
+// Retry tries a receiver in trouble at once.
+func (p *Pipeline) Retry() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gate.Retry(time.Now())
+	p.poke()
 }
 
 // SetMaxInFlight changes how many requests may be under way, as when members come and go.

@@ -67,8 +67,9 @@ func (p *Pipeline) lastWord(it *item, doubt bool, now time.Time) {
 			it.bare = true
 		}
 	case it.dirty(): // It is on its way, or its owner has it.
-	case !ours:
-		p.forget(it)
+	case !ours: // It was, and may be again: in the middle of a handoff nobody owns it.
+		it.firstAt, it.firstVersion = now, it.version
+		p.park(it)
 	default:
 		it.firstAt, it.firstVersion = now, it.version
 		p.totals.Repeats++

@@ -1,0 +1,178 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+)
+
+// declared are the receivers that ResourceSyncConfigs name. It implements [controller.Targets].
+type declared struct{ a *App }
+
+var _ controller.Targets = declared{}
+
+// declaredMaxWait is the max wait of a declared receiver, which its object does not say, in debounce windows; a minute at
+// least.
+const declaredMaxWait = 6
+
+// Set implements [controller.Targets].
+func (d declared) Set(c controller.Target) error {
+	a := d.a
+	if old := a.shard.targets.get(c.Name); old != nil {
+		if old.declared != nil && old.declared.UID == c.UID && old.declared.Generation == c.Generation {
+			return nil
+		}
+		d.end(old)
+	}
+	t, err := newTarget(d.spec(c), a.parts)
+	if err != nil {
+		return err
+	}
+	t.declared, t.late = &c, true
+	a.shard.targets.put(t)
+	t.windows.noted(a.shard.member.Notices(), time.Now())
+	t.listen()
+	t.start(func(cause error) {
+		if cause != nil {
+			t.log.Error(cause, "A receiver cannot be served; it is tried again when its ResourceSyncConfig changes or this replica restarts")
+		}
+	})
+	a.log.Info("Receiver added", "target", t.name, "endpoint", t.endpoint, "format", t.format.Name())
+	return nil
+}
+
+func (d declared) spec(c controller.Target) targetSpec {
+	cfg, defaults := d.a.cfg, c.Format.Defaults()
+	return targetSpec{
+		name: c.Name, endpoint: c.Endpoint, format: c.Format.Name(), token: c.Token, ca: c.CABundle, annotations: cfg.Annotations,
+		narrow: true, types: c.Types, namespaces: c.Namespaces,
+		debounce: c.Debounce, maxWait: max(declaredMaxWait*c.Debounce, time.Minute), flush: cfg.BatchFlushInterval, resync: c.ResyncInterval,
+		settle: defaults.Settle, timeout: defaults.Timeout, maxUpserts: c.MaxUpserts, maxBytes: defaults.MaxBytes,
+		maxInFlight: c.MaxInFlight, dirtyMaxBytes: cfg.DirtyMaxBytes,
+	}
+}
+
+// Remove implements [controller.Targets].
+func (d declared) Remove(name string) {
+	t := d.a.shard.targets.get(name)
+	if t == nil {
+		return
+	}
+	d.end(t)
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	if err := t.store.Remove(ctx); err != nil {
+		t.log.Error(err, "Checkpoint of a receiver that is gone could not be deleted")
+	}
+	d.a.log.Info("Receiver removed", "target", name)
+}
+
+// end stops a receiver. What was not delivered is in no checkpoint, so a successor under its name sends it.
+func (d declared) end(t *target) {
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	t.remove()
+	t.observe.stop()
+	t.sending.stop()
+	t.publish(ctx)
+	t.sharing.stop()
+	t.metrics.remove()
+	d.a.shard.targets.drop(t)
+}
+
+// Retry implements [controller.Targets].
+func (d declared) Retry(name string) {
+	if t := d.a.shard.targets.get(name); t != nil {
+		t.pipeline.Retry()
+	}
+}
+
+// Owns implements [controller.Targets].
+func (d declared) Owns(name string) bool { return d.a.shard.member.MaySend(resource.ID(name)) }
+
+// Report implements [controller.Targets].
+func (d declared) Report(name string) (controller.Report, bool) {
+	t := d.a.shard.targets.get(name)
+	if t == nil {
+		return controller.Report{}, false
+	}
+	r := controller.Report{Active: t.ready()}
+	r.DiscoveryIncomplete, r.Forbidden = d.incomplete(t)
+	all := []figures{t.figures()}
+	told := t.book.Figures()
+	for _, m := range d.a.shard.member.View().View {
+		var f figures
+		if text := told[m]; text != "" && m != d.a.cfg.PodName && json.Unmarshal([]byte(text), &f) == nil {
+			all = append(all, f)
+		}
+	}
+	sum(all, &r)
+	for _, typ := range (catalog{target: t, served: d.a.servedTypes}).Types() {
+		if s := t.index.Type(typ); s.Listed {
+			r.WatchedTypes++
+			r.Synced += int64(s.Objects)
+		}
+	}
+	r.Synced = max(r.Synced, 0)
+	for _, op := range t.resyncs.List() {
+		if op.Status == operations.Done && op.Request.Full() && op.FinishedAt.After(r.LastResync) {
+			r.LastResync = op.FinishedAt
+		}
+	}
+	return r, true
+}
+
+// incomplete names what cannot be discovered or watched, empty when all can, and tells whether some of it is forbidden.
+func (d declared) incomplete(t *target) (names string, forbidden bool) {
+	var all []string
+	for _, f := range d.a.discovery.Status().Failed {
+		all = append(all, f.GroupVersion)
+	}
+	for _, w := range d.a.watches.Status() {
+		if w.Phase == watch.Failing && t.spec.types.Match(w.Type) {
+			all = append(all, w.Type.String())
+			forbidden = forbidden || apierrors.IsForbidden(w.Err)
+		}
+	}
+	slices.Sort(all)
+	const most = 5
+	if n := len(all); n > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), n-most), forbidden
+	}
+	return strings.Join(all, ", "), forbidden
+}
+
+// sum adds up what members say.
+func sum(all []figures, r *controller.Report) {
+	unknown := make(map[string]bool)
+	for _, f := range all {
+		r.SyncErrors += f.Errors
+		r.Dirty += f.Dirty
+		r.Synced -= int64(f.Dirty + f.Quarantined)
+		r.InitialSync = r.InitialSync || f.First
+		if f.LastSync.After(r.LastSync) {
+			r.LastSync = f.LastSync
+		}
+		if r.LastError == "" {
+			r.LastError = f.LastError
+		}
+		if f.Degraded && !r.Degraded {
+			r.Degraded, r.Kind, r.Reason = true, f.Kind, f.Reason
+		}
+		for _, u := range f.Unknown {
+			unknown[u] = true
+		}
+	}
+	r.UnknownDeletes = strings.Join(slices.Sorted(maps.Keys(unknown)), ", ")
+}

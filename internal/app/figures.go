@@ -1,0 +1,48 @@
+package app
+
+import (
+	"encoding/json"
+	"math"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+// figures are what a member says of one target beside its checkpoint, for sums over all members. They change only when
+// something happens.
+type figures struct {
+	Errors      int64     `json:"errors,omitempty"`
+	Dirty       int       `json:"dirty,omitempty"`
+	Quarantined int       `json:"quarantined,omitempty"`
+	First       bool      `json:"first,omitempty"` // the first sync is under way
+	LastSync    time.Time `json:"lastSync,omitzero"`
+	LastError   string    `json:"lastError,omitempty"`
+	Degraded    bool      `json:"degraded,omitempty"`
+	Kind        wire.Kind `json:"kind,omitempty"`
+	Reason      string    `json:"reason,omitempty"`
+	Unknown     []string  `json:"unknown,omitempty"` // types of which deletions may have been missed
+}
+
+func (f figures) encode() string {
+	b, err := json.Marshal(f)
+	if err != nil { // Nothing in it can fail.
+		return ""
+	}
+	return string(b)
+}
+
+// figures are ours.
+func (t *target) figures() figures {
+	s := t.pipeline.Stats()
+	f := figures{
+		Errors: int64(min(s.Totals.Failed, math.MaxInt64)), Dirty: s.Dirty, Quarantined: s.Quarantined,
+		First: !t.read() || s.First.Done < s.First.Total, LastError: s.Totals.LastError, Unknown: t.search.gone(),
+	}
+	if last := s.Totals.LastDelivered; !last.IsZero() {
+		f.LastSync = last.UTC().Truncate(time.Second)
+	}
+	if s.Gate.Open {
+		f.Degraded, f.Kind, f.Reason = true, s.Gate.Kind, s.Gate.Reason
+	}
+	return f
+}
