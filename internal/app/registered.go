@@ -42,7 +42,7 @@ func (r *registered) Register(c prometheus.Collector) error {
 func (r *registered) MustRegister(cs ...prometheus.Collector) {
 	for _, c := range cs {
 		if err := r.Register(c); err != nil {
-			panic(err)
+			panic(err) //nolint:forbidigo // Whoever calls this wants it.
 		}
 	}
 }

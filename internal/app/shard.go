@@ -240,7 +240,7 @@ func (s *shard) catchUp(ctx context.Context) bool {
 
 // catchUpPatience bounds the wait for watches that do not come forward: one that is broken brings nothing that could be
 // sent, and after a restore of etcd the others' words are of a future that never was.
-const catchUpPatience = 30 * time.Second
+const catchUpPatience = 15 * time.Second
 
 // members is by how many the receivers' bounds are to be divided.
 func (s *shard) members() int { return max(len(s.member.View().View), 1) }

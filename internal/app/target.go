@@ -3,7 +3,9 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -98,10 +100,11 @@ type target struct {
 	resyncs   *operations.Engine
 	metrics   *registered
 	covered   chan struct{} // one slot: the book has changed
-	print     string        // the fingerprint
+	identity  string        // the fingerprint
 	ready     func() bool   // everything has been read
 
 	looked     atomic.Bool // what was deleted before the start has been looked for once
+	said       published   // guarded by publishing
 	publishing sync.Mutex  // one checkpoint is computed and written at a time
 	remove     func()      // ends the listening
 
@@ -144,11 +147,11 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	}
 	t := &target{
 		spec: spec, name: spec.name, endpoint: spec.endpoint.Redacted(), format: format, client: client, log: p.log.WithValues("target", spec.name),
-		member: p.member, index: p.index, covered: make(chan struct{}, 1), print: spec.fingerprint(p.cluster), ready: p.ready,
+		member: p.member, index: p.index, covered: make(chan struct{}, 1), identity: spec.fingerprint(p.cluster), ready: p.ready,
 		windows: newWindows(targetKey(spec.name), spec.settle, p.onWindow), metrics: newRegistered(p.reg, spec.name),
 	}
 	ringFormat := ring.DefaultFormat()
-	t.book = checkpoint.NewBook(t.print, ringFormat)
+	t.book = checkpoint.NewBook(t.identity, ringFormat)
 	t.store = checkpoint.NewStore(p.maps, t.book, checkpoint.StoreOptions{
 		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Target: targetKey(spec.name), Member: p.cfg.PodName,
 		Changed: t.bookChanged, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
@@ -300,7 +303,10 @@ func (t *target) follow(ctx context.Context) error {
 
 // publish writes how far the partitions that our published view gives us are in step. It tells whether there was nothing
 // to be said or it has been written.
-func (t *target) publish(ctx context.Context) bool {
+func (t *target) publish(ctx context.Context) bool { return t.write(ctx, false) }
+
+// write is publish, also when nothing has changed but what we write ourselves if it is forced.
+func (t *target) write(ctx context.Context, forced bool) bool {
 	t.publishing.Lock()
 	defer t.publishing.Unlock()
 	view := t.member.View()
@@ -315,20 +321,28 @@ func (t *target) publish(ctx context.Context) bool {
 	}
 	heard := t.words.taken() // before what is not acknowledged: what was taken since is in neither
 	// First how far each type was seen, then what of it is not acknowledged: a change in between is above that version.
-	seen, bounds, stats := t.search.seen()
+	seen, done, bounds, stats := t.search.seen()
 	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
 	own := checkpoint.Checkpoint{
-		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, RingFormat: view.Format, Fingerprint: t.print,
+		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, RingFormat: view.Format, Fingerprint: t.identity,
 		Heard: heard, Doubts: doubts(ownLeft),
 		Types: checkpoint.Entries(seen, backlog(ownLeft)),
 	}
 	all := own
 	all.Heard, all.Doubts = nil, nil
 	all.View = []string{view.Member}
-	all.Types = checkpoint.Bounds(seen, backlog(allLeft))
+	// What was deleted before our list may still have to be found: of that only the others' word counts (Since), and what
+	// is said for all partitions stays what it was.
+	all.Types = checkpoint.Bounds(done, backlog(allLeft))
 	for name, bound := range bounds {
-		own.Types[name] = checkpoint.Entry{Low: bound, High: bound}
-		all.Types[name] = own.Types[name]
+		all.Types[name] = checkpoint.Entry{Low: bound, High: bound}
+		if _, listed := seen[name]; !listed {
+			own.Types[name] = all.Types[name]
+		}
+	}
+	words, figures := t.words.choose(t.disputed(), time.Now()), t.figures().encode()
+	if t.idle(own, all, words, figures, time.Now()) && !forced {
+		return true
 	}
 	for name, s := range stats {
 		for _, types := range []map[string]checkpoint.Entry{own.Types, all.Types} {
@@ -338,17 +352,59 @@ func (t *target) publish(ctx context.Context) bool {
 			}
 		}
 	}
-	err = t.store.Publish(ctx, own, all, t.words.choose(t.disputed(), time.Now()), t.figures().encode())
+	err = t.store.Publish(ctx, own, all, words, figures)
+	if err != nil {
+		t.said = published{}
+	}
 	if err != nil && ctx.Err() == nil {
 		t.log.Error(err, "Checkpoint could not be written; until it can, a failover sends more again")
 	}
 	return err == nil
 }
 
+// ownTypes are the types of what we write ourselves: a checkpoint makes a change of the first, which would be reason
+// enough for the next.
+var ownTypes = []string{"configmaps.v1", "leases.v1.coordination.k8s.io"}
+
+// idlePublish is how long a checkpoint is put off in which nothing has changed but how far those types were seen.
+const idlePublish = time.Minute
+
+// idle tells whether a checkpoint would say nothing new but that. The caller holds publishing.
+func (t *target) idle(own, all checkpoint.Checkpoint, words checkpoint.Deletions, figures string, now time.Time) bool {
+	rest := func(c checkpoint.Checkpoint) checkpoint.Checkpoint {
+		c.Types = maps.Clone(c.Types)
+		for _, name := range ownTypes {
+			if e := c.Types[name]; e.Low == e.High {
+				delete(c.Types, name)
+			}
+		}
+		return c
+	}
+	said := published{own: rest(own), all: rest(all), words: words, figures: figures}
+	same := now.Sub(t.said.at) < idlePublish && said.equal(t.said)
+	if !same {
+		said.at = now
+		t.said = said
+	}
+	return same
+}
+
+// published is what a checkpoint said.
+type published struct {
+	own, all checkpoint.Checkpoint
+	words    checkpoint.Deletions
+	figures  string
+	at       time.Time
+}
+
+func (p published) equal(o published) bool {
+	return reflect.DeepEqual(p.own, o.own) && reflect.DeepEqual(p.all, o.all) && slices.Equal(p.words, o.words) && p.figures == o.figures
+}
+
 // publishLast publishes until it has succeeded or ctx ends: a last word that comes late is better than a successor that
 // does not know what it need not send.
 func (t *target) publishLast(ctx context.Context) {
-	for !t.publish(ctx) {
+	for !t.write(ctx, true) {
 		select {
 		case <-ctx.Done():
 			return

@@ -220,6 +220,7 @@ func (x *Index) Delete(t resource.Type, namespace, name string, version uint64) 
 		x.metrics.outdated.Inc()
 		return
 	}
+	o.event = max(o.event, version)
 	x.delete(t, o, namespace, name, version, Live)
 	x.metrics.known(t, len(o.entries))
 }
@@ -228,7 +229,7 @@ func (x *Index) delete(t resource.Type, o *objects, namespace, name string, vers
 	k := key(namespace, name)
 	old, known := o.entries[k]
 	delete(o.entries, k)
-	o.version, o.event = max(o.version, version), max(o.event, version)
+	o.version = max(o.version, version)
 	x.tell(Change{
 		Type: t, ID: t.ID(namespace, name), Deleted: true, Known: known, Previous: old.digest, Cause: cause,
 		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: version},

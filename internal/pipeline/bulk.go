@@ -79,7 +79,8 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 }
 
 // OfferFor is Offer for any object, whoever owns it, as long as the permit is valid. Whoever holds one has made sure that
-// all members know of it beforehand ([Options.Touched]). An object that its owner has on its way is left to it.
+// all members know of it beforehand ([Options.Touched]). An object with a request under way, or about to be deleted, is
+// left to its owner.
 func (p *Pipeline) OfferFor(permit *Permit, t resource.Type, r resource.Record, ticket *Ticket) {
 	now := time.Now()
 	p.mu.Lock()
@@ -89,13 +90,15 @@ func (p *Pipeline) OfferFor(permit *Permit, t resource.Type, r resource.Record, 
 	}
 	id := t.ID(r.Namespace, r.Name)
 	it, ok := p.items[id]
-	if !p.opts.Owner.MaySend(id) && (ok || !permit.valid()) {
-		return // Its owner offers it, or has it on its way.
+	ours := p.opts.Owner.MaySend(id)
+	if !ours && (!permit.valid() || ok && !p.idle(it)) {
+		return // Its owner offers it.
 	}
 	if !ok {
 		it = p.add(id, t)
 	}
-	if !p.opts.Owner.MaySend(id) {
+	if !ours {
+		p.takeOut(it) // What is parked was there for its owner to send; once we have sent this very state, it need not be.
 		it.more().permit = permit
 	}
 	p.attach(it, ticket)
@@ -111,6 +114,11 @@ func (p *Pipeline) OfferFor(permit *Permit, t resource.Type, r resource.Record, 
 	}
 	p.flushBulk = false
 	p.poke()
+}
+
+// idle tells whether nothing is being done about an item that another member owns.
+func (p *Pipeline) idle(it *item) bool {
+	return !it.inFlight && !it.deleted && (it.place == parked || it.place == nowhere)
 }
 
 // FlushBulk says that no more is offered for now, so that a last batch need not wait to be full.

@@ -25,7 +25,7 @@ func TestAPermitSendsWhatOthersOwnAsLongAsItIsValid(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pipeline.Options{Owner: owning(nobody)})
 		r.list("x", "1", "y", "1", "z", "1")
-		time.Sleep(time.Minute) // all are parked: their owner has them on its way
+		time.Sleep(time.Minute) // all are parked
 		ticket := pipeline.NewTicket()
 		permit := &pipeline.Permit{}
 		r.p.OfferFor(permit, pods, record("u", "1", 1), ticket) // not open yet
@@ -34,13 +34,13 @@ func TestAPermitSendsWhatOthersOwnAsLongAsItIsValid(t *testing.T) {
 		r.p.OfferFor(permit, pods, record("v", "1", 1), ticket)
 		r.p.FlushBulk()
 		synctest.Wait()
-		wantRequests(t, r, "60s +v=1")
+		wantRequests(t, r, "60s +v=1 +x=1")
 		r.p.OfferFor(permit, pods, record("w", "1", 1), ticket)
 		permit.Revoke()
 		ticket.Close()
 		<-ticket.Arrived()
 		time.Sleep(time.Minute)
-		wantRequests(t, r, "60s +v=1")
+		wantRequests(t, r, "60s +v=1 +x=1")
 	})
 }
 
