@@ -7,9 +7,11 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
@@ -55,3 +57,68 @@ func (s Stage) Start(name string, run func(context.Context) error) { s.start(nam
 
 // Stop ends the parts and waits for them.
 func (s Stage) Stop() { s.stop() }
+
+// Windows are what members are told of each other's windows.
+type Windows struct{ w *windows }
+
+// NewWindows returns none.
+func NewWindows(key string, settle time.Duration, wake func()) Windows {
+	return Windows{newWindows(key, settle, wake)}
+}
+
+// Noted takes what all members make known.
+func (w Windows) Noted(all []ownership.Notice, now time.Time) { w.w.noted(all, now) }
+
+// Touched tells whether some member sends a type for all.
+func (w Windows) Touched(t resource.Type) bool { return w.w.touched(t) }
+
+// Take counts the windows of a type that have closed, and those of them in doubt.
+func (w Windows) Take(now time.Time, t resource.Type) (closed, doubt int) {
+	all, _, _ := w.w.take(now)
+	for _, c := range all {
+		if c.matches(t) {
+			closed++
+		}
+		if c.doubt {
+			doubt++
+		}
+	}
+	return closed, doubt
+}
+
+// Announcer opens windows.
+type Announcer struct{ *announcer }
+
+// NewAnnouncer returns one over a board.
+func NewAnnouncer(b noteboard, member, key string, settle, answer time.Duration) Announcer {
+	return Announcer{newAnnouncer(b, member, key, settle, answer)}
+}
+
+// Noted takes what all members make known.
+func (a Announcer) Noted(self string, all []ownership.Notice) { a.noted(self, all) }
+
+// Search looks for deletions that nobody saw.
+type Search struct{ *search }
+
+// NewSearch returns one that knows what checkpoints said before. leases are the members as they are now.
+func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.Past, witnesses map[string]string,
+	leases func() []ownership.MemberStatus, missing func(t resource.Type, namespace, name string, version uint64) bool,
+) Search {
+	return Search{&search{
+		pager: p, index: x, book: book, past: past, witnesses: witnesses, begun: true, leases: leases, missing: missing,
+		wants: func(resource.Type, string, string) bool { return true }, log: logr.Discard(), types: map[resource.Type]*searched{},
+	}}
+}
+
+// Step looks once.
+func (s Search) Step(ctx context.Context, now time.Time) { s.step(ctx, now) }
+
+// Done tells whether a type's search is done, and what checkpoints say of it until it is.
+func (s Search) Done(t resource.Type) (done bool, bound uint64) {
+	_, finished, bounds, _ := s.seen()
+	_, done = finished[t.String()]
+	return done, bounds[t.String()]
+}
+
+// Gone returns the types whose history was gone.
+func (s Search) Gone() []string { return s.gone() }

@@ -301,11 +301,11 @@ func (t *target) follow(ctx context.Context) error {
 	}
 }
 
-// publish writes how far the partitions that our published view gives us are in step. It tells whether there was nothing
-// to be said or it has been written.
-func (t *target) publish(ctx context.Context) bool { return t.write(ctx, false) }
+// publish writes how far the partitions that our published view gives us are in step, if that has changed.
+func (t *target) publish(ctx context.Context) { t.write(ctx, false) }
 
-// write is publish, also when nothing has changed but what we write ourselves if it is forced.
+// write is publish, also when nothing has changed but what we write ourselves if it is forced. It tells whether there
+// was nothing to be said or it has been written.
 func (t *target) write(ctx context.Context, forced bool) bool {
 	t.publishing.Lock()
 	defer t.publishing.Unlock()

@@ -1,0 +1,152 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+)
+
+// history is what an API server held at each version.
+type history struct {
+	mu    sync.Mutex // guards what follows
+	at    map[uint64][]string
+	fail  error
+	asked []uint64
+}
+
+func (h *history) Pages(_ context.Context, _ resource.Type, o watch.ListOptions, page func([]resource.Record) error) (uint64, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.asked = append(h.asked, o.Exact)
+	if h.fail != nil {
+		return 0, h.fail
+	}
+	names, ok := h.at[o.Exact]
+	if !ok {
+		return 0, fmt.Errorf("version %d: %w", o.Exact, watch.ErrExpired)
+	}
+	var rs []resource.Record
+	for _, n := range names {
+		rs = append(rs, resource.Record{Namespace: "a", Name: n})
+	}
+	return o.Exact, page(rs)
+}
+
+// searching is a search over pods, of which x is left at version 100.
+type searching struct {
+	app.Search
+	history *history
+	members []ownership.MemberStatus
+	book    *checkpoint.Book
+	deleted []string
+}
+
+func newSearching(versions []uint64, witnesses map[string]string, at map[uint64][]string) *searching {
+	s := &searching{history: &history{at: at}, book: checkpoint.NewBook("f", ring.DefaultFormat())}
+	x := index.New(nil)
+	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 100)
+	for member, stay := range witnesses {
+		s.members = append(s.members, ownership.MemberStatus{Lease: ownership.Lease{Member: member, Incarnation: stay, State: ownership.Live}})
+	}
+	s.Search = app.NewSearch(s.history, x, s.book, checkpoint.Past{Versions: map[string][]uint64{"pods.v1": versions}}, witnesses,
+		func() []ownership.MemberStatus { return s.members },
+		func(t resource.Type, namespace, name string, _ uint64) bool {
+			return x.IfAbsent(t, namespace, name, func() { s.deleted = append(s.deleted, name) })
+		})
+	return s
+}
+
+func (s *searching) want(t *testing.T, when string, done bool, deleted ...string) {
+	t.Helper()
+	slices.Sort(s.deleted)
+	if diff := cmp.Diff(deleted, s.deleted); diff != "" {
+		t.Errorf("%s: deleted (-want +got):\n%s", when, diff)
+	}
+	if got, _ := s.Done(pods); got != done {
+		t.Errorf("%s: done %v, want %v", when, got, done)
+	}
+}
+
+func TestWhatWasDeletedMeanwhileIsFoundAtTheVersionsOfCheckpoints(t *testing.T) {
+	s := newSearching([]uint64{50, 60}, nil, map[uint64][]string{50: {"x", "old"}, 60: {"x", "late"}})
+	if done, bound := s.Done(pods); done || bound != 50 {
+		t.Errorf("done %v, bound %d before the search; want what was true before", done, bound)
+	}
+	s.Step(t.Context(), time.Unix(0, 0))
+	s.want(t, "searched", true, "late", "old")
+	s.Step(t.Context(), time.Unix(1, 0))
+	if n := len(s.history.asked); n != 2 {
+		t.Errorf("asked %d times, want once for each version", n)
+	}
+}
+
+func TestASearchThatFailsIsTriedAgain(t *testing.T) {
+	s := newSearching([]uint64{50}, nil, map[uint64][]string{50: {"gone"}})
+	s.history.fail = errors.New("service unavailable")
+	s.Step(t.Context(), time.Unix(0, 0))
+	s.want(t, "failed", false)
+	s.history.fail = nil
+	s.Step(t.Context(), time.Unix(5, 0))
+	s.want(t, "too early", false)
+	s.Step(t.Context(), time.Unix(11, 0))
+	s.want(t, "tried again", true, "gone")
+}
+
+func TestHistoryThatIsGoneIsSaid(t *testing.T) {
+	s := newSearching([]uint64{50}, nil, nil)
+	s.Step(t.Context(), time.Unix(0, 0))
+	s.want(t, "expired", true)
+	if diff := cmp.Diff([]string{"pods.v1"}, s.Gone()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAWitnessSparesTheSearch(t *testing.T) {
+	s := newSearching([]uint64{50}, map[string]string{"b": "b.1"}, map[uint64][]string{50: {"gone"}})
+	s.Step(t.Context(), time.Unix(0, 0))
+	s.want(t, "a witness is there", false)
+	format := ring.DefaultFormat()
+	s.book.Set("b/all", checkpoint.Checkpoint{
+		Member: "b", View: []string{"b"}, RingFormat: format.String(), Fingerprint: "f",
+		Types: map[string]checkpoint.Entry{"pods.v1": {Low: 100, High: 100}},
+	})
+	s.Step(t.Context(), time.Unix(10, 0))
+	s.want(t, "it has said that all is delivered up to our list", true)
+	if len(s.history.asked) > 0 {
+		t.Errorf("the API server was asked %d times", len(s.history.asked))
+	}
+}
+
+func TestAWitnessThatGoesIsReplacedByASearch(t *testing.T) {
+	for name, change := range map[string]func(s *searching){
+		"it dies":                     func(s *searching) { s.members = nil },
+		"it comes back in a new stay": func(s *searching) { s.members[0].Lease.Incarnation = "b.2" },
+	} {
+		s := newSearching([]uint64{50}, map[string]string{"b": "b.1"}, map[uint64][]string{50: {"gone"}})
+		s.Step(t.Context(), time.Unix(0, 0))
+		s.want(t, name, false)
+		change(s)
+		s.Step(t.Context(), time.Unix(1, 0))
+		s.want(t, name, true, "gone")
+	}
+	s := newSearching([]uint64{50}, map[string]string{"b": "b.1"}, map[uint64][]string{50: {"gone"}})
+	s.Step(t.Context(), time.Unix(0, 0))
+	s.Step(t.Context(), time.Unix(239, 0))
+	s.want(t, "still patient", false)
+	s.Step(t.Context(), time.Unix(241, 0))
+	s.want(t, "patience is over", true, "gone")
+}

@@ -1,0 +1,231 @@
+package resync_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+)
+
+// expiring lets lists expire, each at a page.
+func expiring(at map[int]int) func(context.Context, resource.Type, int, int) error {
+	return func(_ context.Context, _ resource.Type, list, page int) error {
+		if at[list] == page {
+			return fmt.Errorf("page %d: %w", page, watch.ErrExpired)
+		}
+		return nil
+	}
+}
+
+func TestAPartIsOfferedOnceWithinAWindow(t *testing.T) {
+	r := newRig(t, resync.Options{})
+	r.exist(pods, some(7)...)
+	if err := r.send(resync.Part{Type: pods}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(numbered(7), r.target.offered()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"open pods", "close true"}, r.windows.log); diff != "" {
+		t.Error(diff)
+	}
+	if slices.Contains(r.target.permits, nil) || r.target.flushed == 0 {
+		t.Error("offered without the window's permit, or the last batch waits to be full")
+	}
+}
+
+func TestOurOwnShareNeedsNoWindow(t *testing.T) {
+	r := newRig(t, resync.Options{})
+	r.exist(pods, some(2)...)
+	if err := r.send(resync.Part{Type: pods, Own: true}); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.windows.log) > 0 || len(r.target.offered()) != 2 || r.target.permits[0] != nil {
+		t.Errorf("windows: %v, offered %v", r.windows.log, r.target.offered())
+	}
+}
+
+func TestAPartWhoseWindowIsLostIsSentAnew(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	r := newRig(t, resync.Options{Registerer: reg})
+	r.exist(pods, some(2)...)
+	r.windows.revoke = 2
+	if err := r.send(resync.Part{Type: pods}); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.windows.log); n != 6 {
+		t.Errorf("windows: %v, want three", r.windows.log)
+	}
+	if n := testutil.CollectAndCount(reg, "k8s_vectordb_sync_resync_windows_lost_total", "k8s_vectordb_sync_resync_objects_total"); n != 2 {
+		t.Errorf("%d metrics, want 2", n)
+	}
+	r.windows.revoke = 1000
+	if err := r.send(resync.Part{Type: pods}); err == nil {
+		t.Error("a window that is lost every time is no error")
+	}
+}
+
+func TestWithoutAWindowNothingIsSent(t *testing.T) {
+	r := newRig(t, resync.Options{})
+	r.exist(pods, some(2)...)
+	r.windows.fail = errors.New("sync-1 does not answer")
+	if err := r.send(resync.Part{Type: pods}); err == nil || len(r.target.offered()) > 0 || len(r.lister.take()) > 0 {
+		t.Errorf("%v, offered %v", err, r.target.offered())
+	}
+}
+
+func TestTheNextPageIsNotAskedForBeforeThereIsRoom(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, resync.Options{})
+		r.exist(pods, some(7)...)
+		// The receiver is full again as soon as a page is asked for.
+		next := make(chan func(), 1)
+		r.lister.before = func(context.Context, resource.Type, int, int) error { next <- r.target.fill(); return nil }
+		room := r.target.fill()
+		done := make(chan error, 1)
+		go func() { done <- r.send(resync.Part{Type: pods}) }()
+		for page := range 3 {
+			synctest.Wait()
+			if got := r.lister.take(); len(got) != 0 {
+				t.Fatalf("asked for %v while the receiver is behind, %d pages read", got, page)
+			}
+			if n := len(r.target.offered()); n != 3*page {
+				t.Fatalf("%d objects offered after %d pages", n, page)
+			}
+			room()
+			synctest.Wait()
+			if diff := cmp.Diff([]string{fmt.Sprintf("pods page %d", page+1)}, r.lister.take()); diff != "" {
+				t.Fatal(diff)
+			}
+			room = <-next
+		}
+		room()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestOnlyCurrentStatesThatAreWantedAreOffered(t *testing.T) {
+	r := newRig(t, resync.Options{Wants: func(_ resource.Type, _, name string) bool { return name != "o03" }})
+	r.exist(pods, some(4)...)
+	r.index.Upsert(pods, rec("a", "o01", 2)) // the watch was faster than the list
+	r.index.Delete(pods, "a", "o02", 3)
+	if err := r.send(resync.Part{Type: pods}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(ids("o00"), r.target.offered()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNamespacesAreListedOneByOne(t *testing.T) {
+	r := newRig(t, resync.Options{})
+	r.exist(pods, rec("a", "p", 1), rec("b", "p", 1), rec("c", "p", 1))
+	if err := r.send(resync.Part{Type: pods, Namespaces: []string{"a", "c"}}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"pods in a page 1", "pods in c page 1"}, r.lister.take()); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"a/v1/Pod/p=1", "c/v1/Pod/p=1"}, r.target.offered()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAListThatExpiresBeginsAgainAndOffersNothingTwice(t *testing.T) {
+	for name, tt := range map[string]struct {
+		objects []resource.Record
+		at      map[int]int
+		want    []string
+	}{
+		"in the middle":       {some(7), map[int]int{1: 2}, numbered(7)},
+		"again and again":     {some(20), map[int]int{1: 2, 2: 4, 3: 3, 4: 7}, numbered(20)},
+		"at once":             {some(7), map[int]int{1: 1}, numbered(7)},
+		"before its last one": {some(7), map[int]int{1: 3}, numbered(7)},
+		"in an order that is the API server's: a slash comes after a dash": {
+			[]resource.Record{rec("a-b", "y", 1), rec("a-b", "z", 1), rec("a", "x", 1), rec("a", "y", 1), rec("b", "x", 1)}, map[int]int{1: 2},
+			[]string{"a-b/v1/Pod/y=1", "a-b/v1/Pod/z=1", "a/v1/Pod/x=1", "a/v1/Pod/y=1", "b/v1/Pod/x=1"},
+		},
+		// An aggregated API may list in any order. Then everything is offered again, rather than something never.
+		"in no order": {
+			[]resource.Record{rec("a", "z", 1), rec("a", "y", 1), rec("a", "x", 1), rec("a", "w", 1)}, map[int]int{1: 2},
+			ids("z", "y", "x", "z", "y", "x", "w"),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := newRig(t, resync.Options{})
+				r.exist(pods, tt.objects...)
+				r.lister.before = expiring(tt.at)
+				if err := r.send(resync.Part{Type: pods}); err != nil {
+					t.Error(err)
+				}
+				if diff := cmp.Diff(tt.want, r.target.offered()); diff != "" {
+					t.Error(diff)
+				}
+			})
+		})
+	}
+}
+
+func TestAListThatExpiresWithoutComingFurtherIsNotAskedForAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, resync.Options{})
+		r.exist(pods, some(7)...)
+		r.lister.before = func(_ context.Context, _ resource.Type, list, page int) error {
+			if page == 2 && list < 10 {
+				return watch.ErrExpired
+			}
+			return nil
+		}
+		began := time.Now()
+		if err := r.send(resync.Part{Type: pods}); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took != 8*time.Second {
+			t.Errorf("took %v, want 8 s: the first of nine lists that expired came further than nothing", took)
+		}
+	})
+}
+
+func TestWhatCannotBeReadIsAnErrorThatSaysWhy(t *testing.T) {
+	r := newRig(t, resync.Options{})
+	r.exist(jobs, rec("a", "j", 1))
+	r.lister.before = func(context.Context, resource.Type, int, int) error { return errors.New("jobs.batch is forbidden") }
+	for typ, want := range map[resource.Type]string{
+		missing: "its objects have not been read yet; they are sent as soon as they are",
+		jobs:    "listing: asking for page 1: jobs.batch is forbidden",
+	} {
+		if err := r.send(resync.Part{Type: typ}); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %s", typ, err, want)
+		}
+	}
+	if diff := cmp.Diff([]string{"open jobs", "close true"}, r.windows.log); diff != "" {
+		t.Errorf("a window stays open: %s", diff)
+	}
+}
+
+func TestAStopEndsASend(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, resync.Options{})
+		r.exist(pods, some(7)...)
+		r.target.fill()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := r.sender.Send(ctx, resync.Part{Type: pods}, func(int, int) {}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v, want that time was up", err)
+		}
+	})
+}
