@@ -20,6 +20,7 @@ import (
 // changed before its Lease can have expired. For a join or a leave it is the longest time from a change of an object that
 // moves until its delivery, the debounce window and the flush interval included, which are 100 ms each.
 func TestTakeoverLatency(t *testing.T) {
+	longOnly(t)
 	rounds, objects, timings := 3, 500, shortLease
 	long := os.Getenv("E2E_LONG") != ""
 	if long {

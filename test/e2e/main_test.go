@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -17,6 +18,14 @@ import (
 func TestMain(m *testing.M) {
 	klog.SetLogger(logr.Discard())
 	m.Run()
+}
+
+// longOnly skips a measure that takes minutes and a machine for itself, unless it is asked for.
+func longOnly(t *testing.T) {
+	t.Helper()
+	if os.Getenv("E2E_LONG") == "" {
+		t.Skip("set E2E_LONG=1: it takes minutes, and a machine for itself")
+	}
 }
 
 // TestALargeClusterArrivesWholeInLittleMemory is the main job: 20,000 objects of more than 60 types, one replica.

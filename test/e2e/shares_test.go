@@ -14,6 +14,7 @@ import (
 
 // TestSharesAreEven has four replicas deliver live changes, and counts who delivered how much.
 func TestSharesAreEven(t *testing.T) {
+	longOnly(t)
 	const members = 4
 	churn, objects := size()
 	r := fleet.New(t, fleet.Options{})
@@ -69,6 +70,7 @@ func TestSharesAreEven(t *testing.T) {
 // TestLittleIsWrittenAtRest counts what three replicas write to etcd while nothing changes: the renewals of their Leases,
 // and how far they are.
 func TestLittleIsWrittenAtRest(t *testing.T) {
+	longOnly(t)
 	besideOthers(t)
 	const members = 3
 	timings, watched := shortLease, 10*time.Second

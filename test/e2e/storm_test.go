@@ -82,6 +82,7 @@ func seeds(list string) ([]uint64, error) {
 // server and the receiver fail, under 200 changes a second. Afterwards the receiver has to equal the cluster, and its
 // record, held against the history of the Leases in etcd, must show that nobody ever sent what was not his to send.
 func TestStorm(t *testing.T) {
+	longOnly(t)
 	m := stormMeasure(t)
 	for _, seed := range m.seeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { oneStorm(t, m, seed) })
