@@ -111,9 +111,6 @@ func (m *Membership) MaySendPartition(partition int) bool {
 	return g.owned.Has(partition) && m.opts.Now() < g.fencedAt
 }
 
-// Owns tells whether we have been the only sender for an ID since the partition was admitted, be we fenced or not.
-func (m *Membership) Owns(id resource.ID) bool { return m.grant.Load().owned.Has(m.Partition(id)) }
-
 // BeforeWrite returns [ErrFenced] when nothing may be sent any more. It is to be asked immediately before each write of
 // a request: a process that was stopped and continued wakes up anywhere. It takes no lock and does not allocate.
 func (m *Membership) BeforeWrite() error {

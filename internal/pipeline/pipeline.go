@@ -59,9 +59,6 @@ type Options struct {
 	// Doubtful tells of which objects another member that may have sent them says that a request of unknown outcome may
 	// still be applied: whoever takes them over repeats their last word. nil means of none.
 	Doubtful func(id resource.ID) bool
-	// Owns tells what we have been the only sender of without interruption, also while nothing may be sent. nil means what
-	// MaySend tells.
-	Owns func(id resource.ID) bool
 	// Touched tells whether some member sends objects of a type again that others own ([Pipeline.OfferFor]). What changes
 	// meanwhile is said once more after that; see [Pipeline.WindowClosed]. It is called under the pipeline's lock. nil
 	// means never.
@@ -98,9 +95,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Doubtful == nil {
 		o.Doubtful = func(resource.ID) bool { return false }
-	}
-	if o.Owns == nil {
-		o.Owns = o.Owner.MaySend
 	}
 	if o.Touched == nil {
 		o.Touched = func(resource.Type) bool { return false }
@@ -197,8 +191,8 @@ func (p *Pipeline) Apply(c index.Change) {
 	if !ok && (c.Cause == index.Initial || c.Again) && p.opts.Covers(c.Type, c.ID, c.Record.ResourceVersion, false) {
 		return
 	}
-	if !ok && c.Again && p.opts.Owns(c.ID) {
-		return // Nobody else has sent another state.
+	if !ok && c.Again && p.opts.Owner.MaySend(c.ID) {
+		return // Nobody else has sent another state. Who is fenced cannot know: it may have been taken for dead.
 	}
 	if !ok {
 		it = p.add(c.ID, c.Type)

@@ -27,6 +27,40 @@ func TestWhatIsCoveredOfTheFirstListIsNotSent(t *testing.T) {
 	})
 }
 
+func TestAStateThatARelistFindsAgainIsTakenUpByWhoeverMayNotHaveBeenAlone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		owner func(resource.ID) bool
+		again bool
+	}{
+		"alone all the time":             {anybody, false},
+		"fenced, or another's meanwhile": {nobody, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				o := owning(tt.owner)
+				r := newRig(t, pipeline.Options{Owner: o, Covers: func(_ resource.Type, _ resource.ID, v uint64, _ bool) bool { return v <= 101 }})
+				r.list()
+				r.put("x", "1") // version 101
+				r.p.ForgetCovered()
+				time.Sleep(time.Minute)
+				r.version += 10 // another state and back, which nobody here has seen
+				r.list("x", "1")
+				time.Sleep(time.Minute)
+				if parked := r.p.Stats().Parked; (parked == 1) != tt.again {
+					t.Errorf("%d parked", parked)
+				}
+				before := len(r.rcv.requests())
+				o.set(anybody)
+				r.p.MaySendChanged()
+				time.Sleep(time.Minute)
+				if again := len(r.rcv.requests()) - before; (again == 1) != tt.again {
+					t.Errorf("sent %d times after the takeover: %v", again, r.rcv.requests())
+				}
+			})
+		})
+	}
+}
+
 func TestParkedChangesAreForgottenOnceTheirOwnerHasDeliveredThem(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		covered := uint64(0)
