@@ -102,7 +102,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	})
 	a.types = &typeKeeper{watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered}
 	a.lister = watch.NewLister(client, cfg.Annotations, namespaces)
-	a.shard, err = newShard(cfg, restConfig, opts.Log, reg)
+	a.shard, err = newShard(cfg, restConfig, a.index, opts.Log, reg)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -38,15 +39,17 @@ type shard struct {
 	member  *membership.Membership
 	targets *targets
 	window  chan struct{} // one slot: a window has closed somewhere
+	index   *index.Index
+	shard   ownedCount
 }
 
 // newShard makes the member. Targets join it later.
-func newShard(cfg config.Config, restConfig *rest.Config, log logr.Logger, reg prometheus.Registerer) (*shard, error) {
+func newShard(cfg config.Config, restConfig *rest.Config, x *index.Index, log logr.Logger, reg prometheus.Registerer) (*shard, error) {
 	leases, err := coordinationclient.NewForConfig(restConfig)
 	if err != nil {
 		return nil, fmt.Errorf("making the client for Leases: %w", err)
 	}
-	s := &shard{cfg: cfg, log: log, targets: &targets{}, window: make(chan struct{}, 1)}
+	s := &shard{cfg: cfg, log: log, targets: &targets{}, window: make(chan struct{}, 1), index: x}
 	uid := cfg.PodUID
 	if uid == "" {
 		uid = uuid.NewString()
@@ -54,7 +57,7 @@ func newShard(cfg config.Config, restConfig *rest.Config, log logr.Logger, reg p
 	s.member, err = membership.New(leases, membership.Options{
 		RingName: cfg.RingName, Namespace: cfg.PodNamespace, PodName: cfg.PodName, PodUID: uid, Format: ring.DefaultFormat(),
 		Timings: timings(cfg),
-		Drainer: s, Noted: s.noted, Hold: true, Admission: true, Log: log.WithName("ring"), Registerer: reg,
+		Drainer: s, Objects: s.objects, Noted: s.noted, Hold: true, Admission: true, Log: log.WithName("ring"), Registerer: reg,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the member of the ring: %w", err)
@@ -67,6 +70,37 @@ func timings(cfg config.Config) ownership.Timings {
 	t.LeaseDuration, t.RenewDeadline, t.RenewInterval = cfg.LeaseDuration, cfg.LeaseRenewDeadline, cfg.LeaseRenewInterval
 	t.Retention = max(t.Retention, 2*t.LeaseDuration)
 	return t
+}
+
+// ownedCount remembers how many objects we own for as long as a count is worth: it hashes every ID, which takes a tenth of
+// a second for a million.
+type ownedCount struct {
+	mu sync.Mutex // guards what follows
+	n  int
+	at time.Time
+}
+
+const countFor = 10 * time.Second
+
+// objects is for [membership.Options.Objects].
+func (s *shard) objects() int {
+	s.shard.mu.Lock()
+	defer s.shard.mu.Unlock()
+	if time.Since(s.shard.at) < countFor {
+		return s.shard.n
+	}
+	s.shard.n = 0
+	owned := s.member.Owned()
+	for _, t := range s.index.Types() {
+		s.index.All(t, func(namespace, name string, _ uint64) bool {
+			if owned.Has(s.member.Partition(t.ID(namespace, name))) {
+				s.shard.n++
+			}
+			return true
+		})
+	}
+	s.shard.at = time.Now()
+	return s.shard.n
 }
 
 // noted is for [membership.Options.Noted].

@@ -51,6 +51,12 @@ func newMetrics(reg prometheus.Registerer, m *Membership) *metrics {
 	gauge("members", "Members that this member counts as live.", func(s ownership.Status) float64 { return float64(live(s)) })
 	gauge("partitions", "Partitions of the ring.", func(s ownership.Status) float64 { return float64(s.Partitions) })
 	gauge("partitions_owned", "Partitions that this member may send for.", func(s ownership.Status) float64 { return float64(s.Owned) })
+	gauge("objects_owned", "Objects of the cluster that this member may send for: its shard.", func(ownership.Status) float64 {
+		if m.opts.Objects == nil {
+			return 0
+		}
+		return float64(m.opts.Objects())
+	})
 	gauge("partitions_orphaned", "Partitions that no live member claims.", func(s ownership.Status) float64 { return float64(s.Orphans) })
 	gauge("claims_conflicting", "Partitions of this member that another one claims, too.", func(s ownership.Status) float64 { return float64(s.Conflicts) })
 	gauge("fenced", "1 while this member may send nothing because its Lease is not renewed.", func(s ownership.Status) float64 { return truth(s.Fenced) })

@@ -31,6 +31,8 @@ type Options struct {
 	Format ring.Format
 	// Drainer lets requests in flight end. Without one nothing is ever in flight.
 	Drainer Drainer
+	// Objects counts the objects that we own, for a metric. It is called at each scrape. nil counts none.
+	Objects func() int
 	// Hold makes us join only once [Membership.Proceed] is called, unless there is nobody else to do the work.
 	Hold bool
 	// Admission makes partitions that we gain wait for [Membership.Admit] before MaySend is true for them.

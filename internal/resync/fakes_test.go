@@ -22,7 +22,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var (
 	pods    = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
 	jobs    = resource.Type{Group: "batch", Version: "v1", Resource: "jobs", Kind: "Job", Namespaced: true}
-	nodes   = resource.Type{Version: "v1", Resource: "nodes", Kind: "Node"}
 	missing = resource.Type{Version: "v1", Resource: "ghosts", Kind: "Ghost", Namespaced: true}
 )
 

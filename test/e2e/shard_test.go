@@ -71,6 +71,14 @@ func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
 		t.Errorf("%d upserts for %d objects", u, n)
 	}
 
+	owned := 0.0
+	for _, p := range replicas {
+		owned += p.Metric("k8s_vectordb_sync_ring_objects_owned", "member", p.Name)
+	}
+	if owned < float64(n-10) || owned > float64(n+10) { // each replica's checkpoint is an object, too
+		t.Errorf("%v objects are owned in all, want %d", owned, n)
+	}
+
 	before := lists(t, r)
 	t.Run("a member joins and leaves while nothing changes", func(t *testing.T) {
 		mark := r.Receiver().Stats().Upserts
