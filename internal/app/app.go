@@ -50,6 +50,7 @@ type App struct {
 	lister     *watch.Lister
 	parts      parts
 	shard      *shard
+	memory     *memory                // nil: nothing is kept
 	controller *controller.Controller // nil: ResourceSyncConfigs are not read
 	api        *api.Server
 	types      *typeKeeper
@@ -110,9 +111,10 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	if err != nil {
 		return nil, fmt.Errorf("making the client for checkpoints: %w", err)
 	}
+	a.memory = newMemory(cfg, cluster, a.index, a.shard.targets, opts.Log.WithName("inventory"), reg)
 	a.parts = parts{
 		cfg: cfg, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
-		lister: a.lister, maps: maps, ready: a.ready, served: a.servedTypes, onWindow: a.shard.windowClosed,
+		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, served: a.servedTypes, onWindow: a.shard.windowClosed,
 	}
 	if cfg.Endpoint != nil {
 		t, err := newTarget(environmentSpec(cfg), a.parts)
@@ -148,11 +150,13 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	observe := newStage(fail)
 	share := newStage(fail)
 	serve := newStage(fail)
+	remember := newStage(fail)
 	serve.start("API", func(ctx context.Context) error { return a.api.Run(ctx, s.api) })
 	serve.start("health probes", s.health.run)
 	if s.metrics != nil {
 		serve.start("metrics", s.metrics.Start)
 	}
+	remember.start("inventory", a.memory.run)
 	share.start("ring", a.shard.member.Run)
 	share.start("shard", a.shard.run)
 	for _, t := range a.targets() {
@@ -179,6 +183,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	a.stopping.Store(true)
 	observe.stop()
 	a.flush()
+	remember.stop() // before the pipelines: what they could not delete is in it
 	a.release()
 	for _, t := range a.targets() {
 		t.stop()

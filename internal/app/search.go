@@ -25,7 +25,7 @@ type pager interface {
 
 // search finds, for one target, the objects that were deleted while nobody watched. A checkpoint says up to which
 // version the receiver was in step; what the API server held then and does not hold now was deleted since. etcd keeps
-// about five minutes of history; what went before that cannot be found this way.
+// about five minutes of history; what went before that only the inventory can tell, where there is one.
 //
 // Each type is looked at once, when it has been listed. Where somebody has watched all the time there is nothing to look
 // for: a member that was here before us, in the stay in which it wrote its checkpoint, knows of every deletion, and sends
@@ -39,6 +39,8 @@ type search struct {
 	wants   func(t resource.Type, namespace, name string) bool
 	missing func(t resource.Type, namespace, name string, version uint64) bool // tells of a deletion
 	leases  func() []ownership.MemberStatus
+	memory  *memory
+	metrics *searchMetrics
 	log     logr.Logger
 
 	past      checkpoint.Past
@@ -48,7 +50,8 @@ type search struct {
 	mu      sync.Mutex // guards what follows
 	types   map[resource.Type]*searched
 	found   int
-	unknown []string
+	unknown []string // types of which nothing can be said
+	held    []string // types of which too many objects are missing
 }
 
 // searched is how far the search in one type is.
@@ -57,6 +60,8 @@ type searched struct {
 	since    time.Time
 	retry    time.Time
 	done     bool
+	expired  bool // the API server's history does not go back so far
+	held     bool // more is missing than may be deleted; nothing more happens in this life
 	versions []uint64
 }
 
@@ -68,9 +73,9 @@ const (
 	searchPause = 10 * time.Second
 )
 
-func newSearch(t *target, p pager) *search {
+func newSearch(t *target, p parts) *search {
 	return &search{
-		pager: p, index: t.index, book: t.book, store: t.store, wants: t.wants, missing: t.missing,
+		pager: p.lister, memory: p.memory, metrics: newSearchMetrics(t.metrics), index: t.index, book: t.book, store: t.store, wants: t.wants, missing: t.missing,
 		leases: func() []ownership.MemberStatus { return t.member.View().Members },
 		log:    t.log, types: make(map[resource.Type]*searched),
 	}
@@ -131,29 +136,46 @@ func (s *search) look(ctx context.Context, t resource.Type, witnessed bool, now 
 		e = &searched{listed: stats.Version, since: now, versions: s.past.Versions[name]}
 		s.types[t] = e
 	}
-	done := e.done || len(e.versions) == 0 || s.book.Bound(name) >= e.listed
-	wait := witnessed && now.Sub(e.since) < patience || now.Before(e.retry)
+	done := e.done || s.told(t, e)
+	wait := e.held || witnessed && now.Sub(e.since) < patience || now.Before(e.retry)
+	expired := e.expired || len(e.versions) == 0
 	e.done = done
 	s.mu.Unlock()
 	if done || wait {
 		return
 	}
+	if expired || !s.remembered(ctx, t, e, now) {
+		s.recall(t, e, now)
+	}
+}
+
+// told tells whether there is nothing to look for in a type. A word of those who began when we did counts only where we
+// remember nothing ourselves: they may have found that nobody can tell.
+func (s *search) told(t resource.Type, e *searched) bool {
+	if s.memory.has(t) && len(s.witnesses) == 0 {
+		return false
+	}
+	return s.book.Bound(t.String()) >= e.listed || len(e.versions) == 0 && !s.memory.has(t)
+}
+
+// remembered looks at what the API server remembers of a type, and tells whether it remembers enough, or is to be asked
+// again.
+func (s *search) remembered(ctx context.Context, t resource.Type, e *searched, now time.Time) bool {
 	found, expired, err := s.find(ctx, t, e.versions)
+	s.metrics.found.WithLabelValues("exact").Add(float64(found))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.found += found
 	switch {
 	case err != nil:
 		if ctx.Err() == nil {
-			s.log.Error(err, "Objects deleted while nobody watched could not be looked for; trying again", "resource", name)
+			s.log.Error(err, "Objects deleted while nobody watched could not be looked for; trying again", "resource", t.String())
 		}
 		e.retry = now.Add(searchPause)
-	case expired:
-		e.done = true
-		s.unknown = append(s.unknown, name)
-	default:
+	case !expired:
 		e.done = true
 	}
+	return err != nil || !expired
 }
 
 // find looks at a type's versions. Of those whose history is gone the latest decides: the earlier ones hold nothing that
@@ -215,7 +237,7 @@ func (s *search) seen() (seen, done, bounds map[string]uint64, stats map[string]
 	return seen, done, bounds, stats
 }
 
-// report returns what was found since the last report, and the types whose history was gone.
+// report returns what was found since the last report, and the types of which nothing can be said.
 func (s *search) report() (found int, unknown []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,11 +245,11 @@ func (s *search) report() (found int, unknown []string) {
 	return found, slices.Clone(s.unknown)
 }
 
-// gone returns the types whose history was gone.
+// gone returns the types of which deletions may have been missed.
 func (s *search) gone() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.unknown)
+	return slices.Concat(s.unknown, s.held)
 }
 
 // missing tells the receiver that an object is gone, unless it is there. It is told at the version up to which the type
@@ -259,6 +281,7 @@ func (t *target) lookBack(ctx context.Context) error {
 				t.publish(ctx) // at once, so that the ConfigMap itself is delivered like any other object, whenever we end
 				tick.Reset(time.Second)
 			}
+			t.search.memory.settle()
 			found, unknown := t.search.report()
 			if found > 0 {
 				t.log.Info("Objects were deleted while nobody watched; their documents are deleted now", "objects", found)

@@ -125,6 +125,7 @@ type parts struct {
 	member   *membership.Membership
 	index    *index.Index
 	lister   *watch.Lister
+	memory   *memory
 	maps     corev1client.ConfigMapsGetter
 	ready    func() bool
 	served   func() []resource.Type
@@ -164,7 +165,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes, Touched: t.windows.touched,
 		Owner: p.member, Covers: t.covers, Doubtful: t.book.Doubtful, Observe: client.Observe, Log: log, Registerer: p.reg,
 	})
-	t.lister, t.search = p.lister, newSearch(t, p.lister)
+	t.lister, t.search = p.lister, newSearch(t, p)
 	t.announcer = newAnnouncer(p.member, p.cfg.PodName, targetKey(spec.name), spec.settle, 2*p.cfg.LeaseDuration+10*time.Second)
 	t.sender = resync.NewSender(p.lister, p.index, t.pipeline, t.announcer, resync.Options{Wants: t.wants, Registerer: t.metrics})
 	t.filler = &resync.Filler{Lister: p.lister, Catalog: p.index, Target: t.pipeline, Log: p.log.WithName("fill")}

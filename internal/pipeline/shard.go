@@ -81,6 +81,19 @@ func (p *Pipeline) ParkedDeletions(match func(d ParkedDeletion) bool) []ParkedDe
 	return all
 }
 
+// PendingDeletions calls f with each object of a type whose deletion the receiver may not know of: whoever is to send it,
+// whether or not it was refused, and until the last word after a doubt has been said again. Nothing changes while f
+// runs, so it must be quick and must not call the pipeline. It looks at every item.
+func (p *Pipeline) PendingDeletions(t resource.Type, f func(namespace, name string)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, it := range p.items {
+		if it.deleted && *it.typ == t && (it.dirty() || it.rare != nil && it.rare.repeats > 0) {
+			f(it.namespaceAndName())
+		}
+	}
+}
+
 // Unacknowledged is what a pipeline has not seen acknowledged of one type.
 type Unacknowledged struct {
 	// Version is the lowest version among it, 0 when that is not known.

@@ -1,0 +1,239 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"iter"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/inventory"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+)
+
+// memory is what this replica remembers of its earlier life, and what it writes down for the next. A nil memory
+// remembers nothing and writes nothing.
+type memory struct {
+	before     *inventory.Inventory // nil: none, or none that may be believed
+	keeper     *inventory.Keeper
+	index      *index.Index
+	targets    *targets
+	namespaces watch.NamespaceFilter
+	log        logr.Logger
+	generation atomic.Uint64
+	void       atomic.Bool // before is not to be believed after all
+}
+
+// newMemory opens the inventory in STATE_DIR. Whatever is wrong with it is logged, and the replica goes on without: what
+// cannot be remembered is never a reason to delete, nor to stand still.
+func newMemory(cfg config.Config, cluster string, x *index.Index, all *targets, log logr.Logger, reg prometheus.Registerer) *memory {
+	if cfg.StateDir == "" {
+		return nil
+	}
+	log = log.WithValues("directory", cfg.StateDir)
+	m := &memory{
+		index: x, targets: all, log: log,
+		namespaces: watch.NamespaceFilter{Include: cfg.WatchNamespaces, Exclude: cfg.ExcludeNamespaces},
+	}
+	meta := inventory.Meta{Cluster: cluster, Ring: cfg.RingName}
+	var err error
+	m.before, err = inventory.Open(cfg.StateDir, meta, inventory.Limits{})
+	switch {
+	case err == nil:
+		log.Info("Inventory of an earlier life found", "types", len(m.before.Types()), "bytes", m.before.Bytes())
+	case errors.Is(err, fs.ErrNotExist):
+		log.Info("No inventory of an earlier life; this one begins it")
+	default:
+		log.Error(err, "Inventory of an earlier life is left out: nothing is deleted by its word")
+	}
+	m.keeper, err = inventory.NewKeeper(cfg.StateDir, meta, m, inventory.KeeperOptions{Before: m.before, Log: log, Registerer: reg})
+	if err != nil {
+		log.Error(err, "No inventory is kept; deletions that happen while no replica runs may be missed")
+		return nil // Before is nil, for the same reason.
+	}
+	for _, t := range m.types() {
+		if !cfg.Types.Match(t) {
+			m.keeper.Settle(t)
+		}
+	}
+	x.Listen(m) // for as long as there is an index
+	return m
+}
+
+// run keeps the inventory until ctx ends, and writes it once more then.
+func (m *memory) run(ctx context.Context) error {
+	if m == nil {
+		return nil
+	}
+	return m.keeper.Run(ctx) //nolint:wrapcheck // It never fails.
+}
+
+// types are those of the earlier life.
+func (m *memory) types() []resource.Type {
+	if m == nil || m.before == nil || m.void.Load() {
+		return nil
+	}
+	var types []resource.Type
+	for _, info := range m.before.Types() {
+		types = append(types, info.Type)
+	}
+	return types
+}
+
+// has tells whether the earlier life knew a type.
+func (m *memory) has(t resource.Type) bool { return slices.Contains(m.types(), t) }
+
+// judge compares what the earlier life knew of a type with what there is, as far as wants says. It is
+// [inventory.Unknown] where nothing can be said.
+func (m *memory) judge(t resource.Type, wants func(t resource.Type, namespace, name string) bool) (inventory.Verdict, error) {
+	if !m.has(t) {
+		return inventory.Verdict{}, nil
+	}
+	return m.before.Judge(t, view{m, wants}, false) //nolint:wrapcheck // It says what it was doing.
+}
+
+// disown says that the inventory of the earlier life is not to be believed.
+func (m *memory) disown(err error) {
+	types := m.types()
+	if m.void.Swap(true) {
+		return
+	}
+	m.log.Error(err, "Inventory of an earlier life is left out: nothing is deleted by its word")
+	m.keeper.Settle(types...)
+}
+
+// settle lets go of what the earlier life knew of the types that all receivers are done with.
+func (m *memory) settle() {
+	for _, t := range m.types() {
+		if !m.keeper.Unsettled(t) {
+			continue
+		}
+		if !slices.ContainsFunc(m.targets.all(), func(o *target) bool { return !o.search.settled(t) }) {
+			m.keeper.Settle(t)
+		}
+	}
+}
+
+// Apply implements [index.Listener].
+func (m *memory) Apply(c index.Change) {
+	if !c.Deleted && !c.Known {
+		m.generation.Add(1)
+	}
+}
+
+// Generation implements [inventory.Source].
+func (m *memory) Generation() uint64 { return m.generation.Load() }
+
+// Types implements [inventory.Source].
+func (m *memory) Types() iter.Seq[inventory.TypeSnapshot] {
+	return func(yield func(inventory.TypeSnapshot) bool) {
+		for _, t := range m.index.Types() {
+			names, stats := m.index.Snapshot(t)
+			if !stats.Listed {
+				continue
+			}
+			known := len(names)
+			for _, each := range m.targets.all() { // after the names: a deletion in between is in both
+				each.pipeline.PendingDeletions(t, func(namespace, name string) {
+					names = append(names, joined(namespace, name))
+				})
+			}
+			if len(names) > known {
+				slices.Sort(names)
+				names = slices.Compact(names)
+			}
+			if !yield(inventory.TypeSnapshot{Type: t, Version: stats.Version, Names: slices.Values(names)}) {
+				return
+			}
+		}
+	}
+}
+
+func joined(namespace, name string) string {
+	if namespace == "" {
+		return name
+	}
+	return namespace + "/" + name
+}
+
+// view is the present as one receiver is to have it. It implements [inventory.View].
+type view struct {
+	*memory
+	wants func(t resource.Type, namespace, name string) bool
+}
+
+// State implements [inventory.View].
+func (v view) State(t resource.Type) inventory.State {
+	stats := v.index.Type(t)
+	return inventory.State{Listed: stats.Listed, Version: stats.Version}
+}
+
+// Has implements [inventory.View].
+func (v view) Has(t resource.Type, namespace, name string) bool {
+	_, _, ok := v.index.Get(t, namespace, name)
+	return ok
+}
+
+// Watched implements [inventory.View].
+func (v view) Watched(t resource.Type, namespace, name string) bool {
+	return v.namespaces.Match(t, namespace, name) && v.wants(t, namespace, name)
+}
+
+// lagPatience is how long an API server may seem to be behind the inventory before the inventory counts as one of a
+// future that never was: a cache of an API server lags by seconds, and a restored etcd for good.
+const lagPatience = time.Minute
+
+// recall asks the inventory about a type that the API server's history does not tell of. The caller does not hold mu.
+func (s *search) recall(t resource.Type, e *searched, now time.Time) {
+	v, err := s.memory.judge(t, s.wants)
+	if errors.Is(err, inventory.ErrBackwards) && now.Sub(e.since) < lagPatience {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		e.expired, e.retry = true, now.Add(searchPause)
+		return
+	}
+	if err != nil {
+		s.memory.disown(err)
+		v = inventory.Verdict{}
+	}
+	found, version := 0, s.index.Type(t).Version
+	for _, o := range v.Deleted {
+		if s.missing(t, o.Namespace, o.Name, version) {
+			found++
+		}
+	}
+	s.metrics.found.WithLabelValues("inventory").Add(float64(found))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found += found
+	switch {
+	case v.Status == inventory.Guarded:
+		e.expired, e.held = true, true
+		s.held = append(s.held, t.String())
+		s.metrics.held.Add(float64(v.Missing))
+		s.log.Info("More objects are missing than may be deleted without a person's word; their documents stay", "resource", t.String(),
+			"missing", v.Missing, "limit", v.Limit, "known", v.Info.Objects)
+	case v.Status == inventory.Unknown && len(e.versions) > 0:
+		e.done = true
+		s.unknown = append(s.unknown, t.String())
+	default:
+		e.done = true
+	}
+	s.metrics.unknown.Set(float64(len(s.unknown) + len(s.held)))
+}
+
+// settled tells whether nothing of a type has to be looked for any more.
+func (s *search) settled(t resource.Type) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.types[t]
+	return e != nil && e.done
+}

@@ -1,0 +1,20 @@
+package index
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// Snapshot returns the names of a type's objects, as [Index.Names] does, and its state, both of one moment. The zero
+// Stats say that the type is not known.
+func (x *Index) Snapshot(t resource.Type) ([]string, Stats) {
+	o := x.lock(t, false)
+	if o == nil {
+		return nil, Stats{}
+	}
+	defer o.mu.Unlock()
+	stats := Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since}
+	return slices.Sorted(maps.Keys(o.entries)), stats
+}
