@@ -337,7 +337,8 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	all.Types = checkpoint.Bounds(done, backlog(allLeft))
 	for name, bound := range bounds {
 		all.Types[name] = checkpoint.Entry{Low: bound, High: bound}
-		if _, listed := seen[name]; !listed {
+		// Alone in the ring, what we say of our own is taken for all.
+		if _, listed := seen[name]; !listed || len(own.View) == 1 {
 			own.Types[name] = all.Types[name]
 		}
 	}
