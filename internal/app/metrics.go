@@ -31,3 +31,7 @@ func newSearchMetrics(reg prometheus.Registerer) *searchMetrics {
 	m.found.WithLabelValues("inventory")
 	return m
 }
+
+// DescribeMetrics registers this package's metrics, which there are once for each receiver, for the reference of all
+// metrics.
+func DescribeMetrics(reg prometheus.Registerer) { newSearchMetrics(reg) }

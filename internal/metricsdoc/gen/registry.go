@@ -8,9 +8,11 @@ import (
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app" //nolint:depguard // This is a command.
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/inventory"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/metricsdoc"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
@@ -41,6 +43,11 @@ func registry() (*metricsdoc.Registry, error) {
 		Namespace: "default", Ring: "ring", Member: "sync-0", Registerer: each,
 	}); err != nil {
 		return nil, fmt.Errorf("making resyncs: %w", err)
+	}
+	app.DescribeMetrics(each)
+	meta := inventory.Meta{Cluster: "uid", Ring: "ring"}
+	if _, err := inventory.NewKeeper("", meta, nil, inventory.KeeperOptions{Registerer: reg}); err != nil {
+		return nil, fmt.Errorf("making the keeper of an inventory: %w", err)
 	}
 	api.New(nil, api.Options{Registerer: reg})
 	return reg, nil
