@@ -21,6 +21,7 @@ import (
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/capabilities"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
@@ -54,6 +55,7 @@ type App struct {
 	controller *controller.Controller // nil: ResourceSyncConfigs are not read
 	api        *api.Server
 	types      *typeKeeper
+	scanner    *capabilities.Scanner // nil: nobody is told of definitions
 
 	discovered atomic.Bool
 	stopping   atomic.Bool
@@ -116,6 +118,9 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		cfg: cfg, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
 		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, served: a.servedTypes, onWindow: a.shard.windowClosed,
 	}
+	if a.scanner, err = a.newScanner(maps); err != nil {
+		return nil, err
+	}
 	if cfg.Endpoint != nil {
 		t, err := newTarget(environmentSpec(cfg), a.parts)
 		if err != nil {
@@ -168,6 +173,9 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	})
 	if a.controller != nil {
 		observe.start("controller", a.controller.Run)
+	}
+	if a.scanner != nil {
+		observe.start("capabilities", a.scanner.Run)
 	}
 	observe.start("discovery", func(ctx context.Context) error {
 		return a.discovery.Run(ctx, func(c discovery.Change) { a.apply(ctx, c) })

@@ -2,13 +2,17 @@ package main
 
 import (
 	"fmt"
+	"net/url"
 
 	"github.com/prometheus/client_golang/prometheus"
 	coordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app" //nolint:depguard // This is a command.
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/capabilities"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
@@ -48,6 +52,13 @@ func registry() (*metricsdoc.Registry, error) {
 	meta := inventory.Meta{Cluster: "uid", Ring: "ring"}
 	if _, err := inventory.NewKeeper("", meta, nil, inventory.KeeperOptions{Registerer: reg}); err != nil {
 		return nil, fmt.Errorf("making the keeper of an inventory: %w", err)
+	}
+	endpoint := &url.URL{Scheme: "http", Host: "localhost", Path: "/scan"}
+	if _, err := capabilities.New(endpoint, nil, nil, capabilities.Options{Registerer: reg}); err != nil {
+		return nil, fmt.Errorf("making a scanner: %w", err)
+	}
+	if _, err := controller.New(&rest.Config{}, nil, controller.Options{Registerer: reg}); err != nil {
+		return nil, fmt.Errorf("making the controller: %w", err)
 	}
 	api.New(nil, api.Options{Registerer: reg})
 	return reg, nil

@@ -1,0 +1,66 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
+)
+
+// TestDefinitionsAreScannedOnceByTheFleet has two replicas tell of a definition: one of them does, once, and takes it back
+// when it is deleted.
+func TestDefinitionsAreScannedOnceByTheFleet(t *testing.T) {
+	t.Parallel() // it mostly waits
+	const name = "gadgets.example.com"
+	r := fleet.New(t, fleet.Options{})
+	r.Apply(`
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: gadgets.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: gadgets, singular: gadget, kind: Gadget, listKind: GadgetList}
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]
+`)
+	env := map[string]string{"CAPABILITIES_ENDPOINT": "http://" + r.ReceiverAddress() + "/api/v1/capabilities/scan"}
+	p, q := r.Start(env), r.Start(env)
+	p.WaitReady(time.Minute)
+	q.WaitReady(time.Minute)
+
+	scans := func() (added, removed int) {
+		for _, rec := range r.Receiver().Requests(0) {
+			if !strings.HasSuffix(rec.Path, "/capabilities/scan") {
+				continue
+			}
+			if slices.ContainsFunc(rec.Upserts, func(u receiver.Upsert) bool { return u.ID == name }) {
+				added++
+			}
+			if slices.Contains(rec.Deletes, name) {
+				removed++
+			}
+		}
+		return added, removed
+	}
+	eventually := func(wantAdded, wantRemoved int) {
+		t.Helper()
+		fleet.Eventually(t, 3*time.Minute, func() string {
+			if added, removed := scans(); added != wantAdded || removed != wantRemoved {
+				return fmt.Sprintf("it was added %d times and removed %d times, want %d and %d", added, removed, wantAdded, wantRemoved)
+			}
+			return ""
+		})
+	}
+	eventually(1, 0)
+	r.Kube("", "delete", "crd", name)
+	eventually(1, 1)
+	if got := r.Kube("", "get", "configmap", "k8s-vectordb-sync-capabilities", "-o", "jsonpath={.data.scanned}"); strings.Contains(got, name) {
+		t.Errorf("what was scanned is %s, want it without %s", got, name)
+	}
+}
