@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/go-logr/logr"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
@@ -123,3 +125,19 @@ func (s Search) Done(t resource.Type) (done bool, bound uint64) {
 
 // Gone returns the types whose history was gone.
 func (s Search) Gone() []string { return s.gone() }
+
+// Memory is what a replica remembers of its earlier life, and writes down for the next.
+type Memory struct{ *memory }
+
+// NewMemory returns that of a replica with these receivers.
+func NewMemory(dir, cluster, ring string, x *index.Index, receivers ...*pipeline.Pipeline) Memory {
+	all := &targets{}
+	for i, p := range receivers {
+		all.put(&target{name: strconv.Itoa(i), pipeline: p})
+	}
+	cfg := config.Config{StateDir: dir, RingName: ring}
+	return Memory{newMemory(cfg, cluster, x, all, logr.Discard(), nil)}
+}
+
+// Remember lets a search ask a memory.
+func (s Search) Remember(m Memory) { s.memory = m.memory }
