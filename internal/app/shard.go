@@ -222,6 +222,9 @@ func (s *shard) ownershipChanged(ctx context.Context) {
 			}
 		}
 		s.member.Admit(token)
+		for _, t := range s.targets.all() {
+			t.pipeline.Gained(in(gained)) // again, for what has come in between
+		}
 	}
 	members := s.members()
 	for _, t := range s.targets.all() {

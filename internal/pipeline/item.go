@@ -57,6 +57,7 @@ type item struct {
 	baseKnown bool
 	alone     bool // failed by itself before: travels without company
 	initial   bool // counts in Pipeline.progress
+	again     bool // dirty only because a relist found it again while we could not know whether we had been alone
 
 	prev, next *item  // neighbours in queue
 	queue      *queue // nil unless place is queued

@@ -198,6 +198,7 @@ func (p *Pipeline) Apply(c index.Change) {
 		it = p.add(c.ID, c.Type)
 		it.base, it.baseKnown = c.Previous, c.Known && c.Cause == index.Live
 	}
+	it.again = c.Again && (it.again || !ok)
 	if !it.dirty() {
 		it.firstAt, it.firstVersion = now, c.Record.ResourceVersion
 	} else {

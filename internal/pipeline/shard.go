@@ -10,6 +10,10 @@ import (
 // since: it goes with the next request.
 func (p *Pipeline) unpark(it *item, now time.Time) {
 	p.takeOut(it)
+	if it.again && !it.inFlight && it.rare == nil { // It was ours all the time: nobody has sent another state.
+		p.forget(it)
+		return
+	}
 	p.doubt(it)
 	switch {
 	case it.inFlight || it.deleted || it.bare, now.Sub(it.firstAt) < p.opts.Debounce:
@@ -141,8 +145,8 @@ func (p *Pipeline) Gained(match func(resource.ID) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id, it := range p.items {
-		if it.baseKnown && match(id) {
-			it.baseKnown = false
+		if (it.baseKnown || it.again) && match(id) {
+			it.baseKnown, it.again = false, false
 		}
 	}
 }

@@ -29,11 +29,12 @@ func TestWhatIsCoveredOfTheFirstListIsNotSent(t *testing.T) {
 
 func TestAStateThatARelistFindsAgainIsTakenUpByWhoeverMayNotHaveBeenAlone(t *testing.T) {
 	for name, tt := range map[string]struct {
-		owner func(resource.ID) bool
-		again bool
+		owner         func(resource.ID) bool
+		gained, again bool
 	}{
-		"alone all the time":             {anybody, false},
-		"fenced, or another's meanwhile": {nobody, true},
+		"alone all the time":     {anybody, false, false},
+		"fenced, and still ours": {nobody, false, false},
+		"another's meanwhile":    {nobody, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -46,11 +47,14 @@ func TestAStateThatARelistFindsAgainIsTakenUpByWhoeverMayNotHaveBeenAlone(t *tes
 				r.version += 10 // another state and back, which nobody here has seen
 				r.list("x", "1")
 				time.Sleep(time.Minute)
-				if parked := r.p.Stats().Parked; (parked == 1) != tt.again {
+				if parked := r.p.Stats().Parked; (parked == 1) != (name != "alone all the time") {
 					t.Errorf("%d parked", parked)
 				}
 				before := len(r.rcv.requests())
 				o.set(anybody)
+				if tt.gained {
+					r.p.Gained(anybody)
+				}
 				r.p.MaySendChanged()
 				time.Sleep(time.Minute)
 				if again := len(r.rcv.requests()) - before; (again == 1) != tt.again {
