@@ -204,9 +204,9 @@ func (s *search) recall(t resource.Type, e *searched, now time.Time) {
 		s.memory.disown(err)
 		v = inventory.Verdict{}
 	}
-	found, version := 0, s.index.Type(t).Version
+	found := 0
 	for _, o := range v.Deleted {
-		if s.missing(t, o.Namespace, o.Name, version) {
+		if s.missing(t, o.Namespace, o.Name, s.label(t, v.Info.Version)) {
 			found++
 		}
 	}

@@ -201,7 +201,7 @@ func (s *search) findAt(ctx context.Context, t resource.Type, version uint64) (f
 	}
 	_, err = s.pager.Pages(ctx, t, watch.ListOptions{Exact: version}, func(rs []resource.Record) error {
 		for _, r := range rs {
-			if s.wants(t, r.Namespace, r.Name) && s.missing(t, r.Namespace, r.Name, now.Version) {
+			if s.wants(t, r.Namespace, r.Name) && s.missing(t, r.Namespace, r.Name, s.label(t, version)) {
 				found++
 			}
 		}
@@ -252,8 +252,17 @@ func (s *search) gone() []string {
 	return slices.Concat(s.unknown, s.held)
 }
 
-// missing tells the receiver that an object is gone, unless it is there. It is told at the version up to which the type
-// has been seen: created again since, it has a later one.
+// label is the version that a deletion is told at of which only that is known that it came after some version. It is
+// above all that members have said before, so that none of it covers the deletion, and below every list of this time:
+// whoever owns the object, and has seen the type only from its list on, is told of it ([checkpoint.Deletions]).
+func (s *search) label(t resource.Type, after uint64) uint64 {
+	for _, version := range s.past.Versions[t.String()] {
+		after = max(after, version)
+	}
+	return after + 1
+}
+
+// missing tells the receiver that an object is gone, unless it is there.
 func (t *target) missing(typ resource.Type, namespace, name string, version uint64) bool {
 	return t.index.IfAbsent(typ, namespace, name, func() {
 		t.pipeline.Apply(index.Change{

@@ -100,6 +100,7 @@ func TestStatusUpdatesSendNothing(t *testing.T) {
 	p := r.Start(nil)
 	p.WaitReady(time.Minute)
 	r.WaitEqual(converge)
+	waitCheckpoint(t, r, p)
 
 	mark, seen := r.Mark(), p.Metric("k8s_vectordb_sync_unchanged_total")
 	all := client(t, r)

@@ -25,7 +25,7 @@ func TestSIGTERMFlushesWhatIsDue(t *testing.T) {
 		r, h := r.In(t), newHistory()
 		p := r.Start(map[string]string{"DEBOUNCE_WINDOW_MS": "60000", "DEBOUNCE_MAX_WAIT_MS": "600000"})
 		p.WaitReady(time.Minute)
-		r.WaitEqual(time.Minute)
+		r.WaitEqual(time.Minute, checkpoint(p), resyncs) // which wait out their window like any other
 		h.churn(t, c, 5*time.Second, false)
 		mark, began := r.Mark(), time.Now()
 		if code := p.Stop(grace); code != 0 {
@@ -39,7 +39,7 @@ func TestSIGTERMFlushesWhatIsDue(t *testing.T) {
 		if sent == 0 {
 			t.Error("nothing was due when the signal came")
 		}
-		r.WaitEqual(0, checkpoint(p)) // which is written last of all
+		r.WaitEqual(0, checkpoint(p), resyncs) // which are written last of all
 		if !p.Logged(`"undeliveredUpserts":0,"undeliveredDeletes":0`) {
 			t.Errorf("the log does not say that nothing is left:\n%s", p.Log(3))
 		}
