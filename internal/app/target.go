@@ -163,7 +163,9 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Debounce: spec.debounce, MaxWait: spec.maxWait, FlushInterval: spec.flush,
 		MaxUpserts: spec.maxUpserts, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: spec.maxBytes,
 		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes, Touched: t.windows.touched,
-		Owner: p.member, Covers: t.covers, Doubtful: t.book.Doubtful, Observe: client.Observe, Log: log, Registerer: p.reg,
+		Owner: p.member, OwnedSince: p.member.OwnedSince, Covers: t.covers, Doubtful: t.book.Doubtful,
+		Acknowledged: func(typ resource.Type) uint64 { return t.book.Bound(typ.String()) },
+		Observe:      client.Observe, Log: log, Registerer: p.reg,
 	})
 	t.lister, t.search = p.lister, newSearch(t, p)
 	t.announcer = newAnnouncer(p.member, p.cfg.PodName, targetKey(spec.name), spec.settle, 2*p.cfg.LeaseDuration+10*time.Second)

@@ -35,7 +35,7 @@ type Entry struct {
 	// Since is the version after which the member has seen every change of the type. Of an object that was created and
 	// deleted before that it may know nothing.
 	Since uint64
-	// Except are the hashes of the IDs that are not, ascending; see [Hash].
+	// Except are the hashes of the IDs that are not, ascending; see [Hash]. It says nothing of these at any version.
 	Except []uint64
 }
 
@@ -45,15 +45,13 @@ func Hash(id resource.ID) uint64 { return xxhash.Sum64String(string(id)) }
 // Covers tells whether a state of an object, or its deletion, is known to be acknowledged. A version that is not a
 // number (0) never is.
 func (e Entry) Covers(id resource.ID, version uint64) bool {
-	switch {
-	case version == 0 || version > e.High:
+	if version == 0 || version > e.High {
 		return false
-	case version <= e.Low:
-		return true
-	default:
-		_, excepted := slices.BinarySearch(e.Except, Hash(id))
-		return !excepted
 	}
+	// Whatever the version: an object that is excepted has a state that is not acknowledged, and who asks may know that
+	// state by an earlier version than its owner does.
+	_, excepted := slices.BinarySearch(e.Except, Hash(id))
+	return !excepted
 }
 
 // Checkpoint is one member's word about one target.

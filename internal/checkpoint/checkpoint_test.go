@@ -27,7 +27,8 @@ func TestAnEntryCoversWhatIsAcknowledgedAndNothingElse(t *testing.T) {
 		version uint64
 		want    bool
 	}{
-		"up to low":                      {id(1), 10, true},
+		"up to low":                      {id(2), 10, true},
+		"up to low, excepted":            {id(1), 10, false},
 		"between, not excepted":          {id(2), 15, true},
 		"between, excepted":              {id(1), 15, false},
 		"at high":                        {id(2), 20, true},

@@ -37,6 +37,10 @@ type Change struct {
 	Previous uint64
 	// Cause says how the index learned of it.
 	Cause Cause
+	// After is a version before which the object was not in this state. For an event of the watch it is the one before
+	// the event's own; for what a relist found, the one up to which everything had been seen before it; for a first list
+	// 0: the version that an object carries there is that of its last write, which need not be the one that matters.
+	After uint64
 	// Again tells that a relist found the object in the state in which it was known, with another version: it may have
 	// been in other states in between, which nobody here has seen.
 	Again bool
@@ -151,28 +155,29 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	if !o.listed {
 		cause = Initial
 	}
+	before := o.version
 	if o.listed && version != 0 && version < o.version {
 		x.metrics.rewinds.Inc()
-		o.version, o.event = version, 0
+		before, o.version, o.event = 0, version, 0
 		for k, e := range o.entries {
 			o.entries[k] = entry{digest: e.digest}
 		}
 	}
 	if o.listed && len(o.entries) > 0 {
-		x.deleteMissing(t, o, rs, version)
+		x.deleteMissing(t, o, rs, version, before)
 	}
 	if len(o.entries) == 0 && len(rs) > 0 {
 		o.entries = make(map[string]entry, len(rs)) // sized once: growing would leave the old tables to the collector
 	}
 	for _, r := range rs {
-		x.upsert(t, o, r, cause, true)
+		x.upsert(t, o, r, Change{Cause: cause, After: before}, true)
 	}
 	o.listed = true
 	o.version, o.since = max(o.version, version), version
 	x.metrics.known(t, len(o.entries))
 }
 
-func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record, version uint64) {
+func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record, version, after uint64) {
 	listed := make(map[string]struct{}, len(rs))
 	for _, r := range rs {
 		listed[key(r.Namespace, r.Name)] = struct{}{}
@@ -180,7 +185,7 @@ func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record,
 	for k := range o.entries {
 		if _, ok := listed[k]; !ok {
 			namespace, name := split(k)
-			x.delete(t, o, namespace, name, version, Live)
+			x.delete(t, o, namespace, name, version, Change{Cause: Live, After: after})
 		}
 	}
 }
@@ -190,11 +195,12 @@ func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record,
 func (x *Index) Upsert(t resource.Type, r resource.Record) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
-	x.upsert(t, o, r, Live, false)
+	x.upsert(t, o, r, Change{Cause: Live, After: before(r.ResourceVersion)}, false)
 	x.metrics.known(t, len(o.entries))
 }
 
-func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, cause Cause, listed bool) {
+// upsert applies one object's state; c says how it was learned.
+func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, c Change, listed bool) {
 	k := key(r.Namespace, r.Name)
 	old, known := o.entries[k]
 	if known && r.ResourceVersion != 0 && r.ResourceVersion < old.version {
@@ -208,7 +214,9 @@ func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, cause Cau
 		x.metrics.unchanged.Inc()
 		return
 	}
-	x.tell(Change{Type: t, ID: t.ID(r.Namespace, r.Name), Record: r, Known: known, Previous: old.digest, Cause: cause, Again: same})
+	c.Type, c.ID, c.Record = t, t.ID(r.Namespace, r.Name), r
+	c.Known, c.Previous, c.Again = known, old.digest, same
+	x.tell(c)
 }
 
 // Delete applies one object's deletion at a resourceVersion. An object that is not known is told of all the same:
@@ -221,19 +229,23 @@ func (x *Index) Delete(t resource.Type, namespace, name string, version uint64) 
 		return
 	}
 	o.event = max(o.event, version)
-	x.delete(t, o, namespace, name, version, Live)
+	x.delete(t, o, namespace, name, version, Change{Cause: Live, After: before(version)})
 	x.metrics.known(t, len(o.entries))
 }
 
-func (x *Index) delete(t resource.Type, o *objects, namespace, name string, version uint64, cause Cause) {
+// before is the version before one, 0 for none.
+func before(version uint64) uint64 { return max(version, 1) - 1 }
+
+// delete applies one object's deletion; c says how it was learned.
+func (x *Index) delete(t resource.Type, o *objects, namespace, name string, version uint64, c Change) {
 	k := key(namespace, name)
 	old, known := o.entries[k]
 	delete(o.entries, k)
 	o.version = max(o.version, version)
-	x.tell(Change{
-		Type: t, ID: t.ID(namespace, name), Deleted: true, Known: known, Previous: old.digest, Cause: cause,
-		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: version},
-	})
+	c.Type, c.ID, c.Deleted = t, t.ID(namespace, name), true
+	c.Known, c.Previous = known, old.digest
+	c.Record = resource.Record{Namespace: namespace, Name: name, ResourceVersion: version}
+	x.tell(c)
 }
 
 // Bookmark notes how far the watch of a type has come.
@@ -254,7 +266,7 @@ func (x *Index) Remove(t resource.Type) int {
 	n := len(o.entries)
 	for k := range o.entries {
 		namespace, name := split(k)
-		x.delete(t, o, namespace, name, o.version, Gone)
+		x.delete(t, o, namespace, name, o.version, Change{Cause: Gone, After: before(o.version)})
 	}
 	o.removed = true
 	x.mu.Lock()

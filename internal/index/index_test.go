@@ -90,6 +90,29 @@ func TestARelistTellsOfWhatMayHaveBeenOtherwiseInBetween(t *testing.T) {
 	}
 }
 
+func TestAChangeSaysAfterWhichVersionItHappened(t *testing.T) {
+	x := index.New(nil)
+	got := make(map[string]uint64)
+	x.Listen(listener(func(c index.Change) { got[c.Record.Name] = c.After }))
+	step := func(what string, want map[string]uint64) {
+		t.Helper()
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+		clear(got)
+	}
+	x.Replace(pods, []resource.Record{rec("a", "x", 1, 10), rec("a", "y", 1, 11), rec("a", "z", 1, 12)}, 20)
+	step("a first list", map[string]uint64{"x": 0, "y": 0, "z": 0})
+	x.Upsert(pods, rec("a", "x", 2, 25))
+	x.Delete(pods, "a", "y", 30)
+	step("events", map[string]uint64{"x": 24, "y": 29})
+	x.Bookmark(pods, 40)
+	x.Replace(pods, []resource.Record{rec("a", "x", 3, 70), rec("a", "new", 1, 60)}, 90)
+	step("a list after a gap", map[string]uint64{"x": 40, "z": 40, "new": 40})
+	x.Replace(pods, []resource.Record{rec("a", "x", 4, 50)}, 55)
+	step("a list after a restore of etcd", map[string]uint64{"x": 0, "new": 0})
+}
+
 func TestAfterARestoreOfEtcdTheOlderStateIsTheTruth(t *testing.T) {
 	x, r := newIndex()
 	x.Replace(pods, []resource.Record{rec("a", "same", 1, 10), rec("a", "changed", 1, 11)}, 20)

@@ -54,9 +54,14 @@ func (m *Membership) admitted(owned ownership.Set) ownership.Set {
 	}
 	if !owned.Equal(m.before) {
 		m.gains++
+		m.since = slices.Clone(m.since)
+		if m.since == nil {
+			m.since = make([]uint64, m.opts.Format.Partitions)
+		}
 		for p := range owned.All() {
 			if !m.before.Has(p) {
 				m.gained[p] = gained{token: m.gains}
+				m.since[p] = m.machine.Seen()
 			}
 		}
 		for p := range m.before.All() {

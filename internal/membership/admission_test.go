@@ -1,11 +1,13 @@
 package membership_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
 func admission(o *membership.Options, _ *client) { o.Admission = true }
@@ -45,6 +47,48 @@ func TestWhatIsGainedWaitsToBeAdmitted(t *testing.T) {
 			t.Errorf("may send for %d partitions in the end, want all", n)
 		}
 		b.leave(t)
+	})
+}
+
+func TestOwnedSinceIsWhenAPartitionWasGainedLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a := start(t, s, "a", "uid-a", admission)
+		time.Sleep(time.Second)
+		_, token := a.Gains()
+		a.Admit(token)
+		first := make(map[resource.ID]uint64)
+		for i := range 200 {
+			id := resource.ID(fmt.Sprintf("default/v1/Pod/p%d", i))
+			if first[id] = a.OwnedSince(id); first[id] == 0 {
+				t.Fatalf("%s was never gained", id)
+			}
+		}
+		b := start(t, s, "b", "uid-b", admission)
+		time.Sleep(time.Second)
+		_, token = b.Gains()
+		b.Admit(token)
+		lost := make(map[resource.ID]bool)
+		owned := a.Owned()
+		for id := range first {
+			lost[id] = !owned.Has(a.Partition(id)) && b.OwnedSince(id) > first[id]
+		}
+		b.leave(t)
+		time.Sleep(time.Second)
+		_, token = a.Gains()
+		a.Admit(token)
+		moved := 0
+		for id, since := range first {
+			if again := a.OwnedSince(id) > since; again {
+				moved++
+			} else if lost[id] {
+				t.Errorf("%s has come back, and counts from when it was gained first", id)
+			}
+		}
+		if moved == 0 || moved == len(first) {
+			t.Errorf("%d of %d objects were away, want some", moved, len(first))
+		}
+		a.leave(t)
 	})
 }
 

@@ -15,7 +15,8 @@ import (
 func (m *Membership) follow(now time.Duration) {
 	before := m.grant.Load()
 	owned := m.machine.Owned()
-	after := &grant{owned: m.admitted(owned), fencedAt: m.machine.FencedAt()}
+	admitted := m.admitted(owned) // before since is read: it sets that
+	after := &grant{owned: admitted, fencedAt: m.machine.FencedAt(), since: m.since}
 	if before.fencedAt != after.fencedAt || !before.owned.Equal(after.owned) {
 		m.grant.Store(after)
 	}

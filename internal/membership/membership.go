@@ -43,6 +43,7 @@ type Membership struct {
 	watched  bool           // a watch has been granted once
 	before   ownership.Set  // what the machine said we own, when follow was last called
 	gained   map[int]gained // partitions that wait to be admitted
+	since    []uint64       // by partition, what the machine had seen when it was last gained; never changed, but replaced
 	gains    uint64         // how many times partitions were gained
 	heard    uint64         // what the machine had heard when Noted was last called
 }
@@ -51,6 +52,7 @@ type Membership struct {
 type grant struct {
 	owned    ownership.Set
 	fencedAt time.Duration
+	since    []uint64 // by partition; see OwnedSince. nil before anything was gained
 }
 
 // gained is a partition that we own and do not send for yet.
@@ -109,6 +111,17 @@ func (m *Membership) MaySend(id resource.ID) bool { return m.MaySendPartition(m.
 func (m *Membership) MaySendPartition(partition int) bool {
 	g := m.grant.Load()
 	return g.owned.Has(partition) && m.opts.Now() < g.fencedAt
+}
+
+// OwnedSince returns a version of the Leases at which the object's partition had been gained already, 0 when it never was:
+// whatever another member has sent of the object before was written to the cluster before that version. It takes no lock
+// and does not allocate. Without Options.Admission it returns 0.
+func (m *Membership) OwnedSince(id resource.ID) uint64 {
+	g := m.grant.Load()
+	if p := m.Partition(id); p < len(g.since) {
+		return g.since[p]
+	}
+	return 0
 }
 
 // BeforeWrite returns [ErrFenced] when nothing may be sent any more. It is to be asked immediately before each write of

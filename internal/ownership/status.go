@@ -135,6 +135,9 @@ func (m *Machine) member(o *observed, now time.Duration) MemberStatus {
 	return s
 }
 
+// Seen returns the version up to which we have seen all Leases.
+func (m *Machine) Seen() uint64 { return m.seen }
+
 // Joined tells whether we have a live Lease, as far as we know.
 func (m *Machine) Joined() bool { return m.joined }
 

@@ -56,6 +56,12 @@ type Options struct {
 	// object that a first list brings and that is covered needs no sending. It is called under the pipeline's lock. nil
 	// means that nothing is known.
 	Covers func(t resource.Type, id resource.ID, version uint64, deleted bool) bool
+	// Acknowledged returns the version up to which everything of a type is known to be acknowledged, whoever owns it. It is
+	// called under the pipeline's lock. nil means that nothing is known.
+	Acknowledged func(t resource.Type) uint64
+	// OwnedSince returns, for an object that is ours, a version at which it was already: what others have sent of it is
+	// older. It is called under the pipeline's lock. nil means from the beginning.
+	OwnedSince func(id resource.ID) uint64
 	// Doubtful tells of which objects another member that may have sent them says that a request of unknown outcome may
 	// still be applied: whoever takes them over repeats their last word. nil means of none.
 	Doubtful func(id resource.ID) bool
@@ -92,6 +98,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Covers == nil {
 		o.Covers = func(resource.Type, resource.ID, uint64, bool) bool { return false }
+	}
+	if o.Acknowledged == nil {
+		o.Acknowledged = func(resource.Type) uint64 { return 0 }
+	}
+	if o.OwnedSince == nil {
+		o.OwnedSince = func(resource.ID) uint64 { return 0 }
 	}
 	if o.Doubtful == nil {
 		o.Doubtful = func(resource.ID) bool { return false }
@@ -191,22 +203,24 @@ func (p *Pipeline) Apply(c index.Change) {
 	if !ok && (c.Cause == index.Initial || c.Again) && p.opts.Covers(c.Type, c.ID, c.Record.ResourceVersion, false) {
 		return
 	}
-	if !ok && c.Again && p.opts.Owner.MaySend(c.ID) {
+	alone := c.After >= p.opts.OwnedSince(c.ID)
+	if !ok && c.Again && alone && p.opts.Owner.MaySend(c.ID) {
 		return // Nobody else has sent another state. Who is fenced cannot know: it may have been taken for dead.
 	}
 	if !ok {
 		it = p.add(c.ID, c.Type)
-		it.base, it.baseKnown = c.Previous, c.Known && c.Cause == index.Live
+		it.base, it.baseKnown = c.Previous, c.Known && c.Cause == index.Live && !c.Again && alone
 	}
-	it.again = c.Again && (it.again || !ok)
+	it.again = c.Again && alone && (it.again || !ok)
+	first := p.first(c)
 	if !it.dirty() {
-		it.firstAt, it.firstVersion = now, c.Record.ResourceVersion
+		it.firstAt, it.firstVersion = now, first
 	} else {
 		p.totals.Coalesced++
 		p.metrics.coalesced.Inc()
 	}
 	if it.inFlight && it.seq == it.sentSeq {
-		it.laterAt, it.laterVersion = now, c.Record.ResourceVersion
+		it.laterAt, it.laterVersion = now, first
 	}
 	if c.Cause == index.Initial && !it.initial {
 		it.initial = true
@@ -225,6 +239,17 @@ func (p *Pipeline) Apply(c index.Change) {
 	}
 	p.route(it, now, c.Cause == index.Initial)
 	p.poke()
+}
+
+// first is the lowest version at which the state that a change brings may have begun, and hence the lowest that is not
+// acknowledged because of it. The version of the object itself will not do: a status update after the change that matters
+// raises it.
+func (p *Pipeline) first(c index.Change) uint64 {
+	after := c.After
+	if c.Cause == index.Initial {
+		after = max(after, p.opts.Acknowledged(c.Type))
+	}
+	return min(after+1, c.Record.ResourceVersion)
 }
 
 // unneeded tells whether an item has returned to what the receiver holds. What the receiver holds is known when the

@@ -30,16 +30,22 @@ func TestWhatIsCoveredOfTheFirstListIsNotSent(t *testing.T) {
 func TestAStateThatARelistFindsAgainIsTakenUpByWhoeverMayNotHaveBeenAlone(t *testing.T) {
 	for name, tt := range map[string]struct {
 		owner         func(resource.ID) bool
+		since         uint64
 		gained, again bool
 	}{
-		"alone all the time":     {anybody, false, false},
-		"fenced, and still ours": {nobody, false, false},
-		"another's meanwhile":    {nobody, true, true},
+		"alone all the time":     {owner: anybody},
+		"fenced, and still ours": {owner: nobody},
+		"another's meanwhile":    {owner: nobody, gained: true, again: true},
+		// Our watch was interrupted at 101; that others gave the object up is known of 105, and what they sent until then is not.
+		"ours since, and fenced": {owner: nobody, since: 105, again: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				o := owning(tt.owner)
-				r := newRig(t, pipeline.Options{Owner: o, Covers: func(_ resource.Type, _ resource.ID, v uint64, _ bool) bool { return v <= 101 }})
+				r := newRig(t, pipeline.Options{
+					Owner: o, OwnedSince: func(resource.ID) uint64 { return tt.since },
+					Covers: func(_ resource.Type, _ resource.ID, v uint64, _ bool) bool { return v <= 101 },
+				})
 				r.list()
 				r.put("x", "1") // version 101
 				r.p.ForgetCovered()
@@ -59,6 +65,50 @@ func TestAStateThatARelistFindsAgainIsTakenUpByWhoeverMayNotHaveBeenAlone(t *tes
 				time.Sleep(time.Minute)
 				if again := len(r.rcv.requests()) - before; (again == 1) != tt.again {
 					t.Errorf("sent %d times after the takeover: %v", again, r.rcv.requests())
+				}
+			})
+		})
+	}
+}
+
+// TestAGapThatBeganBeforeTheTakeoverIsNoProofOfHavingBeenAlone: another member has sent a state that nobody here has seen,
+// and crashed before it could send the present one, which is the one that was known here.
+func TestAGapThatBeganBeforeTheTakeoverIsNoProofOfHavingBeenAlone(t *testing.T) {
+	for since, sent := range map[uint64]int{101: 0, 102: 1} {
+		bubble(t, func(t *testing.T) {
+			r := newRig(t, pipeline.Options{OwnedSince: func(resource.ID) uint64 { return since }})
+			r.list()
+			r.put("x", "1") // version 101, the last that was seen
+			time.Sleep(time.Minute)
+			before := len(r.rcv.requests())
+			r.version += 10
+			r.list("x", "1")
+			time.Sleep(time.Minute)
+			if got := len(r.rcv.requests()) - before; got != sent {
+				t.Errorf("ours since %d: sent %d times, want %d", since, got, sent)
+			}
+		})
+	}
+}
+
+// TestACheckpointDoesNotClaimTheChangeBehindAStatusUpdate is a change that was lost in a storm: its owner held it at
+// version 104 and was to hand it over; the next owner, who had just joined, knew the object at version 190, by a status
+// update, and claimed everything up to 189.
+func TestACheckpointDoesNotClaimTheChangeBehindAStatusUpdate(t *testing.T) {
+	for name, tt := range map[string]struct {
+		acknowledged, want uint64
+	}{
+		"nothing is known":       {0, 1},
+		"others have told":       {100, 101},
+		"others know of it, too": {500, 190},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := newRig(t, pipeline.Options{Owner: owning(nobody), Acknowledged: func(resource.Type) uint64 { return tt.acknowledged }})
+				r.version = 189
+				r.list("x", "1") // version 190
+				if _, all := r.p.Unacknowledged(nobody); all[pods].Version != tt.want {
+					t.Errorf("a checkpoint may claim all below %d, want below %d", all[pods].Version, tt.want)
 				}
 			})
 		})
