@@ -16,7 +16,7 @@ func newSearchMetrics(reg prometheus.Registerer) *searchMetrics {
 	m := &searchMetrics{
 		found: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_missed_deletions_found_total",
-			Help: "Objects that were deleted while nobody watched and were found to be gone, by what told of them: the API server's history (exact) or the inventory.",
+			Help: "Objects that were deleted while nobody watched and were found to be gone, by what told of them: the API server's memory of changes (history), what it held before (exact), or the inventory.",
 		}, []string{"source"}),
 		unknown: f.NewGauge(prometheus.GaugeOpts{
 			Name: "k8s_vectordb_sync_unknown_deletions_types",
@@ -27,6 +27,7 @@ func newSearchMetrics(reg prometheus.Registerer) *searchMetrics {
 			Help: "Objects that the inventory knows and the cluster lacks, whose documents stay because they are more than may be deleted without a person's word.",
 		}),
 	}
+	m.found.WithLabelValues("history")
 	m.found.WithLabelValues("exact")
 	m.found.WithLabelValues("inventory")
 	return m

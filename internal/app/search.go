@@ -21,11 +21,14 @@ import (
 // pager reads a type from the API server; [watch.Lister] is one.
 type pager interface {
 	Pages(ctx context.Context, t resource.Type, opts watch.ListOptions, page func([]resource.Record) error) (uint64, error)
+	Deletions(ctx context.Context, t resource.Type, after, until uint64, each func(watch.Deletion)) error
 }
 
 // search finds, for one target, the objects that were deleted while nobody watched. A checkpoint says up to which
-// version the receiver was in step; what the API server held then and does not hold now was deleted since. etcd keeps
-// about five minutes of history; what went before that only the inventory can tell, where there is one.
+// version the receiver was in step. The API server is asked for the deletions since; where it does not remember all of
+// them, as after its own restart, what it held then and does not hold now was deleted. That misses what was created,
+// delivered and deleted in between. etcd keeps about five minutes of history; what went before that only the inventory can
+// tell, where there is one.
 //
 // Each type is looked at once, when it has been listed. Where somebody has watched all the time there is nothing to look
 // for: a member that was here before us, in the stay in which it wrote its checkpoint, knows of every deletion, and sends
@@ -43,6 +46,7 @@ type search struct {
 	metrics *searchMetrics
 	log     logr.Logger
 
+	lists     chan struct{} // a slot for each list of the past
 	past      checkpoint.Past
 	witnesses map[string]string // incarnations by member: those who were here before us
 	begun     bool
@@ -77,7 +81,7 @@ func newSearch(t *target, p parts) *search {
 	return &search{
 		pager: p.lister, memory: p.memory, metrics: newSearchMetrics(t.metrics), index: t.index, book: t.book, store: t.store, wants: t.wants, missing: t.missing,
 		leases: func() []ownership.MemberStatus { return t.member.View().Members },
-		log:    t.log, types: make(map[resource.Type]*searched),
+		log:    t.log, types: make(map[resource.Type]*searched), lists: make(chan struct{}, searchers),
 	}
 }
 
@@ -98,7 +102,7 @@ func (s *search) step(ctx context.Context, now time.Time) {
 		witnessed = witnessed || s.alive(member, incarnation)
 	}
 	var looks errgroup.Group
-	looks.SetLimit(searchers)
+	looks.SetLimit(lookers)
 	for _, t := range s.index.Types() {
 		looks.Go(func() error {
 			if ctx.Err() == nil {
@@ -110,9 +114,14 @@ func (s *search) step(ctx context.Context, now time.Time) {
 	_ = looks.Wait() // None returns an error.
 }
 
-// searchers is how many types are looked at side by side: a list of names that are gone takes the API server some tens
-// of milliseconds, of which it uses a few.
-const searchers = 4
+const (
+	// lookers is how many types are looked at side by side. Most of them wait, for a second, for the API server's word that
+	// nothing has happened.
+	lookers = 32
+	// searchers is how many lists of the past are taken side by side: one takes the API server some tens of milliseconds, of
+	// which it uses a few.
+	searchers = 4
+)
 
 // alive tells whether a member is in the stay in which it gave its word.
 func (s *search) alive(member, incarnation string) bool {
@@ -161,7 +170,12 @@ func (s *search) told(t resource.Type, e *searched) bool {
 // remembered looks at what the API server remembers of a type, and tells whether it remembers enough, or is to be asked
 // again.
 func (s *search) remembered(ctx context.Context, t resource.Type, e *searched, now time.Time) bool {
+	if s.replay(ctx, t, e) {
+		return true
+	}
+	s.lists <- struct{}{}
 	found, expired, err := s.find(ctx, t, e.versions)
+	<-s.lists
 	s.metrics.found.WithLabelValues("exact").Add(float64(found))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -176,6 +190,26 @@ func (s *search) remembered(ctx context.Context, t resource.Type, e *searched, n
 		e.done = true
 	}
 	return err != nil || !expired
+}
+
+// replay asks the API server for the deletions of a type since everything was acknowledged, and tells whether it
+// remembers them all.
+func (s *search) replay(ctx context.Context, t resource.Type, e *searched) bool {
+	found := 0
+	err := s.pager.Deletions(ctx, t, e.versions[0], e.listed, func(d watch.Deletion) {
+		if s.wants(t, d.Namespace, d.Name) && s.missing(t, d.Namespace, d.Name, d.Version) {
+			found++
+		}
+	})
+	s.metrics.found.WithLabelValues("history").Add(float64(found))
+	if err != nil {
+		s.log.V(1).Info("The API server does not remember all deletions; comparing with what it held", "resource", t.String(), "reason", err.Error())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found += found
+	e.done = e.done || err == nil
+	return err == nil
 }
 
 // find looks at a type's versions. Of those whose history is gone the latest decides: the earlier ones hold nothing that

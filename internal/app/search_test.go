@@ -26,6 +26,24 @@ type history struct {
 	at    map[uint64][]string
 	fail  error
 	asked []uint64
+	// memory are the deletions that the server remembers, those after the version forgotten; it remembers nothing when that
+	// is 0.
+	memory    []watch.Deletion
+	forgotten uint64
+}
+
+func (h *history) Deletions(_ context.Context, _ resource.Type, after, until uint64, each func(watch.Deletion)) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.forgotten == 0 || after < h.forgotten {
+		return watch.ErrExpired
+	}
+	for _, d := range h.memory {
+		if d.Version > after && d.Version <= until {
+			each(d)
+		}
+	}
+	return nil
 }
 
 func (h *history) Pages(_ context.Context, _ resource.Type, o watch.ListOptions, page func([]resource.Record) error) (uint64, error) {
@@ -92,6 +110,23 @@ func TestWhatWasDeletedMeanwhileIsFoundAtTheVersionsOfCheckpoints(t *testing.T) 
 	if n := len(s.history.asked); n != 2 {
 		t.Errorf("asked %d times, want once for each version", n)
 	}
+}
+
+func TestWhatWasCreatedAndDeletedMeanwhileIsFoundInTheServersMemory(t *testing.T) {
+	s := newSearching([]uint64{50, 60}, nil, map[uint64][]string{50: {"x", "old"}, 60: {"x", "old"}})
+	s.history.forgotten = 50
+	s.history.memory = []watch.Deletion{{Namespace: "a", Name: "before", Version: 45}, {Namespace: "a", Name: "old", Version: 70},
+		{Namespace: "a", Name: "brief", Version: 80}, {Namespace: "a", Name: "x", Version: 85}, {Namespace: "a", Name: "watched", Version: 101}}
+	s.Step(t.Context(), time.Unix(0, 0))
+	s.want(t, "remembered", true, "brief", "old")
+	if len(s.history.asked) > 0 {
+		t.Errorf("listed the versions %v, want none: the server remembers everything", s.history.asked)
+	}
+
+	s = newSearching([]uint64{50}, nil, map[uint64][]string{50: {"x", "old"}})
+	s.history.forgotten = 55
+	s.Step(t.Context(), time.Unix(0, 0))
+	s.want(t, "not all remembered", true, "old")
 }
 
 func TestASearchThatFailsIsTriedAgain(t *testing.T) {

@@ -158,6 +158,28 @@ func TestRealAPIServer(t *testing.T) {
 		}
 	})
 
+	t.Run("deletions of the past, also in a type in which nothing happens", func(t *testing.T) {
+		l := watch.NewLister(metadataClient(t, cp.RESTConfig()), keep, watch.NamespaceFilter{})
+		nothing := func([]resource.Record) error { return nil }
+		after, err := l.Pages(t.Context(), configMaps, watch.ListOptions{}, nothing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.configMap(t, "brief")
+		a.deleteConfigMap(t, "brief")
+		a.configMap(t, "stays")
+		until, err := l.Pages(t.Context(), configMaps, watch.ListOptions{}, nothing)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for typ, want := range map[resource.Type]string{configMaps: "default/brief ", widgets: ""} {
+			got := ""
+			if err := l.Deletions(t.Context(), typ, after, until, func(d watch.Deletion) { got += d.Namespace + "/" + d.Name + " " }); err != nil || got != want {
+				t.Errorf("deletions of %s: %q, %v; want %q", typ, got, err, want)
+			}
+		}
+	})
+
 	t.Run("a compacted version is listed anew, with the deletions", func(t *testing.T) {
 		g := gomega.NewWithT(t)
 		line, err := netfault.New(cp.Address())

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/metadata"
 
@@ -64,10 +63,7 @@ func (l *Lister) Pages(ctx context.Context, t resource.Type, opts ListOptions, p
 	for {
 		list, err := client.List(ctx, req)
 		if err != nil {
-			if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
-				err = errors.Join(ErrExpired, err)
-			}
-			return 0, fmt.Errorf("listing %s: %w", t, err)
+			return 0, fmt.Errorf("listing %s: %w", t, expired(err))
 		}
 		if version != "" && list.ResourceVersion != version {
 			return 0, fmt.Errorf("listing %s: page is of version %q and not %q: %w", t, list.ResourceVersion, version, ErrExpired)

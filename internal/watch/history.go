@@ -1,0 +1,102 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// Deletion is an object that was deleted at a version.
+type Deletion struct {
+	// Namespace is empty for an object of a cluster-scoped type.
+	Namespace, Name string
+	Version         uint64
+}
+
+const (
+	// historyRound is how long the API server is asked to keep one watch of the past open. It says how far it has come 2 s
+	// before the end, which is what a type without changes waits for.
+	historyRound = 3
+	// historyTimeout bounds all rounds together, for a type with more changes than a round brings.
+	historyTimeout = time.Minute
+	// historyIdle is how many rounds in a row may bring nothing at all.
+	historyIdle = 3
+)
+
+// errHistoryStopped says that the API server did not say how far it has come.
+var errHistoryStopped = errors.New("the watch of the past has brought nothing for three rounds")
+
+// Deletions calls each for every deletion of a type after one version and up to another, in their order. What a list of
+// the past cannot show is among them: objects that were created after it and are gone by now. It costs one short watch
+// and holds nothing.
+//
+// API servers remember some minutes of changes, and nothing from before their start: a version that is older is an error
+// for which errors.Is(err, ErrExpired) holds. It blocks for a second or two, and for a minute at most.
+func (l *Lister) Deletions(ctx context.Context, t resource.Type, after, until uint64, each func(Deletion)) error {
+	ctx, cancel := context.WithTimeout(ctx, historyTimeout)
+	defer cancel()
+	for idle := 0; after < until; idle++ {
+		reached, err := l.history(ctx, t, after, until, each)
+		if err != nil {
+			return fmt.Errorf("watching the past of %s: %w", t, err)
+		}
+		if reached > after {
+			idle = 0
+		} else if idle+1 >= historyIdle {
+			return fmt.Errorf("watching the past of %s: %w", t, errHistoryStopped)
+		}
+		after = max(after, reached)
+	}
+	return nil
+}
+
+// history watches for one round, and returns up to which version everything was seen.
+func (l *Lister) history(ctx context.Context, t resource.Type, after, until uint64, each func(Deletion)) (reached uint64, err error) {
+	w, err := l.client.Resource(t.GVR()).Watch(ctx, metav1.ListOptions{
+		ResourceVersion: strconv.FormatUint(after, 10), AllowWatchBookmarks: true, TimeoutSeconds: new(int64(historyRound)),
+	})
+	if err != nil {
+		return 0, expired(err)
+	}
+	defer w.Stop()
+	for reached = after; reached < until; {
+		select {
+		case <-ctx.Done():
+			return reached, ctx.Err() //nolint:wrapcheck // Deletions says what it was doing.
+		case e, open := <-w.ResultChan():
+			if !open {
+				return reached, nil
+			}
+			if e.Type == apiwatch.Error {
+				return reached, expired(apierrors.FromObject(e.Object))
+			}
+			o, err := meta.Accessor(e.Object)
+			if err != nil {
+				return reached, fmt.Errorf("reading an event: %w", err)
+			}
+			version := resource.ParseVersion(o.GetResourceVersion())
+			if e.Type == apiwatch.Deleted && version <= until && l.namespaces.Match(t, o.GetNamespace(), o.GetName()) {
+				each(Deletion{Namespace: o.GetNamespace(), Name: o.GetName(), Version: version})
+			}
+			reached = max(reached, version)
+		}
+	}
+	return reached, nil
+}
+
+// expired marks the errors that say that a version is not remembered any more.
+func expired(err error) error {
+	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+		return errors.Join(ErrExpired, err)
+	}
+	return err
+}
