@@ -109,7 +109,7 @@ func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.P
 	return Search{&search{
 		pager: p, index: x, book: book, past: past, witnesses: witnesses, begun: true, leases: leases, missing: missing,
 		wants: func(resource.Type, string, string) bool { return true }, log: logr.Discard(), types: map[resource.Type]*searched{},
-		metrics: newSearchMetrics(nil),
+		metrics: newSearchMetrics(nil), unknown: map[resource.Type]bool{}, held: map[resource.Type]waiting{},
 	}}
 }
 
@@ -123,8 +123,17 @@ func (s Search) Done(t resource.Type) (done bool, bound uint64) {
 	return done, bounds[t.String()]
 }
 
-// Gone returns the types whose history was gone.
-func (s Search) Gone() []string { return s.gone() }
+// Gone returns the types of which deletions may have been missed.
+func (s Search) Gone() []string {
+	var names []string
+	for _, t := range s.unresolved() {
+		names = append(names, t.String())
+	}
+	for _, w := range sortedWaiting(s.waits()) {
+		names = append(names, w.Resource)
+	}
+	return names
+}
 
 // Memory is what a replica remembers of its earlier life, and writes down for the next.
 type Memory struct{ *memory }

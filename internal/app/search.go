@@ -50,8 +50,9 @@ type search struct {
 	mu      sync.Mutex // guards what follows
 	types   map[resource.Type]*searched
 	found   int
-	unknown []string // types of which nothing can be said
-	held    []string // types of which too many objects are missing
+	unknown map[resource.Type]bool    // of which nothing can be said
+	untold  []string                  // of those, what was not reported
+	held    map[resource.Type]waiting // of which too many objects are missing
 }
 
 // searched is how far the search in one type is.
@@ -78,6 +79,7 @@ func newSearch(t *target, p parts) *search {
 		pager: p.lister, memory: p.memory, metrics: newSearchMetrics(t.metrics), index: t.index, book: t.book, store: t.store, wants: t.wants, missing: t.missing,
 		leases: func() []ownership.MemberStatus { return t.member.View().Members },
 		log:    t.log, types: make(map[resource.Type]*searched),
+		unknown: make(map[resource.Type]bool), held: make(map[resource.Type]waiting),
 	}
 }
 
@@ -162,7 +164,7 @@ func (s *search) told(t resource.Type, e *searched) bool {
 // again.
 func (s *search) remembered(ctx context.Context, t resource.Type, e *searched, now time.Time) bool {
 	found, expired, err := s.find(ctx, t, e.versions)
-	s.metrics.found.WithLabelValues("exact").Add(float64(found))
+	s.metrics.found.WithLabelValues(fromHistory).Add(float64(found))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.found += found
@@ -237,19 +239,13 @@ func (s *search) seen() (seen, done, bounds map[string]uint64, stats map[string]
 	return seen, done, bounds, stats
 }
 
-// report returns what was found since the last report, and the types of which nothing can be said.
+// report returns what was found since the last report, and the types of which nothing can be said since then.
 func (s *search) report() (found int, unknown []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found, s.found = s.found, 0
-	return found, slices.Clone(s.unknown)
-}
-
-// gone returns the types of which deletions may have been missed.
-func (s *search) gone() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Concat(s.unknown, s.held)
+	unknown, s.untold = s.untold, nil
+	return found, unknown
 }
 
 // label is the version that a deletion is told at of which only that is known that it came after some version. It is
@@ -283,7 +279,7 @@ func (t *target) lookBack(ctx context.Context) error {
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for told := 0; ; {
+	for {
 		if t.read() {
 			t.search.step(ctx, time.Now())
 			if ctx.Err() == nil && !t.looked.Swap(true) {
@@ -295,10 +291,9 @@ func (t *target) lookBack(ctx context.Context) error {
 			if found > 0 {
 				t.log.Info("Objects were deleted while nobody watched; their documents are deleted now", "objects", found)
 			}
-			if len(unknown) > told {
-				t.log.Info("Objects may have been deleted while nobody watched that cannot be found any more: the API server "+
-					"keeps about five minutes of history", "resources", unknown[told:])
-				told = len(unknown)
+			if len(unknown) > 0 {
+				t.log.Info("Objects may have been deleted while nobody watched of which neither the API server, which keeps about five "+
+					"minutes of history, nor an inventory can tell", "resources", unknown, "receiverCanBeAsked", t.census.able())
 			}
 		}
 		select {
