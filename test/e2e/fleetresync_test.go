@@ -91,7 +91,9 @@ func TestAResyncIsSharedOutOverTheFleetAndStaysExact(t *testing.T) {
 
 	t.Run("while nothing changes", func(t *testing.T) {
 		mark, before := r.Receiver().Stats().Upserts, listsByType(t, r)
+		memory := watchMemory(replicas...)
 		op := followResync(t, replicas[2], askResync(t, replicas[0], "").ID)
+		memory.check(t)
 		sent := r.Receiver().Stats().Upserts - mark
 		t.Logf("%d objects sent of %d, by %+v", sent, n, op.Shares)
 		if sent < n-10 || sent > n+n/100+10 {
@@ -129,6 +131,7 @@ func TestAResyncIsSharedOutOverTheFleetAndStaysExact(t *testing.T) {
 		r.SetFaults(receiver.Rule{Effect: receiver.Effect{Delay: receiver.Duration(200 * time.Millisecond)}})
 		defer r.Receiver().ClearFaults()
 		h := newHistory()
+		memory := watchMemory(replicas...)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -143,6 +146,7 @@ func TestAResyncIsSharedOutOverTheFleetAndStaysExact(t *testing.T) {
 			default:
 			}
 		}
+		memory.check(t)
 		r.Receiver().ClearFaults()
 		took, _ := r.WaitEqual(converge)
 		t.Logf("%d resyncs under churn; equal %v after", ops, took.Round(time.Millisecond))
