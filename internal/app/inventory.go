@@ -97,7 +97,15 @@ func (m *memory) judge(t resource.Type, wants func(t resource.Type, namespace, n
 	if !m.has(t) {
 		return inventory.Verdict{}, nil
 	}
-	return m.before.Judge(t, view{m, wants}, force) //nolint:wrapcheck // It says what it was doing.
+	return m.before.Judge(t, view{memory: m, wants: wants}, force) //nolint:wrapcheck // It says what it was doing.
+}
+
+// judgeGone is judge of a type that is proven to be served no longer.
+func (m *memory) judgeGone(t resource.Type, wants func(t resource.Type, namespace, name string) bool, force bool) (inventory.Verdict, error) {
+	if !m.has(t) {
+		return inventory.Verdict{}, nil
+	}
+	return m.before.Judge(t, view{memory: m, wants: wants, gone: t}, force) //nolint:wrapcheck // It says what it was doing.
 }
 
 // disown says that the inventory of the earlier life is not to be believed.
@@ -168,10 +176,14 @@ func joined(namespace, name string) string {
 type view struct {
 	*memory
 	wants func(t resource.Type, namespace, name string) bool
+	gone  resource.Type // is served no longer; the zero Type for none
 }
 
 // State implements [inventory.View].
 func (v view) State(t resource.Type) inventory.State {
+	if t == v.gone {
+		return inventory.State{Gone: true}
+	}
 	stats := v.index.Type(t)
 	return inventory.State{Listed: stats.Listed, Version: stats.Version}
 }
@@ -200,6 +212,32 @@ func (s *search) recall(t resource.Type, e *searched, now time.Time) {
 		e.expired, e.retry = true, now.Add(searchPause)
 		return
 	}
+	s.believe(t, e, v, err)
+}
+
+// recallGone asks the inventory about a type that is served no longer: nothing else can tell of it.
+func (s *search) recallGone(t resource.Type, now time.Time) {
+	if !s.memory.has(t) {
+		return
+	}
+	s.mu.Lock()
+	e := s.types[t]
+	if e == nil {
+		e = &searched{since: now}
+		s.types[t] = e
+	}
+	done := e.done || e.held
+	e.gone = true
+	s.mu.Unlock()
+	if done {
+		return // What it knew was looked for while the type was served.
+	}
+	v, err := s.memory.judgeGone(t, s.wants, false)
+	s.believe(t, e, v, err)
+}
+
+// believe has deleted what the inventory says is gone. The caller does not hold mu.
+func (s *search) believe(t resource.Type, e *searched, v inventory.Verdict, err error) {
 	if err != nil {
 		s.memory.disown(err)
 		v = inventory.Verdict{}
@@ -229,6 +267,15 @@ func (s *search) recall(t resource.Type, e *searched, now time.Time) {
 	}
 	s.metrics.unknown.set("search", len(s.unknown)+len(s.held))
 	s.metrics.held.set("search", documents(s.held))
+}
+
+// isGone tells whether a type is known to be served no longer, and is not served again.
+func (s *search) isGone(t resource.Type) bool {
+	s.mu.Lock()
+	e := s.types[t]
+	gone := e != nil && e.gone
+	s.mu.Unlock()
+	return gone && s.index.Type(t) == index.Stats{}
 }
 
 // settled tells whether nothing of a type has to be looked for any more.

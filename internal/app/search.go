@@ -62,7 +62,8 @@ type searched struct {
 	retry    time.Time
 	done     bool
 	expired  bool // the API server's history does not go back so far
-	held     bool // more is missing than may be deleted; nothing more happens in this life
+	held     bool // more is missing than may be deleted without a person's word
+	gone     bool // the type was served no longer
 	versions []uint64
 }
 
@@ -258,14 +259,18 @@ func (s *search) label(t resource.Type, after uint64) uint64 {
 	return after + 1
 }
 
-// missing tells the receiver that an object is gone, unless it is there.
+// missing tells the receiver that an object is gone, unless it is there, or its type is there and has not been listed.
 func (t *target) missing(typ resource.Type, namespace, name string, version uint64) bool {
-	return t.index.IfAbsent(typ, namespace, name, func() {
-		t.pipeline.Apply(index.Change{
-			Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Live,
-			Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: version},
-		})
-	})
+	deletion := index.Change{
+		Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Live,
+		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: version},
+	}
+	if t.search.isGone(typ) {
+		deletion.Cause = index.Gone
+		t.pipeline.Apply(deletion)
+		return true
+	}
+	return t.index.IfAbsent(typ, namespace, name, func() { t.pipeline.Apply(deletion) })
 }
 
 // lookBack waits until the types have been read, then looks for what was deleted while nobody watched, until ctx ends. No

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -99,7 +100,12 @@ func (t *target) repair(ctx context.Context, op operations.Request, part operati
 // release repairs what we hold back, at a person's word.
 func (t *target) release(ctx context.Context, op operations.Request) (operations.Repair, error) {
 	var r operations.Repair
-	for _, typ := range op.Types {
+	types := slices.Clone(op.Types)
+	if op.Label == "" { // also those that are served no longer
+		types = slices.AppendSeq(types, maps.Keys(t.search.waits()))
+	}
+	slices.SortFunc(types, resource.CompareTypes)
+	for _, typ := range slices.Compact(types) {
 		within := t.scopeOf(typ, op)
 		told, err := t.search.release(ctx, typ, within, t.sweep)
 		r.Deleted += told

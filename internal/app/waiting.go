@@ -76,7 +76,11 @@ func (s *search) release(ctx context.Context, t resource.Type, within scope, swe
 	if _, held := s.waits()[t]; !held {
 		return 0, nil
 	}
-	v, err := s.memory.judge(t, func(t resource.Type, namespace, name string) bool {
+	judge := s.memory.judge
+	if s.isGone(t) {
+		judge = s.memory.judgeGone
+	}
+	v, err := judge(t, func(t resource.Type, namespace, name string) bool {
 		return s.wants(t, namespace, name) && within.has(namespace, name)
 	}, true)
 	if err != nil { // Then it holds nothing back either.
