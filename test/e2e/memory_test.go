@@ -13,22 +13,26 @@ import (
 
 // memory follows how much processes have in memory.
 type memory struct {
-	replicas  []*fleet.Replica
-	before    []int64
-	stop      chan struct{}
-	following sync.WaitGroup
+	replicas []*fleet.Replica
+	before   []int64
+	end      func()
 
 	highest []int64 // after the end of following
 }
 
-// watchMemory begins to follow, which ends with check.
-func watchMemory(replicas ...*fleet.Replica) *memory {
-	m := &memory{replicas: replicas, stop: make(chan struct{}), highest: make([]int64, len(replicas))}
+// watchMemory begins to follow, which ends with check, or with the test.
+func watchMemory(t *testing.T, replicas ...*fleet.Replica) *memory {
+	t.Helper()
+	stop := make(chan struct{})
+	var following sync.WaitGroup
+	m := &memory{replicas: replicas, highest: make([]int64, len(replicas))}
+	m.end = sync.OnceFunc(func() { close(stop); following.Wait() })
+	t.Cleanup(m.end)
 	for _, p := range replicas {
 		now, _ := p.Resident()
 		m.before = append(m.before, now)
 	}
-	m.following.Go(func() {
+	following.Go(func() {
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
 		for {
@@ -37,7 +41,7 @@ func watchMemory(replicas ...*fleet.Replica) *memory {
 				m.highest[i] = max(m.highest[i], now)
 			}
 			select {
-			case <-m.stop:
+			case <-stop:
 				return
 			case <-tick.C:
 			}
@@ -49,8 +53,7 @@ func watchMemory(replicas ...*fleet.Replica) *memory {
 // check says how much it was. In the full measure it must not have been more than 1.3 times what it was before.
 func (m *memory) check(t *testing.T) {
 	t.Helper()
-	close(m.stop)
-	m.following.Wait()
+	m.end()
 	for i, p := range m.replicas {
 		t.Logf("%s: %.1f MiB before, %.1f MiB at most, %.2f times as much", p.Name, float64(m.before[i])/(1<<20), float64(m.highest[i])/(1<<20),
 			float64(m.highest[i])/float64(m.before[i]))
