@@ -55,8 +55,9 @@ type kinds struct {
 	at    time.Time
 }
 
-// sweeper has documents deleted, and returns how many deletions were told.
-type sweeper func(ctx context.Context, t resource.Type, gone []place, version uint64) (told int, err error)
+// sweeper has documents deleted, and returns how many deletions were told. It returns when they are on their way, or, to
+// the end, when they are delivered, or after a while.
+type sweeper func(ctx context.Context, t resource.Type, gone []place, version uint64, end bool) (told int, err error)
 
 // place is where an object was.
 type place struct{ namespace, name string }
@@ -85,7 +86,7 @@ type answered struct {
 }
 
 // repair asks what the receiver holds of a type and has those documents deleted that are in scope and have no object,
-// unless they are too many. It returns when they are deleted, or after a while. The type must have been listed.
+// unless they are too many. With force it returns when they are deleted, or after a while. The type must have been listed.
 func (c *census) repair(ctx context.Context, t resource.Type, within scope, force bool) (answered, error) {
 	select {
 	case c.asking <- struct{}{}:
@@ -111,7 +112,7 @@ func (c *census) repair(ctx context.Context, t resource.Type, within scope, forc
 	for _, o := range v.Deleted {
 		gone = append(gone, place{o.Namespace, o.Name})
 	}
-	a.Deleted, err = c.sweep(ctx, t, gone, c.version(t))
+	a.Deleted, err = c.sweep(ctx, t, gone, c.version(t), force)
 	c.metrics.found.WithLabelValues(fromReceiver).Add(float64(a.Deleted))
 	if a.Deleted > 0 {
 		c.log.Info("The receiver held documents whose objects are gone; they are deleted", "resource", t.String(), "documents", a.Deleted)

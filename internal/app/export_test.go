@@ -157,7 +157,7 @@ func (s Search) RecallGone(t resource.Type, now time.Time) { s.recallGone(t, now
 
 // Force deletes what is held back of a type, in one namespace or in all.
 func (s Search) Force(ctx context.Context, t resource.Type, namespace string, sweep func(namespace, name string) bool) (int, error) {
-	return s.release(ctx, t, scope{namespace: namespace}, func(_ context.Context, _ resource.Type, gone []place, _ uint64) (told int, err error) {
+	return s.release(ctx, t, scope{namespace: namespace}, func(_ context.Context, _ resource.Type, gone []place, _ uint64, _ bool) (told int, err error) {
 		for _, g := range gone {
 			if sweep(g.namespace, g.name) {
 				told++
@@ -179,7 +179,7 @@ func NewCensus(r orphans.Receiver, x *index.Index, watching func() bool, pending
 		receiver: r, index: x, wants: func(_ resource.Type, namespace, _ string) bool { return namespace != "unwanted" },
 		watching: func(resource.Type) bool { return watching() }, version: func(resource.Type) uint64 { return 1 },
 		pending: func(_ resource.Type, f func(namespace, name string)) { pending(f) },
-		sweep: func(_ context.Context, _ resource.Type, gone []place, _ uint64) (int, error) {
+		sweep: func(_ context.Context, _ resource.Type, gone []place, _ uint64, _ bool) (int, error) {
 			for _, g := range gone {
 				deleted(g.namespace, g.name)
 			}

@@ -17,11 +17,12 @@ const (
 	// sweepPatience is how long a repair waits for the end of its deletions. What is not delivered by then is delivered
 	// like any other change.
 	sweepPatience = 2 * time.Minute
-	sweepPause    = 100 * time.Millisecond
+	sweepPause    = 200 * time.Millisecond
 )
 
-// sweep implements [sweeper]. Deletions go before live changes, so of a large repair few are under way at a time.
-func (t *target) sweep(ctx context.Context, typ resource.Type, gone []place, version uint64) (told int, err error) {
+// sweep implements [sweeper]. Deletions go before live changes, so of a large repair few are under way at a time. It waits
+// for the last of them only if it is to see the end.
+func (t *target) sweep(ctx context.Context, typ resource.Type, gone []place, version uint64, end bool) (told int, err error) {
 	var ours, others []place
 	for _, g := range gone {
 		if t.member.MaySend(typ.ID(g.namespace, g.name)) {
@@ -34,17 +35,24 @@ func (t *target) sweep(ctx context.Context, typ resource.Type, gone []place, ver
 		places []place
 		most   int
 	}{{others, bite}, {ours, 2 * t.format.Defaults().MaxDeletes}} {
+		open := make(map[place]bool)
 		for some := range slices.Chunk(share.places, min(share.most, bite)) {
-			open := make(map[place]bool, len(some))
+			if err := t.swept(ctx, typ, open); err != nil {
+				return told, err
+			}
+			clear(open)
 			for _, g := range some {
 				if t.missing(typ, g.namespace, g.name, version) {
 					open[g] = true
 				}
 			}
 			told += len(open)
-			if err := t.swept(ctx, typ, open); err != nil {
-				return told, err
-			}
+		}
+		if !end {
+			continue
+		}
+		if err := t.swept(ctx, typ, open); err != nil {
+			return told, err
 		}
 	}
 	return told, nil

@@ -91,7 +91,7 @@ func (s *search) release(ctx context.Context, t resource.Type, within scope, swe
 	for _, o := range v.Deleted {
 		gone = append(gone, place{o.Namespace, o.Name})
 	}
-	told, err = sweep(ctx, t, gone, s.label(t, v.Info.Version))
+	told, err = sweep(ctx, t, gone, s.label(t, v.Info.Version), true)
 	s.metrics.found.WithLabelValues(fromInventory).Add(float64(told))
 	s.mu.Lock()
 	defer s.mu.Unlock()
