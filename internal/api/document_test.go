@@ -93,7 +93,7 @@ func TestDocumentHasExactlyTheFieldsOfTheTypes(t *testing.T) {
 	doc, _ := document(t)
 	types := []any{
 		api.Result{}, api.Error{}, api.Progress{}, api.Operations{}, api.Operation{}, api.Share{}, api.TypeFailure{}, api.Status{}, api.TypeStatus{},
-		api.Discovery{}, api.FailedGroup{}, api.Target{}, api.Quarantined{}, api.ResyncStatus{}, api.Ring{}, api.Member{}, api.Owner{},
+		api.Discovery{}, api.FailedGroup{}, api.Target{}, api.HeldRepair{}, api.Quarantined{}, api.ResyncStatus{}, api.Ring{}, api.Member{}, api.Owner{},
 	}
 	names := []string{"ResyncRequest"}
 	for _, v := range types {

@@ -186,6 +186,8 @@ func full() *backend {
 				InFlight: 1, Upserts: 20000, Deletes: 7, QuarantinedTotal: 1,
 				Quarantined: []api.Quarantined{{ID: "shop/v1/ConfigMap/odd", Reason: "labels: too long", Since: epoch}},
 				Unknown:     2, FirstSync: &api.Progress{Done: 10, Total: 20},
+				UnknownDeletions: []string{"pods.v1"},
+				HeldRepairs:      []api.HeldRepair{{Resource: "configmaps.v1", Source: "receiver", Member: "sync-1", Documents: 80, Limit: 50}},
 			}},
 			Resync: api.ResyncStatus{Last: &op, Next: &next, Running: []api.Operation{op}},
 		},

@@ -100,6 +100,12 @@ type Result struct {
 // result is what a client that waited is told of a finished operation.
 func result(op Operation) Result {
 	msg := fmt.Sprintf("resynced %d resources", op.Resources.Done)
+	if op.OrphansDeleted > 0 {
+		msg += fmt.Sprintf("; orphans deleted: %d", op.OrphansDeleted)
+	}
+	if op.OrphansHeld > 0 {
+		msg += fmt.Sprintf("; orphans held back because they are suspiciously many: %d (force deletes them)", op.OrphansHeld)
+	}
 	if op.Message != "" {
 		msg += "; " + op.Message
 	}

@@ -126,6 +126,24 @@ type Target struct {
 	InStep bool `json:"inStep"`
 	// FirstSync is the progress of the first full sync, absent when none was needed.
 	FirstSync *Progress `json:"firstSync,omitempty"`
+	// UnknownDeletions are the types of which deletions may have been missed while nobody watched, by the word of all
+	// members: nothing can tell of them any more, or the receiver has not been able to yet.
+	UnknownDeletions List[string] `json:"unknownDeletions"`
+	// HeldRepairs are the repairs that wait for a resync with force, those of all members.
+	HeldRepairs List[HeldRepair] `json:"heldRepairs"`
+}
+
+// HeldRepair is a repair that would delete more documents of a type than may be deleted without a person's word.
+type HeldRepair struct {
+	// Resource is the type, such as deployments.v1.apps.
+	Resource string `json:"resource"`
+	// Source is what says that their objects are gone: inventory, or receiver for its own list.
+	Source string `json:"source"`
+	// Member is the replica that holds it back.
+	Member string `json:"member"`
+	// Documents is how many would be deleted, Limit how many may be unasked.
+	Documents int `json:"documents"`
+	Limit     int `json:"limit"`
 }
 
 // TargetState tells whether requests to a receiver flow.

@@ -100,10 +100,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	a.watches = watch.New(client, a.index, watch.Options{
 		Keep: cfg.Annotations, Namespaces: namespaces, OnSettled: a.settled, Log: opts.Log.WithName("watch"), Registerer: reg,
 	})
-	a.discovery = discovery.New(disco, client, discovery.Options{
-		Filter: cfg.Types, Log: opts.Log.WithName("discovery"), Registerer: reg,
-	})
-	a.types = &typeKeeper{watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered}
+	a.types = &typeKeeper{watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered, gone: a.gone}
 	a.lister = watch.NewLister(client, cfg.Annotations, namespaces)
 	a.shard, err = newShard(cfg, restConfig, a.index, opts.Log, reg)
 	if err != nil {
@@ -114,9 +111,12 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		return nil, fmt.Errorf("making the client for checkpoints: %w", err)
 	}
 	a.memory = newMemory(cfg, cluster, a.index, a.shard.targets, opts.Log.WithName("inventory"), reg)
+	a.discovery = discovery.New(disco, client, discovery.Options{ // what it knew before is told when it is gone
+		Filter: cfg.Types, Known: a.memory.types(), Log: opts.Log.WithName("discovery"), Registerer: reg,
+	})
 	a.parts = parts{
 		cfg: cfg, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
-		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, served: a.servedTypes, onWindow: a.shard.windowClosed,
+		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, served: a.servedTypes, onWindow: a.shard.windowClosed,
 	}
 	if a.scanner, err = a.newScanner(maps); err != nil {
 		return nil, err
@@ -253,6 +253,13 @@ func (a *App) servedTypes() []resource.Type { return a.discovery.Status().Types 
 func (a *App) apply(ctx context.Context, c discovery.Change) {
 	a.types.apply(ctx, c)
 	a.discovered.Store(true)
+}
+
+// gone is told of a type that is served no longer, after its objects are forgotten.
+func (a *App) gone(t resource.Type) {
+	for _, target := range a.targets() {
+		target.search.recallGone(t, time.Now())
+	}
 }
 
 // delivered tells whether no first state of a type is still on its way to any receiver.

@@ -29,6 +29,7 @@ func (a *App) Status(context.Context) api.Status {
 	inStep := true
 	for _, each := range a.targets() {
 		t := a.targetStatus(each)
+		t.UnknownDeletions, t.HeldRepairs = each.missed()
 		inStep = inStep && t.InStep
 		s.Targets = append(s.Targets, t)
 	}
@@ -94,6 +95,11 @@ func (a *App) targetStatus(t *target) api.Target {
 		s.Quarantined = append(s.Quarantined, api.Quarantined{ID: string(q.ID), Reason: q.Reason, Since: q.Since})
 	}
 	return s
+}
+
+// watching tells whether the watch of a type is well.
+func (a *App) watching(t resource.Type) bool {
+	return slices.ContainsFunc(a.watches.Status(), func(w watch.Status) bool { return w.Type == t && w.Phase == watch.Synced })
 }
 
 // known tells whether the index has an object of that ID.

@@ -74,7 +74,8 @@ func (w waker) Apply(c index.Change) {
 }
 
 // definitions implements [capabilities.Source] over the index. Their identities are the digests by which the index knows
-// them: one that was deleted and created again in the same form while nobody watched is taken for the old one.
+// them, of which the UID is a part: one that was deleted and created again in the same form while nobody watched is
+// known for another one.
 type definitions struct {
 	index  *index.Index
 	inStep func() bool

@@ -156,6 +156,7 @@ func (d declared) incomplete(t *target) (names string, forbidden bool) {
 // sum adds up what members say.
 func sum(all []figures, r *controller.Report) {
 	unknown := make(map[string]bool)
+	var held []string
 	for _, f := range all {
 		r.SyncErrors += f.Errors
 		r.Dirty += f.Dirty
@@ -173,6 +174,11 @@ func sum(all []figures, r *controller.Report) {
 		for _, u := range f.Unknown {
 			unknown[u] = true
 		}
+		for _, w := range f.Held {
+			held = append(held, fmt.Sprintf("%d of %s", w.Documents, w.Resource))
+		}
 	}
+	slices.Sort(held)
+	r.GuardWaiting = strings.Join(slices.Compact(held), ", ")
 	r.UnknownDeletes = strings.Join(slices.Sorted(maps.Keys(unknown)), ", ")
 }

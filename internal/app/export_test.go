@@ -13,6 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -29,7 +30,7 @@ var (
 
 // NewTypeKeeper returns what carries discovery's findings to the watches and the index, as a function.
 func NewTypeKeeper(w *watch.Manager, x *index.Index, delivered func(resource.Type) bool) func(context.Context, discovery.Change) {
-	k := &typeKeeper{watches: w, index: x, log: logr.Discard(), delivered: delivered}
+	k := &typeKeeper{watches: w, index: x, log: logr.Discard(), delivered: delivered, gone: func(resource.Type) {}}
 	return k.apply
 }
 
@@ -110,6 +111,7 @@ func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.P
 		pager: p, index: x, book: book, past: past, witnesses: witnesses, begun: true, leases: leases, missing: missing,
 		wants: func(resource.Type, string, string) bool { return true }, log: logr.Discard(), types: map[resource.Type]*searched{},
 		metrics: newSearchMetrics(nil), lists: make(chan struct{}, searchers),
+		unknown: map[resource.Type]bool{}, held: map[resource.Type]waiting{},
 	}}
 }
 
@@ -123,8 +125,17 @@ func (s Search) Done(t resource.Type) (done bool, bound uint64) {
 	return done, bounds[t.String()]
 }
 
-// Gone returns the types whose history was gone.
-func (s Search) Gone() []string { return s.gone() }
+// Gone returns the types of which deletions may have been missed.
+func (s Search) Gone() []string {
+	var names []string
+	for _, t := range s.unresolved() {
+		names = append(names, t.String())
+	}
+	for _, w := range sortedWaiting(s.waits()) {
+		names = append(names, w.Resource)
+	}
+	return names
+}
 
 // Memory is what a replica remembers of its earlier life, and writes down for the next.
 type Memory struct{ *memory }
@@ -141,3 +152,53 @@ func NewMemory(dir, cluster, ring string, x *index.Index, receivers ...*pipeline
 
 // Remember lets a search ask a memory.
 func (s Search) Remember(m Memory) { s.memory = m.memory }
+
+// RecallGone tells a search that a type is served no longer.
+func (s Search) RecallGone(t resource.Type, now time.Time) { s.recallGone(t, now) }
+
+// Force deletes what is held back of a type, in one namespace or in all.
+func (s Search) Force(ctx context.Context, t resource.Type, namespace string, sweep func(namespace, name string) bool) (int, error) {
+	return s.release(ctx, t, scope{namespace: namespace}, func(_ context.Context, _ resource.Type, gone []place, _ uint64, _ bool) (told int, err error) {
+		for _, g := range gone {
+			if sweep(g.namespace, g.name) {
+				told++
+			}
+		}
+		return told, nil
+	})
+}
+
+// Held is how many documents of a type a search holds back.
+func (s Search) Held(t resource.Type) int { return s.waits()[t].Documents }
+
+// Census asks a receiver what it holds.
+type Census struct{ *census }
+
+// NewCensus returns one that watches pods well as long as watching says so. pending are deletions on their way.
+func NewCensus(r orphans.Receiver, x *index.Index, watching func() bool, pending func(f func(namespace, name string)), deleted func(namespace, name string)) Census {
+	return Census{&census{
+		receiver: r, index: x, wants: func(_ resource.Type, namespace, _ string) bool { return namespace != "unwanted" },
+		watching: func(resource.Type) bool { return watching() }, version: func(resource.Type) uint64 { return 1 },
+		pending: func(_ resource.Type, f func(namespace, name string)) { pending(f) },
+		sweep: func(_ context.Context, _ resource.Type, gone []place, _ uint64, _ bool) (int, error) {
+			for _, g := range gone {
+				deleted(g.namespace, g.name)
+			}
+			return len(gone), nil
+		},
+		metrics: newSearchMetrics(nil), log: logr.Discard(), asking: make(chan struct{}, 1),
+		held: map[resource.Type]waiting{}, judged: map[resource.Type]bool{},
+	}}
+}
+
+// Applied tells of a change.
+func (c Census) Applied(ch index.Change) { c.applied(ch) }
+
+// Repair asks about a type, in one namespace or in all.
+func (c Census) Repair(ctx context.Context, t resource.Type, namespace string, force bool) (r operations.Repair, blind bool, err error) {
+	a, err := c.repair(ctx, t, scope{namespace: namespace}, force)
+	return a.Repair, a.blind, err
+}
+
+// Held is how many documents of a type are held back.
+func (c Census) Held(t resource.Type) int { return c.waits()[t].Documents }

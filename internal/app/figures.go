@@ -21,6 +21,9 @@ type figures struct {
 	Kind        wire.Kind `json:"kind,omitempty"`
 	Reason      string    `json:"reason,omitempty"`
 	Unknown     []string  `json:"unknown,omitempty"` // types of which deletions may have been missed
+	Judged      []string  `json:"judged,omitempty"`  // those of which the receiver's own list has told since
+	Held        []waiting `json:"held,omitempty"`
+	Stay        string    `json:"stay,omitempty"` // in the ring, in which the lists were made
 }
 
 func (f figures) encode() string {
@@ -36,7 +39,11 @@ func (t *target) figures() figures {
 	s := t.pipeline.Stats()
 	f := figures{
 		Errors: int64(min(s.Totals.Failed, math.MaxInt64)), Dirty: s.Dirty, Quarantined: s.Quarantined,
-		First: !t.read() || s.First.Done < s.First.Total, LastError: s.Totals.LastError, Unknown: t.search.gone(),
+		First: !t.read() || s.First.Done < s.First.Total, LastError: s.Totals.LastError,
+		Judged: t.census.judgedTypes(), Held: sortedWaiting(t.search.waits(), t.census.waits()), Stay: t.member.Incarnation(),
+	}
+	for _, typ := range t.search.unresolved() {
+		f.Unknown = append(f.Unknown, typ.String())
 	}
 	if last := s.Totals.LastDelivered; !last.IsZero() {
 		f.LastSync = last.UTC().Truncate(time.Second)

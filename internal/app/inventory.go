@@ -91,13 +91,21 @@ func (m *memory) types() []resource.Type {
 // has tells whether the earlier life knew a type.
 func (m *memory) has(t resource.Type) bool { return slices.Contains(m.types(), t) }
 
-// judge compares what the earlier life knew of a type with what there is, as far as wants says. It is
-// [inventory.Unknown] where nothing can be said.
-func (m *memory) judge(t resource.Type, wants func(t resource.Type, namespace, name string) bool) (inventory.Verdict, error) {
+// judge compares what the earlier life knew of a type with what there is, as far as wants says; force passes the guard. It
+// is [inventory.Unknown] where nothing can be said.
+func (m *memory) judge(t resource.Type, wants func(t resource.Type, namespace, name string) bool, force bool) (inventory.Verdict, error) {
 	if !m.has(t) {
 		return inventory.Verdict{}, nil
 	}
-	return m.before.Judge(t, view{m, wants}, false) //nolint:wrapcheck // It says what it was doing.
+	return m.before.Judge(t, view{memory: m, wants: wants}, force) //nolint:wrapcheck // It says what it was doing.
+}
+
+// judgeGone is judge of a type that is proven to be served no longer.
+func (m *memory) judgeGone(t resource.Type, wants func(t resource.Type, namespace, name string) bool, force bool) (inventory.Verdict, error) {
+	if !m.has(t) {
+		return inventory.Verdict{}, nil
+	}
+	return m.before.Judge(t, view{memory: m, wants: wants, gone: t}, force) //nolint:wrapcheck // It says what it was doing.
 }
 
 // disown says that the inventory of the earlier life is not to be believed.
@@ -168,10 +176,14 @@ func joined(namespace, name string) string {
 type view struct {
 	*memory
 	wants func(t resource.Type, namespace, name string) bool
+	gone  resource.Type // is served no longer; the zero Type for none
 }
 
 // State implements [inventory.View].
 func (v view) State(t resource.Type) inventory.State {
+	if t == v.gone {
+		return inventory.State{Gone: true}
+	}
 	stats := v.index.Type(t)
 	return inventory.State{Listed: stats.Listed, Version: stats.Version}
 }
@@ -193,13 +205,39 @@ const lagPatience = time.Minute
 
 // recall asks the inventory about a type that the API server's history does not tell of. The caller does not hold mu.
 func (s *search) recall(t resource.Type, e *searched, now time.Time) {
-	v, err := s.memory.judge(t, s.wants)
+	v, err := s.memory.judge(t, s.wants, false)
 	if errors.Is(err, inventory.ErrBackwards) && now.Sub(e.since) < lagPatience {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		e.expired, e.retry = true, now.Add(searchPause)
 		return
 	}
+	s.believe(t, e, v, err)
+}
+
+// recallGone asks the inventory about a type that is served no longer: nothing else can tell of it.
+func (s *search) recallGone(t resource.Type, now time.Time) {
+	if !s.memory.has(t) {
+		return
+	}
+	s.mu.Lock()
+	e := s.types[t]
+	if e == nil {
+		e = &searched{since: now}
+		s.types[t] = e
+	}
+	done := e.done || e.held
+	e.gone = true
+	s.mu.Unlock()
+	if done {
+		return // What it knew was looked for while the type was served.
+	}
+	v, err := s.memory.judgeGone(t, s.wants, false)
+	s.believe(t, e, v, err)
+}
+
+// believe has deleted what the inventory says is gone. The caller does not hold mu.
+func (s *search) believe(t resource.Type, e *searched, v inventory.Verdict, err error) {
 	if err != nil {
 		s.memory.disown(err)
 		v = inventory.Verdict{}
@@ -210,24 +248,34 @@ func (s *search) recall(t resource.Type, e *searched, now time.Time) {
 			found++
 		}
 	}
-	s.metrics.found.WithLabelValues("inventory").Add(float64(found))
+	s.metrics.found.WithLabelValues(fromInventory).Add(float64(found))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.found += found
 	switch {
 	case v.Status == inventory.Guarded:
 		e.expired, e.held = true, true
-		s.held = append(s.held, t.String())
-		s.metrics.held.Add(float64(v.Missing))
-		s.log.Info("More objects are missing than may be deleted without a person's word; their documents stay", "resource", t.String(),
-			"missing", v.Missing, "limit", v.Limit, "known", v.Info.Objects)
+		s.held[t] = waiting{Resource: t.String(), Source: fromInventory, Documents: v.Missing, Limit: v.Limit}
+		s.log.Info("More objects are missing than may be deleted without a person's word; their documents stay until a resync with force",
+			"resource", t.String(), "missing", v.Missing, "limit", v.Limit, "known", v.Info.Objects)
 	case v.Status == inventory.Unknown && len(e.versions) > 0:
 		e.done = true
-		s.unknown = append(s.unknown, t.String())
+		s.unknown[t] = true
+		s.untold = append(s.untold, t.String())
 	default:
 		e.done = true
 	}
-	s.metrics.unknown.Set(float64(len(s.unknown) + len(s.held)))
+	s.metrics.unknown.set("search", len(s.unknown)+len(s.held))
+	s.metrics.held.set("search", documents(s.held))
+}
+
+// isGone tells whether a type is known to be served no longer, and is not served again.
+func (s *search) isGone(t resource.Type) bool {
+	s.mu.Lock()
+	e := s.types[t]
+	gone := e != nil && e.gone
+	s.mu.Unlock()
+	return gone && s.index.Type(t) == index.Stats{}
 }
 
 // settled tells whether nothing of a type has to be looked for any more.

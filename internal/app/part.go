@@ -9,13 +9,20 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 )
 
-// Run implements [operations.Runner]: it sends one part of a resync to the target.
-func (t *target) Run(ctx context.Context, op operations.Request, part operations.Part, progress func(offered, open int)) error {
+// Run implements [operations.Runner]: it sends one part of a resync to the target, and repairs what it has of objects
+// that are gone.
+func (t *target) Run(ctx context.Context, op operations.Request, part operations.Part, progress func(offered, open int)) (operations.Repair, error) {
+	if part.Held {
+		return t.release(ctx, op)
+	}
 	p := resync.Part{Type: part.Type, Namespaces: part.Namespaces, Own: part.OwnedOnly}
 	if op.Namespace != "" && op.Namespace != resource.ClusterNamespace {
 		p.Namespaces = []string{op.Namespace}
 	}
-	return t.sender.Send(ctx, p, progress) //nolint:wrapcheck // It is shown as it is, under the name of the type.
+	if err := t.sender.Send(ctx, p, progress); err != nil {
+		return operations.Repair{}, err //nolint:wrapcheck // It is shown as it is, under the name of the type.
+	}
+	return t.repair(ctx, op, part), nil
 }
 
 // catalog implements [operations.Catalog] over the index, for one target.

@@ -33,7 +33,7 @@ func (a *App) StartResync(ctx context.Context, r api.Request) (api.Operation, er
 	var ops operationsOf
 	for _, t := range a.targets() {
 		op, err := t.resyncs.Start(ctx, operations.Request{
-			Types: within(types, r.Namespace), Namespace: r.Namespace, Label: r.Resource, Target: t.name,
+			Types: within(types, r.Namespace), Namespace: r.Namespace, Label: r.Resource,
 			Scope: operations.Scope(r.Scope), Force: r.Force, Trigger: operations.Requested,
 		})
 		switch {
@@ -42,6 +42,7 @@ func (a *App) StartResync(ctx context.Context, r api.Request) (api.Operation, er
 		case err != nil:
 			return api.Operation{}, fmt.Errorf("starting a resync: %w", err)
 		}
+		op.Request.Target = t.name
 		ops = append(ops, op)
 	}
 	return ops.sum(), nil
@@ -123,6 +124,7 @@ func (a *App) wait(ctx context.Context, id string) (operations.Operation, error)
 	if err != nil {
 		return operations.Operation{}, fmt.Errorf("waiting for a resync: %w", err)
 	}
+	op.Request.Target = t.name
 	return op, nil
 }
 
@@ -136,6 +138,7 @@ func (a *App) find(ctx context.Context, id string) (*target, operations.Operatio
 				}
 			}
 			if op, ok := t.resyncs.Get(id); ok {
+				op.Request.Target = t.name
 				return t, op, true
 			}
 		}
@@ -207,6 +210,7 @@ func (ops operationsOf) sum() api.Operation {
 		all.Target = "" // of several
 		all.Types.Done, all.Types.Total = all.Types.Done+o.Types.Done, all.Types.Total+o.Types.Total
 		all.Resources.Done, all.Resources.Total = all.Resources.Done+o.Resources.Done, all.Resources.Total+o.Resources.Total
+		all.OrphansDeleted, all.OrphansHeld = all.OrphansDeleted+o.OrphansDeleted, all.OrphansHeld+o.OrphansHeld
 		all.Failed = append(all.Failed, o.Failed...)
 		all.Shares = append(all.Shares, o.Shares...)
 		all.Message = strings.TrimPrefix(all.Message+"; "+o.Message, "; ")
@@ -231,9 +235,10 @@ func operation(op operations.Operation) api.Operation {
 		ID: op.ID, Status: api.OperationStatus(op.Status), Trigger: api.Trigger(op.Request.Trigger), Target: op.Request.Target,
 		Scope: api.Scope(cmp.Or(op.Request.Scope, operations.Fleet)), Force: op.Request.Force,
 		Resource: op.Request.Label, Namespace: op.Request.Namespace, Member: op.Member, StartedAt: op.StartedAt,
-		Types:     api.Progress{Done: op.TypesDone, Total: op.Types},
-		Resources: api.Progress{Done: op.Offered - op.Open, Total: max(op.Offered, op.Estimate)},
-		Message:   op.Message,
+		Types:          api.Progress{Done: op.TypesDone, Total: op.Types},
+		Resources:      api.Progress{Done: op.Offered - op.Open, Total: max(op.Offered, op.Estimate)},
+		OrphansDeleted: op.Repair.Deleted, OrphansHeld: op.Repair.Held,
+		Message: op.Message,
 	}
 	if o.Status.Finished() {
 		o.FinishedAt = &op.FinishedAt

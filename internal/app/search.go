@@ -54,8 +54,9 @@ type search struct {
 	mu      sync.Mutex // guards what follows
 	types   map[resource.Type]*searched
 	found   int
-	unknown []string // types of which nothing can be said
-	held    []string // types of which too many objects are missing
+	unknown map[resource.Type]bool    // of which nothing can be said
+	untold  []string                  // of those, what was not reported
+	held    map[resource.Type]waiting // of which too many objects are missing
 }
 
 // searched is how far the search in one type is.
@@ -65,7 +66,8 @@ type searched struct {
 	retry    time.Time
 	done     bool
 	expired  bool // the API server's history does not go back so far
-	held     bool // more is missing than may be deleted; nothing more happens in this life
+	held     bool // more is missing than may be deleted without a person's word
+	gone     bool // the type was served no longer
 	versions []uint64
 }
 
@@ -82,6 +84,7 @@ func newSearch(t *target, p parts) *search {
 		pager: p.lister, memory: p.memory, metrics: newSearchMetrics(t.metrics), index: t.index, book: t.book, store: t.store, wants: t.wants, missing: t.missing,
 		leases: func() []ownership.MemberStatus { return t.member.View().Members },
 		log:    t.log, types: make(map[resource.Type]*searched), lists: make(chan struct{}, searchers),
+		unknown: make(map[resource.Type]bool), held: make(map[resource.Type]waiting),
 	}
 }
 
@@ -176,7 +179,7 @@ func (s *search) remembered(ctx context.Context, t resource.Type, e *searched, n
 	s.lists <- struct{}{}
 	found, expired, err := s.find(ctx, t, e.versions)
 	<-s.lists
-	s.metrics.found.WithLabelValues("exact").Add(float64(found))
+	s.metrics.found.WithLabelValues(fromExact).Add(float64(found))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.found += found
@@ -201,7 +204,7 @@ func (s *search) replay(ctx context.Context, t resource.Type, e *searched) bool 
 			found++
 		}
 	})
-	s.metrics.found.WithLabelValues("history").Add(float64(found))
+	s.metrics.found.WithLabelValues(fromHistory).Add(float64(found))
 	if err != nil {
 		s.log.V(1).Info("The API server does not remember all deletions; comparing with what it held", "resource", t.String(), "reason", err.Error())
 	}
@@ -271,19 +274,13 @@ func (s *search) seen() (seen, done, bounds map[string]uint64, stats map[string]
 	return seen, done, bounds, stats
 }
 
-// report returns what was found since the last report, and the types of which nothing can be said.
+// report returns what was found since the last report, and the types of which nothing can be said since then.
 func (s *search) report() (found int, unknown []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found, s.found = s.found, 0
-	return found, slices.Clone(s.unknown)
-}
-
-// gone returns the types of which deletions may have been missed.
-func (s *search) gone() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Concat(s.unknown, s.held)
+	unknown, s.untold = s.untold, nil
+	return found, unknown
 }
 
 // label is the version that a deletion is told at of which only that is known that it came after some version. It is
@@ -296,14 +293,18 @@ func (s *search) label(t resource.Type, after uint64) uint64 {
 	return after + 1
 }
 
-// missing tells the receiver that an object is gone, unless it is there.
+// missing tells the receiver that an object is gone, unless it is there, or its type is there and has not been listed.
 func (t *target) missing(typ resource.Type, namespace, name string, version uint64) bool {
-	return t.index.IfAbsent(typ, namespace, name, func() {
-		t.pipeline.Apply(index.Change{
-			Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Live,
-			Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: version},
-		})
-	})
+	deletion := index.Change{
+		Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Live,
+		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: version},
+	}
+	if t.search.isGone(typ) {
+		deletion.Cause = index.Gone
+		t.pipeline.Apply(deletion)
+		return true
+	}
+	return t.index.IfAbsent(typ, namespace, name, func() { t.pipeline.Apply(deletion) })
 }
 
 // lookBack waits until the types have been read, then looks for what was deleted while nobody watched, until ctx ends. No
@@ -317,7 +318,7 @@ func (t *target) lookBack(ctx context.Context) error {
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for told := 0; ; {
+	for {
 		if t.read() {
 			t.search.step(ctx, time.Now())
 			if ctx.Err() == nil && !t.looked.Swap(true) {
@@ -329,10 +330,9 @@ func (t *target) lookBack(ctx context.Context) error {
 			if found > 0 {
 				t.log.Info("Objects were deleted while nobody watched; their documents are deleted now", "objects", found)
 			}
-			if len(unknown) > told {
-				t.log.Info("Objects may have been deleted while nobody watched that cannot be found any more: the API server "+
-					"keeps about five minutes of history", "resources", unknown[told:])
-				told = len(unknown)
+			if len(unknown) > 0 {
+				t.log.Info("Objects may have been deleted while nobody watched of which neither the API server, which keeps about five "+
+					"minutes of history, nor an inventory can tell", "resources", unknown, "receiverCanBeAsked", t.census.able())
 			}
 		}
 		select {

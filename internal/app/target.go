@@ -91,6 +91,7 @@ type target struct {
 	book      *checkpoint.Book
 	store     *checkpoint.Store
 	search    *search
+	census    *census
 	windows   *windows
 	words     words
 	declared  *controller.Target // nil: of the environment
@@ -128,6 +129,7 @@ type parts struct {
 	memory   *memory
 	maps     corev1client.ConfigMapsGetter
 	ready    func() bool
+	watching func(t resource.Type) bool
 	served   func() []resource.Type
 	onWindow func() // a window has closed somewhere
 }
@@ -168,6 +170,9 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Observe:      client.Observe, Log: log, Registerer: p.reg,
 	})
 	t.lister, t.search = p.lister, newSearch(t, p)
+	if t.census, err = newCensus(t, p); err != nil {
+		return nil, err
+	}
 	t.announcer = newAnnouncer(p.member, p.cfg.PodName, targetKey(spec.name), spec.settle, 2*p.cfg.LeaseDuration+10*time.Second)
 	t.sender = resync.NewSender(p.lister, p.index, t.pipeline, t.announcer, resync.Options{Wants: t.wants, Registerer: t.metrics})
 	t.filler = &resync.Filler{Lister: p.lister, Catalog: p.index, Target: t.pipeline, Log: p.log.WithName("fill")}
@@ -203,6 +208,7 @@ func targetKey(name string) string {
 func (t *target) Apply(c index.Change) {
 	if t.wants(c.Type, c.Record.Namespace, c.Record.Name) {
 		t.pipeline.Apply(c)
+		t.census.applied(c)
 	}
 }
 
@@ -223,6 +229,7 @@ func (t *target) start(fail context.CancelCauseFunc) {
 	t.sending.start("delivery", t.deliver)
 	t.observe.start("first sync", t.adopt)
 	t.observe.start("missed deletions", t.lookBack)
+	t.observe.start("documents without an object", t.askBack)
 	t.observe.start("progress", t.reportProgress)
 	t.observe.start("resyncs", t.resyncs.Run)
 	t.observe.start("fill", t.filler.Run)

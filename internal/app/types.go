@@ -22,6 +22,8 @@ type typeKeeper struct {
 	log     logr.Logger
 	// delivered tells whether what the first list of a type has brought is delivered.
 	delivered func(resource.Type) bool
+	// gone is told of a type whose objects have been forgotten: there may have been others, in an earlier life.
+	gone func(resource.Type)
 
 	mu         sync.Mutex                   // guards migrations and what they point to
 	migrations map[resource.Type]*migration // by the old type
@@ -61,6 +63,7 @@ func (k *typeKeeper) forget(ctx context.Context, t resource.Type) {
 	}
 	n := k.index.Remove(t)
 	k.log.Info("Type is gone, deleting its documents", "resource", t.String(), "objects", n)
+	k.gone(t)
 }
 
 // migrate forgets the old type once the new one has been delivered, unless the old one comes back before that.

@@ -224,9 +224,11 @@ func (s *Store) write(ctx context.Context, data map[string]string) error {
 		ObjectMeta: metav1.ObjectMeta{Name: s.Name(), Labels: map[string]string{
 			ringLabel: s.opts.Ring, targetLabel: s.opts.Target, "app.kubernetes.io/name": "k8s-vectordb-sync",
 		}},
-		Data: data,
 	}
-	var err error
+	err := pack(m, data)
+	if err != nil {
+		return err
+	}
 	if s.current == nil {
 		m, err = s.client.Create(ctx, m, metav1.CreateOptions{})
 	} else {
@@ -258,8 +260,12 @@ func (k sink) take(o any) bool {
 	}
 	k.s.versions[m.Name] = version
 	believed := false
+	data, err := unpack(m)
+	if err != nil {
+		k.s.opts.Log.Error(err, "Checkpoint cannot be unpacked", "configMap", m.Name)
+	}
 	for _, key := range []string{ownKey, allKey} {
-		c, err := Decode(m.Data[key])
+		c, err := Decode(data[key])
 		if err != nil {
 			k.s.opts.Log.Error(err, "Checkpoint is not understood, hence ignored", "configMap", m.Name, "key", key)
 			k.s.book.Delete(page(m.Name, key))
@@ -267,12 +273,12 @@ func (k sink) take(o any) bool {
 		}
 		believed = k.s.book.Set(page(m.Name, key), c) || believed
 		if key == ownKey && c.Member != k.s.opts.Member && c.Fingerprint == k.s.book.fingerprint {
-			d, err := decodeDeletions(m.Data[deletionsKey])
+			d, err := decodeDeletions(data[deletionsKey])
 			if err != nil {
 				k.s.opts.Log.Error(err, "Deletions are not understood, hence ignored", "configMap", m.Name)
 			}
 			k.s.book.setDeletions(c.Member, d)
-			k.s.book.setFigures(c.Member, m.Data[figuresKey])
+			k.s.book.setFigures(c.Member, data[figuresKey])
 		}
 	}
 	k.s.book.setDoubts(k.s.opts.Member)

@@ -30,6 +30,8 @@
 // replaced without a word, and one that comes back under its name goes on with what is left. Where two see different
 // data for a moment, a part is sent twice, which costs something and harms nothing.
 //
+// An operation with force has a part for each member besides: only the member itself knows what it holds back.
+//
 // A member runs one part after another, those of small operations before those of full ones. A part that a Runner gives
 // up is not tried again: it counts as done, with a message.
 //

@@ -67,6 +67,8 @@ type result struct {
 	Failed     int               `json:"failed,omitempty"`
 	Shares     []Share           `json:"shares,omitempty"`
 	Message    string            `json:"message,omitempty"`
+	Deleted    int               `json:"deleted,omitempty"`
+	Held       int               `json:"held,omitempty"`
 }
 
 type encodedPlan struct {
@@ -86,8 +88,9 @@ type encodedPlan struct {
 
 // encodedPart has short names: they are written hundreds of times.
 type encodedPart struct {
-	Type       string `json:"t"`
-	Kind       string `json:"k"`
+	Type       string `json:"t,omitempty"`
+	Kind       string `json:"k,omitempty"`
+	Held       bool   `json:"h,omitempty"` // has no type
 	Namespaced bool   `json:"n,omitempty"`
 	From       string `json:"f,omitempty"`
 	Until      string `json:"u,omitempty"`
@@ -101,6 +104,10 @@ func (p *plan) encode() (string, error) {
 		Target: p.request.Target, Force: p.request.Force, Member: p.member, StartedAt: p.startedAt.UTC(), Members: p.members, Result: p.result,
 	}
 	for _, part := range p.parts {
+		if part.Held {
+			e.Parts = append(e.Parts, encodedPart{Held: true, Member: slices.Index(p.members, part.Member)})
+			continue
+		}
 		e.Parts = append(e.Parts, encodedPart{
 			Type: part.Type.String(), Kind: part.Type.Kind, Namespaced: part.Type.Namespaced, From: part.From, Until: part.Until,
 			Member: slices.Index(p.members, part.Member), Objects: part.Objects,
@@ -145,22 +152,35 @@ func decodePlan(id, text string) (*plan, error) {
 		return p, nil
 	}
 	for i, part := range e.Parts {
-		t, err := parseType(part)
-		if err != nil {
+		if err := p.add(part); err != nil {
 			return nil, fmt.Errorf("part %d of the operation: %w", i, err)
 		}
-		if part.Member < 0 || part.Member >= len(e.Members) || part.Objects < 0 || (part.Until != "" && part.Until <= part.From) {
-			return nil, fmt.Errorf("part %d of the operation has an assignee, a count or a range that makes no sense", i)
-		}
-		p.parts = append(p.parts, Part{
-			Key: key(t, part.From, part.Until), Type: t, From: part.From, Until: part.Until, Member: e.Members[part.Member],
-			Objects: part.Objects, OwnedOnly: e.Scope == Replica,
-		})
-		p.request.Types = append(p.request.Types, t)
 	}
 	slices.SortFunc(p.request.Types, resource.CompareTypes)
 	p.request.Types = slices.Compact(p.request.Types)
 	return p, nil
+}
+
+// add takes a part in, as it was written down.
+func (p *plan) add(part encodedPart) error {
+	if part.Member < 0 || part.Member >= len(p.members) || part.Objects < 0 || (part.Until != "" && part.Until <= part.From) {
+		return errors.New("it has an assignee, a count or a range that makes no sense")
+	}
+	owned := p.request.Scope == Replica
+	if part.Held {
+		p.parts = append(p.parts, planHeld(p.members[part.Member:part.Member+1], owned)...)
+		return nil
+	}
+	t, err := parseType(part)
+	if err != nil {
+		return err
+	}
+	p.parts = append(p.parts, Part{
+		Key: key(t, part.From, part.Until), Type: t, From: part.From, Until: part.Until, Member: p.members[part.Member],
+		Objects: part.Objects, OwnedOnly: owned,
+	})
+	p.request.Types = append(p.request.Types, t)
+	return nil
 }
 
 // parseType reads the name of a type as [resource.Type.String] spells it.
@@ -179,6 +199,7 @@ type progress struct {
 	done    map[int]bool   // by index of the part; failed ones, too
 	failed  map[int]string // messages
 	offered int            // objects of the parts that are done
+	repair  Repair         // of the parts that are done
 	current *current       // nil: none is under way
 	at      time.Time      // of the last mark
 }
@@ -194,6 +215,8 @@ type encodedProgress struct {
 	Encoding int            `json:"v"`
 	Done     string         `json:"done,omitempty"` // such as 0-41,57
 	Offered  int            `json:"offered"`
+	Deleted  int            `json:"deleted,omitempty"`
+	Held     int            `json:"held,omitempty"`
 	Failed   map[int]string `json:"failed,omitempty"`
 	Current  *current       `json:"running,omitempty"`
 	At       time.Time      `json:"at"`
@@ -201,7 +224,8 @@ type encodedProgress struct {
 
 func (p progress) encode() (string, error) {
 	return marshal(encodedProgress{
-		Encoding: encoding, Done: formatMarks(p.done), Offered: p.offered, Failed: p.failed, Current: p.current, At: p.at.UTC(),
+		Encoding: encoding, Done: formatMarks(p.done), Offered: p.offered, Deleted: p.repair.Deleted, Held: p.repair.Held,
+		Failed: p.failed, Current: p.current, At: p.at.UTC(),
 	})
 }
 
@@ -218,10 +242,12 @@ func decodeProgress(text string) (progress, error) {
 	if err != nil {
 		return progress{}, err
 	}
-	if e.Offered < 0 || (e.Current != nil && (e.Current.Part < 0 || e.Current.Offered < 0 || e.Current.Open < 0)) {
+	if e.Offered < 0 || e.Deleted < 0 || e.Held < 0 || (e.Current != nil && (e.Current.Part < 0 || e.Current.Offered < 0 || e.Current.Open < 0)) {
 		return progress{}, errors.New("progress has a negative count")
 	}
-	return progress{done: done, failed: e.Failed, offered: e.Offered, current: e.Current, at: e.At}, nil
+	return progress{
+		done: done, failed: e.Failed, offered: e.Offered, repair: Repair{Deleted: e.Deleted, Held: e.Held}, current: e.Current, at: e.At,
+	}, nil
 }
 
 // formatMarks writes a set of small numbers as ranges: 0-41,57.

@@ -23,8 +23,15 @@ type Runner interface {
 	// Run sends one part again and returns when all its objects have arrived at every target, or are set aside, or ctx
 	// has ended. It is called by one goroutine at a time. It tells through progress how many objects it has offered since
 	// it was called, and how many of them have not arrived; progress may be called by any goroutine until Run returns, and
-	// does not block. An error while ctx has not ended is final: the part counts as done, with that message.
-	Run(ctx context.Context, op Request, part Part, progress func(offered, open int)) error
+	// does not block. An error while ctx has not ended is final: the part counts as done, with that message; what was
+	// repaired counts all the same.
+	Run(ctx context.Context, op Request, part Part, progress func(offered, open int)) (Repair, error)
+}
+
+// Repair is what a part did about documents whose objects are gone.
+type Repair struct {
+	// Deleted is how many were deleted, Held how many were not because they are more than may be without a person's word.
+	Deleted, Held int
 }
 
 // Catalog knows what there is to send. Its methods are called by many goroutines at once and do not block for long.

@@ -33,7 +33,7 @@ func (w *work) touch(urgent bool) {
 // absorb takes up what is written under our name: by our earlier life, or by another pod that bears the name.
 func (w *work) absorb(p progress) {
 	if len(w.done) == 0 && w.revision == 0 {
-		w.offered, w.at = p.offered, p.at
+		w.offered, w.repair, w.at = p.offered, p.repair, p.at
 		if p.current != nil {
 			w.touch(true) // We are not running it: the others must not wait for us.
 		}
@@ -68,15 +68,15 @@ func (e *Engine) execute(ctx context.Context) {
 			}
 			continue
 		}
-		err := e.runPart(r)
-		e.finish(r, err)
+		repaired, err := e.runPart(r)
+		e.finish(r, repaired, err)
 		if ctx.Err() != nil {
 			return
 		}
 	}
 }
 
-func (e *Engine) runPart(r *run) error {
+func (e *Engine) runPart(r *run) (Repair, error) {
 	part := r.part
 	if part.Split() {
 		part.Namespaces = []string{}
@@ -86,7 +86,7 @@ func (e *Engine) runPart(r *run) error {
 			}
 		}
 		if len(part.Namespaces) == 0 {
-			return nil
+			return Repair{}, nil
 		}
 	}
 	return e.runner.Run(r.ctx, r.record.request, part, func(offered, open int) {
@@ -236,7 +236,7 @@ func (e *Engine) reconsider() {
 }
 
 // finish marks a part.
-func (e *Engine) finish(r *run, err error) {
+func (e *Engine) finish(r *run, repaired Repair, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	ended := r.ctx.Err() != nil
@@ -264,6 +264,7 @@ func (e *Engine) finish(r *run, err error) {
 	}
 	w.done[r.index], w.at = true, time.Now()
 	w.offered += r.offered
+	w.repair.Deleted, w.repair.Held = w.repair.Deleted+repaired.Deleted, w.repair.Held+repaired.Held
 	if err != nil {
 		w.failed[r.index] = shorten(err.Error())
 	}

@@ -71,6 +71,7 @@ type fleet struct {
 	view   []string
 	steps  []step
 	behave func(ctx context.Context, member string, op operations.Request, part operations.Part, progress func(offered, open int)) error
+	repair func(member string, op operations.Request, part operations.Part) operations.Repair // nil: nothing
 }
 
 // node is one life of a member.
@@ -99,17 +100,20 @@ func (f *fleet) Members() []string {
 }
 
 // Run implements [operations.Runner].
-func (n *node) Run(ctx context.Context, op operations.Request, part operations.Part, progress func(offered, open int)) error {
+func (n *node) Run(ctx context.Context, op operations.Request, part operations.Part, progress func(offered, open int)) (operations.Repair, error) {
 	f := n.f
 	s := step{member: n.name, op: op.Label, part: part.Key, namespaces: part.Namespaces}
 	f.mu.Lock()
 	f.steps = append(f.steps, s)
-	behave := f.behave
+	behave, repair := f.behave, f.repair
 	f.mu.Unlock()
 	s.err = behave(ctx, n.name, op, part, progress)
 	s.ended = true
 	f.locked(func() { f.steps = append(f.steps, s) })
-	return s.err
+	if repair == nil {
+		return operations.Repair{}, s.err
+	}
+	return repair(n.name, op, part), s.err
 }
 
 // log returns what has been begun and ended, in order.

@@ -38,7 +38,8 @@ type Request struct {
 	Target string
 	// Scope is who takes part; empty means Fleet.
 	Scope Scope
-	// Force is passed to the Runner.
+	// Force is passed to the Runner. With it every member that takes part has a part more, for what it holds back of the
+	// types ([Part.Held]).
 	Force bool
 	// Trigger is why; empty means Requested.
 	Trigger Trigger
@@ -118,6 +119,8 @@ type Operation struct {
 	// Offered counts objects handed to the receivers, Open those of them that have not arrived, Estimate those there were
 	// at planning.
 	Offered, Open, Estimate int
+	// Repair is what was done about documents whose objects are gone.
+	Repair Repair
 	// Failures are messages by type.
 	Failures map[string]string
 	// FailedTypes counts the types with failures. It is more than len(Failures) where an operation that has ended had too

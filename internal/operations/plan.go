@@ -42,6 +42,9 @@ type Part struct {
 	Objects int
 	// OwnedOnly says that only objects that the member owns are to be sent, and that nobody else is to take over.
 	OwnedOnly bool
+	// Held says that nothing is to be sent: what the member holds back of all types of the request, for want of a person's
+	// word, is to be repaired. Such a part has no Type. Whoever takes it over repairs what it holds back itself.
+	Held bool
 }
 
 // Split tells whether the part is less than the whole type.
@@ -50,6 +53,23 @@ func (p Part) Split() bool { return p.From != "" || p.Until != "" }
 // Covers tells whether a namespace belongs to the part.
 func (p Part) Covers(namespace string) bool {
 	return namespace >= p.From && (p.Until == "" || namespace < p.Until)
+}
+
+// name is what a part is about, for people.
+func (p Part) name() string {
+	if p.Held {
+		return "deletions held back"
+	}
+	return p.Type.String()
+}
+
+// planHeld makes the parts of an operation with force in which these members repair what they hold back.
+func planHeld(members []string, ownedOnly bool) []Part {
+	parts := make([]Part, 0, len(members))
+	for _, m := range members {
+		parts = append(parts, Part{Key: "held/" + m, Member: m, OwnedOnly: ownedOnly, Held: true})
+	}
+	return parts
 }
 
 // key is the Key of a part.

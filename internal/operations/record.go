@@ -44,6 +44,7 @@ func (r *record) operation() Operation {
 	o.Request.Types = slices.Clone(r.request.Types)
 	if res := r.result; res != nil {
 		o.Status, o.FinishedAt, o.Types, o.TypesDone, o.Offered, o.Estimate = res.Status, res.FinishedAt, res.Types, res.TypesDone, res.Offered, res.Estimate
+		o.Repair = Repair{Deleted: res.Deleted, Held: res.Held}
 		o.FailedTypes, o.Shares, o.Message = res.Failed, slices.Clone(res.Shares), res.Message
 		maps.Copy(o.Failures, res.Failures)
 		return o
@@ -61,7 +62,7 @@ func (r *record) operation() Operation {
 		s := share(p.Member)
 		s.Parts, s.Objects = s.Parts+1, s.Objects+p.Objects
 		o.Estimate += p.Objects
-		if !done[i] {
+		if !done[i] && !p.Held {
 			undone[p.Type.String()] = true
 		}
 	}
@@ -89,12 +90,13 @@ func (r *record) addRun(o *Operation, s *Share, p progress, done []bool) {
 		}
 	}
 	s.Offered = p.offered
+	o.Repair.Deleted, o.Repair.Held = o.Repair.Deleted+p.repair.Deleted, o.Repair.Held+p.repair.Held
 	if c := p.current; c != nil && c.Part < len(done) && !done[c.Part] {
 		s.Offered, s.Open = s.Offered+c.Offered, c.Open
 	}
 	for _, i := range slices.Sorted(maps.Keys(p.failed)) {
 		if i >= 0 && i < len(done) {
-			name := r.parts[i].Type.String()
+			name := r.parts[i].name()
 			o.Failures[name] = cmp.Or(o.Failures[name], p.failed[i], "no reason is known")
 		}
 	}
@@ -108,7 +110,7 @@ func (r *record) close(message string, now time.Time) *plan {
 	o := r.operation()
 	res := &result{
 		Status: Done, FinishedAt: o.FinishedAt.UTC(), Types: o.Types, TypesDone: o.TypesDone, Offered: o.Offered, Estimate: o.Estimate,
-		Failed: o.FailedTypes, Shares: o.Shares, Message: message,
+		Failed: o.FailedTypes, Shares: o.Shares, Message: message, Deleted: o.Repair.Deleted, Held: o.Repair.Held,
 	}
 	if message != "" {
 		res.Status, res.FinishedAt = Failed, now.UTC()

@@ -143,6 +143,9 @@ func (e *Engine) plan(r Request) (*plan, error) {
 	}
 	if r.Scope == Replica {
 		p.parts = planReplica(e.opts.Member, weights)
+		if r.Force {
+			p.parts = append(p.parts, planHeld([]string{e.opts.Member}, true)...)
+		}
 		return p, nil
 	}
 	for i := range weights {
@@ -153,6 +156,9 @@ func (e *Engine) plan(r Request) (*plan, error) {
 	}
 	var err error
 	p.parts, err = Plan(members, e.opts.Format, weights)
+	if r.Force {
+		p.parts = append(p.parts, planHeld(members, false)...)
+	}
 	return p, err
 }
 

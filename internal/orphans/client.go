@@ -84,6 +84,8 @@ type Options struct {
 	Version string
 	// Timeout bounds one request. Zero means 60 s: dot-ai reads 10,000 points for each.
 	Timeout time.Duration
+	// Pace is called before each request and may wait; done is called after it. Nil means at once.
+	Pace func(ctx context.Context) (done func(), err error)
 	// Transport replaces the connections, for tests. Nil means real ones.
 	Transport http.RoundTripper
 }
@@ -93,6 +95,7 @@ type Client struct {
 	exchange *exchange.Client
 	base     *url.URL // of /api/v1/resources
 	most     int      // documents of one kind
+	pace     func(ctx context.Context) (done func(), err error)
 }
 
 // New makes a client of the receiver to which documents of that format are posted at endpoint, such as
@@ -112,7 +115,11 @@ func New(format string, endpoint *url.URL, opts Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the client of %s: %w", base.Redacted(), err)
 	}
-	return &Client{exchange: e, base: base, most: maxDocuments}, nil
+	c := &Client{exchange: e, base: base, most: maxDocuments, pace: opts.Pace}
+	if c.pace == nil {
+		c.pace = func(context.Context) (func(), error) { return func() {}, nil }
+	}
+	return c, nil
 }
 
 func listsBeside(endpoint *url.URL) (*url.URL, error) {
@@ -243,7 +250,12 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, data an
 	u := *c.base
 	u.Path += path
 	u.RawQuery = query.Encode()
+	done, err := c.pace(ctx)
+	if err != nil {
+		return err
+	}
 	a, err := c.exchange.Do(ctx, http.MethodGet, &u, nil)
+	done()
 	if err != nil {
 		return err
 	}

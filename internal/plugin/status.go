@@ -154,6 +154,16 @@ func (f *findings) everywhere(all []look) {
 				problems.add(l.Name, fmt.Sprintf("type %s could not be watched for %s: %s", t.Name, l.since(t.Since), orNone(t.Error)), t.Name+"|"+t.Error)
 			}
 		}
+		for _, t := range l.Status.Targets {
+			for _, h := range t.HeldRepairs {
+				problems.add(l.Name, fmt.Sprintf("%s holds back the deletion of %s of %s at receiver %s, suspiciously many by the word of the %s; "+
+					"look at them, and resync with --force if they are to go", h.Member, count(h.Documents, "document"), h.Resource, t.Name, h.Source), "")
+			}
+			if len(t.UnknownDeletions) > 0 {
+				notes.add(l.Name, fmt.Sprintf("receiver %s may hold documents of what was deleted while no replica ran, of %s",
+					t.Name, strings.Join(t.UnknownDeletions, ", ")), "")
+			}
+		}
 		for _, g := range l.Status.Discovery.Failed {
 			problems.add(l.Name, fmt.Sprintf("the types of %s cannot be told: %s", g.GroupVersion, orNone(g.Error)), "")
 		}

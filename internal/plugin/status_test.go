@@ -49,7 +49,12 @@ func troubled() []*backend {
 			{ID: "shop/v1/ConfigMap/odd", Reason: "labels: too long\nand more", Since: epoch},
 			{ID: "shop/v1/ConfigMap/odder", Reason: "labels: too long", Since: epoch},
 		},
-		FirstSync: &api.Progress{Done: 10, Total: 20},
+		FirstSync: &api.Progress{Done: 10, Total: 20}, UnknownDeletions: []string{"pods.v1", "secrets.v1"},
+	}
+	for _, b := range all { // Every replica tells of all of them.
+		b.status.Targets[0].HeldRepairs = []api.HeldRepair{
+			{Resource: "configmaps.v1", Source: "inventory", Member: "k8s-vectordb-sync-0", Documents: 80, Limit: 50},
+		}
 	}
 	failed := finished(api.OperationFailed, "the receiver is gone")
 	a.Resync.Last = &failed

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,11 @@ func askResync(t *testing.T, p *fleet.Replica, query string) api.Operation {
 func followResync(t *testing.T, p *fleet.Replica, id string) api.Operation {
 	t.Helper()
 	var op api.Operation
-	fleet.Eventually(t, 2*time.Minute, func() string {
+	within := 2 * time.Minute
+	if os.Getenv("E2E_LONG") != "" {
+		within = 10 * time.Minute
+	}
+	fleet.Eventually(t, within, func() string {
 		code, body := p.Get("http://" + p.API + "/api/v1/resync/" + id)
 		if code != http.StatusOK {
 			return fmt.Sprintf("answer %d %s", code, body)
@@ -91,7 +96,9 @@ func TestAResyncIsSharedOutOverTheFleetAndStaysExact(t *testing.T) {
 
 	t.Run("while nothing changes", func(t *testing.T) {
 		mark, before := r.Receiver().Stats().Upserts, listsByType(t, r)
+		memory := watchMemory(t, replicas...)
 		op := followResync(t, replicas[2], askResync(t, replicas[0], "").ID)
+		memory.check(t)
 		sent := r.Receiver().Stats().Upserts - mark
 		t.Logf("%d objects sent of %d, by %+v", sent, n, op.Shares)
 		if sent < n-10 || sent > n+n/100+10 {
@@ -129,6 +136,7 @@ func TestAResyncIsSharedOutOverTheFleetAndStaysExact(t *testing.T) {
 		r.SetFaults(receiver.Rule{Effect: receiver.Effect{Delay: receiver.Duration(200 * time.Millisecond)}})
 		defer r.Receiver().ClearFaults()
 		h := newHistory()
+		memory := watchMemory(t, replicas...)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -143,6 +151,7 @@ func TestAResyncIsSharedOutOverTheFleetAndStaysExact(t *testing.T) {
 			default:
 			}
 		}
+		memory.check(t)
 		r.Receiver().ClearFaults()
 		took, _ := r.WaitEqual(converge)
 		t.Logf("%d resyncs under churn; equal %v after", ops, took.Round(time.Millisecond))

@@ -103,6 +103,25 @@ func TestInventoryFindsWhatTheAPIServerHasForgotten(t *testing.T) {
 			}
 			stopAll(t, p)
 		}
+
+		p, q := r.Start(env("sync-0", first)), r.Start(env("sync-1", t.TempDir()))
+		stays(t, r, p, gone)
+		q.WaitReady(time.Minute)
+		postResync(t, q, "?resource=pods&force=true")
+		if got := p.Metric(heldMetric); got < 80 {
+			t.Errorf("force for another type leaves %v deletions held back, want 80 at least", got)
+		}
+		if op := postResync(t, q, "?resource=configmaps&force=true"); op.OrphansDeleted < 80 {
+			t.Errorf("%d orphans were deleted, want 80 at least: %+v", op.OrphansDeleted, op)
+		}
+		r.WaitEqual(converge, ghosts("default", "none", 5)...) // those of the story before this one
+		fleet.Eventually(t, converge, func() string {
+			if got, unknown := p.Metric(heldMetric), p.Metric(unknownMetric); got != 0 || unknown != 0 {
+				return fmt.Sprintf("%v deletions are held back, of %v types deletions are unknown", got, unknown)
+			}
+			return ""
+		})
+		stopAll(t, p, q)
 	})
 }
 

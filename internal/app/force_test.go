@@ -1,0 +1,84 @@
+package app_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+)
+
+// holding is a search whose inventory names sixty pods of two namespaces that are gone.
+func holding(t *testing.T, x *index.Index, deleted *int) app.Search {
+	t.Helper()
+	var names []string
+	for i := range 60 {
+		names = append(names, fmt.Sprintf("%c/m%02d", 'a'+i%2, i))
+	}
+	s := app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()),
+		checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil,
+		func() []ownership.MemberStatus { return nil },
+		func(resource.Type, string, string, uint64) bool { *deleted++; return true })
+	s.Remember(app.NewMemory(written(t, names...), "uid", "ring", x))
+	return s
+}
+
+func TestForceLetsGoOfWhatTheInventoryHoldsBack(t *testing.T) {
+	t.Parallel()
+	x := index.New(nil)
+	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 100)
+	deleted := 0
+	s := holding(t, x, &deleted)
+	s.Step(t.Context(), time.Unix(0, 0))
+	if deleted != 0 || s.Held(pods) != 60 {
+		t.Fatalf("%d deleted, %d held back, want 60 held back", deleted, s.Held(pods))
+	}
+	for _, tt := range []struct {
+		namespace  string
+		told, held int
+		unknown    bool
+	}{{"c", 0, 60, true}, {"a", 30, 30, true}, {"", 60, 0, false}, {"", 0, 0, false}} {
+		told, err := s.Force(t.Context(), pods, tt.namespace, func(string, string) bool { return true })
+		if err != nil || told != tt.told || s.Held(pods) != tt.held || len(s.Gone()) > 0 != tt.unknown {
+			t.Errorf("force for namespace %q tells of %d deletions, %v; %d are held back, %v unknown; want %d, %d", tt.namespace, told, err,
+				s.Held(pods), s.Gone(), tt.told, tt.held)
+		}
+	}
+	if done, _ := s.Done(pods); !done {
+		t.Error("the search is not done")
+	}
+}
+
+func TestATypeThatIsServedNoLongerIsJudgedByTheInventory(t *testing.T) {
+	t.Parallel()
+	x := index.New(nil) // knows no pods
+	deleted := 0
+	s := holding(t, x, &deleted)
+	s.Step(t.Context(), time.Unix(0, 0))
+	if deleted != 0 || s.Held(pods) != 0 {
+		t.Fatalf("%d deleted, %d held back before it is known to be gone", deleted, s.Held(pods))
+	}
+	for range 2 {
+		s.RecallGone(pods, time.Unix(1, 0))
+	}
+	if deleted != 0 || s.Held(pods) != 60 {
+		t.Errorf("%d deleted, %d held back, want 60: they are more than fifty", deleted, s.Held(pods))
+	}
+	if told, err := s.Force(t.Context(), pods, "", func(string, string) bool { return true }); told != 60 || err != nil || s.Held(pods) != 0 {
+		t.Errorf("force tells of %d deletions, %v; %d are held back", told, err, s.Held(pods))
+	}
+
+	s = app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()), checkpoint.Past{}, nil,
+		func() []ownership.MemberStatus { return nil },
+		func(resource.Type, string, string, uint64) bool { deleted++; return true })
+	s.Remember(app.NewMemory(written(t, "a/x", "b/y"), "uid", "ring", x))
+	s.RecallGone(pods, time.Unix(1, 0))
+	if deleted != 2 {
+		t.Errorf("%d deleted, want both", deleted)
+	}
+}

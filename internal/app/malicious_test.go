@@ -1,0 +1,83 @@
+package app_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+)
+
+// guessed is what a replica deletes by the word of an inventory, of a cluster that holds a/x; versions are those at which
+// pods are now. history is gone.
+func guessed(t *testing.T, dir, cluster string, version uint64) (deleted int) {
+	t.Helper()
+	x := index.New(nil)
+	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, version)
+	s := app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()),
+		checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil,
+		func() []ownership.MemberStatus { return nil },
+		func(resource.Type, string, string, uint64) bool { deleted++; return true })
+	s.Remember(app.NewMemory(dir, cluster, "ring", x))
+	for i := range 3 {
+		s.Step(t.Context(), time.Unix(int64(i)*1000, 0))
+	}
+	s.RecallGone(resource.Type{Version: "v1", Resource: "others", Kind: "Other"}, time.Unix(0, 0))
+	return deleted
+}
+
+// TestNoInventoryThatIsNotOursDeletesAnything damages a good one in every way.
+func TestNoInventoryThatIsNotOursDeletesAnything(t *testing.T) {
+	t.Parallel()
+	good := written(t, "a/x", "a/y", "b/z")
+	if n := guessed(t, good, "uid", 100); n != 2 {
+		t.Fatalf("the good one finds %d deletions, want 2", n)
+	}
+	good = written(t, "a/x", "a/y", "b/z")
+	entries, err := os.ReadDir(good)
+	if err != nil || len(entries) != 1 {
+		t.Fatalf("%v, %v, want one file", entries, err)
+	}
+	name := entries[0].Name()
+	content, err := os.ReadFile(filepath.Join(good, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	try := func(what string, content []byte, cluster string, version uint64) {
+		t.Helper()
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if n := guessed(t, dir, cluster, version); n != 0 {
+			t.Errorf("%s: %d documents are deleted", what, n)
+		}
+	}
+	try("of another cluster", content, "another", 100)
+	try("of a time before etcd was restored", content, "uid", 89)
+	try("empty", nil, "uid", 100)
+	for n := range content {
+		try(fmt.Sprintf("cut after %d bytes", n), content[:n], "uid", 100)
+		flipped := bytes.Clone(content)
+		flipped[n] ^= 1 << (n % 8)
+		try(fmt.Sprintf("bit %d of byte %d flipped", n%8, n), flipped, "uid", 100)
+	}
+	try("ten times as long", bytes.Repeat(content, 10), "uid", 100)
+	try("with something behind it", append(bytes.Clone(content), make([]byte, 9*len(content))...), "uid", 100)
+
+	var stale []string
+	for i := range 1000 {
+		stale = append(stale, fmt.Sprintf("a/m%03d", i))
+	}
+	if n := guessed(t, written(t, append(stale, "a/x")...), "uid", 100); n != 0 {
+		t.Errorf("with ten times as many names as there are objects: %d documents are deleted", n)
+	}
+}

@@ -1,0 +1,137 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+const (
+	// bite is how many deletions that other members have to send wait at most, of those that one repair has found.
+	bite = 500
+	// sweepPatience is how long a repair waits for the end of its deletions. What is not delivered by then is delivered
+	// like any other change.
+	sweepPatience = 2 * time.Minute
+	sweepPause    = 200 * time.Millisecond
+)
+
+// sweep implements [sweeper]. Deletions go before live changes, so of a large repair few are under way at a time. It waits
+// for the last of them only if it is to see the end.
+func (t *target) sweep(ctx context.Context, typ resource.Type, gone []place, version uint64, end bool) (told int, err error) {
+	var ours, others []place
+	for _, g := range gone {
+		if t.member.MaySend(typ.ID(g.namespace, g.name)) {
+			ours = append(ours, g)
+		} else {
+			others = append(others, g)
+		}
+	}
+	for _, share := range []struct {
+		places []place
+		most   int
+	}{{others, bite}, {ours, 2 * t.format.Defaults().MaxDeletes}} {
+		open := make(map[place]bool)
+		for some := range slices.Chunk(share.places, min(share.most, bite)) {
+			if err := t.swept(ctx, typ, open); err != nil {
+				return told, err
+			}
+			clear(open)
+			for _, g := range some {
+				if t.missing(typ, g.namespace, g.name, version) {
+					open[g] = true
+				}
+			}
+			told += len(open)
+		}
+		if !end {
+			continue
+		}
+		if err := t.swept(ctx, typ, open); err != nil {
+			return told, err
+		}
+	}
+	return told, nil
+}
+
+// swept waits until deletions are delivered, but not for longer than sweepPatience.
+func (t *target) swept(ctx context.Context, typ resource.Type, open map[place]bool) error {
+	patience := time.NewTimer(sweepPatience)
+	defer patience.Stop()
+	tick := time.NewTicker(sweepPause)
+	defer tick.Stop()
+	for len(open) > 0 {
+		left := false
+		t.pipeline.PendingDeletions(typ, func(namespace, name string) { left = left || open[place{namespace, name}] })
+		if !left {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for deletions: %w", ctx.Err())
+		case <-patience.C:
+			return nil
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// orphanVersion is the version at which the deletion of an object is told of which only that is known that it is gone:
+// none that any member has seen, so that whoever owns it is told, and says when it has heard ([checkpoint.Deletions]).
+func (t *target) orphanVersion(typ resource.Type) uint64 {
+	return max(t.book.Since(typ.String()), 1)
+}
+
+// repair asks the receiver about the type of a part that was sent. What it can tell is not worth a failure.
+func (t *target) repair(ctx context.Context, op operations.Request, part operations.Part) operations.Repair {
+	var r operations.Repair
+	if part.From != "" { // Whoever has the first part of a type looks after all of it.
+		return r
+	}
+	if t.census.able() {
+		a, err := t.census.repair(ctx, part.Type, t.scopeOf(part.Type, op), op.Force)
+		if r = a.Repair; err != nil {
+			t.log.V(1).Info("Documents without an object could not be looked for", "resource", part.Type.String(), "error", err.Error())
+		}
+	}
+	if w, held := t.search.waits()[part.Type]; held && !op.Force { // else there is a part for it
+		r.Held += w.Documents
+	}
+	return r
+}
+
+// release repairs what we hold back, at a person's word.
+func (t *target) release(ctx context.Context, op operations.Request) (operations.Repair, error) {
+	var r operations.Repair
+	types := slices.Clone(op.Types)
+	if op.Label == "" { // also those that are served no longer
+		types = slices.AppendSeq(types, maps.Keys(t.search.waits()))
+	}
+	slices.SortFunc(types, resource.CompareTypes)
+	for _, typ := range slices.Compact(types) {
+		within := t.scopeOf(typ, op)
+		told, err := t.search.release(ctx, typ, within, t.sweep)
+		r.Deleted += told
+		if err != nil {
+			return r, err
+		}
+		if _, held := t.census.waits()[typ]; !held {
+			continue
+		}
+		a, err := t.census.repair(ctx, typ, within, true)
+		r.Deleted += a.Deleted
+		if err != nil {
+			return r, fmt.Errorf("repairing %s: %w", typ, err)
+		}
+	}
+	if r.Deleted > 0 {
+		t.log.Info("What was held back is deleted at a person's word", "documents", r.Deleted)
+	}
+	t.search.memory.settle()
+	return r, nil
+}

@@ -1,0 +1,178 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// What can tell of a deletion that nobody saw.
+const (
+	fromHistory   = "history"
+	fromExact     = "exact"
+	fromInventory = "inventory"
+	fromReceiver  = "receiver"
+)
+
+// waiting is a repair that would delete more of a type than may be deleted without a person's word.
+type waiting struct {
+	Resource string `json:"resource"`
+	Source   string `json:"source"`
+	// Documents is how many would be deleted, Limit how many may be unasked.
+	Documents int `json:"documents"`
+	Limit     int `json:"limit"`
+}
+
+// documents is how many would be deleted in all.
+func documents(held map[resource.Type]waiting) (n int) {
+	for _, w := range held {
+		n += w.Documents
+	}
+	return n
+}
+
+// sortedWaiting returns all of several sets, in one order.
+func sortedWaiting(sets ...map[resource.Type]waiting) []waiting {
+	var all []waiting
+	for _, set := range sets {
+		all = slices.AppendSeq(all, maps.Values(set))
+	}
+	slices.SortFunc(all, func(a, b waiting) int {
+		return cmp.Or(cmp.Compare(a.Resource, b.Resource), cmp.Compare(a.Source, b.Source))
+	})
+	return all
+}
+
+// unresolved returns the types of which nothing can be said.
+func (s *search) unresolved() []resource.Type {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(s.unknown), resource.CompareTypes)
+}
+
+// resolve says that something has been able to tell after all.
+func (s *search) resolve(t resource.Type) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.unknown, t)
+	s.metrics.unknown.set("search", len(s.unknown)+len(s.held))
+}
+
+// waits returns a copy of what is held back.
+func (s *search) waits() map[resource.Type]waiting {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.held)
+}
+
+// release deletes what the inventory is held back on of a type, as far as within says, with a person's word. It returns
+// how many deletions were told.
+func (s *search) release(ctx context.Context, t resource.Type, within scope, sweep sweeper) (told int, err error) {
+	if _, held := s.waits()[t]; !held {
+		return 0, nil
+	}
+	judge := s.memory.judge
+	if s.isGone(t) {
+		judge = s.memory.judgeGone
+	}
+	v, err := judge(t, func(t resource.Type, namespace, name string) bool {
+		return s.wants(t, namespace, name) && within.has(namespace, name)
+	}, true)
+	if err != nil { // Then it holds nothing back either.
+		s.memory.disown(err)
+		within = scope{}
+	}
+	gone := make([]place, 0, len(v.Deleted))
+	for _, o := range v.Deleted {
+		gone = append(gone, place{o.Namespace, o.Name})
+	}
+	told, err = sweep(ctx, t, gone, s.label(t, v.Info.Version), true)
+	s.metrics.found.WithLabelValues(fromInventory).Add(float64(told))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.found += told
+	w := s.held[t]
+	w.Documents -= v.Missing
+	switch {
+	case err != nil: // It is held back as before.
+	case w.Documents > 0 && !within.whole():
+		s.held[t] = w
+	default:
+		delete(s.held, t)
+		s.types[t].held, s.types[t].done = false, true
+	}
+	s.metrics.unknown.set("search", len(s.unknown)+len(s.held))
+	s.metrics.held.set("search", documents(s.held))
+	return told, err
+}
+
+// scope is what is meant of a type. The zero value means all of it.
+type scope struct {
+	namespace string // empty for all; [resource.ClusterNamespace] for cluster-scoped objects
+	owned     func(namespace, name string) bool
+}
+
+// scopeOf is what a request is about, of a type.
+func (t *target) scopeOf(typ resource.Type, op operations.Request) scope {
+	s := scope{namespace: op.Namespace}
+	if op.Scope == operations.Replica {
+		s.owned = func(namespace, name string) bool { return t.member.MaySend(typ.ID(namespace, name)) }
+	}
+	return s
+}
+
+// whole tells whether everything is meant.
+func (s scope) whole() bool { return s.namespace == "" && s.owned == nil }
+
+// has tells whether an object is meant.
+func (s scope) has(namespace, name string) bool {
+	switch s.namespace {
+	case "":
+	case resource.ClusterNamespace:
+		if namespace != "" {
+			return false
+		}
+	default:
+		if namespace != s.namespace {
+			return false
+		}
+	}
+	return s.owned == nil || s.owned(namespace, name)
+}
+
+// told are the figures of the other live members, each of its present stay in the ring.
+func (t *target) told() map[string]figures {
+	stays := make(map[string]string)
+	for _, n := range t.member.Notices() {
+		stays[n.Member] = n.Incarnation
+	}
+	all := make(map[string]figures)
+	for member, text := range t.book.Figures() {
+		var f figures
+		if member == t.member.Name() || json.Unmarshal([]byte(text), &f) != nil || f.Stay == "" || stays[member] != f.Stay {
+			continue
+		}
+		all[member] = f
+	}
+	return all
+}
+
+// missed says, by the word of all members, of which types deletions may have been missed, and what is held back.
+func (t *target) missed() (unknown []string, held []api.HeldRepair) {
+	all := t.told()
+	all[t.member.Name()] = t.figures()
+	for _, member := range slices.Sorted(maps.Keys(all)) {
+		unknown = append(unknown, all[member].Unknown...)
+		for _, w := range all[member].Held {
+			held = append(held, api.HeldRepair{Resource: w.Resource, Source: w.Source, Member: member, Documents: w.Documents, Limit: w.Limit})
+		}
+	}
+	slices.Sort(unknown)
+	return slices.Compact(unknown), held
+}

@@ -1,0 +1,134 @@
+package checkpoint_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+)
+
+// worst is a checkpoint of 300 types with all that can be said of them at once, of a cluster that has seen ten billion
+// changes.
+func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, deletions checkpoint.Deletions, figures string) {
+	own = word("a", 1)
+	own.View = nil
+	for i := range 10 {
+		own.View = append(own.View, fmt.Sprintf("k8s-vectordb-sync-%d", i))
+	}
+	own.Member, own.Incarnation = own.View[0], "7d1b7e4e-3c3f-4c52-9d0e-0a8c1c0f7a55.12"
+	own.Types = map[string]checkpoint.Entry{}
+	var names []string
+	for i := range 300 {
+		name := fmt.Sprintf("averagelengthresources%d.v1alpha1.%s.example.com", i, []string{"networking", "storage", "monitoring"}[i%3])
+		high := 10_000_000_000 - rng.Uint64N(1_000_000)
+		own.Types[name] = checkpoint.Entry{Low: high - rng.Uint64N(1000), High: high, Event: high - rng.Uint64N(100_000_000), Since: high - rng.Uint64N(1_000_000_000)}
+		names = append(names, name)
+	}
+	all = own
+	all.View, all.Types = []string{own.Member}, map[string]checkpoint.Entry{}
+	for name, e := range own.Types {
+		all.Types[name] = checkpoint.Entry{Low: e.Low, High: e.Low, Event: e.Event, Since: e.Since}
+	}
+	e := own.Types[names[0]]
+	for range checkpoint.MaxExcept {
+		e.Except = append(e.Except, uint64(len(e.Except))<<54|rng.Uint64N(1<<54))
+	}
+	own.Types[names[0]] = e
+	own.Heard = map[string]string{}
+	for _, m := range own.View[1:] {
+		own.Heard[m] = "3w5e11264sgsf"
+	}
+	for range checkpoint.MaxDoubts {
+		own.Doubts = append(own.Doubts, rng.Uint64())
+	}
+	for i := range checkpoint.MaxDeletions {
+		deletions = append(deletions, checkpoint.Deletion{
+			Type: names[i], ID: resource.ID(fmt.Sprintf("payments-production-%d/networking.example.com/v1alpha1/AverageLengthResource/gateway-%08x", i, rng.Uint32())), Version: rng.Uint64N(10_000_000_000),
+		})
+	}
+	text, err := json.Marshal(map[string]any{"dirty": 12345, "unknown": names, "judged": names, "lastError": "HTTP 503: the store is away, which is said at some length", "stay": own.Incarnation})
+	if err != nil {
+		panic(err)
+	}
+	return own, all, deletions, string(text)
+}
+
+func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
+	t.Parallel()
+	client := fake.NewClientset()
+	own, all, deletions, figures := worst(rand.New(rand.NewPCG(1, 2)))
+	writer := store(client, own.Member, checkpoint.NewBook("f", ring.DefaultFormat()))
+	if err := writer.Publish(t.Context(), own, all, deletions, figures); err != nil {
+		t.Fatal(err)
+	}
+	m, err := client.CoreV1().ConfigMaps("ns").Get(t.Context(), writer.Name(), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := 0
+	for k, v := range m.Data {
+		size += len(k) + len(v)
+	}
+	for k, v := range m.BinaryData {
+		size += len(k) + len(v)
+	}
+	t.Logf("%d bytes", size)
+	if size > 64<<10 {
+		t.Errorf("%d bytes with 300 types and everything that can be said of them, want at most 64 KiB", size)
+	}
+
+	book := checkpoint.NewBook("f", ring.DefaultFormat())
+	if err := store(client, "b", book).Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if book.Len() != 2 || len(book.Deletions()[own.Member]) != checkpoint.MaxDeletions || book.Figures()[own.Member] != figures {
+		t.Errorf("%d checkpoints are believed, %d deletions told", book.Len(), len(book.Deletions()[own.Member]))
+	}
+	for name, e := range all.Types {
+		if book.Bound(name) != e.High || book.Events("b")[name] != e.Event || book.Since(name) != e.Since {
+			t.Fatalf("of %s it is believed: %d %d %d; want %+v", name, book.Bound(name), book.Events("b")[name], book.Since(name), e)
+		}
+	}
+}
+
+func TestWhatIsNoPackedCheckpointIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	client := fake.NewClientset()
+	own, all, deletions, figures := worst(rand.New(rand.NewPCG(1, 2)))
+	writer := store(client, own.Member, checkpoint.NewBook("f", ring.DefaultFormat()))
+	if err := writer.Publish(t.Context(), own, all, deletions, figures); err != nil {
+		t.Fatal(err)
+	}
+	maps := client.CoreV1().ConfigMaps("ns")
+	m, err := maps.Get(t.Context(), writer.Name(), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for k, packed := range m.BinaryData {
+		m.BinaryData[k] = packed[:len(packed)/2]
+	}
+	if _, err := maps.Update(t.Context(), m, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	book := checkpoint.NewBook("f", ring.DefaultFormat())
+	if err := store(client, "b", book).Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(0, book.Len()); diff != "" {
+		t.Errorf("checkpoints that are believed: %s", diff)
+	}
+	if err := writer.Publish(t.Context(), word("a", 20), word("a", 20), nil, ""); err != nil { // a small one again
+		t.Fatal(err)
+	}
+	if err := store(client, "b", book).Refresh(t.Context()); err != nil || !book.Covers("pods.v1", id(1), 20) {
+		t.Errorf("a small one after a large one is not believed: %v", err)
+	}
+}

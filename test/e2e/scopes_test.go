@@ -1,0 +1,135 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
+)
+
+// TestAResyncSendsExactlyItsScope asks three replicas in turn for resyncs of every scope, and counts what arrives.
+func TestAResyncSendsExactlyItsScope(t *testing.T) {
+	t.Parallel() // it mostly waits
+	r := fleet.New(t, fleet.Options{})
+	c := cluster(t, r, 600)
+	var replicas []*fleet.Replica
+	var names []string
+	for range 3 {
+		p := r.Start(nil)
+		replicas, names = append(replicas, p), append(names, p.Name)
+	}
+	for _, p := range replicas {
+		p.WaitReady(time.Minute)
+	}
+	agreed(t, 30*time.Second, replicas...)
+	r.WaitEqual(time.Minute)
+	fixed, err := ring.New(names, ring.DefaultFormat())
+	if err != nil {
+		t.Fatal(err)
+	}
+	namespace, _, _ := strings.Cut(string(c.IDs()[len(c.IDs())/2]), "/")
+	objects := slices.DeleteFunc(slices.Sorted(maps.Keys(r.Objects())), own)
+
+	for i, s := range []struct {
+		name, query string
+		has         func(id string) bool
+	}{
+		{"everything", "", func(string) bool { return true }},
+		{"a resource", "&resource=pods", func(id string) bool { return strings.Contains(id, "/v1/Pod/") && strings.Count(id, "/") == 3 }},
+		{"a namespace", "&namespace=" + namespace, func(id string) bool { return strings.HasPrefix(id, namespace+"/") }},
+		{"both", "&resource=configmaps.v1&namespace=" + namespace, func(id string) bool { return strings.HasPrefix(id, namespace+"/v1/ConfigMap/") }},
+		{"cluster-scoped objects", "&namespace=_cluster", func(id string) bool { return strings.HasPrefix(id, "_cluster/") }},
+		{"a cluster-scoped resource", "&resource=clusterroles.rbac.authorization.k8s.io&namespace=_cluster", func(id string) bool { return strings.Contains(id, "/ClusterRole/") }},
+	} {
+		for j, scope := range []string{"fleet", "replica"} {
+			asked, watched := replicas[(i+j)%3], replicas[(i+j+1)%3]
+			t.Run(scope+" "+s.name, func(t *testing.T) {
+				want := slices.DeleteFunc(slices.Clone(objects), func(id resource.ID) bool {
+					return !s.has(string(id)) || scope == "replica" && fixed.Owner(fixed.Partition(string(id))) != asked.Name
+				})
+				mark := r.Mark()
+				op := followResync(t, watched, askResync(t, asked, s.query+"&scope="+scope).ID)
+				got := sent(r.Since(mark))
+				if extra, missing, twice := compareSent(want, got); len(extra)+len(missing)+len(twice) > 0 {
+					t.Errorf("of %d objects %d were not sent, such as %.3v; %d were sent and not asked for, such as %.3v; %d were sent twice, such as %.3v",
+						len(want), len(missing), missing, len(extra), extra, len(twice), twice)
+				}
+				if len(want) == 0 || op.Member != asked.Name || string(op.Scope) != scope {
+					t.Errorf("%d objects in scope; the operation is %+v", len(want), op)
+				}
+			})
+		}
+	}
+
+	t.Run("equal requests are one", func(t *testing.T) {
+		r := r.In(t)
+		r.SetFaults(receiver.Rule{Effect: receiver.Effect{Delay: receiver.Duration(2 * time.Second)}})
+		mark := r.Mark()
+		first := askResync(t, replicas[0], "&resource=serviceaccounts")
+		ids := make([]string, 6)
+		var requests sync.WaitGroup
+		for i := range ids {
+			requests.Go(func() { ids[i] = askResync(t, replicas[i%3], "&resource=serviceaccounts").ID })
+		}
+		requests.Wait()
+		r.Receiver().ClearFaults()
+		followResync(t, replicas[1], first.ID)
+		for _, id := range ids {
+			if id != first.ID {
+				t.Errorf("another request is %s, want %s", id, first.ID)
+			}
+		}
+		want := slices.DeleteFunc(slices.Clone(objects), func(id resource.ID) bool { return !strings.Contains(string(id), "/v1/ServiceAccount/") })
+		if extra, missing, twice := compareSent(want, sent(r.Since(mark))); len(extra)+len(missing)+len(twice) > 0 {
+			t.Errorf("missing %v, not asked for %v, twice %v", missing, extra, twice)
+		}
+	})
+	r.WaitEqual(converge)
+}
+
+// own tells whether an object is one that replicas write themselves, which changes at any time.
+func own(id resource.ID) bool {
+	return strings.HasPrefix(string(id), "default/v1/ConfigMap/k8s-vectordb-sync-")
+}
+
+// sent counts upserts by ID, those of what replicas write themselves aside.
+func sent(records []receiver.Record) map[resource.ID]int {
+	counts := make(map[resource.ID]int)
+	for _, rec := range records {
+		for _, u := range rec.Upserts {
+			if id := resource.ID(u.ID); !own(id) {
+				counts[id]++
+			}
+		}
+	}
+	return counts
+}
+
+// compareSent holds what was sent against what was to be sent once.
+func compareSent(want []resource.ID, got map[resource.ID]int) (extra, missing, twice []string) {
+	for _, id := range want {
+		switch got[id] {
+		case 0:
+			missing = append(missing, string(id))
+		case 1:
+		default:
+			twice = append(twice, fmt.Sprint(id, " ", got[id]))
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(got)) {
+		if !slices.Contains(want, id) {
+			extra = append(extra, string(id))
+		}
+	}
+	return extra, missing, twice
+}
