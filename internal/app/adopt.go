@@ -55,7 +55,7 @@ func (t *target) adopt(ctx context.Context) error {
 func (t *target) coversAll(typ resource.Type) bool {
 	all := true
 	t.index.All(typ, func(namespace, name string, version uint64) bool {
-		all = !t.wants(typ, namespace, name) || t.covers(typ, typ.ID(namespace, name), version, false)
+		all = !t.wants(typ, namespace, name) || t.book.Covers(typ.String(), typ.ID(namespace, name), version)
 		return all
 	})
 	return all

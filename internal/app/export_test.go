@@ -105,7 +105,7 @@ type Search struct{ *search }
 
 // NewSearch returns one that knows what checkpoints said before. leases are the members as they are now.
 func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.Past, witnesses map[string]string,
-	leases func() []ownership.MemberStatus, missing func(t resource.Type, namespace, name string, version uint64) bool,
+	leases func() []ownership.MemberStatus, missing func(t resource.Type, namespace, name string, after, at uint64) bool,
 ) Search {
 	return Search{&search{
 		pager: p, index: x, book: book, past: past, witnesses: witnesses, begun: true, leases: leases, missing: missing,

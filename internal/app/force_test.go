@@ -23,7 +23,7 @@ func holding(t *testing.T, x *index.Index, deleted *int) app.Search {
 	s := app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()),
 		checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil,
 		func() []ownership.MemberStatus { return nil },
-		func(resource.Type, string, string, uint64) bool { *deleted++; return true })
+		func(resource.Type, string, string, uint64, uint64) bool { *deleted++; return true })
 	s.Remember(app.NewMemory(written(t, names...), "uid", "ring", x))
 	return s
 }
@@ -75,7 +75,7 @@ func TestATypeThatIsServedNoLongerIsJudgedByTheInventory(t *testing.T) {
 
 	s = app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()), checkpoint.Past{}, nil,
 		func() []ownership.MemberStatus { return nil },
-		func(resource.Type, string, string, uint64) bool { deleted++; return true })
+		func(resource.Type, string, string, uint64, uint64) bool { deleted++; return true })
 	s.Remember(app.NewMemory(written(t, "a/x", "b/y"), "uid", "ring", x))
 	s.RecallGone(pods, time.Unix(1, 0))
 	if deleted != 2 {

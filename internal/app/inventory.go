@@ -242,9 +242,12 @@ func (s *search) believe(t resource.Type, e *searched, v inventory.Verdict, err 
 		s.memory.disown(err)
 		v = inventory.Verdict{}
 	}
-	found := 0
+	found, at := 0, s.label(t, v.Info.Version)
+	if now := s.index.Type(t); now.Listed {
+		at = max(now.Since, v.Info.Version+1)
+	}
 	for _, o := range v.Deleted {
-		if s.missing(t, o.Namespace, o.Name, s.label(t, v.Info.Version)) {
+		if s.missing(t, o.Namespace, o.Name, v.Info.Version, at) {
 			found++
 		}
 	}

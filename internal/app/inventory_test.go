@@ -68,7 +68,7 @@ func TestInventoryIsAskedWhereHistoryCannotTell(t *testing.T) {
 			}
 			s := app.NewSearch(&history{at: map[uint64][]string{80: {"x", "w"}}}, x, checkpoint.NewBook("f", ring.DefaultFormat()), past, nil,
 				func() []ownership.MemberStatus { return nil },
-				func(typ resource.Type, namespace, name string, _ uint64) bool {
+				func(typ resource.Type, namespace, name string, _, _ uint64) bool {
 					return x.IfAbsent(typ, namespace, name, func() { deleted = append(deleted, name) })
 				})
 			s.Remember(app.NewMemory(tt.dir, tt.cluster, "ring", x))

@@ -25,7 +25,7 @@ func guessed(t *testing.T, dir, cluster string, version uint64) (deleted int) {
 	s := app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()),
 		checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil,
 		func() []ownership.MemberStatus { return nil },
-		func(resource.Type, string, string, uint64) bool { deleted++; return true })
+		func(resource.Type, string, string, uint64, uint64) bool { deleted++; return true })
 	s.Remember(app.NewMemory(dir, cluster, "ring", x))
 	for i := range 3 {
 		s.Step(t.Context(), time.Unix(int64(i)*1000, 0))

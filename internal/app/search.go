@@ -40,7 +40,7 @@ type search struct {
 	book    *checkpoint.Book
 	store   *checkpoint.Store
 	wants   func(t resource.Type, namespace, name string) bool
-	missing func(t resource.Type, namespace, name string, version uint64) bool // tells of a deletion
+	missing func(t resource.Type, namespace, name string, after, at uint64) bool // tells of a deletion
 	leases  func() []ownership.MemberStatus
 	memory  *memory
 	metrics *searchMetrics
@@ -200,7 +200,7 @@ func (s *search) remembered(ctx context.Context, t resource.Type, e *searched, n
 func (s *search) replay(ctx context.Context, t resource.Type, e *searched) bool {
 	found := 0
 	err := s.pager.Deletions(ctx, t, e.versions[0], e.listed, func(d watch.Deletion) {
-		if s.wants(t, d.Namespace, d.Name) && s.missing(t, d.Namespace, d.Name, d.Version) {
+		if s.wants(t, d.Namespace, d.Name) && s.missing(t, d.Namespace, d.Name, max(d.Version, 1)-1, d.Version) {
 			found++
 		}
 	})
@@ -238,7 +238,7 @@ func (s *search) findAt(ctx context.Context, t resource.Type, version uint64) (f
 	}
 	_, err = s.pager.Pages(ctx, t, watch.ListOptions{Exact: version}, func(rs []resource.Record) error {
 		for _, r := range rs {
-			if s.wants(t, r.Namespace, r.Name) && s.missing(t, r.Namespace, r.Name, s.label(t, version)) {
+			if s.wants(t, r.Namespace, r.Name) && s.missing(t, r.Namespace, r.Name, version, max(now.Since, version+1)) {
 				found++
 			}
 		}
@@ -283,9 +283,8 @@ func (s *search) report() (found int, unknown []string) {
 	return found, unknown
 }
 
-// label is the version that a deletion is told at of which only that is known that it came after some version. It is
-// above all that members have said before, so that none of it covers the deletion, and below every list of this time:
-// whoever owns the object, and has seen the type only from its list on, is told of it ([checkpoint.Deletions]).
+// label is the version that a deletion is told at, of a type that nobody lists any more, of which only that is known that
+// it came after some version: above all that members have said before, so that none of it covers the deletion.
 func (s *search) label(t resource.Type, after uint64) uint64 {
 	for _, version := range s.past.Versions[t.String()] {
 		after = max(after, version)
@@ -293,11 +292,12 @@ func (s *search) label(t resource.Type, after uint64) uint64 {
 	return after + 1
 }
 
-// missing tells the receiver that an object is gone, unless it is there, or its type is there and has not been listed.
-func (t *target) missing(typ resource.Type, namespace, name string, version uint64) bool {
+// missing tells the receiver that an object is gone, unless it is there, or its type is there and has not been listed. It
+// was deleted after one version, and not after another.
+func (t *target) missing(typ resource.Type, namespace, name string, after, at uint64) bool {
 	deletion := index.Change{
-		Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Live,
-		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: version},
+		Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Found, After: after,
+		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: at},
 	}
 	if t.search.isGone(typ) {
 		deletion.Cause = index.Gone

@@ -71,10 +71,11 @@ type searching struct {
 	members []ownership.MemberStatus
 	book    *checkpoint.Book
 	deleted []string
+	spans   map[string][2]uint64 // within which each was deleted
 }
 
 func newSearching(versions []uint64, witnesses map[string]string, at map[uint64][]string) *searching {
-	s := &searching{history: &history{at: at}, book: checkpoint.NewBook("f", ring.DefaultFormat())}
+	s := &searching{history: &history{at: at}, spans: map[string][2]uint64{}, book: checkpoint.NewBook("f", ring.DefaultFormat())}
 	x := index.New(nil)
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 100)
 	for member, stay := range witnesses {
@@ -82,8 +83,11 @@ func newSearching(versions []uint64, witnesses map[string]string, at map[uint64]
 	}
 	s.Search = app.NewSearch(s.history, x, s.book, checkpoint.Past{Versions: map[string][]uint64{"pods.v1": versions}}, witnesses,
 		func() []ownership.MemberStatus { return s.members },
-		func(t resource.Type, namespace, name string, _ uint64) bool {
-			return x.IfAbsent(t, namespace, name, func() { s.deleted = append(s.deleted, name) })
+		func(t resource.Type, namespace, name string, after, at uint64) bool {
+			return x.IfAbsent(t, namespace, name, func() {
+				s.deleted = append(s.deleted, name)
+				s.spans[name] = [2]uint64{after, at}
+			})
 		})
 	return s
 }
@@ -106,6 +110,9 @@ func TestWhatWasDeletedMeanwhileIsFoundAtTheVersionsOfCheckpoints(t *testing.T) 
 	}
 	s.Step(t.Context(), time.Unix(0, 0))
 	s.want(t, "searched", true, "late", "old")
+	if diff := cmp.Diff(map[string][2]uint64{"old": {50, 100}, "late": {60, 100}}, s.spans); diff != "" {
+		t.Errorf("when they were deleted (-want +got):\n%s", diff)
+	}
 	s.Step(t.Context(), time.Unix(1, 0))
 	if n := len(s.history.asked); n != 2 {
 		t.Errorf("asked %d times, want once for each version", n)
@@ -119,6 +126,9 @@ func TestWhatWasCreatedAndDeletedMeanwhileIsFoundInTheServersMemory(t *testing.T
 		{Namespace: "a", Name: "brief", Version: 80}, {Namespace: "a", Name: "x", Version: 85}, {Namespace: "a", Name: "watched", Version: 101}}
 	s.Step(t.Context(), time.Unix(0, 0))
 	s.want(t, "remembered", true, "brief", "old")
+	if diff := cmp.Diff(map[string][2]uint64{"old": {69, 70}, "brief": {79, 80}}, s.spans); diff != "" {
+		t.Errorf("when they were deleted (-want +got):\n%s", diff)
+	}
 	if len(s.history.asked) > 0 {
 		t.Errorf("listed the versions %v, want none: the server remembers everything", s.history.asked)
 	}

@@ -42,7 +42,7 @@ func (t *target) sweep(ctx context.Context, typ resource.Type, gone []place, ver
 			}
 			clear(open)
 			for _, g := range some {
-				if t.missing(typ, g.namespace, g.name, version) {
+				if t.missing(typ, g.namespace, g.name, 0, version) {
 					open[g] = true
 				}
 			}

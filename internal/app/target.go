@@ -277,11 +277,11 @@ func (t *target) deliver(ctx context.Context) error {
 }
 
 // covers is for [pipeline.Options.Covers].
-func (t *target) covers(typ resource.Type, id resource.ID, version uint64, deleted bool) bool {
-	if deleted {
-		return t.book.CoversDeletion(typ.String(), id, version)
+func (t *target) covers(typ resource.Type, id resource.ID, s pipeline.State) bool {
+	if s.Deleted {
+		return t.book.CoversDeletion(typ.String(), id, s.After, s.Version)
 	}
-	return t.book.Covers(typ.String(), id, version)
+	return t.book.Covers(typ.String(), id, s.Version)
 }
 
 func (t *target) bookChanged() {

@@ -31,9 +31,9 @@ const wordPatience = 30 * time.Second
 func (t *target) disputed() checkpoint.Deletions {
 	var d checkpoint.Deletions
 	for _, p := range t.pipeline.ParkedDeletions(func(p pipeline.ParkedDeletion) bool {
-		return t.book.Disputed(p.Type.String(), p.ID, p.Version)
+		return t.book.Disputed(p.Type.String(), p.ID, p.After, p.Version)
 	}) {
-		d = append(d, checkpoint.Deletion{Type: p.Type.String(), ID: p.ID, Version: p.Version})
+		d = append(d, checkpoint.Deletion{Type: p.Type.String(), ID: p.ID, After: p.After, Version: p.Version})
 	}
 	return d
 }
@@ -107,7 +107,7 @@ func (t *target) take(list checkpoint.Deletions, types map[string]resource.Type)
 		if namespace == resource.ClusterNamespace {
 			namespace = ""
 		}
-		t.missing(typ, namespace, parts.Name, d.Version)
+		t.missing(typ, namespace, parts.Name, d.After, d.Version)
 	}
 	return true
 }

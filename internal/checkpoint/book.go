@@ -89,15 +89,16 @@ func (b *Book) Covers(typeName string, id resource.ID, version uint64) bool {
 }
 
 // CoversDeletion tells whether some checkpoint says that a deletion is acknowledged, of which its member knows: it has
-// seen every change since before, or has taken our word for it ([Store.Publish]). It takes no lock.
-func (b *Book) CoversDeletion(typeName string, id resource.ID, version uint64) bool {
-	_, covered := b.judge(typeName, id, version, func(p entry, e Entry) bool { return b.knows(p, e, id, version) })
+// seen every change since before, or has taken our word for it ([Store.Publish]). The deletion lies after one version and
+// not after the other. It takes no lock.
+func (b *Book) CoversDeletion(typeName string, id resource.ID, after, version uint64) bool {
+	_, covered := b.judge(typeName, id, version, func(p entry, e Entry) bool { return b.knows(p, e, id, after, version) })
 	return covered
 }
 
 // Disputed tells whether the only checkpoints that cover a deletion are of members that may know nothing of it.
-func (b *Book) Disputed(typeName string, id resource.ID, version uint64) bool {
-	spoken, covered := b.judge(typeName, id, version, func(p entry, e Entry) bool { return b.knows(p, e, id, version) })
+func (b *Book) Disputed(typeName string, id resource.ID, after, version uint64) bool {
+	spoken, covered := b.judge(typeName, id, version, func(p entry, e Entry) bool { return b.knows(p, e, id, after, version) })
 	return spoken && !covered
 }
 
@@ -120,8 +121,8 @@ func (b *Book) judge(typeName string, id resource.ID, version uint64, counts fun
 	return spoken, false
 }
 
-func (b *Book) knows(p entry, e Entry, id resource.ID, version uint64) bool {
-	if version > e.Since {
+func (b *Book) knows(p entry, e Entry, id resource.ID, after, version uint64) bool {
+	if after >= e.Since {
 		return true
 	}
 	t := b.told.Load()

@@ -15,10 +15,11 @@ import (
 // Deletion is one that a member has seen and does not own, and of which the owner may know nothing: the owner's view of
 // the type begins with a list that was taken after it.
 type Deletion struct {
-	// Type is the type's name, ID the object's, Version that of the deletion.
-	Type    string
-	ID      resource.ID
-	Version uint64
+	// Type is the type's name, ID the object's.
+	Type string
+	ID   resource.ID
+	// The deletion lies after the version After, and not after Version.
+	After, Version uint64
 }
 
 // Deletions are what a member tells the owners.

@@ -18,6 +18,9 @@ const (
 	// Initial is an object found by the first list of its type in this process. Whether a receiver has it already is
 	// not known to the index.
 	Initial
+	// Found is a deletion that nobody here has seen: something else told that the object is gone. It lies after
+	// [Change.After], and not after the version of its record.
+	Found
 	// Gone is the deletion of an object because its whole type is no longer served or no longer wanted.
 	Gone
 )

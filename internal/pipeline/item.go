@@ -34,6 +34,7 @@ type item struct {
 	body    resource.Body
 	digest  uint64
 	version uint64
+	after   uint64 // see [State]; of a deletion alone
 
 	// seq counts the states; sentSeq is the one that the request in flight carries.
 	seq, sentSeq uint32
@@ -105,6 +106,10 @@ func (it *item) namespaceAndName() (namespace, name string) {
 		namespace = ""
 	}
 	return namespace, s[strings.LastIndexByte(s, '/')+1:]
+}
+
+func (it *item) state() State {
+	return State{After: it.after, Version: it.version, Deleted: it.deleted}
 }
 
 func (it *item) wire() wire.Item {

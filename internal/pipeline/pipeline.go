@@ -27,6 +27,18 @@ type Sizer interface {
 	Overhead() int
 }
 
+// State is a state of an object as members know it: by versions.
+type State struct {
+	// Version is that of the state, or of a deletion. After is one at which the object was not in this state: a deletion of
+	// which only that is known that it has happened lies somewhere between the two.
+	After, Version uint64
+	Deleted        bool
+}
+
+func stateOf(c index.Change) State {
+	return State{After: c.After, Version: c.Record.ResourceVersion, Deleted: c.Deleted}
+}
+
 // Owner decides whose an object is. MaySend is called under the pipeline's lock, often: it must be quick and must not
 // call back.
 type Owner interface {
@@ -52,10 +64,10 @@ type Options struct {
 	MaxBodyBytes int64
 	// Owner decides what is ours. nil means everything.
 	Owner Owner
-	// Covers tells whether the receiver is known to have a state of an object, by its version, or to have deleted it: an
+	// Covers tells whether the receiver is known to have a state of an object, or to have deleted it: an
 	// object that a first list brings and that is covered needs no sending. It is called under the pipeline's lock. nil
 	// means that nothing is known.
-	Covers func(t resource.Type, id resource.ID, version uint64, deleted bool) bool
+	Covers func(t resource.Type, id resource.ID, s State) bool
 	// Acknowledged returns the version up to which everything of a type is known to be acknowledged, whoever owns it. It is
 	// called under the pipeline's lock. nil means that nothing is known.
 	Acknowledged func(t resource.Type) uint64
@@ -97,7 +109,7 @@ func (o Options) withDefaults() Options {
 		o.Owner = everything{}
 	}
 	if o.Covers == nil {
-		o.Covers = func(resource.Type, resource.ID, uint64, bool) bool { return false }
+		o.Covers = func(resource.Type, resource.ID, State) bool { return false }
 	}
 	if o.Acknowledged == nil {
 		o.Acknowledged = func(resource.Type) uint64 { return 0 }
@@ -200,8 +212,11 @@ func (p *Pipeline) Apply(c index.Change) {
 		return
 	}
 	it, ok := p.items[c.ID]
-	if !ok && (c.Cause == index.Initial || c.Again) && p.opts.Covers(c.Type, c.ID, c.Record.ResourceVersion, false) {
+	if !ok && (c.Cause == index.Initial || c.Again) && p.opts.Covers(c.Type, c.ID, stateOf(c)) {
 		return
+	}
+	if ok && c.Cause == index.Found && it.deleted && it.dirty() {
+		return // What is known of the deletion is better than that it has happened.
 	}
 	alone := c.After >= p.opts.OwnedSince(c.ID)
 	if !ok && c.Again && alone && p.opts.Owner.MaySend(c.ID) {
@@ -233,6 +248,7 @@ func (p *Pipeline) Apply(c index.Change) {
 		it.rare.permit = nil // Its owner sends what has changed.
 	}
 	p.set(it, c.Deleted, c.Record)
+	it.after = c.After
 	if p.unneeded(it) {
 		p.forget(it)
 		return
@@ -246,7 +262,7 @@ func (p *Pipeline) Apply(c index.Change) {
 // raises it.
 func (p *Pipeline) first(c index.Change) uint64 {
 	after := c.After
-	if c.Cause == index.Initial {
+	if c.Cause == index.Initial || c.Cause == index.Found {
 		after = max(after, p.opts.Acknowledged(c.Type))
 	}
 	return min(after+1, c.Record.ResourceVersion)

@@ -52,7 +52,7 @@ func (p *Pipeline) ForgetCovered() {
 		return
 	}
 	for id, it := range p.items {
-		if it.place == parked && !it.inFlight && p.opts.Covers(*it.typ, id, it.version, it.deleted) {
+		if it.place == parked && !it.inFlight && p.opts.Covers(*it.typ, id, it.state()) {
 			it.rare = nil
 			p.forget(it)
 		}
@@ -61,9 +61,9 @@ func (p *Pipeline) ForgetCovered() {
 
 // ParkedDeletion is a deletion that another member has to send.
 type ParkedDeletion struct {
-	Type    resource.Type
-	ID      resource.ID
-	Version uint64
+	Type resource.Type
+	ID   resource.ID
+	State
 }
 
 // ParkedDeletions returns those that match.
@@ -78,7 +78,7 @@ func (p *Pipeline) ParkedDeletions(match func(d ParkedDeletion) bool) []ParkedDe
 		if it.place != parked || !it.deleted || it.inFlight {
 			continue
 		}
-		if d := (ParkedDeletion{Type: *it.typ, ID: id, Version: it.version}); match(d) {
+		if d := (ParkedDeletion{Type: *it.typ, ID: id, State: it.state()}); match(d) {
 			all = append(all, d)
 		}
 	}

@@ -1,12 +1,14 @@
 package pipeline_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
@@ -17,7 +19,7 @@ func anybody(resource.ID) bool { return true }
 
 func TestWhatIsCoveredOfTheFirstListIsNotSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		r := newRig(t, pipeline.Options{Covers: func(_ resource.Type, i resource.ID, _ uint64, _ bool) bool { return i == id("known") }})
+		r := newRig(t, pipeline.Options{Covers: func(_ resource.Type, i resource.ID, _ pipeline.State) bool { return i == id("known") }})
 		r.list("known", "1", "new", "1")
 		time.Sleep(time.Minute)
 		wantRequests(t, r, "5s +new=1")
@@ -44,7 +46,7 @@ func TestAStateThatARelistFindsAgainIsTakenUpByWhoeverMayNotHaveBeenAlone(t *tes
 				o := owning(tt.owner)
 				r := newRig(t, pipeline.Options{
 					Owner: o, OwnedSince: func(resource.ID) uint64 { return tt.since },
-					Covers: func(_ resource.Type, _ resource.ID, v uint64, _ bool) bool { return v <= 101 },
+					Covers: func(_ resource.Type, _ resource.ID, s pipeline.State) bool { return s.Version <= 101 },
 				})
 				r.list()
 				r.put("x", "1") // version 101
@@ -115,11 +117,42 @@ func TestACheckpointDoesNotClaimTheChangeBehindAStatusUpdate(t *testing.T) {
 	}
 }
 
+// TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown is a ghost of a storm: a relist had found the deletion, in
+// (150, 171], and a search then told of it as something after 120; a checkpoint that spoke up to 160 covered that.
+func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var asked []pipeline.State
+		r := newRig(t, pipeline.Options{Owner: owning(nobody), Covers: func(_ resource.Type, _ resource.ID, s pipeline.State) bool {
+			asked = append(asked, s)
+			return false
+		}})
+		found := func(name string, after, at uint64) {
+			r.p.Apply(index.Change{Type: pods, ID: id(name), Deleted: true, Cause: index.Found, After: after,
+				Record: resource.Record{Namespace: "a", Name: name, ResourceVersion: at}})
+		}
+		r.list("x", "1")
+		r.version = 149
+		r.put("y", "1") // version 150, up to which everything was seen
+		r.version = 170
+		r.list("y", "1") // lacks x, at 171
+		found("x", 100, 120)
+		found("z", 100, 120)
+		asked = nil
+		r.p.ForgetCovered()
+		want := []pipeline.State{{After: 100, Version: 120, Deleted: true}, {After: 150, Version: 171, Deleted: true}}
+		deleted := slices.DeleteFunc(asked, func(s pipeline.State) bool { return !s.Deleted })
+		slices.SortFunc(deleted, func(a, b pipeline.State) int { return int(a.After) - int(b.After) })
+		if diff := cmp.Diff(want, deleted); diff != "" {
+			t.Errorf("deletions that wait (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestParkedChangesAreForgottenOnceTheirOwnerHasDeliveredThem(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		covered := uint64(0)
 		o := owning(nobody)
-		r := newRig(t, pipeline.Options{Owner: o, Covers: func(_ resource.Type, _ resource.ID, v uint64, _ bool) bool { return v <= covered }})
+		r := newRig(t, pipeline.Options{Owner: o, Covers: func(_ resource.Type, _ resource.ID, s pipeline.State) bool { return s.Version <= covered }})
 		r.list()
 		r.put("x", "1") // version 101
 		r.put("y", "1") // version 102

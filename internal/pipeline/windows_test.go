@@ -173,8 +173,8 @@ func windowsConverge(t *testing.T, seed uint64, repeat bool) string {
 		lines[i] = pipeline.New(c, flatSize{}, delivery.NewGate(delivery.GateOptions{MaxInFlight: 2, MaxBytes: 1 << 20}), pipeline.Options{
 			Debounce: time.Second, MaxWait: 4 * time.Second, FlushInterval: 500 * time.Millisecond, MaxUpserts: 5,
 			Settle: time.Minute, Owner: owners[i],
-			Covers: func(_ resource.Type, id resource.ID, v uint64, _ bool) bool {
-				return v <= low[1-i].Load() && owners[1-i].MaySend(id)
+			Covers: func(_ resource.Type, id resource.ID, s pipeline.State) bool {
+				return s.Version <= low[1-i].Load() && owners[1-i].MaySend(id)
 			},
 			Doubtful: func(id resource.ID) bool { return doubts.Load() != nil && (*doubts.Load())[id] }, Touched: func(resource.Type) bool { return repeat && open.Load() },
 		})
