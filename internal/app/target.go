@@ -459,7 +459,7 @@ func doubts(of map[resource.Type]pipeline.Unacknowledged) []uint64 {
 func backlog(of map[resource.Type]pipeline.Unacknowledged) map[string]checkpoint.Backlog {
 	backlog := make(map[string]checkpoint.Backlog, len(of))
 	for t, u := range of {
-		backlog[t.String()] = checkpoint.Backlog{Version: u.Version, IDs: u.IDs}
+		backlog[t.String()] = checkpoint.Backlog{Version: u.Version, IDs: u.IDs, Refused: u.Refused}
 	}
 	return backlog
 }

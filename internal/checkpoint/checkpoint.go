@@ -20,6 +20,9 @@ const format = 1
 // below 64 KiB together with 300 types said twice.
 const MaxExcept = 1000
 
+// maxRefused bounds the exceptions of one type that are there because the receiver refuses the objects.
+const maxRefused = 50
+
 // MaxDoubts bounds [Checkpoint.Doubts].
 const MaxDoubts = 500
 
@@ -152,9 +155,11 @@ type Backlog struct {
 	Version uint64
 	// IDs are the objects.
 	IDs []resource.ID
+	// Refused are objects that the receiver refuses. They are excepted as long as they are few, and hold nothing else back.
+	Refused []resource.ID
 }
 
-// Bounds makes entries without exceptions: how far each type is acknowledged without a gap. They are short enough to
+// Bounds makes entries without exceptions, but for what the receiver refuses: how far each type is acknowledged without a gap. They are short enough to
 // speak for all partitions, where [Entries] speak for a member's own.
 func Bounds(seen map[string]uint64, backlog map[string]Backlog) map[string]Entry {
 	entries := make(map[string]Entry, len(seen))
@@ -162,9 +167,27 @@ func Bounds(seen map[string]uint64, backlog map[string]Backlog) map[string]Entry
 		if b := backlog[name]; len(b.IDs) > 0 {
 			high = min(max(b.Version, 1)-1, high)
 		}
-		entries[name] = Entry{Low: high, High: high}
+		entries[name] = Entry{Low: high, High: high, Except: refused(backlog[name])}
 	}
 	return entries
+}
+
+// refused are the exceptions for what the receiver refuses: whoever takes the objects over tries them again.
+func refused(b Backlog) []uint64 {
+	if len(b.Refused) > maxRefused {
+		return nil
+	}
+	return hashes(b.Refused)
+}
+
+// hashes returns the hashes of IDs, ascending.
+func hashes(ids []resource.ID) []uint64 {
+	var hs []uint64
+	for _, id := range ids {
+		hs = append(hs, Hash(id))
+	}
+	slices.Sort(hs)
+	return hs
 }
 
 // Entries makes the entries of a checkpoint from the version up to which each type was seen, and what of it is not
@@ -178,7 +201,7 @@ func Entries(seen map[string]uint64, backlog map[string]Backlog) map[string]Entr
 	room := MaxExcept
 	entries := make(map[string]Entry, len(seen))
 	for name, high := range seen {
-		entries[name] = Entry{Low: high, High: high}
+		entries[name] = Entry{Low: high, High: high, Except: refused(backlog[name])}
 	}
 	for _, name := range names {
 		high, ok := seen[name]
@@ -186,14 +209,12 @@ func Entries(seen map[string]uint64, backlog map[string]Backlog) map[string]Entr
 		if !ok || len(b.IDs) == 0 {
 			continue
 		}
-		e := Entry{Low: min(max(b.Version, 1)-1, high), High: high}
+		e := Entry{Low: min(max(b.Version, 1)-1, high), High: high, Except: entries[name].Except}
 		if len(b.IDs) > room {
 			e.High = e.Low
 		} else {
 			room -= len(b.IDs)
-			for _, id := range b.IDs {
-				e.Except = append(e.Except, Hash(id))
-			}
+			e.Except = append(e.Except, hashes(b.IDs)...)
 			slices.Sort(e.Except)
 		}
 		entries[name] = e

@@ -82,6 +82,26 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 	}
 }
 
+// TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack: an object that a receiver in trouble has refused must not be
+// taken for delivered by whoever takes it over.
+func TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack(t *testing.T) {
+	seen := map[string]uint64{"pods.v1": 100}
+	backlog := map[string]checkpoint.Backlog{"pods.v1": {Refused: []resource.ID{id(1)}}}
+	for name, entry := range map[string]checkpoint.Entry{
+		"own": checkpoint.Entries(seen, backlog)["pods.v1"], "all": checkpoint.Bounds(seen, backlog)["pods.v1"],
+	} {
+		if entry.Low != 100 || entry.Covers(id(1), 50) || !entry.Covers(id(2), 50) {
+			t.Errorf("%s: %+v, want all up to 100 but the one that is refused", name, entry)
+		}
+	}
+	for i := range 60 {
+		backlog["pods.v1"] = checkpoint.Backlog{Refused: append(backlog["pods.v1"].Refused, id(i))}
+	}
+	if entry := checkpoint.Bounds(seen, backlog)["pods.v1"]; len(entry.Except) > 0 {
+		t.Errorf("%d exceptions, want none where there are too many", len(entry.Except))
+	}
+}
+
 func full() checkpoint.Checkpoint {
 	c := checkpoint.Checkpoint{
 		Member: "a", View: []string{"a", "b"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",

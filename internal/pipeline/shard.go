@@ -104,11 +104,13 @@ type Unacknowledged struct {
 	Version uint64
 	// IDs are the objects. Doubtful are those of them that a request of unknown outcome may still change.
 	IDs, Doubtful []resource.ID
+	// Refused are the objects that are quarantined. They are in none of the above.
+	Refused []resource.ID
 }
 
 // Unacknowledged returns, by type, the objects that the receiver may not have in their current state, whoever is to send
 // them, and those whose last word has not been repeated even once after a doubt or must still be said again after a
-// window; own are those of them that are mine. What the receiver refuses is left out: it would hold everything else
+// window; own are those of them that are mine. What the receiver refuses is named apart: it would hold everything else
 // back for ever.
 func (p *Pipeline) Unacknowledged(mine func(resource.ID) bool) (own, all map[resource.Type]Unacknowledged) {
 	p.mu.Lock()
@@ -116,7 +118,7 @@ func (p *Pipeline) Unacknowledged(mine func(resource.ID) bool) (own, all map[res
 	own, all = make(map[resource.Type]Unacknowledged), make(map[resource.Type]Unacknowledged)
 	for id, it := range p.items {
 		doubtful := it.rare != nil && (it.rare.repeats == p.opts.Repeats || it.rare.touched)
-		if it.place == quarantined || !it.dirty() && !doubtful {
+		if !it.dirty() && !doubtful {
 			continue
 		}
 		include(all, it, p.opts.Repeats)
@@ -128,8 +130,13 @@ func (p *Pipeline) Unacknowledged(mine func(resource.ID) bool) (own, all map[res
 }
 
 func include(in map[resource.Type]Unacknowledged, it *item, most int) {
-	u, ok := in[*it.typ]
-	if !ok || it.firstVersion < u.Version {
+	u := in[*it.typ]
+	if it.place == quarantined {
+		u.Refused = append(u.Refused, it.id)
+		in[*it.typ] = u
+		return
+	}
+	if len(u.IDs) == 0 || it.firstVersion < u.Version {
 		u.Version = it.firstVersion
 	}
 	u.IDs = append(u.IDs, it.id)

@@ -6,11 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
 
@@ -92,6 +94,10 @@ func TestRefusedItemsAreSetAsideAndTheRestIsSentAgain(t *testing.T) {
 		wantDocs(t, r, "x", "1", "y", "1")
 		if q := r.p.Quarantined(0); len(q) != 1 || q[0].Reason != "createdAt: no" {
 			t.Errorf("quarantined: %+v", q)
+		}
+		want := map[resource.Type]pipeline.Unacknowledged{pods: {Refused: []resource.ID{id("bad")}}}
+		if _, all := r.p.Unacknowledged(anybody); !cmp.Equal(want, all) {
+			t.Errorf("not acknowledged: %+v, want only what is refused, named as such", all)
 		}
 	})
 }

@@ -168,14 +168,25 @@ func TestRealAPIServer(t *testing.T) {
 		a.configMap(t, "brief")
 		a.deleteConfigMap(t, "brief")
 		a.configMap(t, "stays")
-		until, err := l.Pages(t.Context(), configMaps, watch.ListOptions{}, nothing)
-		if err != nil {
-			t.Fatal(err)
-		}
 		for typ, want := range map[resource.Type]string{configMaps: "default/brief ", widgets: ""} {
+			until, err := l.Pages(t.Context(), typ, watch.ListOptions{}, nothing)
+			if err != nil {
+				t.Fatal(err)
+			}
 			got := ""
 			if err := l.Deletions(t.Context(), typ, after, until, func(d watch.Deletion) { got += d.Namespace + "/" + d.Name + " " }); err != nil || got != want {
 				t.Errorf("deletions of %s: %q, %v; want %q", typ, got, err, want)
+			}
+		}
+		if err := cp.StopAPIServer(false); err != nil { // It begins with an empty memory.
+			t.Fatal(err)
+		}
+		if err := cp.StartAPIServer(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, typ := range []resource.Type{configMaps, widgets} {
+			if err := l.Deletions(t.Context(), typ, after, after+1, func(watch.Deletion) {}); !errors.Is(err, watch.ErrExpired) {
+				t.Errorf("deletions of %s that the server has forgotten: %v, want ErrExpired", typ, err)
 			}
 		}
 	})
