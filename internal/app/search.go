@@ -64,6 +64,7 @@ type searched struct {
 	expired  bool // the API server's history does not go back so far
 	held     bool // more is missing than may be deleted without a person's word
 	gone     bool // the type was served no longer
+	exact    bool // the API server's history has told all
 	versions []uint64
 }
 
@@ -176,7 +177,7 @@ func (s *search) remembered(ctx context.Context, t resource.Type, e *searched, n
 		}
 		e.retry = now.Add(searchPause)
 	case !expired:
-		e.done = true
+		e.done, e.exact = true, true
 	}
 	return err != nil || !expired
 }
@@ -238,6 +239,20 @@ func (s *search) seen() (seen, done, bounds map[string]uint64, stats map[string]
 		}
 	}
 	return seen, done, bounds, stats
+}
+
+// searched returns the versions at which the deletions are told that history tells of, by the names of the types of which it
+// has: whoever has asked the same of it knows of the same.
+func (s *search) searched() map[string]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	versions := make(map[string]uint64)
+	for t, e := range s.types {
+		if e.exact {
+			versions[t.String()] = s.label(t, 0)
+		}
+	}
+	return versions
 }
 
 // report returns what was found since the last report, and the types of which nothing can be said since then.

@@ -121,7 +121,7 @@ func (b *Book) judge(typeName string, id resource.ID, version uint64, counts fun
 }
 
 func (b *Book) knows(p entry, e Entry, id resource.ID, version uint64) bool {
-	if version > e.Since {
+	if version > e.Since || version == e.Searched {
 		return true
 	}
 	t := b.told.Load()

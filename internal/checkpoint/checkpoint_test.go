@@ -245,6 +245,13 @@ func TestADeletionIsCoveredOnlyByWhoeverKnowsOfIt(t *testing.T) {
 		if ours.CoversDeletion("pods.v1", id(1), 50) || !ours.Disputed("pods.v1", id(1), 50) || !ours.Covers("pods.v1", id(1), 50) {
 			t.Error("a deletion before the owner's list is covered, or a state is not")
 		}
+		word.Types["pods.v1"] = checkpoint.Entry{Low: 100, High: 100, Since: 50, Searched: 41}
+		publish()
+		if !ours.CoversDeletion("pods.v1", id(1), 41) || ours.Disputed("pods.v1", id(1), 41) || ours.CoversDeletion("pods.v1", id(1), 42) {
+			t.Error("a deletion that the owner has found itself is not covered, or another one is")
+		}
+		word.Types["pods.v1"] = checkpoint.Entry{Low: 100, High: 100, Since: 50}
+		publish()
 		if ours.Disputed("pods.v1", id(1), 101) {
 			t.Error("disputed although the owner has not spoken of it")
 		}
