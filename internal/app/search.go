@@ -38,6 +38,8 @@ type search struct {
 	store   *checkpoint.Store
 	wants   func(t resource.Type, namespace, name string) bool
 	missing func(t resource.Type, namespace, name string, version uint64) bool // tells of a deletion
+	// served are the types that are served and wanted; ok is false while that is not known for sure.
+	served  func() (types []resource.Type, ok bool)
 	leases  func() []ownership.MemberStatus
 	memory  *memory
 	metrics *searchMetrics
@@ -80,6 +82,7 @@ func newSearch(t *target, p parts) *search {
 	return &search{
 		pager: p.lister, memory: p.memory, metrics: newSearchMetrics(t.metrics), index: t.index, book: t.book, store: t.store, wants: t.wants, missing: t.missing,
 		leases: func() []ownership.MemberStatus { return t.member.View().Members },
+		served: p.sure,
 		log:    t.log, types: make(map[resource.Type]*searched),
 		unknown: make(map[resource.Type]bool), held: make(map[resource.Type]waiting),
 	}
@@ -112,6 +115,7 @@ func (s *search) step(ctx context.Context, now time.Time) {
 		})
 	}
 	_ = looks.Wait() // None returns an error.
+	s.lookForGone()
 }
 
 // searchers is how many types are looked at side by side: a list of names that are gone takes the API server some tens
@@ -229,6 +233,9 @@ func (s *search) seen() (seen, done, bounds map[string]uint64, stats map[string]
 	for t, e := range s.types {
 		now := s.index.Type(t)
 		stats[t.String()] = now
+		if e.gone && e.done && now == (index.Stats{}) {
+			delete(bounds, t.String())
+		}
 		if !now.Listed || now.Version == 0 {
 			continue
 		}
