@@ -110,6 +110,7 @@ func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.P
 	return Search{&search{
 		pager: p, index: x, book: book, past: past, witnesses: witnesses, begun: true, leases: leases, missing: missing,
 		wants: func(resource.Type, string, string) bool { return true }, log: logr.Discard(), types: map[resource.Type]*searched{},
+		served:  func() ([]resource.Type, bool) { return x.Types(), true },
 		metrics: newSearchMetrics(nil), lists: make(chan struct{}, searchers),
 		unknown: map[resource.Type]bool{}, held: map[resource.Type]waiting{},
 	}}
@@ -148,6 +149,13 @@ func NewMemory(dir, cluster, ring string, x *index.Index, receivers ...*pipeline
 	}
 	cfg := config.Config{StateDir: dir, RingName: ring}
 	return Memory{newMemory(cfg, cluster, x, all, logr.Discard(), nil)}
+}
+
+// Since returns the version after which a type's checkpoints claim to know every change, and the one at which what there was
+// has been compared with what there is.
+func (s Search) Since(t resource.Type) (since, compared uint64) {
+	_, _, _, stats := s.seen()
+	return stats[t.String()].Since, s.searched()[t.String()]
 }
 
 // Remember lets a search ask a memory.

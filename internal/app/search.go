@@ -41,6 +41,8 @@ type search struct {
 	store   *checkpoint.Store
 	wants   func(t resource.Type, namespace, name string) bool
 	missing func(t resource.Type, namespace, name string, after, at uint64) bool // tells of a deletion
+	// served are the types that are served and wanted; ok is false while that is not known for sure.
+	served  func() (types []resource.Type, ok bool)
 	leases  func() []ownership.MemberStatus
 	memory  *memory
 	metrics *searchMetrics
@@ -68,6 +70,9 @@ type searched struct {
 	expired  bool // the API server's history does not go back so far
 	held     bool // more is missing than may be deleted without a person's word
 	gone     bool // the type was served no longer
+	exact    bool // what there was has been compared with what there is
+	replayed bool // the API server has told every deletion between versions[0] and the list of the version first
+	first    uint64
 	versions []uint64
 }
 
@@ -83,6 +88,7 @@ func newSearch(t *target, p parts) *search {
 	return &search{
 		pager: p.lister, memory: p.memory, metrics: newSearchMetrics(t.metrics), index: t.index, book: t.book, store: t.store, wants: t.wants, missing: t.missing,
 		leases: func() []ownership.MemberStatus { return t.member.View().Members },
+		served: p.sure,
 		log:    t.log, types: make(map[resource.Type]*searched), lists: make(chan struct{}, searchers),
 		unknown: make(map[resource.Type]bool), held: make(map[resource.Type]waiting),
 	}
@@ -115,6 +121,7 @@ func (s *search) step(ctx context.Context, now time.Time) {
 		})
 	}
 	_ = looks.Wait() // None returns an error.
+	s.lookForGone()
 }
 
 const (
@@ -190,7 +197,7 @@ func (s *search) remembered(ctx context.Context, t resource.Type, e *searched, n
 		}
 		e.retry = now.Add(searchPause)
 	case !expired:
-		e.done = true
+		e.done, e.exact = true, true
 	}
 	return err != nil || !expired
 }
@@ -198,7 +205,7 @@ func (s *search) remembered(ctx context.Context, t resource.Type, e *searched, n
 // replay asks the API server for the deletions of a type since everything was acknowledged, and tells whether it
 // remembers them all.
 func (s *search) replay(ctx context.Context, t resource.Type, e *searched) bool {
-	found := 0
+	found, first := 0, s.index.Type(t).Since
 	err := s.pager.Deletions(ctx, t, e.versions[0], e.listed, func(d watch.Deletion) {
 		if s.wants(t, d.Namespace, d.Name) && s.missing(t, d.Namespace, d.Name, max(d.Version, 1)-1, d.Version) {
 			found++
@@ -211,7 +218,9 @@ func (s *search) replay(ctx context.Context, t resource.Type, e *searched) bool 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.found += found
-	e.done = e.done || err == nil
+	if err == nil {
+		e.done, e.replayed, e.first = true, true, first
+	}
 	return err == nil
 }
 
@@ -261,7 +270,13 @@ func (s *search) seen() (seen, done, bounds map[string]uint64, stats map[string]
 	}
 	for t, e := range s.types {
 		now := s.index.Type(t)
+		if e.replayed && now.Since == e.first { // Nothing has been missed since either.
+			now.Since = min(now.Since, e.versions[0])
+		}
 		stats[t.String()] = now
+		if e.gone && e.done && now == (index.Stats{}) {
+			delete(bounds, t.String())
+		}
 		if !now.Listed || now.Version == 0 {
 			continue
 		}
@@ -272,6 +287,20 @@ func (s *search) seen() (seen, done, bounds map[string]uint64, stats map[string]
 		}
 	}
 	return seen, done, bounds, stats
+}
+
+// searched returns, by the names of the types, the latest version at which what there was has been compared with what
+// there is.
+func (s *search) searched() map[string]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	versions := make(map[string]uint64)
+	for t, e := range s.types {
+		if e.exact {
+			versions[t.String()] = e.versions[len(e.versions)-1]
+		}
+	}
+	return versions
 }
 
 // report returns what was found since the last report, and the types of which nothing can be said since then.

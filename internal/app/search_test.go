@@ -114,6 +114,9 @@ func TestWhatWasDeletedMeanwhileIsFoundAtTheVersionsOfCheckpoints(t *testing.T) 
 		t.Errorf("when they were deleted (-want +got):\n%s", diff)
 	}
 	s.Step(t.Context(), time.Unix(1, 0))
+	if since, compared := s.Since(pods); since != 100 || compared != 60 {
+		t.Errorf("knows every change since %d, compared at %d; want since its own list, and the last checkpoint", since, compared)
+	}
 	if n := len(s.history.asked); n != 2 {
 		t.Errorf("asked %d times, want once for each version", n)
 	}
@@ -128,6 +131,9 @@ func TestWhatWasCreatedAndDeletedMeanwhileIsFoundInTheServersMemory(t *testing.T
 	s.want(t, "remembered", true, "brief", "old")
 	if diff := cmp.Diff(map[string][2]uint64{"old": {69, 70}, "brief": {79, 80}}, s.spans); diff != "" {
 		t.Errorf("when they were deleted (-want +got):\n%s", diff)
+	}
+	if since, compared := s.Since(pods); since != 50 || compared != 0 {
+		t.Errorf("knows every change since %d, compared at %d; want since the first checkpoint", since, compared)
 	}
 	if len(s.history.asked) > 0 {
 		t.Errorf("listed the versions %v, want none: the server remembers everything", s.history.asked)

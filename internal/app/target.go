@@ -130,6 +130,7 @@ type parts struct {
 	maps     corev1client.ConfigMapsGetter
 	ready    func() bool
 	watching func(t resource.Type) bool
+	sure     func() (types []resource.Type, ok bool)
 	served   func() []resource.Type
 	onWindow func() // a window has closed somewhere
 }
@@ -329,7 +330,8 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 		t.log.Error(err, "Checkpoint could not be computed")
 		return true
 	}
-	heard := t.words.taken() // before what is not acknowledged: what was taken since is in neither
+	// Before what is not acknowledged: what was taken, or found, since is in neither.
+	heard, searched := t.words.taken(), t.search.searched()
 	// First how far each type was seen, then what of it is not acknowledged: a change in between is above that version.
 	seen, done, bounds, stats := t.search.seen()
 	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
@@ -358,7 +360,7 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	for name, s := range stats {
 		for _, types := range []map[string]checkpoint.Entry{own.Types, all.Types} {
 			if e, ok := types[name]; ok {
-				e.Event, e.Since = s.Event, s.Since
+				e.Event, e.Since, e.Searched = s.Event, s.Since, searched[name]
 				types[name] = e
 			}
 		}

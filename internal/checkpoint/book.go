@@ -122,7 +122,7 @@ func (b *Book) judge(typeName string, id resource.ID, version uint64, counts fun
 }
 
 func (b *Book) knows(p entry, e Entry, id resource.ID, after, version uint64) bool {
-	if after >= e.Since {
+	if after >= e.Since || after == e.Searched && after > 0 {
 		return true
 	}
 	t := b.told.Load()

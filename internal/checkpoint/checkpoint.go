@@ -38,6 +38,9 @@ type Entry struct {
 	// Since is the version after which the member has seen every change of the type. Of an object that was created and
 	// deleted before that it may know nothing.
 	Since uint64
+	// Searched is the version at which the member has compared what there was with what there is, for what was deleted before
+	// Since while nobody watched: it knows of what existed then. 0 if it has not.
+	Searched uint64
 	// Except are the hashes of the IDs that are not, ascending; see [Hash]. It says nothing of these at any version.
 	Except []uint64
 }
@@ -93,6 +96,7 @@ type encodedEntry struct {
 	Behind uint64 `json:"behind,omitempty"` // how far Low is below High
 	Event  uint64 `json:"event,omitempty"`
 	Since  uint64 `json:"since,omitempty"`
+	Search uint64 `json:"searched,omitempty"`
 	Except string `json:"except,omitempty"` // base64 of 8 bytes each, little endian
 }
 
@@ -105,7 +109,7 @@ func (c Checkpoint) Encode() (string, error) {
 		for _, h := range t.Except {
 			raw = binary.LittleEndian.AppendUint64(raw, h)
 		}
-		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Since: t.Since, Except: base64.StdEncoding.EncodeToString(raw)}
+		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Since: t.Since, Search: t.Searched, Except: base64.StdEncoding.EncodeToString(raw)}
 	}
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -137,7 +141,7 @@ func Decode(text string) (Checkpoint, error) {
 		if err != nil || len(raw)%8 != 0 || t.Behind > t.High {
 			return Checkpoint{}, fmt.Errorf("checkpoint is malformed at %s", name)
 		}
-		entry := Entry{Low: t.High - t.Behind, High: t.High, Event: t.Event, Since: t.Since}
+		entry := Entry{Low: t.High - t.Behind, High: t.High, Event: t.Event, Since: t.Since, Searched: t.Search}
 		for ; len(raw) > 0; raw = raw[8:] {
 			entry.Except = append(entry.Except, binary.LittleEndian.Uint64(raw))
 		}

@@ -270,6 +270,13 @@ func TestADeletionIsCoveredOnlyByWhoeverKnowsOfIt(t *testing.T) {
 		if ours.CoversDeletion("pods.v1", id(1), 40, 60) || !ours.Disputed("pods.v1", id(1), 40, 60) {
 			t.Error("a deletion that may have been before the owner's list is covered")
 		}
+		word.Types["pods.v1"] = checkpoint.Entry{Low: 100, High: 100, Since: 50, Searched: 40}
+		publish()
+		if !ours.CoversDeletion("pods.v1", id(1), 40, 60) || ours.Disputed("pods.v1", id(1), 40, 60) || ours.CoversDeletion("pods.v1", id(1), 39, 60) {
+			t.Error("a deletion that the owner has found itself is not covered, or another one is")
+		}
+		word.Types["pods.v1"] = checkpoint.Entry{Low: 100, High: 100, Since: 50}
+		publish()
 		if ours.Disputed("pods.v1", id(1), 100, 101) {
 			t.Error("disputed although the owner has not spoken of it")
 		}

@@ -29,13 +29,14 @@ func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, deletions checkpoint
 	for i := range 300 {
 		name := fmt.Sprintf("averagelengthresources%d.v1alpha1.%s.example.com", i, []string{"networking", "storage", "monitoring"}[i%3])
 		high := 10_000_000_000 - rng.Uint64N(1_000_000)
-		own.Types[name] = checkpoint.Entry{Low: high - rng.Uint64N(1000), High: high, Event: high - rng.Uint64N(100_000_000), Since: high - rng.Uint64N(1_000_000_000)}
+		own.Types[name] = checkpoint.Entry{Low: high - rng.Uint64N(1000), High: high, Event: high - rng.Uint64N(100_000_000), Since: high - rng.Uint64N(1_000_000_000),
+			Searched: high - rng.Uint64N(1_000_000_000)}
 		names = append(names, name)
 	}
 	all = own
 	all.View, all.Types = []string{own.Member}, map[string]checkpoint.Entry{}
 	for name, e := range own.Types {
-		all.Types[name] = checkpoint.Entry{Low: e.Low, High: e.Low, Event: e.Event, Since: e.Since}
+		all.Types[name] = checkpoint.Entry{Low: e.Low, High: e.Low, Event: e.Event, Since: e.Since, Searched: e.Searched}
 	}
 	e := own.Types[names[0]]
 	for range checkpoint.MaxExcept {

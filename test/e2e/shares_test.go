@@ -5,6 +5,7 @@ package e2e
 import (
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -67,8 +68,8 @@ func TestSharesAreEven(t *testing.T) {
 	}
 }
 
-// TestLittleIsWrittenAtRest counts what three replicas write to etcd while nothing changes: the renewals of their Leases,
-// and how far they are.
+// TestLittleIsWrittenAtRest counts what three replicas write to etcd while nothing changes, and while much does: the
+// renewals of their Leases, and how far they are.
 func TestLittleIsWrittenAtRest(t *testing.T) {
 	longOnly(t)
 	besideOthers(t)
@@ -78,7 +79,7 @@ func TestLittleIsWrittenAtRest(t *testing.T) {
 		timings, watched = defaultLease, time.Minute
 	}
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
-	cluster(t, r, 500)
+	c := cluster(t, r, 500)
 	var replicas []*fleet.Replica
 	for range members {
 		replicas = append(replicas, r.Start(timings.env()))
@@ -91,20 +92,26 @@ func TestLittleIsWrittenAtRest(t *testing.T) {
 	for _, p := range replicas {
 		waitCheckpoint(t, r, p)
 	}
-	writes := written(t, r, watched)
 	renewals, checkpoints := int(watched/timings.interval), int(watched/checkpointPace)
-	t.Logf("%d members, a renewal each %v: written within %v: %v", members, timings.interval, watched, writes)
-	if n := writes["leases"]; n < members || n > members*(renewals+2) {
-		t.Errorf("%d writes of Leases within %v, want about %d", n, watched, members*renewals)
+	check := func(what string, writes map[string]int) {
+		t.Logf("%s: %d members, a renewal each %v: written within %v: %v", what, members, timings.interval, watched, writes)
+		if n := writes["leases"]; n < members || n > members*(renewals+2) {
+			t.Errorf("%s: %d writes of Leases within %v, want about %d", what, n, watched, members*renewals)
+		}
+		if n := writes["configmaps"]; n > members*(checkpoints+1) {
+			t.Errorf("%s: %d writes of checkpoints within %v, want at most one each %v for each member", what, n, watched, checkpointPace)
+		}
+		delete(writes, "leases")
+		delete(writes, "configmaps")
+		if len(writes) > 0 {
+			t.Errorf("%s: something else was written: %v", what, writes)
+		}
 	}
-	if n := writes["configmaps"]; n > members*(checkpoints+1) {
-		t.Errorf("%d writes of checkpoints within %v, want at most one each %v for each member", n, watched, checkpointPace)
-	}
-	delete(writes, "leases")
-	delete(writes, "configmaps")
-	if len(writes) > 0 {
-		t.Errorf("something else was written: %v", writes)
-	}
+	check("at rest", written(t, r, watched))
+	var churn sync.WaitGroup
+	churn.Go(func() { newHistory().churn(t, c, watched, false) })
+	check("while objects change", written(t, r, watched))
+	churn.Wait()
 }
 
 // checkpointPace is how often a replica writes how far it is, at most.
