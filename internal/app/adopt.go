@@ -13,7 +13,8 @@ import (
 
 // adopt brings a target that began late the objects of the types that had been read before: the watches do not tell of
 // them again, and the index does not hold what is to be sent. Each such type is listed, as the receiver takes it, unless
-// checkpoints cover all that the index knows of it. A target that was there from the start has nothing to adopt.
+// checkpoints cover all that the index knows of it. One that has a view of its own is shown everything, of which what is
+// covered is not sent. A target that was there from the start has nothing to adopt.
 func (t *target) adopt(ctx context.Context) error {
 	if !t.late {
 		t.adopted.Store(true)
@@ -26,7 +27,7 @@ func (t *target) adopt(ctx context.Context) error {
 	}
 	var left []resource.Type
 	for _, typ := range t.index.Types() {
-		if t.index.Type(typ).Listed && !t.coversAll(typ) {
+		if t.index.Type(typ).Listed && (t.lens != nil || !t.coversAll(typ)) {
 			left = append(left, typ)
 		}
 	}
@@ -74,7 +75,7 @@ func (t *target) adoptType(ctx context.Context, typ resource.Type) error {
 				}
 				reached = key
 				t.index.IfCurrent(typ, r, func() {
-					t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: r, Cause: index.Initial})
+					t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: t.lens.show(typ, r), Cause: index.Initial})
 				})
 			}
 			return t.pipeline.Room(ctx) // before the next page is asked for

@@ -54,7 +54,12 @@ func (d declared) Set(c controller.Target) error {
 
 func (d declared) spec(c controller.Target) targetSpec {
 	cfg, defaults := d.a.cfg, c.Format.Defaults()
+	var own *resource.AnnotationFilter
+	if c.Annotations.String() != cfg.Annotations.String() {
+		own = &c.Annotations
+	}
 	return targetSpec{
+		own:  own,
 		name: c.Name, endpoint: c.Endpoint, format: c.Format.Name(), token: c.Token, ca: c.CABundle, annotations: cfg.Annotations,
 		narrow: true, types: c.Types, namespaces: c.Namespaces,
 		debounce: c.Debounce, maxWait: max(declaredMaxWait*c.Debounce, time.Minute), flush: cfg.BatchFlushInterval, resync: c.ResyncInterval,
@@ -109,6 +114,9 @@ func (d declared) Report(name string) (controller.Report, bool) {
 	}
 	r := controller.Report{Active: t.ready()}
 	r.DiscoveryIncomplete, r.Forbidden = d.incomplete(t)
+	if r.Active && r.DiscoveryIncomplete == "" {
+		r.Overlooked = few(slices.Concat(t.spec.types.Unknown(d.a.servedTypes()), t.declared.Annotations.Beyond(d.a.cfg.Annotations)))
+	}
 	all := []figures{t.figures()}
 	told := t.book.Figures()
 	for _, m := range d.a.shard.member.View().View {
@@ -146,11 +154,16 @@ func (d declared) incomplete(t *target) (names string, forbidden bool) {
 		}
 	}
 	slices.Sort(all)
+	return few(all), forbidden
+}
+
+// few names a few of them for people, and says how many more there are.
+func few(all []string) string {
 	const most = 5
 	if n := len(all); n > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), n-most), forbidden
+		return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), n-most)
 	}
-	return strings.Join(all, ", "), forbidden
+	return strings.Join(all, ", ")
 }
 
 // sum adds up what members say.

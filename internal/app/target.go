@@ -43,8 +43,9 @@ type targetSpec struct {
 	format      string
 	token       delivery.TokenSource
 	ca          []byte
-	annotations resource.AnnotationFilter
-	narrow      bool // types and namespaces are narrower than what is watched
+	annotations resource.AnnotationFilter  // what is kept of all
+	own         *resource.AnnotationFilter // what is sent of that; nil: everything
+	narrow      bool                       // types and namespaces are narrower than what is watched
 	types       resource.Filter
 	namespaces  watch.NamespaceFilter
 
@@ -73,6 +74,9 @@ func (s targetSpec) fingerprint(cluster string) string {
 	if s.narrow {
 		f += fmt.Sprintf(" types=%s namespaces=%v", s.types, s.namespaces)
 	}
+	if s.own != nil {
+		f += fmt.Sprintf(" of annotations=%s", s.own)
+	}
 	return f
 }
 
@@ -93,6 +97,7 @@ type target struct {
 	search    *search
 	windows   *windows
 	words     words
+	lens      *lens              // nil: it sees what everybody sees
 	declared  *controller.Target // nil: of the environment
 	announcer *announcer
 	sender    *resync.Sender
@@ -167,8 +172,10 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	})
 	t.lister, t.search = p.lister, newSearch(t, p)
 	t.announcer = newAnnouncer(p.member, p.cfg.PodName, targetKey(spec.name), spec.settle, 2*p.cfg.LeaseDuration+10*time.Second)
-	t.sender = resync.NewSender(p.lister, p.index, t.pipeline, t.announcer, resync.Options{Wants: t.wants, Registerer: t.metrics})
-	t.filler = &resync.Filler{Lister: p.lister, Catalog: p.index, Target: t.pipeline, Log: p.log.WithName("fill")}
+	t.lens = newLens(spec.own)
+	sees := seeing{t.pipeline, p.index, t.lens}
+	t.sender = resync.NewSender(p.lister, sees, sees, t.announcer, resync.Options{Wants: t.wants, Registerer: t.metrics})
+	t.filler = &resync.Filler{Lister: p.lister, Catalog: sees, Target: sees, Log: p.log.WithName("fill")}
 	t.resyncs, err = operations.New(p.maps, t, catalog{target: t, served: p.served}, members{p.member}, operations.Options{
 		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Name: resyncsName(p.cfg.RingName, spec.name), Member: p.cfg.PodName,
 		Interval: spec.resync, Ready: t.read, Log: p.log.WithName("resync").WithValues("target", spec.name),
@@ -199,7 +206,13 @@ func targetKey(name string) string {
 
 // Apply implements [index.Listener].
 func (t *target) Apply(c index.Change) {
-	if t.wants(c.Type, c.Record.Namespace, c.Record.Name) {
+	if !t.wants(c.Type, c.Record.Namespace, c.Record.Name) {
+		return
+	}
+	if t.late && !t.adopted.Load() {
+		c.Known = false // To the index it is, but the receiver may never have been sent it.
+	}
+	if c, changed := t.lens.see(c); changed {
 		t.pipeline.Apply(c)
 	}
 }

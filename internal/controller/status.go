@@ -64,6 +64,9 @@ func latest(old *metav1.Time, seen time.Time) *metav1.Time {
 func ready(f facts) metav1.Condition {
 	r := f.report
 	is := func(status metav1.ConditionStatus, reason, message string) metav1.Condition {
+		if status == metav1.ConditionTrue && r.Overlooked != "" {
+			message += " The spec names what the controller does not watch or keep: " + r.Overlooked + "."
+		}
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: message}
 	}
 	switch {

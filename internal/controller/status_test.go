@@ -109,3 +109,13 @@ func TestSameFactsMakeTheSameStatus(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsNamedInVainIsSaidBesideReady(t *testing.T) {
+	t.Parallel()
+	facts := controller.Facts{Running: true, Report: controller.Report{Active: true, WatchedTypes: 65, LastSync: noon, Overlooked: "widgets, team"}}
+	s := controller.StatusOf(&v1alpha1.ResourceSyncConfigStatus{}, facts, noon)
+	const want = "The receiver is kept in step with the cluster. The spec names what the controller does not watch or keep: widgets, team."
+	if got := s.Conditions[0].Message; got != want {
+		t.Errorf("Ready says %q, want %q", got, want)
+	}
+}

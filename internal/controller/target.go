@@ -89,6 +89,9 @@ type Report struct {
 	DiscoveryIncomplete string
 	// UnknownDeletes says of which types deletions may have been missed that nothing can tell any more; empty for none.
 	UnknownDeletes string
+	// Overlooked are the resource types and annotations that the spec names and the controller does not watch or keep; empty
+	// for none.
+	Overlooked string
 	// GuardWaiting says which repairs wait for a person because they would delete too much; empty for none.
 	GuardWaiting string
 }

@@ -40,6 +40,8 @@ type Change struct {
 	// Again tells that a relist found the object in the state in which it was known, with another version: it may have
 	// been in other states in between, which nobody here has seen.
 	Again bool
+	// Listed tells that a relist found the object changed: it may have been in other states in between.
+	Listed bool
 }
 
 // Listener is told of every change. See the package documentation for what it may do.
@@ -208,7 +210,7 @@ func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, cause Cau
 		x.metrics.unchanged.Inc()
 		return
 	}
-	x.tell(Change{Type: t, ID: t.ID(r.Namespace, r.Name), Record: r, Known: known, Previous: old.digest, Cause: cause, Again: same})
+	x.tell(Change{Type: t, ID: t.ID(r.Namespace, r.Name), Record: r, Known: known, Previous: old.digest, Cause: cause, Again: same, Listed: listed && known})
 }
 
 // Delete applies one object's deletion at a resourceVersion. An object that is not known is told of all the same:
@@ -282,17 +284,25 @@ func (x *Index) Get(t resource.Type, namespace, name string) (digest, version ui
 // A list that was read a moment ago holds states that the watch has overtaken, and objects that are gone by now; none
 // of those is current. It also holds states that the watch is still to bring, and then will.
 func (x *Index) IfCurrent(t resource.Type, r resource.Record, f func()) bool {
+	return x.IfKnown(t, r.Namespace, r.Name, func(digest uint64) bool {
+		if digest != r.Digest {
+			return false
+		}
+		f()
+		return true
+	})
+}
+
+// IfKnown calls f with the digest by which an object is known, if it is, and returns what f does, else false. As with
+// IfCurrent, no change of any object of the type is applied while f runs.
+func (x *Index) IfKnown(t resource.Type, namespace, name string, f func(digest uint64) bool) bool {
 	o := x.lock(t, false)
 	if o == nil {
 		return false
 	}
 	defer o.mu.Unlock()
-	e, ok := o.entries[key(r.Namespace, r.Name)]
-	if !ok || e.digest != r.Digest {
-		return false
-	}
-	f()
-	return true
+	e, ok := o.entries[key(namespace, name)]
+	return ok && f(e.digest)
 }
 
 // All calls f for each object of a type until f returns false. No change of the type is applied meanwhile, so f must be
