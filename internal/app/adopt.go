@@ -27,8 +27,9 @@ func (t *target) adopt(ctx context.Context) error {
 	}
 	var left []resource.Type
 	for _, typ := range t.index.Types() {
-		if t.index.Type(typ).Listed && (t.lens != nil || !t.coversAll(typ)) {
+		if n := t.wanted(typ); n > 0 && (t.lens != nil || !t.coversAll(typ)) {
 			left = append(left, typ)
+			t.unread.Add(int64(n))
 		}
 	}
 	for len(left) > 0 && ctx.Err() == nil {
@@ -48,8 +49,27 @@ func (t *target) adopt(ctx context.Context) error {
 		}
 	}
 	t.pipeline.FlushBulk()
+	t.unread.Store(0)
 	t.adopted.Store(ctx.Err() == nil)
 	return nil
+}
+
+// wanted counts the objects of a type that the receiver is to have, of those that have been listed.
+func (t *target) wanted(typ resource.Type) (n int) {
+	stats := t.index.Type(typ)
+	if !stats.Listed || !t.spec.types.Match(typ) {
+		return 0
+	}
+	if t.spec.namespaces.Everything() {
+		return stats.Objects
+	}
+	t.index.All(typ, func(namespace, name string, _ uint64) bool {
+		if t.wants(typ, namespace, name) {
+			n++
+		}
+		return true
+	})
+	return n
 }
 
 // coversAll tells whether the receiver is known to have all objects of a type.
@@ -74,6 +94,7 @@ func (t *target) adoptType(ctx context.Context, typ resource.Type) error {
 					continue
 				}
 				reached = key
+				t.unread.Add(-1)
 				t.index.IfCurrent(typ, r, func() {
 					t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: t.lens.show(typ, r), Cause: index.Initial})
 				})

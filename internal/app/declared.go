@@ -18,7 +18,10 @@ import (
 )
 
 // declared are the receivers that ResourceSyncConfigs name. It implements [controller.Targets].
-type declared struct{ a *App }
+type declared struct {
+	a    *App
+	left map[string]*estate // of those that are stopped, by name; they may come back
+}
 
 var _ controller.Targets = declared{}
 
@@ -33,16 +36,20 @@ func (d declared) Set(c controller.Target) error {
 		if old.declared != nil && old.declared.UID == c.UID && old.declared.Generation == c.Generation {
 			return nil
 		}
-		d.end(old)
+		d.Stop(c.Name)
 	}
 	t, err := newTarget(d.spec(c), a.parts)
 	if err != nil {
 		return err
 	}
+	if e := d.left[c.Name]; e != nil && e.receiver == t.receiver() {
+		t.estate = e
+	}
 	t.declared, t.late = &c, true
 	a.shard.targets.put(t)
 	t.windows.noted(a.shard.member.Notices(), time.Now())
 	t.listen()
+	d.settle(c.Name, t)
 	t.start(func(cause error) {
 		if cause != nil {
 			t.log.Error(cause, "A receiver cannot be served; it is tried again when its ResourceSyncConfig changes or this replica restarts")
@@ -68,19 +75,56 @@ func (d declared) spec(c controller.Target) targetSpec {
 	}
 }
 
-// Remove implements [controller.Targets].
-func (d declared) Remove(name string) {
+// settle ends what a stopped receiver has left, for the benefit of t if that is its successor.
+func (d declared) settle(name string, t *target) {
+	e := d.left[name]
+	if e == nil {
+		return
+	}
+	delete(d.left, name)
+	if t != nil && t.estate == e {
+		t.inherit(e)
+	} else {
+		e.close()
+	}
+}
+
+// Stop implements [controller.Targets].
+func (d declared) Stop(name string) {
 	t := d.a.shard.targets.get(name)
 	if t == nil {
 		return
 	}
+	d.settle(name, nil)
+	e := t.leave()
 	d.end(t)
+	e.take(t)
+	d.left[name] = e
+	d.a.log.Info("Receiver stopped", "target", name)
+}
+
+// Remove implements [controller.Targets].
+func (d declared) Remove(name string) {
+	d.Stop(name)
+	d.settle(name, nil)
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
-	if err := t.store.Remove(ctx); err != nil {
-		t.log.Error(err, "Checkpoint of a receiver that is gone could not be deleted")
+	if err := d.a.forget(ctx, func(key string) bool { return key == targetKey(name) }); err != nil {
+		d.a.log.Error(err, "Checkpoints of a receiver that is gone could not be deleted; the next start of a replica does it", "target", name)
 	}
-	d.a.log.Info("Receiver removed", "target", name)
+}
+
+// Known implements [controller.Targets].
+func (d declared) Known(names []string) {
+	keep := map[string]bool{targetKey(environmentTarget): true}
+	for _, name := range names {
+		keep[targetKey(name)] = true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	if err := d.a.forget(ctx, func(key string) bool { return !keep[key] }); err != nil {
+		d.a.log.Error(err, "Checkpoints of receivers that are gone could not be deleted; the next start of a replica does it")
+	}
 }
 
 // end stops a receiver. What was not delivered is in no checkpoint, so a successor under its name sends it.
@@ -117,20 +161,22 @@ func (d declared) Report(name string) (controller.Report, bool) {
 	if r.Active && r.DiscoveryIncomplete == "" {
 		r.Overlooked = few(slices.Concat(t.spec.types.Unknown(d.a.servedTypes()), t.declared.Annotations.Beyond(d.a.cfg.Annotations)))
 	}
-	all := []figures{t.figures()}
-	told := t.book.Figures()
-	for _, m := range d.a.shard.member.View().View {
-		var f figures
-		if text := told[m]; text != "" && m != d.a.cfg.PodName && json.Unmarshal([]byte(text), &f) == nil {
-			all = append(all, f)
+	all, silent := d.fleet(t)
+	sum(all, &r)
+	total := int64(0)
+	for _, typ := range (catalog{target: t, served: d.a.servedTypes}).Types() {
+		if t.index.Type(typ).Listed {
+			r.WatchedTypes++
+			total += int64(t.wanted(typ))
 		}
 	}
-	sum(all, &r)
-	for _, typ := range (catalog{target: t, served: d.a.servedTypes}).Types() {
-		if s := t.index.Type(typ); s.Listed {
-			r.WatchedTypes++
-			r.Synced += int64(s.Objects)
-		}
+	r.Synced += total
+	if members := int64(len(all) + silent); r.InitialSync {
+		// Members speak when they have read everything. What the others have still to read is about what we have.
+		r.Synced -= max(t.unread.Load(), 0)/members + int64(silent)*total/members
+	}
+	if r.InitialSync && r.LastSync.IsZero() && r.Dirty > 0 {
+		r.Synced = 0 // The receiver has never answered.
 	}
 	r.Synced = max(r.Synced, 0)
 	for _, op := range t.resyncs.List() {
@@ -139,6 +185,23 @@ func (d declared) Report(name string) (controller.Report, bool) {
 		}
 	}
 	return r, true
+}
+
+// fleet returns what we and the others say of a target, and how many others say nothing yet.
+func (d declared) fleet(t *target) (all []figures, silent int) {
+	all = []figures{t.figures()}
+	told := t.book.Figures()
+	for _, m := range d.a.shard.member.View().View {
+		var f figures
+		switch {
+		case m == d.a.cfg.PodName:
+		case told[m] != "" && json.Unmarshal([]byte(told[m]), &f) == nil:
+			all = append(all, f)
+		default:
+			silent++
+		}
+	}
+	return all, silent
 }
 
 // incomplete names what cannot be discovered or watched, empty when all can, and tells whether some of it is forbidden.

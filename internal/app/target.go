@@ -99,6 +99,7 @@ type target struct {
 	words     words
 	lens      *lens              // nil: it sees what everybody sees
 	declared  *controller.Target // nil: of the environment
+	estate    *estate            // of its predecessor; nil: there was none
 	announcer *announcer
 	sender    *resync.Sender
 	filler    *resync.Filler
@@ -118,6 +119,7 @@ type target struct {
 	late                      bool // began when the types had been read already: see adopt
 	begun                     time.Time
 	adopted                   atomic.Bool
+	unread                    atomic.Int64 // objects that are still to be adopted
 }
 
 // parts are what all targets share.
@@ -168,7 +170,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Debounce: spec.debounce, MaxWait: spec.maxWait, FlushInterval: spec.flush,
 		MaxUpserts: spec.maxUpserts, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: spec.maxBytes,
 		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes, Touched: t.windows.touched,
-		Owner: p.member, Covers: t.covers, Doubtful: t.book.Doubtful, Observe: client.Observe, Log: log, Registerer: p.reg,
+		Owner: p.member, Covers: t.covers, Doubtful: t.doubtful, Observe: client.Observe, Log: log, Registerer: p.reg,
 	})
 	t.lister, t.search = p.lister, newSearch(t, p)
 	t.announcer = newAnnouncer(p.member, p.cfg.PodName, targetKey(spec.name), spec.settle, 2*p.cfg.LeaseDuration+10*time.Second)
@@ -287,6 +289,9 @@ func (t *target) covers(typ resource.Type, id resource.ID, version uint64, delet
 	}
 	return t.book.Covers(typ.String(), id, version)
 }
+
+// doubtful is for [pipeline.Options.Doubtful].
+func (t *target) doubtful(id resource.ID) bool { return t.book.Doubtful(id) || t.estate.doubtful(id) }
 
 func (t *target) bookChanged() {
 	select {

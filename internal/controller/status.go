@@ -39,6 +39,9 @@ func statusOf(old *v1alpha1.ResourceSyncConfigStatus, f facts, now time.Time) v1
 			s.LastError = r.LastError
 		}
 	}
+	if f.problem != nil {
+		s.LastError = f.problem.message
+	}
 	set := func(c metav1.Condition) {
 		c.ObservedGeneration, c.LastTransitionTime = f.generation, metav1.NewTime(now.Truncate(time.Second))
 		meta.SetStatusCondition(&s.Conditions, c)

@@ -82,13 +82,14 @@ func TestStatusKeepsWhatIsNotKnownAnyMore(t *testing.T) {
 	stopped := controller.StatusOf(&running, controller.Facts{Generation: 2, Reason: "SecretNotFound", Message: "m"}, noon.Add(time.Minute))
 	want := running
 	want.ObservedGeneration, want.Active, want.WatchedResourceTypes, want.Conditions = 2, false, 0, stopped.Conditions
+	want.LastError = "m"
 	if diff := cmp.Diff(want, stopped); diff != "" {
 		t.Errorf("status of a stopped target (-want +got):\n%s", diff)
 	}
 	again := controller.StatusOf(&stopped, controller.Facts{
 		Generation: 2, Running: true, Report: controller.Report{Active: true, WatchedTypes: 65, Synced: 1, LastSync: noon.Add(-time.Hour)},
 	}, noon.Add(time.Hour))
-	if !again.LastSyncTime.Equal(running.LastSyncTime) || again.TotalResourcesSynced != 1 || again.LastError != "refused" {
+	if !again.LastSyncTime.Equal(running.LastSyncTime) || again.TotalResourcesSynced != 1 || again.LastError != "m" {
 		t.Errorf("a restarted target has the status %+v", again)
 	}
 }
