@@ -152,8 +152,8 @@ type ResourceSyncConfigSpec struct {
 	MaxInFlight int32 `json:"maxInFlight,omitempty"`
 
 	// Certificates, as PEM, of the authorities that may have issued the
-	// receiver's certificate, in place of those that the controller's image
-	// trusts. It is of use with an https endpoint only.
+	// receiver's certificate, beside those that the controller's image trusts.
+	// It is of use with an https endpoint only.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1048576
 	CABundle []byte `json:"caBundle,omitempty"`

@@ -26,7 +26,7 @@ type Target struct {
 	Endpoint *url.URL
 	// Format is what the receiver speaks.
 	Format wire.Format
-	// CABundle is PEM of the authorities to trust in place of the system's; nil for those.
+	// CABundle is PEM of the authorities to trust beside the system's; nil for none.
 	CABundle []byte
 	// Token returns the bearer token of this moment, for each request anew, or an error that says what is missing and
 	// holds no secret. It has the signature of [delivery.TokenSource].

@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -37,9 +39,9 @@ func onlyDeclared(more ...string) map[string]string {
 
 // call is one request as it came in at an outlet.
 type call struct {
-	at    time.Time
-	token string
-	right bool
+	sender string
+	token  string
+	right  bool
 }
 
 // outlet is a receiver beside that of the rig, which judges the token of each request by itself.
@@ -62,6 +64,7 @@ func newOutlet(t *testing.T, path string, tls bool) *outlet {
 	}
 	o := &outlet{receiver: s, path: path, token: fleet.Token, http: httptest.NewUnstartedServer(nil)}
 	o.http.Config.Handler = http.HandlerFunc(o.serve)
+	o.http.Config.ErrorLog = log.New(io.Discard, "", 0)
 	if tls {
 		o.http.StartTLS()
 	} else {
@@ -79,7 +82,7 @@ func (o *outlet) serve(w http.ResponseWriter, r *http.Request) {
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	o.mu.Lock()
 	right := token == o.token
-	o.calls = append(o.calls, call{time.Now(), token, right})
+	o.calls = append(o.calls, call{r.Header.Get(receiver.SenderHeader), token, right})
 	o.mu.Unlock()
 	r.Header.Set("Authorization", "Bearer wrong")
 	if right {
