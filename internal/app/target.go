@@ -212,6 +212,9 @@ func (t *target) Apply(c index.Change) {
 		return
 	}
 	if t.late && !t.adopted.Load() {
+		if c.Cause == index.Initial && !t.told() {
+			return // Whether the receiver has it cannot be told yet. Its type counts as read by then, and is adopted.
+		}
 		c.Known = false // To the index it is, but the receiver may never have been sent it.
 	}
 	if c, changed := t.lens.see(c); changed {
@@ -270,6 +273,16 @@ func (t *target) reportProgress(ctx context.Context) error {
 		case n%10 == 0:
 			t.log.Info("First sync under way", "done", s.First.Done, "total", s.First.Total)
 		}
+	}
+}
+
+// told tells whether what others say of the receiver, or earlier lives have said, is known.
+func (t *target) told() bool {
+	select {
+	case <-t.store.Synced():
+		return true
+	default:
+		return false
 	}
 }
 

@@ -3,9 +3,12 @@
 package e2e
 
 import (
+	"bytes"
+	"encoding/json"
 	"encoding/pem"
 	"io"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -53,6 +56,7 @@ type outlet struct {
 	mu    sync.Mutex // guards what follows
 	token string     // the one that is right
 	calls []call
+	said  map[string]map[string]int // of each upsert that was sent, by its text, how often
 }
 
 // newOutlet starts one. It ends with the test.
@@ -62,7 +66,7 @@ func newOutlet(t *testing.T, path string, tls bool) *outlet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &outlet{receiver: s, path: path, token: fleet.Token, http: httptest.NewUnstartedServer(nil)}
+	o := &outlet{receiver: s, path: path, token: fleet.Token, said: make(map[string]map[string]int), http: httptest.NewUnstartedServer(nil)}
 	o.http.Config.Handler = http.HandlerFunc(o.serve)
 	o.http.Config.ErrorLog = log.New(io.Discard, "", 0)
 	if tls {
@@ -82,13 +86,47 @@ func (o *outlet) serve(w http.ResponseWriter, r *http.Request) {
 	token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 	o.mu.Lock()
 	right := token == o.token
+	if body, err := io.ReadAll(r.Body); err == nil {
+		o.listen(body)
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
 	o.calls = append(o.calls, call{r.Header.Get(receiver.SenderHeader), token, right})
 	o.mu.Unlock()
-	r.Header.Set("Authorization", "Bearer wrong")
+	r.Header.Set("Authorization", "Bearer wrong") // in one form for all
 	if right {
 		r.Header.Set("Authorization", "Bearer "+fleet.Token)
 	}
 	o.receiver.Handler().ServeHTTP(w, r)
+}
+
+// listen notes the text of each upsert of dot-ai's contract.
+func (o *outlet) listen(body []byte) {
+	var payload struct {
+		Upserts []json.RawMessage `json:"upserts"`
+	}
+	_ = json.Unmarshal(body, &payload) // What is broken, the receiver refuses.
+	for _, text := range payload.Upserts {
+		var d receiver.Document
+		if json.Unmarshal(text, &d) != nil {
+			continue
+		}
+		id := strings.Join([]string{d.Namespace, d.APIVersion, d.Kind, d.Name}, "/")
+		if o.said[id] == nil {
+			o.said[id] = make(map[string]int)
+		}
+		o.said[id][string(text)]++
+	}
+}
+
+// texts returns, by ID, the texts of the upserts so far.
+func (o *outlet) texts() map[string]map[string]int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	all := make(map[string]map[string]int)
+	for id, texts := range o.said {
+		all[id] = maps.Clone(texts)
+	}
+	return all
 }
 
 // url is where replicas send to.
