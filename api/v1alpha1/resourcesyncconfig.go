@@ -152,8 +152,8 @@ type ResourceSyncConfigSpec struct {
 	MaxInFlight int32 `json:"maxInFlight,omitempty"`
 
 	// Certificates, as PEM, of the authorities that may have issued the
-	// receiver's certificate, in place of those that the controller's image
-	// trusts. It is of use with an https endpoint only.
+	// receiver's certificate, beside those that the controller's image trusts.
+	// It is of use with an https endpoint only.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1048576
 	CABundle []byte `json:"caBundle,omitempty"`
@@ -191,8 +191,8 @@ type ResourceSyncConfigStatus struct {
 	// +optional
 	WatchedResourceTypes int32 `json:"watchedResourceTypes"`
 
-	// Resources that the receiver has acknowledged since the controller was
-	// started.
+	// Resources that the receiver has in their current state, as it has
+	// acknowledged.
 	// +optional
 	TotalResourcesSynced int64 `json:"totalResourcesSynced"`
 
@@ -209,7 +209,8 @@ type ResourceSyncConfigStatus struct {
 	// +optional
 	SyncErrors int64 `json:"syncErrors"`
 
-	// What went wrong last, in words. It stays when all is well again.
+	// What went wrong last, in words, be it with a request or with this object.
+	// It stays when all is well again.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
 

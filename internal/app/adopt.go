@@ -13,7 +13,8 @@ import (
 
 // adopt brings a target that began late the objects of the types that had been read before: the watches do not tell of
 // them again, and the index does not hold what is to be sent. Each such type is listed, as the receiver takes it, unless
-// checkpoints cover all that the index knows of it. A target that was there from the start has nothing to adopt.
+// checkpoints cover all that the index knows of it. One that has a view of its own is shown everything, of which what is
+// covered is not sent. A target that was there from the start has nothing to adopt.
 func (t *target) adopt(ctx context.Context) error {
 	if !t.late {
 		t.adopted.Store(true)
@@ -26,8 +27,9 @@ func (t *target) adopt(ctx context.Context) error {
 	}
 	var left []resource.Type
 	for _, typ := range t.index.Types() {
-		if t.index.Type(typ).Listed && !t.coversAll(typ) {
+		if n := t.wanted(typ); n > 0 && (t.lens != nil || !t.coversAll(typ)) {
 			left = append(left, typ)
+			t.unread.Add(int64(n))
 		}
 	}
 	for len(left) > 0 && ctx.Err() == nil {
@@ -47,8 +49,27 @@ func (t *target) adopt(ctx context.Context) error {
 		}
 	}
 	t.pipeline.FlushBulk()
+	t.unread.Store(0)
 	t.adopted.Store(ctx.Err() == nil)
 	return nil
+}
+
+// wanted counts the objects of a type that the receiver is to have, of those that have been listed.
+func (t *target) wanted(typ resource.Type) (n int) {
+	stats := t.index.Type(typ)
+	if !stats.Listed || !t.spec.types.Match(typ) {
+		return 0
+	}
+	if t.spec.namespaces.Everything() {
+		return stats.Objects
+	}
+	t.index.All(typ, func(namespace, name string, _ uint64) bool {
+		if t.wants(typ, namespace, name) {
+			n++
+		}
+		return true
+	})
+	return n
 }
 
 // coversAll tells whether the receiver is known to have all objects of a type.
@@ -73,8 +94,9 @@ func (t *target) adoptType(ctx context.Context, typ resource.Type) error {
 					continue
 				}
 				reached = key
+				t.unread.Add(-1)
 				t.index.IfCurrent(typ, r, func() {
-					t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: r, Cause: index.Initial})
+					t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: t.lens.show(typ, r), Cause: index.Initial})
 				})
 			}
 			return t.pipeline.Room(ctx) // before the next page is asked for

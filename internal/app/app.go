@@ -130,7 +130,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		t.listen()
 	}
 	if cfg.ResourceSyncConfig {
-		a.controller, err = controller.New(restConfig, declared{a}, controller.Options{
+		a.controller, err = controller.New(restConfig, declared{a: a, left: make(map[string]*estate)}, controller.Options{
 			Environment: cfg.Endpoint, Registerer: reg, Log: opts.Log.WithName("controller"),
 		})
 		if err != nil {

@@ -120,7 +120,7 @@ func (t *target) askBack(ctx context.Context) error {
 // toAsk returns the types that we have to ask the receiver about. Of members that know equally little, the first by name
 // asks, and the others take its word.
 func (t *target) toAsk() []resource.Type {
-	unresolved, told := t.search.unresolved(), t.told()
+	unresolved, told := t.search.unresolved(), t.othersTell()
 	var ask []resource.Type
 	for _, typ := range unresolved {
 		if typ.Kind == "" { // It is served no longer, and by its name alone nothing can be asked.

@@ -18,7 +18,10 @@ import (
 )
 
 // declared are the receivers that ResourceSyncConfigs name. It implements [controller.Targets].
-type declared struct{ a *App }
+type declared struct {
+	a    *App
+	left map[string]*estate // of those that are stopped, by name; they may come back
+}
 
 var _ controller.Targets = declared{}
 
@@ -33,16 +36,20 @@ func (d declared) Set(c controller.Target) error {
 		if old.declared != nil && old.declared.UID == c.UID && old.declared.Generation == c.Generation {
 			return nil
 		}
-		d.end(old)
+		d.Stop(c.Name)
 	}
 	t, err := newTarget(d.spec(c), a.parts)
 	if err != nil {
 		return err
 	}
+	if e := d.left[c.Name]; e != nil && e.receiver == t.receiver() {
+		t.estate = e
+	}
 	t.declared, t.late = &c, true
 	a.shard.targets.put(t)
 	t.windows.noted(a.shard.member.Notices(), time.Now())
 	t.listen()
+	d.settle(c.Name, t)
 	t.start(func(cause error) {
 		if cause != nil {
 			t.log.Error(cause, "A receiver cannot be served; it is tried again when its ResourceSyncConfig changes or this replica restarts")
@@ -54,7 +61,12 @@ func (d declared) Set(c controller.Target) error {
 
 func (d declared) spec(c controller.Target) targetSpec {
 	cfg, defaults := d.a.cfg, c.Format.Defaults()
+	var own *resource.AnnotationFilter
+	if c.Annotations.String() != cfg.Annotations.String() {
+		own = &c.Annotations
+	}
 	return targetSpec{
+		own:  own,
 		name: c.Name, endpoint: c.Endpoint, format: c.Format.Name(), token: c.Token, ca: c.CABundle, annotations: cfg.Annotations,
 		narrow: true, types: c.Types, namespaces: c.Namespaces,
 		debounce: c.Debounce, maxWait: max(declaredMaxWait*c.Debounce, time.Minute), flush: cfg.BatchFlushInterval, resync: c.ResyncInterval,
@@ -63,19 +75,56 @@ func (d declared) spec(c controller.Target) targetSpec {
 	}
 }
 
-// Remove implements [controller.Targets].
-func (d declared) Remove(name string) {
+// settle ends what a stopped receiver has left, for the benefit of t if that is its successor.
+func (d declared) settle(name string, t *target) {
+	e := d.left[name]
+	if e == nil {
+		return
+	}
+	delete(d.left, name)
+	if t != nil && t.estate == e {
+		t.inherit(e)
+	} else {
+		e.close()
+	}
+}
+
+// Stop implements [controller.Targets].
+func (d declared) Stop(name string) {
 	t := d.a.shard.targets.get(name)
 	if t == nil {
 		return
 	}
+	d.settle(name, nil)
+	e := t.leave()
 	d.end(t)
+	e.take(t)
+	d.left[name] = e
+	d.a.log.Info("Receiver stopped", "target", name)
+}
+
+// Remove implements [controller.Targets].
+func (d declared) Remove(name string) {
+	d.Stop(name)
+	d.settle(name, nil)
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
-	if err := t.store.Remove(ctx); err != nil {
-		t.log.Error(err, "Checkpoint of a receiver that is gone could not be deleted")
+	if err := d.a.forget(ctx, func(key string) bool { return key == targetKey(name) }); err != nil {
+		d.a.log.Error(err, "Checkpoints of a receiver that is gone could not be deleted; the next start of a replica does it", "target", name)
 	}
-	d.a.log.Info("Receiver removed", "target", name)
+}
+
+// Known implements [controller.Targets].
+func (d declared) Known(names []string) {
+	keep := map[string]bool{targetKey(environmentTarget): true}
+	for _, name := range names {
+		keep[targetKey(name)] = true
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	if err := d.a.forget(ctx, func(key string) bool { return !keep[key] }); err != nil {
+		d.a.log.Error(err, "Checkpoints of receivers that are gone could not be deleted; the next start of a replica does it")
+	}
 }
 
 // end stops a receiver. What was not delivered is in no checkpoint, so a successor under its name sends it.
@@ -109,20 +158,25 @@ func (d declared) Report(name string) (controller.Report, bool) {
 	}
 	r := controller.Report{Active: t.ready()}
 	r.DiscoveryIncomplete, r.Forbidden = d.incomplete(t)
-	all := []figures{t.figures()}
-	told := t.book.Figures()
-	for _, m := range d.a.shard.member.View().View {
-		var f figures
-		if text := told[m]; text != "" && m != d.a.cfg.PodName && json.Unmarshal([]byte(text), &f) == nil {
-			all = append(all, f)
+	if r.Active && r.DiscoveryIncomplete == "" {
+		r.Overlooked = few(slices.Concat(t.spec.types.Unknown(d.a.servedTypes()), t.declared.Annotations.Beyond(d.a.cfg.Annotations)))
+	}
+	all, silent := d.fleet(t)
+	sum(all, &r)
+	total := int64(0)
+	for _, typ := range (catalog{target: t, served: d.a.servedTypes}).Types() {
+		if t.index.Type(typ).Listed {
+			r.WatchedTypes++
+			total += int64(t.wanted(typ))
 		}
 	}
-	sum(all, &r)
-	for _, typ := range (catalog{target: t, served: d.a.servedTypes}).Types() {
-		if s := t.index.Type(typ); s.Listed {
-			r.WatchedTypes++
-			r.Synced += int64(s.Objects)
-		}
+	r.Synced += total
+	if members := int64(len(all) + silent); r.InitialSync {
+		// Members speak when they have read everything. What the others have still to read is about what we have.
+		r.Synced -= max(t.unread.Load(), 0)/members + int64(silent)*total/members
+	}
+	if r.InitialSync && r.LastSync.IsZero() && r.Dirty > 0 {
+		r.Synced = 0 // The receiver has never answered.
 	}
 	r.Synced = max(r.Synced, 0)
 	for _, op := range t.resyncs.List() {
@@ -131,6 +185,23 @@ func (d declared) Report(name string) (controller.Report, bool) {
 		}
 	}
 	return r, true
+}
+
+// fleet returns what we and the others say of a target, and how many others say nothing yet.
+func (d declared) fleet(t *target) (all []figures, silent int) {
+	all = []figures{t.figures()}
+	told := t.book.Figures()
+	for _, m := range d.a.shard.member.View().View {
+		var f figures
+		switch {
+		case m == d.a.cfg.PodName:
+		case told[m] != "" && json.Unmarshal([]byte(told[m]), &f) == nil:
+			all = append(all, f)
+		default:
+			silent++
+		}
+	}
+	return all, silent
 }
 
 // incomplete names what cannot be discovered or watched, empty when all can, and tells whether some of it is forbidden.
@@ -146,11 +217,16 @@ func (d declared) incomplete(t *target) (names string, forbidden bool) {
 		}
 	}
 	slices.Sort(all)
+	return few(all), forbidden
+}
+
+// few names a few of them for people, and says how many more there are.
+func few(all []string) string {
 	const most = 5
 	if n := len(all); n > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), n-most), forbidden
+		return fmt.Sprintf("%s and %d more", strings.Join(all[:most], ", "), n-most)
 	}
-	return strings.Join(all, ", "), forbidden
+	return strings.Join(all, ", ")
 }
 
 // sum adds up what members say.

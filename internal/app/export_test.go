@@ -210,3 +210,23 @@ func (c Census) Repair(ctx context.Context, t resource.Type, namespace string, f
 
 // Held is how many documents of a type are held back.
 func (c Census) Held(t resource.Type) int { return c.waits()[t].Documents }
+
+// Lens is what one receiver sees of the objects that all share.
+type Lens struct{ *lens }
+
+// NewLens returns one with a filter of its own.
+func NewLens(own resource.AnnotationFilter) Lens { return Lens{newLens(&own)} }
+
+// See returns a change as the receiver sees it.
+func (l Lens) See(c index.Change) (seen index.Change, changed bool) { return l.see(c) }
+
+// Show shows it a record that the index knows.
+func (l Lens) Show(t resource.Type, r resource.Record) resource.Record { return l.show(t, r) }
+
+// Len returns of how many objects it remembers what the receiver sees.
+func (l Lens) Len() int { return len(l.digests) }
+
+// IfCurrent asks whether a record is current as the receiver sees it.
+func (l Lens) IfCurrent(x *index.Index, t resource.Type, r resource.Record, f func()) bool {
+	return seeing{index: x, lens: l.lens}.IfCurrent(t, r, f)
+}

@@ -324,16 +324,18 @@ func (s *search) label(t resource.Type, after uint64) uint64 {
 // missing tells the receiver that an object is gone, unless it is there, or its type is there and has not been listed. It
 // was deleted after one version, and not after another.
 func (t *target) missing(typ resource.Type, namespace, name string, after, at uint64) bool {
-	deletion := index.Change{
-		Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Found, After: after,
-		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: at},
-	}
 	if t.search.isGone(typ) {
-		deletion.Cause = index.Gone
-		t.pipeline.Apply(deletion)
+		t.tellDeleted(typ, namespace, name, after, at)
 		return true
 	}
-	return t.index.IfAbsent(typ, namespace, name, func() { t.pipeline.Apply(deletion) })
+	return t.index.IfAbsent(typ, namespace, name, func() { t.tellDeleted(typ, namespace, name, after, at) })
+}
+
+func (t *target) tellDeleted(typ resource.Type, namespace, name string, after, at uint64) {
+	t.pipeline.Apply(index.Change{
+		Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Found, After: after,
+		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: at},
+	})
 }
 
 // lookBack waits until the types have been read, then looks for what was deleted while nobody watched, until ctx ends. No

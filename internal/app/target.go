@@ -43,8 +43,9 @@ type targetSpec struct {
 	format      string
 	token       delivery.TokenSource
 	ca          []byte
-	annotations resource.AnnotationFilter
-	narrow      bool // types and namespaces are narrower than what is watched
+	annotations resource.AnnotationFilter  // what is kept of all
+	own         *resource.AnnotationFilter // what is sent of that; nil: everything
+	narrow      bool                       // types and namespaces are narrower than what is watched
 	types       resource.Filter
 	namespaces  watch.NamespaceFilter
 
@@ -73,6 +74,9 @@ func (s targetSpec) fingerprint(cluster string) string {
 	if s.narrow {
 		f += fmt.Sprintf(" types=%s namespaces=%v", s.types, s.namespaces)
 	}
+	if s.own != nil {
+		f += fmt.Sprintf(" of annotations=%s", s.own)
+	}
 	return f
 }
 
@@ -94,7 +98,9 @@ type target struct {
 	census    *census
 	windows   *windows
 	words     words
+	lens      *lens              // nil: it sees what everybody sees
 	declared  *controller.Target // nil: of the environment
+	estate    *estate            // of its predecessor; nil: there was none
 	announcer *announcer
 	sender    *resync.Sender
 	filler    *resync.Filler
@@ -114,6 +120,7 @@ type target struct {
 	late                      bool // began when the types had been read already: see adopt
 	begun                     time.Time
 	adopted                   atomic.Bool
+	unread                    atomic.Int64 // objects that are still to be adopted
 }
 
 // parts are what all targets share.
@@ -166,8 +173,8 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Debounce: spec.debounce, MaxWait: spec.maxWait, FlushInterval: spec.flush,
 		MaxUpserts: spec.maxUpserts, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: spec.maxBytes,
 		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes, Touched: t.windows.touched,
-		Owner: p.member, OwnedSince: p.member.OwnedSince, Covers: t.covers, Doubtful: t.book.Doubtful,
-		Acknowledged: func(typ resource.Type) uint64 { return t.book.Bound(typ.String()) },
+		Owner: p.member, OwnedSince: p.member.OwnedSince, Covers: t.covers, Doubtful: t.doubtful,
+		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.book.Acknowledged(typ.String(), id) },
 		Observe:      client.Observe, Log: log, Registerer: p.reg,
 	})
 	t.lister, t.search = p.lister, newSearch(t, p)
@@ -175,8 +182,10 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		return nil, err
 	}
 	t.announcer = newAnnouncer(p.member, p.cfg.PodName, targetKey(spec.name), spec.settle, 2*p.cfg.LeaseDuration+10*time.Second)
-	t.sender = resync.NewSender(p.lister, p.index, t.pipeline, t.announcer, resync.Options{Wants: t.wants, Registerer: t.metrics})
-	t.filler = &resync.Filler{Lister: p.lister, Catalog: p.index, Target: t.pipeline, Log: p.log.WithName("fill")}
+	t.lens = newLens(spec.own)
+	sees := seeing{t.pipeline, p.index, t.lens}
+	t.sender = resync.NewSender(p.lister, sees, sees, t.announcer, resync.Options{Wants: t.wants, Registerer: t.metrics})
+	t.filler = &resync.Filler{Lister: p.lister, Catalog: sees, Target: sees, Log: p.log.WithName("fill")}
 	t.resyncs, err = operations.New(p.maps, t, catalog{target: t, served: p.served}, members{p.member}, operations.Options{
 		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Name: resyncsName(p.cfg.RingName, spec.name), Member: p.cfg.PodName,
 		Interval: spec.resync, Ready: t.read, Log: p.log.WithName("resync").WithValues("target", spec.name),
@@ -207,7 +216,16 @@ func targetKey(name string) string {
 
 // Apply implements [index.Listener].
 func (t *target) Apply(c index.Change) {
-	if t.wants(c.Type, c.Record.Namespace, c.Record.Name) {
+	if !t.wants(c.Type, c.Record.Namespace, c.Record.Name) {
+		return
+	}
+	if t.late && !t.adopted.Load() {
+		if c.Cause == index.Initial && !t.told() {
+			return // Whether the receiver has it cannot be told yet. Its type counts as read by then, and is adopted.
+		}
+		c.Known = false // To the index it is, but the receiver may never have been sent it.
+	}
+	if c, changed := t.lens.see(c); changed {
 		t.pipeline.Apply(c)
 		t.census.applied(c)
 	}
@@ -268,6 +286,16 @@ func (t *target) reportProgress(ctx context.Context) error {
 	}
 }
 
+// told tells whether what others say of the receiver, or earlier lives have said, is known.
+func (t *target) told() bool {
+	select {
+	case <-t.store.Synced():
+		return true
+	default:
+		return false
+	}
+}
+
 // read tells whether the target has been told of everything that there was when it began.
 func (t *target) read() bool { return t.ready() && t.adopted.Load() }
 
@@ -284,6 +312,9 @@ func (t *target) covers(typ resource.Type, id resource.ID, s pipeline.State) boo
 	}
 	return t.book.Covers(typ.String(), id, s.Version)
 }
+
+// doubtful is for [pipeline.Options.Doubtful].
+func (t *target) doubtful(id resource.ID) bool { return t.book.Doubtful(id) || t.estate.doubtful(id) }
 
 func (t *target) bookChanged() {
 	select {

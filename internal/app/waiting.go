@@ -146,8 +146,8 @@ func (s scope) has(namespace, name string) bool {
 	return s.owned == nil || s.owned(namespace, name)
 }
 
-// told are the figures of the other live members, each of its present stay in the ring.
-func (t *target) told() map[string]figures {
+// othersTell are the figures of the other live members, each of its present stay in the ring.
+func (t *target) othersTell() map[string]figures {
 	stays := make(map[string]string)
 	for _, n := range t.member.Notices() {
 		stays[n.Member] = n.Incarnation
@@ -165,7 +165,7 @@ func (t *target) told() map[string]figures {
 
 // missed says, by the word of all members, of which types deletions may have been missed, and what is held back.
 func (t *target) missed() (unknown []string, held []api.HeldRepair) {
-	all := t.told()
+	all := t.othersTell()
 	all[t.member.Name()] = t.figures()
 	for _, member := range slices.Sorted(maps.Keys(all)) {
 		unknown = append(unknown, all[member].Unknown...)

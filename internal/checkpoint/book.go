@@ -161,6 +161,27 @@ func (b *Book) Bound(typeName string) uint64 {
 	return bound
 }
 
+// Acknowledged returns the version up to which every state of an object is acknowledged, by the word of whoever knows best:
+// of its owner, or of one that speaks for all partitions. It takes no lock.
+func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
+	pages := *b.believed.Load()
+	if len(pages) == 0 {
+		return 0
+	}
+	var bound uint64
+	partition, hash := b.format.Partition(string(id)), Hash(id)
+	for _, p := range pages {
+		e := p.checkpoint.Types[typeName]
+		if e.Low <= bound || p.ring.Owner(partition) != p.checkpoint.Member {
+			continue
+		}
+		if !e.refuses(hash) { // What is excepted otherwise is above Low.
+			bound = e.Low
+		}
+	}
+	return bound
+}
+
 // Deletions returns what the other members tell, by member.
 func (b *Book) Deletions() map[string]Deletions {
 	b.mu.Lock()
@@ -253,7 +274,9 @@ func (b *Book) past() Past {
 			if bound := b.Bound(t); bound > 0 {
 				past.Versions[t] = append(past.Versions[t], bound)
 			}
-			past.Versions[t] = append(past.Versions[t], e.High)
+			if e.High > 0 {
+				past.Versions[t] = append(past.Versions[t], e.High)
+			}
 		}
 	}
 	for t, v := range past.Versions {

@@ -43,6 +43,9 @@ type Entry struct {
 	Searched uint64
 	// Except are the hashes of the IDs that are not, ascending; see [Hash]. It says nothing of these at any version.
 	Except []uint64
+	// Refused are the hashes of the IDs that the receiver refuses, ascending. Nothing is said of these either, and they hold
+	// nothing else back.
+	Refused []uint64
 }
 
 // Hash is the hash of an ID as exceptions name it. Two IDs with one hash cost one upsert too many.
@@ -56,8 +59,14 @@ func (e Entry) Covers(id resource.ID, version uint64) bool {
 	}
 	// Whatever the version: an object that is excepted has a state that is not acknowledged, and who asks may know that
 	// state by an earlier version than its owner does.
-	_, excepted := slices.BinarySearch(e.Except, Hash(id))
-	return !excepted
+	hash := Hash(id)
+	_, excepted := slices.BinarySearch(e.Except, hash)
+	return !excepted && !e.refuses(hash)
+}
+
+func (e Entry) refuses(hash uint64) bool {
+	_, refused := slices.BinarySearch(e.Refused, hash)
+	return refused
 }
 
 // Checkpoint is one member's word about one target.
@@ -98,6 +107,7 @@ type encodedEntry struct {
 	Since  uint64 `json:"since,omitempty"`
 	Search uint64 `json:"searched,omitempty"`
 	Except string `json:"except,omitempty"` // base64 of 8 bytes each, little endian
+	Refuse string `json:"refused,omitempty"`
 }
 
 // Encode returns the checkpoint as text. Equal checkpoints have equal texts.
@@ -105,11 +115,8 @@ func (c Checkpoint) Encode() (string, error) {
 	e := encoded{Format: format, Member: c.Member, Incarnation: c.Incarnation, View: c.View, Ring: c.RingFormat, Fingerprint: c.Fingerprint,
 		Heard: c.Heard, Doubts: c.Doubts[:min(len(c.Doubts), MaxDoubts)], Types: make(map[string]encodedEntry, len(c.Types))}
 	for name, t := range c.Types {
-		raw := make([]byte, 0, 8*len(t.Except))
-		for _, h := range t.Except {
-			raw = binary.LittleEndian.AppendUint64(raw, h)
-		}
-		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Since: t.Since, Search: t.Searched, Except: base64.StdEncoding.EncodeToString(raw)}
+		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Since: t.Since, Search: t.Searched,
+			Except: encodeHashes(t.Except), Refuse: encodeHashes(t.Refused)}
 	}
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -137,20 +144,41 @@ func Decode(text string) (Checkpoint, error) {
 		Types: make(map[string]Entry, len(e.Types)),
 	}
 	for name, t := range e.Types {
-		raw, err := base64.StdEncoding.DecodeString(t.Except)
-		if err != nil || len(raw)%8 != 0 || t.Behind > t.High {
+		except, err := decodeHashes(t.Except)
+		refused, err2 := decodeHashes(t.Refuse)
+		if err != nil || err2 != nil || t.Behind > t.High {
 			return Checkpoint{}, fmt.Errorf("checkpoint is malformed at %s", name)
 		}
-		entry := Entry{Low: t.High - t.Behind, High: t.High, Event: t.Event, Since: t.Since, Searched: t.Search}
-		for ; len(raw) > 0; raw = raw[8:] {
-			entry.Except = append(entry.Except, binary.LittleEndian.Uint64(raw))
-		}
-		if !slices.IsSorted(entry.Except) {
-			return Checkpoint{}, fmt.Errorf("checkpoint is malformed at %s", name)
-		}
+		entry := Entry{Low: t.High - t.Behind, High: t.High, Event: t.Event, Since: t.Since, Searched: t.Search, Except: except, Refused: refused}
 		c.Types[name] = entry
 	}
 	return c, nil
+}
+
+func encodeHashes(hashes []uint64) string {
+	raw := make([]byte, 0, 8*len(hashes))
+	for _, h := range hashes {
+		raw = binary.LittleEndian.AppendUint64(raw, h)
+	}
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+var errHashes = errors.New("hashes are malformed")
+
+// decodeHashes reads what encodeHashes wrote, which must be ascending.
+func decodeHashes(text string) ([]uint64, error) {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(raw)%8 != 0 {
+		return nil, errHashes
+	}
+	var hashes []uint64
+	for ; len(raw) > 0; raw = raw[8:] {
+		hashes = append(hashes, binary.LittleEndian.Uint64(raw))
+	}
+	if !slices.IsSorted(hashes) {
+		return nil, errHashes
+	}
+	return hashes, nil
 }
 
 // Backlog is what a member has not seen acknowledged of one type.
@@ -171,7 +199,7 @@ func Bounds(seen map[string]uint64, backlog map[string]Backlog) map[string]Entry
 		if b := backlog[name]; len(b.IDs) > 0 {
 			high = min(max(b.Version, 1)-1, high)
 		}
-		entries[name] = Entry{Low: high, High: high, Except: refused(backlog[name])}
+		entries[name] = Entry{Low: high, High: high, Refused: refused(backlog[name])}
 	}
 	return entries
 }
@@ -205,7 +233,7 @@ func Entries(seen map[string]uint64, backlog map[string]Backlog) map[string]Entr
 	room := MaxExcept
 	entries := make(map[string]Entry, len(seen))
 	for name, high := range seen {
-		entries[name] = Entry{Low: high, High: high, Except: refused(backlog[name])}
+		entries[name] = Entry{Low: high, High: high, Refused: refused(backlog[name])}
 	}
 	for _, name := range names {
 		high, ok := seen[name]
@@ -213,7 +241,7 @@ func Entries(seen map[string]uint64, backlog map[string]Backlog) map[string]Entr
 		if !ok || len(b.IDs) == 0 {
 			continue
 		}
-		e := Entry{Low: min(max(b.Version, 1)-1, high), High: high, Except: entries[name].Except}
+		e := Entry{Low: min(max(b.Version, 1)-1, high), High: high, Refused: entries[name].Refused}
 		if len(b.IDs) > room {
 			e.High = e.Low
 		} else {

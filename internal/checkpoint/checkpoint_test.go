@@ -97,8 +97,42 @@ func TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack(t *testing.T) {
 	for i := range 60 {
 		backlog["pods.v1"] = checkpoint.Backlog{Refused: append(backlog["pods.v1"].Refused, id(i))}
 	}
-	if entry := checkpoint.Bounds(seen, backlog)["pods.v1"]; len(entry.Except) > 0 {
-		t.Errorf("%d exceptions, want none where there are too many", len(entry.Except))
+	if entry := checkpoint.Bounds(seen, backlog)["pods.v1"]; len(entry.Refused) > 0 {
+		t.Errorf("%d are named, want none where there are too many", len(entry.Refused))
+	}
+}
+
+func TestAcknowledgedIsTheWordOfTheOwnerOrOfOneWhoSpeaksForAll(t *testing.T) {
+	b := checkpoint.NewBook("f", ring.DefaultFormat())
+	own := word("a", 100)
+	own.View = []string{"a", "b"}
+	own.Types["pods.v1"] = checkpoint.Entry{Low: 60, High: 100, Except: []uint64{checkpoint.Hash(id(1))}}
+	all := word("b", 100)
+	all.Types["pods.v1"] = checkpoint.Entry{Low: 40, High: 40}
+	b.Set("a", own)
+	b.Set("b/all", all)
+	mine, err := b.Owns("a", own.View)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		want := uint64(40)
+		if mine(id(i)) {
+			want = 60
+		}
+		if got := b.Acknowledged("pods.v1", id(i)); got != want {
+			t.Errorf("%s: %d, want %d", id(i), got, want)
+		}
+	}
+	own.Types["pods.v1"] = checkpoint.Entry{Low: 100, High: 100, Refused: []uint64{checkpoint.Hash(id(1))}}
+	all.Types["pods.v1"] = own.Types["pods.v1"]
+	b.Set("a", own)
+	b.Set("b/all", all)
+	if got := b.Acknowledged("pods.v1", id(1)); got != 0 {
+		t.Errorf("%d of an object that the receiver refuses, want 0", got)
+	}
+	if b.Acknowledged("nodes.v1", id(2)) != 0 || b.Acknowledged("pods.v1", id(2)) != 100 {
+		t.Error("of an unknown type something is known, or of a known one nothing")
 	}
 }
 

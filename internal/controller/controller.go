@@ -148,9 +148,30 @@ func (c *Controller) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.cache.Start(ctx) })
 	group.Go(func() error { return c.controller.Start(ctx) })
+	group.Go(func() error { return c.tellKnown(ctx) })
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("following ResourceSyncConfigs: %w", err)
 	}
+	return nil
+}
+
+// tellKnown tells which objects there are, once they have been read.
+func (c *Controller) tellKnown(ctx context.Context) error {
+	if !c.cache.WaitForCacheSync(ctx) {
+		return nil
+	}
+	var list v1alpha1.ResourceSyncConfigList
+	if err := c.cache.List(ctx, &list); err != nil {
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // It ends.
+		}
+		return fmt.Errorf("reading what has been read: %w", err)
+	}
+	names := make([]string, 0, len(list.Items))
+	for i := range list.Items {
+		names = append(names, nameOf(list.Items[i].Namespace, list.Items[i].Name))
+	}
+	c.reconciler.targets.Known(names)
 	return nil
 }
 

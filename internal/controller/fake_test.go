@@ -22,6 +22,8 @@ type fakeTargets struct {
 	retries map[string]int
 	reports map[string]controller.Report
 	fail    map[string]bool
+	removed []string
+	known   [][]string
 	foreign bool // another member owns everything
 }
 
@@ -46,10 +48,23 @@ func (f *fakeTargets) Set(t controller.Target) error {
 	return nil
 }
 
-func (f *fakeTargets) Remove(name string) {
+func (f *fakeTargets) Stop(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.running, name)
+}
+
+func (f *fakeTargets) Remove(name string) {
+	f.Stop(name)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.removed = append(f.removed, name)
+}
+
+func (f *fakeTargets) Known(names []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.known = append(f.known, names)
 }
 
 func (f *fakeTargets) Retry(name string) {

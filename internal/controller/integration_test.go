@@ -309,7 +309,7 @@ func (c cluster) testExplain(t *testing.T) {
 	for _, test := range []struct{ path, want string }{
 		{"resourcesyncconfig", "brought to the state of this cluster and kept there"},
 		{"resourcesyncconfig.spec.mcpAuthSecretRef", "used from the next request on; one that is missing is waited for."},
-		{"resourcesyncconfig.status", "Resources that the receiver has acknowledged since the controller was"},
+		{"resourcesyncconfig.status", "Resources that the receiver has in their current state, as it has"},
 	} {
 		out := c.kubectl(t, "", "explain", test.path)
 		if !strings.Contains(out, test.want) {

@@ -97,6 +97,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 // forget stops what an object that is gone had.
 func (r *reconciler) forget(key types.NamespacedName) {
 	r.stop(key, "it was deleted")
+	r.targets.Remove(nameOf(key.Namespace, key.Name))
 	r.secrets.release(key)
 	r.metrics.forget(key)
 	delete(r.written, key)
@@ -105,7 +106,7 @@ func (r *reconciler) forget(key types.NamespacedName) {
 func (r *reconciler) stop(key types.NamespacedName, why string) {
 	if run, ok := r.runs[key]; ok {
 		r.log.Info("Target stops", "target", run.target.Name, "because", why)
-		r.targets.Remove(run.target.Name)
+		r.targets.Stop(run.target.Name)
 		delete(r.runs, key)
 	}
 }

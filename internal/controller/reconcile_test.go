@@ -3,6 +3,7 @@ package controller_test
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -313,9 +314,23 @@ func TestTargetStopsWithItsObject(t *testing.T) {
 				if running, _, _ := b.targets.count(""); running != 0 || b.r.Secrets() != 0 || b.objects.writes != writes {
 					t.Errorf("%d targets run, %d Secrets are watched, %d writes", running, b.r.Secrets(), b.objects.writes-writes)
 				}
+				if !slices.Contains(b.targets.removed, "dot-ai.default-sync") {
+					t.Errorf("what is known of the receiver is kept: only %v is forgotten", b.targets.removed)
+				}
 			})
 		})
 	}
+}
+
+// TestWhatIsKnownOfAReceiverOutlivesAMistake: to forget it would mean to send everything again.
+func TestWhatIsKnownOfAReceiverOutlivesAMistake(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bench) {
+		b.look(b.objects.put(config(nil)))
+		b.look(b.objects.put(config(func(o *v1alpha1.ResourceSyncConfig) { o.Generation, o.Spec.McpEndpoint = 2, "nowhere" })))
+		if running, _, _ := b.targets.count(""); running != 0 || len(b.targets.removed) != 0 {
+			t.Errorf("%d targets run, %v are forgotten", running, b.targets.removed)
+		}
+	})
 }
 
 func TestObjectMadeAnewUnderItsNameRestarts(t *testing.T) {

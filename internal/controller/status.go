@@ -39,6 +39,9 @@ func statusOf(old *v1alpha1.ResourceSyncConfigStatus, f facts, now time.Time) v1
 			s.LastError = r.LastError
 		}
 	}
+	if f.problem != nil {
+		s.LastError = f.problem.message
+	}
 	set := func(c metav1.Condition) {
 		c.ObservedGeneration, c.LastTransitionTime = f.generation, metav1.NewTime(now.Truncate(time.Second))
 		meta.SetStatusCondition(&s.Conditions, c)
@@ -64,6 +67,9 @@ func latest(old *metav1.Time, seen time.Time) *metav1.Time {
 func ready(f facts) metav1.Condition {
 	r := f.report
 	is := func(status metav1.ConditionStatus, reason, message string) metav1.Condition {
+		if status == metav1.ConditionTrue && r.Overlooked != "" {
+			message += " The spec names what the controller does not watch or keep: " + r.Overlooked + "."
+		}
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: message}
 	}
 	switch {
@@ -98,7 +104,7 @@ func trouble(r Report) (reason, message string) {
 	case wire.Unauthorized:
 		return v1alpha1.ReasonUnauthorized, "The receiver refuses the token" + why + ". Put the right one into the Secret that spec.mcpAuthSecretRef names; it is used at once."
 	case wire.WrongEndpoint, wire.Unprocessable, wire.Refused, wire.TooLarge:
-		return v1alpha1.ReasonWrongEndpoint, "What answers at spec.mcpEndpoint is not a receiver of spec.format" + why + ". Correct the URL, its path above all."
+		return v1alpha1.ReasonWrongEndpoint, "What answers at spec.mcpEndpoint is not a receiver of spec.format" + why + ". Correct the URL, its path above all; with https see spec.caBundle as well."
 	case wire.ServerError, wire.Partial:
 		return v1alpha1.ReasonReceiverFailing, "The receiver answers with errors of its own" + why + ". See its log; what it has not taken is sent again."
 	case wire.Retry, wire.Unknown, wire.Delivered, wire.Fenced:

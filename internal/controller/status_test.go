@@ -82,13 +82,14 @@ func TestStatusKeepsWhatIsNotKnownAnyMore(t *testing.T) {
 	stopped := controller.StatusOf(&running, controller.Facts{Generation: 2, Reason: "SecretNotFound", Message: "m"}, noon.Add(time.Minute))
 	want := running
 	want.ObservedGeneration, want.Active, want.WatchedResourceTypes, want.Conditions = 2, false, 0, stopped.Conditions
+	want.LastError = "m"
 	if diff := cmp.Diff(want, stopped); diff != "" {
 		t.Errorf("status of a stopped target (-want +got):\n%s", diff)
 	}
 	again := controller.StatusOf(&stopped, controller.Facts{
 		Generation: 2, Running: true, Report: controller.Report{Active: true, WatchedTypes: 65, Synced: 1, LastSync: noon.Add(-time.Hour)},
 	}, noon.Add(time.Hour))
-	if !again.LastSyncTime.Equal(running.LastSyncTime) || again.TotalResourcesSynced != 1 || again.LastError != "refused" {
+	if !again.LastSyncTime.Equal(running.LastSyncTime) || again.TotalResourcesSynced != 1 || again.LastError != "m" {
 		t.Errorf("a restarted target has the status %+v", again)
 	}
 }
@@ -107,5 +108,15 @@ func TestSameFactsMakeTheSameStatus(t *testing.T) {
 		if want := c.Type == "Ready" || c.Type == "ReceiverDegraded"; moved != want {
 			t.Errorf("%s turned at %s", c.Type, c.LastTransitionTime)
 		}
+	}
+}
+
+func TestWhatIsNamedInVainIsSaidBesideReady(t *testing.T) {
+	t.Parallel()
+	facts := controller.Facts{Running: true, Report: controller.Report{Active: true, WatchedTypes: 65, LastSync: noon, Overlooked: "widgets, team"}}
+	s := controller.StatusOf(&v1alpha1.ResourceSyncConfigStatus{}, facts, noon)
+	const want = "The receiver is kept in step with the cluster. The spec names what the controller does not watch or keep: widgets, team."
+	if got := s.Conditions[0].Message; got != want {
+		t.Errorf("Ready says %q, want %q", got, want)
 	}
 }

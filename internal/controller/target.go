@@ -26,7 +26,7 @@ type Target struct {
 	Endpoint *url.URL
 	// Format is what the receiver speaks.
 	Format wire.Format
-	// CABundle is PEM of the authorities to trust in place of the system's; nil for those.
+	// CABundle is PEM of the authorities to trust beside the system's; nil for none.
 	CABundle []byte
 	// Token returns the bearer token of this moment, for each request anew, or an error that says what is missing and
 	// holds no secret. It has the signature of [delivery.TokenSource].
@@ -47,8 +47,14 @@ type Targets interface {
 	// Set starts the target, or puts it in the place of the one that runs under its name. The others are not touched.
 	// After an error nothing runs under that name; Set is called again every ten seconds.
 	Set(t Target) error
-	// Remove stops the target of that name, if it runs, and deletes nothing at the receiver.
+	// Stop stops the target of that name, if it runs. What is known of the receiver is kept: it may come back.
+	Stop(name string)
+	// Remove stops the target of that name, if it runs, and forgets all that is known of the receiver, at which it deletes
+	// nothing.
 	Remove(name string)
+	// Known says which targets there are, running or not, once all objects have been read: what earlier lives know of
+	// others is forgotten. It is called once, and in spite of the above at any time.
+	Known(names []string)
 	// Retry says that the credential of a running target has changed: a receiver that is in trouble is tried at once.
 	Retry(name string)
 	// Report returns what is known of a running target; ok is false as long as nothing is.
@@ -89,6 +95,9 @@ type Report struct {
 	DiscoveryIncomplete string
 	// UnknownDeletes says of which types deletions may have been missed that nothing can tell any more; empty for none.
 	UnknownDeletes string
+	// Overlooked are the resource types and annotations that the spec names and the controller does not watch or keep; empty
+	// for none.
+	Overlooked string
 	// GuardWaiting says which repairs wait for a person because they would delete too much; empty for none.
 	GuardWaiting string
 }

@@ -47,6 +47,8 @@ type Change struct {
 	// Again tells that a relist found the object in the state in which it was known, with another version: it may have
 	// been in other states in between, which nobody here has seen.
 	Again bool
+	// Listed tells that a relist found the object changed: it may have been in other states in between.
+	Listed bool
 }
 
 // Listener is told of every change. See the package documentation for what it may do.
@@ -218,7 +220,7 @@ func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, c Change,
 		return
 	}
 	c.Type, c.ID, c.Record = t, t.ID(r.Namespace, r.Name), r
-	c.Known, c.Previous, c.Again = known, old.digest, same
+	c.Known, c.Previous, c.Again, c.Listed = known, old.digest, same, listed && known
 	x.tell(c)
 }
 
@@ -297,17 +299,25 @@ func (x *Index) Get(t resource.Type, namespace, name string) (digest, version ui
 // A list that was read a moment ago holds states that the watch has overtaken, and objects that are gone by now; none
 // of those is current. It also holds states that the watch is still to bring, and then will.
 func (x *Index) IfCurrent(t resource.Type, r resource.Record, f func()) bool {
+	return x.IfKnown(t, r.Namespace, r.Name, func(digest uint64) bool {
+		if digest != r.Digest {
+			return false
+		}
+		f()
+		return true
+	})
+}
+
+// IfKnown calls f with the digest by which an object is known, if it is, and returns what f does, else false. As with
+// IfCurrent, no change of any object of the type is applied while f runs.
+func (x *Index) IfKnown(t resource.Type, namespace, name string, f func(digest uint64) bool) bool {
 	o := x.lock(t, false)
 	if o == nil {
 		return false
 	}
 	defer o.mu.Unlock()
-	e, ok := o.entries[key(r.Namespace, r.Name)]
-	if !ok || e.digest != r.Digest {
-		return false
-	}
-	f()
-	return true
+	e, ok := o.entries[key(namespace, name)]
+	return ok && f(e.digest)
 }
 
 // All calls f for each object of a type until f returns false. No change of the type is applied meanwhile, so f must be

@@ -68,9 +68,9 @@ type Options struct {
 	// object that a first list brings and that is covered needs no sending. It is called under the pipeline's lock. nil
 	// means that nothing is known.
 	Covers func(t resource.Type, id resource.ID, s State) bool
-	// Acknowledged returns the version up to which everything of a type is known to be acknowledged, whoever owns it. It is
-	// called under the pipeline's lock. nil means that nothing is known.
-	Acknowledged func(t resource.Type) uint64
+	// Acknowledged returns the version up to which every state of an object is known to be acknowledged. It is called under
+	// the pipeline's lock. nil means that nothing is known.
+	Acknowledged func(t resource.Type, id resource.ID) uint64
 	// OwnedSince returns, for an object that is ours, a version at which it was already: what others have sent of it is
 	// older. It is called under the pipeline's lock. nil means from the beginning.
 	OwnedSince func(id resource.ID) uint64
@@ -112,7 +112,7 @@ func (o Options) withDefaults() Options {
 		o.Covers = func(resource.Type, resource.ID, State) bool { return false }
 	}
 	if o.Acknowledged == nil {
-		o.Acknowledged = func(resource.Type) uint64 { return 0 }
+		o.Acknowledged = func(resource.Type, resource.ID) uint64 { return 0 }
 	}
 	if o.OwnedSince == nil {
 		o.OwnedSince = func(resource.ID) uint64 { return 0 }
@@ -263,7 +263,7 @@ func (p *Pipeline) Apply(c index.Change) {
 func (p *Pipeline) first(c index.Change) uint64 {
 	after := c.After
 	if c.Cause == index.Initial || c.Cause == index.Found {
-		after = max(after, p.opts.Acknowledged(c.Type))
+		after = max(after, p.opts.Acknowledged(c.Type, c.ID))
 	}
 	return min(after+1, c.Record.ResourceVersion)
 }

@@ -121,12 +121,21 @@ func (p *Pipeline) Unacknowledged(mine func(resource.ID) bool) (own, all map[res
 		if !it.dirty() && !doubtful {
 			continue
 		}
+		p.raise(it)
 		include(all, it, p.opts.Repeats)
 		if mine(id) {
 			include(own, it, p.opts.Repeats)
 		}
 	}
 	return own, all
+}
+
+// raise takes account of what others have told since an item became dirty: an object that came with a first list, where
+// nothing was known yet, may have been delivered before it changed again.
+func (p *Pipeline) raise(it *item) {
+	if it.firstVersion < it.version && it.place == parked {
+		it.firstVersion = max(it.firstVersion, min(p.opts.Acknowledged(*it.typ, it.id)+1, it.version))
+	}
 }
 
 func include(in map[resource.Type]Unacknowledged, it *item, most int) {

@@ -106,7 +106,7 @@ func TestACheckpointDoesNotClaimTheChangeBehindAStatusUpdate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				r := newRig(t, pipeline.Options{Owner: owning(nobody), Acknowledged: func(resource.Type) uint64 { return tt.acknowledged }})
+				r := newRig(t, pipeline.Options{Owner: owning(nobody), Acknowledged: func(resource.Type, resource.ID) uint64 { return tt.acknowledged }})
 				r.version = 189
 				r.list("x", "1") // version 190
 				if _, all := r.p.Unacknowledged(nobody); all[pods].Version != tt.want {
@@ -144,6 +144,24 @@ func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
 		slices.SortFunc(deleted, func(a, b pipeline.State) int { return int(a.After) - int(b.After) })
 		if diff := cmp.Diff(want, deleted); diff != "" {
 			t.Errorf("deletions that wait (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged: an object of a first list changes before anybody has told that its
+// first state is delivered. That must not keep the whole type from counting as acknowledged.
+func TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		told := uint64(0)
+		r := newRig(t, pipeline.Options{Owner: owning(nobody), Acknowledged: func(resource.Type, resource.ID) uint64 { return told }})
+		r.version = 149
+		r.list("x", "1") // version 150
+		r.put("x", "2")  // version 151
+		for _, tt := range []struct{ told, want uint64 }{{0, 1}, {120, 121}, {100, 121}, {500, 151}} {
+			told = tt.told
+			if _, all := r.p.Unacknowledged(nobody); all[pods].Version != tt.want {
+				t.Errorf("told up to %d: not acknowledged from %d on, want %d", told, all[pods].Version, tt.want)
+			}
 		}
 	})
 }

@@ -45,6 +45,18 @@ func (f AnnotationFilter) Match(key string) bool {
 	return matchAny(f.include, key) && !matchAny(f.exclude, key)
 }
 
+// Beyond returns the keys that f names to be kept, not by a glob, and that keep does not keep: what f asks for in vain of
+// annotations that have passed keep. The [DefaultAnnotations] are never among them.
+func (f AnnotationFilter) Beyond(keep AnnotationFilter) []string {
+	var keys []string
+	for _, p := range f.include {
+		if !strings.ContainsAny(p, `*?[\`) && !keep.Match(p) && !slices.Contains(DefaultAnnotations(), p) {
+			keys = append(keys, p)
+		}
+	}
+	return keys
+}
+
 // Cut shortens a value to [MaxAnnotationBytes], at the end of a character. Bytes that are no UTF-8 are replaced: no
 // receiver takes them.
 func (AnnotationFilter) Cut(value string) string {

@@ -119,3 +119,14 @@ func FuzzAnnotations(f *testing.F) {
 		}
 	})
 }
+
+func TestBeyondNamesWhatIsAskedForInVain(t *testing.T) {
+	keep := newAnnotations(t, []string{"description", "example.com/*"}, []string{"example.com/secret"})
+	f := newAnnotations(t, []string{"description", "example.com/owner", "example.com/secret", "team", "other.io/*"}, nil)
+	if diff := cmp.Diff([]string{"example.com/secret", "team"}, f.Beyond(keep)); diff != "" {
+		t.Error(diff)
+	}
+	if none := newAnnotations(t, resource.DefaultAnnotations(), nil).Beyond(newAnnotations(t, nil, nil)); none != nil {
+		t.Errorf("defaults that nobody has asked for are named: %v", none)
+	}
+}

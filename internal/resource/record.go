@@ -19,8 +19,8 @@ type Record struct {
 	Namespace string
 	// Name is the object's name.
 	Name string
-	// Digest is the xxhash64 of what would be sent and of the UID: two states with one digest are the same document.
-	// UpdatedAt is left out of it, or a change of the spec would look like a change of the document.
+	// Digest is the xxhash64 of what would be sent, XORed with that of the UID: two states with one digest are the same
+	// document. UpdatedAt is left out of it, or a change of the spec would look like a change of the document.
 	Digest uint64
 	// ResourceVersion is the version of this state, 0 when the server's is not a number. Versions compare within one
 	// type only (KEP-5504).
@@ -58,15 +58,13 @@ func NewRecord(o *metav1.ObjectMeta, keep AnnotationFilter) Record {
 	buf = appendMap(buf, o.Labels, func(string) bool { return true }, func(v string) string { return v })
 	buf = appendMap(buf, o.Annotations, keep.Match, keep.Cut)
 
-	h := xxhash.New()
-	_, _ = h.Write(buf)
-	_, _ = h.WriteString(string(o.UID))
+	digest := xxhash.Sum64(buf) ^ xxhash.Sum64String(string(o.UID))
 
 	buf = binary.AppendVarint(buf, max(updatedAt(o.ManagedFields), created))
 	return Record{
 		Namespace:       strings.Clone(o.Namespace),
 		Name:            strings.Clone(o.Name),
-		Digest:          h.Sum64(),
+		Digest:          digest,
 		ResourceVersion: ParseVersion(o.ResourceVersion),
 		Body:            Body(buf),
 	}

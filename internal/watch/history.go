@@ -39,9 +39,12 @@ var errHistoryStopped = errors.New("the watch of the past has brought nothing fo
 // the past cannot show is among them: objects that were created after it and are gone by now. It costs one short watch
 // and holds nothing.
 //
-// API servers remember some minutes of changes, and nothing from before their start: a version that is older is an error
+// API servers remember some minutes of changes, and nothing from before their start: a version that is older, or is 0, is an error
 // for which errors.Is(err, ErrExpired) holds. It blocks for a second or two, and for a minute at most.
 func (l *Lister) Deletions(ctx context.Context, t resource.Type, after, until uint64, each func(Deletion)) error {
+	if after == 0 { // To an API server that means any version.
+		return fmt.Errorf("watching the past of %s from its beginning: %w", t, ErrExpired)
+	}
 	ctx, cancel := context.WithTimeout(ctx, historyTimeout)
 	defer cancel()
 	for idle := 0; after < until; idle++ {

@@ -49,6 +49,9 @@ func TestDeletionsTellOfWhatNoListShows(t *testing.T) {
 		if got, err := deletions(t, s, until, until); len(got) > 0 || err != nil || s.Requests(gvr).Watches != 1 {
 			t.Errorf("%v, %v after %d watches, want nothing asked for when there is nothing to ask", got, err, s.Requests(gvr).Watches)
 		}
+		if _, err := deletions(t, s, 0, until); !errors.Is(err, watch.ErrExpired) {
+			t.Errorf("%v from the beginning, want ErrExpired", err)
+		}
 		s.Compact()
 		if _, err := deletions(t, s, after, until); !errors.Is(err, watch.ErrExpired) {
 			t.Errorf("%v of a version that is gone, want ErrExpired", err)

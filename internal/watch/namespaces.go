@@ -28,3 +28,6 @@ func (f NamespaceFilter) Match(t resource.Type, namespace, name string) bool {
 	}
 	return len(f.Include) == 0 || slices.Contains(f.Include, namespace)
 }
+
+// Everything tells whether the filter lets everything through.
+func (f NamespaceFilter) Everything() bool { return len(f.Include) == 0 && len(f.Exclude) == 0 }

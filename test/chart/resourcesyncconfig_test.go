@@ -108,7 +108,9 @@ func TestNetworkPolicyLetsOutToDeclaredReceivers(t *testing.T) {
 type steady struct{}
 
 func (steady) Set(syncs.Target) error { return nil }
+func (steady) Stop(string)            {}
 func (steady) Remove(string)          {}
+func (steady) Known([]string)         {}
 func (steady) Retry(string)           {}
 func (steady) Owns(string) bool       { return true }
 func (steady) Report(string) (syncs.Report, bool) {

@@ -1,0 +1,56 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+)
+
+// forget deletes the ConfigMaps of the targets whose keys match, whichever member has written them: their checkpoints, and
+// the state of their resyncs. A member that still serves one writes its own again, and deletes it in turn.
+func (a *App) forget(ctx context.Context, match func(key string) bool) error {
+	maps := a.parts.maps.ConfigMaps(a.cfg.PodNamespace)
+	list, err := maps.List(ctx, metav1.ListOptions{LabelSelector: checkpoint.RingLabel + "=" + a.cfg.RingName})
+	if err != nil {
+		return fmt.Errorf("listing checkpoints: %w", err)
+	}
+	var errs []error
+	for _, m := range list.Items {
+		key := m.Labels[checkpoint.TargetLabel]
+		if key == "" {
+			key = resyncsOf(a.cfg.RingName, m.Name)
+		}
+		if key == "" || !match(key) {
+			continue
+		}
+		// Only what was listed: whoever writes it anew has a reason.
+		uid := m.UID
+		err := maps.Delete(ctx, m.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+			errs = append(errs, fmt.Errorf("deleting ConfigMap %s: %w", m.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// resyncsOf is the key of the target whose resyncs a ConfigMap holds, empty if it holds none; see resyncsName.
+func resyncsOf(ringName, configMap string) string {
+	rest, ours := strings.CutPrefix(configMap, ringName+"-")
+	if !ours {
+		return ""
+	}
+	if rest == "resyncs" {
+		return environmentTarget
+	}
+	key, found := strings.CutSuffix(rest, "-resyncs")
+	if !found {
+		return ""
+	}
+	return key
+}

@@ -1,0 +1,113 @@
+package app
+
+import (
+	"sync"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// estate is what a target that was stopped leaves to its successor, in this life of the process: deletions that the
+// receiver does not know of, those that happen until the successor is there, and what a request of unknown outcome may
+// still change. Nothing else would find them: checkpoints tell of what exists, and the members that saw the deletions
+// have all stopped the same target at about the same time.
+//
+// It is an [index.Listener] from before the target is stopped until the successor listens; its memory is that of the
+// names of what is deleted meanwhile.
+type estate struct {
+	receiver string // where, and in which format
+	wants    func(t resource.Type, namespace, name string) bool
+	close    func()
+
+	mu      sync.Mutex // guards what follows
+	deleted map[resource.ID]absence
+	doubts  map[resource.ID]bool
+}
+
+// absence is an object that was deleted.
+type absence struct {
+	typ             resource.Type
+	namespace, name string
+	version         uint64
+}
+
+// leave begins the estate of a target that is about to be stopped.
+func (t *target) leave() *estate {
+	e := &estate{
+		receiver: t.receiver(), wants: t.wants,
+		deleted: make(map[resource.ID]absence), doubts: make(map[resource.ID]bool),
+	}
+	e.close = t.index.Listen(e)
+	return e
+}
+
+// receiver names the one receiver whose documents a target answers for.
+func (t *target) receiver() string { return t.spec.endpoint.String() + " " + t.format.Name() }
+
+// Apply implements [index.Listener]: an object that is there again is sent as any other is.
+func (e *estate) Apply(c index.Change) {
+	if !e.wants(c.Type, c.Record.Namespace, c.Record.Name) {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c.Deleted {
+		e.deleted[c.ID] = absence{c.Type, c.Record.Namespace, c.Record.Name, c.Record.ResourceVersion}
+	} else {
+		delete(e.deleted, c.ID)
+	}
+}
+
+// take adds what a target that is stopped by now has not delivered.
+func (e *estate) take(t *target) {
+	types := make(map[resource.Type]bool)
+	_, all := t.pipeline.Unacknowledged(func(resource.ID) bool { return false })
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for typ, u := range all {
+		types[typ] = true
+		for _, id := range u.Doubtful {
+			e.doubts[id] = true
+		}
+	}
+	for _, typ := range t.index.Types() {
+		types[typ] = true
+	}
+	for typ := range types {
+		version := t.index.Type(typ).Version
+		t.pipeline.PendingDeletions(typ, func(namespace, name string) {
+			if id := typ.ID(namespace, name); e.deleted[id].version == 0 {
+				e.deleted[id] = absence{typ, namespace, name, version}
+			}
+		})
+	}
+}
+
+// doubtful tells, once, whether a request of unknown outcome may still change an object. The nil estate knows none.
+func (e *estate) doubtful(id resource.ID) bool {
+	if e == nil {
+		return false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	doubt := e.doubts[id]
+	delete(e.doubts, id)
+	return doubt
+}
+
+// inherit has the deletions sent. The target listens already.
+func (t *target) inherit(e *estate) {
+	e.close()
+	e.mu.Lock()
+	deleted := e.deleted
+	e.deleted = nil
+	e.mu.Unlock()
+	for _, a := range deleted {
+		if !t.missing(a.typ, a.namespace, a.name, 0, a.version) && t.index.Type(a.typ) == (index.Stats{}) {
+			t.tellDeleted(a.typ, a.namespace, a.name, 0, a.version) // Its whole type is gone.
+		}
+	}
+	if len(deleted) > 0 {
+		t.log.Info("Deletions that this receiver does not know of are sent", "objects", len(deleted))
+	}
+}
