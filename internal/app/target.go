@@ -100,9 +100,9 @@ type target struct {
 	resyncs   *operations.Engine
 	metrics   *registered
 	written   prometheus.Gauge // when our checkpoint was last as it should be
-	covered   chan struct{} // one slot: the book has changed
-	identity  string        // the fingerprint
-	ready     func() bool   // everything has been read
+	covered   chan struct{}    // one slot: the book has changed
+	identity  string           // the fingerprint
+	ready     func() bool      // everything has been read
 
 	looked     atomic.Bool // what was deleted before the start has been looked for once
 	said       published   // guarded by publishing

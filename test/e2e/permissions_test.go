@@ -110,9 +110,7 @@ func (l *life) start(name string) *fleet.Replica {
 		l.t.Fatal(err)
 	}
 	env := map[string]string{"KUBECONFIG": kubeconfig, "POD_NAMESPACE": l.namespace, "POD_NAME": name, "METRICS_SECURE": "true"}
-	for k, v := range l.env {
-		env[k] = v
-	}
+	maps.Copy(env, l.env)
 	if env["STATE_DIR"] != "" {
 		env["STATE_DIR"] += "/" + name
 	}
