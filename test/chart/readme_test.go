@@ -242,6 +242,47 @@ func TestAlertsAndDashboardUseMetricsThatExist(t *testing.T) {
 	}
 }
 
+// A panel whose query cannot be read shows an error where somebody looks for a reason.
+func TestQueriesOfTheDashboardCanBeRead(t *testing.T) {
+	t.Parallel()
+	promtool := os.Getenv("PROMTOOL")
+	if promtool == "" {
+		t.Skip("PROMTOOL is not set: run hack/chart-test.sh")
+	}
+	var dashboard struct {
+		Panels []struct {
+			Title   string `json:"title"`
+			Targets []struct {
+				Expr string `json:"expr"`
+			} `json:"targets"`
+		} `json:"panels"`
+	}
+	if err := json.Unmarshal(read(t, chartDir+"/files/dashboard.json"), &dashboard); err != nil {
+		t.Fatalf("reading the dashboard: %v", err)
+	}
+	var rules []map[string]string
+	for _, p := range dashboard.Panels {
+		for i, target := range p.Targets {
+			rules = append(rules, map[string]string{
+				"record": fmt.Sprintf("panel:%s:%d", regexp.MustCompile(`\W`).ReplaceAllString(p.Title, "_"), i),
+				"expr":   strings.ReplaceAll(target.Expr, "$namespace", ".+"),
+			})
+		}
+	}
+	if len(rules) < 15 {
+		t.Errorf("%d queries: too little was tested", len(rules))
+	}
+	content, err := yaml.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "dashboard.yaml")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, nil, promtool, "check", "rules", path)
+}
+
 func TestAlertsFireWhenTheyShould(t *testing.T) {
 	t.Parallel()
 	promtool := os.Getenv("PROMTOOL")

@@ -200,7 +200,7 @@ func (m maker) make(special trait) ([]resource.ID, error) {
 	plain := trait{"plain", func(*unstructured.Unstructured) {}}
 	kinds := []trait{plain, special}
 	if spec.Names.Kind == "Application" {
-		kinds = append(traits[:len(traits):len(traits)], plain)
+		kinds = slices.Concat(traits, kinds[:1])
 	}
 	for _, tr := range kinds {
 		value, _ := example(stored.Schema.OpenAPIV3Schema).(map[string]any)
