@@ -78,6 +78,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s).
 controlplane: ## Get etcd, kube-apiserver and kubectl into the cache: 7 to 12 minutes the first time.
 	@hack/controlplane/ensure.sh
 
+.PHONY: prometheus
+prometheus: ## Get prometheus and promtool into the cache: seconds on Debian, six minutes elsewhere.
+	@hack/prometheus/ensure.sh
+
 ##@ Check
 
 .PHONY: lint

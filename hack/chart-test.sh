@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Tests the Helm chart and the kustomize manifests: helm lint, the tests of test/chart, and every variant on a real API
-# server. HELM names a helm to use in place of the pinned one. The alerts are tried if there is a promtool, which comes with
-# Prometheus (Debian: apt-get install prometheus) and which PROMTOOL may name.
+# server. HELM and PROMTOOL name a helm and a promtool to use in place of those that hack/tools and hack/prometheus make.
 #
 #   hack/chart-test.sh [-update] [-short]
 #
@@ -30,7 +29,9 @@ export HELM
 KUBEBUILDER_ASSETS=$(hack/controlplane/ensure.sh)
 export KUBEBUILDER_ASSETS
 
-PROMTOOL=${PROMTOOL:-$(command -v promtool || true)}
+if [ -z "${PROMTOOL:-}" ]; then
+  PROMTOOL=$(hack/prometheus/ensure.sh)/promtool
+fi
 export PROMTOOL
 
 "$HELM" lint --strict --kube-version=v1.28.0 charts/k8s-vectordb-sync

@@ -28,10 +28,11 @@ func clusterID(ctx context.Context, restConfig *rest.Config, log logr.Logger) (s
 	var id string
 	var last error
 	poll := func(ctx context.Context) (bool, error) {
-		list, err := namespaces.List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=kube-system"})
+		// Read by its name and not listed: a role for some types allows no more.
+		namespace, err := namespaces.Get(ctx, "kube-system", metav1.GetOptions{})
 		switch {
-		case apierrors.IsForbidden(err):
-			log.Info("Namespaces may not be listed, so the cluster cannot be told from others", "reason", err.Error())
+		case apierrors.IsForbidden(err), apierrors.IsNotFound(err):
+			log.Info("Namespace kube-system cannot be read, so the cluster cannot be told from others", "reason", err.Error())
 			return true, nil
 		case err != nil:
 			if last == nil {
@@ -40,9 +41,7 @@ func clusterID(ctx context.Context, restConfig *rest.Config, log logr.Logger) (s
 			last = err
 			return false, nil
 		}
-		for _, n := range list.Items {
-			id = string(n.UID)
-		}
+		id = string(namespace.UID)
 		return true, nil
 	}
 	if err := wait.PollUntilContextTimeout(ctx, time.Second, startPatience, true, poll); err != nil {

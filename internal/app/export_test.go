@@ -23,6 +23,7 @@ import (
 
 // What is tested without a whole replica around it.
 var (
+	ClusterID      = clusterID
 	Match          = match
 	CheckNamespace = checkNamespace
 	Operation      = operation

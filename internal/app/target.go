@@ -106,9 +106,10 @@ type target struct {
 	filler    *resync.Filler
 	resyncs   *operations.Engine
 	metrics   *registered
-	covered   chan struct{} // one slot: the book has changed
-	identity  string        // the fingerprint
-	ready     func() bool   // everything has been read
+	written   prometheus.Gauge // when our checkpoint was last as it should be
+	covered   chan struct{}    // one slot: the book has changed
+	identity  string           // the fingerprint
+	ready     func() bool      // everything has been read
 
 	looked     atomic.Bool // what was deleted before the start has been looked for once
 	said       published   // guarded by publishing
@@ -167,6 +168,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Target: targetKey(spec.name), Member: p.cfg.PodName,
 		Changed: t.bookChanged, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
 	})
+	t.written = newCheckpointTime(t.metrics)
 	gate := delivery.NewGate(delivery.GateOptions{MaxInFlight: spec.maxInFlight, MaxBytes: spec.maxBytes})
 	t.pipeline = pipeline.New(fenced{client, p.member}, format, gate, pipeline.Options{
 		Target:   spec.name,
@@ -344,7 +346,11 @@ func (t *target) follow(ctx context.Context) error {
 }
 
 // publish writes how far the partitions that our published view gives us are in step, if that has changed.
-func (t *target) publish(ctx context.Context) { t.write(ctx, false) }
+func (t *target) publish(ctx context.Context) {
+	if t.write(ctx, false) {
+		t.written.SetToCurrentTime()
+	}
+}
 
 // write is publish, also when nothing has changed but what we write ourselves if it is forced. It tells whether there
 // was nothing to be said or it has been written.

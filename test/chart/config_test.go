@@ -235,6 +235,12 @@ func TestMistakesAreRefusedAndNamed(t *testing.T) {
 		"a Secret that is none":       {"resourceSyncConfig.secrets.names={My Secret}", "/resourceSyncConfig/secrets/names"},
 		"a variable of the chart":     {"extraEnv[0].name=REST_ENDPOINT,extraEnv[0].value=x", "extraEnv names REST_ENDPOINT"},
 		"an autoscaler going back":    {"autoscaling.enabled=true,autoscaling.minReplicas=9", "more than autoscaling.maxReplicas"},
+		"a ring that is no label":     {"config.ringName=eu.west", "/config/ringName"},
+		"a ring of a long name":       {"config.ringName=" + strings.Repeat("r", 64), "/config/ringName"},
+		"too short a lease":           {"config.leaseDurationMs=11000", "config.leaseRenewDeadlineMs is 10000, too close to config.leaseDurationMs, 11000: want at least 2200"},
+		"renewals too far apart":      {"config.leaseRenewIntervalMs=8000", "config.leaseRenewIntervalMs is 8000, too close to config.leaseRenewDeadlineMs"},
+		"no time to be quiet":         {"config.debounceMaxWaitMs=9000", "less than config.debounceWindowMs, 10000"},
+		"two servers at one port":     {"config.apiBindAddress=:8443", "config.apiBindAddress and config.metricsBindAddress are at one port, 8443"},
 		"an autoscaler without a way": {"autoscaling.enabled=true,autoscaling.targetCPUUtilizationPercentage=null", "something to go by"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -241,29 +242,76 @@ func TestAlertsAndDashboardUseMetricsThatExist(t *testing.T) {
 	}
 }
 
+// A panel whose query cannot be read shows an error where somebody looks for a reason.
+func TestQueriesOfTheDashboardCanBeRead(t *testing.T) {
+	t.Parallel()
+	promtool := os.Getenv("PROMTOOL")
+	if promtool == "" {
+		t.Skip("PROMTOOL is not set: run hack/chart-test.sh")
+	}
+	var dashboard struct {
+		Panels []struct {
+			Title   string `json:"title"`
+			Targets []struct {
+				Expr string `json:"expr"`
+			} `json:"targets"`
+		} `json:"panels"`
+	}
+	if err := json.Unmarshal(read(t, chartDir+"/files/dashboard.json"), &dashboard); err != nil {
+		t.Fatalf("reading the dashboard: %v", err)
+	}
+	var rules []map[string]string
+	for _, p := range dashboard.Panels {
+		for i, target := range p.Targets {
+			rules = append(rules, map[string]string{
+				"record": fmt.Sprintf("panel:%s:%d", regexp.MustCompile(`\W`).ReplaceAllString(p.Title, "_"), i),
+				"expr":   strings.ReplaceAll(target.Expr, "$namespace", ".+"),
+			})
+		}
+	}
+	if len(rules) < 15 {
+		t.Errorf("%d queries: too little was tested", len(rules))
+	}
+	content, err := yaml.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "dashboard.yaml")
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mustRun(t, nil, promtool, "check", "rules", path)
+}
+
 func TestAlertsFireWhenTheyShould(t *testing.T) {
 	t.Parallel()
 	promtool := os.Getenv("PROMTOOL")
 	if promtool == "" {
-		t.Skip("PROMTOOL is not set: it comes with Prometheus")
+		t.Skip("PROMTOOL is not set: run hack/chart-test.sh")
 	}
-	mustRun(t, nil, promtool, "test", "rules", "testdata/alerts_test.yaml")
-	// Every alert has a case in which it fires.
-	var cases struct {
-		Tests []struct {
-			Rules []struct {
-				Name string `yaml:"alertname"`
-				Want []any  `yaml:"exp_alerts"`
-			} `yaml:"alert_rule_test"`
-		} `yaml:"tests"`
-	}
-	if err := yaml.Unmarshal(read(t, "testdata/alerts_test.yaml"), &cases); err != nil {
+	mustRun(t, nil, promtool, "check", "rules", chartDir+"/files/alerts.yaml")
+	files, err := filepath.Glob("testdata/alerts*_test.yaml")
+	if err != nil {
 		t.Fatal(err)
 	}
-	fires := map[string]bool{}
-	for _, test := range cases.Tests {
-		for _, r := range test.Rules {
-			fires[r.Name] = fires[r.Name] || len(r.Want) > 0
+	fires := map[string]bool{} // every alert has a case in which it fires
+	for _, file := range files {
+		mustRun(t, nil, promtool, "test", "rules", file)
+		var cases struct {
+			Tests []struct {
+				Rules []struct {
+					Name string `yaml:"alertname"`
+					Want []any  `yaml:"exp_alerts"`
+				} `yaml:"alert_rule_test"`
+			} `yaml:"tests"`
+		}
+		if err := yaml.Unmarshal(read(t, file), &cases); err != nil {
+			t.Fatalf("reading %s: %v", file, err)
+		}
+		for _, test := range cases.Tests {
+			for _, r := range test.Rules {
+				fires[r.Name] = fires[r.Name] || len(r.Want) > 0
+			}
 		}
 	}
 	want := map[string]bool{}

@@ -39,7 +39,7 @@ func TestMetricsAreForThoseWhomKubernetesAllows(t *testing.T) {
 {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: metrics-reader}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: metrics-reader}, subjects: [{kind: ServiceAccount, name: prometheus, namespace: default}]}
 `)
 	dir := t.TempDir()
-	first := certificate(t, dir, 1)
+	first := certificate(t, dir, 1, "metrics")
 	p := r.Start(map[string]string{"METRICS_SECURE": "true", "METRICS_CERT_DIR": dir})
 	p.WaitReady(time.Minute)
 
@@ -64,7 +64,7 @@ func TestMetricsAreForThoseWhomKubernetesAllows(t *testing.T) {
 		t.Errorf("without a token the answer is %d, want 401 or 403", code)
 	}
 
-	second := certificate(t, dir, 2)
+	second := certificate(t, dir, 2, "metrics")
 	fleet.Eventually(t, converge, func() string {
 		conn, err := tls.Dial("tcp", p.Metrics, &tls.Config{RootCAs: second, ServerName: "metrics"})
 		if err != nil {
@@ -75,15 +75,16 @@ func TestMetricsAreForThoseWhomKubernetesAllows(t *testing.T) {
 	})
 }
 
-// certificate writes tls.crt and tls.key, one file taking the other's place, and returns what trusts them.
-func certificate(t *testing.T, dir string, serial int64) *x509.CertPool {
+// certificate writes tls.crt and tls.key of a server of that name, one file taking the other's place, and returns what
+// trusts them.
+func certificate(t *testing.T, dir string, serial int64, name string) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "metrics"}, DNSNames: []string{"metrics"},
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "metrics"}, DNSNames: []string{name},
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}

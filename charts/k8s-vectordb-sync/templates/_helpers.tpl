@@ -280,3 +280,39 @@ granted in every group; a star in a name grants the whole group; a star for a gr
   {{- end }}
   verbs: [list, watch]
 {{- end }}
+
+{{/*
+Settings that are right by themselves and wrong together. The program refuses them when it starts, which would be a pod that
+crashes in the middle of an upgrade.
+*/}}
+{{- define "k8s-vectordb-sync.checkTogether" -}}
+{{- $c := .Values.config }}
+{{- $duration := int64 (default 15000 $c.leaseDurationMs) }}
+{{- $deadline := int64 (default 10000 $c.leaseRenewDeadlineMs) }}
+{{- $interval := int64 (default 5000 $c.leaseRenewIntervalMs) }}
+{{- $margin := div $duration 5 }}
+{{- if gt (add $deadline $margin) $duration }}
+{{- fail (printf "config.leaseRenewDeadlineMs is %d, too close to config.leaseDurationMs, %d: want at least %d (a fifth of config.leaseDurationMs) less" $deadline $duration $margin) }}
+{{- end }}
+{{- if gt (add $interval $margin) $deadline }}
+{{- fail (printf "config.leaseRenewIntervalMs is %d, too close to config.leaseRenewDeadlineMs, %d: want at least %d (a fifth of config.leaseDurationMs) less" $interval $deadline $margin) }}
+{{- end }}
+{{- if not (kindIs "invalid" $c.debounceMaxWaitMs) }}
+{{- $window := 10000 }}
+{{- if not (kindIs "invalid" $c.debounceWindowMs) }}{{ $window = int64 $c.debounceWindowMs }}{{ end }}
+{{- if lt (int64 $c.debounceMaxWaitMs) (int64 $window) }}
+{{- fail (printf "config.debounceMaxWaitMs is %d, less than config.debounceWindowMs, %d" (int64 $c.debounceMaxWaitMs) (int64 $window)) }}
+{{- end }}
+{{- end }}
+{{- $ports := dict }}
+{{- range list "apiBindAddress" "metricsBindAddress" "healthProbeBindAddress" }}
+{{- $address := toString (get $c .) }}
+{{- if ne $address "0" }}
+{{- $port := include "k8s-vectordb-sync.port" $address }}
+{{- if hasKey $ports $port }}
+{{- fail (printf "config.%s and config.%s are at one port, %s: give each a port of its own" (get $ports $port) . $port) }}
+{{- end }}
+{{- $_ := set $ports $port . }}
+{{- end }}
+{{- end }}
+{{- end }}

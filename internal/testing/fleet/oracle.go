@@ -13,7 +13,7 @@ import (
 
 // store is where the receiver keeps what comes in the rig's format.
 func (r *Rig) store() string {
-	if r.opts.Format == DotAI {
+	if r.format == DotAI {
 		return receiver.Resources
 	}
 	return receiver.Instances
@@ -30,7 +30,7 @@ func (r *Rig) Documents() map[resource.ID]workload.Doc {
 		if !grouped {
 			group = ""
 		}
-		if r.opts.Format == ClusterWhisperer && (string(id) != d.ID || d.APIGroup != group) {
+		if r.format == ClusterWhisperer && (string(id) != d.ID || d.APIGroup != group) {
 			r.t.Errorf("the document of %s is that of %s in group %q", d.ID, id, d.APIGroup)
 		}
 		docs[id] = workload.Doc{Labels: d.Labels, Annotations: d.Annotations, CreatedAt: d.CreatedAt}

@@ -86,14 +86,14 @@ func (r *Rig) Start(env map[string]string) *Replica {
 	}
 	all := map[string]string{
 		"PATH": os.Getenv("PATH"), "HOME": r.t.TempDir(), "KUBECONFIG": r.Kubeconfig(),
-		"REST_ENDPOINT": r.SyncURL(), "ENDPOINT_FORMAT": r.opts.Format,
+		"REST_ENDPOINT": r.SyncURL(), "ENDPOINT_FORMAT": r.format,
 		"API_BIND_ADDRESS": p.API, "HEALTH_PROBE_BIND_ADDRESS": p.Health, "METRICS_BIND_ADDRESS": p.Metrics, "METRICS_SECURE": "false",
 		"POD_NAME": name, "POD_NAMESPACE": "default",
 		"DEBOUNCE_WINDOW_MS": "1000", "DEBOUNCE_MAX_WAIT_MS": "5000", "BATCH_FLUSH_INTERVAL_MS": "500",
 		// A replica that was killed is given up after 3 s instead of 15.
 		"LEASE_DURATION_MS": "3000", "LEASE_RENEW_DEADLINE_MS": "2000", "LEASE_RENEW_INTERVAL_MS": "700",
 	}
-	if r.opts.Format == DotAI {
+	if r.format == DotAI {
 		all["AUTH_TOKEN_FILE"] = tokenFile(r.t)
 	}
 	maps.Copy(all, env)

@@ -38,7 +38,8 @@ type Options struct {
 type Rig struct {
 	*controlplane.ControlPlane
 	*state
-	t testing.TB
+	t      testing.TB
+	format string
 }
 
 // state is what the views of one rig share.
@@ -62,7 +63,7 @@ func New(t testing.TB, opts Options) *Rig {
 	if opts.Format == "" {
 		opts.Format = ClusterWhisperer
 	}
-	r := &Rig{ControlPlane: controlplane.ForTest(t, opts.ControlPlane), state: &state{opts: opts}, t: t}
+	r := &Rig{ControlPlane: controlplane.ForTest(t, opts.ControlPlane), state: &state{opts: opts}, t: t, format: opts.Format}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +76,15 @@ func New(t testing.TB, opts Options) *Rig {
 
 // In returns a view of the rig for a subtest: what fails there fails the subtest, and what is started there ends with
 // it.
-func (r *Rig) In(t testing.TB) *Rig { return &Rig{ControlPlane: r.ControlPlane, state: r.state, t: t} }
+func (r *Rig) In(t testing.TB) *Rig {
+	return &Rig{ControlPlane: r.ControlPlane, state: r.state, t: t, format: r.format}
+}
+
+// Speaking returns a view of the rig in another format, which the same receiver understands: what is started there speaks
+// it, and what the receiver holds is what came in it. Replicas of two formats need rings of their own.
+func (r *Rig) Speaking(format string) *Rig {
+	return &Rig{ControlPlane: r.ControlPlane, state: r.state, t: r.t, format: format}
+}
 
 // Receiver returns the receiver that runs, or ran last.
 func (r *Rig) Receiver() *receiver.Server {
@@ -96,7 +105,7 @@ func (r *Rig) ReceiverAddress() string { return r.endpoint }
 
 // SyncURL returns where replicas send to, in the rig's format.
 func (r *Rig) SyncURL() string {
-	if r.opts.Format == DotAI {
+	if r.format == DotAI {
 		return "http://" + r.endpoint + "/api/v1/resources/sync"
 	}
 	return "http://" + r.endpoint + "/api/v1/instances/sync"

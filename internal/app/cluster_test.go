@@ -1,0 +1,44 @@
+package app_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+)
+
+// TestTheClusterIsKnownWithTheRightToReadItsNamespaceAlone has an API server that allows what the chart's role for a few
+// types does: to get the namespace kube-system, and not to list namespaces.
+func TestTheClusterIsKnownWithTheRightToReadItsNamespaceAlone(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		want   string
+	}{
+		"allowed":   {200, `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"kube-system","uid":"a-uid"}}`, "a-uid"},
+		"forbidden": {403, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`, ""},
+		"not there": {404, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"NotFound","code":404}`, ""},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			if r.Method != http.MethodGet || r.URL.Path != "/api/v1/namespaces/kube-system" {
+				w.WriteHeader(http.StatusForbidden)
+				_, _ = fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`)
+				return
+			}
+			w.WriteHeader(test.status)
+			_, _ = fmt.Fprint(w, test.body)
+		}))
+		t.Cleanup(server.Close)
+		got, err := app.ClusterID(t.Context(), &rest.Config{Host: server.URL}, logr.Discard())
+		if err != nil || got != test.want {
+			t.Errorf("%s: the cluster is %q (error %v), want %q", name, got, err, test.want)
+		}
+	}
+}
