@@ -124,13 +124,13 @@ func grants(t *testing.T, manifest, account string) []grant {
 			t.Fatalf("%s binds %s, which is not there", b.Name, b.RoleRef.Name)
 		}
 		for _, rule := range bound {
-			found = append(found, split(rule, b.RoleRef.Name, b.Namespace)...)
+			found = append(found, splitRule(rule, b.RoleRef.Name, b.Namespace)...)
 		}
 	}
 	return found
 }
 
-func split(rule rbacv1.PolicyRule, role, namespace string) []grant {
+func splitRule(rule rbacv1.PolicyRule, role, namespace string) []grant {
 	var parts []grant
 	for _, group := range rule.APIGroups {
 		for _, resource := range rule.Resources {
