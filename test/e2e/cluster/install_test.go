@@ -54,7 +54,7 @@ func looksWell(t *testing.T) {
 		t.Errorf("there are warnings:\n%s", out)
 	}
 	waitWell(t, converge, 3)
-	if out := kubectl(t, "get leases --no-headers"); strings.Count(out, name+"-") != 3 {
+	if out := kubectl(t, "get leases --no-headers"); strings.Count(out, "\n") != 3 {
 		t.Errorf("kubectl get leases says\n%s", out)
 	}
 }
