@@ -4,7 +4,8 @@
 #
 #   hack/cluster/test.sh
 #
-# RUN limits the stories by name, as go test -run does. CLUSTER=kind runs them on kind. The report goes to dist/test.
+# RUN limits the stories by name, as go test -run does; TIMEOUT is how long all of them may take (60m). CLUSTER=kind runs
+# them on kind. The report goes to dist/test.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 ctl=$PWD/hack/cluster/cluster.sh
@@ -37,6 +38,6 @@ export CLUSTER_CTL=$ctl PATH=$work:$(dirname "$helm"):$PATH
 cd test/e2e/cluster
 "$gotestsum" --format testname --jsonfile ../../../dist/test/cluster.json --raw-command -- \
   go tool test2json -t -p github.com/k8s-vectordb-sync/k8s-vectordb-sync/test/e2e/cluster \
-  "$ctl" exec "$work/stories.test" -test.v=test2json -test.timeout=45m ${RUN:+-test.run "$RUN"} || status=$?
+  "$ctl" exec "$work/stories.test" -test.v=test2json -test.timeout="${TIMEOUT:-60m}" ${RUN:+-test.run "$RUN"} || status=$?
 echo "== stories took $((SECONDS - begun)) s" >&2
 exit $status

@@ -35,7 +35,7 @@ spec:
       containers:
         - name: receiver
           image: ` + receiverImage + `
-          args: [--listen=:3000, --admin, --max-records=0, --index-on-search]
+          args: [--listen=:3000, --admin, --max-records=0, --index-on-search, --dot-ai-token=not-a-secret]
           securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
           readinessProbe: {httpGet: {path: /readyz, port: 3000}, periodSeconds: 1}
           resources: {requests: {cpu: 50m, memory: 64Mi}}

@@ -31,7 +31,7 @@ spec:
 	sh(t, "kubectl vectordb-sync resync --resource configmaps -n kube-system --release "+name+" || true")
 	const remains = "kubectl get leases,configmaps -n " + namespace + " -l app.kubernetes.io/name=" + name + " -o name --ignore-not-found"
 	eventually(t, converge, remains, func(out string) bool {
-		return strings.Count(out, "lease.") == 3 && strings.Count(out, "configmap/") >= 7
+		return strings.Count(out, "lease.") == 3 && strings.Count(out, "configmap/") >= 8
 	})
 	t.Logf("before:\n%s", sh(t, remains))
 
