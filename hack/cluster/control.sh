@@ -77,7 +77,7 @@ control_up() {
   control_certificates
   start_etcd
   start_apiserver
-  await 90 "API server" apiserver_ready || {
+  await 180 "API server" apiserver_ready || {
     tail -n 5 "$state/log/kube-apiserver.log" >&2
     return 1
   }

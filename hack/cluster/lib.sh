@@ -99,8 +99,11 @@ started() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 pid_of() {
   local pid ticks
   read -r pid ticks 2>/dev/null <"$state/run/$1.pid" || return 1
-  [ -n "$ticks" ] && [ "$(started "$pid")" = "$ticks" ] && ! grep -qs '^State:.Z' "/proc/$pid/status" && echo "$pid"
+  [ -n "$ticks" ] && [ "$(started "$pid")" = "$ticks" ] && ! dead "$pid" && echo "$pid"
 }
+
+# dead PID tells whether nothing is left of a process but its number. While other threads of it end, its sockets are open.
+dead() { grep -qs '^State:.Z' "/proc/$1/status" && [ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" -le 1 ]; }
 
 # start NAME COMMAND... starts a daemon in a session of its own, with its log in log/NAME.log.
 start() {

@@ -157,7 +157,7 @@ cluster_restart_apiserver() {
   up_or_die
   stop kube-apiserver KILL
   start_apiserver
-  await 60 "API server" apiserver_ready
+  await 180 "API server" apiserver_ready
 }
 
 cluster_logs() {

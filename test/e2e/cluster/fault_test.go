@@ -69,7 +69,7 @@ func away(t *testing.T, take, give string) {
 		})
 	})
 	// Its share has been taken: all the others know is equal, without it.
-	r.waitEqual(2 * converge)
+	r.waitEqual(converge)
 	if out, err := try(t, "kubectl vectordb-sync status"); err == nil || !strings.Contains(out, pod) {
 		t.Errorf("the plugin takes no notice of %s being away: %v\n%s", pod, err, out)
 	}

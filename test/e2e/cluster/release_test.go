@@ -14,8 +14,8 @@ import (
 
 const (
 	// arrive is how long pods may take to become ready, converge how long the receiver may differ after the last fault.
-	arrive   = 90 * time.Second
-	converge = 60 * time.Second
+	arrive   = 3 * time.Minute
+	converge = 2 * time.Minute
 	// rate is how many changes there are each second.
 	rate = 200
 )
