@@ -120,7 +120,12 @@ func block(t testing.TB, file, text string) string {
 func eventually(t testing.TB, within time.Duration, script string, f func(out string) bool) string {
 	t.Helper()
 	var out string
+	first := true
 	fleet.Eventually(t, within, func() string {
+		if !first {
+			fleet.Pause(400 * time.Millisecond) // a kubectl costs a tenth of a second of what the cluster needs
+		}
+		first = false
 		var err error
 		out, err = try(t, script)
 		if err != nil {

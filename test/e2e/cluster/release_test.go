@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
 const (
@@ -157,6 +155,3 @@ func nodeReady(t testing.TB, node, state string) {
 	})
 	t.Logf("%s is %s after %v", node, state, time.Since(began).Round(time.Second))
 }
-
-// pause lets a fault last.
-func pause(d time.Duration) { fleet.Pause(d) }

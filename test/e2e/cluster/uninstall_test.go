@@ -43,9 +43,9 @@ spec:
 	eventually(t, converge, remains, func(out string) bool { return out == "" })
 	t.Logf("Leases and ConfigMaps were gone %v after helm uninstall", time.Since(began).Round(100*time.Millisecond))
 	// All that is left of the whole release, in any namespace, is what docs/install.md says: the definition and its object.
-	left := sh(t, `for type in $(kubectl api-resources --verbs=list -o name | grep -v '^events'); do
-  kubectl get "$type" -A -l app.kubernetes.io/name=`+name+` -o name --ignore-not-found 2>/dev/null
-  kubectl get "$type" -A -l app.kubernetes.io/instance=`+name+` -o name --ignore-not-found 2>/dev/null
+	left := sh(t, `types=$(kubectl api-resources --verbs=list -o name | grep -v '^events' | paste -sd,)
+for label in name instance; do
+  kubectl get "$types" -A -l app.kubernetes.io/$label=`+name+` -o name --ignore-not-found 2>/dev/null
 done | sort -u`)
 	if want := "customresourcedefinition.apiextensions.k8s.io/resourcesyncconfigs.dot-ai.devopstoolkit.live\n"; left != want {
 		t.Errorf("what is left is\n%swant\n%s", left, want)
@@ -53,7 +53,9 @@ done | sort -u`)
 	if out := kubectl(t, "get pods,statefulsets,persistentvolumeclaims -l app.kubernetes.io/name="+name+" --ignore-not-found"); strings.Contains(out, name) {
 		t.Errorf("there are still\n%s", out)
 	}
-	// Whoever installs again finds a clean floor.
+	// Whoever installs again begins anew: with an empty receiver, for nobody knows any more what was deleted in between.
+	kubectl(t, "delete pod -l app=cluster-whisperer")
+	r.find()
 	sh(t, readme(t)+quick)
 	waitReady(t, 3)
 	r.waitEqual(2 * time.Minute)
