@@ -16,6 +16,7 @@ func TestPodDeletedByForce(t *testing.T) {
 	r.waitEqual(2 * time.Minute)
 	waitWell(t, converge, 3)
 	mark := r.mark()
+	l.forget()
 	l.during(t, false, func() {
 		for _, i := range []int{1, 0} {
 			pod := fmt.Sprintf("%s-%d", name, i)
@@ -26,7 +27,7 @@ func TestPodDeletedByForce(t *testing.T) {
 			waitRing(t, 3)
 		}
 	})
-	l.check(r, mark, r.waitEqual(converge))
+	l.checkAfterCrash(r, mark, r.waitEqual(converge))
 	waitWell(t, converge, 3)
 }
 
@@ -48,6 +49,7 @@ func away(t *testing.T, take, give string) {
 	waitWell(t, converge, 3)
 	pod, node := awayFrom(t, r.node())
 	mark := r.mark()
+	l.forget()
 	given := false
 	t.Cleanup(func() {
 		if !given {
@@ -75,11 +77,10 @@ func away(t *testing.T, take, give string) {
 		waitReady(t, 3)
 		waitRing(t, 3)
 	})
-	objects := r.waitEqual(converge)
-	l.check(r, mark, objects)
+	l.checkAfterCrash(r, mark, r.waitEqual(converge))
 	waitWell(t, converge, 3)
-	if uid := kubectl(t, "get events --field-selector reason=NodeNotReady --no-headers"); !strings.Contains(uid, pod) {
-		t.Errorf("no event says that the node of %s was not ready:\n%s", pod, uid)
+	if events := kubectl(t, "get events --field-selector reason=NodeNotReady --no-headers"); !strings.Contains(events, pod) {
+		t.Errorf("no event says that the node of %s was not ready:\n%s", pod, events)
 	}
 }
 
