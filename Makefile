@@ -62,6 +62,10 @@ test-browser: ## Run the tests that look at pages in headless Chromium.
 test-e2e: ## Run the stories: several replicas, a real API server, faults.
 	hack/test.sh e2e
 
+.PHONY: test-cluster
+test-cluster: ## Run the stories on a real cluster: install, scale, upgrade, kill, cut. Needs root, or CLUSTER=kind.
+	hack/cluster/test.sh
+
 .PHONY: chart-test
 chart-test: ## Test the Helm chart and the kustomize manifests on an API server.
 	hack/chart-test.sh
@@ -81,6 +85,16 @@ controlplane: ## Get etcd, kube-apiserver and kubectl into the cache: 7 to 12 mi
 .PHONY: prometheus
 prometheus: ## Get prometheus and promtool into the cache: seconds on Debian, six minutes elsewhere.
 	@hack/prometheus/ensure.sh
+
+##@ Real cluster
+
+.PHONY: cluster-up
+cluster-up: ## Make a cluster with three nodes on this machine. Needs root, or CLUSTER=kind with Docker.
+	hack/cluster/cluster.sh up
+
+.PHONY: cluster-down
+cluster-down: ## Take it away, with all that it has put on this machine.
+	hack/cluster/cluster.sh down
 
 ##@ Check
 

@@ -26,6 +26,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/remains"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 )
@@ -102,14 +103,16 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	})
 	a.types = &typeKeeper{watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered, gone: a.gone}
 	a.lister = watch.NewLister(client, cfg.Annotations, namespaces)
-	a.shard, err = newShard(cfg, restConfig, a.index, opts.Log, reg)
+	heir := remains.NewHeir(client, cfg.PodNamespace, cfg.StatefulSetName, opts.Log)
+	a.shard, err = newShard(cfg, restConfig, heir, a.index, opts.Log, reg)
 	if err != nil {
 		return nil, err
 	}
-	maps, err := corev1client.NewForConfig(restConfig)
+	core, err := corev1client.NewForConfig(restConfig)
 	if err != nil {
 		return nil, fmt.Errorf("making the client for checkpoints: %w", err)
 	}
+	maps := remains.ConfigMaps(core, heir)
 	a.memory = newMemory(cfg, cluster, a.index, a.shard.targets, opts.Log.WithName("inventory"), reg)
 	a.discovery = discovery.New(disco, client, discovery.Options{ // what it knew before is told when it is gone
 		Filter: cfg.Types, Known: a.memory.types(), Log: opts.Log.WithName("discovery"), Registerer: reg,

@@ -16,6 +16,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/remains"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 )
@@ -44,7 +45,7 @@ type shard struct {
 }
 
 // newShard makes the member. Targets join it later.
-func newShard(cfg config.Config, restConfig *rest.Config, x *index.Index, log logr.Logger, reg prometheus.Registerer) (*shard, error) {
+func newShard(cfg config.Config, restConfig *rest.Config, heir *remains.Heir, x *index.Index, log logr.Logger, reg prometheus.Registerer) (*shard, error) {
 	leases, err := coordinationclient.NewForConfig(restConfig)
 	if err != nil {
 		return nil, fmt.Errorf("making the client for Leases: %w", err)
@@ -54,7 +55,7 @@ func newShard(cfg config.Config, restConfig *rest.Config, x *index.Index, log lo
 	if uid == "" {
 		uid = uuid.NewString()
 	}
-	s.member, err = membership.New(leases, membership.Options{
+	s.member, err = membership.New(remains.Leases(leases, heir), membership.Options{
 		RingName: cfg.RingName, Namespace: cfg.PodNamespace, PodName: cfg.PodName, PodUID: uid, Format: ring.DefaultFormat(),
 		Timings: timings(cfg),
 		Drainer: s, Objects: s.objects, Noted: s.noted, Hold: true, Admission: true, Log: log.WithName("ring"), Registerer: reg,

@@ -232,7 +232,7 @@ func (s *Store) write(ctx context.Context, data map[string]string) error {
 	if s.current == nil {
 		m, err = s.client.Create(ctx, m, metav1.CreateOptions{})
 	} else {
-		m.ResourceVersion = s.current.ResourceVersion
+		m.ResourceVersion, m.OwnerReferences = s.current.ResourceVersion, s.current.OwnerReferences
 		m, err = s.client.Update(ctx, m, metav1.UpdateOptions{})
 	}
 	if err == nil {

@@ -75,6 +75,8 @@ type Config struct {
 	PodUID string
 	// PodNamespace is where Leases and checkpoints are kept.
 	PodNamespace string
+	// StatefulSetName is the StatefulSet to which Leases and ConfigMaps belong; empty for none.
+	StatefulSetName string
 	// RingName is common to the replicas that share the work; a DNS label.
 	RingName string
 	// LeaseDuration is how long others wait before they take a silent member for dead. It is longer than

@@ -53,6 +53,7 @@ func TestBadValues(t *testing.T) {
 		"POD_NAME":                  {{"Sync_0", "no DNS subdomain"}},
 		"POD_UID":                   {{"a b", "no DNS subdomain"}},
 		"POD_NAMESPACE":             {{"a.b", "no DNS label"}},
+		"STATEFUL_SET_NAME":         {{"A set", "no DNS subdomain"}},
 		"RING_NAME":                 {{strings.Repeat("r", 64), "no DNS label"}},
 		"LEASE_DURATION_MS":         {{"999", "less than 1000"}, {"15s", "not a number"}},
 		"LEASE_RENEW_DEADLINE_MS":   {{"12001", "too close to LEASE_DURATION_MS=15000"}, {"15000", "too close to LEASE_DURATION_MS=15000"}, {"0", "less than 1"}},

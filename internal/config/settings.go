@@ -230,6 +230,12 @@ var replicaSettings = group("Replicas", []Setting{{
 	Doc:     "Namespace of the replicas, where their Leases and checkpoints are.",
 	parser:  checked(func(c *Config) *string { return &c.PodNamespace }, dnsLabel),
 }, {
+	Name: "STATEFUL_SET_NAME",
+	Want: "the name of a StatefulSet such as k8s-vectordb-sync",
+	Doc: "StatefulSet of the replicas, which must be allowed to `get` it. Their Leases and ConfigMaps then belong to it, and Kubernetes " +
+		"removes them when it is deleted. Without, they stay.",
+	parser: checked(func(c *Config) *string { return &c.StatefulSetName }, dnsSubdomain),
+}, {
 	Name:    "RING_NAME",
 	Default: "k8s-vectordb-sync",
 	Want:    "a DNS label such as k8s-vectordb-sync",

@@ -21,6 +21,7 @@ var notValues = map[string]string{
 	"POD_UID":              "comes from the pod itself",
 	"POD_NAMESPACE":        "comes from the pod itself",
 	"KUBECONFIG":           "is for controllers outside a cluster",
+	"STATEFUL_SET_NAME":    "is the name of the chart's own StatefulSet",
 	"RESOURCE_SYNC_CONFIG": "is resourceSyncConfig.enabled, which brings the CustomResourceDefinition as well",
 }
 
@@ -76,8 +77,9 @@ func TestDefaultsAreTheControllers(t *testing.T) {
 			defaults[s.Name] = "one that depends on the format, which no default of the chart may stand for"
 		}
 	}
-	// The ring has the release's name, and the inventory a place: both are the chart's to know.
+	// The ring and the StatefulSet have the release's name, and the inventory a place: all are the chart's to know.
 	delete(defaults, "RING_NAME")
+	delete(defaults, "STATEFUL_SET_NAME")
 	delete(defaults, "STATE_DIR")
 	for name, got := range environment(t, template(t)) {
 		if want, ok := defaults[name]; ok && got != want {

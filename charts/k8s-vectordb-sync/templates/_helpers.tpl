@@ -181,6 +181,8 @@ needs a value and its schema only. What is null is left to the controller.
 - name: RESOURCE_SYNC_CONFIG
   value: "true"
 {{- end }}
+- name: STATEFUL_SET_NAME
+  value: {{ include "k8s-vectordb-sync.fullname" . }}
 - name: RING_NAME
   value: {{ default (include "k8s-vectordb-sync.fullname" .) .Values.config.ringName | quote }}
 {{- if .Values.config.authTokenSecretRef.name }}
