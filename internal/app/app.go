@@ -116,7 +116,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	})
 	a.parts = parts{
 		cfg: cfg, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
-		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, served: a.servedTypes, onWindow: a.shard.windowClosed,
+		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes, onWindow: a.shard.windowClosed,
 	}
 	if a.scanner, err = a.newScanner(maps); err != nil {
 		return nil, err

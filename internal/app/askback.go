@@ -123,6 +123,9 @@ func (t *target) toAsk() []resource.Type {
 	unresolved, told := t.search.unresolved(), t.told()
 	var ask []resource.Type
 	for _, typ := range unresolved {
+		if typ.Kind == "" { // It is served no longer, and by its name alone nothing can be asked.
+			continue
+		}
 		name, first := typ.String(), true
 		for member, f := range told {
 			if slices.Contains(f.Judged, name) {

@@ -97,6 +97,12 @@ func (a *App) targetStatus(t *target) api.Target {
 	return s
 }
 
+// sureTypes are the types that are served and wanted; ok is false while some group does not answer.
+func (a *App) sureTypes() (types []resource.Type, ok bool) {
+	s := a.discovery.Status()
+	return s.Types, !s.LastComplete.IsZero() && len(s.Failed) == 0
+}
+
 // watching tells whether the watch of a type is well.
 func (a *App) watching(t resource.Type) bool {
 	return slices.ContainsFunc(a.watches.Status(), func(w watch.Status) bool { return w.Type == t && w.Phase == watch.Synced })

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -234,6 +235,39 @@ func (s *search) recallGone(t resource.Type, now time.Time) {
 	}
 	v, err := s.memory.judgeGone(t, s.wants, false)
 	s.believe(t, e, v, err)
+}
+
+// lookForGone says of the types that checkpoints speak of, that are served no longer, and that no inventory knows, that
+// nothing is known of their documents. It says so once, for one life.
+func (s *search) lookForGone() {
+	types, sure := s.served()
+	if !sure {
+		return
+	}
+	here := make(map[string]bool)
+	for _, t := range slices.Concat(types, s.index.Types(), s.memory.types()) {
+		here[t.String()] = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name := range s.past.Versions {
+		t, ok := typeOf(name)
+		if !ok || here[name] || s.types[t] != nil || !s.selected(t) || !s.wants(t, "", "") {
+			continue
+		}
+		s.types[t] = &searched{gone: true, done: true}
+		s.unknown[t] = true
+		s.untold = append(s.untold, name)
+	}
+	s.metrics.unknown.set("search", len(s.unknown)+len(s.held))
+}
+
+// typeOf reads the name of a type, as [resource.Type.String] spells it. It has no kind.
+func typeOf(name string) (resource.Type, bool) {
+	plural, rest, ok := strings.Cut(name, ".")
+	version, group, _ := strings.Cut(rest, ".")
+	t := resource.Type{Group: group, Version: version, Resource: plural}
+	return t, ok && t.String() == name
 }
 
 // believe has deleted what the inventory says is gone. The caller does not hold mu.

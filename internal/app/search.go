@@ -38,10 +38,14 @@ type search struct {
 	store   *checkpoint.Store
 	wants   func(t resource.Type, namespace, name string) bool
 	missing func(t resource.Type, namespace, name string, version uint64) bool // tells of a deletion
-	leases  func() []ownership.MemberStatus
-	memory  *memory
-	metrics *searchMetrics
-	log     logr.Logger
+	// served are the types that are served and wanted; ok is false while that is not known for sure. selected tells whether
+	// one would be wanted, were it served.
+	served   func() (types []resource.Type, ok bool)
+	selected func(t resource.Type) bool
+	leases   func() []ownership.MemberStatus
+	memory   *memory
+	metrics  *searchMetrics
+	log      logr.Logger
 
 	past      checkpoint.Past
 	witnesses map[string]string // incarnations by member: those who were here before us
@@ -80,7 +84,8 @@ func newSearch(t *target, p parts) *search {
 	return &search{
 		pager: p.lister, memory: p.memory, metrics: newSearchMetrics(t.metrics), index: t.index, book: t.book, store: t.store, wants: t.wants, missing: t.missing,
 		leases: func() []ownership.MemberStatus { return t.member.View().Members },
-		log:    t.log, types: make(map[resource.Type]*searched),
+		served: p.sure, selected: p.cfg.Types.Match,
+		log: t.log, types: make(map[resource.Type]*searched),
 		unknown: make(map[resource.Type]bool), held: make(map[resource.Type]waiting),
 	}
 }
@@ -112,6 +117,7 @@ func (s *search) step(ctx context.Context, now time.Time) {
 		})
 	}
 	_ = looks.Wait() // None returns an error.
+	s.lookForGone()
 }
 
 // searchers is how many types are looked at side by side: a list of names that are gone takes the API server some tens
@@ -229,6 +235,9 @@ func (s *search) seen() (seen, done, bounds map[string]uint64, stats map[string]
 	for t, e := range s.types {
 		now := s.index.Type(t)
 		stats[t.String()] = now
+		if e.gone && e.done && now == (index.Stats{}) {
+			delete(bounds, t.String())
+		}
 		if !now.Listed || now.Version == 0 {
 			continue
 		}

@@ -130,6 +130,7 @@ type parts struct {
 	maps     corev1client.ConfigMapsGetter
 	ready    func() bool
 	watching func(t resource.Type) bool
+	sure     func() (types []resource.Type, ok bool)
 	served   func() []resource.Type
 	onWindow func() // a window has closed somewhere
 }

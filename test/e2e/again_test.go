@@ -335,3 +335,38 @@ func compacted(t *testing.T, r *fleet.Rig) {
 		t.Fatal(err)
 	}
 }
+
+// TestATypeThatWentWhileNobodyRan removes a definition with its objects while no replica runs: the inventory tells of them,
+// once discovery is sure, and without one it is said that nothing can.
+func TestATypeThatWentWhileNobodyRan(t *testing.T) {
+	longOnly(t)
+	r := fleet.New(t, fleet.Options{})
+	dir := t.TempDir()
+	for _, remembers := range []bool{true, false} {
+		r.Apply(widgets("v1"))
+		r.Kube("", "wait", "--for=condition=Established", "--timeout=30s", "crd/widgets.example.com")
+		fill(r, "v1", 20)
+		env := map[string]string{"POD_NAME": "sync-0", "STATE_DIR": ""}
+		if remembers {
+			env["STATE_DIR"] = dir
+		}
+		p := r.Start(env)
+		settleIn(r, p)
+		stopAll(t, p)
+		r.Kube("", "delete", "crd", "widgets.example.com")
+		p = r.Start(env)
+		p.WaitReady(time.Minute)
+		if remembers {
+			took, _ := r.WaitEqual(4 * time.Minute)
+			t.Logf("20 documents of a type that is gone were deleted %v after the replica was ready", took.Round(time.Second))
+			stopAll(t, p)
+			continue
+		}
+		fleet.Eventually(t, time.Minute, func() string {
+			if got := p.Status().Targets[0].UnknownDeletions; !slices.Equal(got, []string{"widgets.v1.example.com"}) {
+				return fmt.Sprintf("said to be unknown: %v", got)
+			}
+			return ""
+		})
+	}
+}
