@@ -111,8 +111,9 @@ func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.P
 	return Search{&search{
 		pager: p, index: x, book: book, past: past, witnesses: witnesses, begun: true, leases: leases, missing: missing,
 		wants: func(resource.Type, string, string) bool { return true }, log: logr.Discard(), types: map[resource.Type]*searched{},
-		served:  func() ([]resource.Type, bool) { return x.Types(), true },
-		metrics: newSearchMetrics(nil), lists: make(chan struct{}, searchers),
+		served:   func() ([]resource.Type, bool) { return x.Types(), true },
+		selected: func(t resource.Type) bool { return t.Resource != "unselected" },
+		metrics:  newSearchMetrics(nil), lists: make(chan struct{}, searchers),
 		unknown: map[resource.Type]bool{}, held: map[resource.Type]waiting{},
 	}}
 }

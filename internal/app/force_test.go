@@ -82,3 +82,24 @@ func TestATypeThatIsServedNoLongerIsJudgedByTheInventory(t *testing.T) {
 		t.Errorf("%d deleted, want both", deleted)
 	}
 }
+
+func TestATypeThatWentAndThatNothingKnowsIsSaid(t *testing.T) {
+	t.Parallel()
+	x := index.New(nil)
+	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 100)
+	past := checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}, "widgets.v1.example.com": {50}, "unselected.v1": {50}}}
+	s := app.NewSearch(&history{at: map[uint64][]string{50: {"x"}}}, x, checkpoint.NewBook("f", ring.DefaultFormat()), past, nil,
+		func() []ownership.MemberStatus { return nil },
+		func(_ resource.Type, namespace, name string, _ uint64) bool {
+			return x.IfAbsent(pods, namespace, name, func() { t.Error("something is deleted") })
+		})
+	for range 2 {
+		s.Step(t.Context(), time.Unix(0, 0))
+	}
+	if got := s.Gone(); len(got) != 1 || got[0] != "widgets.v1.example.com" {
+		t.Errorf("said to be unknown: %v, want the one that is wanted and served no longer", got)
+	}
+	if _, bound := s.Done(resource.Type{Group: "example.com", Version: "v1", Resource: "widgets"}); bound != 0 {
+		t.Errorf("checkpoints go on to speak of it, up to %d", bound)
+	}
+}

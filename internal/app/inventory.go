@@ -252,7 +252,7 @@ func (s *search) lookForGone() {
 	defer s.mu.Unlock()
 	for name := range s.past.Versions {
 		t, ok := typeOf(name)
-		if !ok || here[name] || s.types[t] != nil || !s.wants(t, "", "") {
+		if !ok || here[name] || s.types[t] != nil || !s.selected(t) || !s.wants(t, "", "") {
 			continue
 		}
 		s.types[t] = &searched{gone: true, done: true}

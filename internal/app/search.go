@@ -41,12 +41,14 @@ type search struct {
 	store   *checkpoint.Store
 	wants   func(t resource.Type, namespace, name string) bool
 	missing func(t resource.Type, namespace, name string, after, at uint64) bool // tells of a deletion
-	// served are the types that are served and wanted; ok is false while that is not known for sure.
-	served  func() (types []resource.Type, ok bool)
-	leases  func() []ownership.MemberStatus
-	memory  *memory
-	metrics *searchMetrics
-	log     logr.Logger
+	// served are the types that are served and wanted; ok is false while that is not known for sure. selected tells whether
+	// one would be wanted, were it served.
+	served   func() (types []resource.Type, ok bool)
+	selected func(t resource.Type) bool
+	leases   func() []ownership.MemberStatus
+	memory   *memory
+	metrics  *searchMetrics
+	log      logr.Logger
 
 	lists     chan struct{} // a slot for each list of the past
 	past      checkpoint.Past
@@ -88,8 +90,8 @@ func newSearch(t *target, p parts) *search {
 	return &search{
 		pager: p.lister, memory: p.memory, metrics: newSearchMetrics(t.metrics), index: t.index, book: t.book, store: t.store, wants: t.wants, missing: t.missing,
 		leases: func() []ownership.MemberStatus { return t.member.View().Members },
-		served: p.sure,
-		log:    t.log, types: make(map[resource.Type]*searched), lists: make(chan struct{}, searchers),
+		served: p.sure, selected: p.cfg.Types.Match,
+		log: t.log, types: make(map[resource.Type]*searched), lists: make(chan struct{}, searchers),
 		unknown: make(map[resource.Type]bool), held: make(map[resource.Type]waiting),
 	}
 }
