@@ -104,7 +104,10 @@ func (t *target) inherit(e *estate) {
 	e.mu.Unlock()
 	for _, a := range deleted {
 		if !t.missing(a.typ, a.namespace, a.name, a.version) && t.index.Type(a.typ) == (index.Stats{}) {
-			t.tellDeleted(a.typ, a.namespace, a.name, a.version) // Its whole type is gone.
+			t.pipeline.Apply(index.Change{ // Its whole type is gone.
+				Type: a.typ, ID: a.typ.ID(a.namespace, a.name), Deleted: true, Cause: index.Gone,
+				Record: resource.Record{Namespace: a.namespace, Name: a.name, ResourceVersion: a.version},
+			})
 		}
 	}
 	if len(deleted) > 0 {

@@ -264,13 +264,11 @@ func (s *search) label(t resource.Type, after uint64) uint64 {
 
 // missing tells the receiver that an object is gone, unless it is there.
 func (t *target) missing(typ resource.Type, namespace, name string, version uint64) bool {
-	return t.index.IfAbsent(typ, namespace, name, func() { t.tellDeleted(typ, namespace, name, version) })
-}
-
-func (t *target) tellDeleted(typ resource.Type, namespace, name string, version uint64) {
-	t.pipeline.Apply(index.Change{
-		Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Live,
-		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: version},
+	return t.index.IfAbsent(typ, namespace, name, func() {
+		t.pipeline.Apply(index.Change{
+			Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Live,
+			Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: version},
+		})
 	})
 }
 
