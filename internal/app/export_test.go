@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -231,4 +232,17 @@ func (l Lens) Len() int { return len(l.digests) }
 // IfCurrent asks whether a record is current as the receiver sees it.
 func (l Lens) IfCurrent(x *index.Index, t resource.Type, r resource.Record, f func()) bool {
 	return seeing{index: x, lens: l.lens}.IfCurrent(t, r, f)
+}
+
+// Heirs leaves what a receiver's pipeline has not delivered to its successor's, over an index that both listen to, one
+// after the other. between runs after the first is stopped.
+func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) {
+	endpoint := &url.URL{Scheme: "http", Host: "receiver"}
+	old := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: before, index: x, log: logr.Discard()}
+	e := old.leave()
+	e.take(old)
+	between()
+	next := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: after, index: x, log: logr.Discard()}
+	defer x.Listen(after)()
+	next.inherit(e)
 }

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
@@ -22,6 +24,7 @@ type estate struct {
 	mu      sync.Mutex // guards what follows
 	deleted map[resource.ID]absence
 	doubts  map[resource.ID]bool
+	seen    map[resource.ID]bool // what has changed since the estate was begun; nil once it is taken
 }
 
 // absence is an object that was deleted.
@@ -35,7 +38,7 @@ type absence struct {
 func (t *target) leave() *estate {
 	e := &estate{
 		receiver: t.receiver(), wants: t.wants,
-		deleted: make(map[resource.ID]absence), doubts: make(map[resource.ID]bool),
+		deleted: make(map[resource.ID]absence), doubts: make(map[resource.ID]bool), seen: make(map[resource.ID]bool),
 	}
 	e.close = t.index.Listen(e)
 	return e
@@ -51,6 +54,9 @@ func (e *estate) Apply(c index.Change) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.seen != nil {
+		e.seen[c.ID] = true // The pipeline may not know of it any more.
+	}
 	if c.Deleted {
 		e.deleted[c.ID] = absence{c.Type, c.Record.Namespace, c.Record.Name, c.Record.ResourceVersion}
 	} else {
@@ -58,29 +64,33 @@ func (e *estate) Apply(c index.Change) {
 	}
 }
 
-// take adds what a target that is stopped by now has not delivered.
+// take adds what a target that is stopped by now has not delivered. Its own lock is the innermost: Apply is called under
+// that of a type, and doubtful under that of a pipeline.
 func (e *estate) take(t *target) {
-	types := make(map[resource.Type]bool)
 	_, all := t.pipeline.Unacknowledged(func(resource.ID) bool { return false })
+	types := make(map[resource.Type]uint64)
+	for _, typ := range slices.AppendSeq(t.index.Types(), maps.Keys(all)) {
+		types[typ] = t.index.Type(typ).Version
+	}
+	var left []absence
+	for typ, version := range types {
+		t.pipeline.PendingDeletions(typ, func(namespace, name string) {
+			left = append(left, absence{typ, namespace, name, version})
+		})
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for typ, u := range all {
-		types[typ] = true
+	for _, u := range all {
 		for _, id := range u.Doubtful {
 			e.doubts[id] = true
 		}
 	}
-	for _, typ := range t.index.Types() {
-		types[typ] = true
+	for _, a := range left {
+		if id := a.typ.ID(a.namespace, a.name); !e.seen[id] {
+			e.deleted[id] = a
+		}
 	}
-	for typ := range types {
-		version := t.index.Type(typ).Version
-		t.pipeline.PendingDeletions(typ, func(namespace, name string) {
-			if id := typ.ID(namespace, name); e.deleted[id].version == 0 {
-				e.deleted[id] = absence{typ, namespace, name, version}
-			}
-		})
-	}
+	e.seen = nil
 }
 
 // doubtful tells, once, whether a request of unknown outcome may still change an object. The nil estate knows none.

@@ -222,7 +222,7 @@ func (t *target) Apply(c index.Change) {
 		return
 	}
 	if t.late && !t.adopted.Load() {
-		if c.Cause == index.Initial && !t.told() {
+		if c.Cause == index.Initial && !t.informed() {
 			return // Whether the receiver has it cannot be told yet. Its type counts as read by then, and is adopted.
 		}
 		c.Known = false // To the index it is, but the receiver may never have been sent it.
@@ -288,8 +288,8 @@ func (t *target) reportProgress(ctx context.Context) error {
 	}
 }
 
-// told tells whether what others say of the receiver, or earlier lives have said, is known.
-func (t *target) told() bool {
+// informed tells whether what others say of the receiver, or earlier lives have said, is known.
+func (t *target) informed() bool {
 	select {
 	case <-t.store.Synced():
 		return true

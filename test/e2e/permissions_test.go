@@ -109,7 +109,8 @@ func (l *life) start(name string) *fleet.Replica {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	env := map[string]string{"KUBECONFIG": kubeconfig, "POD_NAMESPACE": l.namespace, "POD_NAME": name, "METRICS_SECURE": "true"}
+	env := map[string]string{"KUBECONFIG": kubeconfig, "POD_NAMESPACE": l.namespace, "POD_NAME": name, "METRICS_SECURE": "true",
+		"STATEFUL_SET_NAME": strings.TrimSuffix(l.account, "-controller-manager")}
 	maps.Copy(env, l.env)
 	if env["STATE_DIR"] != "" {
 		env["STATE_DIR"] += "/" + name

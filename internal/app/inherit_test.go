@@ -1,0 +1,78 @@
+package app_test
+
+import (
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+func idle() *pipeline.Pipeline {
+	return pipeline.New(nil, wire.DotAI(), delivery.NewGate(delivery.GateOptions{}), pipeline.Options{Target: "default"})
+}
+
+func pending(p *pipeline.Pipeline) []string {
+	var names []string
+	p.PendingDeletions(pods, func(_, name string) { names = append(names, name) })
+	slices.Sort(names)
+	return names
+}
+
+// TestDeletionsGoToTheSuccessor has objects deleted before, between and after two lives of a receiver.
+func TestDeletionsGoToTheSuccessor(t *testing.T) {
+	t.Parallel()
+	x := index.New(nil)
+	var all []resource.Record
+	for i, name := range []string{"before", "between", "back", "there"} {
+		all = append(all, resource.Record{Namespace: "a", Name: name, ResourceVersion: uint64(i + 1), Digest: 1})
+	}
+	x.Replace(pods, all, 100)
+	first, second := idle(), idle()
+	unlisten := x.Listen(first)
+	x.Delete(pods, "a", "before", 101)
+	x.Delete(pods, "a", "back", 102)
+	app.Heirs(x, first, second, func() {
+		unlisten()
+		x.Delete(pods, "a", "between", 103)
+		x.Upsert(pods, resource.Record{Namespace: "a", Name: "back", ResourceVersion: 104, Digest: 2})
+	})
+	if diff := cmp.Diff([]string{"before", "between"}, pending(second)); diff != "" {
+		t.Errorf("the successor has to delete (-want +got):\n%s", diff)
+	}
+}
+
+// TestALifeEndsWhileEverythingChanges would hang if what is left were taken under a lock that a change waits for.
+func TestALifeEndsWhileEverythingChanges(t *testing.T) {
+	t.Parallel()
+	x := index.New(nil)
+	x.Replace(pods, nil, 1)
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() { // Ends with stop.
+		defer close(done)
+		for i := uint64(2); ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			name := strconv.Itoa(int(i % 50))
+			x.Upsert(pods, resource.Record{Namespace: "a", Name: name, ResourceVersion: i, Digest: i})
+			x.Delete(pods, "a", name, i)
+		}
+	}()
+	for range 200 {
+		first, second := idle(), idle()
+		unlisten := x.Listen(first)
+		app.Heirs(x, first, second, unlisten)
+	}
+	close(stop)
+	<-done
+}
