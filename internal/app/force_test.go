@@ -90,7 +90,7 @@ func TestATypeThatWentAndThatNothingKnowsIsSaid(t *testing.T) {
 	past := checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}, "widgets.v1.example.com": {50}, "unselected.v1": {50}}}
 	s := app.NewSearch(&history{at: map[uint64][]string{50: {"x"}}}, x, checkpoint.NewBook("f", ring.DefaultFormat()), past, nil,
 		func() []ownership.MemberStatus { return nil },
-		func(_ resource.Type, namespace, name string, _ uint64) bool {
+		func(_ resource.Type, namespace, name string, _, _ uint64) bool {
 			return x.IfAbsent(pods, namespace, name, func() { t.Error("something is deleted") })
 		})
 	for range 2 {
