@@ -242,7 +242,7 @@ func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) {
 	e := old.leave()
 	e.take(old)
 	between()
-	next := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: after, index: x, log: logr.Discard()}
+	next := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: after, index: x, log: logr.Discard(), search: &search{}}
 	defer x.Listen(after)()
 	next.inherit(e)
 }
