@@ -15,6 +15,7 @@ func TestPodDeletedByForce(t *testing.T) {
 	r := install(t, readme(t)+quick)
 	r.waitEqual(2 * time.Minute)
 	waitWell(t, converge, 3)
+	waitCheckpoints(t)
 	mark := r.mark()
 	l.forget()
 	l.during(t, false, func() {
@@ -29,6 +30,26 @@ func TestPodDeletedByForce(t *testing.T) {
 	})
 	l.checkAfterCrash(r, mark, r.waitEqual(converge))
 	waitWell(t, converge, 3)
+}
+
+// waitCheckpoints waits until every replica has written down what it has delivered so far, which it does every ten seconds.
+// What one has delivered that dies before is unknown to the others, and is sent again.
+func waitCheckpoints(t *testing.T) {
+	t.Helper()
+	const versions = "kubectl -n " + namespace + ` get configmaps -l vectordb-sync.io/target=default -o 'jsonpath={range .items[*]}{.metadata.name}={.metadata.resourceVersion}{"\n"}{end}'`
+	before := make(map[string]bool)
+	for _, line := range strings.Fields(sh(t, versions)) {
+		before[line] = true
+	}
+	eventually(t, arrive, versions, func(out string) bool {
+		written := 0
+		for _, line := range strings.Fields(out) {
+			if !before[line] {
+				written++
+			}
+		}
+		return written == 3
+	})
 }
 
 // TestNodeStoppedAndBack freezes a node, kubelet, containers and all, and lets it go on as if nothing had happened.
@@ -47,6 +68,7 @@ func away(t *testing.T, take, give string) {
 	r := install(t, readme(t)+quick)
 	r.waitEqual(2 * time.Minute)
 	waitWell(t, converge, 3)
+	waitCheckpoints(t)
 	pod, node := awayFrom(t, r.node())
 	mark := r.mark()
 	l.forget()
