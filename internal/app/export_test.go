@@ -238,11 +238,11 @@ func (l Lens) IfCurrent(x *index.Index, t resource.Type, r resource.Record, f fu
 // after the other. between runs after the first is stopped.
 func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) {
 	endpoint := &url.URL{Scheme: "http", Host: "receiver"}
-	old := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: before, index: x, log: logr.Discard()}
+	old := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: before, index: x, search: &search{index: x}, log: logr.Discard()}
 	e := old.leave()
 	e.take(old)
 	between()
-	next := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: after, index: x, log: logr.Discard(), search: &search{}}
+	next := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: after, index: x, search: &search{index: x}, log: logr.Discard()}
 	defer x.Listen(after)()
 	next.inherit(e)
 }

@@ -5,7 +5,6 @@ package e2e
 import (
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"sync"
 	"testing"
@@ -17,14 +16,11 @@ import (
 )
 
 // TestDotAIStaysExactBesideAReceiverThatIsDown is three replicas that serve a dot-ai in every sort of trouble and a
-// cluster-whisperer that is down all the time. E2E_LONG=1 makes each sort of trouble a story of its own.
+// cluster-whisperer that is down all the time.
 func TestDotAIStaysExactBesideAReceiverThatIsDown(t *testing.T) {
+	longOnly(t)
 	t.Parallel() // it mostly waits
-	long := os.Getenv("E2E_LONG") != ""
-	churn, objects := 8*time.Second, 500
-	if long {
-		churn, objects = 30*time.Second, 5000
-	}
+	const churn, objects = 8 * time.Second, 500
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
 	r.Kube("", "apply", "--server-side", "-f", definition)
 	c := cluster(t, r, objects)
@@ -90,16 +86,10 @@ func TestDotAIStaysExactBesideAReceiverThatIsDown(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if long {
-		story("partial failures", nil, partial("Pod", 1), partial("ConfigMap", 2))
-		story("unavailable", nil, unavailable)
-		story("hangs", nil, hangs)
-		story("circuit", nil, circuit)
-		story("a replica is killed", killed)
-		story("the API server restarts", restarted)
-	} else {
-		story("a replica is killed while requests fail", killed, partial("Pod", 1), partial("ConfigMap", 2), unavailable)
-	}
+	story("a replica is killed while requests fail", killed, partial("Pod", 1), partial("ConfigMap", 2), unavailable)
+	story("the API server restarts", restarted)
+	story("hangs", nil, hangs)
+	story("circuit", nil, circuit)
 	memory("beside a receiver that is down")
 	exact(t, r, h)
 	for _, p := range replicas {

@@ -41,7 +41,7 @@ func TestAnUnchangedClusterCostsDotAINothing(t *testing.T) {
 		})
 		return replicas
 	}
-	// What the replicas write themselves is new with each, and not counted.
+	// What the replicas write themselves, to the last moment, is not counted.
 	foreign := func() map[string]map[string]int {
 		all := o.texts()
 		maps.DeleteFunc(all, func(id string, _ map[string]int) bool {

@@ -15,6 +15,7 @@ import (
 // TestAReceiverWhoseObjectKeepsChangingLosesNothing changes one object again and again, once to a spec that cannot be
 // followed, while the cluster changes and the receiver is busy; then it goes, and what was known of it with it.
 func TestAReceiverWhoseObjectKeepsChangingLosesNothing(t *testing.T) {
+	longOnly(t)
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{})
 	r.Kube("", "apply", "--server-side", "-f", definition)

@@ -15,6 +15,7 @@ import (
 // TestATokenIsRotatedUnderLoad changes the receiver's token three times under load, and the Secret a little later each
 // time.
 func TestATokenIsRotatedUnderLoad(t *testing.T) {
+	longOnly(t)
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{})
 	r.Kube("", "apply", "--server-side", "-f", definition)
