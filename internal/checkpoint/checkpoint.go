@@ -45,15 +45,16 @@ func Hash(id resource.ID) uint64 { return xxhash.Sum64String(string(id)) }
 // Covers tells whether a state of an object, or its deletion, is known to be acknowledged. A version that is not a
 // number (0) never is.
 func (e Entry) Covers(id resource.ID, version uint64) bool {
-	switch {
-	case version == 0 || version > e.High:
+	// What is excepted is so below Low, too: its member may know the same state by a later version.
+	return version != 0 && version <= e.High && !e.excepts(id)
+}
+
+func (e Entry) excepts(id resource.ID) bool {
+	if len(e.Except) == 0 {
 		return false
-	case version <= e.Low:
-		return true
-	default:
-		_, excepted := slices.BinarySearch(e.Except, Hash(id))
-		return !excepted
 	}
+	_, found := slices.BinarySearch(e.Except, Hash(id))
+	return found
 }
 
 // Checkpoint is one member's word about one target.
