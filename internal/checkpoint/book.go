@@ -111,7 +111,7 @@ func (b *Book) judge(typeName string, id resource.ID, version uint64, counts fun
 	partition := b.format.Partition(string(id))
 	for _, p := range pages {
 		e, ok := p.checkpoint.Types[typeName]
-		if ok && version <= e.High && p.ring.Owner(partition) == p.checkpoint.Member && e.Covers(id, version) {
+		if ok && version <= e.High && p.ring.Owner(partition) == p.checkpoint.Member && e.Covers(id, version) && !excepted(pages, p, typeName, id) {
 			spoken = true
 			if counts(p, e) {
 				return true, true
@@ -119,6 +119,14 @@ func (b *Book) judge(typeName string, id resource.ID, version uint64, counts fun
 		}
 	}
 	return spoken, false
+}
+
+// excepted tells whether the member of a checkpoint says of an object, in whichever of its checkpoints, that it is not
+// acknowledged. That for all partitions names no exceptions but what is refused.
+func excepted(pages []entry, p entry, typeName string, id resource.ID) bool {
+	return slices.ContainsFunc(pages, func(o entry) bool {
+		return o.checkpoint.Member == p.checkpoint.Member && o.checkpoint.Types[typeName].excepts(id)
+	})
 }
 
 func (b *Book) knows(p entry, e Entry, id resource.ID, after, version uint64) bool {

@@ -54,14 +54,18 @@ func Hash(id resource.ID) uint64 { return xxhash.Sum64String(string(id)) }
 // Covers tells whether a state of an object, or its deletion, is known to be acknowledged. A version that is not a
 // number (0) never is.
 func (e Entry) Covers(id resource.ID, version uint64) bool {
-	if version == 0 || version > e.High {
-		return false
-	}
 	// Whatever the version: an object that is excepted has a state that is not acknowledged, and who asks may know that
 	// state by an earlier version than its owner does.
+	return version != 0 && version <= e.High && !e.excepts(id)
+}
+
+func (e Entry) excepts(id resource.ID) bool {
+	if len(e.Except) == 0 && len(e.Refused) == 0 {
+		return false
+	}
 	hash := Hash(id)
-	_, excepted := slices.BinarySearch(e.Except, hash)
-	return !excepted && !e.refuses(hash)
+	_, found := slices.BinarySearch(e.Except, hash)
+	return found || e.refuses(hash)
 }
 
 func (e Entry) refuses(hash uint64) bool {
