@@ -110,6 +110,15 @@ func TestRefusedConnectionIsSurelyNotSent(t *testing.T) {
 	}
 }
 
+func TestConnectionThatDoesNotComeAboutIsToldFromSilence(t *testing.T) {
+	c := newClient(t, "http://127.0.0.1:1", delivery.Options{})
+	late := net.Dialer{Deadline: time.Now().Add(-time.Second)} // a connection that takes too long
+	delivery.TransportOf(c).DialContext = late.DialContext
+	if o := c.Send(t.Context(), request(1)); o.Kind != wire.Retry || !strings.Contains(o.Reason, "not sent: dial tcp") || !strings.Contains(o.Reason, "i/o timeout") {
+		t.Errorf("outcome %+v, want retry because of the connection", o)
+	}
+}
+
 func TestOwnCancelIsOwn(t *testing.T) {
 	t.Run("before it is begun", func(t *testing.T) {
 		c := newClient(t, listen(t, hang), delivery.Options{})

@@ -38,9 +38,11 @@ func (c *Client) failure(ctx context.Context, a *attempt, err error) wire.Outcom
 	return o
 }
 
-// describe says of our own timeout what it was, and of everything else what net/http says.
+// describe says of our own timeout what it was, and of everything else what net/http says. A connection that does not come
+// about has a timeout of its own, much shorter, which looks the same to errors.Is.
 func (c *Client) describe(err error) string {
-	if errors.Is(err, context.DeadlineExceeded) {
+	var op *net.OpError
+	if dialing := errors.As(err, &op) && op.Op == "dial"; !dialing && errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Sprintf("no answer within %v", c.timeout.Round(time.Millisecond))
 	}
 	return err.Error()
