@@ -45,7 +45,7 @@ func TestAnUnchangedClusterCostsDotAINothing(t *testing.T) {
 	foreign := func() map[string]map[string]int {
 		all := o.texts()
 		maps.DeleteFunc(all, func(id string, _ map[string]int) bool {
-			return strings.HasPrefix(id, "default/v1/ConfigMap/k8s-vectordb-sync-")
+			return strings.HasPrefix(id, "default/v1/ConfigMap/k8s-vectordb-sync-") || strings.Contains(id, "/ResourceSyncConfig/")
 		})
 		return all
 	}
