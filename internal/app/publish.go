@@ -1,0 +1,211 @@
+package app
+
+import (
+	"context"
+	"maps"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// What one target's members tell each other of how far they are, and what they make of it.
+
+// covers is for [pipeline.Options.Covers].
+func (t *target) covers(typ resource.Type, id resource.ID, s pipeline.State) bool {
+	if s.Deleted {
+		return t.book.CoversDeletion(typ.String(), id, s.After, s.Version)
+	}
+	return t.book.Covers(typ.String(), id, s.Version)
+}
+
+// doubtful is for [pipeline.Options.Doubtful].
+func (t *target) doubtful(id resource.ID) bool { return t.book.Doubtful(id) || t.estate.doubtful(id) }
+
+func (t *target) bookChanged() {
+	select {
+	case t.covered <- struct{}{}:
+	default: // It will look anyway.
+	}
+}
+
+// follow keeps what is parked in step with the others' checkpoints, and the others informed of ours, until ctx ends.
+func (t *target) follow(ctx context.Context) error {
+	tick := time.NewTicker(publishEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.covered:
+			t.pipeline.ForgetCovered()
+			t.hear()
+			if t.words.due(t.disputed(), time.Now()) {
+				t.publish(ctx)
+			}
+		case <-tick.C:
+			t.publish(ctx)
+		}
+	}
+}
+
+// publish writes how far the partitions that our published view gives us are in step, if that has changed.
+func (t *target) publish(ctx context.Context) {
+	if t.write(ctx, false) {
+		t.written.SetToCurrentTime()
+	}
+}
+
+// write is publish, also when nothing has changed but what we write ourselves if it is forced. It tells whether there
+// was nothing to be said or it has been written.
+func (t *target) write(ctx context.Context, forced bool) bool {
+	t.publishing.Lock()
+	defer t.publishing.Unlock()
+	view := t.member.View()
+	// Before the cluster has been read, there is nothing to say, and what was said before is still true.
+	if len(view.View) == 0 || !t.read() || !t.looked.Load() {
+		return true
+	}
+	mine, err := t.book.Owns(view.Member, view.View)
+	if err != nil {
+		t.log.Error(err, "Checkpoint could not be computed")
+		return true
+	}
+	// Before what is not acknowledged: what was taken, or found, since is in neither.
+	heard, searched := t.words.taken(), t.search.searched()
+	// First how far each type was seen, then what of it is not acknowledged: a change in between is above that version.
+	seen, done, bounds, stats := t.search.seen()
+	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
+	own := checkpoint.Checkpoint{
+		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, RingFormat: view.Format, Fingerprint: t.identity,
+		Heard: heard, Doubts: doubts(ownLeft),
+		Types: checkpoint.Entries(seen, backlog(ownLeft)),
+	}
+	all := own
+	all.Heard, all.Doubts = nil, nil
+	all.View = []string{view.Member}
+	// What was deleted before our list may still have to be found: of that only the others' word counts (Since), and what
+	// is said for all partitions stays what it was.
+	all.Types = checkpoint.Bounds(done, backlog(allLeft))
+	for name, bound := range bounds {
+		all.Types[name] = checkpoint.Entry{Low: bound, High: bound}
+		// Alone in the ring, what we say of our own is taken for all.
+		if _, listed := seen[name]; !listed || len(own.View) == 1 {
+			own.Types[name] = all.Types[name]
+		}
+	}
+	words, figures := t.words.choose(t.disputed(), time.Now()), t.figures().encode()
+	if t.idle(own, all, words, figures, time.Now()) && !forced {
+		return true
+	}
+	for name, s := range stats {
+		for _, types := range []map[string]checkpoint.Entry{own.Types, all.Types} {
+			if e, ok := types[name]; ok {
+				e.Event, e.Since, e.Searched = s.Event, s.Since, searched[name]
+				types[name] = e
+			}
+		}
+	}
+	err = t.store.Publish(ctx, own, all, words, figures)
+	if err != nil {
+		t.said = published{}
+	}
+	if err != nil && ctx.Err() == nil {
+		t.log.Error(err, "Checkpoint could not be written; until it can, a failover sends more again")
+	}
+	return err == nil
+}
+
+// ownTypes are the types of what we write ourselves: a checkpoint makes a change of the first, which would be reason
+// enough for the next.
+var ownTypes = []string{"configmaps.v1", "leases.v1.coordination.k8s.io"}
+
+// idlePublish is how long a checkpoint is put off in which nothing has changed but how far those types were seen.
+const idlePublish = time.Minute
+
+// idle tells whether a checkpoint would say nothing new but that. The caller holds publishing.
+func (t *target) idle(own, all checkpoint.Checkpoint, words checkpoint.Deletions, figures string, now time.Time) bool {
+	rest := func(c checkpoint.Checkpoint) checkpoint.Checkpoint {
+		c.Types = maps.Clone(c.Types)
+		for _, name := range ownTypes {
+			if e := c.Types[name]; e.Low == e.High {
+				delete(c.Types, name)
+			}
+		}
+		return c
+	}
+	said := published{own: rest(own), all: rest(all), words: words, figures: figures}
+	same := now.Sub(t.said.at) < idlePublish && said.equal(t.said)
+	if !same {
+		said.at = now
+		t.said = said
+	}
+	return same
+}
+
+// published is what a checkpoint said.
+type published struct {
+	own, all checkpoint.Checkpoint
+	words    checkpoint.Deletions
+	figures  string
+	at       time.Time
+}
+
+func (p published) equal(o published) bool {
+	return reflect.DeepEqual(p.own, o.own) && reflect.DeepEqual(p.all, o.all) && slices.Equal(p.words, o.words) && p.figures == o.figures
+}
+
+// publishLast publishes until it has succeeded or ctx ends: a last word that comes late is better than a successor that
+// does not know what it need not send.
+func (t *target) publishLast(ctx context.Context) {
+	for !t.write(ctx, true) {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// refresh reads the checkpoints anew.
+func (t *target) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
+	return t.store.Refresh(ctx) //nolint:wrapcheck // It says what it was doing.
+}
+
+// behind returns a type of which we have seen less than another member had when it wrote its last checkpoint, empty when
+// there is none.
+func (t *target) behind() string {
+	events := t.book.Events(t.member.Name())
+	for _, typ := range t.index.Types() {
+		name := typ.String()
+		if stats := t.index.Type(typ); stats.Listed && stats.Version < events[name] {
+			return name
+		}
+	}
+	return ""
+}
+
+// doubts are the hashes of what a request of unknown outcome may still change.
+func doubts(of map[resource.Type]pipeline.Unacknowledged) []uint64 {
+	var hashes []uint64
+	for _, u := range of {
+		for _, id := range u.Doubtful {
+			hashes = append(hashes, checkpoint.Hash(id))
+		}
+	}
+	slices.Sort(hashes) // equal checkpoints are written once
+	return hashes
+}
+
+func backlog(of map[resource.Type]pipeline.Unacknowledged) map[string]checkpoint.Backlog {
+	backlog := make(map[string]checkpoint.Backlog, len(of))
+	for t, u := range of {
+		backlog[t.String()] = checkpoint.Backlog{Version: u.Version, IDs: u.IDs, Refused: u.Refused}
+	}
+	return backlog
+}
