@@ -38,12 +38,12 @@ func waitCheckpoints(t *testing.T) {
 	t.Helper()
 	const versions = "kubectl -n " + namespace + ` get configmaps -l vectordb-sync.io/target=default -o 'jsonpath={range .items[*]}{.metadata.name}={.metadata.resourceVersion}{"\n"}{end}'`
 	before := make(map[string]bool)
-	for _, line := range strings.Fields(sh(t, versions)) {
+	for line := range strings.FieldsSeq(sh(t, versions)) {
 		before[line] = true
 	}
 	eventually(t, arrive, versions, func(out string) bool {
 		written := 0
-		for _, line := range strings.Fields(out) {
+		for line := range strings.FieldsSeq(out) {
 			if !before[line] {
 				written++
 			}
