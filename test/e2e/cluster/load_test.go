@@ -88,7 +88,7 @@ func (l *load) during(t *testing.T, mayFail bool, f func()) {
 	churn.Go(func() { // Ends with over.
 		for {
 			l.seed++
-			changes = append(changes, l.cluster.Churn(t.Context(), workload.ChurnOptions{Rate: rate, Changes: 2 * rate, Workers: 32, Seed: l.seed})...)
+			changes = append(changes, l.cluster.Churn(t.Context(), workload.ChurnOptions{Rate: rate, Changes: 2 * rate, Workers: 96, Seed: l.seed})...)
 			select {
 			case <-over:
 				return
