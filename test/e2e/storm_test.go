@@ -30,15 +30,21 @@ type measure struct {
 	objects  int
 	lease    lease
 	paused   time.Duration // how long a process is stopped
+	format   string        // of the receiver
+	embed    time.Duration // how long it takes for an embedding
 }
 
 // stormMeasure reads the size from the environment: E2E_LONG=1 makes it the full measure, STORM_SEED or STORM_SEEDS
-// (a list, or a range such as 1-10), STORM_DURATION and STORM_OBJECTS change parts of it.
+// (a list, or a range such as 1-10), STORM_DURATION, STORM_OBJECTS and STORM_FORMAT=dot-ai change parts of it.
 func stormMeasure(t *testing.T) measure {
 	t.Helper()
 	m := measure{seeds: []uint64{2}, duration: 30 * time.Second, objects: 1500, lease: shortLease, paused: 5 * time.Second}
 	if os.Getenv("E2E_LONG") != "" {
 		m.duration, m.objects, m.lease, m.paused = 5*time.Minute, 10_000, defaultLease, 40*time.Second
+	}
+	m.embed = 100 * time.Millisecond // for each request
+	if m.format = os.Getenv("STORM_FORMAT"); m.format == fleet.DotAI {
+		m.embed = 2 * time.Millisecond // for each object
 	}
 	for name, take := range map[string]func(string) error{
 		"STORM_DURATION": func(v string) (err error) { m.duration, err = time.ParseDuration(v); return err },
@@ -145,8 +151,8 @@ func newStorm(t *testing.T, m measure) *storm {
 	t.Helper()
 	s := &storm{t: t, lease: m.lease, slots: make(map[string]*slot), began: time.Now()}
 	s.rig = fleet.New(t, fleet.Options{
-		ControlPlane: controlplane.Options{AuditLog: true},
-		Receiver:     receiver.Options{EmbedLatency: 100 * time.Millisecond}, // requests that take no time overlap with none
+		ControlPlane: controlplane.Options{AuditLog: true}, Format: m.format,
+		Receiver: receiver.Options{EmbedLatency: m.embed}, // requests that take no time overlap with none
 	})
 	s.leases = s.rig.FollowLeases()
 	t.Cleanup(s.keepEvidence)
