@@ -43,13 +43,14 @@ spec:
 	eventually(t, converge, remains, func(out string) bool { return out == "" })
 	t.Logf("Leases and ConfigMaps were gone %v after helm uninstall", time.Since(began).Round(100*time.Millisecond))
 	// All that is left of the whole release, in any namespace, is what docs/install.md says: the definition and its object.
-	left := sh(t, `types=$(kubectl api-resources --verbs=list -o name | grep -v '^events' | paste -sd,)
+	// A container may take some seconds to end.
+	const left = `types=$(kubectl api-resources --verbs=list -o name | grep -v '^events' | paste -sd,)
 for label in name instance; do
-  kubectl get "$types" -A -l app.kubernetes.io/$label=`+name+` -o name --ignore-not-found 2>/dev/null
-done | sort -u`)
-	if want := "customresourcedefinition.apiextensions.k8s.io/resourcesyncconfigs.dot-ai.devopstoolkit.live\n"; left != want {
-		t.Errorf("what is left is\n%swant\n%s", left, want)
-	}
+  kubectl get "$types" -A -l app.kubernetes.io/$label=` + name + ` -o name --ignore-not-found 2>/dev/null
+done | sort -u`
+	eventually(t, converge, left, func(out string) bool {
+		return strings.TrimSpace(out) == "customresourcedefinition.apiextensions.k8s.io/resourcesyncconfigs.dot-ai.devopstoolkit.live"
+	})
 	if out := kubectl(t, "get pods,statefulsets,persistentvolumeclaims -l app.kubernetes.io/name="+name+" --ignore-not-found"); strings.Contains(out, name) {
 		t.Errorf("there are still\n%s", out)
 	}
