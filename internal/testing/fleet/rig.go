@@ -64,12 +64,8 @@ func New(t testing.TB, opts Options) *Rig {
 		opts.Format = ClusterWhisperer
 	}
 	r := &Rig{ControlPlane: controlplane.ForTest(t, opts.ControlPlane), state: &state{opts: opts}, t: t, format: opts.Format}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.endpoint = ln.Addr().String()
-	r.serve(ln)
+	r.endpoint = freeAddress(t)
+	r.StartReceiver()
 	t.Cleanup(r.StopReceiver)
 	return r
 }
@@ -111,19 +107,6 @@ func (r *Rig) SyncURL() string {
 	return "http://" + r.endpoint + "/api/v1/instances/sync"
 }
 
-func (r *Rig) serve(ln net.Listener) {
-	r.t.Helper()
-	server, err := receiver.New(r.opts.Receiver)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.receivers = append(r.receivers, server)
-	r.server = &http.Server{Handler: server.Handler(), ReadHeaderTimeout: time.Minute}
-	go func(s *http.Server) { _ = s.Serve(ln) }(r.server) // Ends with StopReceiver.
-}
-
 // StopReceiver cuts all connections to the receiver and ends it. With a directory in its options it loses nothing that
 // it has acknowledged.
 func (r *Rig) StopReceiver() {
@@ -146,7 +129,15 @@ func (r *Rig) StartReceiver() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.serve(ln)
+	server, err := receiver.New(r.opts.Receiver)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.receivers = append(r.receivers, server)
+	r.server = &http.Server{Handler: server.Handler(), ReadHeaderTimeout: time.Minute}
+	go func(s *http.Server) { _ = s.Serve(ln) }(r.server) // Ends with StopReceiver.
 }
 
 // SetFaults replaces the receiver's rules; without any, it is well again, but goes on with what a rule has taken.

@@ -22,6 +22,9 @@ import (
 // role has the test binary be a process that a test starts.
 const role = "PROCESS_TEST_ROLE"
 
+// portsEach is how many ports each of two processes asks for.
+const portsEach = 500
+
 func TestMain(m *testing.M) {
 	switch os.Getenv(role) {
 	case "":
@@ -36,6 +39,14 @@ func TestMain(m *testing.M) {
 	case "broken":
 		fmt.Println("cannot go on")
 		os.Exit(3)
+	case "asks for ports":
+		for range portsEach {
+			port, err := process.FreePort()
+			if err != nil {
+				fmt.Println(err)
+			}
+			fmt.Println(port)
+		}
 	}
 }
 
@@ -117,6 +128,40 @@ func TestFreePortIsFreeAndNoClientsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = l.Close()
+	}
+}
+
+// TestNobodyIsGivenTheSamePort lets two processes ask for so many ports that they would meet by chance.
+func TestNobodyIsGivenTheSamePort(t *testing.T) {
+	given := make(map[int]bool)
+	for range portsEach {
+		port, err := process.FreePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if given[port] {
+			t.Fatalf("port %d was given twice", port)
+		}
+		given[port] = true
+	}
+	log := filepath.Join(t.TempDir(), "log")
+	p, err := process.Start(process.Command{Binary: os.Args[0], Env: append(os.Environ(), role+"=asks for ports"), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.Ended()
+	said, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := strings.Fields(string(said))
+	if len(others) != portsEach {
+		t.Fatalf("another process said %d words, want %d ports: %.200s", len(others), portsEach, said)
+	}
+	for _, word := range others {
+		if port, err := strconv.Atoi(word); err != nil || given[port] {
+			t.Errorf("another process was given %s (%v), which is taken", word, err)
+		}
 	}
 }
 
