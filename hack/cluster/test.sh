@@ -26,6 +26,8 @@ mkdir -p "$work" dist/test
 helm=${HELM:-$(hack/tools/install.sh helm)/helm}
 gotestsum=$(hack/tools/install.sh gotestsum)/gotestsum
 images=$(hack/cluster/images.sh one two)
+# Where pods cannot be reached from here, a Prometheus has nothing to scrape.
+[ "${CLUSTER:-parts}" = kind ] || PROMETHEUS=$(hack/prometheus/ensure.sh)/prometheus
 "$ctl" load "$images"/{k8s-vectordb-sync-one,k8s-vectordb-sync-two,receiver-one}.tar
 CGO_ENABLED=0 go build -ldflags '-X main.version=one' -o "$work/" ./cmd/kubectl-vectordb_sync
 go test -c -tags cluster -o "$work/stories.test" ./test/e2e/cluster
@@ -34,7 +36,7 @@ echo "== images and stories are ready after $((SECONDS - begun)) s" >&2
 # The stories run where the cluster can be reached; what they are made with was needed out here.
 begun=$SECONDS
 status=0
-export CLUSTER_CTL=$ctl PATH=$work:$(dirname "$helm"):$PATH
+export CLUSTER_CTL=$ctl PROMETHEUS=${PROMETHEUS:-} PATH=$work:$(dirname "$helm"):$PATH
 cd test/e2e/cluster
 "$gotestsum" --format testname --jsonfile ../../../dist/test/cluster.json --raw-command -- \
   go tool test2json -t -p github.com/k8s-vectordb-sync/k8s-vectordb-sync/test/e2e/cluster \

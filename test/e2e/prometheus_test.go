@@ -3,12 +3,7 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -24,7 +19,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/process"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/monitoring"
 )
 
 // TestPrometheusSeesWhatIsWrong has a real Prometheus scrape three replicas as the chart's ServiceMonitor says, with the
@@ -42,7 +37,7 @@ func TestPrometheusSeesWhatIsWrong(t *testing.T) {
 	args := []string{"--set", "metrics.serviceMonitor.enabled=true,metrics.certManager.enabled=true," +
 		"metrics.readers[0].name=prometheus,metrics.readers[0].namespace=monitoring"}
 	r.Apply(render(t, "k8s-vectordb-sync", chartNamespace, append(args, "--show-only", "templates/rbac.yaml", "--show-only", "templates/serviceaccount.yaml")...))
-	m := newMonitoring(t, r, render(t, "k8s-vectordb-sync", chartNamespace, args...))
+	m := newMonitored(t, r, render(t, "k8s-vectordb-sync", chartNamespace, args...))
 	kubeconfig, err := r.ServiceAccountKubeconfig(t.Context(), chartNamespace, "k8s-vectordb-sync-controller-manager")
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +56,7 @@ func TestPrometheusSeesWhatIsWrong(t *testing.T) {
 		agreed(t, converge, replicas[:i+1]...)
 		r.WaitEqual(converge)
 	}
-	m.run(binaries)
+	m.run(filepath.Join(binaries, "prometheus"))
 	m.waitScraped(len(replicas))
 
 	change := 0
@@ -80,7 +75,7 @@ func TestPrometheusSeesWhatIsWrong(t *testing.T) {
 	}
 	agreed(t, converge, replicas...)
 	r.WaitEqual(converge)
-	if fired := m.query(`count by (alertname) (count_over_time(ALERTS{alertstate="firing"}[10m]))`); len(fired) > 0 {
+	if fired := m.Fired(); len(fired) > 0 {
 		t.Errorf("a rolling restart raised %v", fired)
 	}
 
@@ -106,21 +101,22 @@ func TestPrometheusSeesWhatIsWrong(t *testing.T) {
 // quicker is by how much the story's time runs faster than that of the alerts: a minute takes two seconds.
 const quicker = 30
 
-// monitoring is a Prometheus for the replicas.
-type monitoring struct {
+// monitored is a Prometheus for the replicas.
+type monitored struct {
+	*monitoring.Prometheus // from run on
+
 	t                 *testing.T
 	r                 *fleet.Rig
 	dir, certificates string
-	address           string
 	monitor           unstructured.Unstructured
 	services          []corev1.Service
 }
 
-// newMonitoring takes the ServiceMonitor and the Services of a manifest, and makes the certificate that the ServiceMonitor
+// newMonitored takes the ServiceMonitor and the Services of a manifest, and makes the certificate that the ServiceMonitor
 // wants to see.
-func newMonitoring(t *testing.T, r *fleet.Rig, manifest string) *monitoring {
+func newMonitored(t *testing.T, r *fleet.Rig, manifest string) *monitored {
 	t.Helper()
-	m := &monitoring{t: t, r: r, dir: t.TempDir(), certificates: t.TempDir()}
+	m := &monitored{t: t, r: r, dir: t.TempDir(), certificates: t.TempDir()}
 	for _, o := range objects(t, manifest) {
 		switch o.GetKind() {
 		case "ServiceMonitor":
@@ -132,56 +128,17 @@ func newMonitoring(t *testing.T, r *fleet.Rig, manifest string) *monitoring {
 	if m.monitor.Object == nil || len(m.services) < 3 {
 		t.Fatalf("%d Services and the ServiceMonitor %v", len(m.services), m.monitor.Object)
 	}
-	name, _, err := unstructured.NestedString(m.endpoint(), "tlsConfig", "serverName")
+	name, _, err := unstructured.NestedString(monitoring.Endpoint(t, m.monitor), "tlsConfig", "serverName")
 	if err != nil || name == "" {
 		t.Fatalf("the ServiceMonitor names no server: %v", err)
 	}
 	certificate(t, m.certificates, 1, name)
-	port, err := process.FreePort()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	return m
-}
-
-// endpoint is the one endpoint of the ServiceMonitor.
-func (m *monitoring) endpoint() map[string]any {
-	m.t.Helper()
-	endpoints, _, err := unstructured.NestedSlice(m.monitor.Object, "spec", "endpoints")
-	if err != nil || len(endpoints) != 1 {
-		m.t.Fatalf("the ServiceMonitor has %d endpoints (%v), want 1", len(endpoints), err)
-	}
-	return endpoints[0].(map[string]any)
-}
-
-// write writes a file that Prometheus reads, one taking the other's place.
-func (m *monitoring) write(name string, content any) string {
-	m.t.Helper()
-	text, err := json.Marshal(content) // which is YAML, too
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	path := filepath.Join(m.dir, name)
-	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
-		m.t.Fatal(err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
-		m.t.Fatal(err)
-	}
-	return path
-}
-
-var notInLabels = regexp.MustCompile(`[^a-zA-Z0-9_]`)
-
-// meta is the label under which Prometheus' discovery presents a label of a Service.
-func meta(label string) string {
-	return "__meta_kubernetes_service_label_" + notInLabels.ReplaceAllString(label, "_")
 }
 
 // discover lets Prometheus find every port of every Service of the chart, with the labels that its discovery of
 // Kubernetes would give it. Nothing here makes Pods, and EndpointSlices take no loopback address.
-func (m *monitoring) discover(replicas ...*fleet.Replica) {
+func (m *monitored) discover(replicas ...*fleet.Replica) {
 	m.t.Helper()
 	var found []map[string]any
 	for _, p := range replicas {
@@ -196,65 +153,27 @@ func (m *monitoring) discover(replicas ...*fleet.Replica) {
 					"__meta_kubernetes_pod_container_name": "controller",
 				}
 				for k, v := range s.Labels {
-					labels[meta(k)] = v
+					labels[monitoring.ServiceLabel(k)] = v
 				}
 				address := map[string]string{"metrics": p.Metrics, "api": p.API}[port.TargetPort.String()]
 				found = append(found, map[string]any{"targets": []string{address}, "labels": labels})
 			}
 		}
 	}
-	m.write("targets.json", found)
+	monitoring.WriteFile(m.t, m.dir, "targets.json", found)
 }
 
-// scrapeConfig is what the Prometheus Operator makes of the ServiceMonitor, for the account whose token is in a file.
-func (m *monitoring) scrapeConfig(job, token string) map[string]any {
+// scrapeConfig is how an account of the namespace monitoring scrapes.
+func (m *monitored) scrapeConfig(job, account string) map[string]any {
 	m.t.Helper()
-	e := m.endpoint()
-	for key := range e {
-		if !slices.Contains([]string{"path", "port", "scheme", "bearerTokenFile", "tlsConfig"}, key) {
-			m.t.Fatalf("this story does not know what %s of the ServiceMonitor's endpoint means", key)
-		}
-	}
-	if e["bearerTokenFile"] == nil {
-		m.t.Fatal("the ServiceMonitor sends no token")
-	}
-	key, _, err := unstructured.NestedString(e, "tlsConfig", "ca", "secret", "key")
-	if err != nil || key != "ca.crt" {
-		m.t.Fatalf("the ServiceMonitor takes the authority from key %q (%v)", key, err)
-	}
-	serverName, _, _ := unstructured.NestedString(e, "tlsConfig", "serverName")
-	keep := func(value string, labels ...string) map[string]any {
-		return map[string]any{"action": "keep", "source_labels": labels, "regex": regexp.QuoteMeta(value)}
-	}
-	copied := func(to, from string) map[string]any {
-		return map[string]any{"source_labels": []string{from}, "target_label": to}
-	}
-	var relabel []map[string]any
-	selector, _, err := unstructured.NestedStringMap(m.monitor.Object, "spec", "selector", "matchLabels")
-	if err != nil || len(selector) == 0 {
-		m.t.Fatalf("the ServiceMonitor selects %v (%v)", selector, err)
-	}
-	for k, v := range selector {
-		relabel = append(relabel, keep(v, meta(k)))
-	}
-	namespaces, _, err := unstructured.NestedStringSlice(m.monitor.Object, "spec", "namespaceSelector", "matchNames")
-	if err != nil || len(namespaces) != 1 {
-		m.t.Fatalf("the ServiceMonitor looks into namespaces %v (%v)", namespaces, err)
-	}
-	relabel = append(relabel, keep(namespaces[0], "__meta_kubernetes_namespace"), keep(e["port"].(string), "__meta_kubernetes_endpoint_port_name"),
-		copied("namespace", "__meta_kubernetes_namespace"), copied("service", "__meta_kubernetes_service_name"),
-		copied("pod", "__meta_kubernetes_pod_name"), copied("container", "__meta_kubernetes_pod_container_name"), copied("endpoint", "__meta_kubernetes_endpoint_port_name"))
-	return map[string]any{
-		"job_name": job, "metrics_path": e["path"], "scheme": e["scheme"],
-		"authorization":   map[string]string{"credentials_file": token},
-		"tls_config":      map[string]string{"ca_file": filepath.Join(m.certificates, "tls.crt"), "server_name": serverName},
-		"file_sd_configs": []any{map[string]any{"files": []string{filepath.Join(m.dir, "targets.json")}}},
-		"relabel_configs": relabel,
-	}
+	return monitoring.ScrapeConfig(m.t, m.monitor, monitoring.Scrape{
+		Job: job, Token: m.token(account), Authority: filepath.Join(m.certificates, "tls.crt"),
+		Discovery: map[string]any{"file_sd_configs": []any{map[string]any{"files": []string{filepath.Join(m.dir, "targets.json")}}}},
+	})
 }
 
 // token writes the token of an account of the namespace monitoring into a file.
-func (m *monitoring) token(account string) string {
+func (m *monitored) token(account string) string {
 	m.t.Helper()
 	config, err := m.r.ServiceAccountRESTConfig(m.t.Context(), "monitoring", account)
 	if err != nil {
@@ -268,47 +187,11 @@ func (m *monitoring) token(account string) string {
 }
 
 // run starts Prometheus, which ends with the test.
-func (m *monitoring) run(binaries string) {
+func (m *monitored) run(binary string) {
 	m.t.Helper()
-	config := m.write("prometheus.yml", map[string]any{
-		"global":     map[string]string{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-		"rule_files": []string{m.write("alerts.yml", fasterAlerts(m.t))},
-		"scrape_configs": []any{
-			m.scrapeConfig("replicas", m.token("prometheus")),
-			m.scrapeConfig("stranger", m.token("stranger")),
-		},
-	})
-	log := filepath.Join(m.dir, "prometheus.log")
-	p, err := process.Start(process.Command{
-		Binary: filepath.Join(binaries, "prometheus"), Log: log,
-		Args: []string{"--config.file=" + config, "--storage.tsdb.path=" + filepath.Join(m.dir, "data"), "--web.listen-address=" + m.address},
-	})
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	m.t.Cleanup(func() {
-		if err := p.Stop(false, 0); err != nil {
-			m.t.Error(err)
-		}
-		if m.t.Failed() {
-			m.t.Logf("Prometheus said last:\n%s", p.Tail(20))
-		}
-	})
-	fleet.Eventually(m.t, time.Minute, func() string {
-		select {
-		case <-p.Ended():
-			m.t.Fatal("Prometheus has ended")
-		default:
-		}
-		resp, err := http.Get("http://" + m.address + "/-/ready")
-		if err != nil {
-			return err.Error()
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return "Prometheus is not ready: " + resp.Status
-		}
-		return ""
+	m.Prometheus = monitoring.Start(m.t, monitoring.Options{
+		Binary: binary, Interval: time.Second, Alerts: fasterAlerts(m.t),
+		Scrape: []map[string]any{m.scrapeConfig("replicas", "prometheus"), m.scrapeConfig("stranger", "stranger")},
 	})
 }
 
@@ -365,57 +248,13 @@ func fasterAlerts(t *testing.T) map[string]any {
 	return map[string]any{"groups": file.Groups}
 }
 
-// get asks Prometheus' API.
-func (m *monitoring) get(path string, data any) {
-	m.t.Helper()
-	resp, err := http.Get("http://" + m.address + "/api/v1/" + path)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		m.t.Fatalf("%s: %s %v %s", path, resp.Status, err, body)
-	}
-	answer := struct {
-		Data any `json:"data"`
-	}{data}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		m.t.Fatalf("%s: %v in %s", path, err, body)
-	}
-}
-
-// query returns the labels of each series of a result.
-func (m *monitoring) query(expr string) []map[string]string {
-	m.t.Helper()
-	var data struct {
-		Result []struct {
-			Metric map[string]string `json:"metric"`
-		} `json:"result"`
-	}
-	m.get("query?query="+url.QueryEscape(expr), &data)
-	found := make([]map[string]string, len(data.Result))
-	for i, r := range data.Result {
-		found[i] = r.Metric
-	}
-	return found
-}
-
 // waitScraped waits until this many replicas have been scraped, and nothing else is: not their API, and nothing by a
 // stranger.
-func (m *monitoring) waitScraped(replicas int) {
+func (m *monitored) waitScraped(replicas int) {
 	m.t.Helper()
 	fleet.Eventually(m.t, converge, func() string {
-		var data struct {
-			Active []struct {
-				Labels map[string]string `json:"labels"`
-				Health string            `json:"health"`
-				Error  string            `json:"lastError"`
-			} `json:"activeTargets"`
-		}
-		m.get("targets?state=active", &data)
 		up, refused := 0, 0
-		for _, target := range data.Active {
+		for _, target := range m.Targets() {
 			switch target.Labels["job"] {
 			case "replicas":
 				if target.Health != "up" || target.Labels["namespace"] != chartNamespace || target.Labels["pod"] == "" {
@@ -437,18 +276,10 @@ func (m *monitoring) waitScraped(replicas int) {
 }
 
 // firing tells what is amiss when other alerts fire than these, each with a label that it has.
-func (m *monitoring) firing(want map[string]string) string {
+func (m *monitored) firing(want map[string]string) string {
 	m.t.Helper()
-	var data struct {
-		Alerts []struct {
-			Labels      map[string]string `json:"labels"`
-			Annotations map[string]string `json:"annotations"`
-			State       string            `json:"state"`
-		} `json:"alerts"`
-	}
-	m.get("alerts", &data)
 	found := make(map[string]bool)
-	for _, a := range data.Alerts {
+	for _, a := range m.Alerts() {
 		if a.State != "firing" {
 			continue
 		}

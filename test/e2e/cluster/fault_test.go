@@ -63,12 +63,14 @@ func TestNodeCutOffAndBack(t *testing.T) {
 }
 
 // away takes a node with a replica away for long enough that the others take its share, and gives it back.
+// One alert says so.
 func away(t *testing.T, take, give string) {
 	l := loaded(t)
 	r := install(t, readme(t)+quick)
 	r.waitEqual(2 * time.Minute)
 	waitWell(t, converge, 3)
 	waitCheckpoints(t)
+	alarm := watchAlerts(t)
 	pod, node := awayFrom(t, r.node())
 	mark := r.mark()
 	l.forget()
@@ -101,6 +103,7 @@ func away(t *testing.T, take, give string) {
 	})
 	l.checkAfterCrash(r, mark, r.waitEqual(converge))
 	waitWell(t, converge, 3)
+	alarm.expect(t, "K8sVectorDBSyncReplicaDead")
 	if events := kubectl(t, "get events --field-selector reason=NodeNotReady --no-headers"); !strings.Contains(events, pod) {
 		t.Errorf("no event says that the node of %s was not ready:\n%s", pod, events)
 	}

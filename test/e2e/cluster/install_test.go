@@ -84,7 +84,22 @@ func resyncs(t *testing.T, r *receiverPod, objects int) {
 	if out := sh(t, "curl -sS http://localhost:8082/api/v1/status"); !strings.Contains(out, `"phase":"inSync"`) {
 		t.Errorf("the status is %s", out)
 	}
+	ringPage(t)
 	stop()
+}
+
+// ringPage looks at the page for people through the same port-forward, in a browser where there is one.
+func ringPage(t *testing.T) {
+	browse := "curl -sS"
+	if _, err := try(t, "command -v chromium"); err == nil {
+		browse = "chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir=" + t.TempDir() + " --dump-dom 2>/dev/null"
+	}
+	out := sh(t, browse+" http://localhost:8082/ring")
+	for _, want := range []string{"All 3 members agree", name + "-0", name + "-1", name + "-2"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the page of the ring lacks %q:\n%s", want, out)
+		}
+	}
 }
 
 // plugin is kubectl vectordb-sync, with which one replica alone sends again what it owns.

@@ -9,12 +9,14 @@ import (
 	"time"
 )
 
-// TestScaledUnderLoad is kubectl scale from 3 to 5, 1 and 3 replicas while the cluster changes.
+// TestScaledUnderLoad is kubectl scale from 3 to 5, 1 and 3 replicas while the cluster changes, of which no alert says
+// anything.
 func TestScaledUnderLoad(t *testing.T) {
 	l := loaded(t)
 	r := install(t, readme(t)+quick)
 	r.waitEqual(2 * time.Minute)
 	waitWell(t, converge, 3)
+	alarm := watchAlerts(t)
 	mark := r.mark()
 	l.during(t, false, func() {
 		for _, n := range []int{5, 1, 3} {
@@ -26,6 +28,7 @@ func TestScaledUnderLoad(t *testing.T) {
 	objects := r.waitEqual(converge)
 	l.check(r, mark, objects)
 	waitWell(t, converge, 3)
+	alarm.expect(t)
 	if out := kubectl(t, "get statefulset "+name); !strings.Contains(out, "3/3") {
 		t.Errorf("kubectl get statefulset says\n%s", out)
 	}
@@ -45,7 +48,7 @@ func waitRing(t *testing.T, members int) {
 }
 
 // TestUpgradedUnderLoad is a helm upgrade from the previous chart to this one, with another image and another value, while
-// the cluster changes.
+// the cluster changes. No alert fires.
 func TestUpgradedUnderLoad(t *testing.T) {
 	l := loaded(t)
 	previous := t.TempDir() + "/previous"
@@ -59,6 +62,7 @@ helm package %[2]s --destination %[2]s >/dev/null`, chart, previous))
 	if out := sh(t, "helm list -n "+namespace); !strings.Contains(out, "k8s-vectordb-sync-0.0.1-previous") {
 		t.Errorf("helm list says\n%s", out)
 	}
+	alarm := watchAlerts(t)
 	mark := r.mark()
 	l.during(t, false, func() {
 		began := time.Now()
@@ -70,6 +74,7 @@ helm package %[2]s --destination %[2]s >/dev/null`, chart, previous))
 	objects := r.waitEqual(converge)
 	l.check(r, mark, objects)
 	waitWell(t, converge, 3)
+	alarm.expect(t)
 	out := sh(t, "helm status "+name+" -n "+namespace+"; helm history "+name+" -n "+namespace+"; kubectl vectordb-sync version")
 	for _, want := range []string{"STATUS: deployed", "REVISION: 2", "superseded", "k8s-vectordb-sync-0.0.1-previous", "two"} {
 		if !strings.Contains(out, want) {
