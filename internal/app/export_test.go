@@ -246,3 +246,14 @@ func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) {
 	defer x.Listen(after)()
 	next.inherit(e)
 }
+
+// LastWords are what a replica tells of deletions before it leaves.
+func LastWords(p *pipeline.Pipeline, b *checkpoint.Book) checkpoint.Deletions {
+	return (&target{pipeline: p, book: b}).lastWords()
+}
+
+// Take has a replica take what others tell.
+func Take(x *index.Index, p *pipeline.Pipeline, b *checkpoint.Book, list checkpoint.Deletions) bool {
+	t := &target{pipeline: p, book: b, index: x, search: &search{}}
+	return t.take(list, map[string]resource.Type{"pods.v1": {Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}})
+}

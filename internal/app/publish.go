@@ -88,16 +88,24 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	all.Heard, all.Doubts = nil, nil
 	all.View = []string{view.Member}
 	// What was deleted before our list may still have to be found: of that only the others' word counts (Since), and what
-	// is said for all partitions stays what it was.
-	all.Types = checkpoint.Bounds(done, backlog(allLeft))
+	// is said of deletions in all partitions stays what it was.
+	all.Types = checkpoint.Bounds(seen, backlog(allLeft))
+	maps.DeleteFunc(all.Types, func(name string, _ checkpoint.Entry) bool { return done[name] == 0 && bounds[name] == 0 })
 	for name, bound := range bounds {
-		all.Types[name] = checkpoint.Entry{Low: bound, High: bound}
-		// Alone in the ring, what we say of our own is taken for all.
-		if _, listed := seen[name]; !listed || len(own.View) == 1 {
+		if _, listed := seen[name]; !listed {
+			all.Types[name] = checkpoint.Entry{Low: bound, High: bound}
 			own.Types[name] = all.Types[name]
+			continue
+		}
+		all.Types[name] = all.Types[name].DeletedTo(bound)
+		if len(own.View) == 1 { // Alone in the ring, what we say of our own is taken for all.
+			own.Types[name] = own.Types[name].DeletedTo(bound)
 		}
 	}
 	words, figures := t.words.choose(t.disputed(), time.Now()), t.figures().encode()
+	if t.leaving.Load() {
+		words = t.lastWords()
+	}
 	if t.idle(own, all, words, figures, time.Now()) && !forced {
 		return true
 	}
@@ -205,7 +213,7 @@ func doubts(of map[resource.Type]pipeline.Unacknowledged) []uint64 {
 func backlog(of map[resource.Type]pipeline.Unacknowledged) map[string]checkpoint.Backlog {
 	backlog := make(map[string]checkpoint.Backlog, len(of))
 	for t, u := range of {
-		backlog[t.String()] = checkpoint.Backlog{Version: u.Version, IDs: u.IDs, Refused: u.Refused}
+		backlog[t.String()] = checkpoint.Backlog{Version: u.Version, IDs: u.IDs, Found: u.Found, FoundAfter: u.FoundAfter, Refused: u.Refused}
 	}
 	return backlog
 }

@@ -229,8 +229,9 @@ func (s *search) replay(ctx context.Context, t resource.Type, e *searched) bool 
 // find looks at a type's versions. Of those whose history is gone the latest decides: the earlier ones hold nothing that
 // it has not, but what members have acknowledged beyond it.
 func (s *search) find(ctx context.Context, t resource.Type, versions []uint64) (found int, expired bool, err error) {
+	told := make(map[[2]string]bool) // what was there at a later version is told: nearer to its deletion than by an earlier one
 	for _, version := range slices.Backward(versions) {
-		n, err := s.findAt(ctx, t, version)
+		n, err := s.findAt(ctx, t, version, told)
 		found += n
 		switch {
 		case errors.Is(err, watch.ErrExpired):
@@ -242,14 +243,16 @@ func (s *search) find(ctx context.Context, t resource.Type, versions []uint64) (
 	return found, false, nil
 }
 
-func (s *search) findAt(ctx context.Context, t resource.Type, version uint64) (found int, err error) {
+func (s *search) findAt(ctx context.Context, t resource.Type, version uint64, told map[[2]string]bool) (found int, err error) {
 	now := s.index.Type(t)
 	if !now.Listed || version == 0 || version >= now.Version {
 		return 0, nil
 	}
 	_, err = s.pager.Pages(ctx, t, watch.ListOptions{Exact: version}, func(rs []resource.Record) error {
 		for _, r := range rs {
-			if s.wants(t, r.Namespace, r.Name) && s.missing(t, r.Namespace, r.Name, version, max(now.Since, version+1)) {
+			object := [2]string{r.Namespace, r.Name}
+			if !told[object] && s.wants(t, r.Namespace, r.Name) && s.missing(t, r.Namespace, r.Name, version, max(now.Since, version+1)) {
+				told[object] = true
 				found++
 			}
 		}
@@ -353,6 +356,7 @@ func (t *target) lookBack(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if t.read() {
+			t.hear() // also what we have said ourselves, before our first checkpoint takes its place
 			t.search.step(ctx, time.Now())
 			if ctx.Err() == nil && !t.looked.Swap(true) {
 				t.publish(ctx) // at once, so that the ConfigMap itself is delivered like any other object, whenever we end

@@ -104,7 +104,7 @@ func (s *searching) want(t *testing.T, when string, done bool, deleted ...string
 }
 
 func TestWhatWasDeletedMeanwhileIsFoundAtTheVersionsOfCheckpoints(t *testing.T) {
-	s := newSearching([]uint64{50, 60}, nil, map[uint64][]string{50: {"x", "old"}, 60: {"x", "late"}})
+	s := newSearching([]uint64{50, 60}, nil, map[uint64][]string{50: {"x", "old", "late"}, 60: {"x", "late"}})
 	if done, bound := s.Done(pods); done || bound != 50 {
 		t.Errorf("done %v, bound %d before the search; want what was true before", done, bound)
 	}

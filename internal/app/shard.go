@@ -287,6 +287,7 @@ func (s *shard) members() int { return max(len(s.member.View().View), 1) }
 func (s *shard) release(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, t := range s.targets.all() {
+		t.leaving.Store(true)
 		all.Go(func() { t.publishLast(ctx) })
 	}
 	all.Wait()

@@ -95,6 +95,7 @@ type target struct {
 	census    *census
 	windows   *windows
 	words     words
+	leaving   atomic.Bool        // the next checkpoint is the last one
 	lens      *lens              // nil: it sees what everybody sees
 	declared  *controller.Target // nil: of the environment
 	estate    *estate            // of its predecessor; nil: there was none

@@ -30,12 +30,33 @@ const wordPatience = 30 * time.Second
 // disputed are the deletions that owners may know nothing of.
 func (t *target) disputed() checkpoint.Deletions {
 	var d checkpoint.Deletions
-	for _, p := range t.pipeline.ParkedDeletions(func(p pipeline.ParkedDeletion) bool {
+	for _, p := range t.pipeline.ParkedDeletions(func(p pipeline.PendingDeletion) bool {
 		return t.book.Disputed(p.Type.String(), p.ID, p.After, p.Version)
 	}) {
-		d = append(d, checkpoint.Deletion{Type: p.Type.String(), ID: p.ID, After: p.After, Version: p.Version})
+		d = append(d, told(p))
 	}
 	return d
+}
+
+func told(p pipeline.PendingDeletion) checkpoint.Deletion {
+	return checkpoint.Deletion{Type: p.Type.String(), ID: p.ID, After: p.After, Version: p.Version}
+}
+
+// lastWords are what to tell before we leave: what is disputed, then whatever else we know of deletions that is not
+// acknowledged. Whoever comes when we are gone, and the API server has forgotten, has nobody else to learn it from: of what was
+// created and deleted since the last checkpoint no list of the past tells.
+func (t *target) lastWords() checkpoint.Deletions {
+	d := t.disputed()
+	known := make(map[resource.ID]bool, len(d))
+	for _, one := range d {
+		known[one.ID] = true
+	}
+	for _, p := range t.pipeline.UnacknowledgedDeletions() {
+		if !known[p.ID] {
+			d = append(d, told(p))
+		}
+	}
+	return d[:min(len(d), checkpoint.MaxDeletions)]
 }
 
 // choose returns what to tell: what was told before as long as somebody has not heard it, else what is disputed now.
@@ -101,6 +122,9 @@ func (t *target) take(list checkpoint.Deletions, types map[string]resource.Type)
 		typ, known := types[d.Type]
 		parts, err := resource.ParseID(string(d.ID))
 		if !known || err != nil { // A type that is gone took its documents with it.
+			continue
+		}
+		if t.book.CoversDeletion(d.Type, d.ID, d.After, d.Version) { // the last word of somebody who left long ago
 			continue
 		}
 		namespace := parts.Namespace

@@ -84,7 +84,8 @@ func (b *Book) publish() {
 
 // Covers tells whether some checkpoint says that a state of an object is acknowledged. It takes no lock.
 func (b *Book) Covers(typeName string, id resource.ID, version uint64) bool {
-	_, covered := b.judge(typeName, id, version, func(entry, Entry) bool { return true })
+	always := func(entry, Entry) bool { return true }
+	_, covered := b.judge(typeName, id, version, always, always)
 	return covered
 }
 
@@ -92,18 +93,27 @@ func (b *Book) Covers(typeName string, id resource.ID, version uint64) bool {
 // seen every change since before, or has taken our word for it ([Store.Publish]). The deletion lies after one version and
 // not after the other. It takes no lock.
 func (b *Book) CoversDeletion(typeName string, id resource.ID, after, version uint64) bool {
-	_, covered := b.judge(typeName, id, version, func(p entry, e Entry) bool { return b.knows(p, e, id, after, version) })
+	_, covered := b.judgeDeletion(typeName, id, after, version)
 	return covered
 }
 
 // Disputed tells whether the only checkpoints that cover a deletion are of members that may know nothing of it.
 func (b *Book) Disputed(typeName string, id resource.ID, after, version uint64) bool {
-	spoken, covered := b.judge(typeName, id, version, func(p entry, e Entry) bool { return b.knows(p, e, id, after, version) })
+	spoken, covered := b.judgeDeletion(typeName, id, after, version)
 	return spoken && !covered
 }
 
-// judge goes through the checkpoints that cover a state, and tells whether there is one, and one that counts.
-func (b *Book) judge(typeName string, id resource.ID, version uint64, counts func(entry, Entry) bool) (spoken, counted bool) {
+// judgeDeletion is judge for a deletion. A checkpoint for all partitions names no exceptions: of what its member has not
+// watched it speaks only up to the version that it gives.
+func (b *Book) judgeDeletion(typeName string, id resource.ID, after, version uint64) (spoken, counted bool) {
+	return b.judge(typeName, id, version,
+		func(p entry, e Entry) bool { return !p.all() || after >= e.Since || version <= e.deleted() },
+		func(p entry, e Entry) bool { return b.knows(p, e, id, after, version) })
+}
+
+// judge goes through the checkpoints that cover a state, and tells whether there is one that speaks of it, and one that
+// counts.
+func (b *Book) judge(typeName string, id resource.ID, version uint64, speaks, counts func(entry, Entry) bool) (spoken, counted bool) {
 	pages := *b.believed.Load()
 	if len(pages) == 0 || version == 0 {
 		return false, false
@@ -111,7 +121,7 @@ func (b *Book) judge(typeName string, id resource.ID, version uint64, counts fun
 	partition := b.format.Partition(string(id))
 	for _, p := range pages {
 		e, ok := p.checkpoint.Types[typeName]
-		if ok && version <= e.High && p.ring.Owner(partition) == p.checkpoint.Member && e.Covers(id, version) && !excepted(pages, p, typeName, id) {
+		if ok && version <= e.High && p.ring.Owner(partition) == p.checkpoint.Member && e.Covers(id, version) && !excepted(pages, p, typeName, id) && speaks(p, e) {
 			spoken = true
 			if counts(p, e) {
 				return true, true
@@ -157,20 +167,21 @@ func (b *Book) Owns(member string, view []string) (func(resource.ID) bool, error
 	return func(id resource.ID) bool { return r.Owner(r.Partition(string(id))) == member }, nil
 }
 
-// Bound returns the version up to which a type is acknowledged in every partition, by the word of whoever knows best; 0
-// when nobody has said so.
+// Bound returns the version up to which a type is acknowledged in every partition, deletions that nobody has watched
+// among it, by the word of whoever knows best; 0 when nobody has said so.
 func (b *Book) Bound(typeName string) uint64 {
 	var bound uint64
 	for _, p := range *b.believed.Load() {
 		if p.all() {
-			bound = max(bound, p.checkpoint.Types[typeName].Low)
+			bound = max(bound, p.checkpoint.Types[typeName].deleted())
 		}
 	}
 	return bound
 }
 
-// Acknowledged returns the version up to which every state of an object is acknowledged, by the word of whoever knows best:
-// of its owner, or of one that speaks for all partitions. It takes no lock.
+// Acknowledged returns the version up to which every state of an object is acknowledged, deletions that nobody has
+// watched aside, by the word of whoever knows best: of its owner, or of one that speaks for all partitions. It takes no
+// lock.
 func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
 	pages := *b.believed.Load()
 	if len(pages) == 0 {
@@ -183,7 +194,7 @@ func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
 		if e.Low <= bound || p.ring.Owner(partition) != p.checkpoint.Member {
 			continue
 		}
-		if !e.refuses(hash) { // What is excepted otherwise is above Low.
+		if !e.refuses(hash) { // What is excepted otherwise is above Low, or a deletion that nobody has watched.
 			bound = e.Low
 		}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // format is the version of the encoding. A checkpoint of another one is not understood, hence not believed.
-const format = 1
+const format = 2
 
 // MaxExcept bounds the exceptions of one checkpoint, of all types together: 8 bytes each, a third more in base64, stay
 // below 64 KiB together with 300 types said twice.
@@ -41,6 +41,10 @@ type Entry struct {
 	// Searched is the version at which the member has compared what there was with what there is, for what was deleted before
 	// Since while nobody watched: it knows of what existed then. 0 if it has not.
 	Searched uint64
+	// Deleted is the version up to which every deletion is acknowledged, where that is below Low: deletions that nobody has
+	// watched are still being looked for, or have been found and wait. 0 says that it is Low. So what is said of objects
+	// that are there does not wait for a search, which takes long when the API server has forgotten the past.
+	Deleted uint64
 	// Except are the hashes of the IDs that are not, ascending; see [Hash]. It says nothing of these at any version.
 	Except []uint64
 	// Refused are the hashes of the IDs that the receiver refuses, ascending. Nothing is said of these either, and they hold
@@ -57,6 +61,22 @@ func (e Entry) Covers(id resource.ID, version uint64) bool {
 	// Whatever the version: an object that is excepted has a state that is not acknowledged, and who asks may know that
 	// state by an earlier version than its owner does.
 	return version != 0 && version <= e.High && !e.excepts(id)
+}
+
+// deleted is the version up to which every deletion is acknowledged.
+func (e Entry) deleted() uint64 {
+	if e.Deleted > 0 && e.Deleted < e.Low {
+		return e.Deleted
+	}
+	return e.Low
+}
+
+// DeletedTo returns the entry with a lower word on deletions, if it is lower. 0 changes nothing.
+func (e Entry) DeletedTo(version uint64) Entry {
+	if version > 0 && version < e.deleted() {
+		e.Deleted = version
+	}
+	return e
 }
 
 func (e Entry) excepts(id resource.ID) bool {
@@ -110,6 +130,7 @@ type encodedEntry struct {
 	Event  uint64 `json:"event,omitempty"`
 	Since  uint64 `json:"since,omitempty"`
 	Search uint64 `json:"searched,omitempty"`
+	Delete uint64 `json:"deleted,omitempty"`
 	Except string `json:"except,omitempty"` // base64 of 8 bytes each, little endian
 	Refuse string `json:"refused,omitempty"`
 }
@@ -119,7 +140,7 @@ func (c Checkpoint) Encode() (string, error) {
 	e := encoded{Format: format, Member: c.Member, Incarnation: c.Incarnation, View: c.View, Ring: c.RingFormat, Fingerprint: c.Fingerprint,
 		Heard: c.Heard, Doubts: c.Doubts[:min(len(c.Doubts), MaxDoubts)], Types: make(map[string]encodedEntry, len(c.Types))}
 	for name, t := range c.Types {
-		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Since: t.Since, Search: t.Searched,
+		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Since: t.Since, Search: t.Searched, Delete: t.Deleted,
 			Except: encodeHashes(t.Except), Refuse: encodeHashes(t.Refused)}
 	}
 	b, err := json.Marshal(e)
@@ -153,7 +174,7 @@ func Decode(text string) (Checkpoint, error) {
 		if err != nil || err2 != nil || t.Behind > t.High {
 			return Checkpoint{}, fmt.Errorf("checkpoint is malformed at %s", name)
 		}
-		entry := Entry{Low: t.High - t.Behind, High: t.High, Event: t.Event, Since: t.Since, Searched: t.Search, Except: except, Refused: refused}
+		entry := Entry{Low: t.High - t.Behind, High: t.High, Event: t.Event, Since: t.Since, Searched: t.Search, Deleted: t.Delete, Except: except, Refused: refused}
 		c.Types[name] = entry
 	}
 	return c, nil
@@ -191,6 +212,10 @@ type Backlog struct {
 	Version uint64
 	// IDs are the objects.
 	IDs []resource.ID
+	// Found are objects whose deletion nobody has watched, but a search or another member has told of. They are in none of
+	// the above. FoundAfter is the lowest version after which one of these deletions may lie; 0 is unknown.
+	Found      []resource.ID
+	FoundAfter uint64
 	// Refused are objects that the receiver refuses. They are excepted as long as they are few, and hold nothing else back.
 	Refused []resource.ID
 }
@@ -203,10 +228,21 @@ func Bounds(seen map[string]uint64, backlog map[string]Backlog) map[string]Entry
 		if b := backlog[name]; len(b.IDs) > 0 {
 			high = min(max(b.Version, 1)-1, high)
 		}
-		entries[name] = Entry{Low: high, High: high, Refused: refused(backlog[name])}
+		entries[name] = Entry{Low: high, High: high, Refused: refused(backlog[name])}.DeletedTo(backlog[name].deletedTo())
 	}
 	return entries
 }
+
+// deletedTo is for [Entry.DeletedTo].
+func (b Backlog) deletedTo() uint64 {
+	if len(b.Found) == 0 {
+		return 0
+	}
+	return max(b.FoundAfter, 1)
+}
+
+// exceptions is how many there would have to be.
+func (b Backlog) exceptions() int { return len(b.IDs) + len(b.Found) }
 
 // refused are the exceptions for what the receiver refuses: whoever takes the objects over tries them again.
 func refused(b Backlog) []uint64 {
@@ -233,7 +269,7 @@ func Entries(seen map[string]uint64, backlog map[string]Backlog) map[string]Entr
 	for name := range backlog {
 		names = append(names, name)
 	}
-	slices.SortFunc(names, func(a, b string) int { return len(backlog[a].IDs) - len(backlog[b].IDs) })
+	slices.SortFunc(names, func(a, b string) int { return backlog[a].exceptions() - backlog[b].exceptions() })
 	room := MaxExcept
 	entries := make(map[string]Entry, len(seen))
 	for name, high := range seen {
@@ -242,18 +278,21 @@ func Entries(seen map[string]uint64, backlog map[string]Backlog) map[string]Entr
 	for _, name := range names {
 		high, ok := seen[name]
 		b := backlog[name]
-		if !ok || len(b.IDs) == 0 {
+		if !ok || b.exceptions() == 0 {
 			continue
 		}
-		e := Entry{Low: min(max(b.Version, 1)-1, high), High: high, Refused: entries[name].Refused}
-		if len(b.IDs) > room {
+		e := Entry{Low: high, High: high, Refused: entries[name].Refused}
+		if len(b.IDs) > 0 {
+			e.Low = min(max(b.Version, 1)-1, high)
+		}
+		if b.exceptions() > room {
+			e.Low = e.DeletedTo(b.deletedTo()).deleted()
 			e.High = e.Low
 		} else {
-			room -= len(b.IDs)
-			e.Except = append(e.Except, hashes(b.IDs)...)
-			slices.Sort(e.Except)
+			room -= b.exceptions()
+			e.Except = hashes(slices.Concat(b.IDs, b.Found))
 		}
-		entries[name] = e
+		entries[name] = e.DeletedTo(b.deletedTo())
 	}
 	return entries
 }

@@ -80,7 +80,11 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 				b.IDs = append(b.IDs, id(i))
 			}
 			b.Version = uint64(r.IntN(1200)) // also above what was seen, and 0: not known
-			if len(b.IDs) > 0 || r.IntN(2) == 0 {
+			for i := range r.IntN(3) * r.IntN(600) {
+				b.Found = append(b.Found, id(-1-i))
+			}
+			b.FoundAfter = uint64(r.IntN(1200))
+			if len(b.IDs)+len(b.Found) > 0 || r.IntN(2) == 0 {
 				backlog[name] = b
 			}
 		}
@@ -96,8 +100,29 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 				}
 			}
 		}
+		for name, b := range backlog {
+			book := checkpoint.NewBook("f", ring.DefaultFormat())
+			for page, types := range map[string]map[string]checkpoint.Entry{"own": entries, "all": bounds} {
+				c := word("a", 0)
+				for name, e := range types { // Its member has found what it has found, and watches since.
+					e.Since, e.Searched = seen[name], min(b.FoundAfter, seen[name])
+					c.Types[name] = e
+				}
+				book.Set(page, c)
+			}
+			for _, i := range b.Found[:min(len(b.Found), 5)] {
+				for _, v := range []uint64{b.FoundAfter + 1, seen[name]} {
+					if v > b.FoundAfter && b.FoundAfter < seen[name] && book.CoversDeletion(name, i, b.FoundAfter, v) {
+						t.Fatalf("seed %d: the deletion of %s at %d is covered by %+v, but waits since %d", seed, i, v, bounds[name], b.FoundAfter)
+					}
+				}
+			}
+			if book.Bound(name) > b.FoundAfter && len(b.Found) > 0 && book.Bound(name) > 1 {
+				t.Fatalf("seed %d: nobody looks at what was deleted after %d, but only after %d", seed, b.FoundAfter, book.Bound(name))
+			}
+		}
 		for name, high := range seen {
-			if len(backlog[name].IDs) == 0 && (!entries[name].Covers(id(1), high) || !bounds[name].Covers(id(1), high)) {
+			if len(backlog[name].IDs)+len(backlog[name].Found) == 0 && (!entries[name].Covers(id(1), high) || !bounds[name].Covers(id(1), high)) {
 				t.Fatalf("seed %d: a type without backlog is not covered up to %d", seed, high)
 			}
 		}
@@ -105,6 +130,83 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 			t.Fatalf("seed %d: %d exceptions", seed, excepted)
 		}
 	}
+}
+
+// TestASearchHoldsBackOnlyWhatIsSaidOfDeletions: a storm found that members which came and went before their searches were
+// done said nothing new of all partitions, so that half of the cluster was sent again each time.
+func TestASearchHoldsBackOnlyWhatIsSaidOfDeletions(t *testing.T) {
+	b := checkpoint.NewBook("f", ring.DefaultFormat())
+	c := word("a", 0)
+	c.Types = checkpoint.Bounds(map[string]uint64{"pods.v1": 100}, nil)
+	c.Types["pods.v1"] = c.Types["pods.v1"].DeletedTo(40)
+	e := c.Types["pods.v1"]
+	e.Since = 90
+	c.Types["pods.v1"] = e
+	if !b.Set("a/all", c) {
+		t.Fatal("not believed")
+	}
+	if !b.Covers("pods.v1", id(1), 100) || b.Covers("pods.v1", id(1), 101) || b.Acknowledged("pods.v1", id(1)) != 100 {
+		t.Error("what is there is not covered up to 100")
+	}
+	if bound := b.Bound("pods.v1"); bound != 40 {
+		t.Errorf("deletions are looked for from %d on, want 40", bound)
+	}
+	for _, tt := range []struct {
+		after, version    uint64
+		covered, disputed bool
+	}{
+		{95, 96, true, false},  // watched
+		{90, 100, true, false}, // somewhere in what was watched
+		{60, 95, false, false}, // not spoken of: its search may still find it
+		{30, 40, false, true},  // spoken of by somebody who may not have known
+		{100, 101, false, false},
+	} {
+		if got := b.CoversDeletion("pods.v1", id(1), tt.after, tt.version); got != tt.covered {
+			t.Errorf("a deletion in (%d, %d]: covered %v, want %v", tt.after, tt.version, got, tt.covered)
+		}
+		if got := b.Disputed("pods.v1", id(1), tt.after, tt.version); got != tt.disputed {
+			t.Errorf("a deletion in (%d, %d]: disputed %v, want %v", tt.after, tt.version, got, tt.disputed)
+		}
+	}
+	if got := (checkpoint.Entry{Low: 100, High: 100, Deleted: 40}).DeletedTo(60); got.Deleted != 40 {
+		t.Errorf("a lower word was raised to %d", got.Deleted)
+	}
+	if got := (checkpoint.Entry{Low: 100, High: 100}).DeletedTo(0); got.Deleted != 0 {
+		t.Errorf("no word has become %d", got.Deleted)
+	}
+}
+
+// TestOurLastWordsOfAnEarlierStayAreHeard: a replica that comes back under its name is the only one who could act on what
+// it has told when it left, if all the others have left, too.
+func TestOurLastWordsOfAnEarlierStayAreHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		list := checkpoint.Deletions{{Type: "pods.v1", ID: id(1), After: 49, Version: 50}}
+		if err := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())).Publish(t.Context(), word("a", 40), word("a", 40), list, "figures"); err != nil {
+			t.Fatal(err)
+		}
+		book := checkpoint.NewBook("f", ring.DefaultFormat())
+		again := store(client, "a", book)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = again.Run(ctx) }()
+		synctest.Wait()
+		if diff := cmp.Diff(map[string]checkpoint.Deletions{"a": list}, book.Deletions()); diff != "" {
+			t.Errorf("heard (-want +got):\n%s", diff)
+		}
+		if len(book.Figures()) > 0 {
+			t.Errorf("our own figures of an earlier stay count: %v", book.Figures())
+		}
+		for range 2 { // the second time our watch shows what we have written
+			if err := again.Publish(ctx, word("a", 60), word("a", 60), list, ""); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if len(book.Deletions()) > 0 {
+				t.Errorf("we hear ourselves: %v", book.Deletions())
+			}
+		}
+	})
 }
 
 // TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack: an object that a receiver in trouble has refused must not be
@@ -174,6 +276,7 @@ func full() checkpoint.Checkpoint {
 		e.Except = append(e.Except, i<<40)
 	}
 	c.Types["pods.v1"] = e
+	c.Types["nodes.v1"] = checkpoint.Entry{Low: 1 << 40, High: 1 << 40, Deleted: 7}
 	return c
 }
 
@@ -206,10 +309,10 @@ func TestWhatIsNotACheckpointIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"nothing": "", "no JSON": "{", "cut": good[:len(good)/2], "another format": strings.Replace(good, `"format":1`, `"format":2`, 1),
+		"nothing": "", "no JSON": "{", "cut": good[:len(good)/2], "another format": strings.Replace(good, `"format":2`, `"format":1`, 1),
 		"no member":      strings.Replace(good, `"member":"a"`, `"member":""`, 1),
 		"broken base64":  strings.Replace(good, `"except":"`, `"except":"!`, 1),
-		"low below zero": `{"format":1,"member":"a","view":["a"],"types":{"pods.v1":{"behind":5,"high":4}}}`,
+		"low below zero": `{"format":2,"member":"a","view":["a"],"types":{"pods.v1":{"behind":5,"high":4}}}`,
 	} {
 		if _, err := checkpoint.Decode(text); err == nil {
 			t.Errorf("%s: believed", name)

@@ -13,7 +13,7 @@ import (
 )
 
 // Deletion is one that a member has seen and does not own, and of which the owner may know nothing: the owner's view of
-// the type begins with a list that was taken after it.
+// the type begins with a list that was taken after it. In the last checkpoint of a stay it is any that is not acknowledged.
 type Deletion struct {
 	// Type is the type's name, ID the object's.
 	Type string
@@ -26,7 +26,7 @@ type Deletion struct {
 type Deletions []Deletion
 
 // MaxDeletions bounds a list. What does not fit is told when those before have been taken.
-const MaxDeletions = 150
+const MaxDeletions = 400
 
 // Sum names a list. Equal lists have equal sums.
 func (d Deletions) Sum() string {

@@ -36,7 +36,8 @@ func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, deletions checkpoint
 	all = own
 	all.View, all.Types = []string{own.Member}, map[string]checkpoint.Entry{}
 	for name, e := range own.Types {
-		all.Types[name] = checkpoint.Entry{Low: e.Low, High: e.Low, Event: e.Event, Since: e.Since, Searched: e.Searched}
+		all.Types[name] = checkpoint.Entry{Low: e.Low, High: e.Low, Event: e.Event, Since: e.Since, Searched: e.Searched,
+			Deleted: e.Low - rng.Uint64N(1_000_000_000)}
 	}
 	e := own.Types[names[0]]
 	for range checkpoint.MaxExcept {
@@ -51,8 +52,10 @@ func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, deletions checkpoint
 		own.Doubts = append(own.Doubts, rng.Uint64())
 	}
 	for i := range checkpoint.MaxDeletions {
+		version := rng.Uint64N(10_000_000_000)
 		deletions = append(deletions, checkpoint.Deletion{
-			Type: names[i], ID: resource.ID(fmt.Sprintf("payments-production-%d/networking.example.com/v1alpha1/AverageLengthResource/gateway-%08x", i, rng.Uint32())), Version: rng.Uint64N(10_000_000_000),
+			Type: names[i%len(names)], ID: resource.ID(fmt.Sprintf("payments-production-%d/networking.example.com/v1alpha1/AverageLengthResource/gateway-%08x", i, rng.Uint32())),
+			After: version - rng.Uint64N(1_000_000), Version: version,
 		})
 	}
 	text, err := json.Marshal(map[string]any{"dirty": 12345, "unknown": names, "judged": names, "lastError": "HTTP 503: the store is away, which is said at some length", "stay": own.Incarnation})
@@ -94,7 +97,7 @@ func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
 		t.Errorf("%d checkpoints are believed, %d deletions told", book.Len(), len(book.Deletions()[own.Member]))
 	}
 	for name, e := range all.Types {
-		if book.Bound(name) != e.High || book.Events("b")[name] != e.Event || book.Since(name) != e.Since {
+		if book.Bound(name) != e.Deleted || book.Events("b")[name] != e.Event || book.Since(name) != e.Since {
 			t.Fatalf("of %s it is believed: %d %d %d; want %+v", name, book.Bound(name), book.Events("b")[name], book.Since(name), e)
 		}
 	}

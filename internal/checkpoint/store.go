@@ -199,6 +199,7 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, deletions Dele
 	for range 3 {
 		if err = s.write(ctx, data); err == nil {
 			s.data = data
+			s.book.setDeletions(s.opts.Member, nil)
 			s.book.told.Store(&told{member: s.opts.Member, sum: deletions.Sum(), list: deletions})
 			return nil
 		}
@@ -218,6 +219,9 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, deletions Dele
 	}
 	return fmt.Errorf("writing checkpoint %s: %w", s.Name(), err)
 }
+
+// told tells whether we have written.
+func (s *Store) told() bool { return s.book.told.Load() != nil }
 
 func (s *Store) write(ctx context.Context, data map[string]string) error {
 	m := &corev1.ConfigMap{
@@ -272,13 +276,16 @@ func (k sink) take(o any) bool {
 			continue
 		}
 		believed = k.s.book.Set(page(m.Name, key), c) || believed
-		if key == ownKey && c.Member != k.s.opts.Member && c.Fingerprint == k.s.book.fingerprint {
+		// Of our own words only those of an earlier stay are news.
+		if key == ownKey && (c.Member != k.s.opts.Member || !k.s.told()) && c.Fingerprint == k.s.book.fingerprint {
 			d, err := decodeDeletions(data[deletionsKey])
 			if err != nil {
 				k.s.opts.Log.Error(err, "Deletions are not understood, hence ignored", "configMap", m.Name)
 			}
 			k.s.book.setDeletions(c.Member, d)
-			k.s.book.setFigures(c.Member, data[figuresKey])
+			if c.Member != k.s.opts.Member {
+				k.s.book.setFigures(c.Member, data[figuresKey])
+			}
 		}
 	}
 	k.s.book.setDoubts(k.s.opts.Member)

@@ -52,6 +52,7 @@ type item struct {
 
 	place     place
 	deleted   bool
+	found     bool // its deletion was not watched but found, or told by another member
 	inFlight  bool
 	dueEarly  bool // its debounce ended while it was in flight
 	bare      bool // gave its body up: it cannot be sent before it is filled

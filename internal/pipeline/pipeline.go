@@ -228,6 +228,9 @@ func (p *Pipeline) Apply(c index.Change) {
 	}
 	it.again = c.Again && alone && (it.again || !ok)
 	first := p.first(c)
+	if it.found && !c.Deleted {
+		it.firstVersion = first // What is there now overrides a deletion that lies who knows how far back.
+	}
 	if !it.dirty() {
 		it.firstAt, it.firstVersion = now, first
 	} else {
@@ -248,7 +251,7 @@ func (p *Pipeline) Apply(c index.Change) {
 		it.rare.permit = nil // Its owner sends what has changed.
 	}
 	p.set(it, c.Deleted, c.Record)
-	it.after = c.After
+	it.after, it.found = c.After, c.Cause == index.Found
 	if p.unneeded(it) {
 		p.forget(it)
 		return
@@ -259,10 +262,10 @@ func (p *Pipeline) Apply(c index.Change) {
 
 // first is the lowest version at which the state that a change brings may have begun, and hence the lowest that is not
 // acknowledged because of it. The version of the object itself will not do: a status update after the change that matters
-// raises it.
+// raises it. Of a deletion that was found, the others' word does not count: they may have missed it as we have.
 func (p *Pipeline) first(c index.Change) uint64 {
 	after := c.After
-	if c.Cause == index.Initial || c.Cause == index.Found {
+	if c.Cause == index.Initial || c.Cause == index.Found && after == 0 {
 		after = max(after, p.opts.Acknowledged(c.Type, c.ID))
 	}
 	return min(after+1, c.Record.ResourceVersion)
@@ -293,7 +296,7 @@ func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
 // set gives an item a new state.
 func (p *Pipeline) set(it *item, deleted bool, r resource.Record) {
 	it.seq++
-	it.deleted, it.digest, it.version, it.bare = deleted, r.Digest, r.ResourceVersion, false
+	it.deleted, it.digest, it.version, it.bare, it.found = deleted, r.Digest, r.ResourceVersion, false, false
 	if deleted {
 		p.setBody(it, "")
 	} else {

@@ -59,27 +59,41 @@ func (p *Pipeline) ForgetCovered() {
 	}
 }
 
-// ParkedDeletion is a deletion that another member has to send.
-type ParkedDeletion struct {
+// PendingDeletion is a deletion that the receiver may not know of.
+type PendingDeletion struct {
 	Type resource.Type
 	ID   resource.ID
 	State
 }
 
 // ParkedDeletions returns those that match.
-func (p *Pipeline) ParkedDeletions(match func(d ParkedDeletion) bool) []ParkedDeletion {
+func (p *Pipeline) ParkedDeletions(match func(d PendingDeletion) bool) []PendingDeletion {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.counts[parked] == 0 {
 		return nil
 	}
-	var all []ParkedDeletion
+	var all []PendingDeletion
 	for id, it := range p.items {
 		if it.place != parked || !it.deleted || it.inFlight {
 			continue
 		}
-		if d := (ParkedDeletion{Type: *it.typ, ID: id, State: it.state()}); match(d) {
+		if d := (PendingDeletion{Type: *it.typ, ID: id, State: it.state()}); match(d) {
 			all = append(all, d)
+		}
+	}
+	return all
+}
+
+// UnacknowledgedDeletions returns all that the receiver may not know of, whoever is to send them, but those that it has
+// refused.
+func (p *Pipeline) UnacknowledgedDeletions() []PendingDeletion {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []PendingDeletion
+	for id, it := range p.items {
+		if it.deleted && it.dirty() && it.place != quarantined {
+			all = append(all, PendingDeletion{Type: *it.typ, ID: id, State: it.state()})
 		}
 	}
 	return all
@@ -104,6 +118,11 @@ type Unacknowledged struct {
 	Version uint64
 	// IDs are the objects. Doubtful are those of them that a request of unknown outcome may still change.
 	IDs, Doubtful []resource.ID
+	// Found are objects whose deletion was not watched but found, or told by another member, and FoundAfter is the lowest
+	// version after which one of these deletions may lie, 0 when that is not known. They are in IDs no more than the refused,
+	// but may be among the doubtful.
+	Found      []resource.ID
+	FoundAfter uint64
 	// Refused are the objects that are quarantined. They are in none of the above.
 	Refused []resource.ID
 }
@@ -133,7 +152,7 @@ func (p *Pipeline) Unacknowledged(mine func(resource.ID) bool) (own, all map[res
 // raise takes account of what others have told since an item became dirty: an object that came with a first list, where
 // nothing was known yet, may have been delivered before it changed again.
 func (p *Pipeline) raise(it *item) {
-	if it.firstVersion < it.version && it.place == parked {
+	if it.firstVersion < it.version && it.place == parked && !it.found {
 		it.firstVersion = max(it.firstVersion, min(p.opts.Acknowledged(*it.typ, it.id)+1, it.version))
 	}
 }
@@ -145,10 +164,18 @@ func include(in map[resource.Type]Unacknowledged, it *item, most int) {
 		in[*it.typ] = u
 		return
 	}
-	if len(u.IDs) == 0 || it.firstVersion < u.Version {
-		u.Version = it.firstVersion
+	switch {
+	case it.found:
+		if after := max(it.firstVersion, 1) - 1; len(u.Found) == 0 || after < u.FoundAfter {
+			u.FoundAfter = after
+		}
+		u.Found = append(u.Found, it.id)
+	default:
+		if len(u.IDs) == 0 || it.firstVersion < u.Version {
+			u.Version = it.firstVersion
+		}
+		u.IDs = append(u.IDs, it.id)
 	}
-	u.IDs = append(u.IDs, it.id)
 	if it.rare != nil && (it.rare.unsure || it.rare.repeats == most) {
 		u.Doubtful = append(u.Doubtful, it.id)
 	}

@@ -148,6 +148,38 @@ func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
 	})
 }
 
+// TestADeletionThatWasFoundIsNamedApart: it may lie far back, and must hold back neither what is said of objects that are
+// there, nor be taken for acknowledged because others, who may not know of it, have come further.
+func TestADeletionThatWasFoundIsNamedApart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		told := uint64(0)
+		r := newRig(t, pipeline.Options{Owner: owning(nobody), Acknowledged: func(resource.Type, resource.ID) uint64 { return told }})
+		r.version = 149
+		r.list("y", "1") // version 150
+		r.p.Apply(index.Change{Type: pods, ID: id("x"), Deleted: true, Cause: index.Found, After: 40,
+			Record: resource.Record{Namespace: "a", Name: "x", ResourceVersion: 150}})
+		told = 148
+		_, all := r.p.Unacknowledged(nobody)
+		want := pipeline.Unacknowledged{Version: 149, IDs: []resource.ID{id("y")}, Found: []resource.ID{id("x")}, FoundAfter: 40}
+		if diff := cmp.Diff(want, all[pods]); diff != "" {
+			t.Errorf("not acknowledged (-want +got):\n%s", diff)
+		}
+		deletion := []pipeline.PendingDeletion{{Type: pods, ID: id("x"), State: pipeline.State{After: 40, Version: 150, Deleted: true}}}
+		if diff := cmp.Diff(deletion, r.p.UnacknowledgedDeletions()); diff != "" {
+			t.Errorf("deletions (-want +got):\n%s", diff)
+		}
+		r.version = 160
+		r.put("x", "1") // version 161: it is there again
+		_, all = r.p.Unacknowledged(nobody)
+		if got := all[pods]; len(got.Found) > 0 || len(got.IDs) != 2 || got.Version != 149 {
+			t.Errorf("after it is there again: %+v", got)
+		}
+		if d := r.p.UnacknowledgedDeletions(); len(d) > 0 {
+			t.Errorf("after it is there again its deletion waits: %v", d)
+		}
+	})
+}
+
 // TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged: an object of a first list changes before anybody has told that its
 // first state is delivered. That must not keep the whole type from counting as acknowledged.
 func TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged(t *testing.T) {
