@@ -36,6 +36,8 @@ func (t *target) bookChanged() {
 func (t *target) follow(ctx context.Context) error {
 	tick := time.NewTicker(publishEvery)
 	defer tick.Stop()
+	early := time.NewTicker(time.Second)
+	defer early.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -48,8 +50,21 @@ func (t *target) follow(ctx context.Context) error {
 			}
 		case <-tick.C:
 			t.publish(ctx)
+		case <-early.C:
+			if t.silent() {
+				t.publish(ctx)
+				tick.Reset(publishEvery)
+			}
 		}
 	}
+}
+
+// silent tells whether we are in the ring and have written nothing in this stay. The others' checkpoints soon speak no more of what
+// has become ours: if we died before our first, it would be sent again.
+func (t *target) silent() bool {
+	t.publishing.Lock()
+	defer t.publishing.Unlock()
+	return t.looked.Load() && len(t.member.View().View) > 0 && t.said.own.Incarnation != t.member.Incarnation()
 }
 
 // publish writes how far the partitions that our published view gives us are in step, if that has changed.
@@ -121,9 +136,13 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	if err != nil {
 		t.said = published{}
 	}
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case err == nil && t.unwritten:
+		t.log.Info("Checkpoint is written again")
+	case err != nil && ctx.Err() == nil && !t.unwritten: // once, however often it is tried
 		t.log.Error(err, "Checkpoint could not be written; until it can, a failover sends more again")
 	}
+	t.unwritten = err != nil
 	return err == nil
 }
 

@@ -103,11 +103,11 @@ func (b *Book) Disputed(typeName string, id resource.ID, after, version uint64) 
 	return spoken && !covered
 }
 
-// judgeDeletion is judge for a deletion. A checkpoint for all partitions names no exceptions: of what its member has not
-// watched it speaks only up to the version that it gives.
+// judgeDeletion is judge for a deletion. A checkpoint for all partitions names no exceptions: of deletions it speaks only
+// up to the version that it gives for them, even if its member has watched, for what it has found may wait with it.
 func (b *Book) judgeDeletion(typeName string, id resource.ID, after, version uint64) (spoken, counted bool) {
 	return b.judge(typeName, id, version,
-		func(p entry, e Entry) bool { return !p.all() || after >= e.Since || version <= e.deleted() },
+		func(p entry, e Entry) bool { return !p.all() || version <= e.deleted() },
 		func(p entry, e Entry) bool { return b.knows(p, e, id, after, version) })
 }
 
@@ -188,7 +188,7 @@ func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
 		return 0
 	}
 	var bound uint64
-	partition, hash := b.format.Partition(string(id)), Hash(id)
+	partition, hash := b.format.Partition(string(id)), Short(id)
 	for _, p := range pages {
 		e := p.checkpoint.Types[typeName]
 		if e.Low <= bound || p.ring.Owner(partition) != p.checkpoint.Member {

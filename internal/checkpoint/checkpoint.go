@@ -16,9 +16,10 @@ import (
 // format is the version of the encoding. A checkpoint of another one is not understood, hence not believed.
 const format = 2
 
-// MaxExcept bounds the exceptions of one checkpoint, of all types together: 8 bytes each, a third more in base64, stay
-// below 64 KiB together with 300 types said twice.
-const MaxExcept = 1000
+// MaxExcept bounds the exceptions of one checkpoint, of all types together: 4 bytes each stay below 64 KiB packed, together
+// with 300 types said twice and all else. What a receiver that is down keeps waiting should be among them: where it is
+// more, whoever takes over sends all again that has changed since the oldest of it.
+const MaxExcept = 3500
 
 // maxRefused bounds the exceptions of one type that are there because the receiver refuses the objects.
 const maxRefused = 50
@@ -45,15 +46,19 @@ type Entry struct {
 	// watched are still being looked for, or have been found and wait. 0 says that it is Low. So what is said of objects
 	// that are there does not wait for a search, which takes long when the API server has forgotten the past.
 	Deleted uint64
-	// Except are the hashes of the IDs that are not, ascending; see [Hash]. It says nothing of these at any version.
-	Except []uint64
+	// Except are the hashes of the IDs that are not, ascending; see [Short]. It says nothing of these at any version.
+	Except []uint32
 	// Refused are the hashes of the IDs that the receiver refuses, ascending. Nothing is said of these either, and they hold
 	// nothing else back.
-	Refused []uint64
+	Refused []uint32
 }
 
-// Hash is the hash of an ID as exceptions name it. Two IDs with one hash cost one upsert too many.
+// Hash is the hash of an ID as doubts name it.
 func Hash(id resource.ID) uint64 { return xxhash.Sum64String(string(id)) }
+
+// Short is the hash of an ID as exceptions name it. An ID with the hash of an exception costs an upsert too many; of a
+// million IDs one is expected among the most exceptions.
+func Short(id resource.ID) uint32 { return uint32(Hash(id) >> 32) }
 
 // Covers tells whether a state of an object, or its deletion, is known to be acknowledged. A version that is not a
 // number (0) never is.
@@ -83,12 +88,12 @@ func (e Entry) excepts(id resource.ID) bool {
 	if len(e.Except) == 0 && len(e.Refused) == 0 {
 		return false
 	}
-	hash := Hash(id)
+	hash := Short(id)
 	_, found := slices.BinarySearch(e.Except, hash)
 	return found || e.refuses(hash)
 }
 
-func (e Entry) refuses(hash uint64) bool {
+func (e Entry) refuses(hash uint32) bool {
 	_, refused := slices.BinarySearch(e.Refused, hash)
 	return refused
 }
@@ -131,7 +136,7 @@ type encodedEntry struct {
 	Since  uint64 `json:"since,omitempty"`
 	Search uint64 `json:"searched,omitempty"`
 	Delete uint64 `json:"deleted,omitempty"`
-	Except string `json:"except,omitempty"` // base64 of 8 bytes each, little endian
+	Except string `json:"except,omitempty"` // base64 of 4 bytes each, little endian
 	Refuse string `json:"refused,omitempty"`
 }
 
@@ -180,10 +185,10 @@ func Decode(text string) (Checkpoint, error) {
 	return c, nil
 }
 
-func encodeHashes(hashes []uint64) string {
-	raw := make([]byte, 0, 8*len(hashes))
+func encodeHashes(hashes []uint32) string {
+	raw := make([]byte, 0, 4*len(hashes))
 	for _, h := range hashes {
-		raw = binary.LittleEndian.AppendUint64(raw, h)
+		raw = binary.LittleEndian.AppendUint32(raw, h)
 	}
 	return base64.StdEncoding.EncodeToString(raw)
 }
@@ -191,14 +196,14 @@ func encodeHashes(hashes []uint64) string {
 var errHashes = errors.New("hashes are malformed")
 
 // decodeHashes reads what encodeHashes wrote, which must be ascending.
-func decodeHashes(text string) ([]uint64, error) {
+func decodeHashes(text string) ([]uint32, error) {
 	raw, err := base64.StdEncoding.DecodeString(text)
-	if err != nil || len(raw)%8 != 0 {
+	if err != nil || len(raw)%4 != 0 {
 		return nil, errHashes
 	}
-	var hashes []uint64
-	for ; len(raw) > 0; raw = raw[8:] {
-		hashes = append(hashes, binary.LittleEndian.Uint64(raw))
+	var hashes []uint32
+	for ; len(raw) > 0; raw = raw[4:] {
+		hashes = append(hashes, binary.LittleEndian.Uint32(raw))
 	}
 	if !slices.IsSorted(hashes) {
 		return nil, errHashes
@@ -245,7 +250,7 @@ func (b Backlog) deletedTo() uint64 {
 func (b Backlog) exceptions() int { return len(b.IDs) + len(b.Found) }
 
 // refused are the exceptions for what the receiver refuses: whoever takes the objects over tries them again.
-func refused(b Backlog) []uint64 {
+func refused(b Backlog) []uint32 {
 	if len(b.Refused) > maxRefused {
 		return nil
 	}
@@ -253,10 +258,10 @@ func refused(b Backlog) []uint64 {
 }
 
 // hashes returns the hashes of IDs, ascending.
-func hashes(ids []resource.ID) []uint64 {
-	var hs []uint64
+func hashes(ids []resource.ID) []uint32 {
+	var hs []uint32
 	for _, id := range ids {
-		hs = append(hs, Hash(id))
+		hs = append(hs, Short(id))
 	}
 	slices.Sort(hs)
 	return hs

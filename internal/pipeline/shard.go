@@ -150,9 +150,9 @@ func (p *Pipeline) Unacknowledged(mine func(resource.ID) bool) (own, all map[res
 }
 
 // raise takes account of what others have told since an item became dirty: an object that came with a first list, where
-// nothing was known yet, may have been delivered before it changed again.
+// nothing was known yet, may have been delivered before it changed again. Of deletions others may know less than we do.
 func (p *Pipeline) raise(it *item) {
-	if it.firstVersion < it.version && it.place == parked && !it.found {
+	if it.firstVersion < it.version && it.place == parked && !it.deleted {
 		it.firstVersion = max(it.firstVersion, min(p.opts.Acknowledged(*it.typ, it.id)+1, it.version))
 	}
 }

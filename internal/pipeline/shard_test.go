@@ -195,6 +195,12 @@ func TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged(t *testing.T) {
 				t.Errorf("told up to %d: not acknowledged from %d on, want %d", told, all[pods].Version, tt.want)
 			}
 		}
+		// Of a deletion that a relist has shown, in (151, 201], the others may know nothing, however far they say they are.
+		r.version = 200
+		r.list()
+		if _, all := r.p.Unacknowledged(nobody); all[pods].Version != 151 {
+			t.Errorf("a deletion is not acknowledged from %d on, want 151, with the change before it", all[pods].Version)
+		}
 	})
 }
 
