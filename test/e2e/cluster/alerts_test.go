@@ -3,22 +3,30 @@
 package cluster
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/yaml"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/monitoring"
 )
 
-// alarm is a Prometheus that finds the replicas through the API server, scrapes them as the chart's ServiceMonitor says,
+// alarm is a Prometheus that scrapes the replicas as the chart's ServiceMonitor says,
 // with the token that the README has, and watches the chart's alerts in real time. It runs where the stories do, outside
 // the cluster: nil where pods cannot be reached from there, as on kind.
 type alarm struct {
@@ -41,13 +49,85 @@ func watchAlerts(t *testing.T) *alarm {
 		Alerts: chartObject(t, "prometheusrule", "metrics.prometheusRule.enabled").Object["spec"],
 		Scrape: []map[string]any{monitoring.ScrapeConfig(t, chartObject(t, "servicemonitor", "metrics.serviceMonitor.enabled"), monitoring.Scrape{
 			Job: name, Token: token,
-			Discovery: map[string]any{"kubernetes_sd_configs": []any{map[string]any{
-				"role": "endpoints", "kubeconfig_file": os.Getenv("KUBECONFIG"), "namespaces": map[string]any{"names": []string{namespace}},
-			}}},
+			Discovery: map[string]any{"file_sd_configs": []any{map[string]any{"files": []string{discover(t, dir)}}}},
 		})},
 	})}
 	a.waitScraped(t)
 	return a
+}
+
+// discover keeps a file with every port of every pod behind every Service, and the labels that Prometheus' own discovery would
+// give them: Debian's Prometheus is built without that. It ends with the test.
+func discover(t *testing.T, dir string) (file string) {
+	t.Helper()
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(dir, "targets.json")
+	write := func() error {
+		text, err := targets(t.Context(), client)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(file+".new", text, 0o600); err != nil {
+			return err
+		}
+		return os.Rename(file+".new", file)
+	}
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	var discovering sync.WaitGroup
+	discovering.Go(func() { // Ends with the test.
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-t.Context().Done():
+				return
+			case <-tick.C:
+				_ = write() // The API server may be away; the targets stay as they are.
+			}
+		}
+	})
+	t.Cleanup(discovering.Wait)
+	return file
+}
+
+func targets(ctx context.Context, client kubernetes.Interface) ([]byte, error) {
+	services, err := client.CoreV1().Services(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	known, err := client.DiscoveryV1().EndpointSlices(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	found := []map[string]any{}
+	for _, service := range services.Items {
+		for _, slice := range known.Items {
+			if slice.Labels[discoveryv1.LabelServiceName] != service.Name {
+				continue
+			}
+			for _, endpoint := range slice.Endpoints {
+				for _, port := range slice.Ports {
+					labels := map[string]string{
+						"__meta_kubernetes_namespace": namespace, "__meta_kubernetes_service_name": service.Name,
+						"__meta_kubernetes_endpoint_port_name": *port.Name, "__meta_kubernetes_pod_container_name": "controller",
+					}
+					if endpoint.TargetRef != nil {
+						labels["__meta_kubernetes_pod_name"] = endpoint.TargetRef.Name
+					}
+					for k, v := range service.Labels {
+						labels[monitoring.ServiceLabel(k)] = v
+					}
+					found = append(found, map[string]any{"labels": labels, "targets": []string{net.JoinHostPort(endpoint.Addresses[0], strconv.Itoa(int(*port.Port)))}})
+				}
+			}
+		}
+	}
+	return json.Marshal(found)
 }
 
 // chartObject is the one object of a template of the chart, as the release of the stories would have it with a value set.
