@@ -59,12 +59,12 @@ func (t *target) follow(ctx context.Context) error {
 	}
 }
 
-// silent tells whether we are in the ring and have written nothing in this stay. The others' checkpoints soon speak no more of what
+// silent tells whether we are in the ring and have not tried to write anything in this stay. The others' checkpoints soon speak no more of what
 // has become ours: if we died before our first, it would be sent again.
 func (t *target) silent() bool {
 	t.publishing.Lock()
 	defer t.publishing.Unlock()
-	return t.looked.Load() && len(t.member.View().View) > 0 && t.said.own.Incarnation != t.member.Incarnation()
+	return t.looked.Load() && len(t.member.View().View) > 0 && t.stay != t.member.Incarnation()
 }
 
 // publish writes how far the partitions that our published view gives us are in step, if that has changed.
@@ -117,10 +117,7 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 			own.Types[name] = own.Types[name].DeletedTo(bound)
 		}
 	}
-	words, figures := t.words.choose(t.disputed(), time.Now()), t.figures().encode()
-	if t.leaving.Load() {
-		words = t.lastWords()
-	}
+	words, figures := t.tell(), t.figures().encode()
 	if t.idle(own, all, words, figures, time.Now()) && !forced {
 		return true
 	}
@@ -132,6 +129,7 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 			}
 		}
 	}
+	t.stay = own.Incarnation
 	err = t.store.Publish(ctx, own, all, words, figures)
 	if err != nil {
 		t.said = published{}

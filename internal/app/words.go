@@ -42,6 +42,14 @@ func told(p pipeline.PendingDeletion) checkpoint.Deletion {
 	return checkpoint.Deletion{Type: p.Type.String(), ID: p.ID, After: p.After, Version: p.Version}
 }
 
+// tell returns what to write of deletions beside our checkpoint.
+func (t *target) tell() checkpoint.Deletions {
+	if t.leaving.Load() {
+		return t.lastWords()
+	}
+	return t.words.choose(t.disputed(), time.Now())
+}
+
 // lastWords are what to tell before we leave: what is disputed, then whatever else we know of deletions that is not
 // acknowledged. Whoever comes when we are gone, and the API server has forgotten, has nobody else to learn it from: of what was
 // created and deleted since the last checkpoint no list of the past tells.

@@ -201,7 +201,8 @@ func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
 	return bound
 }
 
-// Deletions returns what the other members tell, by member.
+// Deletions returns what the other members tell, by member; until we have written anything, also what we told in an earlier
+// stay.
 func (b *Book) Deletions() map[string]Deletions {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -262,7 +262,8 @@ func (p *Pipeline) Apply(c index.Change) {
 
 // first is the lowest version at which the state that a change brings may have begun, and hence the lowest that is not
 // acknowledged because of it. The version of the object itself will not do: a status update after the change that matters
-// raises it. Of a deletion that was found, the others' word does not count: they may have missed it as we have.
+// raises it. Of a deletion that was found, the others' word does not count: they may have missed it as we have;
+// but where nothing is known of when it lies (an After of 0), it is all there is.
 func (p *Pipeline) first(c index.Change) uint64 {
 	after := c.After
 	if c.Cause == index.Initial || c.Cause == index.Found && after == 0 {

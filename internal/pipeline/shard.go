@@ -164,13 +164,12 @@ func include(in map[resource.Type]Unacknowledged, it *item, most int) {
 		in[*it.typ] = u
 		return
 	}
-	switch {
-	case it.found:
+	if it.found {
 		if after := max(it.firstVersion, 1) - 1; len(u.Found) == 0 || after < u.FoundAfter {
 			u.FoundAfter = after
 		}
 		u.Found = append(u.Found, it.id)
-	default:
+	} else {
 		if len(u.IDs) == 0 || it.firstVersion < u.Version {
 			u.Version = it.firstVersion
 		}

@@ -117,6 +117,12 @@ func TestACheckpointDoesNotClaimTheChangeBehindAStatusUpdate(t *testing.T) {
 	}
 }
 
+// found tells of a deletion that nobody has watched.
+func (r *rig) found(name string, after, at uint64) {
+	r.p.Apply(index.Change{Type: pods, ID: id(name), Deleted: true, Cause: index.Found, After: after,
+		Record: resource.Record{Namespace: "a", Name: name, ResourceVersion: at}})
+}
+
 // TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown is a ghost of a storm: a relist had found the deletion, in
 // (150, 171], and a search then told of it as something after 120; a checkpoint that spoke up to 160 covered that.
 func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
@@ -126,17 +132,13 @@ func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
 			asked = append(asked, s)
 			return false
 		}})
-		found := func(name string, after, at uint64) {
-			r.p.Apply(index.Change{Type: pods, ID: id(name), Deleted: true, Cause: index.Found, After: after,
-				Record: resource.Record{Namespace: "a", Name: name, ResourceVersion: at}})
-		}
 		r.list("x", "1")
 		r.version = 149
 		r.put("y", "1") // version 150, up to which everything was seen
 		r.version = 170
 		r.list("y", "1") // lacks x, at 171
-		found("x", 100, 120)
-		found("z", 100, 120)
+		r.found("x", 100, 120)
+		r.found("z", 100, 120)
 		asked = nil
 		r.p.ForgetCovered()
 		want := []pipeline.State{{After: 100, Version: 120, Deleted: true}, {After: 150, Version: 171, Deleted: true}}
@@ -156,8 +158,7 @@ func TestADeletionThatWasFoundIsNamedApart(t *testing.T) {
 		r := newRig(t, pipeline.Options{Owner: owning(nobody), Acknowledged: func(resource.Type, resource.ID) uint64 { return told }})
 		r.version = 149
 		r.list("y", "1") // version 150
-		r.p.Apply(index.Change{Type: pods, ID: id("x"), Deleted: true, Cause: index.Found, After: 40,
-			Record: resource.Record{Namespace: "a", Name: "x", ResourceVersion: 150}})
+		r.found("x", 40, 150)
 		told = 148
 		_, all := r.p.Unacknowledged(nobody)
 		want := pipeline.Unacknowledged{Version: 149, IDs: []resource.ID{id("y")}, Found: []resource.ID{id("x")}, FoundAfter: 40}

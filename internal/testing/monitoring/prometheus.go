@@ -98,11 +98,6 @@ func Start(t testing.TB, o Options) *Prometheus {
 	return p
 }
 
-// In returns a view of it for a subtest, which fails in its place.
-func (p *Prometheus) In(t testing.TB) *Prometheus {
-	return &Prometheus{t: t, address: p.address, client: p.client}
-}
-
 // Query returns the labels of each series of a result.
 func (p *Prometheus) Query(expr string) []map[string]string {
 	p.t.Helper()
