@@ -105,12 +105,20 @@ func (a Announcer) Noted(self string, all []ownership.Notice) { a.noted(self, al
 // Search looks for deletions that nobody saw.
 type Search struct{ *search }
 
-// NewSearch returns one that knows what checkpoints said before. leases are the members as they are now.
+// refresher is what a search asks for the last words of members that are gone.
+type refresher func() error
+
+func (refresher) Before() checkpoint.Past           { return checkpoint.Past{} }
+func (r refresher) Refresh(_ context.Context) error { return r() }
+
+// NewSearch returns one that knows what checkpoints said before, and the processes, by member, that were here then. leases are
+// the members as they are now.
 func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.Past, witnesses map[string]string,
 	leases func() []ownership.MemberStatus, missing func(t resource.Type, namespace, name string, after, at uint64) bool,
 ) Search {
 	return Search{&search{
 		pager: p, index: x, book: book, past: past, witnesses: witnesses, begun: true, leases: leases, missing: missing,
+		store: refresher(func() error { return nil }),
 		wants: func(resource.Type, string, string) bool { return true }, log: logr.Discard(), types: map[resource.Type]*searched{},
 		served:   func() ([]resource.Type, bool) { return x.Types(), true },
 		selected: func(t resource.Type) bool { return t.Resource != "unselected" },
@@ -118,6 +126,9 @@ func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.P
 		unknown: map[resource.Type]bool{}, held: map[resource.Type]waiting{},
 	}}
 }
+
+// OnRefresh is called when the checkpoints are read once more.
+func (s Search) OnRefresh(f func() error) { s.store = refresher(f) }
 
 // Step looks once.
 func (s Search) Step(ctx context.Context, now time.Time) { s.step(ctx, now) }
@@ -247,13 +258,35 @@ func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) {
 	next.inherit(e)
 }
 
-// LastWords are what a replica tells of deletions before it leaves.
-func LastWords(p *pipeline.Pipeline, b *checkpoint.Book) checkpoint.Deletions {
-	return (&target{pipeline: p, book: b}).lastWords()
+// Pending are the deletions that the checkpoint of a replica names, which owns what mine tells: while it works, or when it
+// leaves.
+func Pending(p *pipeline.Pipeline, mine func(resource.ID) bool, leaving bool) checkpoint.Deletions {
+	t := &target{pipeline: p}
+	t.leaving.Store(leaving)
+	return t.pending(mine)
 }
 
-// Take has a replica take what others tell.
-func Take(x *index.Index, p *pipeline.Pipeline, b *checkpoint.Book, list checkpoint.Deletions) bool {
-	t := &target{pipeline: p, book: b, index: x, search: &search{}}
-	return t.take(list, map[string]resource.Type{"pods.v1": {Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}})
+// Farewell has a replica that leaves without a Lease write down what waits. own is what its last checkpoint said, nil for
+// nothing.
+func Farewell(ctx context.Context, p *pipeline.Pipeline, s *checkpoint.Store, own *checkpoint.Checkpoint) (done bool) {
+	t := &target{pipeline: p, store: s, log: logr.Discard()}
+	t.leaving.Store(true)
+	if own != nil {
+		t.last = &published{own: *own, all: *own}
+	}
+	return t.farewell(ctx)
+}
+
+// Hearer is a replica that takes what others tell.
+type Hearer struct{ t *target }
+
+// NewHearer returns one.
+func NewHearer(x *index.Index, p *pipeline.Pipeline, b *checkpoint.Book) Hearer {
+	return Hearer{&target{pipeline: p, book: b, index: x, search: &search{}}}
+}
+
+// Hear takes what the book holds, and returns the sums of the lists that have been taken.
+func (h Hearer) Hear() (heard, taken map[string]string) {
+	h.t.hear()
+	return h.t.words.taken()
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -81,8 +83,11 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	defer t.publishing.Unlock()
 	view := t.member.View()
 	// Before the cluster has been read, there is nothing to say, and what was said before is still true.
-	if len(view.View) == 0 || !t.read() || !t.looked.Load() {
+	if !t.read() || !t.looked.Load() {
 		return true
+	}
+	if len(view.View) == 0 {
+		return t.farewell(ctx)
 	}
 	mine, err := t.book.Owns(view.Member, view.View)
 	if err != nil {
@@ -90,17 +95,18 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 		return true
 	}
 	// Before what is not acknowledged: what was taken, or found, since is in neither.
-	heard, searched := t.words.taken(), t.search.searched()
+	heard, taken := t.words.taken()
+	searched := t.search.searched()
 	// First how far each type was seen, then what of it is not acknowledged: a change in between is above that version.
 	seen, done, bounds, stats := t.search.seen()
 	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
 	own := checkpoint.Checkpoint{
 		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, RingFormat: view.Format, Fingerprint: t.identity,
-		Heard: heard, Doubts: doubts(ownLeft),
+		Heard: heard, Taken: taken, Doubts: doubts(ownLeft),
 		Types: checkpoint.Entries(seen, backlog(ownLeft)),
 	}
 	all := own
-	all.Heard, all.Doubts = nil, nil
+	all.Heard, all.Taken, all.Doubts = nil, nil, nil
 	all.View = []string{view.Member}
 	// What was deleted before our list may still have to be found: of that only the others' word counts (Since), and what
 	// is said of deletions in all partitions stays what it was.
@@ -117,8 +123,8 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 			own.Types[name] = own.Types[name].DeletedTo(bound)
 		}
 	}
-	words, figures := t.tell(), t.figures().encode()
-	if t.idle(own, all, words, figures, time.Now()) && !forced {
+	beside := checkpoint.Beside{Told: t.words.choose(t.disputed(), time.Now()), Pending: t.pending(mine), Figures: t.figures().encode()}
+	if t.idle(own, all, beside, time.Now()) && !forced {
 		return true
 	}
 	for name, s := range stats {
@@ -130,9 +136,11 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 		}
 	}
 	t.stay = own.Incarnation
-	err = t.store.Publish(ctx, own, all, words, figures)
+	err = t.store.Publish(ctx, own, all, beside)
 	if err != nil {
 		t.said = published{}
+	} else {
+		t.last = &published{own: own, all: all}
 	}
 	switch {
 	case err == nil && t.unwritten:
@@ -152,7 +160,7 @@ var ownTypes = []string{"configmaps.v1", "leases.v1.coordination.k8s.io"}
 const idlePublish = time.Minute
 
 // idle tells whether a checkpoint would say nothing new but that. The caller holds publishing.
-func (t *target) idle(own, all checkpoint.Checkpoint, words checkpoint.Deletions, figures string, now time.Time) bool {
+func (t *target) idle(own, all checkpoint.Checkpoint, beside checkpoint.Beside, now time.Time) bool {
 	rest := func(c checkpoint.Checkpoint) checkpoint.Checkpoint {
 		c.Types = maps.Clone(c.Types)
 		for _, name := range ownTypes {
@@ -162,7 +170,7 @@ func (t *target) idle(own, all checkpoint.Checkpoint, words checkpoint.Deletions
 		}
 		return c
 	}
-	said := published{own: rest(own), all: rest(all), words: words, figures: figures}
+	said := published{own: rest(own), all: rest(all), beside: beside}
 	same := now.Sub(t.said.at) < idlePublish && said.equal(t.said)
 	if !same {
 		said.at = now
@@ -174,13 +182,35 @@ func (t *target) idle(own, all checkpoint.Checkpoint, words checkpoint.Deletions
 // published is what a checkpoint said.
 type published struct {
 	own, all checkpoint.Checkpoint
-	words    checkpoint.Deletions
-	figures  string
+	beside   checkpoint.Beside
 	at       time.Time
 }
 
 func (p published) equal(o published) bool {
-	return reflect.DeepEqual(p.own, o.own) && reflect.DeepEqual(p.all, o.all) && slices.Equal(p.words, o.words) && p.figures == o.figures
+	b := p.beside
+	return reflect.DeepEqual(p.own, o.own) && reflect.DeepEqual(p.all, o.all) &&
+		slices.Equal(b.Told, o.beside.Told) && slices.Equal(b.Pending, o.beside.Pending) && b.Figures == o.beside.Figures
+}
+
+// farewell writes, when we leave without a Lease, the deletions that we know of beside what our last checkpoint said, which
+// is still true. It tells whether that is done, or there is nothing to be done. The caller holds publishing.
+func (t *target) farewell(ctx context.Context) bool {
+	if !t.leaving.Load() || t.last == nil {
+		return true
+	}
+	pending := t.pending(func(resource.ID) bool { return false })
+	if len(pending) == 0 {
+		return true
+	}
+	err := t.store.Publish(ctx, t.last.own, t.last.all, checkpoint.Beside{Pending: pending, Last: true})
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err): // a successor of our name
+		return true
+	case err != nil && ctx.Err() == nil && !t.unwritten:
+		t.log.Error(err, "Deletions that wait could not be written down; whoever comes has to find them")
+	}
+	t.unwritten = err != nil
+	return err == nil
 }
 
 // publishLast publishes until it has succeeded or ctx ends: a last word that comes late is better than a successor that

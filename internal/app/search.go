@@ -24,6 +24,12 @@ type pager interface {
 	Deletions(ctx context.Context, t resource.Type, after, until uint64, each func(watch.Deletion)) error
 }
 
+// checkpoints are those of all members; [checkpoint.Store] has them.
+type checkpoints interface {
+	Before() checkpoint.Past
+	Refresh(ctx context.Context) error
+}
+
 // search finds, for one target, the objects that were deleted while nobody watched. A checkpoint says up to which
 // version the receiver was in step. The API server is asked for the deletions since; where it does not remember all of
 // them, as after its own restart, what it held then and does not hold now was deleted. That misses what was created,
@@ -31,14 +37,15 @@ type pager interface {
 // tell, where there is one.
 //
 // Each type is looked at once, when it has been listed. Where somebody has watched all the time there is nothing to look
-// for: a member that was here before us, in the stay in which it wrote its checkpoint, knows of every deletion, and sends
+// for: a member that was here before us, in the process that wrote its checkpoint, knows of every deletion, and sends
 // it or says by its checkpoints that it is sent. We wait for that word instead of asking the API server, and search if
-// that member goes before it has given it. Until a type is done, our checkpoints repeat for it what was true before.
+// that member goes before it has given it, by what it said last. Until a type is done, our checkpoints repeat for it what
+// was true before.
 type search struct {
 	pager   pager
 	index   *index.Index
 	book    *checkpoint.Book
-	store   *checkpoint.Store
+	store   checkpoints
 	wants   func(t resource.Type, namespace, name string) bool
 	missing func(t resource.Type, namespace, name string, after, at uint64) bool // tells of a deletion
 	// served are the types that are served and wanted; ok is false while that is not known for sure. selected tells whether
@@ -52,8 +59,9 @@ type search struct {
 
 	lists     chan struct{} // a slot for each list of the past
 	past      checkpoint.Past
-	witnesses map[string]string // incarnations by member: those who were here before us
+	witnesses map[string]string // processes by member: those who were here before us
 	begun     bool
+	heardOut  bool // all witnesses are gone, and what they said last is in past; there may have been none
 
 	mu      sync.Mutex // guards what follows
 	types   map[resource.Type]*searched
@@ -103,14 +111,17 @@ func (s *search) step(ctx context.Context, now time.Time) {
 		s.past = s.store.Before()
 		s.witnesses = make(map[string]string)
 		for member, incarnation := range s.past.Incarnations {
-			if incarnation != "" && s.alive(member, incarnation) {
-				s.witnesses[member] = incarnation
+			if process := ownership.Process(incarnation); process != "" && s.alive(member, process) {
+				s.witnesses[member] = process
 			}
 		}
 	}
 	witnessed := false
-	for member, incarnation := range s.witnesses {
-		witnessed = witnessed || s.alive(member, incarnation)
+	for member, process := range s.witnesses {
+		witnessed = witnessed || s.alive(member, process)
+	}
+	if !witnessed && !s.hearOut(ctx) {
+		return
 	}
 	var looks errgroup.Group
 	looks.SetLimit(lookers)
@@ -135,10 +146,41 @@ const (
 	searchers = 4
 )
 
-// alive tells whether a member is in the stay in which it gave its word.
-func (s *search) alive(member, incarnation string) bool {
+// hearOut takes account of what witnesses said last, now that they are gone: what they had seen since our start, and was
+// deleted when they could not see it any more, their first words do not show. It tells whether that is done.
+func (s *search) hearOut(ctx context.Context) bool {
+	if s.heardOut || len(s.witnesses) == 0 {
+		s.heardOut = true
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
+	if err := s.store.Refresh(ctx); err != nil { // The watch may not have brought their last words.
+		return false
+	}
+	last := s.book.Past(func(member, incarnation string) bool {
+		return s.witnesses[member] != "" && s.witnesses[member] == ownership.Process(incarnation)
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, versions := range last.Versions {
+		if before := s.past.Versions[name]; len(before) > 0 {
+			versions = slices.DeleteFunc(versions, func(v uint64) bool { return v < before[0] })
+			versions = slices.Compact(slices.Sorted(slices.Values(slices.Concat(before, versions))))
+		}
+		s.past.Versions[name] = versions
+	}
+	for t, e := range s.types {
+		e.versions = s.past.Versions[t.String()]
+	}
+	s.heardOut = true
+	return true
+}
+
+// alive tells whether a member is there in the process in which it gave its word.
+func (s *search) alive(member, process string) bool {
 	for _, m := range s.leases() {
-		if m.Lease.Member == member && m.Lease.State == ownership.Live && m.Lease.Incarnation == incarnation && !m.Self {
+		if m.Lease.Member == member && m.Lease.State == ownership.Live && ownership.Process(m.Lease.Incarnation) == process && !m.Self {
 			return true
 		}
 	}

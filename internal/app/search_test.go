@@ -78,8 +78,8 @@ func newSearching(versions []uint64, witnesses map[string]string, at map[uint64]
 	s := &searching{history: &history{at: at}, spans: map[string][2]uint64{}, book: checkpoint.NewBook("f", ring.DefaultFormat())}
 	x := index.New(nil)
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 100)
-	for member, stay := range witnesses {
-		s.members = append(s.members, ownership.MemberStatus{Lease: ownership.Lease{Member: member, Incarnation: stay, State: ownership.Live}})
+	for member, process := range witnesses {
+		s.members = append(s.members, ownership.MemberStatus{Lease: ownership.Lease{Member: member, Incarnation: process + ".1", State: ownership.Live}})
 	}
 	s.Search = app.NewSearch(s.history, x, s.book, checkpoint.Past{Versions: map[string][]uint64{"pods.v1": versions}}, witnesses,
 		func() []ownership.MemberStatus { return s.members },
@@ -167,7 +167,7 @@ func TestHistoryThatIsGoneIsSaid(t *testing.T) {
 }
 
 func TestAWitnessSparesTheSearch(t *testing.T) {
-	s := newSearching([]uint64{50}, map[string]string{"b": "b.1"}, map[uint64][]string{50: {"gone"}})
+	s := newSearching([]uint64{50}, map[string]string{"b": "one"}, map[uint64][]string{50: {"gone"}})
 	s.Step(t.Context(), time.Unix(0, 0))
 	s.want(t, "a witness is there", false)
 	format := ring.DefaultFormat()
@@ -182,20 +182,54 @@ func TestAWitnessSparesTheSearch(t *testing.T) {
 	}
 }
 
+// TestTheLastWordOfAWitnessSaysWhereToLook is a ghost of a storm: while a joiner waited for the word of those who were there
+// before it, an object was created and delivered; they left, and it was deleted when nobody watched. The checkpoints that
+// the joiner had begun with did not show it, their last ones did.
+func TestTheLastWordOfAWitnessSaysWhereToLook(t *testing.T) {
+	s := newSearching([]uint64{50}, map[string]string{"b": "one"}, map[uint64][]string{50: {"x"}, 80: {"x", "brief"}, 90: {"x", "stranger"}})
+	s.Step(t.Context(), time.Unix(0, 0))
+	s.want(t, "a witness is there", false)
+	s.members = nil
+	refused := errors.New("service unavailable")
+	s.OnRefresh(func() error { return refused })
+	s.Step(t.Context(), time.Unix(1, 0))
+	s.want(t, "its last words cannot be read", false)
+	s.OnRefresh(func() error {
+		format := ring.DefaultFormat()
+		for member, incarnation := range map[string]string{"b": "one.2", "c": "other.1"} {
+			high := map[string]uint64{"b": 80, "c": 90}[member]
+			s.book.Set(member, checkpoint.Checkpoint{
+				Member: member, Incarnation: incarnation, View: []string{"b", "c"}, RingFormat: format.String(), Fingerprint: "f",
+				Types: map[string]checkpoint.Entry{"pods.v1": {Low: 40, High: high}},
+			})
+		}
+		return nil
+	})
+	s.Step(t.Context(), time.Unix(2, 0))
+	s.want(t, "searched", true, "brief")
+	if diff := cmp.Diff([]uint64{80, 50}, s.history.asked); diff != "" {
+		t.Errorf("versions that were listed; of those who came with us none is needed (-want +got):\n%s", diff)
+	}
+	if _, bound := s.Done(pods); bound != 0 {
+		t.Errorf("bound %d after the search", bound)
+	}
+}
+
 func TestAWitnessThatGoesIsReplacedByASearch(t *testing.T) {
 	for name, change := range map[string]func(s *searching){
-		"it dies":                     func(s *searching) { s.members = nil },
-		"it comes back in a new stay": func(s *searching) { s.members[0].Lease.Incarnation = "b.2" },
+		"it dies":                  func(s *searching) { s.members = nil },
+		"another process is there": func(s *searching) { s.members[0].Lease.Incarnation = "two.1" },
 	} {
-		s := newSearching([]uint64{50}, map[string]string{"b": "b.1"}, map[uint64][]string{50: {"gone"}})
+		s := newSearching([]uint64{50}, map[string]string{"b": "one"}, map[uint64][]string{50: {"gone"}})
 		s.Step(t.Context(), time.Unix(0, 0))
 		s.want(t, name, false)
 		change(s)
 		s.Step(t.Context(), time.Unix(1, 0))
 		s.want(t, name, true, "gone")
 	}
-	s := newSearching([]uint64{50}, map[string]string{"b": "b.1"}, map[uint64][]string{50: {"gone"}})
+	s := newSearching([]uint64{50}, map[string]string{"b": "one"}, map[uint64][]string{50: {"gone"}})
 	s.Step(t.Context(), time.Unix(0, 0))
+	s.members[0].Lease.Incarnation = "one.2" // Its Lease was lost for a while; what it knows was not.
 	s.Step(t.Context(), time.Unix(239, 0))
 	s.want(t, "still patient", false)
 	s.Step(t.Context(), time.Unix(241, 0))

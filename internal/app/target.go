@@ -111,6 +111,7 @@ type target struct {
 
 	looked     atomic.Bool // what was deleted before the start has been looked for once
 	said       published   // guarded by publishing
+	last       *published  // what was written last; guarded by publishing
 	unwritten  bool        // the last checkpoint could not be written; guarded by publishing
 	stay       string      // in which the last one was tried; guarded by publishing
 	publishing sync.Mutex  // one checkpoint is computed and written at a time

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
@@ -18,8 +19,9 @@ import (
 
 // words are what one target's members tell each other of deletions. The zero value is ready.
 type words struct {
-	mu    sync.Mutex // guards what follows
-	heard map[string]string
+	mu    sync.Mutex           // guards what follows
+	heard map[string]string    // lists that were told, taken by us
+	took  map[string]string    // lists of what is pending, taken by us
 	said  checkpoint.Deletions // what our checkpoint tells
 	since time.Time
 }
@@ -42,29 +44,37 @@ func told(p pipeline.PendingDeletion) checkpoint.Deletion {
 	return checkpoint.Deletion{Type: p.Type.String(), ID: p.ID, After: p.After, Version: p.Version}
 }
 
-// tell returns what to write of deletions beside our checkpoint.
-func (t *target) tell() checkpoint.Deletions {
-	if t.leaving.Load() {
-		return t.lastWords()
-	}
-	return t.words.choose(t.disputed(), time.Now())
-}
-
-// lastWords are what to tell before we leave: what is disputed, then whatever else we know of deletions that is not
-// acknowledged. Whoever comes when we are gone, and the API server has forgotten, has nobody else to learn it from: of what was
-// created and deleted since the last checkpoint no list of the past tells.
-func (t *target) lastWords() checkpoint.Deletions {
-	d := t.disputed()
-	known := make(map[resource.ID]bool, len(d))
-	for _, one := range d {
-		known[one.ID] = true
-	}
-	for _, p := range t.pipeline.UnacknowledgedDeletions() {
-		if !known[p.ID] {
-			d = append(d, told(p))
+// pending are the deletions that our checkpoint names because they wait: our own, and those that we know from others alone,
+// whose word may be gone; when we leave, all others, too. Where they are too many, those of our own come first, and the
+// latest: what was deleted long after it was created is shown by some list of the past.
+func (t *target) pending(mine func(resource.ID) bool) checkpoint.Deletions {
+	leaving := t.leaving.Load()
+	all := t.pipeline.UnacknowledgedDeletions()
+	rank := func(p pipeline.PendingDeletion) int {
+		switch {
+		case mine(p.ID):
+			return 0
+		case p.Found:
+			return 1
+		default:
+			return 2
 		}
 	}
-	return d[:min(len(d), checkpoint.MaxDeletions)]
+	if !leaving {
+		all = slices.DeleteFunc(all, func(p pipeline.PendingDeletion) bool { return rank(p) == 2 })
+	}
+	if len(all) > checkpoint.MaxPending {
+		slices.SortFunc(all, func(a, b pipeline.PendingDeletion) int {
+			return cmp.Or(rank(a)-rank(b), cmp.Compare(b.Version, a.Version), cmp.Compare(a.ID, b.ID))
+		})
+		all = all[:checkpoint.MaxPending]
+	}
+	d := make(checkpoint.Deletions, 0, len(all))
+	for _, p := range all {
+		d = append(d, told(p))
+	}
+	slices.SortFunc(d, func(a, b checkpoint.Deletion) int { return cmp.Compare(a.ID, b.ID) }) // equal lists are written once
+	return d
 }
 
 // choose returns what to tell: what was told before as long as somebody has not heard it, else what is disputed now.
@@ -90,36 +100,43 @@ func (w *words) pending(disputed checkpoint.Deletions, now time.Time) bool {
 		slices.ContainsFunc(w.said, func(d checkpoint.Deletion) bool { return slices.Contains(disputed, d) })
 }
 
-// taken returns the lists that have been taken, by member.
-func (w *words) taken() map[string]string {
+// taken returns the lists that have been taken, by member: of what is told, and of what is pending.
+func (w *words) taken() (heard, taken map[string]string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return maps.Clone(w.heard)
+	return maps.Clone(w.heard), maps.Clone(w.took)
 }
 
-// hear takes what the others tell. What is not ours is parked like any other deletion.
+// hear takes what the others tell, and what waits at them. What is not ours is parked like any other deletion.
 func (t *target) hear() {
-	all := t.book.Deletions()
+	told, pending := t.book.Deletions(), t.book.Pending()
 	types := make(map[string]resource.Type)
-	if len(all) > 0 {
+	if len(told) > 0 || len(pending) > 0 {
 		for _, typ := range t.index.Types() {
 			types[typ.String()] = typ
 		}
 	}
-	heard := make(map[string]string, len(all))
-	for member, list := range all {
-		sum := list.Sum()
-		if t.words.taken()[member] == sum || t.take(list, types) {
-			heard[member] = sum
+	before, tookBefore := t.words.taken()
+	heard, took := make(map[string]string, len(told)), make(map[string]string, len(pending))
+	for member, list := range told {
+		if before[member] == list.Sum || t.take(list.Deletions, types, nil) {
+			heard[member] = list.Sum
+		}
+	}
+	for member, list := range pending {
+		done := func(id resource.ID) bool { return t.book.Taken(member, list.Sum, id) }
+		if tookBefore[member] == list.Sum || t.take(list.Deletions, types, done) {
+			took[member] = list.Sum
 		}
 	}
 	t.words.mu.Lock()
 	defer t.words.mu.Unlock()
-	t.words.heard = heard
+	t.words.heard, t.words.took = heard, took
 }
 
-// take deletes what a list names and the index does not have. It returns false when that cannot be told yet.
-func (t *target) take(list checkpoint.Deletions, types map[string]resource.Type) bool {
+// take deletes what a list names and the index does not have, but for what is done already. It returns false when that
+// cannot be told yet.
+func (t *target) take(list checkpoint.Deletions, types map[string]resource.Type, done func(resource.ID) bool) bool {
 	for _, d := range list {
 		typ, known := types[d.Type]
 		if known && !t.index.Type(typ).Listed {
@@ -132,7 +149,7 @@ func (t *target) take(list checkpoint.Deletions, types map[string]resource.Type)
 		if !known || err != nil { // A type that is gone took its documents with it.
 			continue
 		}
-		if t.book.CoversDeletion(d.Type, d.ID, d.After, d.Version) { // the last word of somebody who left long ago
+		if t.book.CoversDeletion(d.Type, d.ID, d.After, d.Version) || done != nil && done(d.ID) { // the word of somebody who left long ago
 			continue
 		}
 		namespace := parts.Namespace

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
@@ -13,58 +15,178 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 )
 
-// TestWhoeverLeavesTellsOfEveryDeletionThatWaits is a ghost of a storm: an object was created, delivered and deleted between
+// TestWhoeverLeavesNamesEveryDeletionThatWaits is a ghost of a storm: an object was created, delivered and deleted between
 // two checkpoints; its owner was killed, those who had seen the deletion left one after the other, and the API server was
 // started anew. Nobody was left who could know, but their last checkpoints.
-func TestWhoeverLeavesTellsOfEveryDeletionThatWaits(t *testing.T) {
+func TestWhoeverLeavesNamesEveryDeletionThatWaits(t *testing.T) {
 	t.Parallel()
-	nobody := checkpoint.NewBook("f", ring.DefaultFormat())
 	x, leaver := index.New(nil), idle()
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "stays", ResourceVersion: 1, Digest: 1}}, 100)
 	defer x.Listen(leaver)()
-	x.Upsert(pods, resource.Record{Namespace: "a", Name: "brief", ResourceVersion: 101, Digest: 1})
-	x.Delete(pods, "a", "brief", 102)
-	list := app.LastWords(leaver, nobody)
-	want := checkpoint.Deletions{{Type: "pods.v1", ID: pods.ID("a", "brief"), After: 101, Version: 102}}
-	if diff := cmp.Diff(want, list); diff != "" {
-		t.Fatalf("last words (-want +got):\n%s", diff)
+	for i, name := range []string{"brief", "other"} {
+		x.Upsert(pods, resource.Record{Namespace: "a", Name: name, ResourceVersion: uint64(101 + 2*i), Digest: 1})
+		x.Delete(pods, "a", name, uint64(102+2*i))
 	}
+	brief := checkpoint.Deletion{Type: "pods.v1", ID: pods.ID("a", "brief"), After: 101, Version: 102}
+	other := checkpoint.Deletion{Type: "pods.v1", ID: pods.ID("a", "other"), After: 103, Version: 104}
+	mine := func(id resource.ID) bool { return id == brief.ID }
+	if diff := cmp.Diff(checkpoint.Deletions{brief}, app.Pending(leaver, mine, false)); diff != "" {
+		t.Errorf("while it works, its own (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(checkpoint.Deletions{brief, other}, app.Pending(leaver, mine, true)); diff != "" {
+		t.Errorf("when it leaves (-want +got):\n%s", diff)
+	}
+}
 
-	later, comer := index.New(nil), idle()
-	if app.Take(later, comer, nobody, list) {
+// TestWhatOnlyOthersHaveToldIsNamedByWhoeverHasHeard: the checkpoint that it was taken from may be overwritten.
+func TestWhatOnlyOthersHaveToldIsNamedByWhoeverHasHeard(t *testing.T) {
+	t.Parallel()
+	nobody := func(resource.ID) bool { return false }
+	x, p := index.New(nil), idle()
+	x.Replace(pods, nil, 200)
+	book := bookOf(t, "gone", checkpoint.Beside{Pending: checkpoint.Deletions{{Type: "pods.v1", ID: pods.ID("a", "brief"), After: 101, Version: 102}}}, nil)
+	app.NewHearer(x, p, book).Hear()
+	want := checkpoint.Deletions{{Type: "pods.v1", ID: pods.ID("a", "brief"), After: 101, Version: 102}}
+	if diff := cmp.Diff(want, app.Pending(p, nobody, false)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestWhatWaitedAtAMemberThatIsGoneIsTaken is what whoever comes does with such a checkpoint.
+func TestWhatWaitedAtAMemberThatIsGoneIsTaken(t *testing.T) {
+	t.Parallel()
+	list := checkpoint.Deletions{{Type: "gone.v1", ID: "a/v1/Gone/x", Version: 7}, // sorted, as it is written
+		{Type: "pods.v1", ID: pods.ID("a", "brief"), After: 101, Version: 102}, {Type: "pods.v1", ID: "not an ID", Version: 7}}
+	left := checkpoint.Beside{Pending: list}
+	there := []resource.Record{{Namespace: "a", Name: "stays", ResourceVersion: 1, Digest: 1}}
+	took := map[string]string{"gone": list.Sum()}
+
+	x, comer := index.New(nil), idle()
+	x.Replace(pods, nil, 0)
+	x.Remove(pods)
+	x.Bookmark(pods, 1) // the type is known, and not listed
+	h := app.NewHearer(x, comer, bookOf(t, "gone", left, nil))
+	if _, taken := h.Hear(); len(taken) > 0 {
 		t.Error("taken before it is known what there is")
 	}
-	later.Replace(pods, []resource.Record{{Namespace: "a", Name: "stays", ResourceVersion: 1, Digest: 1}}, 200)
-	if !app.Take(later, comer, nobody, list) {
-		t.Error("not taken")
+	x.Replace(pods, there, 200)
+	if _, taken := h.Hear(); cmp.Diff(took, taken) != "" {
+		t.Errorf("taken: %v", taken)
 	}
 	if diff := cmp.Diff([]string{"brief"}, pending(comer)); diff != "" {
 		t.Errorf("whoever comes has to delete (-want +got):\n%s", diff)
 	}
 
-	// Once that is delivered, and said to be, the same words move nobody.
-	said := checkpoint.NewBook("f", ring.DefaultFormat())
-	said.Set("b/all", checkpoint.Checkpoint{
-		Member: "b", View: []string{"b"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",
-		Types: map[string]checkpoint.Entry{"pods.v1": {Low: 300, High: 300, Since: 90}},
-	})
-	last := idle()
-	if !app.Take(later, last, said, list) || len(pending(last)) > 0 {
-		t.Errorf("deleted once more: %v", pending(last))
+	for name, c := range map[string]checkpoint.Checkpoint{
+		"the deletion was delivered, and said to be": {Types: map[string]checkpoint.Entry{"pods.v1": {Low: 300, High: 300, Since: 90}}},
+		"the owner has taken the list":               {Taken: took},
+	} {
+		c.Member, c.View, c.RingFormat, c.Fingerprint = "b", []string{"b"}, ring.DefaultFormat().String(), "f"
+		late := idle()
+		if _, taken := app.NewHearer(x, late, bookOf(t, "gone", left, &c)).Hear(); cmp.Diff(took, taken) != "" || len(pending(late)) > 0 {
+			t.Errorf("%s: taken %v, deleted once more: %v", name, taken, pending(late))
+		}
+	}
+	other := checkpoint.Checkpoint{Member: "b", View: []string{"b"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f", Taken: map[string]string{"gone": "another list"}}
+	again := idle()
+	app.NewHearer(x, again, bookOf(t, "gone", left, &other)).Hear()
+	if diff := cmp.Diff([]string{"brief"}, pending(again)); diff != "" {
+		t.Errorf("the owner has taken an earlier list (-want +got):\n%s", diff)
 	}
 }
 
-func TestLastWordsAreBounded(t *testing.T) {
+// TestOfTooManyThatWaitOurOwnAndTheLatestAreNamed: what was deleted long after it was created is shown by a list of the past.
+func TestOfTooManyThatWaitOurOwnAndTheLatestAreNamed(t *testing.T) {
 	t.Parallel()
 	x, leaver := index.New(nil), idle()
-	var all []resource.Record
-	for i := range checkpoint.MaxDeletions + 10 {
-		all = append(all, resource.Record{Namespace: "a", Name: fmt.Sprint(i), ResourceVersion: 1, Digest: 1})
-	}
-	x.Replace(pods, all, 100)
+	x.Replace(pods, nil, 100)
 	defer x.Listen(leaver)()
-	x.Replace(pods, nil, 200)
-	if n := len(app.LastWords(leaver, checkpoint.NewBook("f", ring.DefaultFormat()))); n != checkpoint.MaxDeletions {
-		t.Errorf("%d last words, want %d", n, checkpoint.MaxDeletions)
+	const more = 10
+	for i := range checkpoint.MaxPending + more {
+		x.Delete(pods, "a", fmt.Sprint(i), uint64(101+i))
 	}
+	first := pods.ID("a", "0")
+	list := app.Pending(leaver, func(id resource.ID) bool { return id == first }, true)
+	named := make(map[resource.ID]bool, len(list))
+	for _, d := range list {
+		named[d.ID] = true
+	}
+	if len(list) != checkpoint.MaxPending || !named[first] {
+		t.Errorf("%d are named, want %d; our own among them: %v", len(list), checkpoint.MaxPending, named[first])
+	}
+	for i := 1; i <= more; i++ {
+		if named[pods.ID("a", fmt.Sprint(i))] {
+			t.Errorf("the deletion at %d is named, and a later one is not", 101+i)
+		}
+	}
+}
+
+// TestWhoHasLostItsLeaseSaysWhatWaitsAllTheSame: the API server was away for longer than the Lease lasts, and is back when
+// we leave.
+func TestWhoHasLostItsLeaseSaysWhatWaitsAllTheSame(t *testing.T) {
+	t.Parallel()
+	client, format := fake.NewClientset(), ring.DefaultFormat()
+	x, leaver := index.New(nil), idle()
+	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 1, Digest: 1}}, 100)
+	defer x.Listen(leaver)()
+	own := checkpoint.Checkpoint{Member: "a", View: []string{"a"}, RingFormat: format.String(), Fingerprint: "f",
+		Types: map[string]checkpoint.Entry{"pods.v1": {Low: 100, High: 100}}}
+	ours := storeOf(client, "a", checkpoint.NewBook("f", format))
+	if err := ours.Publish(t.Context(), own, own, checkpoint.Beside{}); err != nil {
+		t.Fatal(err)
+	}
+	read := func() *checkpoint.Book {
+		t.Helper()
+		book := checkpoint.NewBook("f", format)
+		if err := storeOf(client, "reader", book).Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return book
+	}
+	if !app.Farewell(t.Context(), leaver, ours, &own) || len(read().Pending()) > 0 {
+		t.Error("nothing waits, and something was said")
+	}
+	x.Delete(pods, "a", "x", 102)
+	if !app.Farewell(t.Context(), leaver, ours, nil) || len(read().Pending()) > 0 {
+		t.Error("whoever has said nothing before has nothing to add to")
+	}
+	if !app.Farewell(t.Context(), leaver, ours, &own) {
+		t.Error("not done")
+	}
+	want := checkpoint.Deletions{{Type: "pods.v1", ID: pods.ID("a", "x"), After: 101, Version: 102}}
+	book := read()
+	if diff := cmp.Diff(want, book.Pending()["a"].Deletions); diff != "" || book.Bound("pods.v1") != 100 {
+		t.Errorf("bound %d; (-want +got):\n%s", book.Bound("pods.v1"), diff)
+	}
+	// Its successor has written since: its word stays, and there is nothing more to be done.
+	late := storeOf(client, "a", checkpoint.NewBook("f", format))
+	x.Delete(pods, "a", "y", 103)
+	if !app.Farewell(t.Context(), leaver, late, &own) {
+		t.Error("tries to overwrite its successor")
+	}
+	if diff := cmp.Diff(want, read().Pending()["a"].Deletions); diff != "" {
+		t.Errorf("after its successor (-want +got):\n%s", diff)
+	}
+}
+
+func storeOf(client *fake.Clientset, member string, b *checkpoint.Book) *checkpoint.Store {
+	return checkpoint.NewStore(client.CoreV1(), b, checkpoint.StoreOptions{Namespace: "ns", Ring: "ring", Target: "default", Member: member, Log: logr.Discard()})
+}
+
+// bookOf returns a book with what one member has written, and the word of another.
+func bookOf(t *testing.T, member string, beside checkpoint.Beside, other *checkpoint.Checkpoint) *checkpoint.Book {
+	t.Helper()
+	client, format := fake.NewClientset(), ring.DefaultFormat()
+	word := checkpoint.Checkpoint{Member: member, View: []string{member}, RingFormat: format.String(), Fingerprint: "f"}
+	if err := storeOf(client, member, checkpoint.NewBook("f", format)).Publish(t.Context(), word, word, beside); err != nil {
+		t.Fatal(err)
+	}
+	book := checkpoint.NewBook("f", format)
+	if err := storeOf(client, "reader", book).Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if other != nil && !book.Set("other", *other) {
+		t.Fatal("not believed")
+	}
+	return book
 }

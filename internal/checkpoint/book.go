@@ -16,12 +16,13 @@ type Book struct {
 	fingerprint string
 	format      ring.Format
 	believed    atomic.Pointer[[]entry] // what Covers reads
-	told        atomic.Pointer[told]
+	told        atomic.Pointer[said]
 	doubts      atomic.Pointer[map[uint64]bool] // of others; what Doubtful reads
 
 	mu    sync.Mutex // guards what follows
 	pages map[string]entry
-	words map[string]Deletions  // by member
+	words map[string]List       // told, by member
+	waits map[string]List       // pending, by member
 	fares map[string]string     // figures by member
 	rings map[string]*ring.Ring // by view; views are few and rings take milliseconds
 }
@@ -34,7 +35,7 @@ type entry struct {
 
 // NewBook returns an empty book of the target with that fingerprint, under that ring format.
 func NewBook(fingerprint string, format ring.Format) *Book {
-	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]entry{}, words: map[string]Deletions{}, fares: map[string]string{}, rings: map[string]*ring.Ring{}}
+	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]entry{}, words: map[string]List{}, waits: map[string]List{}, fares: map[string]string{}, rings: map[string]*ring.Ring{}}
 	b.believed.Store(&[]entry{})
 	return b
 }
@@ -144,13 +145,13 @@ func (b *Book) knows(p entry, e Entry, id resource.ID, after, version uint64) bo
 		return true
 	}
 	t := b.told.Load()
-	return t != nil && t.sum != "" && p.checkpoint.Heard[t.member] == t.sum && t.list.has(id, version)
+	return t != nil && t.Sum != "" && p.checkpoint.Heard[t.member] == t.Sum && t.Deletions.has(id, version)
 }
 
-// told is what a member has told the others last.
-type told struct {
-	member, sum string
-	list        Deletions
+// said is what we have told the others last.
+type said struct {
+	member string
+	List
 }
 
 // Owns returns whether the ring of a view gives an ID to a member. The ring is kept as long as a checkpoint has it.
@@ -203,10 +204,30 @@ func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
 
 // Deletions returns what the other members tell, by member; until we have written anything, also what we told in an earlier
 // stay.
-func (b *Book) Deletions() map[string]Deletions {
+func (b *Book) Deletions() map[string]List {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return maps.Clone(b.words)
+}
+
+// Pending returns which deletions wait at the other members, by member; until we have written anything, also those that
+// waited at us in an earlier stay.
+func (b *Book) Pending() map[string]List {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.waits)
+}
+
+// Taken tells whether the owner of an object says that it has taken a list of pending deletions: what is on it has been
+// delivered, or is among the owner's own. It takes no lock.
+func (b *Book) Taken(member, sum string, id resource.ID) bool {
+	partition := b.format.Partition(string(id))
+	for _, p := range *b.believed.Load() {
+		if p.checkpoint.Taken[member] == sum && p.ring.Owner(partition) == p.checkpoint.Member {
+			return true
+		}
+	}
+	return false
 }
 
 // Figures returns what the other members say of how they fare, by member.
@@ -222,15 +243,14 @@ func (b *Book) setFigures(member, figures string) {
 	b.fares[member] = figures
 }
 
-// setDeletions takes a member's list.
-func (b *Book) setDeletions(member string, d Deletions) {
+// setDeletions takes a member's lists.
+func (b *Book) setDeletions(member string, told, pending Deletions) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(d) == 0 {
-		delete(b.words, member)
-		return
-	}
-	b.words[member] = d
+	b.words[member], b.waits[member] = list(told), list(pending)
+	nothing := func(_ string, l List) bool { return len(l.Deletions) == 0 }
+	maps.DeleteFunc(b.words, nothing)
+	maps.DeleteFunc(b.waits, nothing)
 }
 
 // Doubtful tells whether another member says that a request of unknown outcome may still change an object. It takes no
@@ -285,26 +305,29 @@ type Past struct {
 	Incarnations map[string]string
 }
 
-// past sums the checkpoints up.
-func (b *Book) past() Past {
+// Past sums the checkpoints up, of all members or of those of which of returns true.
+func (b *Book) Past(of func(member, incarnation string) bool) Past {
 	past := Past{Versions: make(map[string][]uint64), Incarnations: make(map[string]string)}
+	bounds := make(map[string]uint64)
 	for _, p := range *b.believed.Load() {
+		if of != nil && !of(p.checkpoint.Member, p.checkpoint.Incarnation) {
+			continue
+		}
 		past.Incarnations[p.checkpoint.Member] = p.checkpoint.Incarnation
 		for t, e := range p.checkpoint.Types {
-			if bound := b.Bound(t); bound > 0 {
-				past.Versions[t] = append(past.Versions[t], bound)
+			if p.all() {
+				bounds[t] = max(bounds[t], e.deleted())
 			}
-			if e.High > 0 {
-				past.Versions[t] = append(past.Versions[t], e.High)
-			}
+			past.Versions[t] = append(past.Versions[t], e.High)
 		}
 	}
 	for t, v := range past.Versions {
-		bound := b.Bound(t)
-		v = slices.DeleteFunc(v, func(version uint64) bool { return version < bound })
+		v = append(v, bounds[t])
+		v = slices.DeleteFunc(v, func(version uint64) bool { return version == 0 || version < bounds[t] })
 		slices.Sort(v)
 		past.Versions[t] = slices.Compact(v)
 	}
+	maps.DeleteFunc(past.Versions, func(_ string, v []uint64) bool { return len(v) == 0 })
 	return past
 }
 

@@ -111,6 +111,8 @@ type Checkpoint struct {
 	// Heard are the lists of deletions ([Deletions]) of other members that the member has taken, by member, as
 	// [Deletions.Sum].
 	Heard map[string]string
+	// Taken are the lists of pending deletions ([Beside.Pending]) of other members that the member has taken, as in Heard.
+	Taken map[string]string
 	// Doubts are the hashes of the IDs, at most [MaxDoubts], that a request of unknown outcome of the member may still change.
 	Doubts []uint64
 	// Types are the types it speaks of, by [resource.Type.String].
@@ -125,6 +127,7 @@ type encoded struct {
 	Ring        string                  `json:"ring"`
 	Fingerprint string                  `json:"fingerprint"`
 	Heard       map[string]string       `json:"heard,omitempty"`
+	Taken       map[string]string       `json:"taken,omitempty"`
 	Doubts      []uint64                `json:"doubts,omitempty"`
 	Types       map[string]encodedEntry `json:"types"`
 }
@@ -143,7 +146,7 @@ type encodedEntry struct {
 // Encode returns the checkpoint as text. Equal checkpoints have equal texts.
 func (c Checkpoint) Encode() (string, error) {
 	e := encoded{Format: format, Member: c.Member, Incarnation: c.Incarnation, View: c.View, Ring: c.RingFormat, Fingerprint: c.Fingerprint,
-		Heard: c.Heard, Doubts: c.Doubts[:min(len(c.Doubts), MaxDoubts)], Types: make(map[string]encodedEntry, len(c.Types))}
+		Heard: c.Heard, Taken: c.Taken, Doubts: c.Doubts[:min(len(c.Doubts), MaxDoubts)], Types: make(map[string]encodedEntry, len(c.Types))}
 	for name, t := range c.Types {
 		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Since: t.Since, Search: t.Searched, Delete: t.Deleted,
 			Except: encodeHashes(t.Except), Refuse: encodeHashes(t.Refused)}
@@ -170,7 +173,7 @@ func Decode(text string) (Checkpoint, error) {
 	}
 	c := Checkpoint{
 		Member: e.Member, Incarnation: e.Incarnation, View: e.View, RingFormat: e.Ring, Fingerprint: e.Fingerprint,
-		Heard: e.Heard, Doubts: e.Doubts,
+		Heard: e.Heard, Taken: e.Taken, Doubts: e.Doubts,
 		Types: make(map[string]Entry, len(e.Types)),
 	}
 	for name, t := range e.Types {

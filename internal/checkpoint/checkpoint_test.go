@@ -181,7 +181,7 @@ func TestOurLastWordsOfAnEarlierStayAreHeard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
 		list := checkpoint.Deletions{{Type: "pods.v1", ID: id(1), After: 49, Version: 50}}
-		if err := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())).Publish(t.Context(), word("a", 40), word("a", 40), list, "figures"); err != nil {
+		if err := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())).Publish(t.Context(), word("a", 40), word("a", 40), checkpoint.Beside{Told: list, Pending: list, Figures: "figures"}); err != nil {
 			t.Fatal(err)
 		}
 		book := checkpoint.NewBook("f", ring.DefaultFormat())
@@ -190,19 +190,20 @@ func TestOurLastWordsOfAnEarlierStayAreHeard(t *testing.T) {
 		defer cancel()
 		go func() { _ = again.Run(ctx) }()
 		synctest.Wait()
-		if diff := cmp.Diff(map[string]checkpoint.Deletions{"a": list}, book.Deletions()); diff != "" {
+		said := map[string]checkpoint.List{"a": {Sum: list.Sum(), Deletions: list}}
+		if diff := cmp.Diff([]map[string]checkpoint.List{said, said}, []map[string]checkpoint.List{book.Deletions(), book.Pending()}); diff != "" {
 			t.Errorf("heard (-want +got):\n%s", diff)
 		}
 		if len(book.Figures()) > 0 {
 			t.Errorf("our own figures of an earlier stay count: %v", book.Figures())
 		}
 		for range 2 { // the second time our watch shows what we have written
-			if err := again.Publish(ctx, word("a", 60), word("a", 60), list, ""); err != nil {
+			if err := again.Publish(ctx, word("a", 60), word("a", 60), checkpoint.Beside{Told: list, Pending: list}); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
-			if len(book.Deletions()) > 0 {
-				t.Errorf("we hear ourselves: %v", book.Deletions())
+			if len(book.Deletions()) > 0 || len(book.Pending()) > 0 {
+				t.Errorf("we hear ourselves: %v %v", book.Deletions(), book.Pending())
 			}
 		}
 	})
@@ -406,7 +407,7 @@ func TestADeletionIsCoveredOnlyByWhoeverKnowsOfIt(t *testing.T) {
 		word.Types["pods.v1"] = checkpoint.Entry{Low: 100, High: 100, Since: 50}
 		publish := func() {
 			t.Helper()
-			if err := owner.Publish(ctx, word, word, nil, ""); err != nil {
+			if err := owner.Publish(ctx, word, word, checkpoint.Beside{}); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
@@ -433,14 +434,14 @@ func TestADeletionIsCoveredOnlyByWhoeverKnowsOfIt(t *testing.T) {
 			t.Error("disputed although the owner has not spoken of it")
 		}
 		list := checkpoint.Deletions{{Type: "pods.v1", ID: id(1), Version: 50}}
-		if err := us.Publish(ctx, checkpoint.Checkpoint{Member: "a", View: []string{"a"}, RingFormat: word.RingFormat, Fingerprint: "f"}, word, list, ""); err != nil {
+		if err := us.Publish(ctx, checkpoint.Checkpoint{Member: "a", View: []string{"a"}, RingFormat: word.RingFormat, Fingerprint: "f"}, word, checkpoint.Beside{Told: list}); err != nil {
 			t.Fatal(err)
 		}
 		read := checkpoint.NewBook("f", ring.DefaultFormat())
 		if err := store(client, "b", read).Refresh(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(map[string]checkpoint.Deletions{"a": list}, read.Deletions()); diff != "" {
+		if diff := cmp.Diff(map[string]checkpoint.List{"a": {Sum: list.Sum(), Deletions: list}}, read.Deletions()); diff != "" {
 			t.Errorf("the owner reads (-want +got):\n%s", diff)
 		}
 		word.Heard = map[string]string{"a": "another list"}

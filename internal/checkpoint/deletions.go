@@ -12,8 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Deletion is one that a member has seen and does not own, and of which the owner may know nothing: the owner's view of
-// the type begins with a list that was taken after it. In the last checkpoint of a stay it is any that is not acknowledged.
+// Deletion is one that the receiver may not know of.
 type Deletion struct {
 	// Type is the type's name, ID the object's.
 	Type string
@@ -22,11 +21,41 @@ type Deletion struct {
 	After, Version uint64
 }
 
-// Deletions are what a member tells the owners.
+// Deletions is a list of them.
 type Deletions []Deletion
 
-// MaxDeletions bounds a list. What does not fit is told when those before have been taken.
-const MaxDeletions = 400
+// Beside is what a member writes beside its checkpoints. The zero value is nothing.
+type Beside struct {
+	// Told are deletions, at most [MaxDeletions], that the member has seen and does not own, and of which the owner may know
+	// nothing: the owner's view of the type begins with a list that was taken after them. It takes them, and says so
+	// ([Checkpoint.Heard]).
+	Told Deletions
+	// Pending are deletions, at most [MaxPending], that wait for the receiver. If the member goes, and nobody is left who has
+	// seen them, no list of the past need show them: what is created, delivered and deleted since the last checkpoint is in
+	// none. Whoever comes takes them, unless their owner says that it has ([Checkpoint.Taken]).
+	Pending Deletions
+	// Figures are for [Book.Figures].
+	Figures string
+	// Last is for a member that has lost its Lease, and ends: it may have a successor of its name, whose word is not
+	// overwritten.
+	Last bool
+}
+
+const (
+	// MaxDeletions bounds [Beside.Told]. What does not fit is told when those before have been taken.
+	MaxDeletions = 400
+	// MaxPending bounds [Beside.Pending]: what a receiver that is down for some minutes keeps waiting, at 30 to 40 bytes each when packed.
+	MaxPending = 5000
+)
+
+// List is what one member names. Sum names the list.
+type List struct {
+	Sum       string
+	Deletions Deletions
+}
+
+// list names a list.
+func list(d Deletions) List { return List{Sum: d.Sum(), Deletions: d} }
 
 // Sum names a list. Equal lists have equal sums.
 func (d Deletions) Sum() string {
@@ -45,10 +74,10 @@ func (d Deletions) has(id resource.ID, version uint64) bool {
 }
 
 // sorted returns the list in the one order that it is written in, cut to what fits.
-func (d Deletions) sorted() Deletions {
+func (d Deletions) sorted(most int) Deletions {
 	d = slices.Clone(d)
 	slices.SortFunc(d, func(x, y Deletion) int { return strings.Compare(string(x.ID), string(y.ID)) })
-	return d[:min(len(d), MaxDeletions)]
+	return d[:min(len(d), most)]
 }
 
 func (d Deletions) encode() (string, error) {

@@ -17,7 +17,7 @@ import (
 
 // worst is a checkpoint of 300 types with all that can be said of them at once, of a cluster that has seen ten billion
 // changes.
-func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, deletions checkpoint.Deletions, figures string) {
+func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, beside checkpoint.Beside) {
 	own = word("a", 1)
 	own.View = nil
 	for i := range 10 {
@@ -53,7 +53,7 @@ func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, deletions checkpoint
 	}
 	for i := range checkpoint.MaxDeletions {
 		version := rng.Uint64N(10_000_000_000)
-		deletions = append(deletions, checkpoint.Deletion{
+		beside.Told = append(beside.Told, checkpoint.Deletion{
 			Type: names[i%len(names)], ID: resource.ID(fmt.Sprintf("payments-production-%d/networking.example.com/v1alpha1/AverageLengthResource/gateway-%08x", i, rng.Uint32())),
 			After: version - rng.Uint64N(1_000_000), Version: version,
 		})
@@ -62,15 +62,16 @@ func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, deletions checkpoint
 	if err != nil {
 		panic(err)
 	}
-	return own, all, deletions, string(text)
+	beside.Figures = string(text)
+	return own, all, beside
 }
 
 func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
-	own, all, deletions, figures := worst(rand.New(rand.NewPCG(1, 2)))
+	own, all, beside := worst(rand.New(rand.NewPCG(1, 2)))
 	writer := store(client, own.Member, checkpoint.NewBook("f", ring.DefaultFormat()))
-	if err := writer.Publish(t.Context(), own, all, deletions, figures); err != nil {
+	if err := writer.Publish(t.Context(), own, all, beside); err != nil {
 		t.Fatal(err)
 	}
 	m, err := client.CoreV1().ConfigMaps("ns").Get(t.Context(), writer.Name(), metav1.GetOptions{})
@@ -93,8 +94,8 @@ func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
 	if err := store(client, "b", book).Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if book.Len() != 2 || len(book.Deletions()[own.Member]) != checkpoint.MaxDeletions || book.Figures()[own.Member] != figures {
-		t.Errorf("%d checkpoints are believed, %d deletions told", book.Len(), len(book.Deletions()[own.Member]))
+	if book.Len() != 2 || len(book.Deletions()[own.Member].Deletions) != checkpoint.MaxDeletions || book.Figures()[own.Member] != beside.Figures {
+		t.Errorf("%d checkpoints are believed, %d deletions told", book.Len(), len(book.Deletions()[own.Member].Deletions))
 	}
 	for name, e := range all.Types {
 		if book.Bound(name) != e.Deleted || book.Events("b")[name] != e.Event || book.Since(name) != e.Since {
@@ -103,12 +104,51 @@ func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
 	}
 }
 
+// TestWhatWaitsForLongFitsBesideAllElse: a receiver that is down for minutes keeps thousands of deletions waiting.
+func TestWhatWaitsForLongFitsBesideAllElse(t *testing.T) {
+	t.Parallel()
+	client := fake.NewClientset()
+	rng := rand.New(rand.NewPCG(1, 2))
+	own, all, beside := worst(rng)
+	for i := range checkpoint.MaxPending + 10 {
+		version := 9_999_000_000 + rng.Uint64N(1_000_000)
+		beside.Pending = append(beside.Pending, checkpoint.Deletion{
+			Type: "averagelengthresources.v1alpha1.networking.example.com",
+			ID:   resource.ID(fmt.Sprintf("payments-production-%d/networking.example.com/v1alpha1/AverageLengthResource/gateway-%08x-%05x", i%50, rng.Uint32(), i)), After: version - 1, Version: version,
+		})
+	}
+	writer := store(client, own.Member, checkpoint.NewBook("f", ring.DefaultFormat()))
+	if err := writer.Publish(t.Context(), own, all, beside); err != nil {
+		t.Fatal(err)
+	}
+	m, err := client.CoreV1().ConfigMaps("ns").Get(t.Context(), writer.Name(), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := 0
+	for k, v := range m.BinaryData {
+		size += len(k) + len(v)
+	}
+	t.Logf("%d bytes", size)
+	if size > 256<<10 {
+		t.Errorf("%d bytes, want at most 256 KiB", size)
+	}
+	book := checkpoint.NewBook("f", ring.DefaultFormat())
+	if err := store(client, "b", book).Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := book.Pending()[own.Member]
+	if book.Len() != 2 || len(got.Deletions) != checkpoint.MaxPending || got.Sum != got.Deletions.Sum() {
+		t.Errorf("%d checkpoints are believed, with %d deletions that wait", book.Len(), len(got.Deletions))
+	}
+}
+
 func TestWhatIsNoPackedCheckpointIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
-	own, all, deletions, figures := worst(rand.New(rand.NewPCG(1, 2)))
+	own, all, beside := worst(rand.New(rand.NewPCG(1, 2)))
 	writer := store(client, own.Member, checkpoint.NewBook("f", ring.DefaultFormat()))
-	if err := writer.Publish(t.Context(), own, all, deletions, figures); err != nil {
+	if err := writer.Publish(t.Context(), own, all, beside); err != nil {
 		t.Fatal(err)
 	}
 	maps := client.CoreV1().ConfigMaps("ns")
@@ -129,7 +169,7 @@ func TestWhatIsNoPackedCheckpointIsNotBelieved(t *testing.T) {
 	if diff := cmp.Diff(0, book.Len()); diff != "" {
 		t.Errorf("checkpoints that are believed: %s", diff)
 	}
-	if err := writer.Publish(t.Context(), word("a", 20), word("a", 20), nil, ""); err != nil { // a small one again
+	if err := writer.Publish(t.Context(), word("a", 20), word("a", 20), checkpoint.Beside{}); err != nil { // a small one again
 		t.Fatal(err)
 	}
 	if err := store(client, "b", book).Refresh(t.Context()); err != nil || !book.Covers("pods.v1", id(1), 20) {

@@ -27,8 +27,8 @@ const (
 	targetLabel = "vectordb-sync.io/target"
 	// ownKey and allKey are the two checkpoints of a ConfigMap: for the member's own partitions, and for all.
 	ownKey, allKey = "checkpoint", "all"
-	// deletionsKey holds the [Deletions].
-	deletionsKey = "deletions"
+	// deletionsKey holds [Beside.Told], pendingKey [Beside.Pending].
+	deletionsKey, pendingKey = "deletions", "pending"
 	// figuresKey holds what a member says of how it fares, for sums over all of them.
 	figuresKey = "figures"
 )
@@ -166,22 +166,23 @@ func (s *Store) refused(err error) {
 	}
 }
 
-// Publish writes our checkpoints, for our own partitions and for all, unless they are what was written last. It blocks
-// for one request, or a few when somebody else has written.
-//
-// With them go deletions that we have seen and do not own, for the owners to take, and figures for [Book.Figures].
-func (s *Store) Publish(ctx context.Context, own, all Checkpoint, deletions Deletions, figures string) error {
-	data := make(map[string]string, 4)
-	if figures != "" {
-		data[figuresKey] = figures
+// Publish writes our checkpoints, for our own partitions and for all, with what goes beside them, unless they are what was
+// written last. It blocks for one request, or a few when somebody else has written.
+func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside) error {
+	data := make(map[string]string, 5)
+	if beside.Figures != "" {
+		data[figuresKey] = beside.Figures
 	}
-	deletions = deletions.sorted()
-	if len(deletions) > 0 {
-		text, err := deletions.encode()
+	told := beside.Told.sorted(MaxDeletions)
+	for key, d := range map[string]Deletions{deletionsKey: told, pendingKey: beside.Pending.sorted(MaxPending)} {
+		if len(d) == 0 {
+			continue
+		}
+		text, err := d.encode()
 		if err != nil {
 			return err
 		}
-		data[deletionsKey] = text
+		data[key] = text
 	}
 	for key, c := range map[string]Checkpoint{ownKey: own, allKey: all} {
 		text, err := c.Encode()
@@ -199,11 +200,11 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, deletions Dele
 	for range 3 {
 		if err = s.write(ctx, data); err == nil {
 			s.data = data
-			s.book.setDeletions(s.opts.Member, nil)
-			s.book.told.Store(&told{member: s.opts.Member, sum: deletions.Sum(), list: deletions})
+			s.book.setDeletions(s.opts.Member, nil, nil)
+			s.book.told.Store(&said{member: s.opts.Member, List: list(told)})
 			return nil
 		}
-		if !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) {
+		if beside.Last || !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) {
 			break
 		}
 		s.current, err = s.client.Get(ctx, s.Name(), metav1.GetOptions{})
@@ -278,11 +279,12 @@ func (k sink) take(o any) bool {
 		believed = k.s.book.Set(page(m.Name, key), c) || believed
 		// Of our own words only those of an earlier stay are news.
 		if key == ownKey && (c.Member != k.s.opts.Member || !k.s.told()) && c.Fingerprint == k.s.book.fingerprint {
-			d, err := decodeDeletions(data[deletionsKey])
-			if err != nil {
+			told, err := decodeDeletions(data[deletionsKey])
+			pending, err2 := decodeDeletions(data[pendingKey])
+			if err = errors.Join(err, err2); err != nil {
 				k.s.opts.Log.Error(err, "Deletions are not understood, hence ignored", "configMap", m.Name)
 			}
-			k.s.book.setDeletions(c.Member, d)
+			k.s.book.setDeletions(c.Member, told, pending)
 			if c.Member != k.s.opts.Member {
 				k.s.book.setFigures(c.Member, data[figuresKey])
 			}
@@ -334,7 +336,7 @@ func (k sink) Replace(list []any, version string) error {
 	}
 	k.s.once.Do(func() {
 		k.s.opts.Log.Info("Checkpoints are read", "found", len(list), "believed", believed)
-		k.s.before = k.s.book.past()
+		k.s.before = k.s.book.Past(nil)
 		close(k.s.synced)
 	})
 	k.s.opts.Changed()

@@ -37,7 +37,7 @@ func TestWhatOneMemberPublishesTheOthersBelieve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
 		writer := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
-		if err := writer.Publish(t.Context(), word("a", 10), word("a", 10), nil, ""); err != nil {
+		if err := writer.Publish(t.Context(), word("a", 10), word("a", 10), checkpoint.Beside{}); err != nil {
 			t.Fatal(err)
 		}
 		book := checkpoint.NewBook("f", ring.DefaultFormat())
@@ -49,7 +49,7 @@ func TestWhatOneMemberPublishesTheOthersBelieve(t *testing.T) {
 		if !book.Covers("pods.v1", id(1), 10) {
 			t.Error("what was there at the start is not believed")
 		}
-		if err := writer.Publish(t.Context(), word("a", 20), word("a", 20), nil, ""); err != nil {
+		if err := writer.Publish(t.Context(), word("a", 20), word("a", 20), checkpoint.Beside{}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -68,7 +68,7 @@ func TestRefreshReadsWhatTheWatchHasNotShown(t *testing.T) {
 	writer := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
 	c := word("a", 20)
 	c.Types["pods.v1"] = checkpoint.Entry{Low: 20, High: 20, Event: 19}
-	if err := writer.Publish(t.Context(), c, c, nil, ""); err != nil {
+	if err := writer.Publish(t.Context(), c, c, checkpoint.Beside{}); err != nil {
 		t.Fatal(err)
 	}
 	book := checkpoint.NewBook("f", ring.DefaultFormat())
@@ -88,7 +88,7 @@ func TestAnUnchangedCheckpointIsNotWrittenAgain(t *testing.T) {
 	client := fake.NewClientset()
 	s := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
 	for range 3 {
-		if err := s.Publish(t.Context(), word("a", 10), word("a", 10), nil, ""); err != nil {
+		if err := s.Publish(t.Context(), word("a", 10), word("a", 10), checkpoint.Beside{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -101,11 +101,11 @@ func TestThePredecessorsConfigMapIsTakenOver(t *testing.T) {
 	client := fake.NewClientset()
 	first, second := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())), store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
 	for version, s := range map[uint64]*checkpoint.Store{10: first} {
-		if err := s.Publish(t.Context(), word("a", version), word("a", version), nil, ""); err != nil {
+		if err := s.Publish(t.Context(), word("a", version), word("a", version), checkpoint.Beside{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := second.Publish(t.Context(), word("a", 20), word("a", 20), nil, ""); err != nil {
+	if err := second.Publish(t.Context(), word("a", 20), word("a", 20), checkpoint.Beside{}); err != nil {
 		t.Fatal(err)
 	}
 	m, err := client.CoreV1().ConfigMaps("ns").Get(t.Context(), "r-default-a", metav1.GetOptions{})
@@ -129,4 +129,33 @@ func TestAMissingPermissionIsSaidAtTheStart(t *testing.T) {
 			t.Errorf("%v, want forbidden and what is needed", err)
 		}
 	})
+}
+
+// TestTheLastWordOfWhoHasNoLeaseOverwritesNobody: a successor of its name may have begun to write.
+func TestTheLastWordOfWhoHasNoLeaseOverwritesNobody(t *testing.T) {
+	client := fake.NewClientset()
+	first, successor := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())), store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+	last := checkpoint.Beside{Pending: checkpoint.Deletions{{Type: "pods.v1", ID: id(1), After: 49, Version: 50}}, Last: true}
+	pending := func() int {
+		t.Helper()
+		book := checkpoint.NewBook("f", ring.DefaultFormat())
+		if err := store(client, "b", book).Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return len(book.Pending()["a"].Deletions)
+	}
+	if err := first.Publish(t.Context(), word("a", 10), word("a", 10), checkpoint.Beside{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Publish(t.Context(), word("a", 10), word("a", 10), last); err != nil || pending() != 1 {
+		t.Fatalf("%v; %d deletions wait, want 1", err, pending())
+	}
+	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "configmaps"}, "a", errors.New("written since"))
+	client.PrependReactor("update", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, conflict })
+	if err := first.Publish(t.Context(), word("a", 10), word("a", 10), checkpoint.Beside{Last: true}); !apierrors.IsConflict(err) {
+		t.Errorf("%v, want the conflict", err)
+	}
+	if err := successor.Publish(t.Context(), word("a", 20), word("a", 20), last); !apierrors.IsAlreadyExists(err) {
+		t.Errorf("%v, want that it exists already", err)
+	}
 }

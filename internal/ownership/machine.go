@@ -3,6 +3,7 @@ package ownership
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
@@ -361,6 +362,14 @@ func (m *Machine) haunt(l *Lease, now time.Duration) {
 
 // incarnation returns the name of this stay in the ring.
 func (m *Machine) incarnation() string { return fmt.Sprintf("%s.%d", m.self.Process, m.generation) }
+
+// Process returns the name of the process that an incarnation is a stay of, empty for what is not an incarnation.
+func Process(incarnation string) string {
+	if i := strings.LastIndexByte(incarnation, '.'); i > 0 {
+		return incarnation[:i]
+	}
+	return ""
+}
 
 // mine tells whether the Lease is that of this stay.
 func (m *Machine) mine(l *Lease) bool {

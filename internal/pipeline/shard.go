@@ -64,6 +64,8 @@ type PendingDeletion struct {
 	Type resource.Type
 	ID   resource.ID
 	State
+	// Found tells that it was not watched but found, or told by another member.
+	Found bool
 }
 
 // ParkedDeletions returns those that match.
@@ -78,7 +80,7 @@ func (p *Pipeline) ParkedDeletions(match func(d PendingDeletion) bool) []Pending
 		if it.place != parked || !it.deleted || it.inFlight {
 			continue
 		}
-		if d := (PendingDeletion{Type: *it.typ, ID: id, State: it.state()}); match(d) {
+		if d := (PendingDeletion{Type: *it.typ, ID: id, State: it.state(), Found: it.found}); match(d) {
 			all = append(all, d)
 		}
 	}
@@ -93,7 +95,7 @@ func (p *Pipeline) UnacknowledgedDeletions() []PendingDeletion {
 	var all []PendingDeletion
 	for id, it := range p.items {
 		if it.deleted && it.dirty() && it.place != quarantined {
-			all = append(all, PendingDeletion{Type: *it.typ, ID: id, State: it.state()})
+			all = append(all, PendingDeletion{Type: *it.typ, ID: id, State: it.state(), Found: it.found})
 		}
 	}
 	return all

@@ -165,7 +165,7 @@ func TestADeletionThatWasFoundIsNamedApart(t *testing.T) {
 		if diff := cmp.Diff(want, all[pods]); diff != "" {
 			t.Errorf("not acknowledged (-want +got):\n%s", diff)
 		}
-		deletion := []pipeline.PendingDeletion{{Type: pods, ID: id("x"), State: pipeline.State{After: 40, Version: 150, Deleted: true}}}
+		deletion := []pipeline.PendingDeletion{{Type: pods, ID: id("x"), State: pipeline.State{After: 40, Version: 150, Deleted: true}, Found: true}}
 		if diff := cmp.Diff(deletion, r.p.UnacknowledgedDeletions()); diff != "" {
 			t.Errorf("deletions (-want +got):\n%s", diff)
 		}

@@ -133,6 +133,7 @@ type storm struct {
 	lease   lease
 	format  string // of the receiver
 	leases  *fleet.LeaseHistory
+	words   *fleet.Writes // of the checkpoints; nil unless evidence is kept
 	began   time.Time
 	slots   map[string]*slot
 	all     []*slot // of every start
@@ -156,7 +157,10 @@ func newStorm(t *testing.T, m measure) *storm {
 		Receiver: receiver.Options{EmbedLatency: m.embed}, // requests that take no time overlap with none
 	})
 	s.leases = s.rig.FollowLeases()
-	t.Cleanup(s.keepEvidence)
+	if os.Getenv("STORM_EVIDENCE") != "" {
+		s.words = s.rig.FollowWrites("/registry/configmaps/default/k8s-vectordb-sync-", nil)
+		t.Cleanup(s.keepEvidence)
+	}
 	return s
 }
 
@@ -335,10 +339,10 @@ func ourIDs(records []receiver.Record) {
 	}
 }
 
-// keepEvidence writes what a storm left behind to the directory STORM_EVIDENCE, if that is set and the storm failed.
+// keepEvidence writes what a storm left behind to the directory STORM_EVIDENCE, if the storm failed.
 func (s *storm) keepEvidence() {
 	root := os.Getenv("STORM_EVIDENCE")
-	if root == "" || !s.t.Failed() {
+	if !s.t.Failed() {
 		return
 	}
 	dir := filepath.Join(root, strings.NewReplacer("/", "_", " ", "-").Replace(s.t.Name())+s.began.UTC().Format("-150405"))
@@ -348,6 +352,7 @@ func (s *storm) keepEvidence() {
 	}
 	for name, v := range map[string]any{
 		"requests.json": s.rig.Requests(), "overlaps.json": s.rig.Receiver().Overlaps(), "leases.json": s.leases.Versions(s.t), "stopped.json": s.stopped,
+		"checkpoints.json": s.words.All(s.t), // as etcd holds them
 	} {
 		content, err := json.Marshal(v)
 		if err != nil {

@@ -1,7 +1,7 @@
 package fleet
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -34,33 +34,19 @@ type LeaseVersion struct {
 
 // LeaseHistory is every version of every Lease of a ring.
 type LeaseHistory struct {
-	ring string
+	ring   string
+	writes *Writes
 
 	mu       sync.Mutex // guards what follows
 	versions []LeaseVersion
 	err      error
 }
 
-// FollowLeases keeps all that is written to the Leases of the replicas' ring, from the first on, until the test ends. It
-// reads etcd itself, so that neither a restart of the API server nor a slow watch makes it miss any.
+// FollowLeases keeps all that is written to the Leases of the replicas' ring; see [Rig.FollowWrites].
 func (r *Rig) FollowLeases() *LeaseHistory {
 	const ring, prefix = "k8s-vectordb-sync", "/registry/leases/default/"
 	h := &LeaseHistory{ring: ring}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() { // Ends with the test.
-		defer close(ended)
-		err := r.Follow(ctx, prefix+ring+"-", 1, h.take)
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.err == nil {
-			h.err = err
-		}
-	}()
-	r.t.Cleanup(func() {
-		cancel()
-		<-ended
-	})
+	h.writes = r.FollowWrites(prefix+ring+"-", h.take)
 	return h
 }
 
@@ -98,8 +84,8 @@ func (h *LeaseHistory) Versions(t testing.TB) []LeaseVersion {
 	t.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.err != nil {
-		t.Fatalf("following the Leases: %v", h.err)
+	if err := errors.Join(h.err, h.writes.failed()); err != nil {
+		t.Fatalf("following the Leases: %v", err)
 	}
 	return append([]LeaseVersion(nil), h.versions...)
 }
