@@ -19,6 +19,9 @@ import (
 
 // words are what one target's members tell each other of deletions. The zero value is ready.
 type words struct {
+	hearing sync.Mutex // guards rest, and is held while lists are taken
+	rest    map[heardFrom]checkpoint.List
+
 	mu    sync.Mutex           // guards what follows
 	heard map[string]string    // lists that were told, taken by us
 	took  map[string]string    // lists of what is pending, taken by us
@@ -109,6 +112,9 @@ func (w *words) taken() (heard, taken map[string]string) {
 
 // hear takes what the others tell, and what waits at them. What is not ours is parked like any other deletion.
 func (t *target) hear() {
+	w := &t.words
+	w.hearing.Lock()
+	defer w.hearing.Unlock()
 	told, pending := t.book.Deletions(), t.book.Pending()
 	types := make(map[string]resource.Type)
 	if len(told) > 0 || len(pending) > 0 {
@@ -116,37 +122,55 @@ func (t *target) hear() {
 			types[typ.String()] = typ
 		}
 	}
-	before, tookBefore := t.words.taken()
-	heard, took := make(map[string]string, len(told)), make(map[string]string, len(pending))
+	heardBefore, tookBefore := w.taken()
+	heard, took, rest := make(map[string]string, len(told)), make(map[string]string, len(pending)), make(map[heardFrom]checkpoint.List)
 	for member, list := range told {
-		if before[member] == list.Sum || t.take(list.Deletions, types, nil) {
+		from := heardFrom{member: member}
+		if heardBefore[member] == list.Sum || t.take(w.left(from, list), types, nil, rest, from) {
 			heard[member] = list.Sum
 		}
 	}
 	for member, list := range pending {
+		from := heardFrom{member: member, pending: true}
 		done := func(id resource.ID) bool { return t.book.Taken(member, list.Sum, id) }
-		if tookBefore[member] == list.Sum || t.take(list.Deletions, types, done) {
+		if tookBefore[member] == list.Sum || t.take(w.left(from, list), types, done, rest, from) {
 			took[member] = list.Sum
+			t.book.Drop(member, list.Sum)
 		}
 	}
-	t.words.mu.Lock()
-	defer t.words.mu.Unlock()
-	t.words.heard, t.words.took = heard, took
+	w.rest = rest
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.heard, w.took = heard, took
 }
 
-// take deletes what a list names and the index does not have, but for what is done already. It returns false when that
-// cannot be told yet.
-func (t *target) take(list checkpoint.Deletions, types map[string]resource.Type, done func(resource.ID) bool) bool {
-	for _, d := range list {
-		typ, known := types[d.Type]
-		if known && !t.index.Type(typ).Listed {
-			return false
-		}
+// heardFrom says whose list it is, and whether of what is told or of what is pending.
+type heardFrom struct {
+	member  string
+	pending bool
+}
+
+// left is what of a list is still to be taken. The caller holds hearing.
+func (w *words) left(from heardFrom, list checkpoint.List) checkpoint.List {
+	if rest, ok := w.rest[from]; ok && rest.Sum == list.Sum {
+		return rest
 	}
-	for _, d := range list {
-		typ, known := types[d.Type]
+	return list
+}
+
+// take deletes what a list names and the index does not have, but for what is done already. What cannot be told yet,
+// because its type has not been listed, or is not even known, goes to rest: a process that has just begun knows none. It tells
+// whether there is nothing of that.
+func (t *target) take(list checkpoint.List, types map[string]resource.Type, done func(resource.ID) bool, rest map[heardFrom]checkpoint.List, from heardFrom) bool {
+	later := checkpoint.List{Sum: list.Sum}
+	for _, d := range list.Deletions {
 		parts, err := resource.ParseID(string(d.ID))
-		if !known || err != nil { // A type that is gone took its documents with it.
+		if err != nil {
+			continue
+		}
+		typ, known := types[d.Type]
+		if !known || !t.index.Type(typ).Listed {
+			later.Deletions = append(later.Deletions, d)
 			continue
 		}
 		if t.book.CoversDeletion(d.Type, d.ID, d.After, d.Version) || done != nil && done(d.ID) { // the word of somebody who left long ago
@@ -158,5 +182,8 @@ func (t *target) take(list checkpoint.Deletions, types map[string]resource.Type,
 		}
 		t.missing(typ, namespace, parts.Name, d.After, d.Version)
 	}
-	return true
+	if len(later.Deletions) > 0 {
+		rest[from] = later
+	}
+	return len(later.Deletions) == 0
 }

@@ -218,6 +218,16 @@ func (b *Book) Pending() map[string]List {
 	return maps.Clone(b.waits)
 }
 
+// Drop forgets what is on a list of pending deletions, but not its name: members that are gone for good leave theirs for
+// good, and once taken it is of no use.
+func (b *Book) Drop(member, sum string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if l, ok := b.waits[member]; ok && l.Sum == sum {
+		b.waits[member] = List{Sum: sum}
+	}
+}
+
 // Taken tells whether the owner of an object says that it has taken a list of pending deletions: what is on it has been
 // delivered, or is among the owner's own. It takes no lock.
 func (b *Book) Taken(member, sum string, id resource.ID) bool {
@@ -248,7 +258,7 @@ func (b *Book) setDeletions(member string, told, pending Deletions) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.words[member], b.waits[member] = list(told), list(pending)
-	nothing := func(_ string, l List) bool { return len(l.Deletions) == 0 }
+	nothing := func(_ string, l List) bool { return l.Sum == "" }
 	maps.DeleteFunc(b.words, nothing)
 	maps.DeleteFunc(b.waits, nothing)
 }
