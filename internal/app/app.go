@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -193,9 +194,10 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	}
 	a.stopping.Store(true)
 	observe.stop()
-	a.flush()
+	end := time.Now().Add(a.cfg.ShutdownTimeout)
+	a.flush(end)
 	remember.stop() // before the pipelines: what they could not delete is in it
-	a.release()
+	a.release(end)
 	for _, t := range a.targets() {
 		t.stop()
 	}
@@ -210,9 +212,9 @@ func (a *App) run(ctx context.Context, s *servers) error {
 // targets are the receivers there are.
 func (a *App) targets() []*target { return a.shard.targets.all() }
 
-// flush sends what is due, to all receivers at the same time, and says what could not be sent.
-func (a *App) flush() {
-	ctx, cancel := context.WithTimeout(context.Background(), a.cfg.ShutdownTimeout)
+// flush sends what is due, to all receivers at the same time, until end at most, and says what could not be sent.
+func (a *App) flush(end time.Time) {
+	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
 	var all sync.WaitGroup
 	for _, t := range a.targets() {
@@ -233,10 +235,22 @@ const gcPercent = 30
 // releaseTimeout bounds the last writes to the API server. One that is away then costs the others a Lease's duration.
 const releaseTimeout = 5 * time.Second
 
-func (a *App) release() {
-	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+// release writes our last words and gives up the Lease.
+func (a *App) release(end time.Time) {
+	waits := slices.ContainsFunc(a.targets(), func(t *target) bool { return len(t.pipeline.UnacknowledgedDeletions()) > 0 })
+	ctx, cancel := context.WithDeadline(context.Background(), releaseBy(time.Now(), end, waits))
 	defer cancel()
 	a.shard.release(ctx)
+}
+
+// releaseBy is until when the API server may take to take them: releaseTimeout, and where deletions wait that perhaps nobody
+// else knows of, all the time that is left until the end.
+func releaseBy(now, end time.Time, deletions bool) time.Time {
+	by := now.Add(releaseTimeout)
+	if deletions && end.After(by) {
+		return end
+	}
+	return by
 }
 
 // settled runs when every type has been listed once: what the start took in memory is given back.

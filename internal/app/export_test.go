@@ -27,6 +27,7 @@ var (
 	ClusterID      = clusterID
 	Match          = match
 	CheckNamespace = checkNamespace
+	ReleaseBy      = releaseBy
 	Operation      = operation
 )
 

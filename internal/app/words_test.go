@@ -3,6 +3,7 @@ package app_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
@@ -176,6 +177,21 @@ func TestWhoHasLostItsLeaseSaysWhatWaitsAllTheSame(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, read().Pending()["a"].Deletions); diff != "" {
 		t.Errorf("after its successor (-want +got):\n%s", diff)
+	}
+}
+
+// TestTheLastWordIsWorthTheTimeThatIsLeft when deletions wait: an API server that is away may come back.
+func TestTheLastWordIsWorthTheTimeThatIsLeft(t *testing.T) {
+	t.Parallel()
+	now := time.Unix(1000, 0)
+	for _, tt := range []struct {
+		left  time.Duration
+		waits bool
+		want  time.Duration
+	}{{25 * time.Second, true, 25 * time.Second}, {25 * time.Second, false, 5 * time.Second}, {time.Second, true, 5 * time.Second}, {-time.Second, true, 5 * time.Second}} {
+		if got := app.ReleaseBy(now, now.Add(tt.left), tt.waits).Sub(now); got != tt.want {
+			t.Errorf("%v are left, deletions wait: %v; it may take %v, want %v", tt.left, tt.waits, got, tt.want)
+		}
 	}
 }
 
