@@ -136,8 +136,7 @@ func newMonitored(t *testing.T, r *fleet.Rig, manifest string) *monitored {
 	return m
 }
 
-// discover lets Prometheus find every port of every Service of the chart, with the labels that its discovery of
-// Kubernetes would give it. Nothing here makes Pods, and EndpointSlices take no loopback address.
+// discover lets Prometheus find every port of every Service of the chart. Nothing here makes Pods, and EndpointSlices take no loopback address.
 func (m *monitored) discover(replicas ...*fleet.Replica) {
 	m.t.Helper()
 	var found []map[string]any
@@ -147,16 +146,8 @@ func (m *monitored) discover(replicas ...*fleet.Replica) {
 		}
 		for _, s := range m.services {
 			for _, port := range s.Spec.Ports {
-				labels := map[string]string{
-					"__meta_kubernetes_namespace": s.Namespace, "__meta_kubernetes_service_name": s.Name,
-					"__meta_kubernetes_endpoint_port_name": port.Name, "__meta_kubernetes_pod_name": p.Name,
-					"__meta_kubernetes_pod_container_name": "controller",
-				}
-				for k, v := range s.Labels {
-					labels[monitoring.ServiceLabel(k)] = v
-				}
 				address := map[string]string{"metrics": p.Metrics, "api": p.API}[port.TargetPort.String()]
-				found = append(found, map[string]any{"targets": []string{address}, "labels": labels})
+				found = append(found, monitoring.Found(s, p.Name, port.Name, address))
 			}
 		}
 	}
@@ -168,7 +159,7 @@ func (m *monitored) scrapeConfig(job, account string) map[string]any {
 	m.t.Helper()
 	return monitoring.ScrapeConfig(m.t, m.monitor, monitoring.Scrape{
 		Job: job, Token: m.token(account), Authority: filepath.Join(m.certificates, "tls.crt"),
-		Discovery: map[string]any{"file_sd_configs": []any{map[string]any{"files": []string{filepath.Join(m.dir, "targets.json")}}}},
+		Targets: filepath.Join(m.dir, "targets.json"),
 	})
 }
 

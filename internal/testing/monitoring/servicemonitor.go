@@ -6,15 +6,15 @@ import (
 	"slices"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // Scrape is what a ServiceMonitor does not say.
 type Scrape struct {
 	Job string
-	// Discovery is one entry of a scrape configuration that finds every port of every Service, with the labels that
-	// Prometheus' discovery of Kubernetes gives endpoints.
-	Discovery map[string]any
+	// Targets is a file that lists every port of every Service; see [Found].
+	Targets string
 	// Token is a file with the token of whoever scrapes, Authority one with the authority that the ServiceMonitor names, if
 	// it names one.
 	Token, Authority string
@@ -22,9 +22,25 @@ type Scrape struct {
 
 var notInLabels = regexp.MustCompile(`[^a-zA-Z0-9_]`)
 
-// ServiceLabel is the label under which Prometheus' discovery presents a label of a Service.
-func ServiceLabel(label string) string {
+// serviceLabel is the label under which Prometheus' discovery presents a label of a Service.
+func serviceLabel(label string) string {
 	return "__meta_kubernetes_service_label_" + notInLabels.ReplaceAllString(label, "_")
+}
+
+// Found is one entry of a file of targets: a port of a pod behind a Service, with the labels that Prometheus' discovery of
+// Kubernetes gives endpoints. Debian's Prometheus is built without that. An empty pod is left out.
+func Found(service corev1.Service, pod, port, address string) map[string]any {
+	labels := map[string]string{
+		"__meta_kubernetes_namespace": service.Namespace, "__meta_kubernetes_service_name": service.Name,
+		"__meta_kubernetes_endpoint_port_name": port, "__meta_kubernetes_pod_container_name": "controller",
+	}
+	if pod != "" {
+		labels["__meta_kubernetes_pod_name"] = pod
+	}
+	for k, v := range service.Labels {
+		labels[serviceLabel(k)] = v
+	}
+	return map[string]any{"labels": labels, "targets": []string{address}}
 }
 
 // Endpoint returns the one endpoint of a ServiceMonitor.
@@ -50,14 +66,13 @@ func ScrapeConfig(t testing.TB, monitor unstructured.Unstructured, s Scrape) map
 	if e["bearerTokenFile"] == nil {
 		t.Fatal("the ServiceMonitor sends no token")
 	}
-	config := map[string]any{
+	return map[string]any{
 		"job_name": s.Job, "metrics_path": e["path"], "scheme": e["scheme"],
 		"authorization":   map[string]string{"credentials_file": s.Token},
 		"tls_config":      tlsConfig(t, e, s.Authority),
 		"relabel_configs": relabelings(t, monitor, e["port"].(string)),
+		"file_sd_configs": []any{map[string]any{"files": []string{s.Targets}}},
 	}
-	maps.Copy(config, s.Discovery)
-	return config
 }
 
 func tlsConfig(t testing.TB, endpoint map[string]any, authority string) map[string]any {
@@ -88,7 +103,7 @@ func relabelings(t testing.TB, monitor unstructured.Unstructured, port string) [
 		t.Fatalf("the ServiceMonitor selects %v (%v)", selector, err)
 	}
 	for _, k := range slices.Sorted(maps.Keys(selector)) {
-		relabel = append(relabel, keep(selector[k], ServiceLabel(k)))
+		relabel = append(relabel, keep(selector[k], serviceLabel(k)))
 	}
 	namespaces, _, err := unstructured.NestedStringSlice(monitor.Object, "spec", "namespaceSelector", "matchNames")
 	if err != nil || len(namespaces) != 1 {

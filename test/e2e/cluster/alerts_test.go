@@ -48,16 +48,14 @@ func watchAlerts(t *testing.T) *alarm {
 		Binary: os.Getenv("PROMETHEUS"), Interval: 2 * time.Second,
 		Alerts: chartObject(t, "prometheusrule", "metrics.prometheusRule.enabled").Object["spec"],
 		Scrape: []map[string]any{monitoring.ScrapeConfig(t, chartObject(t, "servicemonitor", "metrics.serviceMonitor.enabled"), monitoring.Scrape{
-			Job: name, Token: token,
-			Discovery: map[string]any{"file_sd_configs": []any{map[string]any{"files": []string{discover(t, dir)}}}},
+			Job: name, Token: token, Targets: discover(t, dir),
 		})},
 	})}
 	a.waitScraped(t)
 	return a
 }
 
-// discover keeps a file with every port of every pod behind every Service, and the labels that Prometheus' own discovery would
-// give them: Debian's Prometheus is built without that. It ends with the test.
+// discover keeps a file with every port of every pod behind every Service. It ends with the test.
 func discover(t *testing.T, dir string) (file string) {
 	t.Helper()
 	client, err := kubernetes.NewForConfig(config)
@@ -112,17 +110,12 @@ func targets(ctx context.Context, client kubernetes.Interface) ([]byte, error) {
 			}
 			for _, endpoint := range slice.Endpoints {
 				for _, port := range slice.Ports {
-					labels := map[string]string{
-						"__meta_kubernetes_namespace": namespace, "__meta_kubernetes_service_name": service.Name,
-						"__meta_kubernetes_endpoint_port_name": *port.Name, "__meta_kubernetes_pod_container_name": "controller",
-					}
+					pod := ""
 					if endpoint.TargetRef != nil {
-						labels["__meta_kubernetes_pod_name"] = endpoint.TargetRef.Name
+						pod = endpoint.TargetRef.Name
 					}
-					for k, v := range service.Labels {
-						labels[monitoring.ServiceLabel(k)] = v
-					}
-					found = append(found, map[string]any{"labels": labels, "targets": []string{net.JoinHostPort(endpoint.Addresses[0], strconv.Itoa(int(*port.Port)))}})
+					address := net.JoinHostPort(endpoint.Addresses[0], strconv.Itoa(int(*port.Port)))
+					found = append(found, monitoring.Found(service, pod, *port.Name, address))
 				}
 			}
 		}
