@@ -197,6 +197,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	end := time.Now().Add(a.cfg.ShutdownTimeout)
 	a.flush(end)
 	remember.stop() // before the pipelines: what they could not delete is in it
+	a.cutOff()
 	a.release(end)
 	for _, t := range a.targets() {
 		t.stop()
@@ -224,6 +225,16 @@ func (a *App) flush(end time.Time) {
 			a.log.Info("Stopped", "target", t.name, "undeliveredUpserts", left.Upserts, "undeliveredDeletes", left.Deletes,
 				"unsettled", left.Unsettled)
 		})
+	}
+	all.Wait()
+}
+
+// cutOff ends the requests that are still under way: a receiver that does not answer must not keep us from giving up the Lease.
+// What they have done is unknown, and said to be in the last checkpoint.
+func (a *App) cutOff() {
+	var all sync.WaitGroup
+	for _, t := range a.targets() {
+		all.Go(t.sending.stop)
 	}
 	all.Wait()
 }

@@ -281,9 +281,10 @@ func Farewell(ctx context.Context, p *pipeline.Pipeline, s *checkpoint.Store, ow
 // Hearer is a replica that takes what others tell.
 type Hearer struct{ t *target }
 
-// NewHearer returns one.
-func NewHearer(x *index.Index, p *pipeline.Pipeline, b *checkpoint.Book) Hearer {
-	return Hearer{&target{pipeline: p, book: b, index: x, search: &search{}}}
+// NewHearer returns one among members.
+func NewHearer(x *index.Index, p *pipeline.Pipeline, b *checkpoint.Book, members ...ownership.MemberStatus) Hearer {
+	s := &search{leases: func() []ownership.MemberStatus { return members }}
+	return Hearer{&target{pipeline: p, book: b, index: x, search: s}}
 }
 
 // Hear takes what the book holds, and returns the sums of the lists that have been taken.

@@ -97,6 +97,8 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	// Before what is not acknowledged: what was taken, or found, since is in neither.
 	heard, taken := t.words.taken()
 	searched := t.search.searched()
+	// Before that, too: whoever reads a list takes what is on it, and not excepted, for delivered.
+	pending := t.pending(mine)
 	// First how far each type was seen, then what of it is not acknowledged: a change in between is above that version.
 	seen, done, bounds, stats := t.search.seen()
 	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
@@ -123,7 +125,7 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 			own.Types[name] = own.Types[name].DeletedTo(bound)
 		}
 	}
-	beside := checkpoint.Beside{Told: t.words.choose(t.disputed(), time.Now()), Pending: t.pending(mine), Figures: t.figures().encode()}
+	beside := checkpoint.Beside{Told: t.words.choose(t.disputed(), time.Now()), Pending: pending, Figures: t.figures().encode()}
 	if t.idle(own, all, beside, time.Now()) && !forced {
 		return true
 	}

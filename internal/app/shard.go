@@ -217,6 +217,7 @@ func (s *shard) ownershipChanged(ctx context.Context) {
 		}
 		for _, t := range s.targets.all() {
 			t.pipeline.Gained(in(gained))
+			t.hear() // of those who are gone; what we have seen ourselves still waits here, and is not sent twice
 			t.pipeline.ForgetCovered()
 			if len(crashed) > 0 {
 				t.pipeline.Doubt(in(crashed))

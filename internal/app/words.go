@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
@@ -110,7 +111,8 @@ func (w *words) taken() (heard, taken map[string]string) {
 	return maps.Clone(w.heard), maps.Clone(w.took)
 }
 
-// hear takes what the others tell, and what waits at them. What is not ours is parked like any other deletion.
+// hear takes what the others tell, and what waits at those that are gone: whoever is there answers for it. What is not ours is
+// parked like any other deletion.
 func (t *target) hear() {
 	w := &t.words
 	w.hearing.Lock()
@@ -126,11 +128,15 @@ func (t *target) hear() {
 	heard, took, rest := make(map[string]string, len(told)), make(map[string]string, len(pending)), make(map[heardFrom]checkpoint.List)
 	for member, list := range told {
 		from := heardFrom{member: member}
-		if heardBefore[member] == list.Sum || t.take(w.left(from, list), types, nil, rest, from) {
+		done := func(id resource.ID) bool { return t.book.Heard(member, list.Sum, id) }
+		if heardBefore[member] == list.Sum || t.take(w.left(from, list), types, done, rest, from) {
 			heard[member] = list.Sum
 		}
 	}
 	for member, list := range pending {
+		if t.search.alive(member, ownership.Process(list.Incarnation)) {
+			continue
+		}
 		from := heardFrom{member: member, pending: true}
 		done := func(id resource.ID) bool { return t.book.Taken(member, list.Sum, id) }
 		if tookBefore[member] == list.Sum || t.take(w.left(from, list), types, done, rest, from) {
@@ -173,7 +179,7 @@ func (t *target) take(list checkpoint.List, types map[string]resource.Type, done
 			later.Deletions = append(later.Deletions, d)
 			continue
 		}
-		if t.book.CoversDeletion(d.Type, d.ID, d.After, d.Version) || done != nil && done(d.ID) { // the word of somebody who left long ago
+		if t.book.CoversDeletion(d.Type, d.ID, d.After, d.Version) || done(d.ID) { // the word of somebody who left long ago
 			continue
 		}
 		namespace := parts.Namespace

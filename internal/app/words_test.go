@@ -12,6 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 )
@@ -71,6 +72,11 @@ func TestWhatWaitedAtAMemberThatIsGoneIsTaken(t *testing.T) {
 		}
 	}
 	x.Replace(pods, there, 200)
+	alive := ownership.MemberStatus{Lease: ownership.Lease{Member: "gone", Incarnation: "gone.2", State: ownership.Live}}
+	other := idle()
+	if _, taken := app.NewHearer(x, other, bookOf(t, "gone", left, nil), alive).Hear(); len(taken) > 0 || len(pending(other)) > 0 {
+		t.Error("taken from a member that is there, and answers for it")
+	}
 	if _, taken := h.Hear(); len(taken) > 0 {
 		t.Error("taken although a type is not known yet: it may be served a little later")
 	}
@@ -98,9 +104,9 @@ func TestWhatWaitedAtAMemberThatIsGoneIsTaken(t *testing.T) {
 			t.Errorf("%s: taken %v, deleted once more: %v", name, taken, pending(late))
 		}
 	}
-	other := checkpoint.Checkpoint{Member: "b", View: []string{"b"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f", Taken: map[string]string{"gone": "another list"}}
+	earlier := checkpoint.Checkpoint{Member: "b", View: []string{"b"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f", Taken: map[string]string{"gone": "another list"}}
 	again := idle()
-	app.NewHearer(x, again, bookOf(t, "gone", left, &other)).Hear()
+	app.NewHearer(x, again, bookOf(t, "gone", left, &earlier)).Hear()
 	if diff := cmp.Diff([]string{"brief"}, pending(again)); diff != "" {
 		t.Errorf("the owner has taken an earlier list (-want +got):\n%s", diff)
 	}
@@ -203,7 +209,7 @@ func storeOf(client *fake.Clientset, member string, b *checkpoint.Book) *checkpo
 func bookOf(t *testing.T, member string, beside checkpoint.Beside, other *checkpoint.Checkpoint) *checkpoint.Book {
 	t.Helper()
 	client, format := fake.NewClientset(), ring.DefaultFormat()
-	word := checkpoint.Checkpoint{Member: member, View: []string{member}, RingFormat: format.String(), Fingerprint: "f"}
+	word := checkpoint.Checkpoint{Member: member, Incarnation: member + ".1", View: []string{member}, RingFormat: format.String(), Fingerprint: "f"}
 	if err := storeOf(client, member, checkpoint.NewBook("f", format)).Publish(t.Context(), word, word, beside); err != nil {
 		t.Fatal(err)
 	}

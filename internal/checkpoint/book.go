@@ -23,6 +23,7 @@ type Book struct {
 	pages map[string]entry
 	words map[string]List       // told, by member
 	waits map[string]List       // pending, by member
+	named map[string]*named     // by member
 	fares map[string]string     // figures by member
 	rings map[string]*ring.Ring // by view; views are few and rings take milliseconds
 }
@@ -35,7 +36,7 @@ type entry struct {
 
 // NewBook returns an empty book of the target with that fingerprint, under that ring format.
 func NewBook(fingerprint string, format ring.Format) *Book {
-	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]entry{}, words: map[string]List{}, waits: map[string]List{}, fares: map[string]string{}, rings: map[string]*ring.Ring{}}
+	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]entry{}, words: map[string]List{}, waits: map[string]List{}, named: map[string]*named{}, fares: map[string]string{}, rings: map[string]*ring.Ring{}}
 	b.believed.Store(&[]entry{})
 	return b
 }
@@ -145,7 +146,10 @@ func (b *Book) knows(p entry, e Entry, id resource.ID, after, version uint64) bo
 		return true
 	}
 	t := b.told.Load()
-	return t != nil && t.Sum != "" && p.checkpoint.Heard[t.member] == t.Sum && t.Deletions.has(id, version)
+	if t != nil && t.Sum != "" && p.checkpoint.Heard[t.member] == t.Sum && t.Deletions.has(id, version) {
+		return true
+	}
+	return b.hasNamed(p.checkpoint, id, version)
 }
 
 // said is what we have told the others last.
@@ -202,44 +206,6 @@ func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
 	return bound
 }
 
-// Deletions returns what the other members tell, by member; until we have written anything, also what we told in an earlier
-// stay.
-func (b *Book) Deletions() map[string]List {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return maps.Clone(b.words)
-}
-
-// Pending returns which deletions wait at the other members, by member; until we have written anything, also those that
-// waited at us in an earlier stay.
-func (b *Book) Pending() map[string]List {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return maps.Clone(b.waits)
-}
-
-// Drop forgets what is on a list of pending deletions, but not its name: members that are gone for good leave theirs for
-// good, and once taken it is of no use.
-func (b *Book) Drop(member, sum string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if l, ok := b.waits[member]; ok && l.Sum == sum {
-		b.waits[member] = List{Sum: sum}
-	}
-}
-
-// Taken tells whether the owner of an object says that it has taken a list of pending deletions: what is on it has been
-// delivered, or is among the owner's own. It takes no lock.
-func (b *Book) Taken(member, sum string, id resource.ID) bool {
-	partition := b.format.Partition(string(id))
-	for _, p := range *b.believed.Load() {
-		if p.checkpoint.Taken[member] == sum && p.ring.Owner(partition) == p.checkpoint.Member {
-			return true
-		}
-	}
-	return false
-}
-
 // Figures returns what the other members say of how they fare, by member.
 func (b *Book) Figures() map[string]string {
 	b.mu.Lock()
@@ -251,16 +217,6 @@ func (b *Book) setFigures(member, figures string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.fares[member] = figures
-}
-
-// setDeletions takes a member's lists.
-func (b *Book) setDeletions(member string, told, pending Deletions) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.words[member], b.waits[member] = list(told), list(pending)
-	nothing := func(_ string, l List) bool { return l.Sum == "" }
-	maps.DeleteFunc(b.words, nothing)
-	maps.DeleteFunc(b.waits, nothing)
 }
 
 // Doubtful tells whether another member says that a request of unknown outcome may still change an object. It takes no

@@ -456,3 +456,71 @@ func TestADeletionIsCoveredOnlyByWhoeverKnowsOfIt(t *testing.T) {
 		}
 	})
 }
+
+// TestADeletionIsKnownToWhoeverHasNamedIt, or has taken a list that names it: its owner, which has only been told of it,
+// says by its next checkpoint that it is delivered, and nobody sends it once more.
+func TestADeletionIsKnownToWhoeverHasNamedIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		ours := checkpoint.NewBook("f", ring.DefaultFormat())
+		us, owner := store(client, "a", ours), store(client, "b", checkpoint.NewBook("f", ring.DefaultFormat()))
+		gone := store(client, "c", checkpoint.NewBook("f", ring.DefaultFormat()))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = us.Run(ctx) }()
+		list := checkpoint.Deletions{{Type: "pods.v1", ID: id(1), After: 9, Version: 10}}
+		says := func(s *checkpoint.Store, c checkpoint.Checkpoint, beside checkpoint.Beside) {
+			t.Helper()
+			if err := s.Publish(ctx, c, c, beside); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		want := func(when string, covered bool) {
+			t.Helper()
+			if got := ours.CoversDeletion("pods.v1", id(1), 9, 10); got != covered {
+				t.Errorf("%s: covered %v, want %v", when, got, covered)
+			}
+			if covered && ours.CoversDeletion("pods.v1", id(1), 9, 11) || ours.CoversDeletion("pods.v1", id(2), 9, 10) {
+				t.Errorf("%s: another deletion is covered, too", when)
+			}
+		}
+		at := func(except ...resource.ID) checkpoint.Checkpoint {
+			c := word("b", 100)
+			c.Incarnation = "b.1"
+			c.Types = checkpoint.Entries(map[string]uint64{"pods.v1": 100}, map[string]checkpoint.Backlog{"pods.v1": {Found: except, FoundAfter: 9}})
+			e := c.Types["pods.v1"]
+			e.Since = 50 // its list came after the deletion
+			c.Types["pods.v1"] = e
+			return c
+		}
+		says(gone, word("c", 5), checkpoint.Beside{Pending: list})
+		says(owner, at(), checkpoint.Beside{})
+		want("the owner knows nothing", false)
+		taken := at(id(1))
+		taken.Taken = map[string]string{"c": list.Sum()}
+		says(owner, taken, checkpoint.Beside{})
+		want("the owner has taken the list, and not yet delivered", false)
+		taken = at()
+		taken.Taken = map[string]string{"c": list.Sum()}
+		says(owner, taken, checkpoint.Beside{})
+		want("the owner has taken the list, and delivered", true)
+		taken.Taken = map[string]string{"c": "another"}
+		says(owner, taken, checkpoint.Beside{})
+		want("the owner has taken an earlier list", false)
+		taken.Taken, taken.Heard = nil, map[string]string{"c": list.Sum()}
+		says(owner, taken, checkpoint.Beside{})
+		want("the owner has heard what was not told", false)
+		says(gone, word("c", 6), checkpoint.Beside{Told: list})
+		want("the owner has heard it", true)
+
+		says(owner, at(id(1)), checkpoint.Beside{Pending: list})
+		want("it waits at the owner", false)
+		says(owner, at(), checkpoint.Beside{})
+		want("it has waited at the owner", true)
+		later := at()
+		later.Incarnation = "b.2"
+		says(owner, later, checkpoint.Beside{})
+		want("it has waited at the owner in an earlier stay", false)
+	})
+}

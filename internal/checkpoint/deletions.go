@@ -48,14 +48,17 @@ const (
 	MaxPending = 5000
 )
 
-// List is what one member names. Sum names the list.
+// List is what one member names, in one stay in the ring. Sum names the list.
 type List struct {
-	Sum       string
-	Deletions Deletions
+	Sum         string
+	Incarnation string
+	Deletions   Deletions
 }
 
 // list names a list.
-func list(d Deletions) List { return List{Sum: d.Sum(), Deletions: d} }
+func list(incarnation string, d Deletions) List {
+	return List{Sum: d.Sum(), Incarnation: incarnation, Deletions: d}
+}
 
 // Sum names a list. Equal lists have equal sums.
 func (d Deletions) Sum() string {

@@ -173,8 +173,8 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 	if beside.Figures != "" {
 		data[figuresKey] = beside.Figures
 	}
-	told := beside.Told.sorted(MaxDeletions)
-	for key, d := range map[string]Deletions{deletionsKey: told, pendingKey: beside.Pending.sorted(MaxPending)} {
+	told, pending := beside.Told.sorted(MaxDeletions), beside.Pending.sorted(MaxPending)
+	for key, d := range map[string]Deletions{deletionsKey: told, pendingKey: pending} {
 		if len(d) == 0 {
 			continue
 		}
@@ -200,8 +200,7 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 	for range 3 {
 		if err = s.write(ctx, data); err == nil {
 			s.data = data
-			s.book.setDeletions(s.opts.Member, nil, nil)
-			s.book.told.Store(&said{member: s.opts.Member, List: list(told)})
+			s.book.setOurs(s.opts.Member, own.Incarnation, told, pending)
 			return nil
 		}
 		if beside.Last || !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) {
@@ -284,7 +283,7 @@ func (k sink) take(o any) bool {
 			if err = errors.Join(err, err2); err != nil {
 				k.s.opts.Log.Error(err, "Deletions are not understood, hence ignored", "configMap", m.Name)
 			}
-			k.s.book.setDeletions(c.Member, told, pending)
+			k.s.book.setDeletions(c.Member, c.Incarnation, told, pending)
 			if c.Member != k.s.opts.Member {
 				k.s.book.setFigures(c.Member, data[figuresKey])
 			}
