@@ -234,7 +234,7 @@ func (a *App) flush(end time.Time) {
 func (a *App) cutOff() {
 	var all sync.WaitGroup
 	for _, t := range a.targets() {
-		all.Go(t.sending.stop)
+		all.Go(t.endSending)
 	}
 	all.Wait()
 }

@@ -287,6 +287,9 @@ func NewHearer(x *index.Index, p *pipeline.Pipeline, b *checkpoint.Book, members
 	return Hearer{&target{pipeline: p, book: b, index: x, search: s}}
 }
 
+// Deafen has it take nothing any more.
+func (h Hearer) Deafen() { h.t.words.deafen() }
+
 // Hear takes what the book holds, and returns the sums of the lists that have been taken.
 func (h Hearer) Hear() (heard, taken map[string]string) {
 	h.t.hear()

@@ -261,9 +261,15 @@ func (t *target) start(fail context.CancelCauseFunc) {
 func (t *target) stop() {
 	t.remove()
 	t.observe.stop()
-	t.sending.stop()
+	t.endSending()
 	t.sharing.stop()
 	t.metrics.remove()
+}
+
+// endSending ends the pipeline with its requests.
+func (t *target) endSending() {
+	t.words.deafen()
+	t.sending.stop()
 }
 
 // reportProgress says how far the first sync is, until it is complete.

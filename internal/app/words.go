@@ -20,8 +20,9 @@ import (
 
 // words are what one target's members tell each other of deletions. The zero value is ready.
 type words struct {
-	hearing sync.Mutex // guards rest, and is held while lists are taken
+	hearing sync.Mutex // guards what follows, and is held while lists are taken
 	rest    map[heardFrom]checkpoint.List
+	deaf    bool // nothing is taken any more
 
 	mu    sync.Mutex           // guards what follows
 	heard map[string]string    // lists that were told, taken by us
@@ -117,6 +118,9 @@ func (t *target) hear() {
 	w := &t.words
 	w.hearing.Lock()
 	defer w.hearing.Unlock()
+	if w.deaf {
+		return
+	}
 	told, pending := t.book.Deletions(), t.book.Pending()
 	types := make(map[string]resource.Type)
 	if len(told) > 0 || len(pending) > 0 {
@@ -148,6 +152,14 @@ func (t *target) hear() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.heard, w.took = heard, took
+}
+
+// deafen ends the taking of lists, before the pipeline ends: it would not keep what is on them, and our last checkpoint would
+// say that we have taken it.
+func (w *words) deafen() {
+	w.hearing.Lock()
+	defer w.hearing.Unlock()
+	w.deaf = true
 }
 
 // heardFrom says whose list it is, and whether of what is told or of what is pending.

@@ -77,6 +77,11 @@ func TestWhatWaitedAtAMemberThatIsGoneIsTaken(t *testing.T) {
 	if _, taken := app.NewHearer(x, other, bookOf(t, "gone", left, nil), alive).Hear(); len(taken) > 0 || len(pending(other)) > 0 {
 		t.Error("taken from a member that is there, and answers for it")
 	}
+	ended := app.NewHearer(x, other, bookOf(t, "gone", left, nil))
+	ended.Deafen()
+	if _, taken := ended.Hear(); len(taken) > 0 || len(pending(other)) > 0 {
+		t.Error("taken by a replica whose pipeline has ended, which keeps nothing")
+	}
 	if _, taken := h.Hear(); len(taken) > 0 {
 		t.Error("taken although a type is not known yet: it may be served a little later")
 	}
