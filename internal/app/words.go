@@ -132,8 +132,7 @@ func (t *target) hear() {
 	heard, took, rest := make(map[string]string, len(told)), make(map[string]string, len(pending)), make(map[heardFrom]checkpoint.List)
 	for member, list := range told {
 		from := heardFrom{member: member}
-		done := func(id resource.ID) bool { return t.book.Heard(member, list.Sum, id) }
-		if heardBefore[member] == list.Sum || t.take(w.left(from, list), types, done, rest, from) {
+		if heardBefore[member] == list.Sum || t.take(w.left(from, list), types, rest, from) {
 			heard[member] = list.Sum
 		}
 	}
@@ -142,8 +141,7 @@ func (t *target) hear() {
 			continue
 		}
 		from := heardFrom{member: member, pending: true}
-		done := func(id resource.ID) bool { return t.book.Taken(member, list.Sum, id) }
-		if tookBefore[member] == list.Sum || t.take(w.left(from, list), types, done, rest, from) {
+		if tookBefore[member] == list.Sum || t.take(w.left(from, list), types, rest, from) {
 			took[member] = list.Sum
 			t.book.Drop(member, list.Sum)
 		}
@@ -176,10 +174,11 @@ func (w *words) left(from heardFrom, list checkpoint.List) checkpoint.List {
 	return list
 }
 
-// take deletes what a list names and the index does not have, but for what is done already. What cannot be told yet,
+// take deletes what a list names and the index does not have, but for what is known to be delivered. Nothing else may be left
+// out, also if its owner has it already: who has taken a list is believed to know all of it. What cannot be told yet,
 // because its type has not been listed, or is not even known, goes to rest: a process that has just begun knows none. It tells
 // whether there is nothing of that.
-func (t *target) take(list checkpoint.List, types map[string]resource.Type, done func(resource.ID) bool, rest map[heardFrom]checkpoint.List, from heardFrom) bool {
+func (t *target) take(list checkpoint.List, types map[string]resource.Type, rest map[heardFrom]checkpoint.List, from heardFrom) bool {
 	later := checkpoint.List{Sum: list.Sum}
 	for _, d := range list.Deletions {
 		parts, err := resource.ParseID(string(d.ID))
@@ -191,7 +190,7 @@ func (t *target) take(list checkpoint.List, types map[string]resource.Type, done
 			later.Deletions = append(later.Deletions, d)
 			continue
 		}
-		if t.book.CoversDeletion(d.Type, d.ID, d.After, d.Version) || done(d.ID) { // the word of somebody who left long ago
+		if t.book.CoversDeletion(d.Type, d.ID, d.After, d.Version) { // the word of somebody who left long ago
 			continue
 		}
 		namespace := parts.Namespace

@@ -100,8 +100,8 @@ func TestWhatWaitedAtAMemberThatIsGoneIsTaken(t *testing.T) {
 	}
 
 	for name, c := range map[string]checkpoint.Checkpoint{
-		"the deletion was delivered, and said to be": {Types: map[string]checkpoint.Entry{"pods.v1": {Low: 300, High: 300, Since: 90}}},
-		"the owner has taken the list":               {Taken: took},
+		"the deletion was delivered, and said to be":  {Types: map[string]checkpoint.Entry{"pods.v1": {Low: 300, High: 300, Since: 90}}},
+		"the owner has taken the list, and delivered": {Taken: took, Types: map[string]checkpoint.Entry{"pods.v1": {Low: 300, High: 300, Since: 290}}},
 	} {
 		c.Member, c.View, c.RingFormat, c.Fingerprint = "b", []string{"b"}, ring.DefaultFormat().String(), "f"
 		late := idle()
@@ -109,11 +109,18 @@ func TestWhatWaitedAtAMemberThatIsGoneIsTaken(t *testing.T) {
 			t.Errorf("%s: taken %v, deleted once more: %v", name, taken, pending(late))
 		}
 	}
-	earlier := checkpoint.Checkpoint{Member: "b", View: []string{"b"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f", Taken: map[string]string{"gone": "another list"}}
-	again := idle()
-	app.NewHearer(x, again, bookOf(t, "gone", left, &earlier)).Hear()
-	if diff := cmp.Diff([]string{"brief"}, pending(again)); diff != "" {
-		t.Errorf("the owner has taken an earlier list (-want +got):\n%s", diff)
+	for name, c := range map[string]checkpoint.Checkpoint{
+		"the owner has taken an earlier list": {Taken: map[string]string{"gone": "another list"}, Types: map[string]checkpoint.Entry{"pods.v1": {Low: 300, High: 300, Since: 290}}},
+		"the owner has taken the list, and it waits there": {Taken: took, Types: map[string]checkpoint.Entry{
+			"pods.v1": {Low: 300, High: 300, Since: 290, Deleted: 101, Except: []uint32{checkpoint.Short(pods.ID("a", "brief"))}},
+		}},
+	} {
+		c.Member, c.View, c.RingFormat, c.Fingerprint = "b", []string{"b"}, ring.DefaultFormat().String(), "f"
+		again := idle()
+		app.NewHearer(x, again, bookOf(t, "gone", left, &c)).Hear()
+		if diff := cmp.Diff([]string{"brief"}, pending(again)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -32,6 +32,7 @@ type Book struct {
 type entry struct {
 	checkpoint Checkpoint
 	ring       *ring.Ring
+	excepts    bool // names what is not acknowledged: it is for the member's own partitions, which may be all
 }
 
 // NewBook returns an empty book of the target with that fingerprint, under that ring format.
@@ -41,7 +42,8 @@ func NewBook(fingerprint string, format ring.Format) *Book {
 	return b
 }
 
-// Set takes a checkpoint under a name, in place of an earlier one. It returns whether it is believed: of this target
+// Set takes a checkpoint under a name, in place of an earlier one. One whose name ends in /all speaks for all partitions, and
+// names no exceptions. It returns whether it is believed: of this target
 // and ring format, with a view from which a ring can be built.
 func (b *Book) Set(name string, c Checkpoint) bool {
 	b.mu.Lock()
@@ -60,7 +62,7 @@ func (b *Book) Set(name string, c Checkpoint) bool {
 		}
 		b.rings[view] = r
 	}
-	b.pages[name] = entry{checkpoint: c, ring: r}
+	b.pages[name] = entry{checkpoint: c, ring: r, excepts: !strings.HasSuffix(name, page("", allKey))}
 	return true
 }
 
@@ -109,7 +111,7 @@ func (b *Book) Disputed(typeName string, id resource.ID, after, version uint64) 
 // up to the version that it gives for them, even if its member has watched, for what it has found may wait with it.
 func (b *Book) judgeDeletion(typeName string, id resource.ID, after, version uint64) (spoken, counted bool) {
 	return b.judge(typeName, id, version,
-		func(p entry, e Entry) bool { return !p.all() || version <= e.deleted() },
+		func(p entry, e Entry) bool { return p.excepts || version <= e.deleted() },
 		func(p entry, e Entry) bool { return b.knows(p, e, id, after, version) })
 }
 

@@ -102,7 +102,7 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 		}
 		for name, b := range backlog {
 			book := checkpoint.NewBook("f", ring.DefaultFormat())
-			for page, types := range map[string]map[string]checkpoint.Entry{"own": entries, "all": bounds} {
+			for page, types := range map[string]map[string]checkpoint.Entry{"a/checkpoint": entries, "a/all": bounds} {
 				c := word("a", 0)
 				for name, e := range types { // Its member has found what it has found, and watches since.
 					e.Since, e.Searched = seen[name], min(b.FoundAfter, seen[name])

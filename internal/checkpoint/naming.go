@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"maps"
-	"slices"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
@@ -34,24 +33,6 @@ func (b *Book) Drop(member, sum string) {
 		l.Deletions = nil
 		b.waits[member] = l
 	}
-}
-
-// Heard tells whether the owner of an object says that it has taken a list that was told: what is on it has been delivered, or
-// is among the owner's own that are pending. It takes no lock.
-func (b *Book) Heard(member, sum string, id resource.ID) bool {
-	return b.ownerSays(id, func(c Checkpoint) bool { return c.Heard[member] == sum })
-}
-
-// Taken is Heard for a list of pending deletions.
-func (b *Book) Taken(member, sum string, id resource.ID) bool {
-	return b.ownerSays(id, func(c Checkpoint) bool { return c.Taken[member] == sum })
-}
-
-func (b *Book) ownerSays(id resource.ID, says func(Checkpoint) bool) bool {
-	partition := b.format.Partition(string(id))
-	return slices.ContainsFunc(*b.believed.Load(), func(p entry) bool {
-		return says(p.checkpoint) && p.ring.Owner(partition) == p.checkpoint.Member
-	})
 }
 
 // setDeletions takes a member's lists, of one stay in the ring.
@@ -100,7 +81,7 @@ func (b *Book) name(member, incarnation string, told, pending Deletions) {
 }
 
 // hasNamed tells whether a checkpoint's member knows of a deletion because it has named it itself as pending, or has taken a
-// list that names it.
+// list that names it: whoever takes a list keeps all of it that is not known to be delivered.
 func (b *Book) hasNamed(c Checkpoint, id resource.ID, version uint64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
