@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
@@ -455,6 +456,49 @@ func TestADeletionIsCoveredOnlyByWhoeverKnowsOfIt(t *testing.T) {
 			t.Error("not covered after the owner has heard, or covered without having been told")
 		}
 	})
+}
+
+// TestWhatANewWordNamesIsNotCoveredByAnOlderOne is a ghost of a storm: between the writing of our checkpoint and its
+// return by the watch, the one before it is still in the book. It knows nothing of what the new one names.
+func TestWhatANewWordNamesIsNotCoveredByAnOlderOne(t *testing.T) {
+	client := fake.NewClientset()
+	ours := checkpoint.NewBook("f", ring.DefaultFormat())
+	us := store(client, "a", ours)
+	word := func(except ...resource.ID) checkpoint.Checkpoint {
+		c := word("a", 100)
+		c.Incarnation = "a.1"
+		c.Types = checkpoint.Entries(map[string]uint64{"pods.v1": 100}, map[string]checkpoint.Backlog{"pods.v1": {Found: except, FoundAfter: 9}})
+		e := c.Types["pods.v1"]
+		e.Since = 50
+		c.Types["pods.v1"] = e
+		return c
+	}
+	covered := func() bool { return ours.CoversDeletion("pods.v1", id(1), 9, 10) }
+	for _, step := range []struct {
+		except  []resource.ID
+		pending checkpoint.Deletions
+		want    bool // once the watch has brought it
+	}{
+		{nil, nil, false},
+		{[]resource.ID{id(1)}, checkpoint.Deletions{{Type: "pods.v1", ID: id(1), After: 9, Version: 10}}, false},
+		{nil, nil, true},
+	} {
+		c := word(step.except...)
+		if err := us.Publish(t.Context(), c, c, checkpoint.Beside{Pending: step.pending}); err != nil {
+			t.Fatal(err)
+		}
+		if covered() {
+			t.Errorf("covered by the checkpoint before %+v", step)
+		}
+		m, err := client.CoreV1().ConfigMaps("ns").Get(t.Context(), us.Name(), metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		us.Take(m)
+		if covered() != step.want {
+			t.Errorf("covered: %v after %+v", covered(), step)
+		}
+	}
 }
 
 // TestADeletionIsKnownToWhoeverHasNamedIt, or has taken a list that names it: its owner, which has only been told of it,

@@ -35,25 +35,27 @@ func (b *Book) Drop(member, sum string) {
 	}
 }
 
-// setDeletions takes a member's lists, of one stay in the ring.
-func (b *Book) setDeletions(member, incarnation string, told, pending Deletions) {
+// setDeletions takes a member's lists, of one stay in the ring, after its checkpoints of the same time or later ones: by an
+// earlier one the member says nothing of what it names. news tells whether they are to be heard.
+func (b *Book) setDeletions(member, incarnation string, told, pending Deletions, news bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.words[member], b.waits[member] = list(incarnation, told), list(incarnation, pending)
-	nothing := func(_ string, l List) bool { return l.Sum == "" }
-	maps.DeleteFunc(b.words, nothing)
-	maps.DeleteFunc(b.waits, nothing)
+	if news {
+		b.words[member], b.waits[member] = list(incarnation, told), list(incarnation, pending)
+		nothing := func(_ string, l List) bool { return l.Sum == "" }
+		maps.DeleteFunc(b.words, nothing)
+		maps.DeleteFunc(b.waits, nothing)
+	}
 	b.name(member, incarnation, told, pending)
 }
 
-// setOurs takes what we have written ourselves.
-func (b *Book) setOurs(member, incarnation string, told, pending Deletions) {
+// setTold takes what we have told. Of what waited at us in an earlier stay nothing is news any more.
+func (b *Book) setTold(member, incarnation string, told Deletions) {
 	b.told.Store(&said{member: member, List: list(incarnation, told)})
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.words, member)
 	delete(b.waits, member)
-	b.name(member, incarnation, told, pending)
 }
 
 // named is what a member has named, by keyOf.

@@ -200,7 +200,7 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 	for range 3 {
 		if err = s.write(ctx, data); err == nil {
 			s.data = data
-			s.book.setOurs(s.opts.Member, own.Incarnation, told, pending)
+			s.book.setTold(s.opts.Member, own.Incarnation, told)
 			return nil
 		}
 		if beside.Last || !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) {
@@ -268,6 +268,7 @@ func (k sink) take(o any) bool {
 	if err != nil {
 		k.s.opts.Log.Error(err, "Checkpoint cannot be unpacked", "configMap", m.Name)
 	}
+	var own *Checkpoint
 	for _, key := range []string{ownKey, allKey} {
 		c, err := Decode(data[key])
 		if err != nil {
@@ -276,21 +277,30 @@ func (k sink) take(o any) bool {
 			continue
 		}
 		believed = k.s.book.Set(page(m.Name, key), c) || believed
-		// Of our own words only those of an earlier stay are news.
-		if key == ownKey && (c.Member != k.s.opts.Member || !k.s.told()) && c.Fingerprint == k.s.book.fingerprint {
-			told, err := decodeDeletions(data[deletionsKey])
-			pending, err2 := decodeDeletions(data[pendingKey])
-			if err = errors.Join(err, err2); err != nil {
-				k.s.opts.Log.Error(err, "Deletions are not understood, hence ignored", "configMap", m.Name)
-			}
-			k.s.book.setDeletions(c.Member, c.Incarnation, told, pending)
-			if c.Member != k.s.opts.Member {
-				k.s.book.setFigures(c.Member, data[figuresKey])
-			}
+		if key == ownKey && c.Fingerprint == k.s.book.fingerprint {
+			own = &c
 		}
+	}
+	if own != nil { // After both checkpoints: whoever names a deletion says nothing of it by an earlier one.
+		k.takeBeside(m.Name, *own, data)
 	}
 	k.s.book.setDoubts(k.s.opts.Member)
 	return believed
+}
+
+// takeBeside takes what a member has written beside its checkpoints.
+func (k sink) takeBeside(configMap string, own Checkpoint, data map[string]string) {
+	told, err := decodeDeletions(data[deletionsKey])
+	pending, err2 := decodeDeletions(data[pendingKey])
+	if err = errors.Join(err, err2); err != nil {
+		k.s.opts.Log.Error(err, "Deletions are not understood, hence ignored", "configMap", configMap)
+	}
+	// Of our own words only those of an earlier stay are news.
+	ours := own.Member == k.s.opts.Member
+	k.s.book.setDeletions(own.Member, own.Incarnation, told, pending, !ours || !k.s.told())
+	if !ours {
+		k.s.book.setFigures(own.Member, data[figuresKey])
+	}
 }
 
 // page is the name of a checkpoint in the book.
