@@ -220,7 +220,7 @@ func (a *App) flush(end time.Time) {
 	var all sync.WaitGroup
 	for _, t := range a.targets() {
 		all.Go(func() {
-			t.observe.stop()
+			t.endObserving()
 			left := t.pipeline.Flush(ctx)
 			a.log.Info("Stopped", "target", t.name, "undeliveredUpserts", left.Upserts, "undeliveredDeletes", left.Deletes,
 				"unsettled", left.Unsettled)

@@ -109,7 +109,9 @@ type Search struct{ *search }
 // refresher is what a search asks for the last words of members that are gone.
 type refresher func() error
 
-func (refresher) Before() checkpoint.Past           { return checkpoint.Past{} }
+func (refresher) Before() (all checkpoint.Past, ours map[string][]uint64) {
+	return checkpoint.Past{}, nil
+}
 func (r refresher) Refresh(_ context.Context) error { return r() }
 
 // NewSearch returns one that knows what checkpoints said before, and the processes, by member, that were here then. leases are
@@ -123,7 +125,7 @@ func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.P
 		wants: func(resource.Type, string, string) bool { return true }, log: logr.Discard(), types: map[resource.Type]*searched{},
 		served:   func() ([]resource.Type, bool) { return x.Types(), true },
 		selected: func(t resource.Type) bool { return t.Resource != "unselected" },
-		metrics:  newSearchMetrics(nil), lists: make(chan struct{}, searchers),
+		metrics:  newSearchMetrics(nil), slots: make(chan struct{}, searchers), lists: map[resource.Type]uint64{}, gaps: map[resource.Type]*gap{},
 		unknown: map[resource.Type]bool{}, held: map[resource.Type]waiting{},
 	}}
 }

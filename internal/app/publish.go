@@ -82,8 +82,9 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	t.publishing.Lock()
 	defer t.publishing.Unlock()
 	view := t.member.View()
-	// Before the cluster has been read, there is nothing to say, and what was said before is still true.
-	if !t.read() || !t.looked.Load() {
+	// Before the cluster has been read, there is nothing to say, and what was said before is still true; unless we end with
+	// what we have done so far.
+	if !t.looked.Load() || !t.read() && !t.leaving.Load() {
 		return true
 	}
 	if len(view.View) == 0 {
@@ -128,6 +129,11 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	beside := checkpoint.Beside{Told: t.words.choose(t.disputed(), time.Now()), Pending: pending, Figures: t.figures().encode()}
 	if t.idle(own, all, beside, time.Now()) && !forced {
 		return true
+	}
+	for name, versions := range t.search.before() {
+		e := own.Types[name]
+		e.Earlier = versions
+		own.Types[name] = e
 	}
 	for name, s := range stats {
 		for _, types := range []map[string]checkpoint.Entry{own.Types, all.Types} {

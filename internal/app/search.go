@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -26,7 +27,7 @@ type pager interface {
 
 // checkpoints are those of all members; [checkpoint.Store] has them.
 type checkpoints interface {
-	Before() checkpoint.Past
+	Before() (all checkpoint.Past, ours map[string][]uint64)
 	Refresh(ctx context.Context) error
 }
 
@@ -57,14 +58,17 @@ type search struct {
 	metrics  *searchMetrics
 	log      logr.Logger
 
-	lists     chan struct{} // a slot for each list of the past
+	slots     chan struct{} // one for each list of the past
 	past      checkpoint.Past
-	witnesses map[string]string // processes by member: those who were here before us
+	earlier   map[string][]uint64 // of past.Versions those that our own checkpoints spoke of
+	witnesses map[string]string   // processes by member: those who were here before us
 	begun     bool
 	heardOut  bool // all witnesses are gone, and what they said last is in past; there may have been none
 
 	mu      sync.Mutex // guards what follows
 	types   map[resource.Type]*searched
+	lists   map[resource.Type]uint64 // the versions of our own lists
+	gaps    map[resource.Type]*gap
 	found   int
 	unknown map[resource.Type]bool    // of which nothing can be said
 	untold  []string                  // of those, what was not reported
@@ -99,23 +103,51 @@ func newSearch(t *target, p parts) *search {
 		pager: p.lister, memory: p.memory, metrics: newSearchMetrics(t.metrics), index: t.index, book: t.book, store: t.store, wants: t.wants, missing: t.missing,
 		leases: func() []ownership.MemberStatus { return t.member.View().Members },
 		served: p.sure, selected: p.cfg.Types.Match,
-		log: t.log, types: make(map[resource.Type]*searched), lists: make(chan struct{}, searchers),
+		log: t.log, types: make(map[resource.Type]*searched), slots: make(chan struct{}, searchers),
+		lists: make(map[resource.Type]uint64), gaps: make(map[resource.Type]*gap),
 		unknown: make(map[resource.Type]bool), held: make(map[resource.Type]waiting),
+	}
+}
+
+// begin takes what checkpoints said before us. Everything they said must have been read.
+func (s *search) begin() {
+	if s.begun {
+		return
+	}
+	s.begun = true
+	s.past, s.earlier = s.store.Before()
+	s.witnesses = make(map[string]string)
+	for member, incarnation := range s.past.Incarnations {
+		if process := ownership.Process(incarnation); process != "" && s.alive(member, process) {
+			s.witnesses[member] = process
+		}
+	}
+}
+
+// enter returns what is known of the search in a type, nil if it has not been listed. The caller holds mu.
+func (s *search) enter(t resource.Type, now time.Time) *searched {
+	e := s.types[t]
+	if stats := s.index.Type(t); e == nil && stats.Listed {
+		e = &searched{listed: stats.Version, since: now, versions: s.past.Versions[t.String()]}
+		s.types[t] = e
+	}
+	return e
+}
+
+// giveUp begins without looking, as whoever ends before the first step: our last checkpoint then says how far we have come,
+// and repeats of deletions what was true before.
+func (s *search) giveUp(now time.Time) {
+	s.begin()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, t := range s.index.Types() {
+		s.enter(t, now)
 	}
 }
 
 // step looks at the types that can be looked at. Everything must have been read once before the first step.
 func (s *search) step(ctx context.Context, now time.Time) {
-	if !s.begun {
-		s.begun = true
-		s.past = s.store.Before()
-		s.witnesses = make(map[string]string)
-		for member, incarnation := range s.past.Incarnations {
-			if process := ownership.Process(incarnation); process != "" && s.alive(member, process) {
-				s.witnesses[member] = process
-			}
-		}
-	}
+	s.begin()
 	witnessed := false
 	for member, process := range s.witnesses {
 		witnessed = witnessed || s.alive(member, process)
@@ -135,6 +167,7 @@ func (s *search) step(ctx context.Context, now time.Time) {
 	}
 	_ = looks.Wait() // None returns an error.
 	s.lookForGone()
+	s.mind(ctx, now)
 }
 
 const (
@@ -188,16 +221,11 @@ func (s *search) alive(member, process string) bool {
 }
 
 func (s *search) look(ctx context.Context, t resource.Type, witnessed bool, now time.Time) {
-	stats := s.index.Type(t)
-	if !stats.Listed {
-		return
-	}
-	name := t.String()
 	s.mu.Lock()
-	e := s.types[t]
+	e := s.enter(t, now)
 	if e == nil {
-		e = &searched{listed: stats.Version, since: now, versions: s.past.Versions[name]}
-		s.types[t] = e
+		s.mu.Unlock()
+		return
 	}
 	done := e.done || s.told(t, e)
 	wait := e.held || witnessed && now.Sub(e.since) < patience || now.Before(e.retry)
@@ -227,9 +255,9 @@ func (s *search) remembered(ctx context.Context, t resource.Type, e *searched, n
 	if s.replay(ctx, t, e) {
 		return true
 	}
-	s.lists <- struct{}{}
+	s.slots <- struct{}{}
 	found, expired, err := s.find(ctx, t, e.versions)
-	<-s.lists
+	<-s.slots
 	s.metrics.found.WithLabelValues(fromExact).Add(float64(found))
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -327,13 +355,33 @@ func (s *search) seen() (seen, done, bounds map[string]uint64, stats map[string]
 		if !now.Listed || now.Version == 0 {
 			continue
 		}
-		seen[t.String()] = now.Version
+		name := t.String()
+		seen[name] = now.Version
 		if e.done {
-			done[t.String()] = now.Version
-			delete(bounds, t.String())
+			done[name] = now.Version
+			delete(bounds, name)
+		}
+		if g := s.gapOf(t); g != nil && g.after > 0 {
+			if bound := bounds[name]; bound == 0 || g.after < bound {
+				bounds[name] = g.after
+			}
 		}
 	}
 	return seen, done, bounds, stats
+}
+
+// before returns, by the names of the types whose search is not done, the versions that our earlier checkpoints spoke of: the
+// next one takes their place.
+func (s *search) before() map[string][]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	left := maps.Clone(s.earlier)
+	for t, e := range s.types {
+		if e.done {
+			delete(left, t.String())
+		}
+	}
+	return left
 }
 
 // searched returns, by the names of the types, the latest version at which what there was has been compared with what

@@ -67,6 +67,7 @@ func (h *history) Pages(_ context.Context, _ resource.Type, o watch.ListOptions,
 // searching is a search over pods, of which x is left at version 100.
 type searching struct {
 	app.Search
+	index   *index.Index
 	history *history
 	members []ownership.MemberStatus
 	book    *checkpoint.Book
@@ -77,6 +78,7 @@ type searching struct {
 func newSearching(versions []uint64, witnesses map[string]string, at map[uint64][]string) *searching {
 	s := &searching{history: &history{at: at}, spans: map[string][2]uint64{}, book: checkpoint.NewBook("f", ring.DefaultFormat())}
 	x := index.New(nil)
+	s.index = x
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 100)
 	for member, process := range witnesses {
 		s.members = append(s.members, ownership.MemberStatus{Lease: ownership.Lease{Member: member, Incarnation: process + ".1", State: ownership.Live}})
@@ -234,4 +236,40 @@ func TestAWitnessThatGoesIsReplacedByASearch(t *testing.T) {
 	s.want(t, "still patient", false)
 	s.Step(t.Context(), time.Unix(241, 0))
 	s.want(t, "patience is over", true, "gone")
+}
+
+// TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone: our watch has begun anew, and of what was created and deleted meanwhile
+// we know nothing. Somebody else had seen the one and delivered it, and was gone before the other.
+func TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone(t *testing.T) {
+	s := newSearching([]uint64{50}, nil, map[uint64][]string{50: {"x"}, 130: {"x", "brief"}, 145: {"x", "other"}})
+	s.Step(t.Context(), time.Unix(0, 0))
+	s.want(t, "there is no gap", true)
+	says := func(member string, high uint64) {
+		s.book.Set(member, checkpoint.Checkpoint{
+			Member: member, Incarnation: member + ".1", View: []string{"b", "c"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",
+			Types: map[string]checkpoint.Entry{"pods.v1": {Low: 40, High: high}},
+		})
+	}
+	says("gone", 90) // before the gap
+	s.members = append(s.members, ownership.MemberStatus{Lease: ownership.Lease{Member: "here", Incarnation: "here.1", State: ownership.Live}})
+	says("here", 145)
+	s.index.Bookmark(pods, 120)
+	s.index.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 150)
+	s.history.asked = nil
+	if _, bound := s.Done(pods); bound != 120 {
+		t.Errorf("of deletions our word ends at %d, want where the gap begins", bound)
+	}
+	s.Step(t.Context(), time.Unix(1, 0))
+	s.want(t, "whoever is there answers for what it has seen", true)
+	says("gone", 130)
+	s.Step(t.Context(), time.Unix(2, 0))
+	s.want(t, "somebody has left in the gap", true, "brief")
+	says("here", 150)
+	s.Step(t.Context(), time.Unix(3, 0))
+	if diff := cmp.Diff([]uint64{130}, s.history.asked); diff != "" {
+		t.Errorf("versions that were listed (-want +got):\n%s", diff)
+	}
+	if _, bound := s.Done(pods); bound != 0 {
+		t.Errorf("all others have given a word from after the gap, and ours of deletions ends at %d", bound)
+	}
 }

@@ -216,12 +216,7 @@ func (s *shard) ownershipChanged(ctx context.Context) {
 			return
 		}
 		for _, t := range s.targets.all() {
-			t.pipeline.Gained(in(gained))
-			t.hear() // of those who are gone; what we have seen ourselves still waits here, and is not sent twice
-			t.pipeline.ForgetCovered()
-			if len(crashed) > 0 {
-				t.pipeline.Doubt(in(crashed))
-			}
+			t.takeUp(in(gained), in(crashed))
 		}
 		s.member.Admit(token)
 		for _, t := range s.targets.all() {
@@ -233,6 +228,15 @@ func (s *shard) ownershipChanged(ctx context.Context) {
 		t.pipeline.SetMaxInFlight(max(t.spec.maxInFlight/members, 1))
 		t.pipeline.MaySendChanged()
 	}
+}
+
+// takeUp prepares what has been gained, some of it from members that have crashed, before it may be sent. Checkpoints are as
+// they were when it was given up.
+func (t *target) takeUp(gained, crashed func(resource.ID) bool) {
+	t.pipeline.Gained(gained)
+	t.hear() // of those who are gone; what we have seen ourselves still waits here, and is not sent twice
+	t.pipeline.ForgetCovered()
+	t.pipeline.Doubt(crashed)
 }
 
 // catchUp waits until we know at least what the former owners of gained partitions had sent: their last checkpoints,

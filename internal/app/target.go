@@ -22,6 +22,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
@@ -77,6 +78,15 @@ func (s targetSpec) fingerprint(cluster string) string {
 	return f
 }
 
+// ringMember is what a target needs to know of our membership; [membership.Membership] tells it.
+type ringMember interface {
+	Name() string
+	Incarnation() string
+	View() membership.View
+	MaySend(id resource.ID) bool
+	Notices() []ownership.Notice
+}
+
 // target is one receiver with everything that serves it.
 type target struct {
 	spec      targetSpec
@@ -86,7 +96,7 @@ type target struct {
 	log       logr.Logger
 	client    *delivery.Client
 	pipeline  *pipeline.Pipeline
-	member    *membership.Membership
+	member    ringMember
 	index     *index.Index
 	lister    pager
 	book      *checkpoint.Book
@@ -264,6 +274,17 @@ func (t *target) stop() {
 	t.endSending()
 	t.sharing.stop()
 	t.metrics.remove()
+}
+
+// endObserving ends what looks at the cluster. A target that ends before it has looked back for the first time may have sent
+// something all the same: its last checkpoint is to tell of that.
+func (t *target) endObserving() {
+	t.observe.stop()
+	if !t.looked.Load() && t.informed() {
+		t.hear() // also what we have said ourselves, whose place our last checkpoint takes
+		t.search.giveUp(time.Now())
+		t.looked.Store(true)
+	}
 }
 
 // endSending ends the pipeline with its requests.

@@ -78,6 +78,9 @@ func (t *target) pending(mine func(resource.ID) bool) checkpoint.Deletions {
 	for _, p := range all {
 		d = append(d, told(p))
 	}
+	if leaving {
+		d = t.words.untaken(d)
+	}
 	slices.SortFunc(d, func(a, b checkpoint.Deletion) int { return cmp.Compare(a.ID, b.ID) }) // equal lists are written once
 	return d
 }
@@ -164,6 +167,17 @@ func (w *words) deafen() {
 type heardFrom struct {
 	member  string
 	pending bool
+}
+
+// untaken adds what was told, or waits, of types that have not been listed, as far as there is room: the checkpoint that it
+// was taken from may be our own.
+func (w *words) untaken(d checkpoint.Deletions) checkpoint.Deletions {
+	w.hearing.Lock()
+	defer w.hearing.Unlock()
+	for _, list := range w.rest {
+		d = append(d, list.Deletions...)
+	}
+	return d[:min(len(d), checkpoint.MaxPending)]
 }
 
 // left is what of a list is still to be taken. The caller holds hearing.

@@ -286,7 +286,7 @@ func (b *Book) Past(of func(member, incarnation string) bool) Past {
 			if p.all() {
 				bounds[t] = max(bounds[t], e.deleted())
 			}
-			past.Versions[t] = append(past.Versions[t], e.High)
+			past.Versions[t] = append(append(past.Versions[t], e.Earlier...), e.High)
 		}
 	}
 	for t, v := range past.Versions {
@@ -297,6 +297,23 @@ func (b *Book) Past(of func(member, incarnation string) bool) Past {
 	}
 	maps.DeleteFunc(past.Versions, func(_ string, v []uint64) bool { return len(v) == 0 })
 	return past
+}
+
+// Words returns, of a type, how far the members were when each gave its last word, own partitions only.
+func (b *Book) Words(typeName string) []Word {
+	var words []Word
+	for _, p := range *b.believed.Load() {
+		if e, ok := p.checkpoint.Types[typeName]; ok && p.excepts {
+			words = append(words, Word{Member: p.checkpoint.Member, Incarnation: p.checkpoint.Incarnation, High: e.High})
+		}
+	}
+	return words
+}
+
+// Word is how far a member was in a type when it gave its last word.
+type Word struct {
+	Member, Incarnation string
+	High                uint64
 }
 
 // Len returns how many checkpoints are believed.

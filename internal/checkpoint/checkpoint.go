@@ -24,6 +24,9 @@ const MaxExcept = 3500
 // maxRefused bounds the exceptions of one type that are there because the receiver refuses the objects.
 const maxRefused = 50
 
+// MaxEarlier bounds [Entry.Earlier] of a type: so many times in a row may a member end before it has looked back.
+const MaxEarlier = 4
+
 // MaxDoubts bounds [Checkpoint.Doubts].
 const MaxDoubts = 500
 
@@ -46,6 +49,9 @@ type Entry struct {
 	// watched are still being looked for, or have been found and wait. 0 says that it is Low. So what is said of objects
 	// that are there does not wait for a search, which takes long when the API server has forgotten the past.
 	Deleted uint64
+	// Earlier are versions, at most [MaxEarlier], that earlier checkpoints of the member's name spoke of, ascending, while it has
+	// not yet looked for what was deleted since: this one has taken their place.
+	Earlier []uint64
 	// Except are the hashes of the IDs that are not, ascending; see [Short]. It says nothing of these at any version.
 	Except []uint32
 	// Refused are the hashes of the IDs that the receiver refuses, ascending. Nothing is said of these either, and they hold
@@ -133,14 +139,15 @@ type encoded struct {
 }
 
 type encodedEntry struct {
-	High   uint64 `json:"high"`
-	Behind uint64 `json:"behind,omitempty"` // how far Low is below High
-	Event  uint64 `json:"event,omitempty"`
-	Since  uint64 `json:"since,omitempty"`
-	Search uint64 `json:"searched,omitempty"`
-	Delete uint64 `json:"deleted,omitempty"`
-	Except string `json:"except,omitempty"` // base64 of 4 bytes each, little endian
-	Refuse string `json:"refused,omitempty"`
+	High   uint64   `json:"high"`
+	Behind uint64   `json:"behind,omitempty"` // how far Low is below High
+	Event  uint64   `json:"event,omitempty"`
+	Since  uint64   `json:"since,omitempty"`
+	Search uint64   `json:"searched,omitempty"`
+	Delete uint64   `json:"deleted,omitempty"`
+	Before []uint64 `json:"earlier,omitempty"`
+	Except string   `json:"except,omitempty"` // base64 of 4 bytes each, little endian
+	Refuse string   `json:"refused,omitempty"`
 }
 
 // Encode returns the checkpoint as text. Equal checkpoints have equal texts.
@@ -148,7 +155,7 @@ func (c Checkpoint) Encode() (string, error) {
 	e := encoded{Format: format, Member: c.Member, Incarnation: c.Incarnation, View: c.View, Ring: c.RingFormat, Fingerprint: c.Fingerprint,
 		Heard: c.Heard, Taken: c.Taken, Doubts: c.Doubts[:min(len(c.Doubts), MaxDoubts)], Types: make(map[string]encodedEntry, len(c.Types))}
 	for name, t := range c.Types {
-		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Since: t.Since, Search: t.Searched, Delete: t.Deleted,
+		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Since: t.Since, Search: t.Searched, Delete: t.Deleted, Before: t.Earlier[max(len(t.Earlier)-MaxEarlier, 0):],
 			Except: encodeHashes(t.Except), Refuse: encodeHashes(t.Refused)}
 	}
 	b, err := json.Marshal(e)
@@ -182,7 +189,7 @@ func Decode(text string) (Checkpoint, error) {
 		if err != nil || err2 != nil || t.Behind > t.High {
 			return Checkpoint{}, fmt.Errorf("checkpoint is malformed at %s", name)
 		}
-		entry := Entry{Low: t.High - t.Behind, High: t.High, Event: t.Event, Since: t.Since, Searched: t.Search, Deleted: t.Delete, Except: except, Refused: refused}
+		entry := Entry{Low: t.High - t.Behind, High: t.High, Event: t.Event, Since: t.Since, Searched: t.Search, Deleted: t.Delete, Earlier: t.Before, Except: except, Refused: refused}
 		c.Types[name] = entry
 	}
 	return c, nil

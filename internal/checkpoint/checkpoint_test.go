@@ -568,3 +568,29 @@ func TestADeletionIsKnownToWhoeverHasNamedIt(t *testing.T) {
 		want("it has waited at the owner in an earlier stay", false)
 	})
 }
+
+// TestWhatANewCheckpointOverwritesIsStillLookedAt until its member has looked back.
+func TestWhatANewCheckpointOverwritesIsStillLookedAt(t *testing.T) {
+	c := word("a", 0)
+	c.View = []string{"a", "b"}
+	c.Types["pods.v1"] = checkpoint.Entry{Low: 90, High: 100, Earlier: []uint64{10, 20, 30, 40, 50}}
+	text, err := c.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := checkpoint.Decode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := checkpoint.NewBook("f", ring.DefaultFormat())
+	if !b.Set("a/checkpoint", got) {
+		t.Fatal("not believed")
+	}
+	want := map[string][]uint64{"pods.v1": {20, 30, 40, 50, 100}}
+	if diff := cmp.Diff(want, b.Past(func(member, _ string) bool { return member == "a" }).Versions); diff != "" {
+		t.Errorf("versions to look at (-want +got):\n%s", diff)
+	}
+	if others := b.Past(func(member, _ string) bool { return member == "b" }).Versions; len(others) > 0 {
+		t.Errorf("of somebody else: %v", others)
+	}
+}

@@ -49,7 +49,8 @@ type Store struct {
 	book   *Book
 	opts   StoreOptions
 	synced chan struct{} // closed after the first list
-	before Past          // written before synced is closed
+	before Past          // written before synced is closed, like ours
+	ours   map[string][]uint64
 	once   sync.Once
 	fatal  chan error // one slot: a permission is missing
 
@@ -73,8 +74,9 @@ func (s *Store) Name() string { return s.opts.Ring + "-" + s.opts.Target + "-" +
 // Synced is closed once all checkpoints that there were at the start are in the book.
 func (s *Store) Synced() <-chan struct{} { return s.synced }
 
-// Before returns what the checkpoints said that there were at the start. It may be called once Synced is closed.
-func (s *Store) Before() Past { return s.before }
+// Before returns what the checkpoints said that there were at the start, and, by type, the versions that those of our own name
+// spoke of. It may be called once Synced is closed.
+func (s *Store) Before() (all Past, ours map[string][]uint64) { return s.before, s.ours }
 
 // Refresh brings the book up to what the API server holds now, whatever the watch has shown so far.
 func (s *Store) Refresh(ctx context.Context) error {
@@ -346,6 +348,7 @@ func (k sink) Replace(list []any, version string) error {
 	k.s.once.Do(func() {
 		k.s.opts.Log.Info("Checkpoints are read", "found", len(list), "believed", believed)
 		k.s.before = k.s.book.Past(nil)
+		k.s.ours = k.s.book.Past(func(member, _ string) bool { return member == k.s.opts.Member }).Versions
 		close(k.s.synced)
 	})
 	k.s.opts.Changed()

@@ -75,6 +75,7 @@ type objects struct {
 	version uint64 // the newest resourceVersion seen: of a list, an event or a bookmark
 	event   uint64 // the newest one of an object's state or deletion
 	since   uint64 // of the last list: every change after it has been seen
+	before  uint64 // and every change up to this, before that list
 }
 
 // entry is what is kept of an object: 16 bytes.
@@ -178,7 +179,7 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 		x.upsert(t, o, r, Change{Cause: cause, After: before}, true)
 	}
 	o.listed = true
-	o.version, o.since = max(o.version, version), version
+	o.version, o.since, o.before = max(o.version, version), version, before
 	x.metrics.known(t, len(o.entries))
 }
 
@@ -368,8 +369,9 @@ type Stats struct {
 	Listed bool
 	// Version is the newest resourceVersion seen, Event the newest one of an object's state or deletion.
 	Version, Event uint64
-	// Since is that of the last list: every change after it has been seen, of those before it the outcome.
-	Since uint64
+	// Since is that of the last list: every change after it has been seen, of those before it the outcome. Before is up to
+	// where every change had been seen before that list; 0 for the first one.
+	Since, Before uint64
 }
 
 // Type returns the state of one type; the zero Stats for one that is not known.
@@ -379,7 +381,7 @@ func (x *Index) Type(t resource.Type) Stats {
 		return Stats{}
 	}
 	defer o.mu.Unlock()
-	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since}
+	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since, Before: o.before}
 }
 
 // Types returns all known types, sorted.

@@ -1,0 +1,107 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+)
+
+// gap is a time of which our watch of a type has seen only the outcome: the API server did not remember what had happened,
+// as after its own restart. Of what was created and deleted in it we know nothing. Another member may have seen the one, and
+// have delivered it, and not the other, because it was gone by then: what existed at the version that its last word speaks of,
+// in the gap, tells.
+type gap struct {
+	after, since uint64
+	retry        time.Time
+	looked       map[checkpoint.Word]bool
+}
+
+// mind looks into the gaps of our watches, until every other member has given a word from after them, or is gone. Until then
+// what our checkpoints say of deletions ends where the gap begins; see seen.
+func (s *search) mind(ctx context.Context, now time.Time) {
+	fresh := false
+	for _, t := range s.index.Types() {
+		s.mu.Lock()
+		g := s.gapOf(t)
+		s.mu.Unlock()
+		if g == nil || now.Before(g.retry) || ctx.Err() != nil {
+			continue
+		}
+		if !fresh && s.store.Refresh(ctx) != nil { // The last word of somebody who is gone may be on its way.
+			return
+		}
+		fresh = true
+		if s.lookInto(ctx, t, g, now) {
+			s.mu.Lock()
+			delete(s.gaps, t)
+			s.mu.Unlock()
+		}
+	}
+}
+
+// gapOf returns the gap in the watch of a type, nil for none. The caller holds mu.
+func (s *search) gapOf(t resource.Type) *gap {
+	stats := s.index.Type(t)
+	if known, ok := s.lists[t]; !ok || known == stats.Since {
+		s.lists[t] = stats.Since
+		return s.gaps[t]
+	}
+	s.lists[t] = stats.Since
+	g := s.gaps[t]
+	switch {
+	case stats.Since <= stats.Before: // etcd was restored from a backup, or nothing has happened
+		delete(s.gaps, t)
+		return nil
+	case g == nil:
+		g = &gap{after: stats.Before, looked: make(map[checkpoint.Word]bool)}
+		s.gaps[t] = g
+	}
+	g.since = stats.Since
+	return g
+}
+
+// lookInto looks for what was deleted in a gap, by the last words of those who are gone. It tells whether there is nobody
+// left who could give one.
+func (s *search) lookInto(ctx context.Context, t resource.Type, g *gap, now time.Time) (done bool) {
+	done = true
+	for _, word := range s.book.Words(t.String()) {
+		switch {
+		case s.ours(word):
+		case s.alive(word.Member, ownership.Process(word.Incarnation)):
+			done = done && word.High >= g.since
+		case word.High <= g.after || word.High >= g.since || g.looked[word]:
+		default:
+			found, err := s.findAt(ctx, t, word.High, make(map[[2]string]bool))
+			s.metrics.found.WithLabelValues(fromExact).Add(float64(found))
+			s.mu.Lock()
+			s.found += found
+			if errors.Is(err, watch.ErrExpired) {
+				s.unknown[t] = true
+				s.untold = append(s.untold, t.String())
+				err = nil
+			}
+			s.mu.Unlock()
+			if err != nil {
+				g.retry = now.Add(searchPause)
+				return false
+			}
+			g.looked[word] = true
+		}
+	}
+	return done
+}
+
+// ours tells whether a word is of this process.
+func (s *search) ours(w checkpoint.Word) bool {
+	for _, m := range s.leases() {
+		if m.Self && m.Lease.Member == w.Member {
+			return ownership.Process(m.Lease.Incarnation) == ownership.Process(w.Incarnation)
+		}
+	}
+	return false
+}

@@ -1,0 +1,187 @@
+package app
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+// Peer is one target of one process among others, with all that members tell each other by their checkpoints, over a
+// membership that a test decides.
+type Peer struct {
+	Index *index.Index
+	t     *target
+	fate  *fate
+}
+
+// PeerOptions say where a peer lives.
+type PeerOptions struct {
+	Name, Incarnation string
+	Maps              corev1client.ConfigMapsGetter
+	Sender            pipeline.Sender
+	Pager             pager
+	Leases            func() []ownership.MemberStatus
+	Settle            time.Duration
+}
+
+// fate is the membership of a peer.
+type fate struct {
+	o PeerOptions
+
+	mu          sync.Mutex // guards what follows
+	incarnation string
+	view        []string
+	mine        func(resource.ID) bool // nil: nothing
+}
+
+func (f *fate) Name() string              { return f.o.Name }
+func (*fate) Notices() []ownership.Notice { return nil }
+
+func (f *fate) Incarnation() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.incarnation
+}
+
+func (f *fate) MaySend(id resource.ID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mine != nil && f.mine(id)
+}
+
+func (f *fate) View() membership.View {
+	members := f.o.Leases()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range members {
+		l := members[i].Lease
+		members[i].Self = l.Member == f.o.Name && ownership.Process(l.Incarnation) == ownership.Process(f.o.Incarnation)
+	}
+	return membership.View{Member: f.o.Name, Format: ring.DefaultFormat().String(), Status: ownership.Status{View: f.view, Members: members}}
+}
+
+// NewPeer returns a peer that has not begun.
+func NewPeer(o PeerOptions) *Peer {
+	f := &fate{o: o, incarnation: o.Incarnation}
+	x := index.New(nil)
+	t := &target{
+		name: "default", log: logr.Discard(), member: f, index: x, identity: "f", covered: make(chan struct{}, 1), format: wire.DotAI(),
+		windows: newWindows("default", o.Settle, func() {}), metrics: newRegistered(nil, "default"), census: &census{},
+	}
+	t.ready = func() bool { stats := x.Types(); return len(stats) > 0 && x.Type(stats[0]).Listed }
+	t.adopted.Store(true)
+	t.book = checkpoint.NewBook(t.identity, ring.DefaultFormat())
+	t.store = checkpoint.NewStore(o.Maps, t.book, checkpoint.StoreOptions{
+		Namespace: "ns", Ring: "ring", Target: "default", Member: o.Name, Changed: t.bookChanged, Log: logr.Discard(),
+	})
+	t.written = newCheckpointTime(t.metrics)
+	gate := delivery.NewGate(delivery.GateOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
+	t.pipeline = pipeline.New(o.Sender, t.format, gate, pipeline.Options{
+		Target: "default", Debounce: 300 * time.Millisecond, MaxWait: time.Second, FlushInterval: 100 * time.Millisecond,
+		Settle: o.Settle, Touched: t.windows.touched, Owner: f, Covers: t.covers, Doubtful: t.doubtful,
+		OwnedSince:   func(resource.ID) uint64 { return 1 << 62 }, // others may have sent whatever it was
+		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.book.Acknowledged(typ.String(), id) },
+		Log:          logr.Discard(),
+	})
+	t.search = newSearch(t, parts{})
+	t.search.pager, t.search.index = o.Pager, x
+	t.search.served = func() ([]resource.Type, bool) { return x.Types(), true }
+	t.search.selected = func(resource.Type) bool { return true }
+	return &Peer{Index: x, t: t, fate: f}
+}
+
+// Begin runs all parts but the watches.
+func (p *Peer) Begin() {
+	p.t.remove = p.Index.Listen(p.t)
+	fail := func(error) {}
+	p.t.observe, p.t.sending, p.t.sharing = newStage(fail), newStage(fail), newStage(fail)
+	p.t.sharing.start("checkpoints", p.t.store.Run)
+	p.t.sharing.start("shared checkpoints", p.t.follow)
+	p.t.sending.start("delivery", p.t.pipeline.Run)
+	p.t.observe.start("missed deletions", p.t.lookBack)
+}
+
+// Synced is closed once the checkpoints have been read.
+func (p *Peer) Synced() <-chan struct{} { return p.t.store.Synced() }
+
+// Fence takes everything from it: its Lease is lost. It comes back in another stay.
+func (p *Peer) Fence(incarnation string) {
+	p.fate.mu.Lock()
+	p.fate.view, p.fate.mine, p.fate.incarnation = nil, nil, incarnation
+	p.fate.mu.Unlock()
+	p.t.pipeline.MaySendChanged()
+}
+
+// Kill ends everything without a word.
+func (p *Peer) Kill() {
+	p.Fence("")
+	p.t.stop()
+}
+
+// Leave ends in order: what is due is sent until ctx ends, and last words are written.
+func (p *Peer) Leave(ctx context.Context) {
+	p.t.endObserving()
+	p.t.pipeline.Flush(ctx)
+	p.t.endSending()
+	p.t.leaving.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
+	defer cancel()
+	p.t.publishLast(ctx)
+}
+
+// Gone ends what is left after Leave.
+func (p *Peer) Gone() { p.t.stop() }
+
+// Lose gives up what matches, and waits until no request holds it.
+func (p *Peer) Lose(lost func(resource.ID) bool) {
+	p.fate.mu.Lock()
+	if mine := p.fate.mine; mine != nil {
+		p.fate.mine = func(id resource.ID) bool { return mine(id) && !lost(id) }
+	}
+	p.fate.mu.Unlock()
+	p.t.pipeline.MaySendChanged()
+}
+
+// Drain waits until no request holds what matches, and writes the last word under the old view.
+func (p *Peer) Drain(lost func(resource.ID) bool) {
+	<-p.t.pipeline.Drain(lost)
+	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	defer cancel()
+	p.t.publishLast(ctx)
+}
+
+// Publish publishes a view.
+func (p *Peer) Publish(view []string) {
+	p.fate.mu.Lock()
+	defer p.fate.mu.Unlock()
+	p.fate.view = view
+}
+
+// Gain takes up what matches, of which some was a member's that has crashed.
+func (p *Peer) Gain(ctx context.Context, mine, gained, crashed func(resource.ID) bool) {
+	for ctx.Err() == nil && (p.t.refresh(ctx) != nil || p.t.behind() != "") {
+		time.Sleep(20 * time.Millisecond)
+	}
+	p.t.takeUp(gained, crashed)
+	p.fate.mu.Lock()
+	p.fate.mine = mine
+	p.fate.mu.Unlock()
+	p.t.pipeline.Gained(gained)
+	p.t.pipeline.MaySendChanged()
+}
+
+// Dirty is how much is not delivered.
+func (p *Peer) Dirty() int { return p.t.pipeline.Stats().Dirty }
