@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
@@ -15,16 +17,28 @@ import (
 // as after its own restart. Of what was created and deleted in it we know nothing. Another member may have seen the one, and
 // have delivered it, and not the other, because it was gone by then: what existed at the version that its last word speaks of,
 // in the gap, tells.
+//
+// What came before our first list is such a gap, too: whoever came after the checkpoints that our search begins with, and was gone
+// before our list, is among neither its witnesses nor its versions.
 type gap struct {
 	after, since uint64
-	retry        time.Time
+	begun, retry time.Time
 	looked       map[checkpoint.Word]bool
+}
+
+// newGap returns one of which what is known by words has been looked at.
+func newGap(after, since uint64, now time.Time, words []checkpoint.Word) *gap {
+	g := &gap{after: after, since: since, begun: now, looked: make(map[checkpoint.Word]bool)}
+	for _, w := range words {
+		g.looked[w] = true
+	}
+	return g
 }
 
 // mind looks into the gaps of our watches, until every other member has given a word from after them, or is gone. Until then
 // what our checkpoints say of deletions ends where the gap begins; see seen.
 func (s *search) mind(ctx context.Context, now time.Time) {
-	fresh := false
+	fresh := s.aliveNow() == s.heardFrom
 	for _, t := range s.index.Types() {
 		s.mu.Lock()
 		g := s.gapOf(t)
@@ -32,10 +46,13 @@ func (s *search) mind(ctx context.Context, now time.Time) {
 		if g == nil || now.Before(g.retry) || ctx.Err() != nil {
 			continue
 		}
-		if !fresh && s.store.Refresh(ctx) != nil { // The last word of somebody who is gone may be on its way.
-			return
+		if !fresh { // The last word of somebody who is gone may be on its way.
+			alive := s.aliveNow()
+			if s.store.Refresh(ctx) != nil {
+				return
+			}
+			fresh, s.heardFrom = true, alive
 		}
-		fresh = true
 		if s.lookInto(ctx, t, g, now) {
 			s.mu.Lock()
 			delete(s.gaps, t)
@@ -58,7 +75,7 @@ func (s *search) gapOf(t resource.Type) *gap {
 		delete(s.gaps, t)
 		return nil
 	case g == nil:
-		g = &gap{after: stats.Before, looked: make(map[checkpoint.Word]bool)}
+		g = newGap(stats.Before, stats.Since, time.Now(), nil)
 		s.gaps[t] = g
 	}
 	g.since = stats.Since
@@ -68,7 +85,9 @@ func (s *search) gapOf(t resource.Type) *gap {
 // lookInto looks for what was deleted in a gap, by the last words of those who are gone. It tells whether there is nobody
 // left who could give one.
 func (s *search) lookInto(ctx context.Context, t resource.Type, g *gap, now time.Time) (done bool) {
-	done = true
+	if done = true; s.answered(t) || now.Sub(g.begun) > patience {
+		return true
+	}
 	for _, word := range s.book.Words(t.String()) {
 		switch {
 		case s.ours(word):
@@ -94,6 +113,27 @@ func (s *search) lookInto(ctx context.Context, t resource.Type, g *gap, now time
 		}
 	}
 	return done
+}
+
+// answered tells whether somebody who had seen everything has said that all is delivered that was deleted before our first list,
+// and we have had no gap since.
+func (s *search) answered(t resource.Type) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.types[t]
+	return e != nil && e.answered && s.index.Type(t).Before == 0
+}
+
+// aliveNow names the other members that are there, and their processes.
+func (s *search) aliveNow() string {
+	var names []string
+	for _, m := range s.leases() {
+		if m.Lease.State == ownership.Live && !m.Self {
+			names = append(names, m.Lease.Member+" "+ownership.Process(m.Lease.Incarnation))
+		}
+	}
+	slices.Sort(names)
+	return strings.Join(names, ",")
 }
 
 // ours tells whether a word is of this process.

@@ -62,6 +62,7 @@ type search struct {
 	past      checkpoint.Past
 	earlier   map[string][]uint64 // of past.Versions those that our own checkpoints spoke of
 	witnesses map[string]string   // processes by member: those who were here before us
+	heardFrom string              // who was there when checkpoints were last read for a gap
 	begun     bool
 	heardOut  bool // all witnesses are gone, and what they said last is in past; there may have been none
 
@@ -81,6 +82,7 @@ type searched struct {
 	since    time.Time
 	retry    time.Time
 	done     bool
+	answered bool // by somebody's word, without a search
 	expired  bool // the API server's history does not go back so far
 	held     bool // more is missing than may be deleted without a person's word
 	gone     bool // the type was served no longer
@@ -130,6 +132,9 @@ func (s *search) enter(t resource.Type, now time.Time) *searched {
 	if stats := s.index.Type(t); e == nil && stats.Listed {
 		e = &searched{listed: stats.Version, since: now, versions: s.past.Versions[t.String()]}
 		s.types[t] = e
+		if len(e.versions) > 0 && s.gaps[t] == nil && stats.Before == 0 {
+			s.gaps[t] = newGap(e.versions[0], stats.Since, now, s.past.Words[t.String()])
+		}
 	}
 	return e
 }
@@ -227,10 +232,12 @@ func (s *search) look(ctx context.Context, t resource.Type, witnessed bool, now 
 		s.mu.Unlock()
 		return
 	}
-	done := e.done || s.told(t, e)
+	if !e.done && s.told(t, e) {
+		e.done, e.answered = true, true
+	}
+	done := e.done
 	wait := e.held || witnessed && now.Sub(e.since) < patience || now.Before(e.retry)
 	expired := e.expired || len(e.versions) == 0
-	e.done = done
 	s.mu.Unlock()
 	if done || wait {
 		return

@@ -269,13 +269,15 @@ type Past struct {
 	// everything is acknowledged, and beyond it those up to which some member's own partitions are. What existed at one of
 	// these and exists no longer was deleted since.
 	Versions map[string][]uint64
+	// Words are, by type, those that this is made of.
+	Words map[string][]Word
 	// Incarnations are the stays in the ring in which the checkpoints were given, by member.
 	Incarnations map[string]string
 }
 
 // Past sums the checkpoints up, of all members or of those of which of returns true.
 func (b *Book) Past(of func(member, incarnation string) bool) Past {
-	past := Past{Versions: make(map[string][]uint64), Incarnations: make(map[string]string)}
+	past := Past{Versions: make(map[string][]uint64), Words: make(map[string][]Word), Incarnations: make(map[string]string)}
 	bounds := make(map[string]uint64)
 	for _, p := range *b.believed.Load() {
 		if of != nil && !of(p.checkpoint.Member, p.checkpoint.Incarnation) {
@@ -285,6 +287,9 @@ func (b *Book) Past(of func(member, incarnation string) bool) Past {
 		for t, e := range p.checkpoint.Types {
 			if p.all() {
 				bounds[t] = max(bounds[t], e.deleted())
+			}
+			if p.excepts {
+				past.Words[t] = append(past.Words[t], p.words(e)...)
 			}
 			past.Versions[t] = append(append(past.Versions[t], e.Earlier...), e.High)
 		}
@@ -299,18 +304,27 @@ func (b *Book) Past(of func(member, incarnation string) bool) Past {
 	return past
 }
 
-// Words returns, of a type, how far the members were when each gave its last word, own partitions only.
+// Words returns, of a type, how far the members were when each gave its last word, own partitions only, and those before them
+// whose place that has taken and whose names it still gives.
 func (b *Book) Words(typeName string) []Word {
 	var words []Word
 	for _, p := range *b.believed.Load() {
 		if e, ok := p.checkpoint.Types[typeName]; ok && p.excepts {
-			words = append(words, Word{Member: p.checkpoint.Member, Incarnation: p.checkpoint.Incarnation, High: e.High})
+			words = append(words, p.words(e)...)
 		}
 	}
 	return words
 }
 
-// Word is how far a member was in a type when it gave its last word.
+func (p entry) words(e Entry) []Word {
+	words := []Word{{Member: p.checkpoint.Member, Incarnation: p.checkpoint.Incarnation, High: e.High}}
+	for _, version := range e.Earlier {
+		words = append(words, Word{Member: p.checkpoint.Member, High: version})
+	}
+	return words
+}
+
+// Word is how far a member was in a type when it gave its last word. One without an incarnation is of a process that is gone.
 type Word struct {
 	Member, Incarnation string
 	High                uint64
