@@ -316,10 +316,10 @@ func (b *Book) Words(typeName string) []Word {
 	return words
 }
 
-func (p entry) words(e Entry) []Word {
-	words := []Word{{Member: p.checkpoint.Member, Incarnation: p.checkpoint.Incarnation, High: e.High}}
-	for _, version := range e.Earlier {
-		words = append(words, Word{Member: p.checkpoint.Member, High: version})
+func (e entry) words(t Entry) []Word {
+	words := []Word{{Member: e.checkpoint.Member, Incarnation: e.checkpoint.Incarnation, High: t.High}}
+	for _, version := range t.Earlier {
+		words = append(words, Word{Member: e.checkpoint.Member, High: version})
 	}
 	return words
 }
