@@ -3,8 +3,7 @@ package app
 import (
 	"context"
 	"errors"
-	"slices"
-	"strings"
+	"maps"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
@@ -21,9 +20,11 @@ import (
 // What came before our first list is such a gap, too: whoever came after the checkpoints that our search begins with, and was gone
 // before our list, is among neither its witnesses nor its versions.
 type gap struct {
-	after, since uint64
-	begun, retry time.Time
-	looked       map[checkpoint.Word]bool
+	after  uint64
+	since  uint64 // guarded by search.mu: it grows when the watch begins anew once more
+	begun  time.Time
+	retry  time.Time // used by mind alone, as is looked
+	looked map[checkpoint.Word]bool
 }
 
 // newGap returns one of which what is known by words has been looked at.
@@ -38,26 +39,32 @@ func newGap(after, since uint64, now time.Time, words []checkpoint.Word) *gap {
 // mind looks into the gaps of our watches, until every other member has given a word from after them, or is gone. Until then
 // what our checkpoints say of deletions ends where the gap begins; see seen.
 func (s *search) mind(ctx context.Context, now time.Time) {
-	fresh := s.aliveNow() == s.heardFrom
+	here := s.present()
+	fresh := maps.Equal(here.others, s.heardFrom)
 	for _, t := range s.index.Types() {
 		s.mu.Lock()
-		g := s.gapOf(t)
+		g, since := s.gapOf(t), uint64(0)
+		if g != nil {
+			since = g.since
+		}
 		s.mu.Unlock()
 		if g == nil || now.Before(g.retry) || ctx.Err() != nil {
 			continue
 		}
 		if !fresh { // The last word of somebody who is gone may be on its way.
-			alive := s.aliveNow()
 			if s.store.Refresh(ctx) != nil {
 				return
 			}
-			fresh, s.heardFrom = true, alive
+			fresh, s.heardFrom = true, here.others
 		}
-		if s.lookInto(ctx, t, g, now) {
-			s.mu.Lock()
+		if !s.lookInto(ctx, t, g, since, here, now) {
+			continue
+		}
+		s.mu.Lock()
+		if g.since == since { // Otherwise the watch has begun anew once more.
 			delete(s.gaps, t)
-			s.mu.Unlock()
 		}
+		s.mu.Unlock()
 	}
 }
 
@@ -82,18 +89,19 @@ func (s *search) gapOf(t resource.Type) *gap {
 	return g
 }
 
-// lookInto looks for what was deleted in a gap, by the last words of those who are gone. It tells whether there is nobody
-// left who could give one.
-func (s *search) lookInto(ctx context.Context, t resource.Type, g *gap, now time.Time) (done bool) {
+// lookInto looks for what was deleted in a gap that ends at a version, by the last words of those who are gone. It tells
+// whether there is nobody left who could give one.
+func (s *search) lookInto(ctx context.Context, t resource.Type, g *gap, since uint64, here presence, now time.Time) (done bool) {
 	if done = true; s.answered(t) || now.Sub(g.begun) > patience {
 		return true
 	}
 	for _, word := range s.book.Words(t.String()) {
+		process := ownership.Process(word.Incarnation)
 		switch {
-		case s.ours(word):
-		case s.alive(word.Member, ownership.Process(word.Incarnation)):
-			done = done && word.High >= g.since
-		case word.High <= g.after || word.High >= g.since || g.looked[word]:
+		case here.is(word.Member, process):
+		case here.has(word.Member, process):
+			done = done && word.High >= since
+		case word.High <= g.after || word.High >= since || g.looked[word]:
 		default:
 			found, err := s.findAt(ctx, t, word.High, make(map[[2]string]bool))
 			s.metrics.found.WithLabelValues(fromExact).Add(float64(found))
@@ -122,26 +130,4 @@ func (s *search) answered(t resource.Type) bool {
 	defer s.mu.Unlock()
 	e := s.types[t]
 	return e != nil && e.answered && s.index.Type(t).Before == 0
-}
-
-// aliveNow names the other members that are there, and their processes.
-func (s *search) aliveNow() string {
-	var names []string
-	for _, m := range s.leases() {
-		if m.Lease.State == ownership.Live && !m.Self {
-			names = append(names, m.Lease.Member+" "+ownership.Process(m.Lease.Incarnation))
-		}
-	}
-	slices.Sort(names)
-	return strings.Join(names, ",")
-}
-
-// ours tells whether a word is of this process.
-func (s *search) ours(w checkpoint.Word) bool {
-	for _, m := range s.leases() {
-		if m.Self && m.Lease.Member == w.Member {
-			return ownership.Process(m.Lease.Incarnation) == ownership.Process(w.Incarnation)
-		}
-	}
-	return false
 }

@@ -172,7 +172,7 @@ func (p *Peer) Publish(view []string) {
 
 // Gain takes up what matches, of which some was a member's that has crashed.
 func (p *Peer) Gain(ctx context.Context, mine, gained, crashed func(resource.ID) bool) {
-	for ctx.Err() == nil && (p.t.refresh(ctx) != nil || p.t.behind() != "") {
+	for ctx.Err() == nil && (p.t.store.Refresh(ctx) != nil || p.t.behind() != "") {
 		time.Sleep(20 * time.Millisecond)
 	}
 	p.t.takeUp(gained, crashed)

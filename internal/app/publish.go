@@ -233,13 +233,6 @@ func (t *target) publishLast(ctx context.Context) {
 	}
 }
 
-// refresh reads the checkpoints anew.
-func (t *target) refresh(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
-	defer cancel()
-	return t.store.Refresh(ctx) //nolint:wrapcheck // It says what it was doing.
-}
-
 // behind returns a type of which we have seen less than another member had when it wrote its last checkpoint, empty when
 // there is none.
 func (t *target) behind() string {

@@ -62,7 +62,7 @@ type search struct {
 	past      checkpoint.Past
 	earlier   map[string][]uint64 // of past.Versions those that our own checkpoints spoke of
 	witnesses map[string]string   // processes by member: those who were here before us
-	heardFrom string              // who was there when checkpoints were last read for a gap
+	heardFrom map[string]string   // who was there when checkpoints were last read for a gap
 	begun     bool
 	heardOut  bool // all witnesses are gone, and what they said last is in past; there may have been none
 
@@ -119,8 +119,9 @@ func (s *search) begin() {
 	s.begun = true
 	s.past, s.earlier = s.store.Before()
 	s.witnesses = make(map[string]string)
+	here := s.present()
 	for member, incarnation := range s.past.Incarnations {
-		if process := ownership.Process(incarnation); process != "" && s.alive(member, process) {
+		if process := ownership.Process(incarnation); here.has(member, process) {
 			s.witnesses[member] = process
 		}
 	}
@@ -153,9 +154,9 @@ func (s *search) giveUp(now time.Time) {
 // step looks at the types that can be looked at. Everything must have been read once before the first step.
 func (s *search) step(ctx context.Context, now time.Time) {
 	s.begin()
-	witnessed := false
+	here, witnessed := s.present(), false
 	for member, process := range s.witnesses {
-		witnessed = witnessed || s.alive(member, process)
+		witnessed = witnessed || here.has(member, process)
 	}
 	if !witnessed && !s.hearOut(ctx) {
 		return
@@ -191,8 +192,6 @@ func (s *search) hearOut(ctx context.Context) bool {
 		s.heardOut = true
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
-	defer cancel()
 	if err := s.store.Refresh(ctx); err != nil { // The watch may not have brought their last words.
 		return false
 	}
@@ -215,14 +214,32 @@ func (s *search) hearOut(ctx context.Context) bool {
 	return true
 }
 
-// alive tells whether a member is there in the process in which it gave its word.
-func (s *search) alive(member, process string) bool {
+// presence says who is there at one moment.
+type presence struct {
+	self, process string
+	others        map[string]string // processes by member
+}
+
+func (s *search) present() presence {
+	p := presence{others: make(map[string]string)}
 	for _, m := range s.leases() {
-		if m.Lease.Member == member && m.Lease.State == ownership.Live && ownership.Process(m.Lease.Incarnation) == process && !m.Self {
-			return true
+		switch process := ownership.Process(m.Lease.Incarnation); {
+		case m.Self:
+			p.self, p.process = m.Lease.Member, process
+		case m.Lease.State == ownership.Live:
+			p.others[m.Lease.Member] = process
 		}
 	}
-	return false
+	return p
+}
+
+// is tells whether a process of a member is ours; has, whether it is another's that is there.
+func (p presence) is(member, process string) bool {
+	return process != "" && p.self == member && p.process == process
+}
+
+func (p presence) has(member, process string) bool {
+	return process != "" && p.others[member] == process
 }
 
 func (s *search) look(ctx context.Context, t resource.Type, witnessed bool, now time.Time) {

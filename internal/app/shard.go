@@ -252,7 +252,7 @@ func (s *shard) catchUp(ctx context.Context) bool {
 		behind := ""
 		for _, t := range s.targets.all() {
 			if !fresh[t] {
-				err := t.refresh(ctx)
+				err := t.store.Refresh(ctx)
 				if fresh[t] = err == nil; err != nil {
 					behind = err.Error()
 					continue

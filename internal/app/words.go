@@ -139,8 +139,9 @@ func (t *target) hear() {
 			heard[member] = list.Sum
 		}
 	}
+	here := t.search.present()
 	for member, list := range pending {
-		if t.search.alive(member, ownership.Process(list.Incarnation)) {
+		if here.has(member, ownership.Process(list.Incarnation)) {
 			continue
 		}
 		from := heardFrom{member: member, pending: true}

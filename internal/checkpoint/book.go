@@ -94,8 +94,8 @@ func (b *Book) Covers(typeName string, id resource.ID, version uint64) bool {
 }
 
 // CoversDeletion tells whether some checkpoint says that a deletion is acknowledged, of which its member knows: it has
-// seen every change since before, or has taken our word for it ([Store.Publish]). The deletion lies after one version and
-// not after the other. It takes no lock.
+// seen every change since before, has taken somebody's word for it ([Beside]), or has named it itself. The deletion lies after
+// one version and not after the other. It calls nobody and waits for no I/O.
 func (b *Book) CoversDeletion(typeName string, id resource.ID, after, version uint64) bool {
 	_, covered := b.judgeDeletion(typeName, id, after, version)
 	return covered

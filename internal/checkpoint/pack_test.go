@@ -66,10 +66,9 @@ func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, beside checkpoint.Be
 	return own, all, beside
 }
 
-func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
-	t.Parallel()
-	client := fake.NewClientset()
-	own, all, beside := worst(rand.New(rand.NewPCG(1, 2)))
+// written writes what a member says, and returns how many bytes its ConfigMap takes.
+func written(t *testing.T, client *fake.Clientset, own, all checkpoint.Checkpoint, beside checkpoint.Beside) (size int) {
+	t.Helper()
 	writer := store(client, own.Member, checkpoint.NewBook("f", ring.DefaultFormat()))
 	if err := writer.Publish(t.Context(), own, all, beside); err != nil {
 		t.Fatal(err)
@@ -78,7 +77,6 @@ func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	size := 0
 	for k, v := range m.Data {
 		size += len(k) + len(v)
 	}
@@ -86,6 +84,14 @@ func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
 		size += len(k) + len(v)
 	}
 	t.Logf("%d bytes", size)
+	return size
+}
+
+func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
+	t.Parallel()
+	client := fake.NewClientset()
+	own, all, beside := worst(rand.New(rand.NewPCG(1, 2)))
+	size := written(t, client, own, all, beside)
 	if size > 64<<10 {
 		t.Errorf("%d bytes with 300 types and everything that can be said of them, want at most 64 KiB", size)
 	}
@@ -117,19 +123,7 @@ func TestWhatWaitsForLongFitsBesideAllElse(t *testing.T) {
 			ID:   resource.ID(fmt.Sprintf("payments-production-%d/networking.example.com/v1alpha1/AverageLengthResource/gateway-%08x-%05x", i%50, rng.Uint32(), i)), After: version - 1, Version: version,
 		})
 	}
-	writer := store(client, own.Member, checkpoint.NewBook("f", ring.DefaultFormat()))
-	if err := writer.Publish(t.Context(), own, all, beside); err != nil {
-		t.Fatal(err)
-	}
-	m, err := client.CoreV1().ConfigMaps("ns").Get(t.Context(), writer.Name(), metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	size := 0
-	for k, v := range m.BinaryData {
-		size += len(k) + len(v)
-	}
-	t.Logf("%d bytes", size)
+	size := written(t, client, own, all, beside)
 	if size > 256<<10 {
 		t.Errorf("%d bytes, want at most 256 KiB", size)
 	}

@@ -78,8 +78,14 @@ func (s *Store) Synced() <-chan struct{} { return s.synced }
 // spoke of. It may be called once Synced is closed.
 func (s *Store) Before() (all Past, ours map[string][]uint64) { return s.before, s.ours }
 
-// Refresh brings the book up to what the API server holds now, whatever the watch has shown so far.
+// refreshTimeout bounds [Store.Refresh]: whoever asks tries again.
+const refreshTimeout = 5 * time.Second
+
+// Refresh brings the book up to what the API server holds now, whatever the watch has shown so far. It blocks for one request,
+// five seconds at most.
 func (s *Store) Refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
+	defer cancel()
 	list, err := s.client.List(ctx, metav1.ListOptions{LabelSelector: s.selector()})
 	if err != nil {
 		return fmt.Errorf("listing checkpoints: %w", err)
