@@ -397,10 +397,12 @@ func (w *world) start(name string) {
 	m := &member{name: name, live: true}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	w.starts++
+	reads := time.Now().Add(time.Duration(w.rng.IntN(2)*w.rng.IntN(6000)) * time.Millisecond)
 	m.peer = app.NewPeer(app.PeerOptions{
 		Name: name, Incarnation: m.incarnation(), Maps: w.client.CoreV1(), Sender: w, Pager: w, Leases: w.leases, Settle: 2 * time.Second,
+		Read: func() bool { return time.Now().After(reads) },
 	})
-	w.say("start %s", name)
+	w.say("start %s, which reads for %.2f s", name, time.Until(reads).Seconds())
 	w.mu.Lock()
 	w.members[name] = m
 	w.mu.Unlock()

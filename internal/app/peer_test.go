@@ -35,6 +35,8 @@ type PeerOptions struct {
 	Pager             pager
 	Leases            func() []ownership.MemberStatus
 	Settle            time.Duration
+	// Read tells whether types other than the one that it is shown have been read, too; nil: always.
+	Read func() bool
 }
 
 // fate is the membership of a peer.
@@ -81,7 +83,10 @@ func NewPeer(o PeerOptions) *Peer {
 		name: "default", log: logr.Discard(), member: f, index: x, identity: "f", covered: make(chan struct{}, 1), format: wire.DotAI(),
 		windows: newWindows("default", o.Settle, func() {}), metrics: newRegistered(nil, "default"), census: &census{},
 	}
-	t.ready = func() bool { stats := x.Types(); return len(stats) > 0 && x.Type(stats[0]).Listed }
+	t.ready = func() bool {
+		types := x.Types()
+		return len(types) > 0 && x.Type(types[0]).Listed && (o.Read == nil || o.Read())
+	}
 	t.adopted.Store(true)
 	t.book = checkpoint.NewBook(t.identity, ring.DefaultFormat())
 	t.store = checkpoint.NewStore(o.Maps, t.book, checkpoint.StoreOptions{

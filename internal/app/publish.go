@@ -82,9 +82,10 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	t.publishing.Lock()
 	defer t.publishing.Unlock()
 	view := t.member.View()
-	// Before the cluster has been read, there is nothing to say, and what was said before is still true; unless we end with
-	// what we have done so far.
-	if !t.looked.Load() || !t.read() && !t.leaving.Load() {
+	looked := t.looked.Load()
+	// Before the cluster has been read, there is nothing to say, and what was said before is still true; unless we end, or
+	// give something up, with what we have done so far.
+	if early := forced && !looked && t.unheard(); !early && (!looked || !t.read() && !t.leaving.Load()) {
 		return true
 	}
 	if len(view.View) == 0 {
@@ -101,7 +102,11 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	// Before that, too: whoever reads a list takes what is on it, and not excepted, for delivered.
 	pending := t.pending(mine)
 	// First how far each type was seen, then what of it is not acknowledged: a change in between is above that version.
-	seen, done, bounds, stats := t.search.seen()
+	sight := t.search.seen
+	if !looked {
+		sight = t.search.glance
+	}
+	seen, done, bounds, stats := sight()
 	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
 	own := checkpoint.Checkpoint{
 		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, RingFormat: view.Format, Fingerprint: t.identity,
@@ -158,6 +163,17 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	}
 	t.unwritten = err != nil
 	return err == nil
+}
+
+// unheard tells whether nobody has heard of our name yet, and we may say how far we are although the cluster has not been read:
+// replicas that start together hand over while it is, and nobody should send again what has been sent until then. A word of an
+// earlier life would be of more worth than that.
+func (t *target) unheard() bool {
+	if !t.informed() || !t.adopted.Load() {
+		return false
+	}
+	_, ours := t.store.Before()
+	return len(ours) == 0
 }
 
 // ownTypes are the types of what we write ourselves: a checkpoint makes a change of the first, which would be reason

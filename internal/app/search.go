@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -358,70 +357,6 @@ func (s *search) findAt(ctx context.Context, t resource.Type, version uint64, to
 	return found, nil
 }
 
-// seen returns, by the names of the types, how far each was seen; done are those whose search is done. Of the others,
-// bounds returns up to which version everything was acknowledged before. stats are what the index said at that time.
-func (s *search) seen() (seen, done, bounds map[string]uint64, stats map[string]index.Stats) {
-	seen, done, bounds, stats = make(map[string]uint64), make(map[string]uint64), make(map[string]uint64), make(map[string]index.Stats)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name, versions := range s.past.Versions {
-		bounds[name] = versions[0]
-	}
-	for t, e := range s.types {
-		now := s.index.Type(t)
-		if e.replayed && now.Since == e.first { // Nothing has been missed since either.
-			now.Since = min(now.Since, e.versions[0])
-		}
-		stats[t.String()] = now
-		if e.gone && e.done && now == (index.Stats{}) {
-			delete(bounds, t.String())
-		}
-		if !now.Listed || now.Version == 0 {
-			continue
-		}
-		name := t.String()
-		seen[name] = now.Version
-		if e.done {
-			done[name] = now.Version
-			delete(bounds, name)
-		}
-		if g := s.gapOf(t); g != nil && g.after > 0 {
-			if bound := bounds[name]; bound == 0 || g.after < bound {
-				bounds[name] = g.after
-			}
-		}
-	}
-	return seen, done, bounds, stats
-}
-
-// before returns, by the names of the types whose search is not done, the versions that our earlier checkpoints spoke of: the
-// next one takes their place.
-func (s *search) before() map[string][]uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	left := maps.Clone(s.earlier)
-	for t, e := range s.types {
-		if e.done {
-			delete(left, t.String())
-		}
-	}
-	return left
-}
-
-// searched returns, by the names of the types, the latest version at which what there was has been compared with what
-// there is.
-func (s *search) searched() map[string]uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	versions := make(map[string]uint64)
-	for t, e := range s.types {
-		if e.exact {
-			versions[t.String()] = e.versions[len(e.versions)-1]
-		}
-	}
-	return versions
-}
-
 // report returns what was found since the last report, and the types of which nothing can be said since then.
 func (s *search) report() (found int, unknown []string) {
 	s.mu.Lock()
@@ -438,58 +373,4 @@ func (s *search) label(t resource.Type, after uint64) uint64 {
 		after = max(after, version)
 	}
 	return after + 1
-}
-
-// missing tells the receiver that an object is gone, unless it is there, or its type is there and has not been listed. It
-// was deleted after one version, and not after another.
-func (t *target) missing(typ resource.Type, namespace, name string, after, at uint64) bool {
-	if t.search.isGone(typ) {
-		t.tellDeleted(typ, namespace, name, after, at)
-		return true
-	}
-	return t.index.IfAbsent(typ, namespace, name, func() { t.tellDeleted(typ, namespace, name, after, at) })
-}
-
-func (t *target) tellDeleted(typ resource.Type, namespace, name string, after, at uint64) {
-	t.pipeline.Apply(index.Change{
-		Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Found, After: after,
-		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: at},
-	})
-}
-
-// lookBack waits until the types have been read, then looks for what was deleted while nobody watched, until ctx ends. No
-// checkpoint of ours is written before that: it would claim deletions that nobody has sent, and the others would
-// believe it.
-func (t *target) lookBack(ctx context.Context) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-t.store.Synced():
-	}
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		if t.read() {
-			t.hear() // also what we have said ourselves, before our first checkpoint takes its place
-			t.search.step(ctx, time.Now())
-			if ctx.Err() == nil && !t.looked.Swap(true) {
-				t.publish(ctx) // at once, so that the ConfigMap itself is delivered like any other object, whenever we end
-				tick.Reset(time.Second)
-			}
-			t.search.memory.settle()
-			found, unknown := t.search.report()
-			if found > 0 {
-				t.log.Info("Objects were deleted while nobody watched; their documents are deleted now", "objects", found)
-			}
-			if len(unknown) > 0 {
-				t.log.Info("Objects may have been deleted while nobody watched of which neither the API server, which keeps about five "+
-					"minutes of history, nor an inventory can tell", "resources", unknown, "receiverCanBeAsked", t.census.able())
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
 }

@@ -1,0 +1,110 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+// counting is a receiver that counts what it gets.
+type counting struct {
+	takes time.Duration // for each request
+
+	mu   sync.Mutex // guards what follows
+	got  map[resource.ID]int
+	sent int // of all objects
+}
+
+func (c *counting) Send(_ context.Context, r delivery.Request) wire.Outcome {
+	time.Sleep(c.takes)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, u := range r.Upserts {
+		c.got[u.ID]++
+		c.sent++
+	}
+	return wire.Outcome{Kind: wire.Delivered, Status: 200}
+}
+
+// fleetOf is a ring whose members come one after the other, over one type and one receiver.
+type fleetOf struct {
+	w        *world
+	receiver *counting
+	read     bool // all else has been read
+	list     []resource.Record
+	leases   []ownership.MemberStatus
+	members  map[string]*member
+	view     []string
+}
+
+func newFleet(t *testing.T, c *counting, read bool, list []resource.Record) *fleetOf {
+	t.Helper()
+	return &fleetOf{
+		w: &world{t: t, client: fake.NewClientset(), format: ring.DefaultFormat()}, receiver: c, read: read, list: list,
+		members: map[string]*member{},
+	}
+}
+
+// join starts a member, which lists everything before it is in the ring.
+func (f *fleetOf) join(name string) {
+	incarnation := name + ".1"
+	f.leases = append(f.leases, ownership.MemberStatus{Lease: ownership.Lease{Member: name, Incarnation: incarnation, State: ownership.Live}})
+	p := app.NewPeer(app.PeerOptions{
+		Name: name, Incarnation: incarnation, Maps: f.w.client.CoreV1(), Sender: f.receiver, Settle: time.Second,
+		Leases: func() []ownership.MemberStatus { return slices.Clone(f.leases) },
+		Read:   func() bool { return f.read },
+	})
+	p.Begin()
+	f.w.t.Cleanup(p.Kill)
+	<-p.Synced()
+	p.Index.Replace(pods, slices.Clone(f.list), uint64(len(f.list))+100)
+	f.members[name] = &member{name: name, peer: p, ctx: f.w.t.Context()}
+	after := append(slices.Clone(f.view), name)
+	f.w.handOver(f.members, f.view, after, nil)
+	f.view = after
+}
+
+// scattered are objects whose names tell nothing of which of them changed first.
+func scattered(n int) []resource.Record {
+	var list []resource.Record
+	for i := range n {
+		list = append(list, record{name: fmt.Sprintf("o%05d", i*7919%n), version: uint64(10 + i)}.record())
+	}
+	slices.SortFunc(list, func(a, b resource.Record) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+// What has been sent while the cluster was still being read is not sent again by whoever takes it over: when replicas start
+// together, the ring changes under the first lists, and again before they are complete.
+func TestWhatIsHandedOverWhileTheClusterIsReadIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const objects = 60
+		f := newFleet(t, &counting{got: map[resource.ID]int{}}, false, scattered(objects))
+		for _, name := range []string{"m0", "m1", "m2"} {
+			f.join(name)
+			time.Sleep(3 * time.Second) // in virtual time: all that is due is sent
+		}
+		if len(f.receiver.got) != objects {
+			t.Errorf("the receiver has %d objects, want %d", len(f.receiver.got), objects)
+		}
+		for id, n := range f.receiver.got {
+			if n != 1 {
+				t.Errorf("%s was sent %d times", id, n)
+			}
+		}
+	})
+}

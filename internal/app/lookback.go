@@ -1,0 +1,63 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// missing tells the receiver that an object is gone, unless it is there, or its type is there and has not been listed. It
+// was deleted after one version, and not after another.
+func (t *target) missing(typ resource.Type, namespace, name string, after, at uint64) bool {
+	if t.search.isGone(typ) {
+		t.tellDeleted(typ, namespace, name, after, at)
+		return true
+	}
+	return t.index.IfAbsent(typ, namespace, name, func() { t.tellDeleted(typ, namespace, name, after, at) })
+}
+
+func (t *target) tellDeleted(typ resource.Type, namespace, name string, after, at uint64) {
+	t.pipeline.Apply(index.Change{
+		Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Found, After: after,
+		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: at},
+	})
+}
+
+// lookBack waits until the types have been read, then looks for what was deleted while nobody watched, until ctx ends. No
+// checkpoint of ours is written before that: it would claim deletions that nobody has sent, and the others would
+// believe it.
+func (t *target) lookBack(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-t.store.Synced():
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if t.read() {
+			t.hear() // also what we have said ourselves, before our first checkpoint takes its place
+			t.search.step(ctx, time.Now())
+			if ctx.Err() == nil && !t.looked.Swap(true) {
+				t.publish(ctx) // at once, so that the ConfigMap itself is delivered like any other object, whenever we end
+				tick.Reset(time.Second)
+			}
+			t.search.memory.settle()
+			found, unknown := t.search.report()
+			if found > 0 {
+				t.log.Info("Objects were deleted while nobody watched; their documents are deleted now", "objects", found)
+			}
+			if len(unknown) > 0 {
+				t.log.Info("Objects may have been deleted while nobody watched of which neither the API server, which keeps about five "+
+					"minutes of history, nor an inventory can tell", "resources", unknown, "receiverCanBeAsked", t.census.able())
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
