@@ -215,8 +215,10 @@ func (p *Pipeline) Apply(c index.Change) {
 	if !ok && (c.Cause == index.Initial || c.Again) && p.opts.Covers(c.Type, c.ID, stateOf(c)) {
 		return
 	}
-	if ok && c.Cause == index.Found && it.deleted && it.dirty() {
-		return // What is known of the deletion is better than that it has happened.
+	if ok && c.Cause == index.Found && it.deleted && it.dirty() && c.After < it.version {
+		// It was there before the deletion that is known, which is better than to know that it has happened at some time. If it
+		// was there after that, it has been deleted again, and others may have sent it in between.
+		return
 	}
 	alone := c.After >= p.opts.OwnedSince(c.ID)
 	if !ok && c.Again && alone && p.opts.Owner.MaySend(c.ID) {

@@ -150,6 +150,37 @@ func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
 	})
 }
 
+// TestTheLastOfSeveralDeletionsThatWereFoundCounts: an object came and went more than once while nobody watched. That the first
+// of its deletions is known to be delivered says nothing of what was sent after it.
+func TestTheLastOfSeveralDeletionsThatWereFoundCounts(t *testing.T) {
+	for name, tt := range map[string]struct {
+		told [][2]uint64
+		want pipeline.State
+	}{
+		"as they happened":         {[][2]uint64{{100, 101}, {120, 121}, {140, 141}}, pipeline.State{After: 140, Version: 141, Deleted: true}},
+		"the last one first":       {[][2]uint64{{140, 141}, {100, 101}, {120, 121}}, pipeline.State{After: 140, Version: 141, Deleted: true}},
+		"one seen from far away":   {[][2]uint64{{100, 101}, {90, 141}}, pipeline.State{After: 100, Version: 101, Deleted: true}},
+		"one that follows at once": {[][2]uint64{{100, 101}, {101, 141}}, pipeline.State{After: 101, Version: 141, Deleted: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := newRig(t, pipeline.Options{Owner: owning(nobody), Covers: func(_ resource.Type, _ resource.ID, s pipeline.State) bool { return s.Version <= 100 }})
+				for _, d := range tt.told {
+					r.found("x", d[0], d[1])
+				}
+				r.p.ForgetCovered()
+				want := []pipeline.PendingDeletion{{Type: pods, ID: id("x"), State: tt.want, Found: true}}
+				if diff := cmp.Diff(want, r.p.UnacknowledgedDeletions()); diff != "" {
+					t.Errorf("deletions (-want +got):\n%s", diff)
+				}
+				if _, all := r.p.Unacknowledged(nobody); all[pods].FoundAfter > tt.want.After {
+					t.Errorf("a checkpoint may claim all deletions up to %d, want up to %d at most", all[pods].FoundAfter, tt.want.After)
+				}
+			})
+		})
+	}
+}
+
 // TestADeletionThatWasFoundIsNamedApart: it may lie far back, and must hold back neither what is said of objects that are
 // there, nor be taken for acknowledged because others, who may not know of it, have come further.
 func TestADeletionThatWasFoundIsNamedApart(t *testing.T) {
