@@ -399,7 +399,7 @@ func (w *world) start(name string) {
 	w.starts++
 	reads := time.Now().Add(time.Duration(w.rng.IntN(2)*w.rng.IntN(6000)) * time.Millisecond)
 	m.peer = app.NewPeer(app.PeerOptions{
-		Name: name, Incarnation: m.incarnation(), Maps: w.client.CoreV1(), Sender: w, Pager: w, Leases: w.leases, Settle: 2 * time.Second,
+		Name: name, Incarnation: m.incarnation(), Maps: w.client.CoreV1(), Sender: w, Pager: w, Leases: w.leases, Settle: 2 * time.Second, Exceptions: w.rng.IntN(8),
 		Read: func() bool { return time.Now().After(reads) },
 	})
 	w.say("start %s, which reads for %.2f s", name, time.Until(reads).Seconds())

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -107,4 +108,40 @@ func TestWhatIsHandedOverWhileTheClusterIsReadIsNotSentAgain(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Who gives something up in the middle of its first sync has more left than its checkpoint can name, of one type. What it has
+// sent is not sent again all the same: the oldest goes first, so that a version tells them apart.
+func TestWhatIsHandedOverInTheMiddleOfAFirstSyncIsNotSentAgain(t *testing.T) {
+	for name, read := range map[string]bool{"all has been read": true, "more is to be read": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const objects = 4 * checkpoint.MaxExcept
+				f := newFleet(t, &counting{got: map[resource.ID]int{}, takes: 100 * time.Millisecond}, read, scattered(objects))
+				f.join("m0")
+				sent := func() int {
+					f.receiver.mu.Lock()
+					defer f.receiver.mu.Unlock()
+					return f.receiver.sent
+				}
+				for _, name := range []string{"m1", "m2"} {
+					before := sent()
+					for sent() < before+objects/4 {
+						time.Sleep(100 * time.Millisecond)
+					}
+					f.join(name)
+				}
+				for end := time.Now().Add(time.Minute); len(f.receiver.got) < objects && time.Now().Before(end); {
+					time.Sleep(time.Second)
+				}
+				if len(f.receiver.got) != objects {
+					t.Errorf("the receiver has %d objects, want %d", len(f.receiver.got), objects)
+				}
+				// Two requests of a member were under way, and what the second had of newer ones counts for nothing.
+				if again := f.receiver.sent - objects; again > objects/100 {
+					t.Errorf("%d of %d objects were sent again", again, objects)
+				}
+			})
+		})
+	}
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -35,6 +36,7 @@ type PeerOptions struct {
 	Pager             pager
 	Leases            func() []ownership.MemberStatus
 	Settle            time.Duration
+	Exceptions        int // that its checkpoints name; 0: as many as ever
 	// Read tells whether types other than the one that it is shown have been read, too; nil: always.
 	Read func() bool
 }
@@ -80,7 +82,7 @@ func NewPeer(o PeerOptions) *Peer {
 	f := &fate{o: o, incarnation: o.Incarnation}
 	x := index.New(nil)
 	t := &target{
-		name: "default", log: logr.Discard(), member: f, index: x, identity: "f", covered: make(chan struct{}, 1), format: wire.DotAI(),
+		name: "default", log: logr.Discard(), member: f, index: x, identity: "f", exceptions: cmp.Or(o.Exceptions, checkpoint.MaxExcept), covered: make(chan struct{}, 1), format: wire.DotAI(),
 		windows: newWindows("default", o.Settle, func() {}), metrics: newRegistered(nil, "default"), census: &census{},
 	}
 	t.ready = func() bool {

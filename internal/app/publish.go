@@ -111,7 +111,7 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	own := checkpoint.Checkpoint{
 		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, RingFormat: view.Format, Fingerprint: t.identity,
 		Heard: heard, Taken: taken, Doubts: doubts(ownLeft),
-		Types: checkpoint.Entries(seen, backlog(ownLeft)),
+		Types: checkpoint.Entries(seen, backlog(ownLeft), t.exceptions),
 	}
 	all := own
 	all.Heard, all.Taken, all.Doubts = nil, nil, nil

@@ -117,7 +117,9 @@ type target struct {
 	written   prometheus.Gauge // when our checkpoint was last as it should be
 	covered   chan struct{}    // one slot: the book has changed
 	identity  string           // the fingerprint
-	ready     func() bool      // everything has been read
+	// exceptions is how many a checkpoint names at most.
+	exceptions int
+	ready      func() bool // everything has been read
 
 	looked     atomic.Bool // what was deleted before the start has been looked for once
 	said       published   // guarded by publishing
@@ -170,7 +172,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	}
 	t := &target{
 		spec: spec, name: spec.name, endpoint: spec.endpoint.Redacted(), format: format, client: client, log: p.log.WithValues("target", spec.name),
-		member: p.member, index: p.index, covered: make(chan struct{}, 1), identity: spec.fingerprint(p.cluster), ready: p.ready,
+		member: p.member, index: p.index, covered: make(chan struct{}, 1), identity: spec.fingerprint(p.cluster), exceptions: checkpoint.MaxExcept, ready: p.ready,
 		windows: newWindows(targetKey(spec.name), spec.settle, p.onWindow), metrics: newRegistered(p.reg, spec.name),
 	}
 	ringFormat := ring.DefaultFormat()

@@ -292,6 +292,9 @@ func (b *Book) Past(of func(member, incarnation string) bool) Past {
 				past.Words[t] = append(past.Words[t], p.words(e)...)
 			}
 			past.Versions[t] = append(append(past.Versions[t], e.Earlier...), e.High)
+			if e.Until > 0 { // What is left out was there at Low, and may have been deleted since.
+				past.Versions[t] = append(past.Versions[t], e.Low)
+			}
 		}
 	}
 	for t, v := range past.Versions {

@@ -1,14 +1,14 @@
 package checkpoint
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/cespare/xxhash/v2"
+	"strings"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
@@ -18,7 +18,7 @@ const format = 2
 
 // MaxExcept bounds the exceptions of one checkpoint, of all types together: 4 bytes each stay below 64 KiB packed, together
 // with 300 types said twice and all else. What a receiver that is down keeps waiting should be among them: where it is
-// more, whoever takes over sends all again that has changed since the oldest of it.
+// more, whoever takes over sends again what has changed since the oldest of it, of those IDs that [Entry.Until] leaves out.
 const MaxExcept = 3500
 
 // maxRefused bounds the exceptions of one type that are there because the receiver refuses the objects.
@@ -34,8 +34,13 @@ const MaxDoubts = 500
 type Entry struct {
 	// Low is the resourceVersion up to which everything is acknowledged.
 	Low uint64
-	// High is the one up to which everything is acknowledged but what Except names. It is never below Low.
+	// High is the one up to which everything is acknowledged but what Except names, and what Until leaves out. It is never below
+	// Low.
 	High uint64
+	// Until is the hash from which on High says nothing, because more is not acknowledged than can be named: for an ID whose
+	// [Short] is not below it, only Low counts. 0 leaves out none. A first sync goes in the order of the hashes, so this is how
+	// far it has come.
+	Until uint32
 	// Event is the version of the newest change of the type that the member had seen. Whoever takes over from it must have
 	// seen as much before it sends anything of the type.
 	Event uint64
@@ -60,18 +65,18 @@ type Entry struct {
 }
 
 // Hash is the hash of an ID as doubts name it.
-func Hash(id resource.ID) uint64 { return xxhash.Sum64String(string(id)) }
+func Hash(id resource.ID) uint64 { return id.Hash() }
 
 // Short is the hash of an ID as exceptions name it. An ID with the hash of an exception costs an upsert too many; of a
 // million IDs one is expected among the most exceptions.
-func Short(id resource.ID) uint32 { return uint32(Hash(id) >> 32) }
+func Short(id resource.ID) uint32 { return uint32(id.Hash() >> 32) }
 
 // Covers tells whether a state of an object, or its deletion, is known to be acknowledged. A version that is not a
 // number (0) never is.
 func (e Entry) Covers(id resource.ID, version uint64) bool {
 	// Whatever the version: an object that is excepted has a state that is not acknowledged, and who asks may know that
 	// state by an earlier version than its owner does.
-	return version != 0 && version <= e.High && !e.excepts(id)
+	return version != 0 && version <= e.High && !e.excepts(id) && (e.Until == 0 || version <= e.Low || Short(id) < e.Until)
 }
 
 // deleted is the version up to which every deletion is acknowledged.
@@ -148,6 +153,9 @@ type encodedEntry struct {
 	Before []uint64 `json:"earlier,omitempty"`
 	Except string   `json:"except,omitempty"` // base64 of 4 bytes each, little endian
 	Refuse string   `json:"refused,omitempty"`
+	// Where Until is said, High is Low, so that who does not know of it believes no more than that, and Reach is High.
+	Until uint32 `json:"until,omitempty"`
+	Reach uint64 `json:"reach,omitempty"`
 }
 
 // Encode returns the checkpoint as text. Equal checkpoints have equal texts.
@@ -155,8 +163,12 @@ func (c Checkpoint) Encode() (string, error) {
 	e := encoded{Format: format, Member: c.Member, Incarnation: c.Incarnation, View: c.View, Ring: c.RingFormat, Fingerprint: c.Fingerprint,
 		Heard: c.Heard, Taken: c.Taken, Doubts: c.Doubts[:min(len(c.Doubts), MaxDoubts)], Types: make(map[string]encodedEntry, len(c.Types))}
 	for name, t := range c.Types {
-		e.Types[name] = encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Since: t.Since, Search: t.Searched, Delete: t.Deleted, Before: t.Earlier[max(len(t.Earlier)-MaxEarlier, 0):],
+		entry := encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Since: t.Since, Search: t.Searched, Delete: t.Deleted, Before: t.Earlier[max(len(t.Earlier)-MaxEarlier, 0):],
 			Except: encodeHashes(t.Except), Refuse: encodeHashes(t.Refused)}
+		if t.Until > 0 {
+			entry.High, entry.Behind, entry.Until, entry.Reach = t.Low, 0, t.Until, t.High
+		}
+		e.Types[name] = entry
 	}
 	b, err := json.Marshal(e)
 	if err != nil {
@@ -186,10 +198,10 @@ func Decode(text string) (Checkpoint, error) {
 	for name, t := range e.Types {
 		except, err := decodeHashes(t.Except)
 		refused, err2 := decodeHashes(t.Refuse)
-		if err != nil || err2 != nil || t.Behind > t.High {
+		if err != nil || err2 != nil || t.Behind > t.High || (t.Until > 0) != (t.Reach > 0) || t.Reach > 0 && t.Reach < t.High {
 			return Checkpoint{}, fmt.Errorf("checkpoint is malformed at %s", name)
 		}
-		entry := Entry{Low: t.High - t.Behind, High: t.High, Event: t.Event, Since: t.Since, Searched: t.Search, Deleted: t.Delete, Earlier: t.Before, Except: except, Refused: refused}
+		entry := Entry{Low: t.High - t.Behind, High: max(t.High, t.Reach), Until: t.Until, Event: t.Event, Since: t.Since, Searched: t.Search, Deleted: t.Delete, Earlier: t.Before, Except: except, Refused: refused}
 		c.Types[name] = entry
 	}
 	return c, nil
@@ -278,36 +290,39 @@ func hashes(ids []resource.ID) []uint32 {
 }
 
 // Entries makes the entries of a checkpoint from the version up to which each type was seen, and what of it is not
-// acknowledged. The largest backlogs give up their exceptions when there are too many.
-func Entries(seen map[string]uint64, backlog map[string]Backlog) map[string]Entry {
-	names := make([]string, 0, len(backlog))
-	for name := range backlog {
-		names = append(names, name)
-	}
-	slices.SortFunc(names, func(a, b string) int { return backlog[a].exceptions() - backlog[b].exceptions() })
-	room := MaxExcept
+// acknowledged, with room for so many exceptions; see [MaxExcept]. Where there are more, each type names as many as any other
+// that needs them, those with the lowest hashes, and says nothing of what comes after these.
+func Entries(seen map[string]uint64, backlog map[string]Backlog, room int) map[string]Entry {
 	entries := make(map[string]Entry, len(seen))
+	var names []string
 	for name, high := range seen {
 		entries[name] = Entry{Low: high, High: high, Refused: refused(backlog[name])}
+		if backlog[name].exceptions() > 0 {
+			names = append(names, name)
+		}
 	}
-	for _, name := range names {
-		high, ok := seen[name]
-		b := backlog[name]
-		if !ok || b.exceptions() == 0 {
-			continue
-		}
-		e := Entry{Low: high, High: high, Refused: entries[name].Refused}
-		if len(b.IDs) > 0 {
-			e.Low = min(max(b.Version, 1)-1, high)
-		}
-		if b.exceptions() > room {
-			e.Low = e.DeletedTo(b.deletedTo()).deleted()
-			e.High = e.Low
-		} else {
-			room -= b.exceptions()
-			e.Except = hashes(slices.Concat(b.IDs, b.Found))
-		}
-		entries[name] = e.DeletedTo(b.deletedTo())
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(backlog[a].exceptions()-backlog[b].exceptions(), strings.Compare(a, b))
+	})
+	for i, name := range names {
+		entries[name] = entries[name].without(backlog[name], room/(len(names)-i))
+		room -= len(entries[name].Except)
 	}
 	return entries
+}
+
+// without returns the entry of a type of which something is not acknowledged, with room for so many exceptions.
+func (e Entry) without(b Backlog, room int) Entry {
+	if len(b.IDs) > 0 {
+		e.Low = min(max(b.Version, 1)-1, e.High)
+	}
+	e.Except = hashes(slices.Concat(b.IDs, b.Found))
+	if len(e.Except) > room {
+		e.Until, e.Except = e.Except[room], e.Except[:room:room]
+		e.Low = e.DeletedTo(b.deletedTo()).deleted() // for what was found and is not named
+		if e.Until == 0 || e.Low == e.High {
+			e.Until, e.High = 0, e.Low
+		}
+	}
+	return e.DeletedTo(b.deletedTo())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -56,7 +57,7 @@ func TestWhatAMemberIsStillToSendIsCoveredByNoneOfItsWords(t *testing.T) {
 		return checkpoint.Checkpoint{Member: "a", View: []string{"a"}, RingFormat: format.String(), Fingerprint: "receiver", Types: types}
 	}
 	b.Set("a/all", word(checkpoint.Bounds(seen, backlog)))
-	b.Set("a/own", word(checkpoint.Entries(seen, backlog)))
+	b.Set("a/own", word(checkpoint.Entries(seen, backlog, checkpoint.MaxExcept)))
 	for _, version := range []uint64{early, late} {
 		if b.Covers(pods.String(), id(1), version) {
 			t.Errorf("version %d is covered, and was never sent", version)
@@ -89,7 +90,7 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 				backlog[name] = b
 			}
 		}
-		entries, bounds := checkpoint.Entries(seen, backlog), checkpoint.Bounds(seen, backlog)
+		entries, bounds := checkpoint.Entries(seen, backlog, checkpoint.MaxExcept), checkpoint.Bounds(seen, backlog)
 		excepted := 0
 		for name, b := range backlog {
 			excepted += len(entries[name].Except)
@@ -98,6 +99,15 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 					if v >= b.Version && (entries[name].Covers(i, v) || bounds[name].Covers(i, v)) {
 						t.Fatalf("seed %d: %s at %d is covered by %+v, but waits since %d", seed, i, v, entries[name].Low, b.Version)
 					}
+				}
+			}
+		}
+		for name, e := range entries {
+			b := backlog[name]
+			for i := range 1000 {
+				i += 10_000 // in no backlog
+				if e.Except != nil && b.Version > 0 && checkpoint.Short(id(i)) < e.Until && !slices.Contains(e.Except, checkpoint.Short(id(i))) && !e.Covers(id(i), seen[name]) {
+					t.Fatalf("seed %d: %s comes before what is left out, and is not covered by %+v", seed, id(i), e.High)
 				}
 			}
 		}
@@ -216,7 +226,7 @@ func TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack(t *testing.T) {
 	seen := map[string]uint64{"pods.v1": 100}
 	backlog := map[string]checkpoint.Backlog{"pods.v1": {Refused: []resource.ID{id(1)}}}
 	for name, entry := range map[string]checkpoint.Entry{
-		"own": checkpoint.Entries(seen, backlog)["pods.v1"], "all": checkpoint.Bounds(seen, backlog)["pods.v1"],
+		"own": checkpoint.Entries(seen, backlog, checkpoint.MaxExcept)["pods.v1"], "all": checkpoint.Bounds(seen, backlog)["pods.v1"],
 	} {
 		if entry.Low != 100 || entry.Covers(id(1), 50) || !entry.Covers(id(2), 50) {
 			t.Errorf("%s: %+v, want all up to 100 but the one that is refused", name, entry)
@@ -277,6 +287,7 @@ func full() checkpoint.Checkpoint {
 		e.Except = append(e.Except, i<<20)
 	}
 	c.Types["pods.v1"] = e
+	c.Types["events.v1"] = checkpoint.Entry{Low: 7, High: 1 << 40, Until: 1 << 31, Except: e.Except[:9]}
 	c.Types["nodes.v1"] = checkpoint.Entry{Low: 1 << 40, High: 1 << 40, Deleted: 7}
 	return c
 }
@@ -467,7 +478,7 @@ func TestWhatANewWordNamesIsNotCoveredByAnOlderOne(t *testing.T) {
 	word := func(except ...resource.ID) checkpoint.Checkpoint {
 		c := word("a", 100)
 		c.Incarnation = "a.1"
-		c.Types = checkpoint.Entries(map[string]uint64{"pods.v1": 100}, map[string]checkpoint.Backlog{"pods.v1": {Found: except, FoundAfter: 9}})
+		c.Types = checkpoint.Entries(map[string]uint64{"pods.v1": 100}, map[string]checkpoint.Backlog{"pods.v1": {Found: except, FoundAfter: 9}}, checkpoint.MaxExcept)
 		e := c.Types["pods.v1"]
 		e.Since = 50
 		c.Types["pods.v1"] = e
@@ -532,7 +543,7 @@ func TestADeletionIsKnownToWhoeverHasNamedIt(t *testing.T) {
 		at := func(except ...resource.ID) checkpoint.Checkpoint {
 			c := word("b", 100)
 			c.Incarnation = "b.1"
-			c.Types = checkpoint.Entries(map[string]uint64{"pods.v1": 100}, map[string]checkpoint.Backlog{"pods.v1": {Found: except, FoundAfter: 9}})
+			c.Types = checkpoint.Entries(map[string]uint64{"pods.v1": 100}, map[string]checkpoint.Backlog{"pods.v1": {Found: except, FoundAfter: 9}}, checkpoint.MaxExcept)
 			e := c.Types["pods.v1"]
 			e.Since = 50 // its list came after the deletion
 			c.Types["pods.v1"] = e

@@ -3,6 +3,7 @@ package index
 import (
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 
@@ -150,7 +151,8 @@ func (x *Index) tell(c Change) {
 }
 
 // Replace applies a complete, consistent list of a type at a resourceVersion: new and changed objects become
-// upserts, known objects that the list lacks become deletions. The first list of a type has [Cause] Initial.
+// upserts, known objects that the list lacks become deletions. The first list of a type has [Cause] Initial, and is told of in the
+// order of the hashes of the IDs, so that one of them says how far whoever works it off has come; rs is sorted for that.
 //
 // A list at a lower version than what was seen before says that the API server went back in time: its etcd was restored
 // from a backup. What is known then counts for nothing but the digests; versions begin anew.
@@ -160,6 +162,7 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	cause := Live
 	if !o.listed {
 		cause = Initial
+		sort.Sort(newByHash(t, rs))
 	}
 	before := o.version
 	if o.listed && version != 0 && version < o.version {
@@ -181,6 +184,27 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	o.listed = true
 	o.version, o.since, o.before = max(o.version, version), version, before
 	x.metrics.known(t, len(o.entries))
+}
+
+// byHash sorts records with the hashes of their IDs, which are computed once.
+type byHash struct {
+	hashes []uint64
+	rs     []resource.Record
+}
+
+func newByHash(t resource.Type, rs []resource.Record) byHash {
+	b := byHash{make([]uint64, len(rs)), rs}
+	for i, r := range rs {
+		b.hashes[i] = t.ID(r.Namespace, r.Name).Hash()
+	}
+	return b
+}
+
+func (b byHash) Len() int           { return len(b.rs) }
+func (b byHash) Less(i, j int) bool { return b.hashes[i] < b.hashes[j] }
+func (b byHash) Swap(i, j int) {
+	b.hashes[i], b.hashes[j] = b.hashes[j], b.hashes[i]
+	b.rs[i], b.rs[j] = b.rs[j], b.rs[i]
 }
 
 func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record, version, after uint64) {

@@ -78,6 +78,26 @@ func TestTheFirstListIsInitialAndARelistFindsWhatWasMissed(t *testing.T) {
 	}
 }
 
+// TestTheFirstListIsToldOfInTheOrderOfTheHashes: a checkpoint says by one hash how far a first sync has come.
+func TestTheFirstListIsToldOfInTheOrderOfTheHashes(t *testing.T) {
+	x := index.New(nil)
+	var told []uint64
+	x.Listen(listener(func(c index.Change) {
+		told = append(told, c.ID.Hash())
+		if c.Record.Name != fmt.Sprint("p", c.Record.Digest) {
+			t.Errorf("%s has the state of another", c.ID)
+		}
+	}))
+	var list []resource.Record
+	for i := range uint64(100) {
+		list = append(list, rec("a", fmt.Sprint("p", i), i, i+1))
+	}
+	x.Replace(pods, list, 200)
+	if len(told) != 100 || !slices.IsSorted(told) {
+		t.Errorf("told of %d in this order: %v", len(told), told)
+	}
+}
+
 func TestARelistTellsOfWhatMayHaveBeenOtherwiseInBetween(t *testing.T) {
 	x := index.New(nil)
 	var got []index.Change

@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -237,12 +239,13 @@ func (p *Pipeline) MaySendChanged() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
+	var gained []hashed
 	for _, it := range p.items {
 		ours := p.mine(it)
 		switch it.place {
 		case parked:
 			if ours {
-				p.unpark(it, now)
+				gained = append(gained, hashed{it.id.Hash(), it})
 			}
 		case waiting, queued, suspected, hollow, quarantined:
 			if !ours {
@@ -251,7 +254,19 @@ func (p *Pipeline) MaySendChanged() {
 		case nowhere, numPlaces:
 		}
 	}
+	// In the order in which a first list comes, too: a checkpoint says by one hash how far we have come where it cannot name
+	// what is left.
+	slices.SortFunc(gained, func(a, b hashed) int { return cmp.Compare(a.hash, b.hash) })
+	for _, g := range gained {
+		p.unpark(g.it, now)
+	}
 	p.poke()
+}
+
+// hashed is an item with the hash of its ID.
+type hashed struct {
+	hash uint64
+	it   *item
 }
 
 // drain is somebody's wait for the end of certain requests.

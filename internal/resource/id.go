@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // ClusterNamespace stands for the namespace of cluster-scoped objects in an [ID]. A leading underscore is not
@@ -13,6 +15,9 @@ const ClusterNamespace = "_cluster"
 // ID identifies one object for ever and everywhere: namespace/apiVersion/Kind/name. It holds no UID, so that an
 // object deleted and created again under the same name keeps its ID, hence its owner and its order of delivery.
 type ID string
+
+// Hash returns the xxhash64 of the ID, by which checkpoints name it and first syncs are ordered.
+func (id ID) Hash() uint64 { return xxhash.Sum64String(string(id)) }
 
 // Parts are the four components of an [ID].
 type Parts struct {
