@@ -29,6 +29,7 @@ import (
 
 var (
 	modelSeed  = flag.Uint64("model.seed", 0, "run only this seed of the model of the fleet")
+	modelFirst = flag.Uint64("model.first", 1, "the first seed of the model of the fleet")
 	modelSeeds = flag.Uint64("model.seeds", 12, "how many seeds of the model of the fleet are run")
 )
 
@@ -37,7 +38,7 @@ var (
 // hangs, while objects come, change and go. What passes between the members is all real: pipelines, checkpoints, searches.
 // Afterwards the receiver has what the cluster has. -model.seed=N replays one.
 func TestAFleetLosesNothingThatItsCheckpointsTell(t *testing.T) {
-	first, last := uint64(1), *modelSeeds
+	first, last := *modelFirst, *modelFirst+*modelSeeds-1
 	if *modelSeed > 0 {
 		first, last = *modelSeed, *modelSeed
 	}

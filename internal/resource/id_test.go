@@ -46,12 +46,16 @@ func TestIDIsWhatReceiversKnow(t *testing.T) {
 		"cluster-scoped, core group":        {namespaces, "", "default", "_cluster/v1/Namespace/default"},
 		"cluster-scoped, with group":        {gadgets, "", "g", "_cluster/a.example.com/v1/Gadget/g"},
 		"a cluster-scoped type has no room": {gadgets, "ignored", "g", "_cluster/a.example.com/v1/Gadget/g"},
+		"longer than most":                  {pods, "shop", strings.Repeat("x", 253), resource.ID("shop/v1/Pod/" + strings.Repeat("x", 253))},
 		"a name with a colon":               {gadgets, "", "system:x", "_cluster/a.example.com/v1/Gadget/system:x"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			if got := tt.typ.ID(tt.namespace, tt.name); got != tt.want {
 				t.Errorf("ID() = %q, want %q", got, tt.want)
+			}
+			if got := tt.typ.IDHash(tt.namespace, tt.name); got != tt.want.Hash() {
+				t.Errorf("IDHash() = %x, want %x", got, tt.want.Hash())
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strings"
 
+	"github.com/cespare/xxhash/v2"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -54,23 +55,27 @@ func (t Type) GVR() schema.GroupVersionResource {
 // ID returns the ID of the object of this type with that namespace and name. For a cluster-scoped type the namespace
 // is ignored.
 func (t Type) ID(namespace, name string) ID {
+	var room [128]byte // of most IDs; longer ones cost another allocation
+	return ID(t.appendID(room[:0], namespace, name))
+}
+
+// IDHash returns the [ID.Hash] of the ID of that object, without making the ID.
+func (t Type) IDHash(namespace, name string) uint64 {
+	var room [128]byte
+	return xxhash.Sum64(t.appendID(room[:0], namespace, name))
+}
+
+func (t Type) appendID(b []byte, namespace, name string) []byte {
 	if !t.Namespaced || namespace == "" {
 		namespace = ClusterNamespace
 	}
-	var b strings.Builder
-	b.Grow(len(namespace) + len(t.Group) + len(t.Version) + len(t.Kind) + len(name) + 4)
-	b.WriteString(namespace)
-	b.WriteByte('/')
+	b = append(append(b, namespace...), '/')
 	if t.Group != "" {
-		b.WriteString(t.Group)
-		b.WriteByte('/')
+		b = append(append(b, t.Group...), '/')
 	}
-	b.WriteString(t.Version)
-	b.WriteByte('/')
-	b.WriteString(t.Kind)
-	b.WriteByte('/')
-	b.WriteString(name)
-	return ID(b.String())
+	b = append(append(b, t.Version...), '/')
+	b = append(append(b, t.Kind...), '/')
+	return append(b, name...)
 }
 
 // CompareTypes orders types by group, resource and version, so that lists of types are the same on every replica.

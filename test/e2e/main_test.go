@@ -59,7 +59,7 @@ func TestALargeClusterArrivesWholeInLittleMemory(t *testing.T) {
 		return ""
 	})
 	now, peak = p.Resident()
-	t.Logf("at rest: %d MiB resident, peak %d MiB", now>>20, peak>>20)
+	t.Logf("at rest: %.1f MiB resident, peak %.1f MiB", float64(now)/(1<<20), float64(peak)/(1<<20))
 	const mib = 1 << 20
 	if now > 50*mib || peak > 100*mib {
 		t.Errorf("%d MiB resident, peak %d MiB; want at most 50 and 100", now/mib, peak/mib)
