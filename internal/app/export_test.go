@@ -119,13 +119,14 @@ func (r refresher) Refresh(_ context.Context) error { return r() }
 func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.Past, witnesses map[string]string,
 	leases func() []ownership.MemberStatus, missing func(t resource.Type, namespace, name string, after, at uint64) bool,
 ) Search {
+	past.Words = map[string][]checkpoint.Word{}
 	return Search{&search{
 		pager: p, index: x, book: book, past: past, witnesses: witnesses, begun: true, leases: leases, missing: missing,
 		store: refresher(func() error { return nil }),
 		wants: func(resource.Type, string, string) bool { return true }, log: logr.Discard(), types: map[resource.Type]*searched{},
 		served:   func() ([]resource.Type, bool) { return x.Types(), true },
 		selected: func(t resource.Type) bool { return t.Resource != "unselected" },
-		metrics:  newSearchMetrics(nil), slots: make(chan struct{}, searchers), lists: map[resource.Type]uint64{}, gaps: map[resource.Type]*gap{},
+		metrics:  newSearchMetrics(nil), slots: make(chan struct{}, searchers), watched: map[resource.Type]watched{}, gaps: map[resource.Type]*gap{},
 		unknown: map[resource.Type]bool{}, held: map[resource.Type]waiting{},
 	}}
 }

@@ -23,17 +23,22 @@ type gap struct {
 	after  uint64
 	since  uint64 // guarded by search.mu: it grows when the watch begins anew once more
 	begun  time.Time
-	retry  time.Time // used by mind alone, as is looked
+	retry  time.Time // used by step alone, as is looked
 	looked map[checkpoint.Word]bool
 }
 
 // newGap returns one of which what is known by words has been looked at.
 func newGap(after, since uint64, now time.Time, words []checkpoint.Word) *gap {
 	g := &gap{after: after, since: since, begun: now, looked: make(map[checkpoint.Word]bool)}
+	g.know(words)
+	return g
+}
+
+// know notes words that need not be looked at: the search does.
+func (g *gap) know(words []checkpoint.Word) {
 	for _, w := range words {
 		g.looked[w] = true
 	}
-	return g
 }
 
 // mind looks into the gaps of our watches, until every other member has given a word from after them, or is gone. Until then
@@ -70,37 +75,43 @@ func (s *search) mind(ctx context.Context, now time.Time) {
 
 // gapOf returns the gap in the watch of a type, nil for none. The caller holds mu.
 func (s *search) gapOf(t resource.Type) *gap {
-	stats := s.index.Type(t)
-	if known, ok := s.lists[t]; !ok || known == stats.Since {
-		s.lists[t] = stats.Since
-		return s.gaps[t]
-	}
-	s.lists[t] = stats.Since
-	g := s.gaps[t]
+	stats, g := s.index.Type(t), s.gaps[t]
+	last, ok := s.watched[t]
+	s.watched[t] = watched{since: stats.Since, version: stats.Version}
 	switch {
-	case stats.Since <= stats.Before: // etcd was restored from a backup, or nothing has happened
+	case !ok || last.since == stats.Since:
+		return g
+	case stats.Before == 0: // etcd was restored from a backup
 		delete(s.gaps, t)
 		return nil
-	case g == nil:
-		g = newGap(stats.Before, stats.Since, time.Now(), nil)
+	case stats.Since == last.version: // nothing has happened
+		return g
+	case g == nil: // The watch may have begun anew more than once since, of which only the last time is known.
+		g = newGap(min(last.version, stats.Before), stats.Since, time.Now(), nil)
 		s.gaps[t] = g
 	}
 	g.since = stats.Since
 	return g
 }
 
+// watched is how far a type had been seen when its gaps were looked at, and since which list.
+type watched struct{ since, version uint64 }
+
 // lookInto looks for what was deleted in a gap that ends at a version, by the last words of those who are gone. It tells
 // whether there is nobody left who could give one.
 func (s *search) lookInto(ctx context.Context, t resource.Type, g *gap, since uint64, here presence, now time.Time) (done bool) {
-	if done = true; s.answered(t) || now.Sub(g.begun) > patience {
+	if s.answered(t) || now.Sub(g.begun) > patience {
 		return true
 	}
+	silent := maps.Clone(here.others) // who is there, and has given no word from after the gap
 	for _, word := range s.book.Words(t.String()) {
 		process := ownership.Process(word.Incarnation)
 		switch {
 		case here.is(word.Member, process):
 		case here.has(word.Member, process):
-			done = done && word.High >= since
+			if word.High >= since {
+				delete(silent, word.Member)
+			}
 		case word.High <= g.after || word.High >= since || g.looked[word]:
 		default:
 			found, err := s.findAt(ctx, t, word.High, make(map[[2]string]bool))
@@ -120,7 +131,7 @@ func (s *search) lookInto(ctx context.Context, t resource.Type, g *gap, since ui
 			g.looked[word] = true
 		}
 	}
-	return done
+	return len(silent) == 0
 }
 
 // answered tells whether somebody who had seen everything has said that all is delivered that was deleted before our first list,

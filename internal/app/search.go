@@ -67,7 +67,7 @@ type search struct {
 
 	mu      sync.Mutex // guards what follows
 	types   map[resource.Type]*searched
-	lists   map[resource.Type]uint64 // the versions of our own lists
+	watched map[resource.Type]watched // when we looked at our gaps last
 	gaps    map[resource.Type]*gap
 	found   int
 	unknown map[resource.Type]bool    // of which nothing can be said
@@ -105,7 +105,7 @@ func newSearch(t *target, p parts) *search {
 		leases: func() []ownership.MemberStatus { return t.member.View().Members },
 		served: p.sure, selected: p.cfg.Types.Match,
 		log: t.log, types: make(map[resource.Type]*searched), slots: make(chan struct{}, searchers),
-		lists: make(map[resource.Type]uint64), gaps: make(map[resource.Type]*gap),
+		watched: make(map[resource.Type]watched), gaps: make(map[resource.Type]*gap),
 		unknown: make(map[resource.Type]bool), held: make(map[resource.Type]waiting),
 	}
 }
@@ -132,9 +132,13 @@ func (s *search) enter(t resource.Type, now time.Time) *searched {
 	if stats := s.index.Type(t); e == nil && stats.Listed {
 		e = &searched{listed: stats.Version, since: now, versions: s.past.Versions[t.String()]}
 		s.types[t] = e
-		if len(e.versions) > 0 && s.gaps[t] == nil && stats.Before == 0 {
+		switch {
+		case len(e.versions) > 0:
 			s.gaps[t] = newGap(e.versions[0], stats.Since, now, s.past.Words[t.String()])
+		case stats.Before > 0: // Our watch has begun anew already, perhaps more than once.
+			s.gaps[t] = newGap(stats.First, stats.Since, now, nil)
 		}
+		s.watched[t] = watched{since: stats.Since, version: stats.Version}
 	}
 	return e
 }
@@ -206,8 +210,14 @@ func (s *search) hearOut(ctx context.Context) bool {
 		}
 		s.past.Versions[name] = versions
 	}
+	for name, words := range last.Words {
+		s.past.Words[name] = append(s.past.Words[name], words...)
+	}
 	for t, e := range s.types {
 		e.versions = s.past.Versions[t.String()]
+		if g := s.gaps[t]; g != nil {
+			g.know(last.Words[t.String()])
+		}
 	}
 	s.heardOut = true
 	return true

@@ -208,9 +208,9 @@ func TestTheLastWordOfAWitnessSaysWhereToLook(t *testing.T) {
 		return nil
 	})
 	s.Step(t.Context(), time.Unix(2, 0))
-	s.want(t, "searched", true, "brief")
-	if diff := cmp.Diff([]uint64{80, 50}, s.history.asked); diff != "" {
-		t.Errorf("versions that were listed; of those who came with us none is needed (-want +got):\n%s", diff)
+	s.want(t, "searched", true, "brief", "stranger") // somebody has come after us, and gone
+	if diff := cmp.Diff([]uint64{80, 50, 90}, s.history.asked); diff != "" {
+		t.Errorf("versions that were listed (-want +got):\n%s", diff)
 	}
 	if _, bound := s.Done(pods); bound != 0 {
 		t.Errorf("bound %d after the search", bound)
@@ -238,6 +238,31 @@ func TestAWitnessThatGoesIsReplacedByASearch(t *testing.T) {
 	s.want(t, "patience is over", true, "gone")
 }
 
+// TestAGapStaysOpenUntilWhoeverIsThereHasSpoken: somebody began when we did, and has given no word yet but in an earlier life. It
+// goes, and its last word tells of what it has delivered before our first list, and was deleted when it had stopped watching.
+func TestAGapStaysOpenUntilWhoeverIsThereHasSpoken(t *testing.T) {
+	s := newSearching([]uint64{50}, nil, map[uint64][]string{50: {"x"}, 90: {"x", "brief"}})
+	says := func(incarnation string, high uint64) {
+		s.book.Set("b", checkpoint.Checkpoint{
+			Member: "b", Incarnation: incarnation, View: []string{"b", "c"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",
+			Types: map[string]checkpoint.Entry{"pods.v1": {Low: 40, High: high}},
+		})
+	}
+	s.members = []ownership.MemberStatus{{Lease: ownership.Lease{Member: "b", Incarnation: "new.1", State: ownership.Live}}}
+	says("old.1", 45)
+	s.Step(t.Context(), time.Unix(0, 0))
+	if _, bound := s.Done(pods); bound != 50 {
+		t.Errorf("of deletions our word ends at %d, want 50: whoever is there has said nothing", bound)
+	}
+	says("new.1", 90)
+	s.members = nil
+	s.Step(t.Context(), time.Unix(1, 0))
+	s.want(t, "its last word is in the gap", true, "brief")
+	if _, bound := s.Done(pods); bound != 0 {
+		t.Errorf("nobody is left who could speak, and our word of deletions ends at %d", bound)
+	}
+}
+
 // TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone: our watch has begun anew, and of what was created and deleted meanwhile
 // we know nothing. Somebody else had seen the one and delivered it, and was gone before the other.
 func TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone(t *testing.T) {
@@ -254,13 +279,23 @@ func TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone(t *testing.T) {
 	s.members = append(s.members, ownership.MemberStatus{Lease: ownership.Lease{Member: "here", Incarnation: "here.1", State: ownership.Live}})
 	says("here", 145)
 	s.index.Bookmark(pods, 120)
-	s.index.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 150)
+	relist := func(version uint64) {
+		s.index.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, version)
+	}
+	relist(135)
+	relist(150) // twice since we looked, which was at 100
 	s.history.asked = nil
-	if _, bound := s.Done(pods); bound != 120 {
-		t.Errorf("of deletions our word ends at %d, want where the gap begins", bound)
+	if _, bound := s.Done(pods); bound != 100 {
+		t.Errorf("of deletions our word ends at %d, want where we looked last", bound)
 	}
 	s.Step(t.Context(), time.Unix(1, 0))
 	s.want(t, "whoever is there answers for what it has seen", true)
+	s.index.Bookmark(pods, 160)
+	s.Step(t.Context(), time.Unix(1, 0))
+	relist(160)
+	if _, bound := s.Done(pods); bound != 100 {
+		t.Errorf("of deletions our word ends at %d after a list that has shown nothing new, want where it ended before", bound)
+	}
 	says("gone", 130)
 	s.Step(t.Context(), time.Unix(2, 0))
 	s.want(t, "somebody has left in the gap", true, "brief")

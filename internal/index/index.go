@@ -77,6 +77,7 @@ type objects struct {
 	event   uint64 // the newest one of an object's state or deletion
 	since   uint64 // of the last list: every change after it has been seen
 	before  uint64 // and every change up to this, before that list
+	first   uint64 // the version of the first list
 }
 
 // entry is what is kept of an object: 16 bytes.
@@ -167,7 +168,7 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	before := o.version
 	if o.listed && version != 0 && version < o.version {
 		x.metrics.rewinds.Inc()
-		before, o.version, o.event = 0, version, 0
+		before, o.version, o.event, o.first = 0, version, 0, version
 		for k, e := range o.entries {
 			o.entries[k] = entry{digest: e.digest}
 		}
@@ -180,6 +181,9 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	}
 	for _, r := range rs {
 		x.upsert(t, o, r, Change{Cause: cause, After: before}, true)
+	}
+	if !o.listed {
+		o.first = version
 	}
 	o.listed = true
 	o.version, o.since, o.before = max(o.version, version), version, before
@@ -195,7 +199,7 @@ type byHash struct {
 func newByHash(t resource.Type, rs []resource.Record) byHash {
 	b := byHash{make([]uint64, len(rs)), rs}
 	for i, r := range rs {
-		b.hashes[i] = t.ID(r.Namespace, r.Name).Hash()
+		b.hashes[i] = t.IDHash(r.Namespace, r.Name)
 	}
 	return b
 }
@@ -394,8 +398,8 @@ type Stats struct {
 	// Version is the newest resourceVersion seen, Event the newest one of an object's state or deletion.
 	Version, Event uint64
 	// Since is that of the last list: every change after it has been seen, of those before it the outcome. Before is up to
-	// where every change had been seen before that list; 0 for the first one.
-	Since, Before uint64
+	// where every change had been seen before that list; 0 for the first one. First is that of the first list.
+	Since, Before, First uint64
 }
 
 // Type returns the state of one type; the zero Stats for one that is not known.
@@ -405,7 +409,7 @@ func (x *Index) Type(t resource.Type) Stats {
 		return Stats{}
 	}
 	defer o.mu.Unlock()
-	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since, Before: o.before}
+	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since, Before: o.before, First: o.first}
 }
 
 // Types returns all known types, sorted.
