@@ -110,7 +110,7 @@ type Search struct{ *search }
 type refresher func() error
 
 func (refresher) Before() (all checkpoint.Past, ours map[string][]uint64) {
-	return checkpoint.Past{}, nil
+	return checkpoint.Past{Versions: map[string][]uint64{"nodes.v1": {50, 70}}}, nil
 }
 func (r refresher) Refresh(_ context.Context) error { return r() }
 
@@ -140,6 +140,13 @@ func (s Search) Step(ctx context.Context, now time.Time) { s.step(ctx, now) }
 // Done tells whether a type's search is done, and what checkpoints say of it until it is.
 func (s Search) Done(t resource.Type) (done bool, bound uint64) {
 	_, finished, bounds, _ := s.seen()
+	_, done = finished[t.String()]
+	return done, bounds[t.String()]
+}
+
+// Glance is Done before the search has begun.
+func (s Search) Glance(t resource.Type) (done bool, bound uint64) {
+	_, finished, bounds, _ := s.glance()
 	_, done = finished[t.String()]
 	return done, bounds[t.String()]
 }

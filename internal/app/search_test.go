@@ -238,6 +238,32 @@ func TestAWitnessThatGoesIsReplacedByASearch(t *testing.T) {
 	s.want(t, "patience is over", true, "gone")
 }
 
+// TestAFirstWordSaysOfDeletionsOnlyWhatIsKnown: it is given before anything has been looked for.
+func TestAFirstWordSaysOfDeletionsOnlyWhatIsKnown(t *testing.T) {
+	s := newSearching(nil, nil, nil)
+	nodes := resource.Type{Version: "v1", Resource: "nodes", Kind: "Node"}
+	s.index.Replace(nodes, nil, 90)
+	for what, want := range map[string]struct {
+		typ   resource.Type
+		done  bool
+		bound uint64
+	}{
+		"nobody has spoken of it before": {pods, true, 0},
+		"others have, up to where":       {nodes, false, 50},
+		"it has not even been listed":    {resource.Type{Version: "v1", Resource: "secrets"}, false, 0},
+	} {
+		if done, bound := s.Glance(want.typ); done != want.done || bound != want.bound {
+			t.Errorf("%s: all deletions are acknowledged: %v, or up to %d; want %v, %d", what, done, bound, want.done, want.bound)
+		}
+	}
+	s.index.Replace(pods, nil, 120)
+	s.index.Bookmark(pods, 130)
+	s.index.Replace(pods, nil, 140)
+	if done, bound := s.Glance(pods); done || bound != 100 {
+		t.Errorf("after gaps all deletions are acknowledged: %v, or up to %d; want up to the first list, 100", done, bound)
+	}
+}
+
 // TestAGapStaysOpenUntilWhoeverIsThereHasSpoken: somebody began when we did, and has given no word yet but in an earlier life. It
 // goes, and its last word tells of what it has delivered before our first list, and was deleted when it had stopped watching.
 func TestAGapStaysOpenUntilWhoeverIsThereHasSpoken(t *testing.T) {

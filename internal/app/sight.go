@@ -60,8 +60,8 @@ func (s *search) glance() (seen, done, bounds map[string]uint64, stats map[strin
 		name := t.String()
 		seen[name], stats[name] = now.Version, now
 		switch {
-		case now.Before > 0 && (bounds[name] == 0 || now.Before < bounds[name]): // The watch has begun anew since: a gap.
-			bounds[name] = now.Before
+		case now.Before > 0 && (bounds[name] == 0 || now.First < bounds[name]): // The watch has begun anew: there are gaps.
+			bounds[name] = now.First
 		case bounds[name] == 0 && !s.memory.has(t):
 			done[name] = now.Version
 		}

@@ -280,10 +280,13 @@ func refused(b Backlog) []uint32 {
 }
 
 // hashes returns the hashes of IDs, ascending.
-func hashes(ids []resource.ID) []uint32 {
+func hashes(of ...[]resource.ID) []uint32 {
 	var hs []uint32
-	for _, id := range ids {
-		hs = append(hs, Short(id))
+	for _, ids := range of {
+		hs = slices.Grow(hs, len(ids))
+		for _, id := range ids {
+			hs = append(hs, Short(id))
+		}
 	}
 	slices.Sort(hs)
 	return hs
@@ -316,10 +319,10 @@ func (e Entry) without(b Backlog, room int) Entry {
 	if len(b.IDs) > 0 {
 		e.Low = min(max(b.Version, 1)-1, e.High)
 	}
-	e.Except = hashes(slices.Concat(b.IDs, b.Found))
+	e.Except = hashes(b.IDs, b.Found)
 	if len(e.Except) > room {
-		e.Until, e.Except = e.Except[room], e.Except[:room:room]
-		e.Low = e.DeletedTo(b.deletedTo()).deleted() // for what was found and is not named
+		e.Until, e.Except = e.Except[room], slices.Clone(e.Except[:room]) // The rest may be long.
+		e.Low = e.DeletedTo(b.deletedTo()).deleted()                      // for what was found and is not named
 		if e.Until == 0 || e.Low == e.High {
 			e.Until, e.High = 0, e.Low
 		}
