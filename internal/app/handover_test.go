@@ -67,7 +67,7 @@ func (f *fleetOf) join(name string) {
 	p := app.NewPeer(app.PeerOptions{
 		Name: name, Incarnation: incarnation, Maps: f.w.client.CoreV1(), Sender: f.receiver, Settle: time.Second,
 		Leases: func() []ownership.MemberStatus { return slices.Clone(f.leases) },
-		Read:   func() bool { return f.read },
+		Read:   func() bool { return f.read }, Progress: true,
 	})
 	p.Begin()
 	f.w.t.Cleanup(p.Kill)
@@ -144,4 +144,21 @@ func TestWhatIsHandedOverInTheMiddleOfAFirstSyncIsNotSentAgain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A replica that dies soon after a first sync has said that it is complete: the others send nothing of it again.
+func TestWhatAFirstSyncHasSentIsNotSentAgainAfterACrash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const objects = 60
+		f := newFleet(t, &counting{got: map[resource.ID]int{}}, true, scattered(objects))
+		f.join("m0")
+		f.join("m1")
+		time.Sleep(3 * time.Second)
+		f.members["m0"].peer.Kill()
+		f.w.handOver(f.members, f.view, []string{"m1"}, map[string]bool{"m0": true})
+		time.Sleep(10 * time.Second)
+		if f.receiver.sent != objects {
+			t.Errorf("%d objects were sent, want each of %d once", f.receiver.sent, objects)
+		}
+	})
 }

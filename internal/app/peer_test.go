@@ -36,7 +36,8 @@ type PeerOptions struct {
 	Pager             pager
 	Leases            func() []ownership.MemberStatus
 	Settle            time.Duration
-	Exceptions        int // that its checkpoints name; 0: as many as ever
+	Exceptions        int  // that its checkpoints name; 0: as many as ever
+	Progress          bool // is told of, as a replica does
 	// Read tells whether types other than the one that it is shown have been read, too; nil: always.
 	Read func() bool
 }
@@ -119,6 +120,9 @@ func (p *Peer) Begin() {
 	p.t.sharing.start("shared checkpoints", p.t.follow)
 	p.t.sending.start("delivery", p.t.pipeline.Run)
 	p.t.observe.start("missed deletions", p.t.lookBack)
+	if p.fate.o.Progress {
+		p.t.observe.start("progress", p.t.reportProgress)
+	}
 }
 
 // Synced is closed once the checkpoints have been read.

@@ -53,7 +53,8 @@ func (t *target) follow(ctx context.Context) error {
 		case <-tick.C:
 			t.publish(ctx)
 		case <-early.C:
-			if t.silent() {
+			// All that a first sync has sent would be sent again, if we died before the next checkpoint tells of it.
+			if t.silent() || t.complete.Swap(false) {
 				t.publish(ctx)
 				tick.Reset(publishEvery)
 			}

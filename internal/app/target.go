@@ -122,6 +122,7 @@ type target struct {
 	ready      func() bool // everything has been read
 
 	looked     atomic.Bool // what was deleted before the start has been looked for once
+	complete   atomic.Bool // the first sync, of which no checkpoint tells yet
 	said       published   // guarded by publishing
 	last       *published  // what was written last; guarded by publishing
 	unwritten  bool        // the last checkpoint could not be written; guarded by publishing
@@ -311,6 +312,7 @@ func (t *target) reportProgress(ctx context.Context) error {
 			t.log.Info("First sync is complete", "objects", s.First.Total, "quarantined", s.Quarantined,
 				"after", time.Since(t.begun).Round(time.Millisecond).String())
 			debug.FreeOSMemory()
+			t.complete.Store(true)
 			return nil
 		case n%10 == 0:
 			t.log.Info("First sync under way", "done", s.First.Done, "total", s.First.Total)
