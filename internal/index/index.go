@@ -1,9 +1,9 @@
 package index
 
 import (
+	"cmp"
 	"maps"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 
@@ -153,7 +153,7 @@ func (x *Index) tell(c Change) {
 
 // Replace applies a complete, consistent list of a type at a resourceVersion: new and changed objects become
 // upserts, known objects that the list lacks become deletions. The first list of a type has [Cause] Initial, and is told of in the
-// order of the hashes of the IDs, so that one of them says how far whoever works it off has come; rs is sorted for that.
+// order of the hashes of the IDs, so that one of them says how far whoever works it off has come.
 //
 // A list at a lower version than what was seen before says that the API server went back in time: its etcd was restored
 // from a backup. What is known then counts for nothing but the digests; versions begin anew.
@@ -163,7 +163,6 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	cause := Live
 	if !o.listed {
 		cause = Initial
-		sort.Sort(newByHash(t, rs))
 	}
 	before := o.version
 	if o.listed && version != 0 && version < o.version {
@@ -179,8 +178,8 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	if len(o.entries) == 0 && len(rs) > 0 {
 		o.entries = make(map[string]entry, len(rs)) // sized once: growing would leave the old tables to the collector
 	}
-	for _, r := range rs {
-		x.upsert(t, o, r, Change{Cause: cause, After: before}, true)
+	for _, i := range order(t, rs, cause == Initial) {
+		x.upsert(t, o, rs[i], Change{Cause: cause, After: before}, true)
 	}
 	if !o.listed {
 		o.first = version
@@ -190,25 +189,20 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	x.metrics.known(t, len(o.entries))
 }
 
-// byHash sorts records with the hashes of their IDs, which are computed once.
-type byHash struct {
-	hashes []uint64
-	rs     []resource.Record
-}
-
-func newByHash(t resource.Type, rs []resource.Record) byHash {
-	b := byHash{make([]uint64, len(rs)), rs}
-	for i, r := range rs {
-		b.hashes[i] = t.IDHash(r.Namespace, r.Name)
+// order returns the positions of records, sorted by the hashes of their IDs or as they come.
+func order(t resource.Type, rs []resource.Record, hashed bool) []uint32 {
+	positions := make([]uint32, len(rs))
+	for i := range positions {
+		positions[i] = uint32(i) //nolint:gosec // There is no list of four billion.
 	}
-	return b
-}
-
-func (b byHash) Len() int           { return len(b.rs) }
-func (b byHash) Less(i, j int) bool { return b.hashes[i] < b.hashes[j] }
-func (b byHash) Swap(i, j int) {
-	b.hashes[i], b.hashes[j] = b.hashes[j], b.hashes[i]
-	b.rs[i], b.rs[j] = b.rs[j], b.rs[i]
+	if hashed {
+		hashes := make([]uint64, len(rs))
+		for i, r := range rs {
+			hashes[i] = t.IDHash(r.Namespace, r.Name)
+		}
+		slices.SortFunc(positions, func(a, b uint32) int { return cmp.Compare(hashes[a], hashes[b]) })
+	}
+	return positions
 }
 
 func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record, version, after uint64) {
