@@ -119,7 +119,6 @@ func (r refresher) Refresh(_ context.Context) error { return r() }
 func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.Past, witnesses map[string]string,
 	leases func() []ownership.MemberStatus, missing func(t resource.Type, namespace, name string, after, at uint64) bool,
 ) Search {
-	past.Words = map[string][]checkpoint.Word{}
 	return Search{&search{
 		pager: p, index: x, book: book, past: past, witnesses: witnesses, begun: true, leases: leases, missing: missing,
 		store: refresher(func() error { return nil }),

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
@@ -20,25 +19,14 @@ import (
 // What came before our first list is such a gap, too: whoever came after the checkpoints that our search begins with, and was gone
 // before our list, is among neither its witnesses nor its versions.
 type gap struct {
-	after  uint64
-	since  uint64 // guarded by search.mu: it grows when the watch begins anew once more
-	begun  time.Time
-	retry  time.Time // used by step alone, as is looked
-	looked map[checkpoint.Word]bool
+	after uint64
+	since uint64 // guarded by search.mu: it grows when the watch begins anew once more
+	begun time.Time
+	retry time.Time // used by mind alone
 }
 
-// newGap returns one of which what is known by words has been looked at.
-func newGap(after, since uint64, now time.Time, words []checkpoint.Word) *gap {
-	g := &gap{after: after, since: since, begun: now, looked: make(map[checkpoint.Word]bool)}
-	g.know(words)
-	return g
-}
-
-// know notes words that need not be looked at: the search does.
-func (g *gap) know(words []checkpoint.Word) {
-	for _, w := range words {
-		g.looked[w] = true
-	}
+func newGap(after, since uint64, now time.Time) *gap {
+	return &gap{after: after, since: since, begun: now}
 }
 
 // mind looks into the gaps of our watches, until every other member has given a word from after them, or is gone. Until then
@@ -87,7 +75,7 @@ func (s *search) gapOf(t resource.Type) *gap {
 	case stats.Since == last.version: // nothing has happened
 		return g
 	case g == nil: // The watch may have begun anew more than once since, of which only the last time is known.
-		g = newGap(min(last.version, stats.Before), stats.Since, time.Now(), nil)
+		g = newGap(min(last.version, stats.Before), stats.Since, time.Now())
 		s.gaps[t] = g
 	}
 	g.since = stats.Since
@@ -112,7 +100,7 @@ func (s *search) lookInto(ctx context.Context, t resource.Type, g *gap, since ui
 			if word.High >= since {
 				delete(silent, word.Member)
 			}
-		case word.High <= g.after || word.High >= since || g.looked[word]:
+		case word.High <= g.after || word.High >= since || s.askedAbout(t, word.High):
 		default:
 			found, err := s.findAt(ctx, t, word.High, make(map[[2]string]bool))
 			s.metrics.found.WithLabelValues(fromExact).Add(float64(found))
@@ -128,10 +116,17 @@ func (s *search) lookInto(ctx context.Context, t resource.Type, g *gap, since ui
 				g.retry = now.Add(searchPause)
 				return false
 			}
-			g.looked[word] = true
 		}
 	}
 	return len(silent) == 0
+}
+
+// askedAbout tells whether a version has been asked about, by the search or for a gap.
+func (s *search) askedAbout(t resource.Type, version uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.types[t]
+	return e != nil && e.asked[version]
 }
 
 // answered tells whether somebody who had seen everything has said that all is delivered that was deleted before our first list,

@@ -86,9 +86,10 @@ type searched struct {
 	held     bool // more is missing than may be deleted without a person's word
 	gone     bool // the type was served no longer
 	exact    bool // what there was has been compared with what there is
-	replayed bool // the API server has told every deletion between versions[0] and the list of the version first
+	replayed bool // the API server has told every deletion between versions[0] and our list at first
 	first    uint64
 	versions []uint64
+	asked    map[uint64]bool // of which versions it is known what was there and is not any more, as far as it can be
 }
 
 const (
@@ -134,9 +135,9 @@ func (s *search) enter(t resource.Type, now time.Time) *searched {
 		s.types[t] = e
 		switch {
 		case len(e.versions) > 0:
-			s.gaps[t] = newGap(e.versions[0], stats.Since, now, s.past.Words[t.String()])
+			s.gaps[t] = newGap(e.versions[0], stats.Since, now)
 		case stats.Before > 0: // Our watch has begun anew already, perhaps more than once.
-			s.gaps[t] = newGap(stats.First, stats.Since, now, nil)
+			s.gaps[t] = newGap(stats.First, stats.Since, now)
 		}
 		s.watched[t] = watched{since: stats.Since, version: stats.Version}
 	}
@@ -210,14 +211,8 @@ func (s *search) hearOut(ctx context.Context) bool {
 		}
 		s.past.Versions[name] = versions
 	}
-	for name, words := range last.Words {
-		s.past.Words[name] = append(s.past.Words[name], words...)
-	}
 	for t, e := range s.types {
 		e.versions = s.past.Versions[t.String()]
-		if g := s.gaps[t]; g != nil {
-			g.know(last.Words[t.String()])
-		}
 	}
 	s.heardOut = true
 	return true
@@ -310,8 +305,9 @@ func (s *search) remembered(ctx context.Context, t resource.Type, e *searched, n
 // replay asks the API server for the deletions of a type since everything was acknowledged, and tells whether it
 // remembers them all.
 func (s *search) replay(ctx context.Context, t resource.Type, e *searched) bool {
-	found, first := 0, s.index.Type(t).Since
-	err := s.pager.Deletions(ctx, t, e.versions[0], e.listed, func(d watch.Deletion) {
+	found, first := 0, s.index.Type(t).Since // which is later than the list that we began with, if the watch has begun anew
+	until := max(e.listed, first)
+	err := s.pager.Deletions(ctx, t, e.versions[0], until, func(d watch.Deletion) {
 		if s.wants(t, d.Namespace, d.Name) && s.missing(t, d.Namespace, d.Name, max(d.Version, 1)-1, d.Version) {
 			found++
 		}
@@ -325,6 +321,9 @@ func (s *search) replay(ctx context.Context, t resource.Type, e *searched) bool 
 	s.found += found
 	if err == nil {
 		e.done, e.replayed, e.first = true, true, first
+		for _, version := range e.versions {
+			e.ask(version, version <= until)
+		}
 	}
 	return err == nil
 }
@@ -361,10 +360,23 @@ func (s *search) findAt(ctx context.Context, t resource.Type, version uint64, to
 		}
 		return nil
 	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.types[t]; e != nil {
+		e.ask(version, err == nil || errors.Is(err, watch.ErrExpired))
+	}
 	if err != nil {
 		return found, fmt.Errorf("listing %s at version %d: %w", t, version, err)
 	}
 	return found, nil
+}
+
+// ask notes that a version has been asked about, if it has. The caller holds search.mu.
+func (e *searched) ask(version uint64, done bool) {
+	if e.asked == nil {
+		e.asked = make(map[uint64]bool)
+	}
+	e.asked[version] = e.asked[version] || done
 }
 
 // report returns what was found since the last report, and the types of which nothing can be said since then.

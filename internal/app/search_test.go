@@ -238,6 +238,24 @@ func TestAWitnessThatGoesIsReplacedByASearch(t *testing.T) {
 	s.want(t, "patience is over", true, "gone")
 }
 
+// TestTheServersMemoryIsAskedUpToOurLastList: while the search waited for a witness, our watch began anew. The server's memory
+// tells what was deleted in that gap, too, and only then may we say that we know of every deletion.
+func TestTheServersMemoryIsAskedUpToOurLastList(t *testing.T) {
+	s := newSearching([]uint64{50}, map[string]string{"b": "one"}, nil)
+	s.history.forgotten = 50
+	s.history.memory = []watch.Deletion{{Namespace: "a", Name: "before", Version: 70}, {Namespace: "a", Name: "brief", Version: 140}}
+	s.Step(t.Context(), time.Unix(0, 0))
+	s.want(t, "a witness is there", false)
+	s.index.Bookmark(pods, 120)
+	s.index.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 150)
+	s.members = nil
+	s.Step(t.Context(), time.Unix(1, 0))
+	s.want(t, "asked", true, "before", "brief")
+	if since, _ := s.Since(pods); since != 50 {
+		t.Errorf("knows every change since %d, want since the checkpoint", since)
+	}
+}
+
 // TestAFirstWordSaysOfDeletionsOnlyWhatIsKnown: it is given before anything has been looked for.
 func TestAFirstWordSaysOfDeletionsOnlyWhatIsKnown(t *testing.T) {
 	s := newSearching(nil, nil, nil)

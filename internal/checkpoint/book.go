@@ -269,15 +269,13 @@ type Past struct {
 	// everything is acknowledged, and beyond it those up to which some member's own partitions are. What existed at one of
 	// these and exists no longer was deleted since.
 	Versions map[string][]uint64
-	// Words are, by type, those that this is made of.
-	Words map[string][]Word
 	// Incarnations are the stays in the ring in which the checkpoints were given, by member.
 	Incarnations map[string]string
 }
 
 // Past sums the checkpoints up, of all members or of those of which of returns true.
 func (b *Book) Past(of func(member, incarnation string) bool) Past {
-	past := Past{Versions: make(map[string][]uint64), Words: make(map[string][]Word), Incarnations: make(map[string]string)}
+	past := Past{Versions: make(map[string][]uint64), Incarnations: make(map[string]string)}
 	bounds := make(map[string]uint64)
 	for _, p := range *b.believed.Load() {
 		if of != nil && !of(p.checkpoint.Member, p.checkpoint.Incarnation) {
@@ -287,9 +285,6 @@ func (b *Book) Past(of func(member, incarnation string) bool) Past {
 		for t, e := range p.checkpoint.Types {
 			if p.all() {
 				bounds[t] = max(bounds[t], e.deleted())
-			}
-			if p.excepts {
-				past.Words[t] = append(past.Words[t], p.words(e)...)
 			}
 			past.Versions[t] = append(append(past.Versions[t], e.Earlier...), e.High)
 			if e.Until > 0 { // What is left out was there at Low, and may have been deleted since.
