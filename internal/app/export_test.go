@@ -138,16 +138,16 @@ func (s Search) Step(ctx context.Context, now time.Time) { s.step(ctx, now) }
 
 // Done tells whether a type's search is done, and what checkpoints say of it until it is.
 func (s Search) Done(t resource.Type) (done bool, bound uint64) {
-	_, finished, bounds, _ := s.seen()
-	_, done = finished[t.String()]
-	return done, bounds[t.String()]
+	v := s.seen()
+	_, done = v.done[t.String()]
+	return done, v.bounds[t.String()]
 }
 
 // Glance is Done before the search has begun.
 func (s Search) Glance(t resource.Type) (done bool, bound uint64) {
-	_, finished, bounds, _ := s.glance()
-	_, done = finished[t.String()]
-	return done, bounds[t.String()]
+	v := s.glance()
+	_, done = v.done[t.String()]
+	return done, v.bounds[t.String()]
 }
 
 // Gone returns the types of which deletions may have been missed.
@@ -178,8 +178,7 @@ func NewMemory(dir, cluster, ring string, x *index.Index, receivers ...*pipeline
 // Since returns the version after which a type's checkpoints claim to know every change, and the one at which what there was
 // has been compared with what there is.
 func (s Search) Since(t resource.Type) (since, compared uint64) {
-	_, _, _, stats := s.seen()
-	return stats[t.String()].Since, s.searched()[t.String()]
+	return s.seen().stats[t.String()].Since, s.searched()[t.String()]
 }
 
 // Remember lets a search ask a memory.

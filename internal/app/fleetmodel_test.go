@@ -56,7 +56,6 @@ type world struct {
 	client *fake.Clientset
 	format ring.Format
 	began  time.Time
-	starts int
 
 	story sync.Mutex // guards lines
 	lines []line
@@ -336,7 +335,6 @@ func (w *world) agree() {
 		}
 		slices.Sort(view)
 		before, crashed := w.view, w.crashed
-		stays := ""
 		changed := !slices.Equal(view, before) || len(crashed) > 0
 		members := maps.Clone(w.members)
 		if changed && !w.away {
@@ -345,7 +343,7 @@ func (w *world) agree() {
 		away := w.away
 		w.mu.Unlock()
 		if changed && !away {
-			w.say("the ring is %v%s, crashed %v", view, stays, slices.Sorted(maps.Keys(crashed)))
+			w.say("the ring is %v, crashed %v", view, slices.Sorted(maps.Keys(crashed)))
 			w.handOver(members, before, view, crashed)
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -397,7 +395,6 @@ func (w *world) handOver(members map[string]*member, before, after []string, cra
 func (w *world) start(name string) {
 	m := &member{name: name, live: true}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
-	w.starts++
 	reads := time.Now().Add(time.Duration(w.rng.IntN(2)*w.rng.IntN(6000)) * time.Millisecond)
 	m.peer = app.NewPeer(app.PeerOptions{
 		Name: name, Incarnation: m.incarnation(), Maps: w.client.CoreV1(), Sender: w, Pager: w, Leases: w.leases, Settle: 2 * time.Second, Exceptions: w.rng.IntN(8),

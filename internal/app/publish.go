@@ -103,26 +103,26 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	// Before that, too: whoever reads a list takes what is on it, and not excepted, for delivered.
 	pending := t.pending(mine)
 	// First how far each type was seen, then what of it is not acknowledged: a change in between is above that version.
-	sight := t.search.seen
+	see := t.search.seen
 	if !looked {
-		sight = t.search.glance
+		see = t.search.glance
 	}
-	seen, done, bounds, stats := sight()
+	sight := see()
 	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
 	own := checkpoint.Checkpoint{
 		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, RingFormat: view.Format, Fingerprint: t.identity,
 		Heard: heard, Taken: taken, Doubts: doubts(ownLeft),
-		Types: checkpoint.Entries(seen, backlog(ownLeft), t.exceptions),
+		Types: checkpoint.Entries(sight.seen, backlog(ownLeft), t.exceptions),
 	}
 	all := own
 	all.Heard, all.Taken, all.Doubts = nil, nil, nil
 	all.View = []string{view.Member}
 	// What was deleted before our list may still have to be found: of that only the others' word counts (Since), and what
 	// is said of deletions in all partitions stays what it was.
-	all.Types = checkpoint.Bounds(seen, backlog(allLeft))
-	maps.DeleteFunc(all.Types, func(name string, _ checkpoint.Entry) bool { return done[name] == 0 && bounds[name] == 0 })
-	for name, bound := range bounds {
-		if _, listed := seen[name]; !listed {
+	all.Types = checkpoint.Bounds(sight.seen, backlog(allLeft))
+	maps.DeleteFunc(all.Types, func(name string, _ checkpoint.Entry) bool { return sight.done[name] == 0 && sight.bounds[name] == 0 })
+	for name, bound := range sight.bounds {
+		if _, listed := sight.seen[name]; !listed {
 			all.Types[name] = checkpoint.Entry{Low: bound, High: bound}
 			own.Types[name] = all.Types[name]
 			continue
@@ -141,7 +141,7 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 		e.Earlier = versions
 		own.Types[name] = e
 	}
-	for name, s := range stats {
+	for name, s := range sight.stats {
 		for _, types := range []map[string]checkpoint.Entry{own.Types, all.Types} {
 			if e, ok := types[name]; ok {
 				e.Event, e.Since, e.Searched = s.Event, s.Since, searched[name]
@@ -268,7 +268,7 @@ func doubts(of map[resource.Type]pipeline.Unacknowledged) []uint64 {
 	var hashes []uint64
 	for _, u := range of {
 		for _, id := range u.Doubtful {
-			hashes = append(hashes, checkpoint.Hash(id))
+			hashes = append(hashes, id.Hash())
 		}
 	}
 	slices.Sort(hashes) // equal checkpoints are written once

@@ -322,7 +322,9 @@ func (s *search) replay(ctx context.Context, t resource.Type, e *searched) bool 
 	if err == nil {
 		e.done, e.replayed, e.first = true, true, first
 		for _, version := range e.versions {
-			e.ask(version, version <= until)
+			if version <= until {
+				e.note(version)
+			}
 		}
 	}
 	return err == nil
@@ -362,8 +364,8 @@ func (s *search) findAt(ctx context.Context, t resource.Type, version uint64, to
 	})
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if e := s.types[t]; e != nil {
-		e.ask(version, err == nil || errors.Is(err, watch.ErrExpired))
+	if e := s.types[t]; e != nil && (err == nil || errors.Is(err, watch.ErrExpired)) {
+		e.note(version)
 	}
 	if err != nil {
 		return found, fmt.Errorf("listing %s at version %d: %w", t, version, err)
@@ -371,12 +373,12 @@ func (s *search) findAt(ctx context.Context, t resource.Type, version uint64, to
 	return found, nil
 }
 
-// ask notes that a version has been asked about, if it has. The caller holds search.mu.
-func (e *searched) ask(version uint64, done bool) {
+// note notes that a version has been asked about. The caller holds search.mu.
+func (e *searched) note(version uint64) {
 	if e.asked == nil {
 		e.asked = make(map[uint64]bool)
 	}
-	e.asked[version] = e.asked[version] || done
+	e.asked[version] = true
 }
 
 // report returns what was found since the last report, and the types of which nothing can be said since then.

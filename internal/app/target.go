@@ -117,9 +117,9 @@ type target struct {
 	written   prometheus.Gauge // when our checkpoint was last as it should be
 	covered   chan struct{}    // one slot: the book has changed
 	identity  string           // the fingerprint
-	// exceptions is how many a checkpoint names at most.
-	exceptions int
-	ready      func() bool // everything has been read
+	ready     func() bool      // everything has been read
+
+	exceptions int // that a checkpoint names at most
 
 	looked     atomic.Bool // what was deleted before the start has been looked for once
 	complete   atomic.Bool // the first sync, of which no checkpoint tells yet

@@ -225,7 +225,7 @@ func (b *Book) setFigures(member, figures string) {
 // lock.
 func (b *Book) Doubtful(id resource.ID) bool {
 	d := b.doubts.Load()
-	return d != nil && len(*d) > 0 && (*d)[Hash(id)]
+	return d != nil && len(*d) > 0 && (*d)[id.Hash()]
 }
 
 // setDoubts gathers what the members other than self are in doubt about.

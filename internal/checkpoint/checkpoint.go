@@ -64,9 +64,6 @@ type Entry struct {
 	Refused []uint32
 }
 
-// Hash is the hash of an ID as doubts name it.
-func Hash(id resource.ID) uint64 { return id.Hash() }
-
 // Short is the hash of an ID as exceptions name it. An ID with the hash of an exception costs an upsert too many; of a
 // million IDs one is expected among the most exceptions.
 func Short(id resource.ID) uint32 { return uint32(id.Hash() >> 32) }
@@ -124,7 +121,7 @@ type Checkpoint struct {
 	Heard map[string]string
 	// Taken are the lists of pending deletions ([Beside.Pending]) of other members that the member has taken, as in Heard.
 	Taken map[string]string
-	// Doubts are the hashes of the IDs, at most [MaxDoubts], that a request of unknown outcome of the member may still change.
+	// Doubts are the hashes ([resource.ID.Hash]) of the IDs, at most [MaxDoubts], that a request of unknown outcome of the member may still change.
 	Doubts []uint64
 	// Types are the types it speaks of, by [resource.Type.String].
 	Types map[string]Entry

@@ -121,4 +121,4 @@ func keys(d Deletions) map[uint64]struct{} {
 }
 
 // keyOf names a deletion. Two with one key, of which one in a million millions is expected, would cost a deletion.
-func keyOf(id resource.ID, version uint64) uint64 { return Hash(id) ^ version*0x9e3779b97f4a7c15 }
+func keyOf(id resource.ID, version uint64) uint64 { return id.Hash() ^ version*0x9e3779b97f4a7c15 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 )
 
 func TestAnEntryThatLeavesOutWhatItCannotName(t *testing.T) {
@@ -98,5 +99,19 @@ func TestWhoKnowsOfNothingLeftOutBelievesNoMoreThanLow(t *testing.T) {
 		if _, err := checkpoint.Decode(strings.Replace(text, bad[0], bad[1], 1)); err == nil || !strings.Contains(text, bad[0]) {
 			t.Errorf("with %q for %q it is believed", bad[1], bad[0])
 		}
+	}
+}
+
+// What an entry leaves out was there at Low, and may have been deleted since: whoever looks for deletions looks there, too.
+func TestWhatIsLeftOutIsLookedForFromLowOn(t *testing.T) {
+	b := checkpoint.NewBook("f", ring.DefaultFormat())
+	c := word("a", 0)
+	c.View = []string{"a", "b"} // Of its own alone: what somebody says of all would begin at Low anyway.
+	c.Types["pods.v1"] = checkpoint.Entry{Low: 10, High: 20, Until: 1 << 31}
+	c.Types["nodes.v1"] = checkpoint.Entry{Low: 10, High: 20}
+	b.Set("a/checkpoint", c)
+	want := map[string][]uint64{"pods.v1": {10, 20}, "nodes.v1": {20}}
+	if diff := cmp.Diff(want, b.Past(nil).Versions); diff != "" {
+		t.Errorf("versions (-want +got):\n%s", diff)
 	}
 }

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -178,31 +177,20 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	if len(o.entries) == 0 && len(rs) > 0 {
 		o.entries = make(map[string]entry, len(rs)) // sized once: growing would leave the old tables to the collector
 	}
-	for _, i := range order(t, rs, cause == Initial) {
-		x.upsert(t, o, rs[i], Change{Cause: cause, After: before}, true)
-	}
-	if !o.listed {
+	change := Change{Cause: cause, After: before}
+	if cause == Initial {
 		o.first = version
+		for _, i := range resource.HashOrder(len(rs), func(i int) uint64 { return t.IDHash(rs[i].Namespace, rs[i].Name) }) {
+			x.upsert(t, o, rs[i], change, true)
+		}
+	} else {
+		for _, r := range rs {
+			x.upsert(t, o, r, change, true)
+		}
 	}
 	o.listed = true
 	o.version, o.since, o.before = max(o.version, version), version, before
 	x.metrics.known(t, len(o.entries))
-}
-
-// order returns the positions of records, sorted by the hashes of their IDs or as they come.
-func order(t resource.Type, rs []resource.Record, hashed bool) []uint32 {
-	positions := make([]uint32, len(rs))
-	for i := range positions {
-		positions[i] = uint32(i) //nolint:gosec // There is no list of four billion.
-	}
-	if hashed {
-		hashes := make([]uint64, len(rs))
-		for i, r := range rs {
-			hashes[i] = t.IDHash(r.Namespace, r.Name)
-		}
-		slices.SortFunc(positions, func(a, b uint32) int { return cmp.Compare(hashes[a], hashes[b]) })
-	}
-	return positions
 }
 
 func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record, version, after uint64) {

@@ -1,9 +1,7 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -239,13 +237,13 @@ func (p *Pipeline) MaySendChanged() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	var gained []hashed
+	var gained []*item
 	for _, it := range p.items {
 		ours := p.mine(it)
 		switch it.place {
 		case parked:
 			if ours {
-				gained = append(gained, hashed{it.id.Hash(), it})
+				gained = append(gained, it)
 			}
 		case waiting, queued, suspected, hollow, quarantined:
 			if !ours {
@@ -254,19 +252,10 @@ func (p *Pipeline) MaySendChanged() {
 		case nowhere, numPlaces:
 		}
 	}
-	// In the order in which a first list comes, too: a checkpoint says by one hash how far we have come where it cannot name
-	// what is left.
-	slices.SortFunc(gained, func(a, b hashed) int { return cmp.Compare(a.hash, b.hash) })
-	for _, g := range gained {
-		p.unpark(g.it, now)
+	for _, i := range resource.HashOrder(len(gained), func(i int) uint64 { return gained[i].id.Hash() }) {
+		p.unpark(gained[i], now)
 	}
 	p.poke()
-}
-
-// hashed is an item with the hash of its ID.
-type hashed struct {
-	hash uint64
-	it   *item
 }
 
 // drain is somebody's wait for the end of certain requests.

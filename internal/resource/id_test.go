@@ -61,6 +61,19 @@ func TestIDIsWhatReceiversKnow(t *testing.T) {
 	}
 }
 
+func TestHashOrderAsksForEachHashOnce(t *testing.T) {
+	hashes, asked := []uint64{7, 1 << 63, 0, 7}, 0
+	got := resource.HashOrder(len(hashes), func(i int) uint64 { asked++; return hashes[i] })
+	for at, i := range got[1:] {
+		if hashes[got[at]] > hashes[i] {
+			t.Errorf("order %v, want ascending hashes of %v", got, hashes)
+		}
+	}
+	if sorted := slices.Sorted(slices.Values(got)); asked != 4 || !slices.Equal(sorted, []int{0, 1, 2, 3}) {
+		t.Errorf("asked %d times for %v, want each position once", asked, got)
+	}
+}
+
 func TestParseID(t *testing.T) {
 	tests := map[string]struct {
 		id        string
