@@ -74,6 +74,10 @@ chart-test: ## Test the Helm chart and the kustomize manifests on an API server.
 bench: ## Run the benchmarks. BENCH limits them by name, BENCHTIME is for each (1s).
 	go test -run '^$$' -bench '$(or $(BENCH),.)' -benchtime '$(or $(BENCHTIME),1s)' -benchmem ./...
 
+.PHONY: bench-compare
+bench-compare: ## Compare the benchmarks of BASE (the last tag) with those of the working tree. BENCH, PKG and COUNT limit them.
+	hack/bench-compare.sh
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s).
 	hack/fuzz.sh
@@ -99,8 +103,9 @@ cluster-down: ## Take it away, with all that it has put on this machine.
 ##@ Check
 
 .PHONY: lint
-lint: ## Run golangci-lint.
+lint: ## Run golangci-lint, and actionlint on the workflows.
 	"$$(hack/tools/install.sh golangci-lint)/golangci-lint" run ./...
+	"$$(hack/tools/install.sh actionlint)/actionlint" -no-color
 
 .PHONY: lint-fix
 lint-fix: ## Run golangci-lint and let it mend what it can.
