@@ -48,6 +48,13 @@ func parseFlags(args []string) (flags, error) {
 	set.IntVar(&o.MaxRecords, "max-records", 10_000, "finished requests to remember, 0 for all")
 	set.BoolVar(&o.IndexOnSearch, "index-on-search", false,
 		"index only when somebody searches, which leaves the CPU to what is being measured")
+	set.StringVar(&o.Embedder.URL, "embedder-url", "",
+		"embedder that speaks OpenAI's /v1/embeddings, such as http://ollama:11434; empty ranks by words alone")
+	set.StringVar(&o.Embedder.Model, "embedder-model", "", "model to ask the embedder for, such as nomic-embed-text")
+	set.StringVar(&o.Embedder.KeyFile, "embedder-key-file", "",
+		"file that holds the embedder's bearer token; it is read for every request")
+	set.IntVar(&o.Embedder.Batch, "embedder-batch", 32, "texts in one request to the embedder")
+	set.DurationVar(&o.Embedder.Timeout, "embedder-timeout", 30*time.Second, "how long one request to the embedder may take")
 	if err := set.Parse(args); err != nil {
 		return flags{}, err
 	}
@@ -70,6 +77,15 @@ func (f *flags) complete(tokenFile string) error {
 	}
 	if o.MaxRecords < 0 {
 		errs = append(errs, fmt.Errorf("--max-records is %d, want 0 or more", o.MaxRecords))
+	}
+	if e := o.Embedder; e.Batch < 1 || e.Batch > 2048 {
+		errs = append(errs, fmt.Errorf("--embedder-batch is %d, want 1 to 2048", e.Batch))
+	}
+	if e := o.Embedder; e.Timeout <= 0 {
+		errs = append(errs, fmt.Errorf("--embedder-timeout is %s, want more than 0", e.Timeout))
+	}
+	if e := o.Embedder; e.URL == "" && (e.Model != "" || e.KeyFile != "") {
+		errs = append(errs, errors.New("--embedder-model or --embedder-key-file is set without --embedder-url, want all or none"))
 	}
 	if tokenFile == "" {
 		return errors.Join(errs...)

@@ -1,5 +1,5 @@
 // Command receiver is the reference receiver: it answers as cluster-whisperer and as dot-ai do, keeps what it is sent and
-// lets people search it by words. It is made for demonstrations and tests; see docs/receiver.md.
+// lets people search it, by words and with an embedder by meaning. It is made for demonstrations and tests; see docs/receiver.md.
 package main
 
 import (
@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	logger.Info("Reference receiver started, for demonstrations and tests", "address", listener.Addr().String(),
 		"data", f.options.Dir, "instances", server.Len(receiver.Instances), "resources", server.Len(receiver.Resources),
-		"strict", !f.options.Lenient, "admin", f.options.Admin)
+		"strict", !f.options.Lenient, "admin", f.options.Admin, "embedder", f.options.Embedder.URL)
 	return serve(ctx, listener, server)
 }
 

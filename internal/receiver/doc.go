@@ -1,8 +1,8 @@
 // Package receiver is the reference receiver: both contracts that the controller speaks, as strict as the programs it
 // stands in for, with a full-text search over what was received, faults on demand, and a record of every request.
 //
-// It is built for demonstrations and tests. It embeds nothing, ranks words and not meanings, and the controller
-// neither needs it nor imports it. Nor does it share code with the controller's encoders: it parses JSON on its own, so
+// It is built for demonstrations and tests. It ranks by words; with [Options.Embedder] by meaning as well, by vectors that
+// an embedder elsewhere gives. The controller neither needs it nor imports it. Nor does it share code with the controller's encoders: it parses JSON on its own, so
 // that a mistake on one side cannot hide behind the same mistake on the other.
 //
 // Going in are the requests of cluster-whisperer's and dot-ai's contracts; what comes out are their answers, status
@@ -22,7 +22,14 @@
 // so that what was answered survives kill -9. The search index lives behind the stores, is written to by one
 // goroutine, and is built again at each start: it can never disagree with the documents for longer than a flush.
 //
+// Vectors are behind the stores as the index of words is: a change marks the document, one goroutine asks the embedder
+// for what is marked, and nobody waits for it. A search joins the two rankings by the places in them.
+//
+//	change ─mark─▶ index of words ──────────────────────────────▶ ranking by words ───┐
+//	          └──▶ pending ─batch─▶ embedder ─▶ vectors (a file) ─▶ ranking by meaning ─┴─ fusion ─▶ hits
+//
 // All exported methods are safe for concurrent use. Requests block for as long as the simulated embedder, a fault or
-// the disk takes; nothing else does, except [Server.Search], which waits for the index to catch up. [New] starts two
-// goroutines at most (log and index); [Server.Close] ends both and every request that a fault holds.
+// the disk takes; nothing else does, except [Server.Search], which waits for the index to catch up
+// and two seconds at most for the embedder. [New] starts three
+// goroutines at most (log, index and vectors); [Server.Close] ends both and every request that a fault holds.
 package receiver

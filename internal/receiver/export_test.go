@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"testing"
+	"time"
 )
 
 // SetCompactFloor lets a test compact logs of a few kilobytes.
@@ -62,5 +63,21 @@ func (s *Server) WaitIndexed(ctx context.Context) error {
 			return nil
 		}
 		runtime.Gosched()
+	}
+}
+
+// WaitEmbedder returns when it stands well with the embedder, or with the test's end.
+func (s *Server) WaitEmbedder(ctx context.Context, good func(EmbedderStatus) bool) (EmbedderStatus, error) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		if st := s.meaning.status(); good(st) {
+			return st, nil
+		}
+		select {
+		case <-ctx.Done():
+			return s.meaning.status(), ctx.Err()
+		case <-tick.C:
+		}
 	}
 }

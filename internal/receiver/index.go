@@ -31,6 +31,9 @@ const (
 	// infrastructure is the name of the analyzer of all text.
 	infrastructure = "infrastructure"
 	storeField     = "store"
+	// namespaceField and kindField hold what is there as it is, but in lower case.
+	namespaceField = "in"
+	kindField      = "of"
 )
 
 // searcher is the full-text index behind the stores. Changes only mark a document; one goroutine, or a search that is
@@ -39,6 +42,8 @@ type searcher struct {
 	dir    string // data directory, empty for none
 	logger logr.Logger
 	docs   *stores
+	// meaning ranks beside the words; nil without an embedder.
+	meaning *meaning
 
 	stop chan struct{}
 	done chan struct{} // nil until start
@@ -91,6 +96,13 @@ func (x *searcher) changed(store, id string) {
 	x.dirty[indexKey{store, id}] = struct{}{}
 	x.mu.Unlock()
 	wakeUp(x.wake)
+}
+
+// behind is how many documents are marked.
+func (x *searcher) behind() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.dirty)
 }
 
 // start begins to index in the background.
@@ -247,7 +259,9 @@ func newMapping() (*mapping.IndexMappingImpl, error) {
 	for _, f := range searchFields {
 		doc.AddFieldMappingsAt(f.name, plainField(infrastructure))
 	}
-	doc.AddFieldMappingsAt(storeField, plainField(keyword.Name))
+	for _, name := range []string{storeField, namespaceField, kindField} {
+		doc.AddFieldMappingsAt(name, plainField(keyword.Name))
+	}
 	m.DefaultMapping = doc
 	m.DefaultAnalyzer = infrastructure
 	return m, nil
@@ -277,7 +291,9 @@ var searchFields = []struct {
 }
 
 func fieldsOf(store string, d Document) map[string]any {
-	fields := map[string]any{storeField: store}
+	fields := map[string]any{
+		storeField: store, namespaceField: strings.ToLower(d.Namespace), kindField: strings.ToLower(d.Kind),
+	}
 	for _, f := range searchFields {
 		fields[f.name] = f.text(d)
 	}
@@ -292,7 +308,7 @@ func labelText(labels map[string]string) string {
 		if i := strings.LastIndexByte(k, '/'); i >= 0 {
 			k = k[i+1:]
 		}
-		if k == "pod-template-hash" || k == "controller-revision-hash" {
+		if hashLabels[k] {
 			continue
 		}
 		b.WriteString(spread(k))
@@ -302,6 +318,9 @@ func labelText(labels map[string]string) string {
 	}
 	return b.String()
 }
+
+// hashLabels have values that say nothing to anybody.
+var hashLabels = map[string]bool{"pod-template-hash": true, "controller-revision-hash": true}
 
 func valueText(m map[string]string) string {
 	var b strings.Builder

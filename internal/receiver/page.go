@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"context"
 	_ "embed"
 	"html/template"
 	"net/http"
@@ -36,50 +37,70 @@ func asFound(h Hit) found {
 	return f
 }
 
-// ask reads q, store and limit and searches.
-func (s *Server) ask(r *http.Request) (q string, hits []found, err error) {
+// searchAnswer is what was asked and what was found.
+type searchAnswer struct {
+	Query string `json:"query"`
+	// Ranking is how the hits are ranked: by words, or by words and meaning.
+	Ranking string  `json:"ranking"`
+	Hits    []found `json:"hits"`
+}
+
+// The values of Ranking.
+const (
+	byWordsAlone      = "words"
+	byWordsAndMeaning = "words and meaning"
+)
+
+// ask reads q, store, namespace, kind and limit, and searches.
+func (s *Server) ask(r *http.Request) (searchAnswer, error) {
 	values := r.URL.Query()
-	q = values.Get("q")
 	limit, err := strconv.Atoi(values.Get("limit"))
 	if err != nil {
 		limit = 0 // absent or no number: the default
 	}
-	results, err := s.Search(r.Context(), q, values.Get("store"), limit)
+	return s.lookUp(r.Context(), Query{
+		Text: values.Get("q"), Store: values.Get("store"), Namespace: values.Get("namespace"), Kind: values.Get("kind"), Limit: limit,
+	})
+}
+
+func (s *Server) lookUp(ctx context.Context, q Query) (searchAnswer, error) {
+	a := searchAnswer{Query: q.Text, Ranking: byWordsAlone, Hits: []found{}}
+	result, err := s.Find(ctx, q)
 	if err != nil {
-		return q, nil, err
+		return a, err
 	}
-	hits = make([]found, len(results))
-	for i, h := range results {
-		hits[i] = asFound(h)
+	if result.Meaning {
+		a.Ranking = byWordsAndMeaning
 	}
-	return q, hits, nil
+	for _, h := range result.Hits {
+		a.Hits = append(a.Hits, asFound(h))
+	}
+	return a, nil
 }
 
 func (s *Server) serveSearch(w http.ResponseWriter, r *http.Request) {
-	q, hits, err := s.ask(r)
+	a, err := s.ask(r)
 	switch {
-	case q == "":
+	case a.Query == "":
 		jsonAnswer(http.StatusBadRequest, map[string]string{"error": "q is missing, want words to search for"}).write(w)
 	case err != nil:
 		jsonAnswer(http.StatusInternalServerError, map[string]string{"error": err.Error()}).write(w)
 	default:
-		jsonAnswer(http.StatusOK, struct {
-			Query string  `json:"query"`
-			Hits  []found `json:"hits"`
-		}{q, hits}).write(w)
+		jsonAnswer(http.StatusOK, a).write(w)
 	}
 }
 
 func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
-	q, hits, err := s.ask(r)
+	a, err := s.ask(r)
 	view := struct {
-		Query                string
-		Hits                 []found
+		searchAnswer
+		Embedder             bool
+		ByMeaning            bool
 		Error                string
 		Instances, Resources int
 		Examples             []string
 	}{
-		Query: q, Hits: hits, Instances: s.Len(Instances), Resources: s.Len(Resources),
+		searchAnswer: a, Embedder: s.meaning != nil, ByMeaning: a.Ranking == byWordsAndMeaning, Instances: s.Len(Instances), Resources: s.Len(Resources),
 		Examples: []string{
 			"which databases are we running?", "list deployments in production namespace", "find all services related to payments",
 		},

@@ -183,7 +183,7 @@ func (listContract) namespaces(points []Document) answer {
 	return dotSuccess(map[string]any{"namespaces": names})
 }
 
-// search ranks by words where the real one ranks by meaning.
+// search ranks by words, and by meaning where there is an embedder, as the real one does.
 func (c listContract) search(a *application) answer {
 	q := c.request.URL.Query().Get("q")
 	if q == "" {
@@ -193,7 +193,7 @@ func (c listContract) search(a *application) answer {
 	if bad != nil {
 		return *bad
 	}
-	hits, err := a.srv.search.find(a.client, q, Resources, min(limit, listMaxLimit))
+	found, err := a.srv.search.find(a.client, Query{Text: q, Store: Resources, Limit: min(limit, listMaxLimit)})
 	if err != nil {
 		return dotError(http.StatusInternalServerError, "LIST_RESOURCES_ERROR", err.Error(), nil)
 	}
@@ -201,8 +201,8 @@ func (c listContract) search(a *application) answer {
 		listed
 		Score float64 `json:"score"`
 	}
-	out := make([]scored, len(hits))
-	for i, h := range hits {
+	out := make([]scored, len(found.Hits))
+	for i, h := range found.Hits {
 		out[i] = scored{asListed(h.Document), h.Score}
 	}
 	return dotSuccess(map[string]any{"resources": out, "total": len(out)})

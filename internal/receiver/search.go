@@ -1,11 +1,9 @@
 package receiver
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/blevesearch/bleve/v2"
@@ -28,14 +26,37 @@ const (
 	synonymWorth = 0.7
 )
 
-// Search finds documents of both contracts by words: English stems, names taken apart, and synonyms of infrastructure
-// words. It does not understand meaning. A store limits it to that one, empty searches both. It blocks until the index
-// has caught up with all changes made before the call. A limit outside 1 to 200 is taken as 20.
-func (s *Server) Search(ctx context.Context, q, store string, limit int) ([]Hit, error) {
-	if limit < 1 || limit > searchMaxLimit {
-		limit = 20
+// Query is what a search is for.
+type Query struct {
+	// Text is a question or words.
+	Text string
+	// Store, Namespace and Kind limit the search; empty is any. A kind may be a plural, or one of kubectl's short names.
+	Store, Namespace, Kind string
+	// Limit is how many hits there may be; outside 1 to 200 it is 20.
+	Limit int
+}
+
+// Result is what a search found.
+type Result struct {
+	Hits []Hit
+	// Meaning says that the hits are ranked by meaning, too, and not by words alone.
+	Meaning bool
+}
+
+// Find finds documents of both contracts by words: English stems, names taken apart, and synonyms of infrastructure
+// words; with an embedder that answers, by meaning as well. It blocks until the index of words has caught up with all
+// changes made before the call, and for two seconds at most for the embedder.
+func (s *Server) Find(ctx context.Context, q Query) (Result, error) {
+	if q.Limit < 1 || q.Limit > searchMaxLimit {
+		q.Limit = 20
 	}
-	return s.search.find(ctx, q, store, limit)
+	return s.search.find(ctx, q)
+}
+
+// Search is [Server.Find] with a limit of documents of one store, or of both where it is empty.
+func (s *Server) Search(ctx context.Context, q, store string, limit int) ([]Hit, error) {
+	r, err := s.Find(ctx, Query{Text: q, Store: store, Limit: limit})
+	return r.Hits, err
 }
 
 // concept is one word of a query with everything that may stand for it, stemmed.
@@ -45,15 +66,33 @@ type concept struct {
 	rarity float64
 }
 
-func (x *searcher) find(ctx context.Context, q, store string, limit int) ([]Hit, error) {
+func (x *searcher) find(ctx context.Context, q Query) (Result, error) {
 	if err := x.flush(); err != nil {
-		return nil, err
+		return Result{}, err
 	}
-	concepts := x.understand(q)
-	if len(concepts) == 0 {
+	f := newFilter(q)
+	concepts := x.understand(q.Text)
+	words, err := x.byWords(ctx, &concepts, f)
+	if err != nil {
+		return Result{}, err
+	}
+	var near []Hit
+	if x.meaning != nil && strings.TrimSpace(q.Text) != "" {
+		near = x.meaning.nearest(ctx, q.Text, f, concepts, x)
+	}
+	hits := words
+	if len(near) > 0 {
+		hits = fuse(words, near)
+	}
+	return Result{Hits: hits[:min(q.Limit, len(hits))], Meaning: len(near) > 0}, nil
+}
+
+// byWords ranks what has any of the concepts.
+func (x *searcher) byWords(ctx context.Context, concepts *[]concept, f filter) ([]Hit, error) {
+	if len(*concepts) == 0 {
 		return nil, nil
 	}
-	found, err := x.candidates(ctx, &concepts, store)
+	found, err := x.candidates(ctx, concepts, f)
 	if err != nil {
 		return nil, err
 	}
@@ -61,15 +100,13 @@ func (x *searcher) find(ctx context.Context, q, store string, limit int) ([]Hit,
 	for key := range found {
 		k := parseIndexKey(key)
 		if d, held := x.docs.get(k.store, k.id); held {
-			if score := x.score(d, concepts); score > 0 {
+			if score := x.score(d, *concepts); score > 0 {
 				hits = append(hits, Hit{d, math.Round(score*1000) / 1000})
 			}
 		}
 	}
-	slices.SortFunc(hits, func(a, b Hit) int {
-		return cmp.Or(-cmp.Compare(a.Score, b.Score), cmp.Compare(a.Document.ID, b.Document.ID))
-	})
-	return hits[:min(limit, len(hits))], nil
+	rank(hits)
+	return hits, nil
 }
 
 // terms are the stems of a text, as the index has them.
@@ -124,7 +161,7 @@ func spreadQuery(q string) string {
 
 // candidates asks the index for documents with all concepts and for documents with any. Concepts that are nowhere are
 // dropped from the list: they can neither help nor hurt.
-func (x *searcher) candidates(ctx context.Context, concepts *[]concept, store string) (map[string]struct{}, error) {
+func (x *searcher) candidates(ctx context.Context, concepts *[]concept, f filter) (map[string]struct{}, error) {
 	x.drain.Lock() // keeps the index from being closed meanwhile
 	defer x.drain.Unlock()
 	if err := x.open(); err != nil {
@@ -138,7 +175,7 @@ func (x *searcher) candidates(ctx context.Context, concepts *[]concept, store st
 	var known []concept
 	var queries []query.Query
 	for _, c := range *concepts {
-		q := within(store, conceptQuery(c))
+		q := f.within(conceptQuery(c))
 		n, err := x.collect(ctx, q, found)
 		if err != nil {
 			return nil, err
@@ -169,16 +206,6 @@ func (x *searcher) collect(ctx context.Context, q query.Query, into map[string]s
 		into[h.ID] = struct{}{}
 	}
 	return result.Total, nil
-}
-
-func within(store string, q query.Query) query.Query {
-	if store == "" {
-		return q
-	}
-	t := bleve.NewTermQuery(store)
-	t.SetField(storeField)
-	t.SetBoost(0)
-	return bleve.NewConjunctionQuery(t, q)
 }
 
 func conceptQuery(c concept) query.Query {

@@ -43,6 +43,8 @@ type Options struct {
 	// IndexOnSearch leaves the search index alone until the first search, which then takes about 10 s per 50,000
 	// documents. Tests that count or measure want true: it saves one CPU.
 	IndexOnSearch bool
+	// Embedder ranks by meaning beside the words; its zero value is none.
+	Embedder EmbedderOptions
 
 	// Logger gets failures and the start and stop; its zero value logs nothing.
 	Logger logr.Logger
@@ -58,6 +60,7 @@ type Server struct {
 	circuit  circuit
 	scans    scans
 	search   *searcher
+	meaning  *meaning // nil without an embedder
 	mux      *http.ServeMux
 
 	stop    chan struct{} // closed by Close; ends every pause
@@ -77,7 +80,7 @@ func New(opts Options) (*Server, error) {
 		released: make(chan struct{}),
 	}
 	s.search = newSearcher(opts.Dir, opts.Logger)
-	s.docs = newStores(s.search.changed)
+	s.docs = newStores(s.changed)
 	if opts.Dir != "" {
 		log, err := openJournal(opts.Dir, s.docs)
 		if err != nil {
@@ -86,11 +89,40 @@ func New(opts Options) (*Server, error) {
 		s.log, s.docs.log = log, log
 	}
 	s.search.attach(s.docs)
+	if err := s.startMeaning(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
 	if !opts.IndexOnSearch {
 		s.search.start()
 	}
 	s.mux = s.routes()
 	return s, nil
+}
+
+// startMeaning opens the vectors and begins to embed, if there is an embedder. The journal, which holds the directory
+// for this process, is open already.
+func (s *Server) startMeaning() error {
+	if s.opts.Embedder.URL == "" {
+		return nil
+	}
+	m, err := newMeaning(s.opts.Dir, s.opts.Embedder, s.opts.Logger)
+	if err != nil {
+		return fmt.Errorf("preparing the embedder: %w", err)
+	}
+	s.meaning, s.search.meaning = m, m
+	if err := m.attach(s.docs); err != nil {
+		return fmt.Errorf("preparing the embedder: %w", err)
+	}
+	m.start()
+	return nil
+}
+
+// changed marks a document wherever it is to be indexed.
+func (s *Server) changed(store, id string) {
+	s.search.changed(store, id)
+	if s.meaning != nil {
+		s.meaning.changed(store, id)
+	}
 }
 
 // Close ends the requests that a fault or a simulated latency holds, without applying what they had not yet applied,
@@ -106,6 +138,9 @@ func (s *Server) Close() error {
 	close(s.stop)
 	s.running.Wait()
 	err := s.search.close()
+	if s.meaning != nil {
+		err = errors.Join(err, s.meaning.close())
+	}
 	if s.log != nil {
 		err = errors.Join(err, s.log.close())
 	}
@@ -249,6 +284,29 @@ func (s *Server) ResetRequests() { s.recorder.reset() }
 
 // Overlaps returns the pairs of requests that held one ID at the same time, abandoned ones included.
 func (s *Server) Overlaps() []Overlap { return s.recorder.listOverlaps() }
+
+// Status is what GET /status answers.
+type Status struct {
+	// Documents are counted by store.
+	Documents map[string]int `json:"documents"`
+	// Unindexed documents have changed and are not yet found by their new words.
+	Unindexed int `json:"unindexed"`
+	// Embedder is nil without one: documents are then ranked by words alone.
+	Embedder *EmbedderStatus `json:"embedder,omitempty"`
+}
+
+// Status says what is held, and how far the search is behind.
+func (s *Server) Status() Status {
+	st := Status{Documents: map[string]int{}, Unindexed: s.search.behind()}
+	for _, store := range []string{Instances, Resources, Capabilities} {
+		st.Documents[store] = s.docs.size(store)
+	}
+	if s.meaning != nil {
+		e := s.meaning.status()
+		st.Embedder = &e
+	}
+	return st
+}
 
 // Stats returns the sums.
 func (s *Server) Stats() Stats {
