@@ -60,6 +60,7 @@ type Listener interface {
 // Index is the set of all known objects. Create it with [New].
 type Index struct {
 	metrics *metrics
+	leftOut func(t resource.Type, namespace, name string) bool // see LeaveOut
 
 	mu        sync.RWMutex // guards types (not what they point to) and listeners; may be taken under a type's mu, never the reverse
 	types     map[resource.Type]*objects
@@ -77,6 +78,7 @@ type objects struct {
 	since   uint64 // of the last list: every change after it has been seen
 	before  uint64 // and every change up to this, before that list
 	first   uint64 // the version of the first list
+	sums    sums
 }
 
 // entry is what is kept of an object: 16 bytes.
@@ -170,6 +172,7 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 		for k, e := range o.entries {
 			o.entries[k] = entry{digest: e.digest}
 		}
+		x.resum(t, o)
 	}
 	if o.listed && len(o.entries) > 0 {
 		x.deleteMissing(t, o, rs, version, before)
@@ -190,6 +193,7 @@ func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	}
 	o.listed = true
 	o.version, o.since, o.before = max(o.version, version), version, before
+	o.sums.restart(version)
 	x.metrics.known(t, len(o.entries))
 }
 
@@ -225,6 +229,11 @@ func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, c Change,
 	}
 	o.version, o.event = max(o.version, r.ResourceVersion), max(o.event, r.ResourceVersion)
 	o.entries[k] = entry{digest: r.Digest, version: r.ResourceVersion}
+	event := r.ResourceVersion
+	if listed {
+		event = ofList
+	}
+	x.summed(t, o, r.Namespace, r.Name, stateVersion{known, old.version}, stateVersion{true, r.ResourceVersion}, event)
 	same := known && old.digest == r.Digest
 	if same && (!listed || old.version == r.ResourceVersion || old.version == 0) {
 		x.metrics.unchanged.Inc()
@@ -258,6 +267,9 @@ func (x *Index) delete(t resource.Type, o *objects, namespace, name string, vers
 	old, known := o.entries[k]
 	delete(o.entries, k)
 	o.version = max(o.version, version)
+	if known {
+		x.summed(t, o, namespace, name, stateVersion{true, old.version}, stateVersion{}, version)
+	}
 	c.Type, c.ID, c.Deleted = t, t.ID(namespace, name), true
 	c.Known, c.Previous = known, old.digest
 	c.Record = resource.Record{Namespace: namespace, Name: name, ResourceVersion: version}

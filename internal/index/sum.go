@@ -1,0 +1,235 @@
+package index
+
+import (
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// maxPast bounds the sums that are remembered of a type: at 200 changes a second of one type they reach back 2.5 s,
+// which is longer than a sum takes from one member to another. They take 16 bytes each.
+const maxPast = 512
+
+// Sum says what is known of a type at a version. Two indexes that have seen every change up to one version have the
+// same sum there; of two that differ, one has lost an event.
+type Sum struct {
+	// Version is the one since which the sum holds: of the last list, or of the last change.
+	Version uint64
+	// Objects is how many objects are summed.
+	Objects int
+	// Hash is the XOR over them of [Hash].
+	Hash uint64
+}
+
+// Add puts an object, in the state of a version, into the sum.
+func (s *Sum) Add(namespace, name string, version uint64) {
+	s.Objects++
+	s.Hash ^= Hash(namespace, name, version)
+}
+
+// Same tells whether two sums are of the same objects in the same states, whenever that was.
+func (s Sum) Same(o Sum) bool { return s.Objects == o.Objects && s.Hash == o.Hash }
+
+// Hash is what one object adds to a [Sum].
+func Hash(namespace, name string, version uint64) uint64 {
+	return hashName(namespace, name).at(version)
+}
+
+// nameHash is the part of a [Hash] that no event changes.
+type nameHash uint64
+
+func hashName(namespace, name string) nameHash {
+	return nameHash(mix(xxhash.Sum64String(namespace)) + xxhash.Sum64String(name))
+}
+
+func (h nameHash) at(version uint64) uint64 { return mix(uint64(h) ^ mix(version)) }
+
+// mix is the finalizer of SplitMix64: each bit of its argument changes half of the bits of the result, so that versions
+// that follow each other have nothing in common. XOR alone would let them cancel each other out.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// sums are the running sum of a type and its last values. The lock of the type guards them.
+type sums struct {
+	hash uint64
+	left int // objects that are left out of it
+
+	past []pastSum // a ring of maxPast at most; ascending from first on
+	next int       // where the next one goes once the ring is full
+}
+
+// pastSum is a value that the running sum had from a version on.
+type pastSum struct{ version, hash uint64 }
+
+// replace puts one state of an object in another's place.
+func (s *sums) replace(h nameHash, had bool, old uint64, has bool, version uint64) {
+	if had {
+		s.hash ^= h.at(old)
+	}
+	if has {
+		s.hash ^= h.at(version)
+	}
+}
+
+// note remembers the sum as of the version of an event, when reached is how far the watch has come with it. Versions
+// ascend; where one does not, what the sum was at the versions between is ambiguous, and only what comes later is known.
+func (s *sums) note(version, reached uint64) {
+	if n := len(s.past); version < reached || n > 0 && version <= s.at(n-1).version {
+		s.restart(reached + 1)
+		return
+	}
+	p := pastSum{version: version, hash: s.hash}
+	if len(s.past) < maxPast {
+		s.past = append(s.past, p)
+		return
+	}
+	s.past[s.next] = p
+	s.next = (s.next + 1) % maxPast
+}
+
+// restart forgets the past: from a version on the sum is what it is now.
+func (s *sums) restart(version uint64) {
+	s.past, s.next = append(s.past[:0], pastSum{version: version, hash: s.hash}), 0
+}
+
+// at returns the i-th value, the oldest first.
+func (s *sums) at(i int) pastSum { return s.past[(s.next+i)%len(s.past)] }
+
+// since is the version from which on the sum is what it is now.
+func (s *sums) since() (uint64, bool) {
+	if len(s.past) == 0 {
+		return 0, false
+	}
+	return s.at(len(s.past) - 1).version, true
+}
+
+// find returns the sum as of a version, which has been reached.
+func (s *sums) find(version uint64) (uint64, bool) {
+	if len(s.past) == 0 || version < s.at(0).version {
+		return 0, false
+	}
+	low, high := 0, len(s.past)-1
+	for low < high { // the last one that is not after version
+		if mid := (low + high + 1) / 2; s.at(mid).version <= version {
+			low = mid
+		} else {
+			high = mid - 1
+		}
+	}
+	return s.at(low).hash, true
+}
+
+// LeaveOut keeps the objects that f names out of all sums. It must be called before anything is known. What the members
+// of a ring write themselves is of that kind: each would otherwise write because another has.
+func (x *Index) LeaveOut(f func(t resource.Type, namespace, name string) bool) { x.leftOut = f }
+
+// LeftOut tells whether an object is kept out of the sums.
+func (x *Index) LeftOut(t resource.Type, namespace, name string) bool {
+	return x.leftOut != nil && x.leftOut(t, namespace, name)
+}
+
+// summed notes that an object's state has been replaced, by the event of a version, or [ofList]: a list is noted as
+// a whole.
+func (x *Index) summed(t resource.Type, o *objects, namespace, name string, old, now stateVersion, event uint64) {
+	if x.LeftOut(t, namespace, name) {
+		if old.known != now.known {
+			o.sums.left += 1 - 2*btoi(old.known)
+		}
+		return
+	}
+	if old == now {
+		return
+	}
+	o.sums.replace(hashName(namespace, name), old.known, old.version, now.known, now.version)
+	if event != ofList {
+		o.sums.note(event, o.version)
+	}
+}
+
+// ofList takes the place of an event's version where there is no event.
+const ofList = ^uint64(0)
+
+// stateVersion is the version of an object's state; not known for one that is not there.
+type stateVersion struct {
+	known   bool
+	version uint64
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// resum makes the sum anew, after versions have changed in place.
+func (x *Index) resum(t resource.Type, o *objects) {
+	o.sums.hash, o.sums.left = 0, 0
+	for k, e := range o.entries {
+		namespace, name := split(k)
+		x.summed(t, o, namespace, name, stateVersion{}, stateVersion{known: true, version: e.version}, ofList)
+	}
+}
+
+// Sum returns what is known of a type now; false when there is nothing to hold it against: it has not been listed, or
+// its versions are no numbers.
+func (x *Index) Sum(t resource.Type) (Sum, bool) {
+	o := x.lock(t, false)
+	if o == nil {
+		return Sum{}, false
+	}
+	defer o.mu.Unlock()
+	since, ok := o.sums.since()
+	if !o.listed || o.version == 0 || !ok || since > o.version {
+		return Sum{}, false
+	}
+	return Sum{Version: since, Objects: len(o.entries) - o.sums.left, Hash: o.sums.hash}, true
+}
+
+// Reach says what an index knows of a version.
+type Reach uint8
+
+// What an index may know of a version.
+const (
+	// Unknown is a version of a type that has not been listed, or is too long ago.
+	Unknown Reach = iota
+	// Ahead is a version that the watch has not reached.
+	Ahead
+	// Reached is one whose sum is known.
+	Reached
+)
+
+// String returns it in lower case.
+func (r Reach) String() string { return [...]string{"unknown", "ahead", "reached"}[r] }
+
+// SumAt returns the hash of the sum of a type at a version, if the version is [Reached]. It costs no allocation.
+func (x *Index) SumAt(t resource.Type, version uint64) (uint64, Reach) {
+	o := x.lock(t, false)
+	if o == nil {
+		return 0, Unknown
+	}
+	defer o.mu.Unlock()
+	switch hash, ok := o.sums.find(version); {
+	case !o.listed || o.version == 0:
+		return 0, Unknown
+	case version > o.version:
+		return 0, Ahead
+	case !ok:
+		return 0, Unknown
+	default:
+		return hash, Reached
+	}
+}
+
+// Summed calls f for each type that has a [Sum], in their order.
+func (x *Index) Summed(f func(t resource.Type, s Sum)) {
+	for _, t := range x.Types() {
+		if s, ok := x.Sum(t); ok {
+			f(t, s)
+		}
+	}
+}
