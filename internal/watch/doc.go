@@ -30,7 +30,10 @@
 // A watch that has brought neither event nor bookmark for [Options.StaleAfter] is ended and begun again from its last
 // version, without a list; so is a request that is not answered at all. API servers send a bookmark about every minute.
 //
-// A [Manager] is safe for concurrent use. Only [Manager.Run] and [Manager.WaitStopped] block; the Sink is called from
+// [Manager.Relist] is the one repair of a watch that has lost events: a new Reflector lists consistently, and the Sink's
+// Replace finds what differs.
+//
+// A [Manager] is safe for concurrent use. Only [Manager.Run], [Manager.Relist] and [Manager.WaitStopped] block; the Sink is called from
 // one goroutine per type, and a Sink that takes its time holds up that type's watch and nothing else: the API server is
 // read more slowly, nothing is buffered.
 //

@@ -130,3 +130,28 @@ func TestPagesFilter(t *testing.T) {
 		})
 	}
 }
+
+func TestStates_FiltersAndPages_AreThoseOfARecordsList(t *testing.T) {
+	t.Parallel()
+	s := fivePods()
+	s.Put(pods.GVR(), meta("hidden", "x"))
+	l := watch.NewLister(s, resource.AnnotationFilter{}, watch.NamespaceFilter{Exclude: []string{"hidden"}})
+	var got []string
+	version, err := l.States(t.Context(), pods, func(version uint64, states []watch.State) error {
+		for _, o := range states {
+			got = append(got, fmt.Sprintf("%s/%s:%d of %d", o.Namespace, o.Name, o.Version, version))
+		}
+		return nil
+	})
+	if err != nil || version != 106 {
+		t.Errorf("States returned version %d and %v, want 106 and no error", version, err)
+	}
+	want := []string{"ns/p0:101 of 106", "ns/p1:102 of 106", "ns/p2:103 of 106", "ns/p3:104 of 106", "ns/p4:105 of 106"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("states (-want +got):\n%s", diff)
+	}
+	s.Fail(pods.GVR(), errors.New("no"))
+	if _, err := l.States(t.Context(), pods, func(uint64, []watch.State) error { return nil }); err == nil {
+		t.Error("a list that fails is no error")
+	}
+}

@@ -18,6 +18,7 @@ const (
 type metrics struct {
 	types    *prometheus.GaugeVec
 	restarts *prometheus.CounterVec
+	relists  prometheus.Counter
 	errors   *prometheus.CounterVec
 	events   *prometheus.CounterVec
 	lists    prometheus.Histogram
@@ -35,6 +36,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			"Wanted resource types by phase of their watch.")), []string{"phase"}),
 		restarts: prometheus.NewCounterVec(prometheus.CounterOpts(opts("restarts_total",
 			"Watches ended by this process because nothing came, by reason.")), []string{"reason"}),
+		relists: prometheus.NewCounter(prometheus.CounterOpts(opts("relists_total",
+			"Lists made anew because what was known differed from the cluster. The log and the divergences say of which resources."))),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts(opts("errors_total",
 			"Errors of lists and watches by reason. Expired versions lead to a new list and are no failure.")), []string{"reason"}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts(opts("events_total",
@@ -50,7 +53,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			"1 for each resource that cannot be read, with the reason; absent for all others.")), []string{"resource", "reason"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.types, m.restarts, m.errors, m.events, m.lists, m.listed, m.failing)
+		reg.MustRegister(m.types, m.restarts, m.relists, m.errors, m.events, m.lists, m.listed, m.failing)
 	}
 	for _, p := range phases[:Stopped] {
 		m.types.WithLabelValues(p)

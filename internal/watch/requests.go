@@ -20,9 +20,10 @@ import (
 // listerWatcher makes the requests of one Reflector. It sees every answer and every error, also those that the Reflector
 // handles without telling anybody, and gives up what is not answered.
 type listerWatcher struct {
-	w      *watcher
-	client metadata.ResourceInterface
-	began  time.Time // of the list whose pages are asked for, one after another
+	w        *watcher
+	requests *reflector.Requests
+	client   metadata.ResourceInterface
+	began    time.Time // of the list whose pages are asked for, one after another
 }
 
 func (l *listerWatcher) forReflector(client any) cache.ListerWatcher {
@@ -35,10 +36,10 @@ func (l *listerWatcher) forReflector(client any) cache.ListerWatcher {
 // list is what a Reflector falls back to when the server cannot stream a list. Its objects are made compact before the
 // next page is asked for.
 func (l *listerWatcher) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-	if !l.w.requests.Begin() {
+	if !l.requests.Begin() {
 		return nil, reflector.ErrEnded
 	}
-	defer l.w.requests.Done()
+	defer l.requests.Done()
 	if opts.ResourceVersion == "0" {
 		// Any state that the answering server has cached, maybe an old one: objects would seem to vanish and come back.
 		opts.ResourceVersion = ""
@@ -65,7 +66,7 @@ func (l *listerWatcher) list(ctx context.Context, opts metav1.ListOptions) (runt
 
 // watch opens a stream of changes or, with SendInitialEvents, of a list and then of changes.
 func (l *listerWatcher) watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Interface, error) {
-	if !l.w.requests.Begin() {
+	if !l.requests.Begin() {
 		return nil, reflector.ErrEnded
 	}
 	initial := opts.SendInitialEvents != nil && *opts.SendInitialEvents
@@ -78,14 +79,14 @@ func (l *listerWatcher) watch(ctx context.Context, opts metav1.ListOptions) (api
 		err = errUnanswered
 	}
 	if err != nil {
-		defer l.w.requests.Done()
+		defer l.requests.Done()
 		defer cancel(nil)
 		return l.unwatched(ctx, reqCtx, err, initial)
 	}
 	if !initial {
 		l.w.recovered()
 	}
-	return newStream(ctx, l.w, inner, cancel, initial), nil
+	return newStream(ctx, l.w, inner, func() { cancel(nil); l.requests.Done() }, initial), nil
 }
 
 // unwatched decides what the Reflector is told about a watch request that brought no watch.

@@ -11,7 +11,8 @@ import (
 
 // store stands between a Reflector and the Sink. It keeps nothing.
 type store struct {
-	w *watcher
+	w     *watcher
+	round *round
 
 	// mu serialises calls to the Sink. The Reflector calls from one goroutine, but a Sink is promised more than the
 	// Reflector promises.
@@ -49,6 +50,7 @@ func (s *store) Replace(objs []any, resourceVersion string) error {
 	version, n := resource.ParseVersion(resourceVersion), len(rs)
 	if s.call(func(sink Sink) { sink.Replace(s.w.t, rs, version) }) {
 		s.w.listed(n, version)
+		s.round.hasBeenListed()
 	}
 	return nil
 }

@@ -27,15 +27,14 @@ type stream struct {
 }
 
 // newStream starts a stream. Its goroutine ends when the server ends the watch, when it was silent for too long, or with
-// Stop; it ends the request that w has begun, and calls release. Listing says that a list comes first.
-func newStream(ctx context.Context, w *watcher, inner apiwatch.Interface, release context.CancelCauseFunc, listing bool) *stream {
+// Stop; it calls release, which ends the request. Listing says that a list comes first.
+func newStream(ctx context.Context, w *watcher, inner apiwatch.Interface, release func(), listing bool) *stream {
 	s := &stream{
 		ctx: ctx, w: w, inner: inner, out: make(chan apiwatch.Event), began: time.Now(), listing: listing, empty: true,
 	}
 	s.stopped, s.stop = context.WithCancel(ctx)
 	go func() {
-		defer w.requests.Done()
-		defer release(nil)
+		defer release()
 		defer inner.Stop()
 		defer s.stop()
 		defer close(s.out)

@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -19,10 +18,10 @@ type watcher struct {
 	stopped atomic.Bool
 	done    chan struct{} // closed when the Sink is called no more
 
-	requests reflector.Requests // watches in all their length, and lists
-
-	mu sync.Mutex // guards st and release
+	mu sync.Mutex // guards what follows
 	st Status
+	// round is the Reflector that runs, or ran last; nil before the first.
+	round *round
 	// release gives the start slot back; nil when none is held.
 	release func()
 }
@@ -78,9 +77,9 @@ func (w *watcher) run(ctx context.Context) {
 	defer late.Stop()
 	defer w.free()
 
-	lw := &listerWatcher{w: w, client: w.m.client.Resource(w.t.GVR())}
-	reflector.Run(ctx, w.t.String(), lw.forReflector(w.m.client), &store{w: w}, w.m.opts.Log)
-	w.requests.End()
+	for ctx.Err() == nil {
+		w.nextRound(ctx).run()
+	}
 }
 
 // match tells whether a record is reported.

@@ -49,6 +49,7 @@ type collection struct {
 	hanging  bool          // requests are not answered
 	noStream bool          // the wish for a streamed list is ignored
 	epoch    int           // watches of an earlier one have ended
+	losing   bool          // what happens is brought by no watch, only by lists
 	silenced int           // watches of this epoch and before get nothing any more, and do not end
 	requests Requests
 }
@@ -57,6 +58,7 @@ type event struct {
 	version uint64
 	kind    apiwatch.EventType
 	object  *metav1.PartialObjectMetadata
+	lost    bool
 }
 
 var _ metadata.Interface = (*Server)(nil)
@@ -120,7 +122,7 @@ func (s *Server) record(c *collection, kind apiwatch.EventType, o metav1.ObjectM
 	s.version++
 	p := &metav1.PartialObjectMetadata{ObjectMeta: *o.DeepCopy()}
 	p.ResourceVersion = strconv.FormatUint(s.version, 10)
-	c.log = append(c.log, event{version: s.version, kind: kind, object: p})
+	c.log = append(c.log, event{version: s.version, kind: kind, object: p, lost: c.losing})
 }
 
 // Version returns the present version.
@@ -162,6 +164,11 @@ func (s *Server) Hang(gvr schema.GroupVersionResource, hang bool) {
 // Silence makes the present watches of a resource bring nothing any more, without ending them. Later ones are well.
 func (s *Server) Silence(gvr schema.GroupVersionResource) {
 	s.change(gvr, func(c *collection) { c.silenced = c.epoch; c.epoch++ })
+}
+
+// Lose makes what happens to a resource from now on be lost on its way through watches, or no longer.
+func (s *Server) Lose(gvr schema.GroupVersionResource, lose bool) {
+	s.change(gvr, func(c *collection) { c.losing = lose })
 }
 
 // IgnoreStreams makes a resource take the wish for a streamed list for a watch from now on, as old servers do.

@@ -119,8 +119,10 @@ func (w *session) next() (events []apiwatch.Event, changed <-chan struct{}, ende
 		if e.version <= w.cursor || w.g.namespace != "" && e.object.Namespace != w.g.namespace && e.kind != apiwatch.Bookmark {
 			continue
 		}
-		events = append(events, apiwatch.Event{Type: e.kind, Object: e.object.DeepCopy()})
 		w.cursor = e.version
+		if !e.lost {
+			events = append(events, apiwatch.Event{Type: e.kind, Object: e.object.DeepCopy()})
+		}
 	}
 	return events, w.c.changed, false
 }

@@ -1,0 +1,110 @@
+package watch
+
+import (
+	"context"
+	"errors"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery/reflector"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// ErrNotWatched says that a type is not wanted, or not any more.
+var ErrNotWatched = errors.New("type is not watched")
+
+// round is one Reflector of a watcher, from its list on. A type that is to be listed again gets a new Reflector, which
+// knows no version: its list is a consistent one, where the old one would go on from a version that it believes in.
+//
+//	listing ──▶ following ──▶ ended, by Relist or with the watcher
+//	    └────────────────────────▲
+type round struct {
+	w        *watcher
+	ctx      context.Context //nolint:containedctx // It is the life of the round; set by begin.
+	cancel   context.CancelFunc
+	requests reflector.Requests // watches in all their length, and lists
+	listed   chan struct{}      // closed once its list has been handed to the Sink
+	next     *round             // that has been asked for; guarded by the watcher's mu
+}
+
+func newRound(w *watcher) *round { return &round{w: w, listed: make(chan struct{})} }
+
+// nextRound begins the watcher's next round, which ends with ctx.
+func (w *watcher) nextRound(ctx context.Context) *round {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := newRound(w)
+	if w.round != nil && w.round.next != nil {
+		r = w.round.next
+	}
+	r.ctx, r.cancel = context.WithCancel(ctx)
+	w.round = r
+	return r
+}
+
+// again ends the round that runs, if its list is done, and returns the one whose list is to come; nil when none has run.
+func (w *watcher) again() *round {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r := w.round
+	if r == nil || !r.hasListed() {
+		return r
+	}
+	if r.next == nil {
+		w.m.metrics.relists.Inc()
+		r.next = newRound(w)
+		r.cancel()
+	}
+	return r.next
+}
+
+// run runs the Reflector until the round ends. After it has returned, nothing of it calls the Sink.
+func (r *round) run() {
+	defer r.cancel()
+	w := r.w
+	lw := &listerWatcher{w: w, requests: &r.requests, client: w.m.client.Resource(w.t.GVR())}
+	reflector.Run(r.ctx, w.t.String(), lw.forReflector(w.m.client), &store{w: w, round: r}, w.m.opts.Log)
+	r.requests.End()
+}
+
+// hasBeenListed notes that a list has been handed to the Sink: the first of the round, or, after a version has expired, a
+// later one. The Reflector's goroutine alone calls it.
+func (r *round) hasBeenListed() {
+	if !r.hasListed() {
+		close(r.listed)
+	}
+}
+
+// hasListed tells whether the list has been handed to the Sink.
+func (r *round) hasListed() bool {
+	select {
+	case <-r.listed:
+		return true
+	default:
+		return false
+	}
+}
+
+// Relist lists a type anew, consistently, and goes on watching from there. It returns nil once the list has been handed
+// to the Sink, [ErrNotWatched] when the type is not wanted, and ctx's error. What the watch would have brought meanwhile
+// is in the list. While a list of the type is under way, Relist waits for that one.
+//
+// After a list that fails, the type is [Failing], and is tried again like any other; the Sink is told nothing.
+func (m *Manager) Relist(ctx context.Context, t resource.Type) error {
+	m.mu.Lock()
+	w := m.wanted[t.GVR()]
+	m.mu.Unlock()
+	if w == nil || w.t != t {
+		return ErrNotWatched
+	}
+	r := w.again()
+	if r == nil {
+		return ErrNotWatched // it waits for its turn to be listed
+	}
+	select {
+	case <-r.listed:
+		return nil
+	case <-w.done:
+		return ErrNotWatched
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
