@@ -248,7 +248,7 @@ const releaseTimeout = 5 * time.Second
 
 // release writes our last words and gives up the Lease.
 func (a *App) release(end time.Time) {
-	waits := slices.ContainsFunc(a.targets(), func(t *target) bool { return len(t.pipeline.UnacknowledgedDeletions()) > 0 })
+	waits := slices.ContainsFunc(a.targets(), func(t *target) bool { return len(t.pipeline.Tombstones()) > 0 })
 	ctx, cancel := context.WithDeadline(context.Background(), releaseBy(time.Now(), end, waits))
 	defer cancel()
 	a.shard.release(ctx)
@@ -286,7 +286,7 @@ func (a *App) apply(ctx context.Context, c discovery.Change) {
 // gone is told of a type that is served no longer, after its objects are forgotten.
 func (a *App) gone(t resource.Type) {
 	for _, target := range a.targets() {
-		target.search.recallGone(t, time.Now())
+		target.finder.consultGone(t, time.Now())
 	}
 }
 

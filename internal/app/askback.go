@@ -29,8 +29,8 @@ const (
 func newCensus(t *target, p parts) (*census, error) {
 	c := &census{
 		index: t.index, namespaces: watch.NamespaceFilter{Include: p.cfg.WatchNamespaces, Exclude: p.cfg.ExcludeNamespaces},
-		wants: t.wants, watching: p.watching, pending: t.pipeline.PendingDeletions, version: t.orphanVersion, sweep: t.sweep,
-		metrics: t.search.metrics, log: t.log, asking: make(chan struct{}, 1),
+		wants: t.wants, watching: p.watching, pending: t.pipeline.PendingDeletions, sweep: t.sweep,
+		metrics: t.finder.metrics, log: t.log, asking: make(chan struct{}, 1),
 		held: make(map[resource.Type]waiting), judged: make(map[resource.Type]bool),
 	}
 	client, err := orphans.New(t.format.Name(), t.spec.endpoint, orphans.Options{
@@ -120,7 +120,7 @@ func (t *target) askBack(ctx context.Context) error {
 // toAsk returns the types that we have to ask the receiver about. Of members that know equally little, the first by name
 // asks, and the others take its word.
 func (t *target) toAsk() []resource.Type {
-	unresolved, told := t.search.unresolved(), t.othersTell()
+	unresolved, told := t.finder.unresolved(), t.peerStats()
 	var ask []resource.Type
 	for _, typ := range unresolved {
 		if typ.Kind == "" { // It is served no longer, and by its name alone nothing can be asked.
@@ -129,7 +129,7 @@ func (t *target) toAsk() []resource.Type {
 		name, first := typ.String(), true
 		for member, f := range told {
 			if slices.Contains(f.Judged, name) {
-				t.search.resolve(typ)
+				t.finder.resolve(typ)
 				first = false
 				break
 			}
@@ -155,7 +155,7 @@ func (t *target) ask(ctx context.Context, typ resource.Type) time.Duration {
 		return time.Second // It rests by itself.
 	case a.Held > 0 || !a.blind:
 		t.census.tell(typ)
-		t.search.resolve(typ)
+		t.finder.resolve(typ)
 		return askRarely
 	case a.Deleted > 0:
 		return askAgain

@@ -33,7 +33,6 @@ type census struct {
 	wants      func(t resource.Type, namespace, name string) bool
 	watching   func(t resource.Type) bool // its watch is well
 	pending    func(t resource.Type, f func(namespace, name string))
-	version    func(t resource.Type) uint64 // at which its deletions are told
 	sweep      sweeper
 	metrics    *searchMetrics
 	log        logr.Logger
@@ -57,7 +56,7 @@ type kinds struct {
 
 // sweeper has documents deleted, and returns how many deletions were told. It returns when they are on their way, or, to
 // the end, when they are delivered, or after a while.
-type sweeper func(ctx context.Context, t resource.Type, gone []place, version uint64, end bool) (told int, err error)
+type sweeper func(ctx context.Context, t resource.Type, gone []place, end bool) (told int, err error)
 
 // place is where an object was.
 type place struct{ namespace, name string }
@@ -79,31 +78,31 @@ const (
 // able tells whether the receiver can be asked.
 func (c *census) able() bool { return c.receiver != nil }
 
-// answered is what came of asking about a type.
-type answered struct {
+// judgedType is what came of asking about a type.
+type judgedType struct {
 	operations.Repair
 	blind bool // the receiver may hold more than it lists
 }
 
 // repair asks what the receiver holds of a type and has those documents deleted that are in scope and have no object,
 // unless they are too many. With force it returns when they are deleted, or after a while. The type must have been listed.
-func (c *census) repair(ctx context.Context, t resource.Type, within scope, force bool) (answered, error) {
+func (c *census) repair(ctx context.Context, t resource.Type, within scope, force bool) (judgedType, error) {
 	select {
 	case c.asking <- struct{}{}:
 	case <-ctx.Done():
-		return answered{}, fmt.Errorf("waiting to ask the receiver: %w", ctx.Err())
+		return judgedType{}, fmt.Errorf("waiting to ask the receiver: %w", ctx.Err())
 	}
 	v, err := c.judge(ctx, t, within, force)
 	<-c.asking
 	switch {
 	case errors.Is(err, errResting) || errors.Is(err, errNotWatched):
-		return answered{}, err
+		return judgedType{}, err
 	case err != nil:
 		c.failed(ctx, err)
-		return answered{}, err
+		return judgedType{}, err
 	}
 	c.succeeded(t, v, within.whole())
-	a := answered{blind: v.Blind}
+	a := judgedType{blind: v.Blind}
 	if v.Status == orphans.Guarded {
 		a.Held = v.Orphans
 		return a, nil
@@ -112,7 +111,7 @@ func (c *census) repair(ctx context.Context, t resource.Type, within scope, forc
 	for _, o := range v.Deleted {
 		gone = append(gone, place{o.Namespace, o.Name})
 	}
-	a.Deleted, err = c.sweep(ctx, t, gone, c.version(t), force)
+	a.Deleted, err = c.sweep(ctx, t, gone, force)
 	c.metrics.found.WithLabelValues(fromReceiver).Add(float64(a.Deleted))
 	if a.Deleted > 0 {
 		c.log.Info("The receiver held documents whose objects are gone; they are deleted", "resource", t.String(), "documents", a.Deleted)

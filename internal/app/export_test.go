@@ -17,6 +17,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
@@ -104,50 +105,59 @@ func NewAnnouncer(b noteboard, member, key string, settle, answer time.Duration)
 func (a Announcer) Noted(self string, all []ownership.Notice) { a.noted(self, all) }
 
 // Search looks for deletions that nobody saw.
-type Search struct{ *search }
+type Search struct{ *finder }
 
-// refresher is what a search asks for the last words of members that are gone.
-type refresher func() error
-
-func (refresher) Before() (all checkpoint.Past, ours map[string][]uint64) {
-	return checkpoint.Past{Versions: map[string][]uint64{"nodes.v1": {50, 70}}}, nil
+// refresher is what a search asks for the last checkpoints of members that are gone.
+type refresher struct {
+	past    checkpoint.Past
+	refresh func() error
 }
-func (r refresher) Refresh(_ context.Context) error { return r() }
+
+func (r refresher) Before() (all checkpoint.Past, ours map[string][]uint64) { return r.past, nil }
+func (r refresher) Refresh(_ context.Context) error                         { return r.refresh() }
 
 // NewSearch returns one that knows what checkpoints said before, and the processes, by member, that were here then. leases are
 // the members as they are now.
-func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.Past, witnesses map[string]string,
+func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.Past, incumbents map[string]string,
 	leases func() []ownership.MemberStatus, missing func(t resource.Type, namespace, name string, after, at uint64) bool,
 ) Search {
-	return Search{&search{
-		pager: p, index: x, book: book, past: past, witnesses: witnesses, begun: true, leases: leases, missing: missing,
-		store: refresher(func() error { return nil }),
-		wants: func(resource.Type, string, string) bool { return true }, log: logr.Discard(), types: map[resource.Type]*searched{},
+	past.Incarnations = make(map[string]string)
+	for member, process := range incumbents {
+		past.Incarnations[member] = process + ".1"
+	}
+	f := &finder{
+		pager: p, index: x, book: book, leases: leases, missing: missing,
+		store: refresher{past, func() error { return nil }},
+		wants: func(resource.Type, string, string) bool { return true }, log: logr.Discard(), looks: map[resource.Type]*look{},
 		served:   func() ([]resource.Type, bool) { return x.Types(), true },
 		selected: func(t resource.Type) bool { return t.Resource != "unselected" },
-		metrics:  newSearchMetrics(nil), slots: make(chan struct{}, searchers), watched: map[resource.Type]watched{}, gaps: map[resource.Type]*gap{},
+		metrics:  newSearchMetrics(nil), slots: make(chan struct{}, searchers),
 		unknown: map[resource.Type]bool{}, held: map[resource.Type]waiting{},
-	}}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begin()
+	return Search{f}
 }
 
 // OnRefresh is called when the checkpoints are read once more.
-func (s Search) OnRefresh(f func() error) { s.store = refresher(f) }
+func (s Search) OnRefresh(f func() error) { s.store = refresher{s.past, f} }
 
 // Step looks once.
 func (s Search) Step(ctx context.Context, now time.Time) { s.step(ctx, now) }
 
-// Done tells whether a type's search is done, and what checkpoints say of it until it is.
+// Done tells whether checkpoints say all of a type's deletions, and else up to where: 1 is for nothing.
 func (s Search) Done(t resource.Type) (done bool, bound uint64) {
-	v := s.seen()
-	_, done = v.done[t.String()]
-	return done, v.bounds[t.String()]
+	c, known := s.coverage()[t.String()]
+	return known && c.Version > 0 && c.Deleted == 0, c.Deleted
 }
 
-// Glance is Done before the search has begun.
-func (s Search) Glance(t resource.Type) (done bool, bound uint64) {
-	v := s.glance()
-	_, done = v.done[t.String()]
-	return done, v.bounds[t.String()]
+// State says how far the search of a type is.
+func (s Search) State(t resource.Type) string {
+	if l := s.looks[t]; l != nil {
+		return l.state.String()
+	}
+	return "pending"
 }
 
 // Gone returns the types of which deletions may have been missed.
@@ -175,21 +185,15 @@ func NewMemory(dir, cluster, ring string, x *index.Index, receivers ...*pipeline
 	return Memory{newMemory(cfg, cluster, x, all, logr.Discard(), nil)}
 }
 
-// Since returns the version after which a type's checkpoints claim to know every change, and the one at which what there was
-// has been compared with what there is.
-func (s Search) Since(t resource.Type) (since, compared uint64) {
-	return s.seen().stats[t.String()].Since, s.searched()[t.String()]
-}
-
 // Remember lets a search ask a memory.
 func (s Search) Remember(m Memory) { s.memory = m.memory }
 
 // RecallGone tells a search that a type is served no longer.
-func (s Search) RecallGone(t resource.Type, now time.Time) { s.recallGone(t, now) }
+func (s Search) RecallGone(t resource.Type, now time.Time) { s.consultGone(t, now) }
 
 // Force deletes what is held back of a type, in one namespace or in all.
 func (s Search) Force(ctx context.Context, t resource.Type, namespace string, sweep func(namespace, name string) bool) (int, error) {
-	return s.release(ctx, t, scope{namespace: namespace}, func(_ context.Context, _ resource.Type, gone []place, _ uint64, _ bool) (told int, err error) {
+	return s.release(ctx, t, scope{namespace: namespace}, func(_ context.Context, _ resource.Type, gone []place, _ bool) (told int, err error) {
 		for _, g := range gone {
 			if sweep(g.namespace, g.name) {
 				told++
@@ -209,9 +213,9 @@ type Census struct{ *census }
 func NewCensus(r orphans.Receiver, x *index.Index, watching func() bool, pending func(f func(namespace, name string)), deleted func(namespace, name string)) Census {
 	return Census{&census{
 		receiver: r, index: x, wants: func(_ resource.Type, namespace, _ string) bool { return namespace != "unwanted" },
-		watching: func(resource.Type) bool { return watching() }, version: func(resource.Type) uint64 { return 1 },
-		pending: func(_ resource.Type, f func(namespace, name string)) { pending(f) },
-		sweep: func(_ context.Context, _ resource.Type, gone []place, _ uint64, _ bool) (int, error) {
+		watching: func(resource.Type) bool { return watching() },
+		pending:  func(_ resource.Type, f func(namespace, name string)) { pending(f) },
+		sweep: func(_ context.Context, _ resource.Type, gone []place, _ bool) (int, error) {
 			for _, g := range gone {
 				deleted(g.namespace, g.name)
 			}
@@ -258,48 +262,22 @@ func (l Lens) IfCurrent(x *index.Index, t resource.Type, r resource.Record, f fu
 // after the other. between runs after the first is stopped.
 func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) {
 	endpoint := &url.URL{Scheme: "http", Host: "receiver"}
-	old := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: before, index: x, search: &search{index: x}, log: logr.Discard()}
+	old := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: before, index: x, finder: &finder{index: x}, log: logr.Discard()}
 	e := old.leave()
 	e.take(old)
 	between()
-	next := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: after, index: x, search: &search{index: x}, log: logr.Discard()}
+	next := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: after, index: x, finder: &finder{index: x}, log: logr.Discard()}
 	defer x.Listen(after)()
 	next.inherit(e)
 }
 
-// Pending are the deletions that the checkpoint of a replica names, which owns what mine tells: while it works, or when it
-// leaves.
-func Pending(p *pipeline.Pipeline, mine func(resource.ID) bool, leaving bool) checkpoint.Deletions {
-	t := &target{pipeline: p}
-	t.leaving.Store(leaving)
-	return t.pending(mine)
-}
-
 // Farewell has a replica that leaves without a Lease write down what waits. own is what its last checkpoint said, nil for
 // nothing.
-func Farewell(ctx context.Context, p *pipeline.Pipeline, s *checkpoint.Store, own *checkpoint.Checkpoint) (done bool) {
-	t := &target{pipeline: p, store: s, log: logr.Discard()}
+func Farewell(ctx context.Context, p *pipeline.Pipeline, b *checkpoint.Book, s *checkpoint.Store, own *checkpoint.Checkpoint) (done bool) {
+	t := &target{pipeline: p, store: s, tombstones: deletions.New(b), log: logr.Discard()}
 	t.leaving.Store(true)
 	if own != nil {
 		t.last = &published{own: *own, all: *own}
 	}
 	return t.farewell(ctx)
-}
-
-// Hearer is a replica that takes what others tell.
-type Hearer struct{ t *target }
-
-// NewHearer returns one among members.
-func NewHearer(x *index.Index, p *pipeline.Pipeline, b *checkpoint.Book, members ...ownership.MemberStatus) Hearer {
-	s := &search{leases: func() []ownership.MemberStatus { return members }}
-	return Hearer{&target{pipeline: p, book: b, index: x, search: s}}
-}
-
-// Deafen has it take nothing any more.
-func (h Hearer) Deafen() { h.t.words.deafen() }
-
-// Hear takes what the book holds, and returns the sums of the lists that have been taken.
-func (h Hearer) Hear() (heard, taken map[string]string) {
-	h.t.hear()
-	return h.t.words.taken()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
@@ -52,7 +53,8 @@ func (c *counting) sum() (objects, sent int) {
 type fleetOf struct {
 	w        *world
 	receiver *counting
-	read     bool // all else has been read
+	sender   pipeline.Sender // the receiver, if it is none of these
+	read     bool            // all else has been read
 	list     []resource.Record
 	members  map[string]*member
 	view     []string
@@ -75,8 +77,12 @@ func (f *fleetOf) join(name string) {
 	f.mu.Lock()
 	f.leases = append(f.leases, ownership.MemberStatus{Lease: ownership.Lease{Member: name, Incarnation: incarnation, State: ownership.Live}})
 	f.mu.Unlock()
+	sender := f.sender
+	if sender == nil {
+		sender = f.receiver
+	}
 	p := app.NewPeer(app.PeerOptions{
-		Name: name, Incarnation: incarnation, Maps: f.w.client.CoreV1(), Sender: f.receiver, Settle: time.Second,
+		Name: name, Incarnation: incarnation, Maps: f.w.client.CoreV1(), Sender: sender, Settle: time.Second,
 		Leases: func() []ownership.MemberStatus {
 			f.mu.Lock()
 			defer f.mu.Unlock()

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -109,8 +108,8 @@ func (m *memory) judgeGone(t resource.Type, wants func(t resource.Type, namespac
 	return m.before.Judge(t, view{memory: m, wants: wants, gone: t}, force) //nolint:wrapcheck // It says what it was doing.
 }
 
-// disown says that the inventory of the earlier life is not to be believed.
-func (m *memory) disown(err error) {
+// discard says that the inventory of the earlier life is not to be believed.
+func (m *memory) discard(err error) {
 	types := m.types()
 	if m.void.Swap(true) {
 		return
@@ -125,7 +124,7 @@ func (m *memory) settle() {
 		if !m.keeper.Unsettled(t) {
 			continue
 		}
-		if !slices.ContainsFunc(m.targets.all(), func(o *target) bool { return !o.search.settled(t) }) {
+		if !slices.ContainsFunc(m.targets.all(), func(o *target) bool { return !o.finder.settled(t) }) {
 			m.keeper.Settle(t)
 		}
 	}
@@ -204,121 +203,105 @@ func (v view) Watched(t resource.Type, namespace, name string) bool {
 // future that never was: a cache of an API server lags by seconds, and a restored etcd for good.
 const lagPatience = time.Minute
 
-// recall asks the inventory about a type that the API server's history does not tell of. The caller does not hold mu.
-func (s *search) recall(t resource.Type, e *searched, now time.Time) {
-	v, err := s.memory.judge(t, s.wants, false)
-	if errors.Is(err, inventory.ErrBackwards) && now.Sub(e.since) < lagPatience {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		e.expired, e.retry = true, now.Add(searchPause)
+// consult asks the inventory about a type that the API server's history does not tell of. The caller does not hold mu.
+func (f *finder) consult(t resource.Type, l *look, now time.Time) {
+	v, err := f.memory.judge(t, f.wants, false)
+	if errors.Is(err, inventory.ErrBackwards) && now.Sub(l.begun) < lagPatience {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		l.expired, l.retry = true, now.Add(searchPause)
 		return
 	}
-	s.believe(t, e, v, err)
+	f.apply(t, l, v, err)
 }
 
-// recallGone asks the inventory about a type that is served no longer: nothing else can tell of it.
-func (s *search) recallGone(t resource.Type, now time.Time) {
-	if !s.memory.has(t) {
+// consultGone asks the inventory about a type that is served no longer: nothing else can tell of it.
+func (f *finder) consultGone(t resource.Type, now time.Time) {
+	if !f.memory.has(t) {
 		return
 	}
-	s.mu.Lock()
-	e := s.types[t]
-	if e == nil {
-		e = &searched{since: now}
-		s.types[t] = e
+	f.mu.Lock()
+	l := f.looks[t]
+	if l == nil {
+		l = &look{begun: now}
+		f.looks[t] = l
 	}
-	done := e.done || e.held
-	e.gone = true
-	s.mu.Unlock()
-	if done {
+	l.gone = true
+	looked := l.state != pending
+	f.mu.Unlock()
+	if looked {
 		return // What it knew was looked for while the type was served.
 	}
-	v, err := s.memory.judgeGone(t, s.wants, false)
-	s.believe(t, e, v, err)
+	v, err := f.memory.judgeGone(t, f.wants, false)
+	f.apply(t, l, v, err)
 }
 
 // lookForGone says of the types that checkpoints speak of, that are served no longer, and that no inventory knows, that
 // nothing is known of their documents. It says so once, for one life.
-func (s *search) lookForGone() {
-	types, sure := s.served()
+func (f *finder) lookForGone() {
+	types, sure := f.served()
 	if !sure {
 		return
 	}
 	here := make(map[string]bool)
-	for _, t := range slices.Concat(types, s.index.Types(), s.memory.types()) {
+	for _, t := range slices.Concat(types, f.index.Types(), f.memory.types()) {
 		here[t.String()] = true
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name := range s.past.Versions {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for name := range f.past.Versions {
 		t, ok := typeOf(name)
-		if !ok || here[name] || s.types[t] != nil || !s.selected(t) || !s.wants(t, "", "") {
+		if !ok || here[name] || f.looks[t] != nil || !f.selected(t) || !f.wants(t, "", "") {
 			continue
 		}
-		s.types[t] = &searched{gone: true, done: true}
-		s.unknown[t] = true
-		s.untold = append(s.untold, name)
+		f.looks[t] = &look{gone: true, state: unknown}
+		f.setUnknown(t)
 	}
-	s.metrics.unknown.set("search", len(s.unknown)+len(s.held))
 }
 
-// typeOf reads the name of a type, as [resource.Type.String] spells it. It has no kind.
-func typeOf(name string) (resource.Type, bool) {
-	plural, rest, ok := strings.Cut(name, ".")
-	version, group, _ := strings.Cut(rest, ".")
-	t := resource.Type{Group: group, Version: version, Resource: plural}
-	return t, ok && t.String() == name
-}
-
-// believe has deleted what the inventory says is gone. The caller does not hold mu.
-func (s *search) believe(t resource.Type, e *searched, v inventory.Verdict, err error) {
+// apply has deleted what the inventory says is gone. The caller does not hold mu.
+func (f *finder) apply(t resource.Type, l *look, v inventory.Verdict, err error) {
 	if err != nil {
-		s.memory.disown(err)
+		f.memory.discard(err)
 		v = inventory.Verdict{}
 	}
-	found, at := 0, s.label(t, v.Info.Version)
-	if now := s.index.Type(t); now.Listed {
-		at = max(now.Since, v.Info.Version+1)
-	}
+	n, at := 0, max(f.index.Type(t).Since, v.Info.Version+1)
 	for _, o := range v.Deleted {
-		if s.missing(t, o.Namespace, o.Name, v.Info.Version, at) {
-			found++
+		if f.missing(t, o.Namespace, o.Name, v.Info.Version, at) {
+			n++
 		}
 	}
-	s.metrics.found.WithLabelValues(fromInventory).Add(float64(found))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.found += found
+	f.count(fromInventory, n)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	switch {
 	case v.Status == inventory.Guarded:
-		e.expired, e.held = true, true
-		s.held[t] = waiting{Resource: t.String(), Source: fromInventory, Documents: v.Missing, Limit: v.Limit}
-		s.log.Info("More objects are missing than may be deleted without a person's word; their documents stay until a resync with force",
+		l.expired, l.state = true, held
+		f.held[t] = waiting{Resource: t.String(), Source: fromInventory, Documents: v.Missing, Limit: v.Limit}
+		f.log.Info("More objects are missing than may be deleted without a person's word; their documents stay until a resync with force",
 			"resource", t.String(), "missing", v.Missing, "limit", v.Limit, "known", v.Info.Objects)
-	case v.Status == inventory.Unknown && len(e.versions) > 0:
-		e.done = true
-		s.unknown[t] = true
-		s.untold = append(s.untold, t.String())
+		f.report()
+	case v.Status == inventory.Unknown && (len(l.versions) > 0 || f.past.Opaque[t.String()]):
+		l.state = unknown
+		f.setUnknown(t)
 	default:
-		e.done = true
+		l.state = compared
 	}
-	s.metrics.unknown.set("search", len(s.unknown)+len(s.held))
-	s.metrics.held.set("search", documents(s.held))
 }
 
 // isGone tells whether a type is known to be served no longer, and is not served again.
-func (s *search) isGone(t resource.Type) bool {
-	s.mu.Lock()
-	e := s.types[t]
-	gone := e != nil && e.gone
-	s.mu.Unlock()
-	return gone && s.index.Type(t) == index.Stats{}
+func (f *finder) isGone(t resource.Type) bool {
+	f.mu.Lock()
+	l := f.looks[t]
+	gone := l != nil && l.gone
+	f.mu.Unlock()
+	return gone && f.index.Type(t) == index.Stats{}
 }
 
 // settled tells whether nothing of a type has to be looked for any more.
-func (s *search) settled(t resource.Type) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	e := s.types[t]
-	return e != nil && e.done
+func (f *finder) settled(t resource.Type) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.looks[t]
+	return l != nil && l.state.done()
 }

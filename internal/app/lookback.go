@@ -11,7 +11,7 @@ import (
 // missing tells the receiver that an object is gone, unless it is there, or its type is there and has not been listed. It
 // was deleted after one version, and not after another.
 func (t *target) missing(typ resource.Type, namespace, name string, after, at uint64) bool {
-	if t.search.isGone(typ) {
+	if t.finder.isGone(typ) {
 		t.tellDeleted(typ, namespace, name, after, at)
 		return true
 	}
@@ -38,14 +38,14 @@ func (t *target) lookBack(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if t.read() {
-			t.hear() // also what we have said ourselves, before our first checkpoint takes its place
-			t.search.step(ctx, time.Now())
+			t.receive()
+			t.finder.step(ctx, time.Now())
 			if ctx.Err() == nil && !t.looked.Swap(true) {
 				t.publish(ctx) // at once, so that the ConfigMap itself is delivered like any other object, whenever we end
 				tick.Reset(time.Second)
 			}
-			t.search.memory.settle()
-			found, unknown := t.search.report()
+			t.finder.memory.settle()
+			found, unknown := t.finder.news()
 			if found > 0 {
 				t.log.Info("Objects were deleted while nobody watched; their documents are deleted now", "objects", found)
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
@@ -99,15 +100,16 @@ func NewPeer(o PeerOptions) *Peer {
 	gate := delivery.NewGate(delivery.GateOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
 	t.pipeline = pipeline.New(o.Sender, t.format, gate, pipeline.Options{
 		Target: "default", Debounce: 300 * time.Millisecond, MaxWait: time.Second, FlushInterval: 100 * time.Millisecond,
-		Settle: o.Settle, Touched: t.windows.touched, Owner: f, Covers: t.covers, Doubtful: t.doubtful,
+		Settle: o.Settle, Touched: t.windows.touched, Owner: f, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
 		OwnedSince:   func(resource.ID) uint64 { return 1 << 62 }, // others may have sent whatever it was
 		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.book.Acknowledged(typ.String(), id) },
 		Log:          logr.Discard(),
 	})
-	t.search = newSearch(t, parts{})
-	t.search.pager, t.search.index = o.Pager, x
-	t.search.served = func() ([]resource.Type, bool) { return x.Types(), true }
-	t.search.selected = func(resource.Type) bool { return true }
+	t.tombstones = deletions.New(t.book)
+	t.finder = newFinder(t, parts{})
+	t.finder.pager, t.finder.index = o.Pager, x
+	t.finder.served = func() ([]resource.Type, bool) { return x.Types(), true }
+	t.finder.selected = func(resource.Type) bool { return true }
 	return &Peer{Index: x, t: t, fate: f}
 }
 
@@ -191,8 +193,9 @@ func (p *Peer) Gain(ctx context.Context, mine, gained, crashed func(resource.ID)
 	p.fate.mine = mine
 	p.fate.mu.Unlock()
 	p.t.pipeline.Gained(gained)
+	p.t.receive()
 	p.t.pipeline.MaySendChanged()
 }
 
-// Dirty is how much is not delivered.
-func (p *Peer) Dirty() int { return p.t.pipeline.Stats().Dirty }
+// Stats are those of its pipeline.
+func (p *Peer) Stats() pipeline.Stats { return p.t.pipeline.Stats() }

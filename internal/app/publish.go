@@ -18,8 +18,8 @@ import (
 
 // covers is for [pipeline.Options.Covers].
 func (t *target) covers(typ resource.Type, id resource.ID, s pipeline.State) bool {
-	if s.Deleted {
-		return t.book.CoversDeletion(typ.String(), id, s.After, s.Version)
+	if s.Deleted || s.Version == 0 {
+		return t.book.Delivered(nameOf(id, s))
 	}
 	return t.book.Covers(typ.String(), id, s.Version)
 }
@@ -46,15 +46,13 @@ func (t *target) follow(ctx context.Context) error {
 			return nil
 		case <-t.covered:
 			t.pipeline.ForgetCovered()
-			t.hear()
-			if t.words.due(t.disputed(), time.Now()) {
-				t.publish(ctx)
-			}
+			t.receive()
 		case <-tick.C:
 			t.publish(ctx)
+			t.strike(ctx, t.receive())
 		case <-early.C:
 			// All that a first sync has sent would be sent again, if we died before the next checkpoint tells of it.
-			if t.silent() || t.complete.Swap(false) {
+			if t.silent() || t.complete.Swap(false) || t.tombstones.Due() {
 				t.publish(ctx)
 				tick.Reset(publishEvery)
 			}
@@ -97,57 +95,24 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 		t.log.Error(err, "Checkpoint could not be computed")
 		return true
 	}
-	// Before what is not acknowledged: what was taken, or found, since is in neither.
-	heard, taken := t.words.taken()
-	searched := t.search.searched()
-	// Before that, too: whoever reads a list takes what is on it, and not excepted, for delivered.
-	pending := t.pending(mine)
-	// First how far each type was seen, then what of it is not acknowledged: a change in between is above that version.
-	see := t.search.seen
-	if !looked {
-		see = t.search.glance
-	}
-	sight := see()
+	// First how far each type was seen, then what of it is not acknowledged or named: what comes in between is above that version.
+	seen, opaque := t.finder.coverage(), t.opaque(mine)
+	kept := t.kept(mine)
 	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
+	open, delivered, cut := t.tombstones.Announce(kept, forced || t.leaving.Load(), time.Now())
+	for name := range cut { // Some list of the past may show what cannot be named.
+		seen[name] = t.finder.again(name, seen[name])
+	}
 	own := checkpoint.Checkpoint{
 		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, RingFormat: view.Format, Fingerprint: t.identity,
-		Heard: heard, Taken: taken, Doubts: doubts(ownLeft),
-		Types: checkpoint.Entries(sight.seen, backlog(ownLeft), t.exceptions),
+		Doubts: doubts(ownLeft),
 	}
 	all := own
-	all.Heard, all.Taken, all.Doubts = nil, nil, nil
-	all.View = []string{view.Member}
-	// What was deleted before our list may still have to be found: of that only the others' word counts (Since), and what
-	// is said of deletions in all partitions stays what it was.
-	all.Types = checkpoint.Bounds(sight.seen, backlog(allLeft))
-	maps.DeleteFunc(all.Types, func(name string, _ checkpoint.Entry) bool { return sight.done[name] == 0 && sight.bounds[name] == 0 })
-	for name, bound := range sight.bounds {
-		if _, listed := sight.seen[name]; !listed {
-			all.Types[name] = checkpoint.Entry{Low: bound, High: bound}
-			own.Types[name] = all.Types[name]
-			continue
-		}
-		all.Types[name] = all.Types[name].DeletedTo(bound)
-		if len(own.View) == 1 { // Alone in the ring, what we say of our own is taken for all.
-			own.Types[name] = own.Types[name].DeletedTo(bound)
-		}
-	}
-	beside := checkpoint.Beside{Told: t.words.choose(t.disputed(), time.Now()), Pending: pending, Figures: t.figures().encode()}
+	all.View, all.Doubts = []string{view.Member}, nil
+	own.Types, all.Types = checkpoint.Compose(seen, backlog(ownLeft), backlog(allLeft), t.exceptions)
+	beside := checkpoint.Beside{Open: open, Delivered: inStep(delivered, opaque, ownLeft), Stats: t.figures().encode()}
 	if t.idle(own, all, beside, time.Now()) && !forced {
 		return true
-	}
-	for name, versions := range t.search.before() {
-		e := own.Types[name]
-		e.Earlier = versions
-		own.Types[name] = e
-	}
-	for name, s := range sight.stats {
-		for _, types := range []map[string]checkpoint.Entry{own.Types, all.Types} {
-			if e, ok := types[name]; ok {
-				e.Event, e.Since, e.Searched = s.Event, s.Since, searched[name]
-				types[name] = e
-			}
-		}
 	}
 	t.stay = own.Incarnation
 	err = t.store.Publish(ctx, own, all, beside)
@@ -214,7 +179,7 @@ type published struct {
 func (p published) equal(o published) bool {
 	b := p.beside
 	return reflect.DeepEqual(p.own, o.own) && reflect.DeepEqual(p.all, o.all) &&
-		slices.Equal(b.Told, o.beside.Told) && slices.Equal(b.Pending, o.beside.Pending) && b.Figures == o.beside.Figures
+		slices.Equal(b.Open, o.beside.Open) && slices.Equal(b.Delivered, o.beside.Delivered) && b.Stats == o.beside.Stats
 }
 
 // farewell writes, when we leave without a Lease, the deletions that we know of beside what our last checkpoint said, which
@@ -223,11 +188,11 @@ func (t *target) farewell(ctx context.Context) bool {
 	if !t.leaving.Load() || t.last == nil {
 		return true
 	}
-	pending := t.pending(func(resource.ID) bool { return false })
-	if len(pending) == 0 {
+	open, delivered, _ := t.tombstones.Announce(t.kept(func(resource.ID) bool { return false }), true, time.Now())
+	if len(open) == 0 {
 		return true
 	}
-	err := t.store.Publish(ctx, t.last.own, t.last.all, checkpoint.Beside{Pending: pending, Last: true})
+	err := t.store.Publish(ctx, t.last.own, t.last.all, checkpoint.Beside{Open: open, Delivered: delivered, Last: true})
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err): // a successor of our name
 		return true
@@ -278,7 +243,7 @@ func doubts(of map[resource.Type]pipeline.Unacknowledged) []uint64 {
 func backlog(of map[resource.Type]pipeline.Unacknowledged) map[string]checkpoint.Backlog {
 	backlog := make(map[string]checkpoint.Backlog, len(of))
 	for t, u := range of {
-		backlog[t.String()] = checkpoint.Backlog{Version: u.Version, IDs: u.IDs, Found: u.Found, FoundAfter: u.FoundAfter, Refused: u.Refused}
+		backlog[t.String()] = checkpoint.Backlog{Version: u.Version, IDs: u.IDs, Refused: u.Refused}
 	}
 	return backlog
 }

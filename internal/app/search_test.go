@@ -100,8 +100,8 @@ func (s *searching) want(t *testing.T, when string, done bool, deleted ...string
 	if diff := cmp.Diff(deleted, s.deleted); diff != "" {
 		t.Errorf("%s: deleted (-want +got):\n%s", when, diff)
 	}
-	if got, _ := s.Done(pods); got != done {
-		t.Errorf("%s: done %v, want %v", when, got, done)
+	if got := s.State(pods); (got != "pending" && got != "held") != done {
+		t.Errorf("%s: it is %s; done: want %v", when, got, done)
 	}
 }
 
@@ -116,8 +116,8 @@ func TestWhatWasDeletedMeanwhileIsFoundAtTheVersionsOfCheckpoints(t *testing.T) 
 		t.Errorf("when they were deleted (-want +got):\n%s", diff)
 	}
 	s.Step(t.Context(), time.Unix(1, 0))
-	if since, compared := s.Since(pods); since != 100 || compared != 60 {
-		t.Errorf("knows every change since %d, compared at %d; want since its own list, and the last checkpoint", since, compared)
+	if state := s.State(pods); state != "compared" {
+		t.Errorf("it is %s", state)
 	}
 	if n := len(s.history.asked); n != 2 {
 		t.Errorf("asked %d times, want once for each version", n)
@@ -134,8 +134,8 @@ func TestWhatWasCreatedAndDeletedMeanwhileIsFoundInTheServersMemory(t *testing.T
 	if diff := cmp.Diff(map[string][2]uint64{"old": {69, 70}, "brief": {79, 80}}, s.spans); diff != "" {
 		t.Errorf("when they were deleted (-want +got):\n%s", diff)
 	}
-	if since, compared := s.Since(pods); since != 50 || compared != 0 {
-		t.Errorf("knows every change since %d, compared at %d; want since the first checkpoint", since, compared)
+	if state := s.State(pods); state != "replayed" {
+		t.Errorf("it is %s", state)
 	}
 	if len(s.history.asked) > 0 {
 		t.Errorf("listed the versions %v, want none: the server remembers everything", s.history.asked)
@@ -251,33 +251,35 @@ func TestTheServersMemoryIsAskedUpToOurLastList(t *testing.T) {
 	s.members = nil
 	s.Step(t.Context(), time.Unix(1, 0))
 	s.want(t, "asked", true, "before", "brief")
-	if since, _ := s.Since(pods); since != 50 {
-		t.Errorf("knows every change since %d, want since the checkpoint", since)
+	if state := s.State(pods); state != "replayed" {
+		t.Errorf("it is %s", state)
 	}
 }
 
-// TestAFirstWordSaysOfDeletionsOnlyWhatIsKnown: it is given before anything has been looked for.
-func TestAFirstWordSaysOfDeletionsOnlyWhatIsKnown(t *testing.T) {
-	s := newSearching(nil, nil, nil)
-	nodes := resource.Type{Version: "v1", Resource: "nodes", Kind: "Node"}
-	s.index.Replace(nodes, nil, 90)
+// TestAFirstCheckpointSaysOfDeletionsOnlyWhatIsKnown: it is written before anything has been looked for.
+func TestAFirstCheckpointSaysOfDeletionsOnlyWhatIsKnown(t *testing.T) {
+	past := checkpoint.Past{Versions: map[string][]uint64{"nodes.v1": {50, 70}}}
+	x := index.New(nil)
+	s := app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()), past, nil, func() []ownership.MemberStatus { return nil }, nil)
+	x.Replace(pods, nil, 100)
+	x.Replace(resource.Type{Version: "v1", Resource: "nodes", Kind: "Node"}, nil, 90)
 	for what, want := range map[string]struct {
-		typ   resource.Type
+		typ   string
 		done  bool
 		bound uint64
 	}{
-		"nobody has spoken of it before": {pods, true, 0},
-		"others have, up to where":       {nodes, false, 50},
-		"it has not even been listed":    {resource.Type{Version: "v1", Resource: "secrets"}, false, 0},
+		"nobody has spoken of it before": {"pods", true, 0},
+		"others have, up to where":       {"nodes", false, 50},
+		"it has not even been listed":    {"secrets", false, 0},
 	} {
-		if done, bound := s.Glance(want.typ); done != want.done || bound != want.bound {
+		if done, bound := s.Done(resource.Type{Version: "v1", Resource: want.typ}); done != want.done || bound != want.bound {
 			t.Errorf("%s: all deletions are acknowledged: %v, or up to %d; want %v, %d", what, done, bound, want.done, want.bound)
 		}
 	}
-	s.index.Replace(pods, nil, 120)
-	s.index.Bookmark(pods, 130)
-	s.index.Replace(pods, nil, 140)
-	if done, bound := s.Glance(pods); done || bound != 100 {
+	x.Replace(pods, nil, 120)
+	x.Bookmark(pods, 130)
+	x.Replace(pods, nil, 140)
+	if done, bound := s.Done(pods); done || bound != 100 {
 		t.Errorf("after gaps all deletions are acknowledged: %v, or up to %d; want up to the first list, 100", done, bound)
 	}
 }

@@ -221,6 +221,7 @@ func (s *shard) ownershipChanged(ctx context.Context) {
 		s.member.Admit(token)
 		for _, t := range s.targets.all() {
 			t.pipeline.Gained(in(gained)) // again, for what has come in between
+			t.receive()
 		}
 	}
 	members := s.members()
@@ -234,7 +235,6 @@ func (s *shard) ownershipChanged(ctx context.Context) {
 // they were when it was given up.
 func (t *target) takeUp(gained, crashed func(resource.ID) bool) {
 	t.pipeline.Gained(gained)
-	t.hear() // of those who are gone; what we have seen ourselves still waits here, and is not sent twice
 	t.pipeline.ForgetCovered()
 	t.pipeline.Doubt(crashed)
 }

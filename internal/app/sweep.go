@@ -22,7 +22,8 @@ const (
 
 // sweep implements [sweeper]. Deletions go before live changes, so of a large repair few are under way at a time. It waits
 // for the last of them only if it is to see the end.
-func (t *target) sweep(ctx context.Context, typ resource.Type, gone []place, version uint64, end bool) (told int, err error) {
+func (t *target) sweep(ctx context.Context, typ resource.Type, gone []place, end bool) (told int, err error) {
+	version := t.index.Type(typ).Version // After which they were deleted nobody knows; any tells this deletion from another.
 	var ours, others []place
 	for _, g := range gone {
 		if t.member.MaySend(typ.ID(g.namespace, g.name)) {
@@ -42,7 +43,7 @@ func (t *target) sweep(ctx context.Context, typ resource.Type, gone []place, ver
 			}
 			clear(open)
 			for _, g := range some {
-				if t.missing(typ, g.namespace, g.name, 0, version) {
+				if t.missing(typ, g.namespace, g.name, version, version+1) {
 					open[g] = true
 				}
 			}
@@ -81,12 +82,6 @@ func (t *target) swept(ctx context.Context, typ resource.Type, open map[place]bo
 	return nil
 }
 
-// orphanVersion is the version at which the deletion of an object is told of which only that is known that it is gone:
-// none that any member has seen, so that whoever owns it is told, and says when it has heard ([checkpoint.Deletions]).
-func (t *target) orphanVersion(typ resource.Type) uint64 {
-	return max(t.book.Since(typ.String()), 1)
-}
-
 // repair asks the receiver about the type of a part that was sent. What it can tell is not worth a failure.
 func (t *target) repair(ctx context.Context, op operations.Request, part operations.Part) operations.Repair {
 	var r operations.Repair
@@ -99,7 +94,7 @@ func (t *target) repair(ctx context.Context, op operations.Request, part operati
 			t.log.V(1).Info("Documents without an object could not be looked for", "resource", part.Type.String(), "error", err.Error())
 		}
 	}
-	if w, held := t.search.waits()[part.Type]; held && !op.Force { // else there is a part for it
+	if w, held := t.finder.waits()[part.Type]; held && !op.Force { // else there is a part for it
 		r.Held += w.Documents
 	}
 	return r
@@ -110,12 +105,12 @@ func (t *target) release(ctx context.Context, op operations.Request) (operations
 	var r operations.Repair
 	types := slices.Clone(op.Types)
 	if op.Label == "" { // also those that are served no longer
-		types = slices.AppendSeq(types, maps.Keys(t.search.waits()))
+		types = slices.AppendSeq(types, maps.Keys(t.finder.waits()))
 	}
 	slices.SortFunc(types, resource.CompareTypes)
 	for _, typ := range slices.Compact(types) {
 		within := t.scopeOf(typ, op)
-		told, err := t.search.release(ctx, typ, within, t.sweep)
+		told, err := t.finder.release(ctx, typ, within, t.sweep)
 		r.Deleted += told
 		if err != nil {
 			return r, err
@@ -132,6 +127,6 @@ func (t *target) release(ctx context.Context, op operations.Request) (operations
 	if r.Deleted > 0 {
 		t.log.Info("What was held back is deleted at a person's word", "documents", r.Deleted)
 	}
-	t.search.memory.settle()
+	t.finder.memory.settle()
 	return r, nil
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
@@ -89,35 +90,35 @@ type ringMember interface {
 
 // target is one receiver with everything that serves it.
 type target struct {
-	spec      targetSpec
-	name      string
-	endpoint  string // as it may be shown
-	format    wire.Format
-	log       logr.Logger
-	client    *delivery.Client
-	pipeline  *pipeline.Pipeline
-	member    ringMember
-	index     *index.Index
-	lister    pager
-	book      *checkpoint.Book
-	store     *checkpoint.Store
-	search    *search
-	census    *census
-	windows   *windows
-	words     words
-	leaving   atomic.Bool        // the next checkpoint is the last one
-	lens      *lens              // nil: it sees what everybody sees
-	declared  *controller.Target // nil: of the environment
-	estate    *estate            // of its predecessor; nil: there was none
-	announcer *announcer
-	sender    *resync.Sender
-	filler    *resync.Filler
-	resyncs   *operations.Engine
-	metrics   *registered
-	written   prometheus.Gauge // when our checkpoint was last as it should be
-	covered   chan struct{}    // one slot: the book has changed
-	identity  string           // the fingerprint
-	ready     func() bool      // everything has been read
+	spec       targetSpec
+	name       string
+	endpoint   string // as it may be shown
+	format     wire.Format
+	log        logr.Logger
+	client     *delivery.Client
+	pipeline   *pipeline.Pipeline
+	member     ringMember
+	index      *index.Index
+	lister     pager
+	book       *checkpoint.Book
+	store      *checkpoint.Store
+	finder     *finder
+	census     *census
+	windows    *windows
+	tombstones *deletions.Tombstones
+	leaving    atomic.Bool        // the next checkpoint is the last one
+	lens       *lens              // nil: it sees what everybody sees
+	declared   *controller.Target // nil: of the environment
+	estate     *estate            // of its predecessor; nil: there was none
+	announcer  *announcer
+	sender     *resync.Sender
+	filler     *resync.Filler
+	resyncs    *operations.Engine
+	metrics    *registered
+	written    prometheus.Gauge // when our checkpoint was last as it should be
+	covered    chan struct{}    // one slot: the book has changed
+	identity   string           // the fingerprint
+	ready      func() bool      // everything has been read
 
 	exceptions int // that a checkpoint names at most
 
@@ -182,6 +183,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Target: targetKey(spec.name), Member: p.cfg.PodName,
 		Changed: t.bookChanged, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
 	})
+	t.tombstones = deletions.New(t.book)
 	t.written = newCheckpointTime(t.metrics)
 	gate := delivery.NewGate(delivery.GateOptions{MaxInFlight: spec.maxInFlight, MaxBytes: spec.maxBytes})
 	t.pipeline = pipeline.New(fenced{client, p.member}, format, gate, pipeline.Options{
@@ -189,11 +191,11 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Debounce: spec.debounce, MaxWait: spec.maxWait, FlushInterval: spec.flush,
 		MaxUpserts: spec.maxUpserts, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: spec.maxBytes,
 		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes, Touched: t.windows.touched,
-		Owner: p.member, OwnedSince: p.member.OwnedSince, Covers: t.covers, Doubtful: t.doubtful,
+		Owner: p.member, OwnedSince: p.member.OwnedSince, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
 		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.book.Acknowledged(typ.String(), id) },
 		Observe:      client.Observe, Log: log, Registerer: p.reg,
 	})
-	t.lister, t.search = p.lister, newSearch(t, p)
+	t.lister, t.finder = p.lister, newFinder(t, p)
 	if t.census, err = newCensus(t, p); err != nil {
 		return nil, err
 	}
@@ -284,15 +286,12 @@ func (t *target) stop() {
 func (t *target) endObserving() {
 	t.observe.stop()
 	if !t.looked.Load() && t.informed() {
-		t.hear() // also what we have said ourselves, whose place our last checkpoint takes
-		t.search.giveUp(time.Now())
 		t.looked.Store(true)
 	}
 }
 
 // endSending ends the pipeline with its requests.
 func (t *target) endSending() {
-	t.words.deafen()
 	t.sending.stop()
 }
 

@@ -50,65 +50,63 @@ func sortedWaiting(sets ...map[resource.Type]waiting) []waiting {
 }
 
 // unresolved returns the types of which nothing can be said.
-func (s *search) unresolved() []resource.Type {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.SortedFunc(maps.Keys(s.unknown), resource.CompareTypes)
+func (f *finder) unresolved() []resource.Type {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(f.unknown), resource.CompareTypes)
 }
 
 // resolve says that something has been able to tell after all.
-func (s *search) resolve(t resource.Type) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.unknown, t)
-	s.metrics.unknown.set("search", len(s.unknown)+len(s.held))
+func (f *finder) resolve(t resource.Type) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.unknown, t)
+	f.report()
 }
 
 // waits returns a copy of what is held back.
-func (s *search) waits() map[resource.Type]waiting {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.held)
+func (f *finder) waits() map[resource.Type]waiting {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.held)
 }
 
 // release deletes what the inventory is held back on of a type, as far as within says, with a person's word. It returns
 // how many deletions were told.
-func (s *search) release(ctx context.Context, t resource.Type, within scope, sweep sweeper) (told int, err error) {
-	if _, held := s.waits()[t]; !held {
+func (f *finder) release(ctx context.Context, t resource.Type, within scope, sweep sweeper) (told int, err error) {
+	if _, held := f.waits()[t]; !held {
 		return 0, nil
 	}
-	judge := s.memory.judge
-	if s.isGone(t) {
-		judge = s.memory.judgeGone
+	judge := f.memory.judge
+	if f.isGone(t) {
+		judge = f.memory.judgeGone
 	}
 	v, err := judge(t, func(t resource.Type, namespace, name string) bool {
-		return s.wants(t, namespace, name) && within.has(namespace, name)
+		return f.wants(t, namespace, name) && within.has(namespace, name)
 	}, true)
 	if err != nil { // Then it holds nothing back either.
-		s.memory.disown(err)
+		f.memory.discard(err)
 		within = scope{}
 	}
 	gone := make([]place, 0, len(v.Deleted))
 	for _, o := range v.Deleted {
 		gone = append(gone, place{o.Namespace, o.Name})
 	}
-	told, err = sweep(ctx, t, gone, s.label(t, v.Info.Version), true)
-	s.metrics.found.WithLabelValues(fromInventory).Add(float64(told))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.found += told
-	w := s.held[t]
+	told, err = sweep(ctx, t, gone, true)
+	f.count(fromInventory, told)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := f.held[t]
 	w.Documents -= v.Missing
 	switch {
 	case err != nil: // It is held back as before.
 	case w.Documents > 0 && !within.whole():
-		s.held[t] = w
+		f.held[t] = w
 	default:
-		delete(s.held, t)
-		s.types[t].held, s.types[t].done = false, true
+		delete(f.held, t)
+		f.looks[t].state = compared
 	}
-	s.metrics.unknown.set("search", len(s.unknown)+len(s.held))
-	s.metrics.held.set("search", documents(s.held))
+	f.report()
 	return told, err
 }
 
@@ -146,14 +144,14 @@ func (s scope) has(namespace, name string) bool {
 	return s.owned == nil || s.owned(namespace, name)
 }
 
-// othersTell are the figures of the other live members, each of its present stay in the ring.
-func (t *target) othersTell() map[string]figures {
+// peerStats are the figures of the other live members, each of its present stay in the ring.
+func (t *target) peerStats() map[string]figures {
 	stays := make(map[string]string)
 	for _, n := range t.member.Notices() {
 		stays[n.Member] = n.Incarnation
 	}
 	all := make(map[string]figures)
-	for member, text := range t.book.Figures() {
+	for member, text := range t.book.Stats() {
 		var f figures
 		if member == t.member.Name() || json.Unmarshal([]byte(text), &f) != nil || f.Stay == "" || stays[member] != f.Stay {
 			continue
@@ -165,7 +163,7 @@ func (t *target) othersTell() map[string]figures {
 
 // missed says, by the word of all members, of which types deletions may have been missed, and what is held back.
 func (t *target) missed() (unknown []string, held []api.HeldRepair) {
-	all := t.othersTell()
+	all := t.peerStats()
 	all[t.member.Name()] = t.figures()
 	for _, member := range slices.Sorted(maps.Keys(all)) {
 		unknown = append(unknown, all[member].Unknown...)

@@ -15,16 +15,14 @@ import (
 type Book struct {
 	fingerprint string
 	format      ring.Format
-	believed    atomic.Pointer[[]entry] // what Covers reads
-	told        atomic.Pointer[said]
-	doubts      atomic.Pointer[map[uint64]bool] // of others; what Doubtful reads
+	believed    atomic.Pointer[[]entry]               // what Covers reads
+	delivered   atomic.Pointer[[]map[uint64]struct{}] // by the other members; what Delivered reads
+	doubts      atomic.Pointer[map[uint64]bool]       // of others; what Doubtful reads
 
 	mu    sync.Mutex // guards what follows
 	pages map[string]entry
-	words map[string]List       // told, by member
-	waits map[string]List       // pending, by member
-	named map[string]*named     // by member
-	fares map[string]string     // figures by member
+	lists map[string]List       // of the other members
+	stats map[string]string     // of the other members
 	rings map[string]*ring.Ring // by view; views are few and rings take milliseconds
 }
 
@@ -37,8 +35,9 @@ type entry struct {
 
 // NewBook returns an empty book of the target with that fingerprint, under that ring format.
 func NewBook(fingerprint string, format ring.Format) *Book {
-	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]entry{}, words: map[string]List{}, waits: map[string]List{}, named: map[string]*named{}, fares: map[string]string{}, rings: map[string]*ring.Ring{}}
+	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]entry{}, lists: map[string]List{}, stats: map[string]string{}, rings: map[string]*ring.Ring{}}
 	b.believed.Store(&[]entry{})
+	b.delivered.Store(&[]map[uint64]struct{}{})
 	return b
 }
 
@@ -88,51 +87,15 @@ func (b *Book) publish() {
 
 // Covers tells whether some checkpoint says that a state of an object is acknowledged. It takes no lock.
 func (b *Book) Covers(typeName string, id resource.ID, version uint64) bool {
-	always := func(entry, Entry) bool { return true }
-	_, covered := b.judge(typeName, id, version, always, always)
-	return covered
-}
-
-// CoversDeletion tells whether some checkpoint says that a deletion is acknowledged, of which its member knows: it has
-// seen every change since before, has taken somebody's word for it ([Beside]), or has named it itself. The deletion lies after
-// one version and not after the other. It calls nobody and waits for no I/O.
-func (b *Book) CoversDeletion(typeName string, id resource.ID, after, version uint64) bool {
-	_, covered := b.judgeDeletion(typeName, id, after, version)
-	return covered
-}
-
-// Disputed tells whether the only checkpoints that cover a deletion are of members that may know nothing of it.
-func (b *Book) Disputed(typeName string, id resource.ID, after, version uint64) bool {
-	spoken, covered := b.judgeDeletion(typeName, id, after, version)
-	return spoken && !covered
-}
-
-// judgeDeletion is judge for a deletion. A checkpoint for all partitions names no exceptions: of deletions it speaks only
-// up to the version that it gives for them, even if its member has watched, for what it has found may wait with it.
-func (b *Book) judgeDeletion(typeName string, id resource.ID, after, version uint64) (spoken, counted bool) {
-	return b.judge(typeName, id, version,
-		func(p entry, e Entry) bool { return p.excepts || version <= e.deleted() },
-		func(p entry, e Entry) bool { return b.knows(p, e, id, after, version) })
-}
-
-// judge goes through the checkpoints that cover a state, and tells whether there is one that speaks of it, and one that
-// counts.
-func (b *Book) judge(typeName string, id resource.ID, version uint64, speaks, counts func(entry, Entry) bool) (spoken, counted bool) {
 	pages := *b.believed.Load()
 	if len(pages) == 0 || version == 0 {
-		return false, false
+		return false
 	}
 	partition := b.format.Partition(string(id))
-	for _, p := range pages {
+	return slices.ContainsFunc(pages, func(p entry) bool {
 		e, ok := p.checkpoint.Types[typeName]
-		if ok && version <= e.High && p.ring.Owner(partition) == p.checkpoint.Member && e.Covers(id, version) && !excepted(pages, p, typeName, id) && speaks(p, e) {
-			spoken = true
-			if counts(p, e) {
-				return true, true
-			}
-		}
-	}
-	return spoken, false
+		return ok && version <= e.High && p.ring.Owner(partition) == p.checkpoint.Member && e.Covers(id, version) && !excepted(pages, p, typeName, id)
+	})
 }
 
 // excepted tells whether the member of a checkpoint says of an object, in whichever of its checkpoints, that it is not
@@ -143,21 +106,33 @@ func excepted(pages []entry, p entry, typeName string, id resource.ID) bool {
 	})
 }
 
-func (b *Book) knows(p entry, e Entry, id resource.ID, after, version uint64) bool {
-	if after >= e.Since || after == e.Searched && after > 0 {
-		return true
-	}
-	t := b.told.Load()
-	if t != nil && t.Sum != "" && p.checkpoint.Heard[t.member] == t.Sum && t.Deletions.has(id, version) {
-		return true
-	}
-	return b.hasNamed(p.checkpoint, id, version)
+// Delivered tells whether another member says that it has delivered what has that [Name]. It takes no lock.
+func (b *Book) Delivered(name uint64) bool {
+	return slices.ContainsFunc(*b.delivered.Load(), func(names map[uint64]struct{}) bool {
+		_, ok := names[name]
+		return ok
+	})
 }
 
-// said is what we have told the others last.
-type said struct {
-	member string
-	List
+// Lists returns what the other members name, by member.
+func (b *Book) Lists() map[string]List {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.lists)
+}
+
+// setList takes what another member names.
+func (b *Book) setList(member string, l List) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lists[member] = l
+	var all []map[uint64]struct{}
+	for _, l := range b.lists {
+		if len(l.Delivered) > 0 {
+			all = append(all, l.Delivered)
+		}
+	}
+	b.delivered.Store(&all)
 }
 
 // Owns returns whether the ring of a view gives an ID to a member. The ring is kept as long as a checkpoint has it.
@@ -208,17 +183,17 @@ func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
 	return bound
 }
 
-// Figures returns what the other members say of how they fare, by member.
-func (b *Book) Figures() map[string]string {
+// Stats returns what the other members say of how they fare, by member.
+func (b *Book) Stats() map[string]string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return maps.Clone(b.fares)
+	return maps.Clone(b.stats)
 }
 
-func (b *Book) setFigures(member, figures string) {
+func (b *Book) setStats(member, stats string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.fares[member] = figures
+	b.stats[member] = stats
 }
 
 // Doubtful tells whether another member says that a request of unknown outcome may still change an object. It takes no
@@ -269,13 +244,15 @@ type Past struct {
 	// everything is acknowledged, and beyond it those up to which some member's own partitions are. What existed at one of
 	// these and exists no longer was deleted since.
 	Versions map[string][]uint64
+	// Opaque are the types that were sent although their versions are no numbers.
+	Opaque map[string]bool
 	// Incarnations are the stays in the ring in which the checkpoints were given, by member.
 	Incarnations map[string]string
 }
 
 // Past sums the checkpoints up, of all members or of those of which of returns true.
 func (b *Book) Past(of func(member, incarnation string) bool) Past {
-	past := Past{Versions: make(map[string][]uint64), Incarnations: make(map[string]string)}
+	past := Past{Versions: make(map[string][]uint64), Opaque: make(map[string]bool), Incarnations: make(map[string]string)}
 	bounds := make(map[string]uint64)
 	for _, p := range *b.believed.Load() {
 		if of != nil && !of(p.checkpoint.Member, p.checkpoint.Incarnation) {
@@ -283,6 +260,9 @@ func (b *Book) Past(of func(member, incarnation string) bool) Past {
 		}
 		past.Incarnations[p.checkpoint.Member] = p.checkpoint.Incarnation
 		for t, e := range p.checkpoint.Types {
+			if e.Opaque {
+				past.Opaque[t] = true
+			}
 			if p.all() {
 				bounds[t] = max(bounds[t], e.deleted())
 			}
@@ -302,30 +282,27 @@ func (b *Book) Past(of func(member, incarnation string) bool) Past {
 	return past
 }
 
-// Words returns, of a type, how far the members were when each gave its last word, own partitions only, and those before them
-// whose place that has taken and whose names it still gives.
-func (b *Book) Words(typeName string) []Word {
-	var words []Word
-	for _, p := range *b.believed.Load() {
-		if e, ok := p.checkpoint.Types[typeName]; ok && p.excepts {
-			words = append(words, p.words(e)...)
-		}
-	}
-	return words
-}
-
-func (e entry) words(t Entry) []Word {
-	words := []Word{{Member: e.checkpoint.Member, Incarnation: e.checkpoint.Incarnation, High: t.High}}
-	for _, version := range t.Earlier {
-		words = append(words, Word{Member: e.checkpoint.Member, High: version})
-	}
-	return words
-}
-
-// Word is how far a member was in a type when it gave its last word. One without an incarnation is of a process that is gone.
-type Word struct {
+// Position is how far a member had seen a type when it wrote its last checkpoint. One without an incarnation is of a process that is
+// gone.
+type Position struct {
 	Member, Incarnation string
 	High                uint64
+}
+
+// Positions returns those of all members in a type, for their own partitions, and the earlier ones that they still name.
+func (b *Book) Positions(typeName string) []Position {
+	var all []Position
+	for _, p := range *b.believed.Load() {
+		e, ok := p.checkpoint.Types[typeName]
+		if !ok || !p.excepts {
+			continue
+		}
+		all = append(all, Position{Member: p.checkpoint.Member, Incarnation: p.checkpoint.Incarnation, High: e.High})
+		for _, version := range e.Earlier {
+			all = append(all, Position{Member: p.checkpoint.Member, High: version})
+		}
+	}
+	return all
 }
 
 // Len returns how many checkpoints are believed.

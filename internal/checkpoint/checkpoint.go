@@ -14,7 +14,7 @@ import (
 )
 
 // format is the version of the encoding. A checkpoint of another one is not understood, hence not believed.
-const format = 2
+const format = 3
 
 // MaxExcept bounds the exceptions of one checkpoint, of all types together: 4 bytes each stay below 64 KiB packed, together
 // with 300 types said twice and all else. What a receiver that is down keeps waiting should be among them: where it is
@@ -44,19 +44,15 @@ type Entry struct {
 	// Event is the version of the newest change of the type that the member had seen. Whoever takes over from it must have
 	// seen as much before it sends anything of the type.
 	Event uint64
-	// Since is the version after which the member has seen every change of the type. Of an object that was created and
-	// deleted before that it may know nothing.
-	Since uint64
-	// Searched is the version at which the member has compared what there was with what there is, for what was deleted before
-	// Since while nobody watched: it knows of what existed then. 0 if it has not.
-	Searched uint64
-	// Deleted is the version up to which every deletion is acknowledged, where that is below Low: deletions that nobody has
-	// watched are still being looked for, or have been found and wait. 0 says that it is Low. So what is said of objects
+	// Deleted is the version up to which every deletion is acknowledged, but for those that are named as open, where that is below
+	// Low: deletions that nobody has watched are still being looked for. 0 says that it is Low. So what is said of objects
 	// that are there does not wait for a search, which takes long when the API server has forgotten the past.
 	Deleted uint64
 	// Earlier are versions, at most [MaxEarlier], that earlier checkpoints of the member's name spoke of, ascending, while it has
 	// not yet looked for what was deleted since: this one has taken their place.
 	Earlier []uint64
+	// Opaque tells that the versions of the type are no numbers: nothing is said but that its objects were sent.
+	Opaque bool
 	// Except are the hashes of the IDs that are not, ascending; see [Short]. It says nothing of these at any version.
 	Except []uint32
 	// Refused are the hashes of the IDs that the receiver refuses, ascending. Nothing is said of these either, and they hold
@@ -76,20 +72,12 @@ func (e Entry) Covers(id resource.ID, version uint64) bool {
 	return version != 0 && version <= e.High && !e.excepts(id) && (e.Until == 0 || version <= e.Low || Short(id) < e.Until)
 }
 
-// deleted is the version up to which every deletion is acknowledged.
+// deleted is the version up to which every deletion is acknowledged, but for those that are named as open.
 func (e Entry) deleted() uint64 {
-	if e.Deleted > 0 && e.Deleted < e.Low {
-		return e.Deleted
+	if e.Deleted > 0 {
+		return min(e.Deleted, e.Low)
 	}
 	return e.Low
-}
-
-// DeletedTo returns the entry with a lower word on deletions, if it is lower. 0 changes nothing.
-func (e Entry) DeletedTo(version uint64) Entry {
-	if version > 0 && version < e.deleted() {
-		e.Deleted = version
-	}
-	return e
 }
 
 func (e Entry) excepts(id resource.ID) bool {
@@ -116,11 +104,6 @@ type Checkpoint struct {
 	Incarnation string
 	// Fingerprint names the receiver, what is sent to it, and the cluster. A checkpoint with another one says nothing.
 	Fingerprint string
-	// Heard are the lists of deletions ([Deletions]) of other members that the member has taken, by member, as
-	// [Deletions.Sum].
-	Heard map[string]string
-	// Taken are the lists of pending deletions ([Beside.Pending]) of other members that the member has taken, as in Heard.
-	Taken map[string]string
 	// Doubts are the hashes ([resource.ID.Hash]) of the IDs, at most [MaxDoubts], that a request of unknown outcome of the member may still change.
 	Doubts []uint64
 	// Types are the types it speaks of, by [resource.Type.String].
@@ -134,8 +117,6 @@ type encoded struct {
 	View        []string                `json:"view"`
 	Ring        string                  `json:"ring"`
 	Fingerprint string                  `json:"fingerprint"`
-	Heard       map[string]string       `json:"heard,omitempty"`
-	Taken       map[string]string       `json:"taken,omitempty"`
 	Doubts      []uint64                `json:"doubts,omitempty"`
 	Types       map[string]encodedEntry `json:"types"`
 }
@@ -144,10 +125,9 @@ type encodedEntry struct {
 	High   uint64   `json:"high"`
 	Behind uint64   `json:"behind,omitempty"` // how far Low is below High
 	Event  uint64   `json:"event,omitempty"`
-	Since  uint64   `json:"since,omitempty"`
-	Search uint64   `json:"searched,omitempty"`
 	Delete uint64   `json:"deleted,omitempty"`
 	Before []uint64 `json:"earlier,omitempty"`
+	Opaque bool     `json:"opaque,omitempty"`
 	Except string   `json:"except,omitempty"` // base64 of 4 bytes each, little endian
 	Refuse string   `json:"refused,omitempty"`
 	// Where Until is said, High is Low, so that who does not know of it believes no more than that, and Reach is High.
@@ -158,9 +138,9 @@ type encodedEntry struct {
 // Encode returns the checkpoint as text. Equal checkpoints have equal texts.
 func (c Checkpoint) Encode() (string, error) {
 	e := encoded{Format: format, Member: c.Member, Incarnation: c.Incarnation, View: c.View, Ring: c.RingFormat, Fingerprint: c.Fingerprint,
-		Heard: c.Heard, Taken: c.Taken, Doubts: c.Doubts[:min(len(c.Doubts), MaxDoubts)], Types: make(map[string]encodedEntry, len(c.Types))}
+		Doubts: c.Doubts[:min(len(c.Doubts), MaxDoubts)], Types: make(map[string]encodedEntry, len(c.Types))}
 	for name, t := range c.Types {
-		entry := encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Since: t.Since, Search: t.Searched, Delete: t.Deleted, Before: t.Earlier[max(len(t.Earlier)-MaxEarlier, 0):],
+		entry := encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Delete: t.Deleted, Before: t.Earlier[max(len(t.Earlier)-MaxEarlier, 0):], Opaque: t.Opaque,
 			Except: encodeHashes(t.Except), Refuse: encodeHashes(t.Refused)}
 		if t.Until > 0 {
 			entry.High, entry.Behind, entry.Until, entry.Reach = t.Low, 0, t.Until, t.High
@@ -189,8 +169,8 @@ func Decode(text string) (Checkpoint, error) {
 	}
 	c := Checkpoint{
 		Member: e.Member, Incarnation: e.Incarnation, View: e.View, RingFormat: e.Ring, Fingerprint: e.Fingerprint,
-		Heard: e.Heard, Taken: e.Taken, Doubts: e.Doubts,
-		Types: make(map[string]Entry, len(e.Types)),
+		Doubts: e.Doubts,
+		Types:  make(map[string]Entry, len(e.Types)),
 	}
 	for name, t := range e.Types {
 		except, err := decodeHashes(t.Except)
@@ -198,7 +178,7 @@ func Decode(text string) (Checkpoint, error) {
 		if err != nil || err2 != nil || t.Behind > t.High || (t.Until > 0) != (t.Reach > 0) || t.Reach > 0 && t.Reach < t.High {
 			return Checkpoint{}, fmt.Errorf("checkpoint is malformed at %s", name)
 		}
-		entry := Entry{Low: t.High - t.Behind, High: max(t.High, t.Reach), Until: t.Until, Event: t.Event, Since: t.Since, Searched: t.Search, Deleted: t.Delete, Earlier: t.Before, Except: except, Refused: refused}
+		entry := Entry{Low: t.High - t.Behind, High: max(t.High, t.Reach), Until: t.Until, Event: t.Event, Deleted: t.Delete, Earlier: t.Before, Opaque: t.Opaque, Except: except, Refused: refused}
 		c.Types[name] = entry
 	}
 	return c, nil
@@ -236,10 +216,6 @@ type Backlog struct {
 	Version uint64
 	// IDs are the objects.
 	IDs []resource.ID
-	// Found are objects whose deletion nobody has watched, but a search or another member has told of. They are in none of
-	// the above. FoundAfter is the lowest version after which one of these deletions may lie; 0 is unknown.
-	Found      []resource.ID
-	FoundAfter uint64
 	// Refused are objects that the receiver refuses. They are excepted as long as they are few, and hold nothing else back.
 	Refused []resource.ID
 }
@@ -252,21 +228,10 @@ func Bounds(seen map[string]uint64, backlog map[string]Backlog) map[string]Entry
 		if b := backlog[name]; len(b.IDs) > 0 {
 			high = min(max(b.Version, 1)-1, high)
 		}
-		entries[name] = Entry{Low: high, High: high, Refused: refused(backlog[name])}.DeletedTo(backlog[name].deletedTo())
+		entries[name] = Entry{Low: high, High: high, Refused: refused(backlog[name])}
 	}
 	return entries
 }
-
-// deletedTo is for [Entry.DeletedTo].
-func (b Backlog) deletedTo() uint64 {
-	if len(b.Found) == 0 {
-		return 0
-	}
-	return max(b.FoundAfter, 1)
-}
-
-// exceptions is how many there would have to be.
-func (b Backlog) exceptions() int { return len(b.IDs) + len(b.Found) }
 
 // refused are the exceptions for what the receiver refuses: whoever takes the objects over tries them again.
 func refused(b Backlog) []uint32 {
@@ -277,13 +242,13 @@ func refused(b Backlog) []uint32 {
 }
 
 // hashes returns the hashes of IDs, ascending.
-func hashes(of ...[]resource.ID) []uint32 {
-	var hs []uint32
-	for _, ids := range of {
-		hs = slices.Grow(hs, len(ids))
-		for _, id := range ids {
-			hs = append(hs, Short(id))
-		}
+func hashes(ids []resource.ID) []uint32 {
+	if len(ids) == 0 {
+		return nil
+	}
+	hs := make([]uint32, 0, len(ids))
+	for _, id := range ids {
+		hs = append(hs, Short(id))
 	}
 	slices.Sort(hs)
 	return hs
@@ -297,12 +262,12 @@ func Entries(seen map[string]uint64, backlog map[string]Backlog, room int) map[s
 	var names []string
 	for name, high := range seen {
 		entries[name] = Entry{Low: high, High: high, Refused: refused(backlog[name])}
-		if backlog[name].exceptions() > 0 {
+		if len(backlog[name].IDs) > 0 {
 			names = append(names, name)
 		}
 	}
 	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(backlog[a].exceptions()-backlog[b].exceptions(), strings.Compare(a, b))
+		return cmp.Or(len(backlog[a].IDs)-len(backlog[b].IDs), strings.Compare(a, b))
 	})
 	for i, name := range names {
 		entries[name] = entries[name].without(backlog[name], room/(len(names)-i))
@@ -313,16 +278,13 @@ func Entries(seen map[string]uint64, backlog map[string]Backlog, room int) map[s
 
 // without returns the entry of a type of which something is not acknowledged, with room for so many exceptions.
 func (e Entry) without(b Backlog, room int) Entry {
-	if len(b.IDs) > 0 {
-		e.Low = min(max(b.Version, 1)-1, e.High)
+	e.Low, e.Except = min(max(b.Version, 1)-1, e.High), hashes(b.IDs)
+	if len(e.Except) <= room {
+		return e
 	}
-	e.Except = hashes(b.IDs, b.Found)
-	if len(e.Except) > room {
-		e.Until, e.Except = e.Except[room], slices.Clone(e.Except[:room]) // The rest may be long.
-		e.Low = e.DeletedTo(b.deletedTo()).deleted()                      // for what was found and is not named
-		if e.Until == 0 || e.Low == e.High {
-			e.Until, e.High = 0, e.Low
-		}
+	e.Until, e.Except = e.Except[room], slices.Clone(e.Except[:room]) // The rest may be long.
+	if e.Until == 0 || e.Low == e.High {
+		e.Until, e.High = 0, e.Low
 	}
-	return e.DeletedTo(b.deletedTo())
+	return e
 }

@@ -1,17 +1,13 @@
 package checkpoint_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -82,11 +78,7 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 				b.IDs = append(b.IDs, id(i))
 			}
 			b.Version = uint64(r.IntN(1200)) // also above what was seen, and 0: not known
-			for i := range r.IntN(3) * r.IntN(600) {
-				b.Found = append(b.Found, id(-1-i))
-			}
-			b.FoundAfter = uint64(r.IntN(1200))
-			if len(b.IDs)+len(b.Found) > 0 || r.IntN(2) == 0 {
+			if len(b.IDs) > 0 || r.IntN(2) == 0 {
 				backlog[name] = b
 			}
 		}
@@ -111,29 +103,8 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 				}
 			}
 		}
-		for name, b := range backlog {
-			book := checkpoint.NewBook("f", ring.DefaultFormat())
-			for page, types := range map[string]map[string]checkpoint.Entry{"a/checkpoint": entries, "a/all": bounds} {
-				c := word("a", 0)
-				for name, e := range types { // Its member has found what it has found, and watches since.
-					e.Since, e.Searched = seen[name], min(b.FoundAfter, seen[name])
-					c.Types[name] = e
-				}
-				book.Set(page, c)
-			}
-			for _, i := range b.Found[:min(len(b.Found), 5)] {
-				for _, v := range []uint64{b.FoundAfter + 1, seen[name]} {
-					if v > b.FoundAfter && b.FoundAfter < seen[name] && book.CoversDeletion(name, i, b.FoundAfter, v) {
-						t.Fatalf("seed %d: the deletion of %s at %d is covered by %+v, but waits since %d", seed, i, v, bounds[name], b.FoundAfter)
-					}
-				}
-			}
-			if book.Bound(name) > b.FoundAfter && len(b.Found) > 0 && book.Bound(name) > 1 {
-				t.Fatalf("seed %d: nobody looks at what was deleted after %d, but only after %d", seed, b.FoundAfter, book.Bound(name))
-			}
-		}
 		for name, high := range seen {
-			if len(backlog[name].IDs)+len(backlog[name].Found) == 0 && (!entries[name].Covers(id(1), high) || !bounds[name].Covers(id(1), high)) {
+			if len(backlog[name].IDs) == 0 && (!entries[name].Covers(id(1), high) || !bounds[name].Covers(id(1), high)) {
 				t.Fatalf("seed %d: a type without backlog is not covered up to %d", seed, high)
 			}
 		}
@@ -148,11 +119,18 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 func TestASearchHoldsBackOnlyWhatIsSaidOfDeletions(t *testing.T) {
 	b := checkpoint.NewBook("f", ring.DefaultFormat())
 	c := word("a", 0)
-	c.Types = checkpoint.Bounds(map[string]uint64{"pods.v1": 100}, nil)
-	c.Types["pods.v1"] = c.Types["pods.v1"].DeletedTo(40)
-	e := c.Types["pods.v1"]
-	e.Since = 90
-	c.Types["pods.v1"] = e
+	seen := map[string]checkpoint.Seen{
+		"pods.v1": {Version: 100, Event: 90, Deleted: 40, Earlier: []uint64{50}}, "secrets.v1": {Deleted: 30, Earlier: []uint64{35}}, "odd.v1": {Opaque: true},
+	}
+	own, all := checkpoint.Compose(seen, nil, nil, 10)
+	want := map[string]checkpoint.Entry{
+		"pods.v1": {Low: 100, High: 100, Event: 90, Deleted: 40, Earlier: []uint64{50}}, "odd.v1": {Opaque: true},
+		"secrets.v1": {Low: 30, High: 30, Deleted: 30, Earlier: []uint64{35}}, // not known yet: what was true before still is
+	}
+	if diff := cmp.Diff([]map[string]checkpoint.Entry{want, want}, []map[string]checkpoint.Entry{own, all}); diff != "" {
+		t.Errorf("entries (-want +got):\n%s", diff)
+	}
+	c.Types = all
 	if !b.Set("a/all", c) {
 		t.Fatal("not believed")
 	}
@@ -162,62 +140,9 @@ func TestASearchHoldsBackOnlyWhatIsSaidOfDeletions(t *testing.T) {
 	if bound := b.Bound("pods.v1"); bound != 40 {
 		t.Errorf("deletions are looked for from %d on, want 40", bound)
 	}
-	for _, tt := range []struct {
-		after, version    uint64
-		covered, disputed bool
-	}{
-		{95, 96, false, false}, // watched, but what a search has found would be, too, and may wait
-		{60, 95, false, false}, // its search may still find it
-		{30, 40, false, true},  // spoken of by somebody who may not have known
-		{100, 101, false, false},
-	} {
-		if got := b.CoversDeletion("pods.v1", id(1), tt.after, tt.version); got != tt.covered {
-			t.Errorf("a deletion in (%d, %d]: covered %v, want %v", tt.after, tt.version, got, tt.covered)
-		}
-		if got := b.Disputed("pods.v1", id(1), tt.after, tt.version); got != tt.disputed {
-			t.Errorf("a deletion in (%d, %d]: disputed %v, want %v", tt.after, tt.version, got, tt.disputed)
-		}
+	if past := b.Past(nil); !past.Opaque["odd.v1"] || len(past.Opaque) != 1 {
+		t.Errorf("types whose versions are no numbers: %v", past.Opaque)
 	}
-	if got := (checkpoint.Entry{Low: 100, High: 100, Deleted: 40}).DeletedTo(60); got.Deleted != 40 {
-		t.Errorf("a lower word was raised to %d", got.Deleted)
-	}
-	if got := (checkpoint.Entry{Low: 100, High: 100}).DeletedTo(0); got.Deleted != 0 {
-		t.Errorf("no word has become %d", got.Deleted)
-	}
-}
-
-// TestOurLastWordsOfAnEarlierStayAreHeard: a replica that comes back under its name is the only one who could act on what
-// it has told when it left, if all the others have left, too.
-func TestOurLastWordsOfAnEarlierStayAreHeard(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client := fake.NewClientset()
-		list := checkpoint.Deletions{{Type: "pods.v1", ID: id(1), After: 49, Version: 50}}
-		if err := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())).Publish(t.Context(), word("a", 40), word("a", 40), checkpoint.Beside{Told: list, Pending: list, Figures: "figures"}); err != nil {
-			t.Fatal(err)
-		}
-		book := checkpoint.NewBook("f", ring.DefaultFormat())
-		again := store(client, "a", book)
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		go func() { _ = again.Run(ctx) }()
-		synctest.Wait()
-		said := map[string]checkpoint.List{"a": {Sum: list.Sum(), Deletions: list}}
-		if diff := cmp.Diff([]map[string]checkpoint.List{said, said}, []map[string]checkpoint.List{book.Deletions(), book.Pending()}); diff != "" {
-			t.Errorf("heard (-want +got):\n%s", diff)
-		}
-		if len(book.Figures()) > 0 {
-			t.Errorf("our own figures of an earlier stay count: %v", book.Figures())
-		}
-		for range 2 { // the second time our watch shows what we have written
-			if err := again.Publish(ctx, word("a", 60), word("a", 60), checkpoint.Beside{Told: list, Pending: list}); err != nil {
-				t.Fatal(err)
-			}
-			synctest.Wait()
-			if len(book.Deletions()) > 0 || len(book.Pending()) > 0 {
-				t.Errorf("we hear ourselves: %v %v", book.Deletions(), book.Pending())
-			}
-		}
-	})
 }
 
 // TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack: an object that a receiver in trouble has refused must not be
@@ -312,10 +237,10 @@ func TestWhatIsNotACheckpointIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"nothing": "", "no JSON": "{", "cut": good[:len(good)/2], "another format": strings.Replace(good, `"format":2`, `"format":1`, 1),
+		"nothing": "", "no JSON": "{", "cut": good[:len(good)/2], "another format": strings.Replace(good, `"format":3`, `"format":1`, 1),
 		"no member":      strings.Replace(good, `"member":"a"`, `"member":""`, 1),
 		"broken base64":  strings.Replace(good, `"except":"`, `"except":"!`, 1),
-		"low below zero": `{"format":2,"member":"a","view":["a"],"types":{"pods.v1":{"behind":5,"high":4}}}`,
+		"low below zero": `{"format":3,"member":"a","view":["a"],"types":{"pods.v1":{"behind":5,"high":4}}}`,
 	} {
 		if _, err := checkpoint.Decode(text); err == nil {
 			t.Errorf("%s: believed", name)
@@ -329,7 +254,7 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(text)
-	f.Add(`{"format":1,"member":"a","view":["a"],"types":{"pods.v1":{"behind":5,"high":9,"except":"AAAAAAAAAAA="}}}`)
+	f.Add(`{"format":3,"member":"a","view":["a"],"types":{"pods.v1":{"behind":5,"high":9,"except":"AAAAAAAAAAA="}}}`)
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := checkpoint.Decode(text)
 		if err != nil {
@@ -404,180 +329,6 @@ func TestABookDoesNotBelieveOfAnotherReceiverClusterOrRing(t *testing.T) {
 			t.Errorf("%s: believed, or its predecessor still is", name)
 		}
 	}
-}
-
-// TestADeletionIsCoveredOnlyByWhoeverKnowsOfIt is what keeps a deletion alive that the owner's watch did not show.
-func TestADeletionIsCoveredOnlyByWhoeverKnowsOfIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client := fake.NewClientset()
-		ours := checkpoint.NewBook("f", ring.DefaultFormat())
-		us, owner := store(client, "a", ours), store(client, "b", checkpoint.NewBook("f", ring.DefaultFormat()))
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		go func() { _ = us.Run(ctx) }()
-		word := word("b", 100)
-		word.Types["pods.v1"] = checkpoint.Entry{Low: 100, High: 100, Since: 50}
-		publish := func() {
-			t.Helper()
-			if err := owner.Publish(ctx, word, word, checkpoint.Beside{}); err != nil {
-				t.Fatal(err)
-			}
-			synctest.Wait()
-		}
-		publish()
-		if !ours.CoversDeletion("pods.v1", id(1), 50, 51) || ours.Disputed("pods.v1", id(1), 50, 51) {
-			t.Error("a deletion that the owner's watch has shown is not covered")
-		}
-		if ours.CoversDeletion("pods.v1", id(1), 49, 50) || !ours.Disputed("pods.v1", id(1), 49, 50) || !ours.Covers("pods.v1", id(1), 50) {
-			t.Error("a deletion before the owner's list is covered, or a state is not")
-		}
-		// Of a deletion somewhere after 40 and before 60, the owner's list at 50 may have come later.
-		if ours.CoversDeletion("pods.v1", id(1), 40, 60) || !ours.Disputed("pods.v1", id(1), 40, 60) {
-			t.Error("a deletion that may have been before the owner's list is covered")
-		}
-		word.Types["pods.v1"] = checkpoint.Entry{Low: 100, High: 100, Since: 50, Searched: 40}
-		publish()
-		if !ours.CoversDeletion("pods.v1", id(1), 40, 60) || ours.Disputed("pods.v1", id(1), 40, 60) || ours.CoversDeletion("pods.v1", id(1), 39, 60) {
-			t.Error("a deletion that the owner has found itself is not covered, or another one is")
-		}
-		word.Types["pods.v1"] = checkpoint.Entry{Low: 100, High: 100, Since: 50}
-		publish()
-		if ours.Disputed("pods.v1", id(1), 100, 101) {
-			t.Error("disputed although the owner has not spoken of it")
-		}
-		list := checkpoint.Deletions{{Type: "pods.v1", ID: id(1), Version: 50}}
-		if err := us.Publish(ctx, checkpoint.Checkpoint{Member: "a", View: []string{"a"}, RingFormat: word.RingFormat, Fingerprint: "f"}, word, checkpoint.Beside{Told: list}); err != nil {
-			t.Fatal(err)
-		}
-		read := checkpoint.NewBook("f", ring.DefaultFormat())
-		if err := store(client, "b", read).Refresh(ctx); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(map[string]checkpoint.List{"a": {Sum: list.Sum(), Deletions: list}}, read.Deletions()); diff != "" {
-			t.Errorf("the owner reads (-want +got):\n%s", diff)
-		}
-		word.Heard = map[string]string{"a": "another list"}
-		publish()
-		if ours.CoversDeletion("pods.v1", id(1), 49, 50) {
-			t.Error("covered by a member that has heard of something else")
-		}
-		word.Heard = map[string]string{"a": list.Sum()}
-		publish()
-		if !ours.CoversDeletion("pods.v1", id(1), 49, 50) || ours.CoversDeletion("pods.v1", id(2), 49, 50) {
-			t.Error("not covered after the owner has heard, or covered without having been told")
-		}
-	})
-}
-
-// TestWhatANewWordNamesIsNotCoveredByAnOlderOne is a ghost of a storm: between the writing of our checkpoint and its
-// return by the watch, the one before it is still in the book. It knows nothing of what the new one names.
-func TestWhatANewWordNamesIsNotCoveredByAnOlderOne(t *testing.T) {
-	client := fake.NewClientset()
-	ours := checkpoint.NewBook("f", ring.DefaultFormat())
-	us := store(client, "a", ours)
-	word := func(except ...resource.ID) checkpoint.Checkpoint {
-		c := word("a", 100)
-		c.Incarnation = "a.1"
-		c.Types = checkpoint.Entries(map[string]uint64{"pods.v1": 100}, map[string]checkpoint.Backlog{"pods.v1": {Found: except, FoundAfter: 9}}, checkpoint.MaxExcept)
-		e := c.Types["pods.v1"]
-		e.Since = 50
-		c.Types["pods.v1"] = e
-		return c
-	}
-	covered := func() bool { return ours.CoversDeletion("pods.v1", id(1), 9, 10) }
-	for _, step := range []struct {
-		except  []resource.ID
-		pending checkpoint.Deletions
-		want    bool // once the watch has brought it
-	}{
-		{nil, nil, false},
-		{[]resource.ID{id(1)}, checkpoint.Deletions{{Type: "pods.v1", ID: id(1), After: 9, Version: 10}}, false},
-		{nil, nil, true},
-	} {
-		c := word(step.except...)
-		if err := us.Publish(t.Context(), c, c, checkpoint.Beside{Pending: step.pending}); err != nil {
-			t.Fatal(err)
-		}
-		if covered() {
-			t.Errorf("covered by the checkpoint before %+v", step)
-		}
-		m, err := client.CoreV1().ConfigMaps("ns").Get(t.Context(), us.Name(), metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		us.Take(m)
-		if covered() != step.want {
-			t.Errorf("covered: %v after %+v", covered(), step)
-		}
-	}
-}
-
-// TestADeletionIsKnownToWhoeverHasNamedIt, or has taken a list that names it: its owner, which has only been told of it,
-// says by its next checkpoint that it is delivered, and nobody sends it once more.
-func TestADeletionIsKnownToWhoeverHasNamedIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client := fake.NewClientset()
-		ours := checkpoint.NewBook("f", ring.DefaultFormat())
-		us, owner := store(client, "a", ours), store(client, "b", checkpoint.NewBook("f", ring.DefaultFormat()))
-		gone := store(client, "c", checkpoint.NewBook("f", ring.DefaultFormat()))
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		go func() { _ = us.Run(ctx) }()
-		list := checkpoint.Deletions{{Type: "pods.v1", ID: id(1), After: 9, Version: 10}}
-		says := func(s *checkpoint.Store, c checkpoint.Checkpoint, beside checkpoint.Beside) {
-			t.Helper()
-			if err := s.Publish(ctx, c, c, beside); err != nil {
-				t.Fatal(err)
-			}
-			synctest.Wait()
-		}
-		want := func(when string, covered bool) {
-			t.Helper()
-			if got := ours.CoversDeletion("pods.v1", id(1), 9, 10); got != covered {
-				t.Errorf("%s: covered %v, want %v", when, got, covered)
-			}
-			if covered && ours.CoversDeletion("pods.v1", id(1), 9, 11) || ours.CoversDeletion("pods.v1", id(2), 9, 10) {
-				t.Errorf("%s: another deletion is covered, too", when)
-			}
-		}
-		at := func(except ...resource.ID) checkpoint.Checkpoint {
-			c := word("b", 100)
-			c.Incarnation = "b.1"
-			c.Types = checkpoint.Entries(map[string]uint64{"pods.v1": 100}, map[string]checkpoint.Backlog{"pods.v1": {Found: except, FoundAfter: 9}}, checkpoint.MaxExcept)
-			e := c.Types["pods.v1"]
-			e.Since = 50 // its list came after the deletion
-			c.Types["pods.v1"] = e
-			return c
-		}
-		says(gone, word("c", 5), checkpoint.Beside{Pending: list})
-		says(owner, at(), checkpoint.Beside{})
-		want("the owner knows nothing", false)
-		taken := at(id(1))
-		taken.Taken = map[string]string{"c": list.Sum()}
-		says(owner, taken, checkpoint.Beside{})
-		want("the owner has taken the list, and not yet delivered", false)
-		taken = at()
-		taken.Taken = map[string]string{"c": list.Sum()}
-		says(owner, taken, checkpoint.Beside{})
-		want("the owner has taken the list, and delivered", true)
-		taken.Taken = map[string]string{"c": "another"}
-		says(owner, taken, checkpoint.Beside{})
-		want("the owner has taken an earlier list", false)
-		taken.Taken, taken.Heard = nil, map[string]string{"c": list.Sum()}
-		says(owner, taken, checkpoint.Beside{})
-		want("the owner has heard what was not told", false)
-		says(gone, word("c", 6), checkpoint.Beside{Told: list})
-		want("the owner has heard it", true)
-
-		says(owner, at(id(1)), checkpoint.Beside{Pending: list})
-		want("it waits at the owner", false)
-		says(owner, at(), checkpoint.Beside{})
-		want("it has waited at the owner", true)
-		later := at()
-		later.Incarnation = "b.2"
-		says(owner, later, checkpoint.Beside{})
-		want("it has waited at the owner in an earlier stay", false)
-	})
 }
 
 // TestWhatANewCheckpointOverwritesIsStillLookedAt until its member has looked back.

@@ -29,14 +29,13 @@ func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, beside checkpoint.Be
 	for i := range 300 {
 		name := fmt.Sprintf("averagelengthresources%d.v1alpha1.%s.example.com", i, []string{"networking", "storage", "monitoring"}[i%3])
 		high := 10_000_000_000 - rng.Uint64N(1_000_000)
-		own.Types[name] = checkpoint.Entry{Low: high - rng.Uint64N(1000), High: high, Event: high - rng.Uint64N(100_000_000), Since: high - rng.Uint64N(1_000_000_000),
-			Searched: high - rng.Uint64N(1_000_000_000)}
+		own.Types[name] = checkpoint.Entry{Low: high - rng.Uint64N(1000), High: high, Event: high - rng.Uint64N(100_000_000)}
 		names = append(names, name)
 	}
 	all = own
 	all.View, all.Types = []string{own.Member}, map[string]checkpoint.Entry{}
 	for name, e := range own.Types {
-		all.Types[name] = checkpoint.Entry{Low: e.Low, High: e.Low, Event: e.Event, Since: e.Since, Searched: e.Searched,
+		all.Types[name] = checkpoint.Entry{Low: e.Low, High: e.Low, Event: e.Event,
 			Deleted: e.Low - rng.Uint64N(1_000_000_000)}
 	}
 	e := own.Types[names[0]]
@@ -44,25 +43,14 @@ func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, beside checkpoint.Be
 		e.Except = append(e.Except, uint32(len(e.Except))<<20|rng.Uint32N(1<<20))
 	}
 	own.Types[names[0]] = e
-	own.Heard = map[string]string{}
-	for _, m := range own.View[1:] {
-		own.Heard[m] = "3w5e11264sgsf"
-	}
 	for range checkpoint.MaxDoubts {
 		own.Doubts = append(own.Doubts, rng.Uint64())
-	}
-	for i := range checkpoint.MaxDeletions {
-		version := rng.Uint64N(10_000_000_000)
-		beside.Told = append(beside.Told, checkpoint.Deletion{
-			Type: names[i%len(names)], ID: resource.ID(fmt.Sprintf("payments-production-%d/networking.example.com/v1alpha1/AverageLengthResource/gateway-%08x", i, rng.Uint32())),
-			After: version - rng.Uint64N(1_000_000), Version: version,
-		})
 	}
 	text, err := json.Marshal(map[string]any{"dirty": 12345, "unknown": names, "judged": names, "lastError": "HTTP 503: the store is away, which is said at some length", "stay": own.Incarnation})
 	if err != nil {
 		panic(err)
 	}
-	beside.Figures = string(text)
+	beside.Stats = string(text)
 	return own, all, beside
 }
 
@@ -100,40 +88,44 @@ func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
 	if err := store(client, "b", book).Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if book.Len() != 2 || len(book.Deletions()[own.Member].Deletions) != checkpoint.MaxDeletions || book.Figures()[own.Member] != beside.Figures {
-		t.Errorf("%d checkpoints are believed, %d deletions told", book.Len(), len(book.Deletions()[own.Member].Deletions))
+	if book.Len() != 2 || book.Stats()[own.Member] != beside.Stats {
+		t.Errorf("%d checkpoints are believed", book.Len())
 	}
 	for name, e := range all.Types {
-		if book.Bound(name) != e.Deleted || book.Events("b")[name] != e.Event || book.Since(name) != e.Since {
-			t.Fatalf("of %s it is believed: %d %d %d; want %+v", name, book.Bound(name), book.Events("b")[name], book.Since(name), e)
+		if book.Bound(name) != e.Deleted || book.Events("b")[name] != e.Event {
+			t.Fatalf("of %s it is believed: %d %d; want %+v", name, book.Bound(name), book.Events("b")[name], e)
 		}
 	}
 }
 
-// TestWhatWaitsForLongFitsBesideAllElse: a receiver that is down for minutes keeps thousands of deletions waiting.
+// TestWhatWaitsForLongFitsBesideAllElse: a receiver that is down for minutes keeps thousands of deletions waiting, and then thousands
+// are delivered at once.
 func TestWhatWaitsForLongFitsBesideAllElse(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
 	rng := rand.New(rand.NewPCG(1, 2))
 	own, all, beside := worst(rng)
-	for i := range checkpoint.MaxPending + 10 {
+	for i := range checkpoint.MaxOpen + 10 {
 		version := 9_999_000_000 + rng.Uint64N(1_000_000)
-		beside.Pending = append(beside.Pending, checkpoint.Deletion{
+		beside.Open = append(beside.Open, checkpoint.Tombstone{
 			Type: "averagelengthresources.v1alpha1.networking.example.com",
-			ID:   resource.ID(fmt.Sprintf("payments-production-%d/networking.example.com/v1alpha1/AverageLengthResource/gateway-%08x-%05x", i%50, rng.Uint32(), i)), After: version - 1, Version: version,
+			ID:   resource.ID(fmt.Sprintf("payments-production-%d/networking.example.com/v1alpha1/AverageLengthResource/gateway-%08x-%05x", i%50, rng.Uint32(), i)), Version: version,
 		})
 	}
+	for range checkpoint.MaxDelivered {
+		beside.Delivered = append(beside.Delivered, rng.Uint64())
+	}
 	size := written(t, client, own, all, beside)
-	if size > 256<<10 {
-		t.Errorf("%d bytes, want at most 256 KiB", size)
+	if size > 384<<10 {
+		t.Errorf("%d bytes, want at most 384 KiB", size)
 	}
 	book := checkpoint.NewBook("f", ring.DefaultFormat())
 	if err := store(client, "b", book).Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	got := book.Pending()[own.Member]
-	if book.Len() != 2 || len(got.Deletions) != checkpoint.MaxPending || got.Sum != got.Deletions.Sum() {
-		t.Errorf("%d checkpoints are believed, with %d deletions that wait", book.Len(), len(got.Deletions))
+	got := book.Lists()[own.Member]
+	if book.Len() != 2 || len(got.Open) != checkpoint.MaxOpen || len(got.Delivered) != checkpoint.MaxDelivered {
+		t.Errorf("%d checkpoints are believed, with %d deletions that wait and %d that are delivered", book.Len(), len(got.Open), len(got.Delivered))
 	}
 }
 

@@ -27,10 +27,8 @@ const (
 	targetLabel = "vectordb-sync.io/target"
 	// ownKey and allKey are the two checkpoints of a ConfigMap: for the member's own partitions, and for all.
 	ownKey, allKey = "checkpoint", "all"
-	// deletionsKey holds [Beside.Told], pendingKey [Beside.Pending].
-	deletionsKey, pendingKey = "deletions", "pending"
-	// figuresKey holds what a member says of how it fares, for sums over all of them.
-	figuresKey = "figures"
+	// openKey holds [Beside.Open], deliveredKey [Beside.Delivered], statsKey [Beside.Stats].
+	openKey, deliveredKey, statsKey = "open", "delivered", "stats"
 )
 
 // StoreOptions are the settings of a [Store]. All are required but Log.
@@ -49,8 +47,9 @@ type Store struct {
 	book   *Book
 	opts   StoreOptions
 	synced chan struct{} // closed after the first list
-	before Past          // written before synced is closed, like ours
+	before Past          // written before synced is closed, like ours and left
 	ours   map[string][]uint64
+	left   List
 	once   sync.Once
 	fatal  chan error // one slot: a permission is missing
 
@@ -77,6 +76,9 @@ func (s *Store) Synced() <-chan struct{} { return s.synced }
 // Before returns what the checkpoints said that there were at the start, and, by type, the versions that those of our own name
 // spoke of. It may be called once Synced is closed.
 func (s *Store) Before() (all Past, ours map[string][]uint64) { return s.before, s.ours }
+
+// Left returns what the checkpoint of our own name named that there was at the start. It may be called once Synced is closed.
+func (s *Store) Left() List { return s.left }
 
 // refreshTimeout bounds [Store.Refresh]: whoever asks tries again.
 const refreshTimeout = 5 * time.Second
@@ -177,20 +179,15 @@ func (s *Store) refused(err error) {
 // Publish writes our checkpoints, for our own partitions and for all, with what goes beside them, unless they are what was
 // written last. It blocks for one request, or a few when somebody else has written.
 func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside) error {
-	data := make(map[string]string, 5)
-	if beside.Figures != "" {
-		data[figuresKey] = beside.Figures
+	open, err := encodeOpen(beside.Open)
+	if err != nil {
+		return err
 	}
-	told, pending := beside.Told.sorted(MaxDeletions), beside.Pending.sorted(MaxPending)
-	for key, d := range map[string]Deletions{deletionsKey: told, pendingKey: pending} {
-		if len(d) == 0 {
-			continue
+	data := make(map[string]string, 5)
+	for key, text := range map[string]string{openKey: open, deliveredKey: encodeNames(beside.Delivered), statsKey: beside.Stats} {
+		if text != "" {
+			data[key] = text
 		}
-		text, err := d.encode()
-		if err != nil {
-			return err
-		}
-		data[key] = text
 	}
 	for key, c := range map[string]Checkpoint{ownKey: own, allKey: all} {
 		text, err := c.Encode()
@@ -204,11 +201,9 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 	if maps.Equal(data, s.data) {
 		return nil
 	}
-	var err error
 	for range 3 {
 		if err = s.write(ctx, data); err == nil {
 			s.data = data
-			s.book.setTold(s.opts.Member, own.Incarnation, told)
 			return nil
 		}
 		if beside.Last || !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) {
@@ -228,8 +223,35 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 	return fmt.Errorf("writing checkpoint %s: %w", s.Name(), err)
 }
 
-// told tells whether we have written.
-func (s *Store) told() bool { return s.book.told.Load() != nil }
+// Strike removes the open tombstones of a member that is gone, once all of them are delivered. Sum names them. It does nothing
+// when the member has written since.
+func (s *Store) Strike(ctx context.Context, member, sum string) error {
+	name := s.opts.Ring + "-" + s.opts.Target + "-" + member
+	m, err := s.client.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading checkpoint %s: %w", name, err)
+	}
+	data, err := unpack(m)
+	if err != nil {
+		return err
+	}
+	open, err := decodeOpen(data[openKey])
+	if err != nil || newList("", open, nil).Sum != sum {
+		return err
+	}
+	data = maps.Clone(data)
+	delete(data, openKey)
+	if err = pack(m, data); err != nil {
+		return err
+	}
+	if _, err = s.client.Update(ctx, m, metav1.UpdateOptions{}); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("writing checkpoint %s: %w", name, err)
+	}
+	return nil
+}
 
 func (s *Store) write(ctx context.Context, data map[string]string) error {
 	m := &corev1.ConfigMap{
@@ -289,25 +311,30 @@ func (k sink) take(o any) bool {
 			own = &c
 		}
 	}
-	if own != nil { // After both checkpoints: whoever names a deletion says nothing of it by an earlier one.
+	if own != nil {
 		k.takeBeside(m.Name, *own, data)
 	}
 	k.s.book.setDoubts(k.s.opts.Member)
 	return believed
 }
 
-// takeBeside takes what a member has written beside its checkpoints.
+// takeBeside takes what a member has written beside its checkpoints; of ours, what an earlier stay has left.
 func (k sink) takeBeside(configMap string, own Checkpoint, data map[string]string) {
-	told, err := decodeDeletions(data[deletionsKey])
-	pending, err2 := decodeDeletions(data[pendingKey])
+	open, err := decodeOpen(data[openKey])
+	delivered, err2 := decodeNames(data[deliveredKey])
 	if err = errors.Join(err, err2); err != nil {
-		k.s.opts.Log.Error(err, "Deletions are not understood, hence ignored", "configMap", configMap)
+		k.s.opts.Log.Error(err, "Tombstones are not understood, hence ignored", "configMap", configMap)
 	}
-	// Of our own words only those of an earlier stay are news.
-	ours := own.Member == k.s.opts.Member
-	k.s.book.setDeletions(own.Member, own.Incarnation, told, pending, !ours || !k.s.told())
-	if !ours {
-		k.s.book.setFigures(own.Member, data[figuresKey])
+	l := newList(own.Incarnation, open, delivered)
+	if own.Member != k.s.opts.Member {
+		k.s.book.setList(own.Member, l)
+		k.s.book.setStats(own.Member, data[statsKey])
+		return
+	}
+	select {
+	case <-k.s.synced:
+	default:
+		k.s.left = l
 	}
 }
 

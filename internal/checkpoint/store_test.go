@@ -135,14 +135,14 @@ func TestAMissingPermissionIsSaidAtTheStart(t *testing.T) {
 func TestTheLastWordOfWhoHasNoLeaseOverwritesNobody(t *testing.T) {
 	client := fake.NewClientset()
 	first, successor := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())), store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
-	last := checkpoint.Beside{Pending: checkpoint.Deletions{{Type: "pods.v1", ID: id(1), After: 49, Version: 50}}, Last: true}
+	last := checkpoint.Beside{Open: []checkpoint.Tombstone{{Type: "pods.v1", ID: id(1), Version: 50}}, Last: true}
 	pending := func() int {
 		t.Helper()
 		book := checkpoint.NewBook("f", ring.DefaultFormat())
 		if err := store(client, "b", book).Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return len(book.Pending()["a"].Deletions)
+		return len(book.Lists()["a"].Open)
 	}
 	if err := first.Publish(t.Context(), word("a", 10), word("a", 10), checkpoint.Beside{}); err != nil {
 		t.Fatal(err)

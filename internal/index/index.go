@@ -30,10 +30,10 @@ type Change struct {
 	// Type and ID name the object.
 	Type resource.Type
 	ID   resource.ID
-	// Deleted tells that the object is gone; Record then has no digest and no body.
+	// Deleted tells that the object is gone; Record then has no body.
 	Deleted bool
 	// Record is the new state. For a deletion its ResourceVersion is that of the deletion, or of the list that lacked
-	// the object.
+	// the object; where versions are no numbers it is 0, and the digest is that of the last state.
 	Record resource.Record
 	// Known tells that the index knew the object before this change, with digest Previous.
 	Known    bool
@@ -273,6 +273,9 @@ func (x *Index) delete(t resource.Type, o *objects, namespace, name string, vers
 	c.Type, c.ID, c.Deleted = t, t.ID(namespace, name), true
 	c.Known, c.Previous = known, old.digest
 	c.Record = resource.Record{Namespace: namespace, Name: name, ResourceVersion: version}
+	if version == 0 {
+		c.Record.Digest = old.digest
+	}
 	x.tell(c)
 }
 
@@ -292,9 +295,13 @@ func (x *Index) Remove(t resource.Type) int {
 	}
 	defer o.mu.Unlock()
 	n := len(o.entries)
-	for k := range o.entries {
+	for k, e := range o.entries {
 		namespace, name := split(k)
-		x.delete(t, o, namespace, name, o.version, Change{Cause: Gone, After: before(o.version)})
+		version := e.version // All members know this one, where they may have seen the type up to different ones.
+		if version > 0 {
+			version++
+		}
+		x.delete(t, o, namespace, name, version, Change{Cause: Gone, After: e.version})
 	}
 	o.removed = true
 	x.mu.Lock()
@@ -346,13 +353,18 @@ func (x *Index) IfKnown(t resource.Type, namespace, name string, f func(digest u
 // All calls f for each object of a type until f returns false. No change of the type is applied meanwhile, so f must be
 // quick; what it must not do is what a [Listener] must not.
 func (x *Index) All(t resource.Type, f func(namespace, name string, version uint64) bool) {
+	x.States(t, func(namespace, name string, _, version uint64) bool { return f(namespace, name, version) })
+}
+
+// States is All with the digests.
+func (x *Index) States(t resource.Type, f func(namespace, name string, digest, version uint64) bool) {
 	o := x.lock(t, false)
 	if o == nil {
 		return
 	}
 	defer o.mu.Unlock()
 	for k, e := range o.entries {
-		if namespace, name := split(k); !f(namespace, name, e.version) {
+		if namespace, name := split(k); !f(namespace, name, e.digest, e.version) {
 			return
 		}
 	}

@@ -204,7 +204,7 @@ func TestRemoveTellsOfEveryObjectAndForgetsTheType(t *testing.T) {
 	if n := x.Remove(pods); n != 2 {
 		t.Errorf("Remove = %d, want 2", n)
 	}
-	want(t, r, "gone delete a/v1/Pod/p 0@2 was 1", "gone delete b/v1/Pod/q 0@2 was 2")
+	want(t, r, "gone delete a/v1/Pod/p 0@2 was 1", "gone delete b/v1/Pod/q 0@3 was 2")
 	if x.Remove(pods) != 0 || x.Len() != 1 {
 		t.Error("the type is not forgotten")
 	}

@@ -34,7 +34,6 @@ type item struct {
 	body    resource.Body
 	digest  uint64
 	version uint64
-	after   uint64 // see [State]; of a deletion alone
 
 	// seq counts the states; sentSeq is the one that the request in flight carries.
 	seq, sentSeq uint32
@@ -110,7 +109,7 @@ func (it *item) namespaceAndName() (namespace, name string) {
 }
 
 func (it *item) state() State {
-	return State{After: it.after, Version: it.version, Deleted: it.deleted}
+	return State{Version: it.version, Digest: it.digest, Deleted: it.deleted}
 }
 
 func (it *item) wire() wire.Item {

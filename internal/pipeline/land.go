@@ -218,6 +218,9 @@ func kindOf(deletes bool) int {
 
 // complete ends an item whose current state is acknowledged. It stays only while its last word is to be repeated.
 func (p *Pipeline) complete(it *item, now time.Time) {
+	if it.deleted || it.version == 0 {
+		p.opts.Delivered(it.id, it.state())
+	}
 	if it.rare != nil && it.rare.why != "" {
 		p.metrics.released(it.id)
 		p.log.Info("Object that was quarantined is delivered", "target", p.opts.Target, "id", string(it.id))

@@ -27,16 +27,15 @@ type Sizer interface {
 	Overhead() int
 }
 
-// State is a state of an object as members know it: by versions.
+// State is a state of an object, or its deletion, as members know it: by its version, and where versions are no numbers (0) by
+// the digest of the state.
 type State struct {
-	// Version is that of the state, or of a deletion. After is one at which the object was not in this state: a deletion of
-	// which only that is known that it has happened lies somewhere between the two.
-	After, Version uint64
-	Deleted        bool
+	Version, Digest uint64
+	Deleted         bool
 }
 
 func stateOf(c index.Change) State {
-	return State{After: c.After, Version: c.Record.ResourceVersion, Deleted: c.Deleted}
+	return State{Version: c.Record.ResourceVersion, Digest: c.Record.Digest, Deleted: c.Deleted}
 }
 
 // Owner decides whose an object is. MaySend is called under the pipeline's lock, often: it must be quick and must not
@@ -68,6 +67,9 @@ type Options struct {
 	// object that a first list brings and that is covered needs no sending. It is called under the pipeline's lock. nil
 	// means that nothing is known.
 	Covers func(t resource.Type, id resource.ID, s State) bool
+	// Delivered is told of each deletion that is acknowledged, and of each state whose version is no number. It is called under
+	// the pipeline's lock. nil tells nobody.
+	Delivered func(id resource.ID, s State)
 	// Acknowledged returns the version up to which every state of an object is known to be acknowledged. It is called under
 	// the pipeline's lock. nil means that nothing is known.
 	Acknowledged func(t resource.Type, id resource.ID) uint64
@@ -113,6 +115,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Acknowledged == nil {
 		o.Acknowledged = func(resource.Type, resource.ID) uint64 { return 0 }
+	}
+	if o.Delivered == nil {
+		o.Delivered = func(resource.ID, State) {}
 	}
 	if o.OwnedSince == nil {
 		o.OwnedSince = func(resource.ID) uint64 { return 0 }
@@ -215,7 +220,7 @@ func (p *Pipeline) Apply(c index.Change) {
 	if !ok && (c.Cause == index.Initial || c.Again) && p.opts.Covers(c.Type, c.ID, stateOf(c)) {
 		return
 	}
-	if ok && c.Cause == index.Found && it.deleted && it.dirty() && c.After < it.version {
+	if ok && c.Cause == index.Found && it.deleted && it.dirty() && (c.After < it.version || it.state() == stateOf(c)) {
 		// It was there before the deletion that is known, which is better than to know that it has happened at some time. If it
 		// was there after that, it has been deleted again, and others may have sent it in between.
 		return
@@ -253,7 +258,7 @@ func (p *Pipeline) Apply(c index.Change) {
 		it.rare.permit = nil // Its owner sends what has changed.
 	}
 	p.set(it, c.Deleted, c.Record)
-	it.after, it.found = c.After, c.Cause == index.Found
+	it.found = c.Cause == index.Found
 	if p.unneeded(it) {
 		p.forget(it)
 		return
@@ -264,11 +269,10 @@ func (p *Pipeline) Apply(c index.Change) {
 
 // first is the lowest version at which the state that a change brings may have begun, and hence the lowest that is not
 // acknowledged because of it. The version of the object itself will not do: a status update after the change that matters
-// raises it. Of a deletion that was found, the others' word does not count: they may have missed it as we have;
-// but where nothing is known of when it lies (an After of 0), it is all there is.
+// raises it.
 func (p *Pipeline) first(c index.Change) uint64 {
 	after := c.After
-	if c.Cause == index.Initial || c.Cause == index.Found && after == 0 {
+	if c.Cause == index.Initial {
 		after = max(after, p.opts.Acknowledged(c.Type, c.ID))
 	}
 	return min(after+1, c.Record.ResourceVersion)

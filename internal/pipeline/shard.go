@@ -59,43 +59,25 @@ func (p *Pipeline) ForgetCovered() {
 	}
 }
 
-// PendingDeletion is a deletion that the receiver may not know of.
-type PendingDeletion struct {
+// Tombstone is a deletion that the receiver may not know of.
+type Tombstone struct {
 	Type resource.Type
 	ID   resource.ID
 	State
-	// Found tells that it was not watched but found, or told by another member.
+	// Since is when it was first seen. Found tells that it was not watched but found, or told by another member.
+	Since time.Time
 	Found bool
 }
 
-// ParkedDeletions returns those that match.
-func (p *Pipeline) ParkedDeletions(match func(d PendingDeletion) bool) []PendingDeletion {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.counts[parked] == 0 {
-		return nil
-	}
-	var all []PendingDeletion
-	for id, it := range p.items {
-		if it.place != parked || !it.deleted || it.inFlight {
-			continue
-		}
-		if d := (PendingDeletion{Type: *it.typ, ID: id, State: it.state(), Found: it.found}); match(d) {
-			all = append(all, d)
-		}
-	}
-	return all
-}
-
-// UnacknowledgedDeletions returns all that the receiver may not know of, whoever is to send them, but those that it has
+// Tombstones returns all deletions that the receiver may not know of, whoever is to send them, but those that it has
 // refused.
-func (p *Pipeline) UnacknowledgedDeletions() []PendingDeletion {
+func (p *Pipeline) Tombstones() []Tombstone {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var all []PendingDeletion
+	var all []Tombstone
 	for id, it := range p.items {
 		if it.deleted && it.dirty() && it.place != quarantined {
-			all = append(all, PendingDeletion{Type: *it.typ, ID: id, State: it.state(), Found: it.found})
+			all = append(all, Tombstone{Type: *it.typ, ID: id, State: it.state(), Since: it.firstAt, Found: it.found})
 		}
 	}
 	return all
@@ -118,13 +100,9 @@ func (p *Pipeline) PendingDeletions(t resource.Type, f func(namespace, name stri
 type Unacknowledged struct {
 	// Version is the lowest version among it, 0 when that is not known.
 	Version uint64
-	// IDs are the objects. Doubtful are those of them that a request of unknown outcome may still change.
+	// IDs are the objects, but for those whose deletion was not watched but found: nobody knows when these were deleted, and
+	// they are named by their tombstones. Doubtful are those that a request of unknown outcome may still change.
 	IDs, Doubtful []resource.ID
-	// Found are objects whose deletion was not watched but found, or told by another member, and FoundAfter is the lowest
-	// version after which one of these deletions may lie, 0 when that is not known. They are in IDs no more than the refused,
-	// but may be among the doubtful.
-	Found      []resource.ID
-	FoundAfter uint64
 	// Refused are the objects that are quarantined. They are in none of the above.
 	Refused []resource.ID
 }
@@ -166,12 +144,7 @@ func include(in map[resource.Type]Unacknowledged, it *item, most int) {
 		in[*it.typ] = u
 		return
 	}
-	if it.found {
-		if after := max(it.firstVersion, 1) - 1; len(u.Found) == 0 || after < u.FoundAfter {
-			u.FoundAfter = after
-		}
-		u.Found = append(u.Found, it.id)
-	} else {
+	if !it.found {
 		if len(u.IDs) == 0 || it.firstVersion < u.Version {
 			u.Version = it.firstVersion
 		}

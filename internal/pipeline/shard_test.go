@@ -141,9 +141,9 @@ func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
 		r.found("z", 100, 120)
 		asked = nil
 		r.p.ForgetCovered()
-		want := []pipeline.State{{After: 100, Version: 120, Deleted: true}, {After: 150, Version: 171, Deleted: true}}
+		want := []pipeline.State{{Version: 120, Deleted: true}, {Version: 171, Deleted: true}}
 		deleted := slices.DeleteFunc(asked, func(s pipeline.State) bool { return !s.Deleted })
-		slices.SortFunc(deleted, func(a, b pipeline.State) int { return int(a.After) - int(b.After) })
+		slices.SortFunc(deleted, func(a, b pipeline.State) int { return int(a.Version) - int(b.Version) })
 		if diff := cmp.Diff(want, deleted); diff != "" {
 			t.Errorf("deletions that wait (-want +got):\n%s", diff)
 		}
@@ -157,10 +157,10 @@ func TestTheLastOfSeveralDeletionsThatWereFoundCounts(t *testing.T) {
 		told [][2]uint64
 		want pipeline.State
 	}{
-		"as they happened":         {[][2]uint64{{100, 101}, {120, 121}, {140, 141}}, pipeline.State{After: 140, Version: 141, Deleted: true}},
-		"the last one first":       {[][2]uint64{{140, 141}, {100, 101}, {120, 121}}, pipeline.State{After: 140, Version: 141, Deleted: true}},
-		"one seen from far away":   {[][2]uint64{{100, 101}, {90, 141}}, pipeline.State{After: 100, Version: 101, Deleted: true}},
-		"one that follows at once": {[][2]uint64{{100, 101}, {101, 141}}, pipeline.State{After: 101, Version: 141, Deleted: true}},
+		"as they happened":         {[][2]uint64{{100, 101}, {120, 121}, {140, 141}}, pipeline.State{Version: 141, Deleted: true}},
+		"the last one first":       {[][2]uint64{{140, 141}, {100, 101}, {120, 121}}, pipeline.State{Version: 141, Deleted: true}},
+		"one seen from far away":   {[][2]uint64{{100, 101}, {90, 141}}, pipeline.State{Version: 101, Deleted: true}},
+		"one that follows at once": {[][2]uint64{{100, 101}, {101, 141}}, pipeline.State{Version: 141, Deleted: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -169,12 +169,9 @@ func TestTheLastOfSeveralDeletionsThatWereFoundCounts(t *testing.T) {
 					r.found("x", d[0], d[1])
 				}
 				r.p.ForgetCovered()
-				want := []pipeline.PendingDeletion{{Type: pods, ID: id("x"), State: tt.want, Found: true}}
-				if diff := cmp.Diff(want, r.p.UnacknowledgedDeletions()); diff != "" {
+				want := []pipeline.Tombstone{{Type: pods, ID: id("x"), State: tt.want, Since: time.Now(), Found: true}}
+				if diff := cmp.Diff(want, r.p.Tombstones()); diff != "" {
 					t.Errorf("deletions (-want +got):\n%s", diff)
-				}
-				if _, all := r.p.Unacknowledged(nobody); all[pods].FoundAfter > tt.want.After {
-					t.Errorf("a checkpoint may claim all deletions up to %d, want up to %d at most", all[pods].FoundAfter, tt.want.After)
 				}
 			})
 		})
@@ -192,21 +189,21 @@ func TestADeletionThatWasFoundIsNamedApart(t *testing.T) {
 		r.found("x", 40, 150)
 		told = 148
 		_, all := r.p.Unacknowledged(nobody)
-		want := pipeline.Unacknowledged{Version: 149, IDs: []resource.ID{id("y")}, Found: []resource.ID{id("x")}, FoundAfter: 40}
+		want := pipeline.Unacknowledged{Version: 149, IDs: []resource.ID{id("y")}}
 		if diff := cmp.Diff(want, all[pods]); diff != "" {
 			t.Errorf("not acknowledged (-want +got):\n%s", diff)
 		}
-		deletion := []pipeline.PendingDeletion{{Type: pods, ID: id("x"), State: pipeline.State{After: 40, Version: 150, Deleted: true}, Found: true}}
-		if diff := cmp.Diff(deletion, r.p.UnacknowledgedDeletions()); diff != "" {
+		deletion := []pipeline.Tombstone{{Type: pods, ID: id("x"), State: pipeline.State{Version: 150, Deleted: true}, Since: time.Now(), Found: true}}
+		if diff := cmp.Diff(deletion, r.p.Tombstones()); diff != "" {
 			t.Errorf("deletions (-want +got):\n%s", diff)
 		}
 		r.version = 160
 		r.put("x", "1") // version 161: it is there again
 		_, all = r.p.Unacknowledged(nobody)
-		if got := all[pods]; len(got.Found) > 0 || len(got.IDs) != 2 || got.Version != 149 {
+		if got := all[pods]; len(got.IDs) != 2 || got.Version != 149 {
 			t.Errorf("after it is there again: %+v", got)
 		}
-		if d := r.p.UnacknowledgedDeletions(); len(d) > 0 {
+		if d := r.p.Tombstones(); len(d) > 0 {
 			t.Errorf("after it is there again its deletion waits: %v", d)
 		}
 	})

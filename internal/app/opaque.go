@@ -1,0 +1,62 @@
+package app
+
+import (
+	"slices"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// Of a type whose versions are no numbers no version says how far it is in step. So its owner names each object that it has delivered,
+// by the digest of its state, for as long as it owns it: what a member takes over, or lists after a restart, is not sent again. Beyond
+// [checkpoint.MaxDelivered] names it is.
+
+// opaqueState is what the index knows of an object whose version is no number.
+type opaqueState struct {
+	id   resource.ID
+	name uint64
+}
+
+// opaque returns the states of such objects that are ours. A receiver that is sent less than is watched is not told.
+func (t *target) opaque(mine func(resource.ID) bool) []opaqueState {
+	if t.lens != nil {
+		return nil
+	}
+	var all []opaqueState
+	for _, typ := range t.index.Types() {
+		if stats := t.index.Type(typ); !stats.Listed || stats.Version != 0 {
+			continue
+		}
+		t.index.States(typ, func(namespace, name string, digest, _ uint64) bool {
+			if id := typ.ID(namespace, name); mine(id) && t.wants(typ, namespace, name) {
+				all = append(all, opaqueState{id, checkpoint.Name(id, 0, digest)})
+			}
+			return len(all) < checkpoint.MaxDelivered
+		})
+	}
+	return all
+}
+
+// inStep returns names of what was delivered, with those of opaque states that are acknowledged, as many as fit. What is left has to be
+// read after the states.
+func inStep(delivered []uint64, states []opaqueState, left map[resource.Type]pipeline.Unacknowledged) []uint64 {
+	if len(states) == 0 {
+		return delivered
+	}
+	behind := make(map[resource.ID]bool)
+	for _, u := range left {
+		for _, id := range slices.Concat(u.IDs, u.Refused) {
+			behind[id] = true
+		}
+	}
+	names := slices.Clone(delivered)
+	for _, s := range states {
+		if !behind[s.id] {
+			names = append(names, s.name)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	return names[:min(len(names), checkpoint.MaxDelivered)]
+}

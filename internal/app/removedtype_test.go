@@ -1,0 +1,76 @@
+package app_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+// deleting counts deletions, too.
+type deleting struct {
+	counting
+
+	deletions sync.Mutex // guards deleted
+	deleted   int
+}
+
+func (d *deleting) Send(ctx context.Context, r delivery.Request) wire.Outcome {
+	d.deletions.Lock()
+	d.deleted += len(r.Deletes)
+	d.deletions.Unlock()
+	return d.counting.Send(ctx, r)
+}
+
+// A type goes: its CustomResourceDefinition is deleted, or it is served under another version. Its owners delete the documents, the
+// others forget what they have parked, and nothing is sent again after a crash.
+func TestATypeThatIsRemovedLeavesNothingBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const objects = 600
+		d := &deleting{counting: counting{got: map[resource.ID]bool{}}}
+		f := newFleet(t, nil, true, scattered(objects))
+		f.sender = d
+		names := []string{"m0", "m1", "m2"}
+		for _, name := range names {
+			f.join(name)
+		}
+		other := resource.Type{Version: "v1", Resource: "nodes", Kind: "Node"}
+		bookmark := func(i uint64) {
+			for _, m := range f.members {
+				m.peer.Index.Bookmark(other, i)
+			}
+		}
+		for i, name := range names {
+			f.members[name].peer.Index.Replace(other, nil, 5000)
+			f.members[name].peer.Index.Bookmark(pods, uint64(7000+i)) // Each has seen the type up to another version.
+		}
+		time.Sleep(30 * time.Second)
+		for _, m := range f.members {
+			m.peer.Index.Remove(pods)
+		}
+		for i := range uint64(12) {
+			time.Sleep(10 * time.Second)
+			bookmark(6000 + i)
+		}
+		for _, m := range f.members {
+			if s := m.peer.Stats(); s.Parked > 0 || s.Dirty > 0 {
+				t.Errorf("two minutes later %s has %d parked and %d dirty", m.name, s.Parked, s.Dirty)
+			}
+		}
+		if d.deleted != objects {
+			t.Errorf("%d deletions were sent for %d documents", d.deleted, objects)
+		}
+		f.members["m0"].peer.Kill()
+		delete(f.members, "m0")
+		f.w.handOver(f.members, f.view, []string{"m1", "m2"}, map[string]bool{"m0": true})
+		time.Sleep(2 * time.Minute)
+		if again := d.deleted - objects; again > 0 {
+			t.Errorf("%d deletions are sent again after a crash", again)
+		}
+	})
+}

@@ -1,0 +1,135 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// nameOf names a state among all members.
+func nameOf(id resource.ID, s pipeline.State) uint64 { return checkpoint.Name(id, s.Version, s.Digest) }
+
+// delivered is for [pipeline.Options.Delivered].
+func (t *target) delivered(id resource.ID, s pipeline.State) {
+	t.tombstones.Deliver(nameOf(id, s), time.Now())
+}
+
+// kept are the deletions that the receiver may not know of; mine tells which are ours to send.
+func (t *target) kept(mine func(resource.ID) bool) []deletions.Kept {
+	var kept []deletions.Kept
+	for _, p := range t.pipeline.Tombstones() {
+		kept = append(kept, deletions.Kept{
+			Tombstone: checkpoint.Tombstone{Type: p.Type.String(), ID: p.ID, Version: p.Version, Digest: p.Digest},
+			Ours:      mine(p.ID), Found: p.Found, Since: p.Since,
+		})
+	}
+	return kept
+}
+
+// inherited takes over what the predecessor of our name has left, as soon as that is known, and tells whether it is.
+func (t *target) inherited() bool {
+	known := t.informed()
+	if known {
+		t.tombstones.Inherit(t.store.Left(), time.Now())
+	}
+	return known
+}
+
+// receive takes what the members name as open of what is ours, and returns those whose lists are done.
+func (t *target) receive() (done map[string]string) {
+	if !t.inherited() {
+		return nil
+	}
+	types := make(map[string]resource.Type)
+	for _, typ := range t.index.Types() {
+		types[typ.String()] = typ
+	}
+	return t.tombstones.Receive(func(o checkpoint.Tombstone) deletions.Answer { return t.take(o, types) }, time.Now())
+}
+
+// strike has the lists struck out that are done, of members that are gone. The first of the live members does it.
+func (t *target) strike(ctx context.Context, done map[string]string) {
+	if len(done) == 0 || len(t.member.View().View) == 0 || t.member.View().View[0] != t.member.Name() {
+		return
+	}
+	for _, m := range t.member.View().Members {
+		if m.Lease.State == ownership.Live {
+			delete(done, m.Lease.Member)
+		}
+	}
+	for member, sum := range done {
+		if err := t.store.Strike(ctx, member, sum); err != nil && ctx.Err() == nil {
+			t.log.V(1).Info("What a member has left could not be struck out; trying again", "member", member, "reason", err.Error())
+		}
+	}
+}
+
+// take deletes what a tombstone names, if it is ours and does not exist. The index has to have come up to the tombstone: a member
+// whose watch lags might send an older state after the deletion, and nobody would know of the deletion any more.
+func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) deletions.Answer {
+	parts, err := resource.ParseID(string(o.ID))
+	if err != nil {
+		return deletions.Settled
+	}
+	if parts.Namespace == resource.ClusterNamespace {
+		parts.Namespace = ""
+	}
+	typ, known := types[o.Type]
+	if !known {
+		if typ, known = typeOf(o.Type); !known {
+			return deletions.Settled
+		}
+		typ.Kind, typ.Namespaced = parts.Kind, parts.Namespace != ""
+	}
+	gone := t.finder.servedNoLonger(typ)
+	stats := t.index.Type(typ)
+	switch {
+	case !t.wants(typ, parts.Namespace, parts.Name):
+		return deletions.Settled
+	case !t.member.MaySend(o.ID), !gone && (!stats.Listed || stats.Version < o.Version):
+		return deletions.Later
+	}
+	tell := func() {
+		t.pipeline.Apply(index.Change{
+			Type: typ, ID: o.ID, Deleted: true, Cause: index.Found, After: max(o.Version, 1) - 1,
+			Record: resource.Record{Namespace: parts.Namespace, Name: parts.Name, ResourceVersion: o.Version, Digest: o.Digest},
+		})
+	}
+	if gone {
+		tell()
+		return deletions.Taken
+	}
+	if t.index.IfAbsent(typ, parts.Namespace, parts.Name, tell) {
+		return deletions.Taken
+	}
+	// It exists. If it is the object that was deleted, our own watch will tell.
+	if digest, version, ok := t.index.Get(typ, parts.Namespace, parts.Name); ok && (version > o.Version || version == 0 && digest != o.Digest) {
+		return deletions.Settled
+	}
+	return deletions.Later
+}
+
+// typeOf reads the name of a type, as [resource.Type.String] spells it. It has no kind.
+func typeOf(name string) (resource.Type, bool) {
+	plural, rest, ok := strings.Cut(name, ".")
+	version, group, _ := strings.Cut(rest, ".")
+	t := resource.Type{Group: group, Version: version, Resource: plural}
+	return t, ok && t.String() == name
+}
+
+// servedNoLonger tells whether a type is known for sure to be served no longer, although it would be wanted.
+func (f *finder) servedNoLonger(t resource.Type) bool {
+	if f.index.Type(t) != (index.Stats{}) || !f.selected(t) {
+		return false
+	}
+	types, sure := f.served()
+	return sure && !slices.ContainsFunc(types, func(o resource.Type) bool { return o.String() == t.String() })
+}

@@ -1,0 +1,131 @@
+package checkpoint
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// Tombstone is a deletion that the receiver may not know of.
+type Tombstone struct {
+	// Type is the type's name, ID the object's.
+	Type string      `json:"type"`
+	ID   resource.ID `json:"id"`
+	// Version is that of the deletion, or of a list that lacked the object. Where versions are no numbers it is 0, and Digest is
+	// that of the object's last state.
+	Version uint64 `json:"version,omitempty"`
+	Digest  uint64 `json:"digest,omitempty"`
+}
+
+// Name is the tombstone's name.
+func (t Tombstone) Name() uint64 { return Name(t.ID, t.Version, t.Digest) }
+
+// Name names one state of an object, or one deletion of it, among all members: by its version, and by the digest of the state
+// where versions are no numbers. Two with one name, of which one in a million millions is expected, would cost a deletion.
+func Name(id resource.ID, version, digest uint64) uint64 {
+	if version == 0 {
+		version = digest ^ 1<<63
+	}
+	return id.Hash() ^ version*0x9e3779b97f4a7c15
+}
+
+// Beside is what a member writes beside its checkpoints. The zero value is nothing.
+type Beside struct {
+	// Open are tombstones, at most [MaxOpen], that the member keeps because no member has named them as delivered. The owner of
+	// each object takes them, whether the member is alive or gone.
+	Open []Tombstone
+	// Delivered are names, at most [MaxDelivered], of what the member has delivered in the last minutes. Who keeps one of these
+	// forgets it.
+	Delivered []uint64
+	// Stats are for [Book.Stats].
+	Stats string
+	// Last is for a member that has lost its Lease, and ends: it may have a successor of its name, whose checkpoint is not
+	// overwritten.
+	Last bool
+}
+
+const (
+	// MaxOpen bounds [Beside.Open]: what a receiver that is down for some minutes keeps waiting, at 30 to 40 bytes each when packed.
+	MaxOpen = 5000
+	// MaxDelivered bounds [Beside.Delivered], at 8 bytes each. What does not fit is delivered once more when it is named as open.
+	MaxDelivered = 12000
+)
+
+// List is what one member names, in one stay in the ring.
+type List struct {
+	Incarnation string
+	Open        []Tombstone
+	Delivered   map[uint64]struct{}
+	// Sum names the open tombstones. Equal ones have equal sums.
+	Sum string
+}
+
+func newList(incarnation string, open []Tombstone, delivered []uint64) List {
+	l := List{Incarnation: incarnation, Open: open, Delivered: make(map[uint64]struct{}, len(delivered))}
+	for _, name := range delivered {
+		l.Delivered[name] = struct{}{}
+	}
+	if len(open) > 0 {
+		h := xxhash.New()
+		for _, t := range open {
+			_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, t.Name())) // It does not fail.
+		}
+		l.Sum = strconv.FormatUint(h.Sum64(), 36)
+	}
+	return l
+}
+
+// encodeOpen returns tombstones as text, in the one order that they are written in, cut to what fits.
+func encodeOpen(open []Tombstone) (string, error) {
+	if len(open) == 0 {
+		return "", nil
+	}
+	open = slices.Clone(open)
+	slices.SortFunc(open, func(x, y Tombstone) int { return strings.Compare(string(x.ID), string(y.ID)) })
+	b, err := json.Marshal(open[:min(len(open), MaxOpen)])
+	if err != nil {
+		return "", fmt.Errorf("encoding tombstones: %w", err)
+	}
+	return string(b), nil
+}
+
+func decodeOpen(text string) ([]Tombstone, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var open []Tombstone
+	if err := json.Unmarshal([]byte(text), &open); err != nil {
+		return nil, fmt.Errorf("decoding tombstones: %w", err)
+	}
+	return open[:min(len(open), MaxOpen)], nil
+}
+
+// encodeNames returns names as text, ascending, cut to what fits.
+func encodeNames(names []uint64) string {
+	names = slices.Sorted(slices.Values(names[:min(len(names), MaxDelivered)]))
+	raw := make([]byte, 0, 8*len(names))
+	for _, n := range names {
+		raw = binary.LittleEndian.AppendUint64(raw, n)
+	}
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+func decodeNames(text string) ([]uint64, error) {
+	raw, err := base64.StdEncoding.DecodeString(text)
+	if err != nil || len(raw)%8 != 0 || len(raw) > 8*MaxDelivered {
+		return nil, errHashes
+	}
+	var names []uint64
+	for ; len(raw) > 0; raw = raw[8:] {
+		names = append(names, binary.LittleEndian.Uint64(raw))
+	}
+	return names, nil
+}

@@ -1,0 +1,205 @@
+package deletions
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+)
+
+const (
+	// nameAfter is for how long a deletion that another member has to send is kept before it is named as open: the owner's
+	// next checkpoint names most of them as delivered.
+	nameAfter = 10 * time.Second
+	// nameFor is how long a delivered deletion is named: some times the pace of checkpoints.
+	nameFor = 3 * time.Minute
+	// crowded is how many names wait for a checkpoint until one is due at once.
+	crowded = checkpoint.MaxDelivered / 4
+)
+
+// Kept is a tombstone that this member keeps.
+type Kept struct {
+	checkpoint.Tombstone
+	// Ours tells that its object is ours to send, Found that nobody watched the deletion but something told of it.
+	Ours, Found bool
+	// Since is when it was seen.
+	Since time.Time
+}
+
+// Peers tell what the other members name; [checkpoint.Book] does.
+type Peers interface {
+	Lists() map[string]checkpoint.List
+	Delivered(name uint64) bool
+}
+
+// Answer is what became of an open tombstone.
+type Answer uint8
+
+const (
+	// Later: nothing can be said yet, or its object is another member's.
+	Later Answer = iota
+	// Taken: its deletion is on its way, and will be named as delivered.
+	Taken
+	// Settled: nothing is to be done. Its object exists again, or cannot be one of this receiver.
+	Settled
+)
+
+// Tombstones is the exchange of one target's tombstones. Create it with [New].
+type Tombstones struct {
+	peers Peers
+
+	mu        sync.Mutex                      // guards what follows
+	delivered map[uint64]time.Time            // by us
+	left      map[uint64]checkpoint.Tombstone // what our predecessor named as open
+	inherited bool
+	fresh     int // how many were delivered since the last announcement
+}
+
+// New returns an exchange that knows nothing.
+func New(p Peers) *Tombstones {
+	return &Tombstones{peers: p, delivered: make(map[uint64]time.Time), left: make(map[uint64]checkpoint.Tombstone)}
+}
+
+// Inherit takes over, once, what the predecessor of our name has left: our checkpoint takes the place of its own.
+func (t *Tombstones) Inherit(l checkpoint.List, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.inherited {
+		return
+	}
+	t.inherited = true
+	for _, o := range l.Open {
+		t.left[o.Name()] = o
+	}
+	for name := range l.Delivered {
+		t.delivered[name] = now
+	}
+}
+
+// Deliver notes that we have delivered what has that name.
+func (t *Tombstones) Deliver(name uint64, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.delivered[name] = now
+	t.fresh++
+}
+
+// Delivered tells whether some member, we among them, has delivered what has that name.
+func (t *Tombstones) Delivered(name uint64) bool {
+	t.mu.Lock()
+	_, ours := t.delivered[name]
+	t.mu.Unlock()
+	return ours || t.peers.Delivered(name)
+}
+
+// Receive hands on what is named as open and not as delivered. It returns the members all of whose tombstones are delivered, with
+// the sum of their lists; see [checkpoint.Store.Strike].
+func (t *Tombstones) Receive(take func(checkpoint.Tombstone) Answer, now time.Time) (done map[string]string) {
+	t.mu.Lock()
+	left := slices.Collect(maps.Values(t.left))
+	t.mu.Unlock()
+	for _, o := range left {
+		if t.receive(o, take, now) {
+			t.mu.Lock()
+			delete(t.left, o.Name())
+			t.mu.Unlock()
+		}
+	}
+	done = make(map[string]string)
+	for member, l := range t.peers.Lists() {
+		all := len(l.Open) > 0
+		for _, o := range l.Open {
+			all = t.receive(o, take, now) && all
+		}
+		if all {
+			done[member] = l.Sum
+		}
+	}
+	return done
+}
+
+// receive tells whether a tombstone is delivered, or nothing is to be done about it.
+func (t *Tombstones) receive(o checkpoint.Tombstone, take func(checkpoint.Tombstone) Answer, now time.Time) bool {
+	if t.Delivered(o.Name()) {
+		return true
+	}
+	if take(o) != Settled {
+		return false
+	}
+	t.Deliver(o.Name(), now)
+	return true
+}
+
+// Due tells whether so much was delivered since the last announcement that the next one is due at once.
+func (t *Tombstones) Due() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.fresh > crowded
+}
+
+// Announce returns what the next checkpoint names: of the tombstones that are kept, those that are ours, that were found, or that
+// have been kept for long; when we leave or give something up, all of them. Where they are too many, those that were found come first,
+// for nothing else tells of them, then ours, and the latest: some list of the past shows what was there for long. Cut are
+// the types of which something that was found is not named.
+func (t *Tombstones) Announce(kept []Kept, all bool, now time.Time) (open []checkpoint.Tombstone, delivered []uint64, cut map[string]bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	kept = slices.DeleteFunc(slices.Clone(kept), func(k Kept) bool {
+		return !all && !k.Ours && !k.Found && now.Sub(k.Since) < nameAfter
+	})
+	names := make(map[uint64]bool, len(kept))
+	for _, k := range kept {
+		names[k.Name()] = true
+	}
+	for name, o := range t.left { // Its type may not even be known yet.
+		if !names[name] && !t.peers.Delivered(name) {
+			kept = append(kept, Kept{Tombstone: o, Found: true})
+		}
+	}
+	slices.SortFunc(kept, func(a, b Kept) int {
+		return cmp.Or(rank(a)-rank(b), cmp.Compare(b.Version, a.Version), cmp.Compare(a.ID, b.ID))
+	})
+	cut = make(map[string]bool)
+	for i, k := range kept {
+		switch {
+		case i < checkpoint.MaxOpen:
+			open = append(open, k.Tombstone)
+		case k.Found:
+			cut[k.Type] = true
+		}
+	}
+	slices.SortFunc(open, func(a, b checkpoint.Tombstone) int { return cmp.Compare(a.ID, b.ID) }) // equal ones are written once
+	return open, t.names(now), cut
+}
+
+func rank(k Kept) int {
+	switch {
+	case k.Found:
+		return 0
+	case k.Ours:
+		return 1
+	default:
+		return 2
+	}
+}
+
+// names returns the names of what we have delivered in the last minutes, the latest of too many. As long as nothing is delivered they
+// stay the same, so that nothing is written for it. The caller holds mu.
+func (t *Tombstones) names(now time.Time) []uint64 {
+	if t.fresh > 0 {
+		maps.DeleteFunc(t.delivered, func(_ uint64, at time.Time) bool { return now.Sub(at) > nameFor })
+		t.fresh = 0
+	}
+	names := slices.Sorted(maps.Keys(t.delivered))
+	if len(names) <= checkpoint.MaxDelivered {
+		return names
+	}
+	slices.SortStableFunc(names, func(a, b uint64) int { return t.delivered[b].Compare(t.delivered[a]) })
+	for _, name := range names[checkpoint.MaxDelivered:] {
+		delete(t.delivered, name)
+	}
+	return slices.Sorted(slices.Values(names[:checkpoint.MaxDelivered]))
+}
