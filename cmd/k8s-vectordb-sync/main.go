@@ -9,10 +9,12 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/check"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 )
 
@@ -22,6 +24,7 @@ var version = "dev"
 func main() {
 	runtime.MemProfileRate = 0 // Nobody can ask for a profile, whose buckets take 1.5 MB.
 	printVersion := pflag.Bool("version", false, "print the version and exit")
+	endpoints := pflag.StringArray("check", nil, "ask this URL until it answers well, for a minute at most, and exit; may be repeated")
 	pflag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "k8s-vectordb-sync is configured by environment variables; see docs/configuration.md.")
 		pflag.PrintDefaults()
@@ -33,6 +36,13 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	if len(*endpoints) > 0 {
+		if err := checkEndpoints(ctx, *endpoints); err != nil {
+			fmt.Fprintln(os.Stderr, "k8s-vectordb-sync:", err)
+			os.Exit(1) //nolint:gocritic // There is nothing to be put in order.
+		}
+		return
+	}
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "k8s-vectordb-sync:", err)
 		os.Exit(1)
@@ -52,4 +62,14 @@ func run(ctx context.Context) error {
 		return err
 	}
 	return app.Run(ctx, cfg, restConfig, app.Options{Version: version, Log: app.NewLogger(cfg)})
+}
+
+// checkPatience is how long an endpoint may take to answer well: helm test may follow an installation at once.
+const checkPatience = time.Minute
+
+// checkEndpoints is what helm test runs.
+func checkEndpoints(ctx context.Context, urls []string) error {
+	ctx, cancel := context.WithTimeout(ctx, checkPatience)
+	defer cancel()
+	return check.Run(ctx, urls, check.Options{Out: os.Stdout}) //nolint:wrapcheck // It says everything.
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/predecessor"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/remains"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
@@ -58,6 +59,7 @@ type App struct {
 	api        *api.Server
 	types      *typeKeeper
 	scanner    *capabilities.Scanner // nil: nobody is told of definitions
+	rivals     *predecessor.Watcher
 
 	discovered atomic.Bool
 	stopping   atomic.Bool
@@ -122,6 +124,9 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		cfg: cfg, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
 		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes, onWindow: a.shard.windowClosed,
 	}
+	a.rivals = predecessor.New(client, predecessor.Options{
+		Namespace: cfg.PodNamespace, ResourceSyncConfig: cfg.ResourceSyncConfig, Log: opts.Log.WithName("predecessor"), Registerer: reg,
+	})
 	if a.scanner, err = a.newScanner(maps); err != nil {
 		return nil, err
 	}
@@ -175,6 +180,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 		a.shard.waitJoined(ctx)
 		return a.watches.Run(ctx)
 	})
+	observe.start("predecessor", a.rivals.Run)
 	if a.controller != nil {
 		observe.start("controller", a.controller.Run)
 	}

@@ -1,13 +1,17 @@
 package chart_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 )
@@ -62,6 +66,14 @@ func normalized(t *testing.T, m manifests) map[string]any {
 		}
 		o.SetLabels(nil)
 		objects[key(o)] = o.Object
+		// An overlay can give the Service of the kustomize manifests another name, which that of the certificate outlives.
+		switch o.GetKind() {
+		case "ServiceMonitor":
+			endpoint := o.Object["spec"].(map[string]any)["endpoints"].([]any)[0].(map[string]any)
+			delete(endpoint["tlsConfig"].(map[string]any), "serverName")
+		case "Certificate":
+			delete(o.Object["spec"].(map[string]any), "dnsNames")
+		}
 	}
 	return objects
 }
@@ -97,4 +109,85 @@ func TestKustomizeAlertsAreUpToDate(t *testing.T) {
 	rule.SetLabels(kustomizeLabels())
 	text := append([]byte("# Written from the chart by `hack/chart-test.sh -update`. Do not edit.\n"), manifests{rule}.yaml(t)...)
 	upToDate(t, root+"/config/prometheus/alerts.yaml", text)
+}
+
+// A namePrefix and a namespace of an overlay reach every place in which a name stands.
+func TestKustomize_NamePrefixAndNamespace_Hold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	base, err := filepath.Abs(root + "/config/default")
+	if err == nil {
+		base, err = filepath.Rel(dir, base)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nnamePrefix: blue-\nnamespace: search\nresources: [" + base + "]\n"
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(overlay), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := parse(t, mustRun(t, nil, kubectl(t), "kustomize", dir))
+	const full = "blue-k8s-vectordb-sync"
+	set := decode[appsv1.StatefulSet](t, m, "StatefulSet/"+full)
+	pod := set.Spec.Template.Spec
+	env := decode[corev1.ConfigMap](t, m, "ConfigMap/"+pod.Containers[0].EnvFrom[0].ConfigMapRef.Name).Data
+	ring := decode[rbacv1.Role](t, m, "Role/"+full+"-ring-role")
+	secret := decode[corev1.Secret](t, m, "Secret/"+full+"-metrics-scraper")
+	certificate := m.find("Certificate/" + full + "-metrics-cert").Object["spec"].(map[string]any)
+	monitor := m.find("ServiceMonitor/" + full + "-controller-manager-metrics-monitor")
+	tls := monitor.Object["spec"].(map[string]any)["endpoints"].([]any)[0].(map[string]any)["tlsConfig"].(map[string]any)
+	var owner, volume string
+	for _, r := range ring.Rules {
+		if slices.Contains(r.Resources, "statefulsets") {
+			owner = strings.Join(r.ResourceNames, ",")
+		}
+	}
+	for _, v := range pod.Volumes {
+		if v.Secret != nil {
+			volume = v.Secret.SecretName
+		}
+	}
+	got := map[string]string{
+		"Leases' owner": env["STATEFUL_SET_NAME"], "ring": env["RING_NAME"], "role": owner, "Service": set.Spec.ServiceName,
+		"account": pod.ServiceAccountName, "volume": volume, "certificate": certificate["secretName"].(string),
+		"issuer": certificate["issuerRef"].(map[string]any)["name"].(string), "authority": tls["ca"].(map[string]any)["secret"].(map[string]any)["name"].(string),
+		"token": credentials(t, monitor), "token's account": secret.Annotations["kubernetes.io/service-account.name"],
+		"name of the certificate": tls["serverName"].(string),
+	}
+	want := map[string]string{
+		"Leases' owner": full, "ring": full, "role": full, "Service": full + "-headless", "account": full + "-controller-manager",
+		"volume": full + "-metrics-cert", "certificate": full + "-metrics-cert", "issuer": full + "-selfsigned-issuer", "authority": full + "-metrics-cert",
+		"token": full + "-metrics-scraper/token", "token's account": full + "-metrics-scraper", "name of the certificate": certificate["dnsNames"].([]any)[0].(string),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
+	}
+	for _, o := range m {
+		if !strings.HasPrefix(o.GetName(), "blue-") && o.GetKind() != "Namespace" {
+			t.Errorf("%s has not the prefix", key(o))
+		}
+		if ns := o.GetNamespace(); ns != "" && ns != "search" {
+			t.Errorf("%s is in %s", key(o), ns)
+		}
+		if strings.HasSuffix(o.GetKind(), "RoleBinding") {
+			b := decode[rbacv1.ClusterRoleBinding](t, manifests{o}, key(o))
+			if m.find(b.RoleRef.Kind+"/"+b.RoleRef.Name) == nil || m.find("ServiceAccount/"+b.Subjects[0].Name) == nil || b.Subjects[0].Namespace != "search" {
+				t.Errorf("%s binds %s to %v", key(o), b.RoleRef.Name, b.Subjects[0])
+			}
+		}
+	}
+}
+
+// config/prometheus stands under resources, where everybody else's stands.
+func TestKustomize_Prometheus_IsAResource(t *testing.T) {
+	t.Parallel()
+	got := kustomize(t, "prometheus").keys()
+	want := []string{
+		"ClusterRoleBinding/k8s-vectordb-sync-metrics-scraper", "PrometheusRule/k8s-vectordb-sync-alerts", "Secret/k8s-vectordb-sync-metrics-scraper",
+		"ServiceAccount/k8s-vectordb-sync-metrics-scraper", "ServiceMonitor/k8s-vectordb-sync-controller-manager-metrics-monitor",
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
 }

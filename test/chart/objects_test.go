@@ -81,8 +81,11 @@ func TestPodsAreRestricted(t *testing.T) {
 			t.Parallel()
 			m := template(t, values(t, variant)...)
 			pod := statefulSet(t, m).Spec.Template.Spec.SecurityContext
-			if pod.RunAsNonRoot == nil || !*pod.RunAsNonRoot || *pod.RunAsUser != 65532 || pod.SeccompProfile.Type != "RuntimeDefault" {
+			if pod.RunAsNonRoot == nil || !*pod.RunAsNonRoot || pod.SeccompProfile.Type != "RuntimeDefault" {
 				t.Errorf("pod: %v, want a user that is not root and the runtime's seccomp profile", pod)
+			}
+			if pod.RunAsUser != nil || pod.RunAsGroup != nil {
+				t.Errorf("pod: %v, want no user by number: OpenShift gives each namespace its own", pod)
 			}
 			c := controller(t, m).SecurityContext
 			if *c.AllowPrivilegeEscalation || !*c.ReadOnlyRootFilesystem || !slices.Equal(c.Capabilities.Drop, []corev1.Capability{"ALL"}) {
@@ -302,10 +305,10 @@ func TestTokenComesFromTheNamedKey(t *testing.T) {
 func TestNetworkPolicyLetsOutWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string][]int{
-		"http://cluster-whisperer:3000/api/v1/instances/sync": {53, 53, 443, 3000, 6443},
-		"http://receiver/sync":                                {53, 53, 80, 443, 6443},
-		"https://receiver.example.com/sync":                   {53, 53, 443, 443, 6443},
-		"http://[2001:db8::1]:8080/sync":                      {53, 53, 443, 6443, 8080},
+		"http://cluster-whisperer:3000/api/v1/instances/sync": {53, 53, 443, 3000, 5353, 5353, 6443},
+		"http://receiver/sync":                                {53, 53, 80, 443, 5353, 5353, 6443},
+		"https://receiver.example.com/sync":                   {53, 53, 443, 443, 5353, 5353, 6443},
+		"http://[2001:db8::1]:8080/sync":                      {53, 53, 443, 5353, 5353, 6443, 8080},
 	} {
 		policy := decode[networkingv1.NetworkPolicy](t, template(t, "--set", "networkPolicy.enabled=true,config.restEndpoint="+url),
 			"NetworkPolicy/k8s-vectordb-sync")

@@ -85,7 +85,14 @@ func template(t *testing.T, args ...string) manifests {
 
 func templateAs(t *testing.T, name string, args ...string) manifests {
 	t.Helper()
-	args = append([]string{"template", name, chartDir, "--namespace", namespace, offline}, args...)
+	args = append([]string{"template", name, chartDir, "--namespace", namespace, "--no-hooks", offline}, args...)
+	return parse(t, mustRun(t, nil, helm(t), args...))
+}
+
+// templateWithHooks renders the chart with what helm only installs when it is asked to: the pod of helm test.
+func templateWithHooks(t *testing.T, args ...string) manifests {
+	t.Helper()
+	args = append([]string{"template", release, chartDir, "--namespace", namespace, offline}, args...)
 	return parse(t, mustRun(t, nil, helm(t), args...))
 }
 
@@ -212,6 +219,9 @@ func environment(t *testing.T, m manifests) map[string]string {
 	}
 	c := controller(t, m)
 	for _, from := range c.EnvFrom {
+		if from.ConfigMapRef == nil || m.find("ConfigMap/"+from.ConfigMapRef.Name) == nil {
+			continue // It is somebody else's.
+		}
 		for name, value := range decode[corev1.ConfigMap](t, m, "ConfigMap/"+from.ConfigMapRef.Name).Data {
 			set(name, value)
 		}

@@ -107,7 +107,7 @@ commonLabels: {team: search}
 podLabels: {tier: backend}
 podAnnotations: {example.com/note: "yes"}
 serviceAccount: {name: sync, annotations: {example.com/role: sync}}
-service: {type: NodePort, port: 80, annotations: {example.com/a: b}}
+service: {type: NodePort, port: 80, ipFamilyPolicy: SingleStack, ipFamilies: [IPv4], annotations: {example.com/a: b}}
 resources: {requests: {cpu: 1, memory: 1Gi}, limits: {cpu: 2, memory: 2Gi}}
 goMemLimitPercent: 80
 nodeSelector: {kubernetes.io/os: linux}
@@ -115,13 +115,134 @@ tolerations: [{key: dedicated, operator: Exists, effect: NoSchedule}]
 affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: Exists}]}]}}}
 topologySpreadConstraints: []
 priorityClassName: system-cluster-critical
+runtimeClassName: gvisor
+dnsPolicy: None
+dnsConfig: {nameservers: [192.0.2.53], searches: [svc.cluster.local], options: [{name: ndots, value: "2"}]}
+hostAliases: [{ip: 192.0.2.10, hostnames: [receiver.internal]}]
+revisionHistoryLimit: 3
 terminationGracePeriodSeconds: 120
 livenessProbe: {periodSeconds: 5}
 extraEnv: [{name: HTTPS_PROXY, value: "http://proxy:3128"}, {name: HOST_IP, valueFrom: {fieldRef: {fieldPath: status.hostIP}}}]
+extraEnvFrom: [{configMapRef: {name: proxy}}, {secretRef: {name: more, optional: true}}]
 extraContainers: [{name: proxy, image: "proxy:1"}]
+initContainers: [{name: wait, image: "wait:1"}]
+extraObjects:
+  - {apiVersion: v1, kind: ConfigMap, metadata: {name: "{{ .Release.Name }}-more"}, data: {a: b}}
+  - |
+    apiVersion: v1
+    kind: ConfigMap
+    metadata:
+      name: {{ include "k8s-vectordb-sync.fullname" . }}-text
 podDisruptionBudget: {enabled: false}`,
+	"in a parent chart": `
+enabled: true
+global: {imageRegistry: "mirror.example.com:5000", imagePullSecrets: [mirror, {name: another}], anything: {else: true}}
+imagePullSecrets: [{name: mirror}, registry]
+commonAnnotations: {example.com/owner: search}
+workloadAnnotations: {reloader.stakater.com/auto: "true"}`,
+	"some namespaces": `
+config:
+  restEndpoint: http://cluster-whisperer:3000/api/v1/instances/sync
+  watchNamespaces: [team, monitoring]
+rbac: {namespaced: true}`,
+	"some namespaces and plain metrics": `
+config: {watchNamespaces: "team, monitoring", metricsSecure: false, watchResourceTypes: [deployments.apps, services.v1]}
+rbac: {namespaced: true, preset: no-secrets, extraRules: [{apiGroups: [example.com], resources: ["*"], verbs: [list, watch]}]}
+metrics: {serviceMonitor: {enabled: true}}`,
+	"no Secrets": `
+config: {restEndpoint: "http://cluster-whisperer:3000/api/v1/instances/sync"}
+rbac: {preset: no-secrets, extraRules: [{apiGroups: [example.com], resources: [widgets], verbs: [list, watch]}]}`,
+	"rules of their own": `
+rbac: {rules: [{apiGroups: ["", apps], resources: [pods, deployments], verbs: [get, list, watch]}]}`,
+	"alerts as they want them": `
+metrics:
+  serviceMonitor: {enabled: true, authorization: {secretName: prometheus-token, secretKey: bearer}}
+  prometheusRule:
+    enabled: true
+    ruleLabels: {team: search}
+    rules:
+      K8sVectorDBSyncReplicaDead: {enabled: false}
+      K8sVectorDBSyncReceiverDown: {threshold: 900, for: 15m, severity: warning, labels: {page: "no"}}`,
+	"a receiver beside it": `
+receiver: {enabled: true}
+networkPolicy: {enabled: true}`,
+	"a receiver of the kind of dot-ai on a volume": `
+config: {endpointFormat: dot-ai, authTokenSecretRef: {name: receiver-token}}
+networkPolicy: {enabled: true}
+receiver:
+  enabled: true
+  image: {repository: registry.example.com/receiver, tag: "2"}
+  extraArgs: [--max-records=100]
+  service: {port: 80}
+  persistence: {enabled: true, storageClassName: fast, annotations: {backup: "no"}}
+  from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: search}}}]`,
+	"the predecessor's values": predecessorsValues,
+	"empty texts": `
+config:
+  restEndpoint: ""
+  instancesEndpoint: ""
+  endpointFormat: ""
+  capabilitiesEndpoint: ""
+  authTokenFile: ""
+  requestTimeoutMs: ""
+  settleTimeMs: ""
+  maxInFlight: ""
+  debounceWindowMs: ""
+  debounceMaxWaitMs: ""
+  batchFlushIntervalMs: ""
+  batchMaxSize: ""
+  batchMaxBytes: ""
+  dirtyMaxBytes: ""
+  resyncIntervalMin: ""
+  watchResourceTypes: ""
+  apiBindAddress: ""
+  metricsBindAddress: ""
+  metricsCertDir: ""
+  healthProbeBindAddress: ""
+  logLevel: ""
+  logFormat: ""
+  stateDir: ""
+  ringName: ""
+  leaseDurationMs: ""
+  leaseRenewDeadlineMs: ""
+  leaseRenewIntervalMs: ""
+  shutdownTimeoutMs: ""
+persistence: {enabled: true, storageClassName: "", fsGroup: ""}
+service: {ipFamilyPolicy: "", apiPort: "", healthPort: ""}
+autoscaling: {targetMemoryUtilizationPercentage: ""}
+terminationGracePeriodSeconds: ""
+revisionHistoryLimit: ""
+runtimeClassName: ""
+dnsPolicy: ""
+healthProbeBindAddress: ""
+image: {tag: "", digest: ""}`,
 	"without permissions": `
 rbac: {create: false}
 serviceAccount: {create: false, name: theirs}
 resources: {limits: null}`,
 }
+
+// predecessorsValues are a values file of the chart of k8s-vectordb-sync 0.1: the values that only that chart has, and those
+// of both.
+const predecessorsValues = `
+replicaCount: 1
+leaderElect: true
+healthProbeBindAddress: ":9081"
+service: {type: ClusterIP, apiPort: 9082, healthPort: 9081}
+rbac:
+  create: true
+  rules:
+    - {apiGroups: ["*"], resources: ["*"], verbs: [get, list, watch]}
+config:
+  restEndpoint: http://cluster-whisperer:3000/api/v1/instances/sync
+  instancesEndpoint: ""
+  capabilitiesEndpoint: ""
+  debounceWindowMs: 10000
+  batchFlushIntervalMs: 5000
+  batchMaxSize: 50
+  resyncIntervalMin: 1440
+  watchResourceTypes: ""
+  excludeResourceTypes: events,leases,endpointslices
+  apiBindAddress: ":8082"
+  logLevel: info
+`

@@ -1,6 +1,11 @@
+{{/* Not empty unless a parent chart, or somebody by hand, has switched the whole chart off. */}}
+{{- define "k8s-vectordb-sync.enabled" -}}
+{{- if ne (toString .Values.enabled) "false" }}true{{ end }}
+{{- end }}
+
 {{/* The chart's name, for the label app.kubernetes.io/name. */}}
 {{- define "k8s-vectordb-sync.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimAll "-." }}
 {{- end }}
 
 {{/*
@@ -62,18 +67,95 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- mergeOverwrite dict .Values.commonLabels $own $selector | toYaml }}
 {{- end }}
 
+{{/*
+What stands under metadata: {{ include "k8s-vectordb-sync.meta" (dict "of" . "name" "x") }}. Further keys: cluster (it is
+in no namespace), namespace (another than the release's), labels, annotations, component, part (it is not the
+controller's, and is not to be selected as if it were).
+*/}}
+{{- define "k8s-vectordb-sync.meta" -}}
+{{- $of := .of }}
+{{- $labels := mergeOverwrite (deepCopy (default dict .labels)) (include "k8s-vectordb-sync.labels" $of | fromYaml) }}
+{{- if .part }}
+{{- $labels = mergeOverwrite $labels (include "k8s-vectordb-sync.partLabels" (list $of .part) | fromYaml) }}
+{{- end }}
+{{- with .component }}{{ $_ := set $labels "app.kubernetes.io/component" . }}{{ end -}}
+name: {{ .name }}
+{{- if not .cluster }}
+namespace: {{ default $of.Release.Namespace .namespace }}
+{{- end }}
+labels:
+  {{- toYaml $labels | nindent 2 }}
+{{- with mergeOverwrite (deepCopy $of.Values.commonAnnotations) (default dict .annotations) }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* The labels by which the pods of another part are found, which no selector of the controller's matches. */}}
+{{- define "k8s-vectordb-sync.partLabels" -}}
+{{- $of := index . 0 }}
+{{- $part := index . 1 -}}
+app.kubernetes.io/name: {{ printf "%s-%s" (include "k8s-vectordb-sync.name" $of | trunc 50 | trimAll "-.") $part }}
+app.kubernetes.io/instance: {{ $of.Release.Name }}
+app.kubernetes.io/component: {{ $part }}
+{{- end }}
+
 {{/* The pods' labels leave out the chart's version: a new version of the chart alone need not restart anything. */}}
 {{- define "k8s-vectordb-sync.podLabels" -}}
 {{- $selector := include "k8s-vectordb-sync.selectorLabels" . | fromYaml }}
 {{- mergeOverwrite dict .Values.commonLabels .Values.podLabels $selector | toYaml }}
 {{- end }}
 
+{{/*
+An image: {{ include "k8s-vectordb-sync.image" (list . .Values.image) }}. global.imageRegistry takes the place of its
+registry: of what stands before the first slash, where that can be the name of a host.
+*/}}
 {{- define "k8s-vectordb-sync.image" -}}
-{{- if .Values.image.digest }}
-{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
-{{- else }}
-{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- $of := index . 0 }}
+{{- $image := index . 1 }}
+{{- $repository := $image.repository }}
+{{- if regexMatch "(^|/)wiggitywhitney/k8s-vectordb-sync$" $repository }}
+{{- fail (printf "image.repository is %s, which is the image of k8s-vectordb-sync 0.1 and does not understand this chart: leave image.repository out, and see docs/migrating.md" $repository) }}
 {{- end }}
+{{- with ($of.Values.global).imageRegistry }}
+{{- $first := regexFind "^[^/]+/" $repository }}
+{{- if or (contains "." $first) (contains ":" $first) (eq $first "localhost/") }}
+{{- $repository = trimPrefix $first $repository }}
+{{- end }}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) $repository }}
+{{- end }}
+{{- if $image.digest }}
+{{- printf "%s@%s" $repository $image.digest }}
+{{- else }}
+{{- printf "%s:%s" $repository (default $of.Chart.AppVersion $image.tag) }}
+{{- end }}
+{{- end }}
+
+{{/* The Secrets to pull images with, the parent chart's first. Each is text, or has a name. */}}
+{{- define "k8s-vectordb-sync.imagePullSecrets" -}}
+{{- $names := list }}
+{{- range concat (default list (.Values.global).imagePullSecrets) (default list .Values.imagePullSecrets) }}
+{{- if kindIs "string" . }}{{ $names = append $names . }}{{ else }}{{ $names = append $names .name }}{{ end }}
+{{- end }}
+{{- range $names | uniq }}
+- name: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/*
+The security context of a pod with this volume: (list . .Values.persistence). A volume of its own wants a group that may
+write it, which OpenShift chooses by itself and lets nobody else choose.
+*/}}
+{{- define "k8s-vectordb-sync.podSecurityContext" -}}
+{{- $of := index . 0 }}
+{{- $persistence := index . 1 }}
+{{- $context := deepCopy $of.Values.podSecurityContext }}
+{{- $openShift := $of.Capabilities.APIVersions.Has "security.openshift.io/v1" }}
+{{- if and $persistence.enabled $persistence.fsGroup (not $openShift) (not (hasKey $context "fsGroup")) }}
+{{- $_ := set $context "fsGroup" (int64 $persistence.fsGroup) }}
+{{- $_ := set $context "fsGroupChangePolicy" "OnRootMismatch" }}
+{{- end }}
+{{- toYaml $context }}
 {{- end }}
 
 {{/* The port of an address such as :8082 or 127.0.0.1:8082. */}}
@@ -81,9 +163,69 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- regexFind "[0-9]+$" . }}
 {{- end }}
 
-{{/* Not empty when metrics are served at all: the address 0 turns them off. */}}
+{{/* The addresses of the servers. Empty text is the same as nothing, here as everywhere. */}}
+{{- define "k8s-vectordb-sync.apiAddress" -}}
+{{- default ":8082" .Values.config.apiBindAddress }}
+{{- end }}
+
+{{- define "k8s-vectordb-sync.probeAddress" -}}
+{{- default (default ":8081" .Values.config.healthProbeBindAddress) .Values.healthProbeBindAddress }}
+{{- end }}
+
+{{/*
+The address of the metrics; 0 turns them off. Who reads them over HTTPS is asked of the API server, which takes permissions
+in the whole cluster: where only some namespaces' are granted there is nobody to ask.
+*/}}
+{{- define "k8s-vectordb-sync.metricsAddress" -}}
+{{- $given := .Values.config.metricsBindAddress }}
+{{- if and .Values.rbac.namespaced .Values.config.metricsSecure -}}
+0
+{{- else if or (kindIs "invalid" $given) (eq (toString $given) "") -}}
+:8443
+{{- else -}}
+{{ $given }}
+{{- end }}
+{{- end }}
+
+{{/* Not empty when metrics are served at all. */}}
 {{- define "k8s-vectordb-sync.metricsOn" -}}
-{{- if ne (toString .Values.config.metricsBindAddress) "0" }}true{{ end }}
+{{- if ne (include "k8s-vectordb-sync.metricsAddress" .) "0" }}true{{ end }}
+{{- end }}
+
+{{/* The port of the API's Service: service.apiPort is its name in the chart of k8s-vectordb-sync 0.1. */}}
+{{- define "k8s-vectordb-sync.servicePort" -}}
+{{- default .Values.service.port .Values.service.apiPort }}
+{{- end }}
+
+{{/* What every Service has: the families of its addresses. */}}
+{{- define "k8s-vectordb-sync.ipFamilies" -}}
+{{- with .Values.service.ipFamilyPolicy }}
+ipFamilyPolicy: {{ . }}
+{{- end }}
+{{- with .Values.service.ipFamilies }}
+ipFamilies: {{ toJson . }}
+{{- end }}
+{{- end }}
+
+{{/* A list that may be given as a list or as text with commas, as JSON. */}}
+{{- define "k8s-vectordb-sync.list" -}}
+{{- $given := . }}
+{{- if not $given }}{{ $given = list }}{{ end }}
+{{- if kindIs "string" $given }}{{ $given = splitList "," $given }}{{ end }}
+{{- $entries := list }}
+{{- range $given }}
+{{- $entry := trim (toString .) }}
+{{- if $entry }}{{ $entries = append $entries $entry }}{{ end }}
+{{- end }}
+{{- $entries | uniq | toJson }}
+{{- end }}
+
+{{/* The account whose token the ServiceMonitor sends, and the Secret that holds it. */}}
+{{- define "k8s-vectordb-sync.scraper" -}}
+{{- $m := .Values.metrics.serviceMonitor }}
+{{- if and $m.enabled .Values.config.metricsSecure (not $m.authorization.secretName) }}
+{{- include "k8s-vectordb-sync.suffixed" (list . "metrics-scraper") }}
+{{- end }}
 {{- end }}
 
 {{/* The Secret that holds the metrics certificate, or nothing where the controller signs its own. */}}
@@ -113,21 +255,36 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 /etc/k8s-vectordb-sync/auth
 {{- end }}
 
-{{/* The URL that changes are sent to. */}}
+{{/* The URL that changes are sent to: that of the receiver beside the controller, where there is one. */}}
 {{- define "k8s-vectordb-sync.endpoint" -}}
 {{- $old := .Values.config.restEndpoint }}
 {{- $new := .Values.config.instancesEndpoint }}
 {{- if and $old $new (ne $old $new) }}
 {{- fail (printf "config.restEndpoint is %s and config.instancesEndpoint is %s, but they are two names of one setting: set one of them" $old $new) }}
 {{- end }}
-{{- default "" (default $old $new) }}
+{{- $given := default $old $new }}
+{{- if .Values.receiver.enabled }}
+{{- $own := include "k8s-vectordb-sync.receiverEndpoint" . }}
+{{- if and $given (ne $given $own) }}
+{{- fail (printf "config.restEndpoint is %s, and receiver.enabled has the controller send to the receiver beside it, %s: set one of them" $given $own) }}
+{{- end }}
+{{- $given = $own }}
+{{- end }}
+{{- default "" $given }}
+{{- end }}
+
+{{- define "k8s-vectordb-sync.receiverEndpoint" -}}
+{{- $path := ternary "resources" "instances" (eq (default "" .Values.config.endpointFormat) "dot-ai") }}
+{{- printf "http://%s.%s.svc:%d/api/v1/%s/sync" (include "k8s-vectordb-sync.suffixed" (list . "receiver")) .Release.Namespace (int .Values.receiver.service.port) $path }}
 {{- end }}
 
 {{/* Seconds from SIGTERM to SIGKILL: always longer than the last flush may take. */}}
 {{- define "k8s-vectordb-sync.gracePeriod" -}}
-{{- $flush := div (add (int64 .Values.config.shutdownTimeoutMs) 999) 1000 }}
+{{- $timeout := .Values.config.shutdownTimeoutMs }}
+{{- if has (toString $timeout) (list "" "<nil>") }}{{ $timeout = 25000 }}{{ end }}
+{{- $flush := div (add (int64 $timeout) 999) 1000 }}
 {{- $given := .Values.terminationGracePeriodSeconds }}
-{{- if kindIs "invalid" $given }}
+{{- if has (toString $given) (list "" "<nil>") }}
 {{- add $flush 10 }}
 {{- else if le (int64 $given) (int64 $flush) }}
 {{- fail (printf "terminationGracePeriodSeconds is %d, but config.shutdownTimeoutMs lets the last flush take %d seconds: give it more than that, or leave it out" (int64 $given) (int64 $flush)) }}
@@ -167,12 +324,26 @@ container only whole (resourceFieldRef), and a soft limit as high as the hard on
 
 {{/*
 The environment of the controller. Everything under config becomes the variable of the same name, so that a new setting
-needs a value and its schema only. What is null is left to the controller.
+needs a value and its schema only. What is null is left to the controller, and so is empty text, but for lists: an empty
+list is not the same as none given.
 */}}
 {{- define "k8s-vectordb-sync.env" -}}
 {{- $special := list "authTokenSecretRef" "authTokenFile" "metricsCertDir" "ringName" }}
-{{- range $key, $value := .Values.config }}
-{{- if not (or (has $key $special) (kindIs "invalid" $value)) }}
+{{- $config := deepCopy .Values.config }}
+{{- if .Values.receiver.enabled }}
+{{- $_ := unset $config "instancesEndpoint" }}
+{{- $_ := set $config "restEndpoint" (include "k8s-vectordb-sync.endpoint" .) }}
+{{- end }}
+{{- $_ := set $config "apiBindAddress" (include "k8s-vectordb-sync.apiAddress" .) }}
+{{- $_ := set $config "healthProbeBindAddress" (include "k8s-vectordb-sync.probeAddress" .) }}
+{{- if not $config.stateDir }}{{ $_ := set $config "stateDir" "/var/lib/k8s-vectordb-sync" }}{{ end }}
+{{- $_ := set $config "metricsBindAddress" (include "k8s-vectordb-sync.metricsAddress" .) }}
+{{- if eq .Values.rbac.preset "no-secrets" }}
+{{- $_ := set $config "excludeResourceTypes" (append (include "k8s-vectordb-sync.list" $config.excludeResourceTypes | fromJsonArray) "secrets.core") }}
+{{- end }}
+{{- range $key, $value := $config }}
+{{- $unset := or (kindIs "invalid" $value) (and (eq (toString $value) "") (not (regexMatch "(Types|Namespaces|Include|Exclude)$" $key))) }}
+{{- if not (or $unset (has $key $special)) }}
 - name: {{ $key | snakecase | upper }}
   value: {{ include "k8s-vectordb-sync.envValue" $value | quote }}
 {{- end }}
@@ -218,11 +389,87 @@ needs a value and its schema only. What is null is left to the controller.
 {{- end }}
 
 {{/*
-The rules to watch with: all resources by default, exactly those of config.watchResourceTypes where it names some. A
+The rules to watch with: rbac.rules where there are any; else those of rbac.preset; and always rbac.extraRules. Helm's
+argument is (list . "cluster") or (list . "namespace").
+*/}}
+{{- define "k8s-vectordb-sync.watchRules" -}}
+{{- $of := index . 0 }}
+{{- $typed := include "k8s-vectordb-sync.list" $of.Values.config.watchResourceTypes | fromJsonArray }}
+{{- $rules := "" }}
+{{- if $of.Values.rbac.rules }}
+{{- $rules = toYaml $of.Values.rbac.rules }}
+{{- else if and (eq $of.Values.rbac.preset "no-secrets") (not $typed) }}
+{{- $rules = include "k8s-vectordb-sync.noSecretsRules" $of }}
+{{- else }}
+{{- $rules = include "k8s-vectordb-sync.typeRules" $of }}
+{{- end }}
+{{- trim $rules }}
+{{- if and (eq (index . 1) "cluster") (not (contains "- apiGroups: [\"*\"]\n  resources: [\"*\"]" $rules)) }}
+# What comes into being and goes away is learned from these two.
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  verbs: [list, watch]
+- apiGroups: [apiregistration.k8s.io]
+  resources: [apiservices]
+  verbs: [list, watch]
+{{- end }}
+{{- with $of.Values.rbac.extraRules }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/*
+Everything that Kubernetes itself has, but for Secrets. Roles cannot subtract, so it is spelled out; what is added to the
+cluster is not in it, for nobody knows what else holds secrets, and is granted by rbac.extraRules.
+*/}}
+{{- define "k8s-vectordb-sync.noSecretsRules" -}}
+- apiGroups: [""]
+  resources:
+    - configmaps
+    - endpoints
+    - events
+    - limitranges
+    - namespaces
+    - nodes
+    - persistentvolumeclaims
+    - persistentvolumes
+    - pods
+    - podtemplates
+    - replicationcontrollers
+    - resourcequotas
+    - serviceaccounts
+    - services
+  verbs: [list, watch]
+- apiGroups:
+    - admissionregistration.k8s.io
+    - apps
+    - autoscaling
+    - batch
+    - certificates.k8s.io
+    - coordination.k8s.io
+    - discovery.k8s.io
+    - events.k8s.io
+    - flowcontrol.apiserver.k8s.io
+    - internal.apiserver.k8s.io
+    - metrics.k8s.io
+    - networking.k8s.io
+    - node.k8s.io
+    - policy
+    - rbac.authorization.k8s.io
+    - resource.k8s.io
+    - scheduling.k8s.io
+    - storage.k8s.io
+    - storagemigration.k8s.io
+  resources: ["*"]
+  verbs: [list, watch]
+{{- end }}
+
+{{/*
+The rules of config.watchResourceTypes: all resources by default, exactly those of config.watchResourceTypes where it names some. A
 pattern is name, name.group, name.version or name.version.group (the core group may be called core). A name alone is
 granted in every group; a star in a name grants the whole group; a star for a group grants everything.
 */}}
-{{- define "k8s-vectordb-sync.watchRules" -}}
+{{- define "k8s-vectordb-sync.typeRules" -}}
 {{- $types := .Values.config.watchResourceTypes }}
 {{- if kindIs "string" $types }}
 {{- $types = splitList "," $types }}
@@ -245,6 +492,12 @@ granted in every group; a star in a name grants the whole group; a star for a gr
 {{- $_ := set $byGroup $group (append (get $byGroup $group | default list) $name) }}
 {{- end }}
 {{- end }}
+{{- if eq .Values.rbac.preset "no-secrets" }}
+{{- $core := concat (default list (get $byGroup "")) (default list (get $byGroup "*")) }}
+{{- if or $wide (has "secrets" $core) (has "*" (default list (get $byGroup ""))) }}
+{{- fail "config.watchResourceTypes takes in Secrets, which rbac.preset=no-secrets leaves out: name other types, or set rbac.preset=all" }}
+{{- end }}
+{{- end }}
 {{- if or $wide (not $byGroup) }}
 - apiGroups: ["*"]
   resources: ["*"]
@@ -255,13 +508,6 @@ granted in every group; a star in a name grants the whole group; a star for a gr
   resources: {{ $resources | uniq | sortAlpha | toJson }}
   verbs: [list, watch]
 {{- end }}
-# What comes into being and goes away is learned from these two.
-- apiGroups: [apiextensions.k8s.io]
-  resources: [customresourcedefinitions]
-  verbs: [list, watch]
-- apiGroups: [apiregistration.k8s.io]
-  resources: [apiservices]
-  verbs: [list, watch]
 {{- end }}
 {{- end }}
 
@@ -289,6 +535,26 @@ crashes in the middle of an upgrade.
 */}}
 {{- define "k8s-vectordb-sync.checkTogether" -}}
 {{- $c := .Values.config }}
+{{- if .Values.rbac.namespaced }}
+{{- if not (include "k8s-vectordb-sync.list" $c.watchNamespaces | fromJsonArray) }}
+{{- fail "rbac.namespaced grants what is watched namespace by namespace: name them in config.watchNamespaces" }}
+{{- end }}
+{{- if $c.apiAuth }}
+{{- fail "config.apiAuth asks the API server who a caller is, which takes permissions in the whole cluster: it cannot go with rbac.namespaced" }}
+{{- end }}
+{{- if .Values.resourceSyncConfig.enabled }}
+{{- fail "resourceSyncConfig.enabled reads objects of the whole cluster: it cannot go with rbac.namespaced" }}
+{{- end }}
+{{- end }}
+{{- if and (eq (default "" .Values.dnsPolicy) "None") (not .Values.dnsConfig.nameservers) }}
+{{- fail "dnsPolicy is None, with which Kubernetes gives the pods no servers: name some in dnsConfig.nameservers" }}
+{{- end }}
+{{- if and (eq (default "" .Values.service.ipFamilyPolicy) "SingleStack") (gt (len .Values.service.ipFamilies) 1) }}
+{{- fail "service.ipFamilyPolicy is SingleStack, but service.ipFamilies names two: leave one" }}
+{{- end }}
+{{- if and .Values.receiver.enabled (eq (default "" $c.endpointFormat) "dot-ai") (not $c.authTokenSecretRef.name) }}
+{{- fail "receiver.enabled with config.endpointFormat=dot-ai needs a token for the two of them: put one into a Secret and name it as config.authTokenSecretRef.name" }}
+{{- end }}
 {{- $duration := int64 (default 15000 $c.leaseDurationMs) }}
 {{- $deadline := int64 (default 10000 $c.leaseRenewDeadlineMs) }}
 {{- $interval := int64 (default 5000 $c.leaseRenewIntervalMs) }}
@@ -299,16 +565,17 @@ crashes in the middle of an upgrade.
 {{- if gt (add $interval $margin) $deadline }}
 {{- fail (printf "config.leaseRenewIntervalMs is %d, too close to config.leaseRenewDeadlineMs, %d: want at least %d (a fifth of config.leaseDurationMs) less" $interval $deadline $margin) }}
 {{- end }}
-{{- if not (kindIs "invalid" $c.debounceMaxWaitMs) }}
+{{- if not (has (toString $c.debounceMaxWaitMs) (list "" "<nil>")) }}
 {{- $window := 10000 }}
-{{- if not (kindIs "invalid" $c.debounceWindowMs) }}{{ $window = int64 $c.debounceWindowMs }}{{ end }}
+{{- if not (has (toString $c.debounceWindowMs) (list "" "<nil>")) }}{{ $window = int64 $c.debounceWindowMs }}{{ end }}
 {{- if lt (int64 $c.debounceMaxWaitMs) (int64 $window) }}
 {{- fail (printf "config.debounceMaxWaitMs is %d, less than config.debounceWindowMs, %d" (int64 $c.debounceMaxWaitMs) (int64 $window)) }}
 {{- end }}
 {{- end }}
 {{- $ports := dict }}
+{{- $addresses := dict "apiBindAddress" (include "k8s-vectordb-sync.apiAddress" .) "metricsBindAddress" (include "k8s-vectordb-sync.metricsAddress" .) "healthProbeBindAddress" (include "k8s-vectordb-sync.probeAddress" .) }}
 {{- range list "apiBindAddress" "metricsBindAddress" "healthProbeBindAddress" }}
-{{- $address := toString (get $c .) }}
+{{- $address := get $addresses . }}
 {{- if ne $address "0" }}
 {{- $port := include "k8s-vectordb-sync.port" $address }}
 {{- if hasKey $ports $port }}

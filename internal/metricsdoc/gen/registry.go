@@ -21,6 +21,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/metricsdoc"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/predecessor"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
@@ -60,6 +61,7 @@ func registry() (*metricsdoc.Registry, error) {
 	if _, err := controller.New(&rest.Config{}, nil, controller.Options{Registerer: reg}); err != nil {
 		return nil, fmt.Errorf("making the controller: %w", err)
 	}
+	predecessor.New(nil, predecessor.Options{Registerer: reg})
 	api.New(nil, api.Options{Registerer: reg})
 	return reg, nil
 }

@@ -1,0 +1,110 @@
+package predecessor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata"
+)
+
+const (
+	// pace is how long after one look the next one comes while something is found, or nobody answers.
+	pace = 5 * time.Minute
+	// most is how many Deployments are named at most.
+	most = 20
+
+	nameLabel = "app.kubernetes.io/name"
+	// syncName is that of k8s-vectordb-sync 0.1. What we install ourselves is a StatefulSet.
+	syncName = "k8s-vectordb-sync"
+	// dotAIName is that of dot-ai-controller.
+	dotAIName = "dot-ai-controller"
+)
+
+var deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+
+// Options are where is looked, and for what.
+type Options struct {
+	// Namespace is looked into where the whole cluster may not be.
+	Namespace string
+	// ResourceSyncConfig tells that ResourceSyncConfigs are read, as dot-ai-controller does.
+	ResourceSyncConfig bool
+	// Log is told of what is found.
+	Log logr.Logger
+	// Registerer takes the metric; nil for none.
+	Registerer prometheus.Registerer
+}
+
+// Watcher looks for Deployments of predecessors.
+type Watcher struct {
+	client  metadata.Interface
+	opts    Options
+	metrics *metrics
+}
+
+// New returns a Watcher, which does nothing until it runs.
+func New(client metadata.Interface, opts Options) *Watcher {
+	return &Watcher{client: client, opts: opts, metrics: newMetrics(opts.Registerer)}
+}
+
+// Run looks until there is nothing to be found, or ctx ends. It names what it finds once, and never fails: what it looks
+// for is for people to know.
+func (w *Watcher) Run(ctx context.Context) error {
+	var named []string
+	for {
+		names, err := w.find(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			w.opts.Log.V(1).Info("Deployments of predecessors cannot be looked for", "reason", err.Error())
+		case len(names) == 0:
+			if len(named) > 0 {
+				w.opts.Log.Info("The other program that sent to the receiver is gone", "deployments", named)
+			}
+			w.metrics.deployments.Set(0)
+			return nil
+		case !slices.Equal(names, named):
+			w.opts.Log.Info("Another program that may send to the receiver is installed: remove it, for two writers race", "deployments", names, "see", "docs/migrating.md")
+			named = names
+		}
+		w.metrics.deployments.Set(float64(len(named)))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pace):
+		}
+	}
+}
+
+// find returns the Deployments, as namespace/name. What may not be looked at is not there.
+func (w *Watcher) find(ctx context.Context) ([]string, error) {
+	values := []string{syncName}
+	if w.opts.ResourceSyncConfig {
+		values = append(values, dotAIName)
+	}
+	list := metav1.ListOptions{LabelSelector: nameLabel + " in (" + strings.Join(values, ",") + ")", Limit: most}
+	found, err := w.client.Resource(deployments).List(ctx, list)
+	if apierrors.IsForbidden(err) {
+		found, err = w.client.Resource(deployments).Namespace(w.opts.Namespace).List(ctx, list)
+	}
+	if apierrors.IsForbidden(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing Deployments: %w", err)
+	}
+	names := make([]string, 0, len(found.Items))
+	for i := range found.Items {
+		names = append(names, found.Items[i].Namespace+"/"+found.Items[i].Name)
+	}
+	slices.Sort(names)
+	return names, nil
+}
