@@ -259,16 +259,18 @@ func (l Lens) IfCurrent(x *index.Index, t resource.Type, r resource.Record, f fu
 }
 
 // Heirs leaves what a receiver's pipeline has not delivered to its successor's, over an index that both listen to, one
-// after the other. between runs after the first is stopped.
-func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) {
+// after the other. between runs after the first is stopped. It returns how many names were kept at the end of that.
+func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) (kept int) {
 	endpoint := &url.URL{Scheme: "http", Host: "receiver"}
 	old := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: before, index: x, finder: &finder{index: x}, log: logr.Discard()}
 	e := old.leave()
 	e.take(old)
 	between()
+	kept = len(e.deleted) + len(e.doubts) + len(e.seen) + len(e.fresh)
 	next := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: after, index: x, finder: &finder{index: x}, log: logr.Discard()}
 	defer x.Listen(after)()
 	next.inherit(e)
+	return kept
 }
 
 // Farewell has a replica that leaves without a Lease write down what waits. own is what its last checkpoint said, nil for

@@ -123,6 +123,7 @@ type finder struct {
 	ours       map[string][]uint64 // of past.Versions those that our own checkpoints spoke of
 	incumbents map[string]string   // processes by member
 	consulted  map[string]string   // who was there when checkpoints were last read for a gap
+	restored   bool                // the inventory is of a time that was lost
 	heardOut   bool                // all incumbents are gone, and what they said last is in past; there may have been none
 	looks      map[resource.Type]*look
 	found      int
@@ -206,6 +207,9 @@ func (f *finder) step(ctx context.Context, now time.Time) {
 	if !accompanied && !heardOut && !f.hearOut(ctx) {
 		return
 	}
+	if f.memory.ofALostTime(now) {
+		f.consultAgain(now)
+	}
 	var looks errgroup.Group
 	looks.SetLimit(lookers)
 	for _, t := range f.index.Types() {
@@ -261,7 +265,7 @@ func (f *finder) advance(ctx context.Context, t resource.Type, accompanied bool,
 		f.mu.Unlock()
 		return
 	}
-	wait := accompanied && now.Sub(l.begun) < patience || now.Before(l.retry)
+	wait := accompanied && !f.restored && now.Sub(l.begun) < patience || now.Before(l.retry)
 	versions, expired := l.versions, l.expired || len(l.versions) == 0
 	f.mu.Unlock()
 	if wait || !expired && (f.replay(ctx, t, l, versions) || f.compare(ctx, t, l, versions, now)) {

@@ -49,7 +49,7 @@ func TestAFleetLosesNothingThatItsCheckpointsTell(t *testing.T) {
 	}
 }
 
-// world is a cluster of one type, a receiver, and a fleet between them.
+// world is a cluster of two types, of which one is removed and comes back, a receiver, and a fleet between them.
 type world struct {
 	t      *testing.T
 	rng    *rand.Rand // of the driver
@@ -71,7 +71,18 @@ type world struct {
 	members   map[string]*member
 	view      []string
 	crashed   map[string]bool // since the view was agreed
+	removed   bool            // the second type is
 	ended     bool
+}
+
+// gadgets is the type that is removed. Its objects are those whose names begin with a g.
+var gadgets = resource.Type{Group: "example.com", Version: "v1", Resource: "gadgets", Kind: "Gadget", Namespaced: true}
+
+func typeOf(name string) resource.Type {
+	if strings.HasPrefix(name, "g") {
+		return gadgets
+	}
+	return pods
 }
 
 // record is one state of an object, or its deletion.
@@ -101,6 +112,7 @@ type member struct {
 	blind  bool      // its watch has ended
 	next   int       // in events
 	solid  time.Time // since when it has seen everything
+	unseen bool      // the second type is not served, as far as it knows
 }
 
 func (m *member) incarnation() string { return fmt.Sprintf("%s-process-%p.%d", m.name, m, m.stay) }
@@ -181,7 +193,7 @@ func (w *world) Send(ctx context.Context, r delivery.Request) wire.Outcome {
 }
 
 // Pages implements the API server's lists of the past.
-func (w *world) Pages(_ context.Context, _ resource.Type, o watch.ListOptions, page func([]resource.Record) error) (uint64, error) {
+func (w *world) Pages(_ context.Context, t resource.Type, o watch.ListOptions, page func([]resource.Record) error) (uint64, error) {
 	w.mu.Lock()
 	if w.away {
 		w.mu.Unlock()
@@ -192,6 +204,9 @@ func (w *world) Pages(_ context.Context, _ resource.Type, o watch.ListOptions, p
 	for _, e := range w.events {
 		if e.version > o.Exact {
 			break
+		}
+		if typeOf(e.name) != t {
+			continue
 		}
 		if there[e.name] = e; e.deleted {
 			delete(there, e.name)
@@ -206,7 +221,7 @@ func (w *world) Pages(_ context.Context, _ resource.Type, o watch.ListOptions, p
 }
 
 // Deletions implements the API server's history.
-func (w *world) Deletions(_ context.Context, _ resource.Type, after, until uint64, each func(watch.Deletion)) error {
+func (w *world) Deletions(_ context.Context, t resource.Type, after, until uint64, each func(watch.Deletion)) error {
 	w.mu.Lock()
 	if w.away || after < w.forgotten {
 		w.mu.Unlock()
@@ -214,7 +229,7 @@ func (w *world) Deletions(_ context.Context, _ resource.Type, after, until uint6
 	}
 	var gone []watch.Deletion
 	for _, e := range w.events {
-		if e.deleted && e.version > after && e.version <= until {
+		if typeOf(e.name) == t && e.deleted && e.version > after && e.version <= until {
 			gone = append(gone, watch.Deletion{Namespace: "a", Name: e.name, Version: e.version})
 		}
 	}
@@ -266,7 +281,10 @@ func (w *world) churn(seed uint64, until time.Time) {
 func (w *world) change(rng *rand.Rand) {
 	w.version++
 	r := record{name: fmt.Sprint("o", rng.IntN(12)), version: w.version}
-	if rng.IntN(3) == 0 { // many names that come and go once
+	switch n := rng.IntN(12); {
+	case n == 0 && !w.removed:
+		r.name = fmt.Sprint("g", rng.IntN(6))
+	case n < 5: // many names that come and go once
 		r.name = fmt.Sprint("once", rng.IntN(1000))
 	}
 	if _, there := w.objects[r.name]; there && rng.IntN(2) == 0 {
@@ -297,26 +315,51 @@ func (w *world) bring(m *member) {
 	relist, version := m.relist || !m.listed, w.version
 	events := w.events[m.next:]
 	m.next = len(w.events)
-	if relist {
+	back := m.unseen && !w.removed
+	gone := m.listed && !m.unseen && w.removed
+	m.unseen = w.removed
+	var others []resource.Record
+	if relist || back {
 		for _, name := range slices.Sorted(maps.Keys(w.objects)) {
-			list = append(list, w.objects[name].record())
+			if typeOf(name) == gadgets {
+				others = append(others, w.objects[name].record())
+			} else {
+				list = append(list, w.objects[name].record())
+			}
 		}
+	}
+	served := !w.removed
+	if relist {
 		m.relist, m.listed, m.solid = false, true, time.Now()
 	}
 	w.mu.Unlock()
 	if relist {
 		w.say("%s lists at version %d", m.name, version)
 		m.peer.Index.Replace(pods, list, version)
+	}
+	if gone {
+		w.say("%s sees that a type is gone", m.name)
+		m.peer.Index.Remove(gadgets)
+	}
+	if served && (relist || back) {
+		m.peer.Index.Replace(gadgets, others, version)
+	}
+	if relist {
 		return
 	}
 	for _, e := range events {
-		if e.deleted {
-			m.peer.Index.Delete(pods, "a", e.name, e.version)
-		} else {
-			m.peer.Index.Upsert(pods, e.record())
+		switch typ := typeOf(e.name); {
+		case typ == gadgets && (!served || back): // of a watch that has ended, or before its list
+		case e.deleted:
+			m.peer.Index.Delete(typ, "a", e.name, e.version)
+		default:
+			m.peer.Index.Upsert(typ, e.record())
 		}
 	}
 	m.peer.Index.Bookmark(pods, version)
+	if served {
+		m.peer.Index.Bookmark(gadgets, version)
+	}
 }
 
 // agree hands partitions over whenever members have come or gone, one change after the other, until the world ends.
@@ -399,6 +442,14 @@ func (w *world) start(name string) {
 	m.peer = app.NewPeer(app.PeerOptions{
 		Name: name, Incarnation: m.incarnation(), Maps: w.client.CoreV1(), Sender: w, Pager: w, Leases: w.leases, Settle: 2 * time.Second, Exceptions: w.rng.IntN(8),
 		Read: func() bool { return time.Now().After(reads) },
+		Served: func() []resource.Type {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if m.unseen {
+				return []resource.Type{pods}
+			}
+			return []resource.Type{pods, gadgets}
+		},
 	})
 	w.say("start %s, which reads for %.2f s", name, time.Until(reads).Seconds())
 	w.mu.Lock()
@@ -443,7 +494,7 @@ func (w *world) deed() {
 	}
 	apiAway := w.away
 	w.mu.Unlock()
-	switch n := w.rng.IntN(16); {
+	switch n := w.rng.IntN(17); {
 	case n < 3 && len(here) < 4:
 		name := fmt.Sprint("m", w.rng.IntN(5))
 		w.mu.Lock()
@@ -502,12 +553,32 @@ func (w *world) deed() {
 				m.relist = true
 			}
 		})
+	case n == 16 && !apiAway && solid(nil):
+		w.turn()
 	default:
 		mode := []string{"", "", "busy", "hangs"}[w.rng.IntN(4)]
 		w.say("the receiver: %q", mode)
 		w.mu.Lock()
 		w.mode = mode
 		w.mu.Unlock()
+	}
+}
+
+// turn removes the second type with its objects, or serves it again.
+func (w *world) turn() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.removed = !w.removed
+	w.say("the type is removed: %v", w.removed)
+	if !w.removed {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.objects)) {
+		if typeOf(name) == gadgets {
+			w.version++
+			w.events = append(w.events, record{name: name, version: w.version, deleted: true})
+			delete(w.objects, name)
+		}
 	}
 }
 
@@ -578,7 +649,7 @@ func (w *world) compare() string {
 	var amiss []string
 	want := map[resource.ID]resource.Body{}
 	for _, r := range w.objects {
-		want[pods.ID("a", r.name)] = r.record().Body
+		want[typeOf(r.name).ID("a", r.name)] = r.record().Body
 	}
 	for _, id := range slices.Sorted(maps.Keys(want)) {
 		if body, there := w.docs[id]; !there {

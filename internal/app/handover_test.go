@@ -55,6 +55,7 @@ type fleetOf struct {
 	receiver *counting
 	sender   pipeline.Sender // the receiver, if it is none of these
 	read     bool            // all else has been read
+	opaque   bool            // versions are no numbers
 	list     []resource.Record
 	members  map[string]*member
 	view     []string
@@ -93,7 +94,11 @@ func (f *fleetOf) join(name string) {
 	p.Begin()
 	f.w.t.Cleanup(p.Kill)
 	<-p.Synced()
-	p.Index.Replace(pods, slices.Clone(f.list), uint64(len(f.list))+100)
+	version := uint64(len(f.list)) + 100
+	if f.opaque {
+		version = 0
+	}
+	p.Index.Replace(pods, slices.Clone(f.list), version)
 	f.members[name] = &member{name: name, peer: p, ctx: f.w.t.Context()}
 	after := append(slices.Clone(f.view), name)
 	f.w.handOver(f.members, f.view, after, nil)

@@ -15,7 +15,7 @@ import (
 // have all stopped the same target at about the same time.
 //
 // It is an [index.Listener] from before the target is stopped until the successor listens; its memory is that of the
-// names of what is deleted meanwhile.
+// names of what was there and is deleted meanwhile, and of what is there since.
 type estate struct {
 	receiver string // where, and in which format
 	wants    func(t resource.Type, namespace, name string) bool
@@ -25,6 +25,7 @@ type estate struct {
 	deleted map[resource.ID]absence
 	doubts  map[resource.ID]bool
 	seen    map[resource.ID]bool // what has changed since the estate was begun; nil once it is taken
+	fresh   map[resource.ID]bool // what was created since it was taken: the receiver never had it
 }
 
 // absence is an object that was deleted.
@@ -54,14 +55,27 @@ func (e *estate) Apply(c index.Change) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.seen != nil {
+	switch {
+	case e.seen != nil:
 		e.seen[c.ID] = true // The pipeline may not know of it any more.
+	case !c.Deleted && !c.Known && c.Cause == index.Live && !e.known(c.ID):
+		e.fresh[c.ID] = true
+	}
+	if c.Deleted && e.fresh[c.ID] {
+		delete(e.fresh, c.ID)
+		return
 	}
 	if c.Deleted {
 		e.deleted[c.ID] = absence{c.Type, c.Record.Namespace, c.Record.Name, c.Record.ResourceVersion}
 	} else {
 		delete(e.deleted, c.ID)
 	}
+}
+
+// known tells whether the receiver may have had an object that is gone. The caller holds mu.
+func (e *estate) known(id resource.ID) bool {
+	_, deleted := e.deleted[id]
+	return deleted
 }
 
 // take adds what a target that is stopped by now has not delivered. Its own lock is the innermost: Apply is called under
@@ -90,7 +104,7 @@ func (e *estate) take(t *target) {
 			e.deleted[id] = a
 		}
 	}
-	e.seen = nil
+	e.seen, e.fresh = nil, make(map[resource.ID]bool)
 }
 
 // doubtful tells, once, whether a request of unknown outcome may still change an object. The nil estate knows none.
@@ -113,8 +127,8 @@ func (t *target) inherit(e *estate) {
 	e.deleted = nil
 	e.mu.Unlock()
 	for _, a := range deleted {
-		if !t.missing(a.typ, a.namespace, a.name, 0, a.version) && t.index.Type(a.typ) == (index.Stats{}) {
-			t.tellDeleted(a.typ, a.namespace, a.name, 0, a.version) // Its whole type is gone.
+		if !t.missing(a.typ, a.namespace, a.name, 0, a.version) {
+			t.index.IfUnserved(a.typ, t.deletion(a.typ, a.namespace, a.name, 0, a.version)) // Its whole type is gone.
 		}
 	}
 	if len(deleted) > 0 {

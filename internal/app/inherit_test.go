@@ -49,6 +49,29 @@ func TestDeletionsGoToTheSuccessor(t *testing.T) {
 	}
 }
 
+// TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept: a ResourceSyncConfig that is invalid may stay so, and jobs come and go meanwhile.
+func TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept(t *testing.T) {
+	t.Parallel()
+	x := index.New(nil)
+	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "there", ResourceVersion: 1, Digest: 1}}, 1)
+	first, second := idle(), idle()
+	unlisten := x.Listen(first)
+	kept := app.Heirs(x, first, second, func() {
+		unlisten()
+		for i := range uint64(2000) {
+			name := "job-" + strconv.FormatUint(i, 10)
+			x.Upsert(pods, resource.Record{Namespace: "a", Name: name, Digest: 1, ResourceVersion: 2*i + 2})
+			x.Delete(pods, "a", name, 2*i+3)
+			x.Delete(pods, "a", "there", 2*i+3)
+			x.Upsert(pods, resource.Record{Namespace: "a", Name: "there", Digest: 1, ResourceVersion: 2*i + 4})
+		}
+		x.Delete(pods, "a", "there", 5000)
+	})
+	if diff := cmp.Diff([]string{"there"}, pending(second)); diff != "" || kept != 1 {
+		t.Errorf("%d names are kept, want 1; the successor has to delete (-want +got):\n%s", kept, diff)
+	}
+}
+
 // TestALifeEndsWhileEverythingChanges would hang if what is left were taken under a lock that a change waits for.
 func TestALifeEndsWhileEverythingChanges(t *testing.T) {
 	t.Parallel()

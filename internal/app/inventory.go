@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
+	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +32,10 @@ type memory struct {
 	log        logr.Logger
 	generation atomic.Uint64
 	void       atomic.Bool // before is not to be believed after all
+	lost       atomic.Bool // before is of a time that was lost with the API server's database, or may be
+
+	mu     sync.Mutex // guards behind
+	behind time.Time  // since when the API server seems to be behind before; zero for not
 }
 
 // newMemory opens the inventory in STATE_DIR. Whatever is wrong with it is logged, and the replica goes on without: what
@@ -194,25 +200,80 @@ func (v view) Has(t resource.Type, namespace, name string) bool {
 	return ok
 }
 
+// NamespaceGone implements [inventory.View].
+func (v view) NamespaceGone(namespace string) bool {
+	if namespace == "" {
+		return false
+	}
+	for _, t := range v.index.Types() {
+		if t.Group == "" && t.Resource == "namespaces" && v.index.Type(t).Listed {
+			_, _, there := v.index.Get(t, "", namespace)
+			return !there && v.namespaces.Everything()
+		}
+	}
+	return false
+}
+
+// Lost implements [inventory.View].
+func (v view) Lost() bool { return v.lost.Load() }
+
 // Watched implements [inventory.View].
 func (v view) Watched(t resource.Type, namespace, name string) bool {
 	return v.namespaces.Match(t, namespace, name) && v.wants(t, namespace, name)
 }
 
 // lagPatience is how long an API server may seem to be behind the inventory before the inventory counts as one of a
-// future that never was: a cache of an API server lags by seconds, and a restored etcd for good.
+// time that was lost: a cache of an API server lags by seconds, and a restored etcd until it has written as much again.
 const lagPatience = time.Minute
+
+// ofALostTime tells, once that is clear, whether the API server was behind the inventory: its database was restored from a backup.
+// The checkpoints went back with it, so that the API server's history tells nothing of what was lost.
+func (m *memory) ofALostTime(now time.Time) bool {
+	if m == nil || m.before == nil || m.void.Load() {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	err := m.before.Check(view{memory: m})
+	switch {
+	case m.lost.Load():
+		return true
+	case err != nil && m.behind.IsZero():
+		m.behind = now
+		return false
+	case m.behind.IsZero() || err != nil && now.Sub(m.behind) < lagPatience:
+		return false
+	}
+	m.lost.Store(true)
+	m.log.Info("The API server was behind the inventory of an earlier life, as after a restore; what the inventory knew and is not there is deleted within the guard")
+	return true
+}
 
 // consult asks the inventory about a type that the API server's history does not tell of. The caller does not hold mu.
 func (f *finder) consult(t resource.Type, l *look, now time.Time) {
 	v, err := f.memory.judge(t, f.wants, false)
-	if errors.Is(err, inventory.ErrBackwards) && now.Sub(l.begun) < lagPatience {
+	if errors.Is(err, inventory.ErrBackwards) { // It becomes clear within a minute whether it is of a lost time.
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		l.expired, l.retry = true, now.Add(searchPause)
 		return
 	}
 	f.apply(t, l, v, err)
+}
+
+// consultAgain has the inventory consulted of all types that it knows, whatever else has told of them.
+func (f *finder) consultAgain(now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.restored {
+		return
+	}
+	f.restored = true
+	for _, t := range f.memory.types() {
+		if l := f.enter(t, now); l != nil && !l.gone {
+			l.state, l.expired, l.retry, l.listed = pending, true, time.Time{}, math.MaxUint64 // No peer knows of it.
+		}
+	}
 }
 
 // consultGone asks the inventory about a type that is served no longer: nothing else can tell of it.

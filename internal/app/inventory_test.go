@@ -110,3 +110,91 @@ func TestInventoryNamesWhatIsNotYetDeletedAtTheReceiver(t *testing.T) {
 	}
 	t.Error("there is no type")
 }
+
+// The database of the API server was restored from a backup, and all replicas began anew. The checkpoints went back with it, so history
+// tells that nothing is missing. The inventory is of the time that was lost: a/y was there, and its document still is.
+func TestOfALostTimeTheInventoryIsConsultedWhateverHistoryTells(t *testing.T) {
+	t.Parallel()
+	for name, catchesUp := range map[string]bool{"it stays behind": false, "it has written as much again within a minute": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := index.New(nil)
+			x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 60)
+			var deleted []string
+			s := app.NewSearch(&history{at: map[uint64][]string{50: {"x"}}}, x, checkpoint.NewBook("f", ring.DefaultFormat()),
+				checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil, func() []ownership.MemberStatus { return nil },
+				func(typ resource.Type, namespace, name string, _, _ uint64) bool {
+					return x.IfAbsent(typ, namespace, name, func() { deleted = append(deleted, name) })
+				})
+			s.Remember(app.NewMemory(written(t, "a/x", "a/y"), "uid", "ring", x))
+			s.Step(t.Context(), time.Unix(1000, 0))
+			if len(deleted) > 0 {
+				t.Fatalf("%v deleted by an inventory that may only be ahead of a cache", deleted)
+			}
+			now := time.Unix(1061, 0)
+			if catchesUp {
+				x.Bookmark(pods, 95)
+				now = time.Unix(1010, 0)
+			}
+			for range 2 {
+				s.Step(t.Context(), now)
+			}
+			if diff := cmp.Diff([]string{"y"}, deleted); diff != "" || s.State(pods) != "compared" {
+				t.Errorf("it is %s; deleted (-want +got):\n%s", s.State(pods), diff)
+			}
+		})
+	}
+}
+
+// Sixty objects of a namespace are gone with it: a complete list of the namespaces proves that, and no person is asked.
+func TestWhatWentWithItsNamespaceNeedsNoPerson(t *testing.T) {
+	t.Parallel()
+	namespaces := resource.Type{Version: "v1", Resource: "namespaces", Kind: "Namespace"}
+	var names []string
+	for i := range 60 {
+		names = append(names, fmt.Sprintf("gone/m%02d", i))
+	}
+	for listed, want := range map[bool]int{true: 60, false: 0} {
+		x := index.New(nil)
+		x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 100)
+		if listed {
+			x.Replace(namespaces, []resource.Record{{Name: "a", ResourceVersion: 1}}, 100)
+		}
+		deleted := 0
+		s := app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()),
+			checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil, func() []ownership.MemberStatus { return nil },
+			func(resource.Type, string, string, uint64, uint64) bool { deleted++; return true })
+		s.Remember(app.NewMemory(written(t, names...), "uid", "ring", x))
+		s.Step(t.Context(), time.Unix(0, 0))
+		if deleted != want || s.Held(pods) != 60-want {
+			t.Errorf("namespaces listed: %v: %d deleted, %d held back, want %d deleted", listed, deleted, s.Held(pods), want)
+		}
+	}
+}
+
+// Of a type whose versions are no numbers neither history nor an inventory can tell.
+func TestATypeWithoutVersionsIsSaidToBeUnknown(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		opaque     bool
+		incumbents map[string]string
+		want       string
+	}{
+		"it was never sent":  {false, nil, "answered"},
+		"after an outage":    {true, nil, "unknown"},
+		"somebody was there": {true, map[string]string{"b": "one"}, "answered"},
+	} {
+		x := index.New(nil)
+		x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", Digest: 1}}, 0)
+		var members []ownership.MemberStatus
+		for member, process := range tt.incumbents {
+			members = append(members, ownership.MemberStatus{Lease: ownership.Lease{Member: member, Incarnation: process + ".1", State: ownership.Live}})
+		}
+		s := app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()), checkpoint.Past{Opaque: map[string]bool{"pods.v1": tt.opaque}},
+			tt.incumbents, func() []ownership.MemberStatus { return members }, nil)
+		s.Step(t.Context(), time.Unix(0, 0))
+		if got := s.State(pods); got != tt.want || (got == "unknown") != (len(s.Gone()) == 1) {
+			t.Errorf("%s: it is %s, said to be unknown: %v; want %s", name, got, s.Gone(), tt.want)
+		}
+	}
+}

@@ -11,18 +11,18 @@ import (
 // missing tells the receiver that an object is gone, unless it is there, or its type is there and has not been listed. It
 // was deleted after one version, and not after another.
 func (t *target) missing(typ resource.Type, namespace, name string, after, at uint64) bool {
-	if t.finder.isGone(typ) {
-		t.tellDeleted(typ, namespace, name, after, at)
-		return true
-	}
-	return t.index.IfAbsent(typ, namespace, name, func() { t.tellDeleted(typ, namespace, name, after, at) })
+	tell := t.deletion(typ, namespace, name, after, at)
+	return t.finder.isGone(typ) && t.index.IfUnserved(typ, tell) || t.index.IfAbsent(typ, namespace, name, tell)
 }
 
-func (t *target) tellDeleted(typ resource.Type, namespace, name string, after, at uint64) {
-	t.pipeline.Apply(index.Change{
-		Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Found, After: after,
-		Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: at},
-	})
+// deletion returns what tells the receiver of a deletion.
+func (t *target) deletion(typ resource.Type, namespace, name string, after, at uint64) (tell func()) {
+	return func() {
+		t.pipeline.Apply(index.Change{
+			Type: typ, ID: typ.ID(namespace, name), Deleted: true, Cause: index.Found, After: after,
+			Record: resource.Record{Namespace: namespace, Name: name, ResourceVersion: at},
+		})
+	}
 }
 
 // lookBack waits until the types have been read, then looks for what was deleted while nobody watched, until ctx ends. No

@@ -39,6 +39,8 @@ type PeerOptions struct {
 	Settle            time.Duration
 	Exceptions        int  // that its checkpoints name; 0: as many as ever
 	Progress          bool // is told of, as a replica does
+	// Served are the types that are served; nil: those that the peer is shown.
+	Served func() []resource.Type
 	// Read tells whether types other than the one that it is shown have been read, too; nil: always.
 	Read func() bool
 }
@@ -108,7 +110,12 @@ func NewPeer(o PeerOptions) *Peer {
 	t.tombstones = deletions.New(t.book)
 	t.finder = newFinder(t, parts{})
 	t.finder.pager, t.finder.index = o.Pager, x
-	t.finder.served = func() ([]resource.Type, bool) { return x.Types(), true }
+	t.finder.served = func() ([]resource.Type, bool) {
+		if o.Served != nil {
+			return o.Served(), true
+		}
+		return x.Types(), true
+	}
 	t.finder.selected = func(resource.Type) bool { return true }
 	return &Peer{Index: x, t: t, fate: f}
 }

@@ -385,6 +385,22 @@ func (x *Index) IfAbsent(t resource.Type, namespace, name string, f func()) bool
 	return true
 }
 
+// IfUnserved calls f if a type is not known at all, and tells whether it was. As with IfCurrent, no change of any object of the type is
+// applied while f runs: should it be served again at this moment, its first list comes after f.
+func (x *Index) IfUnserved(t resource.Type, f func()) bool {
+	o := x.lock(t, true)
+	defer o.mu.Unlock()
+	if o.listed || len(o.entries) > 0 || o.version > 0 {
+		return false
+	}
+	f()
+	o.removed = true
+	x.mu.Lock()
+	delete(x.types, t)
+	x.mu.Unlock()
+	return true
+}
+
 // Names returns the names of the objects of a cluster-scoped type, sorted; of a namespaced one, namespace/name.
 func (x *Index) Names(t resource.Type) []string {
 	o := x.lock(t, false)

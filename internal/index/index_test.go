@@ -391,3 +391,19 @@ func BenchmarkChangedUpdate(b *testing.B) {
 type nothing struct{}
 
 func (nothing) Apply(index.Change) {}
+
+func TestIfUnservedNeedsATypeThatIsNotKnownAtAll(t *testing.T) {
+	x, _ := newIndex()
+	called := 0
+	if !x.IfUnserved(pods, func() { called++ }) || called != 1 || len(x.Types()) > 0 {
+		t.Errorf("called %d times for a type that is not known; known are %v", called, x.Types())
+	}
+	x.Replace(pods, nil, 5)
+	if x.IfUnserved(pods, func() { called++ }) || called != 1 {
+		t.Error("called for a type that is served")
+	}
+	x.Remove(pods)
+	if !x.IfUnserved(pods, func() { called++ }) || called != 2 {
+		t.Error("not called after the type was removed")
+	}
+}

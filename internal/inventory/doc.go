@@ -15,7 +15,7 @@
 //
 // [Judge] is the rule by which deletions are inferred, a pure function. It holds back more than a tenth of a type (see
 // package guard) until it is forced, and says nothing where the type has no complete list. Versions that are above
-// those of the API server mean that its database was restored: the inventory is void then ([ErrBackwards]).
+// those of the API server mean that its database was restored ([ErrBackwards]). What the inventory knew and a complete list lacks is then a guarded repair all the same ([View.Lost]).
 //
 // A [Keeper] writes the file while the process lives. It carries the names of an earlier inventory on until it is told
 // that they were looked for ([Keeper.Settle]): a type that cannot be listed today, or a deletion that waits for a

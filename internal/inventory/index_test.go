@@ -139,3 +139,7 @@ func TestDeletionsBetweenLivesAreFound(t *testing.T) {
 		}
 	})
 }
+
+func (*life) NamespaceGone(string) bool { return false }
+
+func (*life) Lost() bool { return false }

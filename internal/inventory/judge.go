@@ -27,6 +27,12 @@ type View interface {
 	// Watched tells whether the object would be known if it existed, by the selection of namespaces that is configured.
 	// What is not watched is not missing.
 	Watched(t resource.Type, namespace, name string) bool
+	// NamespaceGone tells whether a complete list of the cluster's namespaces lacks one. What was in it is proven to be gone, and
+	// needs no person's word.
+	NamespaceGone(namespace string) bool
+	// Lost tells that the API server's database was restored from a backup since: versions compare no more, and nothing is
+	// proven. The inventory still names what a receiver may hold.
+	Lost() bool
 }
 
 // Status is what came of comparing one type.
@@ -59,15 +65,17 @@ type Verdict struct {
 	Info TypeInfo
 	// Status says what the rest means.
 	Status Status
-	// Missing is how many objects of the inventory are not there, and Limit how many may be deleted unasked.
+	// Missing is how many objects of the inventory are not there although their namespaces are, and Limit how many of these may be
+	// deleted unasked.
 	Missing, Limit int
-	// Deleted are the objects that are not there, ascending; none unless Status is Compared.
+	// Deleted are the objects that are to be deleted, ascending: those in namespaces that are gone, and the missing ones where Status
+	// is Compared.
 	Deleted []Object
 }
 
 // Judge compares the names of one type with the present. It is the rule and nothing else: it reads no file and no
 // clock. Force lets it name more than the guard allows, and holds all of them in memory; without it, it holds no more
-// than the guard allows. It fails with [ErrBackwards] when the type's versions went backwards, and with the error of
+// than the guard allows of what is not proven. It fails with [ErrBackwards] when the type's versions went backwards, and with the error of
 // the names, and then says nothing else.
 func Judge(info TypeInfo, names iter.Seq2[Object, error], v View, force bool) (Verdict, error) {
 	verdict := Verdict{Info: info, Limit: guard.Limit(info.Objects)}
@@ -76,14 +84,19 @@ func Judge(info TypeInfo, names iter.Seq2[Object, error], v View, force bool) (V
 	case now.Gone:
 	case !now.Listed || info.Version == 0 || now.Version == 0:
 		return verdict, nil
-	case info.Version > now.Version:
+	case info.Version > now.Version && !v.Lost():
 		return Verdict{}, backwards(info, now)
 	}
+	var proven []Object
 	for o, err := range names {
 		switch {
 		case err != nil:
 			return Verdict{}, err
 		case !v.Watched(info.Type, o.Namespace, o.Name) || !now.Gone && v.Has(info.Type, o.Namespace, o.Name):
+			continue
+		}
+		if v.NamespaceGone(o.Namespace) && !v.Lost() {
+			proven, verdict.Deleted = append(proven, o), append(verdict.Deleted, o)
 			continue
 		}
 		verdict.Missing++
@@ -93,7 +106,7 @@ func Judge(info TypeInfo, names iter.Seq2[Object, error], v View, force bool) (V
 	}
 	verdict.Status = Compared
 	if !force && guard.Exceeded(verdict.Missing, info.Objects) {
-		verdict.Status, verdict.Deleted = Guarded, nil
+		verdict.Status, verdict.Deleted = Guarded, proven
 	}
 	return verdict, nil
 }
@@ -105,6 +118,9 @@ func backwards(info TypeInfo, now State) error {
 // Check fails with [ErrBackwards] when any listed type is behind the inventory, which voids all of it: types share a
 // database, and one that was restored may by chance have passed the old version of another type.
 func (inv *Inventory) Check(v View) error {
+	if v.Lost() {
+		return nil
+	}
 	for _, s := range inv.types {
 		info, now := s.info(), v.State(s.typ())
 		if now.Listed && now.Version != 0 && info.Version > now.Version {

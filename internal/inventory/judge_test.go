@@ -19,6 +19,13 @@ func (p present) State(t resource.Type) inventory.State { return p[t] }
 
 func (present) Has(_ resource.Type, _, name string) bool { return name[:4] == "live" }
 
+func (present) NamespaceGone(namespace string) bool { return namespace == "gone" }
+
+func (p present) Lost() bool { return p[lostTime].Gone }
+
+// lostTime stands for a view after a restore.
+var lostTime = resource.Type{Resource: "lost"}
+
 func (present) Watched(_ resource.Type, namespace, _ string) bool { return namespace != "hidden" }
 
 // objects are that many that live and that many that are gone.
@@ -64,6 +71,8 @@ func TestJudge(t *testing.T) {
 		"a large type that is gone":      {names: objects(51, 1), version: 12, now: inventory.State{Gone: true}, status: "guarded", missing: 52},
 		"what is not watched":            {names: []string{"hidden/gone"}, version: 12, now: listed, status: "compared"},
 		"what is not watched, type gone": {names: []string{"hidden/gone"}, version: 12, now: inventory.State{Gone: true}, status: "compared"},
+		"their namespaces are gone":      {names: append(inNamespaceGone(60), objects(0, 2)...), version: 12, now: listed, status: "compared", missing: 2, deleted: 62},
+		"some namespaces are gone":       {names: append(inNamespaceGone(60), objects(0, 70)...), version: 12, now: listed, status: "guarded", missing: 70, deleted: 60},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -83,6 +92,29 @@ func TestJudge(t *testing.T) {
 				t.Errorf("verdict is of %+v with limit %d", v.Info, v.Limit)
 			}
 		})
+	}
+}
+
+// inNamespaceGone are that many objects of a namespace that is gone.
+func inNamespaceGone(n int) []string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf("gone/gone-%05d", i))
+	}
+	return all
+}
+
+// An inventory of a time that was lost with a database names what a receiver may hold. Nothing of it is proven.
+func TestOfALostTimeEverythingIsGuarded(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, dir, snapshot(nodes, 12, "gone-1"), snapshot(pods, 30, inNamespaceGone(60)...))
+	inv, now := open(t, dir), present{pods: {Listed: true, Version: 20}, nodes: {Listed: true, Version: 20}, lostTime: {Gone: true}}
+	if v, err := inv.Judge(pods, now, false); err != nil || v.Status != inventory.Guarded || v.Missing != 60 || len(v.Deleted) > 0 {
+		t.Errorf("%+v, %v; want 60 held back", v, err)
+	}
+	if v, err := inv.Judge(nodes, now, false); err != nil || v.Status != inventory.Compared || len(v.Deleted) != 1 {
+		t.Errorf("%+v, %v; want one deleted", v, err)
 	}
 }
 

@@ -1,0 +1,57 @@
+package app_test
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// An aggregated API gives versions that are no numbers. What is delivered of it is named, so that nobody keeps it parked, and nothing is
+// sent again by a member that joins, after a crash, or after a restart of all.
+func TestOfATypeWithoutVersionsNothingIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const objects = 200
+		var list []resource.Record
+		for i := range objects {
+			list = append(list, resource.Record{Namespace: "a", Name: fmt.Sprintf("o%05d", i), Digest: uint64(i + 1), Body: "body"})
+		}
+		d := &deleting{counting: counting{got: map[resource.ID]bool{}}}
+		f := newFleet(t, nil, true, list)
+		f.sender, f.opaque = d, true
+		want := func(when string, sent, deleted int) {
+			t.Helper()
+			time.Sleep(30 * time.Second)
+			if _, got := d.sum(); got != sent || d.deleted != deleted {
+				t.Errorf("%s: %d upserts and %d deletions were sent, want %d and %d", when, got, d.deleted, sent, deleted)
+			}
+			for _, m := range f.members {
+				if s := m.peer.Stats(); s.Parked > 0 {
+					t.Errorf("%s: %s has %d parked", when, m.name, s.Parked)
+				}
+			}
+		}
+		f.join("m0")
+		want("one member", objects, 0)
+		f.join("m1")
+		want("another joins", objects, 0)
+		for _, m := range f.members {
+			m.peer.Index.Upsert(pods, resource.Record{Namespace: "a", Name: "o00001", Digest: 1000, Body: "other"})
+			m.peer.Index.Delete(pods, "a", "o00002", 0)
+		}
+		want("an object changes, another is deleted", objects+1, 1)
+		f.list[1].Digest = 1000
+		f.list = append(f.list[:2], f.list[3:]...)
+		f.members["m0"].peer.Kill()
+		delete(f.members, "m0")
+		f.w.handOver(f.members, f.view, []string{"m1"}, map[string]bool{"m0": true})
+		f.view = []string{"m1"}
+		want("after a crash", objects+1, 1)
+		f.members["m1"].peer.Kill()
+		f.members, f.view, f.leases = map[string]*member{}, nil, nil
+		f.join("m2")
+		want("after a restart of all", objects+1, 1)
+	})
+}
