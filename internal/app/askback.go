@@ -73,7 +73,7 @@ func (p *pacer) pace(ctx context.Context) (done func(), err error) {
 func (t *target) calm(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for t.pipeline.Stats().Gate.Open {
+	for t.pipeline.Stats().Breaker.Open {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for the receiver: %w", ctx.Err())

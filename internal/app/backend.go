@@ -77,7 +77,7 @@ func (a *App) discoveryStatus() api.Discovery {
 func (a *App) targetStatus(t *target) api.Target {
 	p := t.pipeline.Stats()
 	s := api.Target{
-		Name: t.name, Endpoint: t.endpoint, Format: t.format.Name(), State: api.TargetDelivering, Since: p.Gate.Since,
+		Name: t.name, Endpoint: t.endpoint, Format: t.format.Name(), State: api.TargetDelivering, Since: p.Breaker.Since,
 		Dirty: p.Dirty, OldestDirtySeconds: p.OldestDirty.Seconds(), InFlight: p.InFlight,
 		Upserts: p.Totals.Upserts, Deletes: p.Totals.Deletes, QuarantinedTotal: p.Quarantined, Unknown: p.Unsettled,
 		InStep:    p.Dirty == 0 && p.InFlight == 0 && p.Unsettled == 0,
@@ -86,8 +86,8 @@ func (a *App) targetStatus(t *target) api.Target {
 	if s.Since.IsZero() {
 		s.Since = a.started
 	}
-	if p.Gate.Open {
-		s.State, s.Reason, s.NextAttempt = api.TargetBackingOff, p.Gate.Reason, &p.Gate.Next
+	if p.Breaker.Open {
+		s.State, s.Reason, s.NextAttempt = api.TargetBackingOff, p.Breaker.Reason, &p.Breaker.Next
 	}
 	quarantined := t.pipeline.Quarantined(0)
 	slices.SortStableFunc(quarantined, func(x, y pipeline.Quarantined) int { return x.Since.Compare(y.Since) })

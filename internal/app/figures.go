@@ -48,8 +48,8 @@ func (t *target) figures() figures {
 	if last := s.Totals.LastDelivered; !last.IsZero() {
 		f.LastSync = last.UTC().Truncate(time.Second)
 	}
-	if s.Gate.Open {
-		f.Degraded, f.Kind, f.Reason = true, s.Gate.Kind, s.Gate.Reason
+	if s.Breaker.Open {
+		f.Degraded, f.Kind, f.Reason = true, s.Breaker.Kind, s.Breaker.Reason
 	}
 	return f
 }

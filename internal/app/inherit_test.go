@@ -16,7 +16,7 @@ import (
 )
 
 func idle() *pipeline.Pipeline {
-	return pipeline.New(nil, wire.DotAI(), delivery.NewGate(delivery.GateOptions{}), pipeline.Options{Target: "default"})
+	return pipeline.New(nil, wire.DotAI(), delivery.NewBreaker(delivery.BreakerOptions{}), pipeline.Options{Target: "default"})
 }
 
 func pending(p *pipeline.Pipeline) []string {

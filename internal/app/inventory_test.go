@@ -92,7 +92,7 @@ func TestInventoryIsAskedWhereHistoryCannotTell(t *testing.T) {
 func TestInventoryNamesWhatIsNotYetDeletedAtTheReceiver(t *testing.T) {
 	t.Parallel()
 	x := index.New(nil)
-	p := pipeline.New(nil, wire.DotAI(), delivery.NewGate(delivery.GateOptions{}), pipeline.Options{Target: "default"})
+	p := pipeline.New(nil, wire.DotAI(), delivery.NewBreaker(delivery.BreakerOptions{}), pipeline.Options{Target: "default"})
 	m := app.NewMemory(t.TempDir(), "uid", "ring", x, p)
 	x.Listen(p)
 	x.Replace(pods, []resource.Record{

@@ -99,7 +99,7 @@ func NewPeer(o PeerOptions) *Peer {
 		Namespace: "ns", Ring: "ring", Target: "default", Member: o.Name, Changed: t.bookChanged, Log: logr.Discard(),
 	})
 	t.written = newCheckpointTime(t.metrics)
-	gate := delivery.NewGate(delivery.GateOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
+	gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
 	t.pipeline = pipeline.New(o.Sender, t.format, gate, pipeline.Options{
 		Target: "default", Debounce: 300 * time.Millisecond, MaxWait: time.Second, FlushInterval: 100 * time.Millisecond,
 		Settle: o.Settle, Touched: t.windows.touched, Owner: f, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,

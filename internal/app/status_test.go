@@ -73,7 +73,7 @@ func TestStatusOfATarget(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		started := time.Now()
 		var down atomic.Bool
-		gate := delivery.NewGate(delivery.GateOptions{})
+		gate := delivery.NewBreaker(delivery.BreakerOptions{})
 		p := pipeline.New(sender(func(r delivery.Request) wire.Outcome {
 			if down.Load() {
 				return wire.Outcome{Kind: wire.Retry, Reason: "connection refused"}

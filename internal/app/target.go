@@ -185,7 +185,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	})
 	t.tombstones = deletions.New(t.book)
 	t.written = newCheckpointTime(t.metrics)
-	gate := delivery.NewGate(delivery.GateOptions{MaxInFlight: spec.maxInFlight, MaxBytes: spec.maxBytes})
+	gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: spec.maxInFlight, MaxBytes: spec.maxBytes})
 	t.pipeline = pipeline.New(fenced{client, p.member}, format, gate, pipeline.Options{
 		Target:   spec.name,
 		Debounce: spec.debounce, MaxWait: spec.maxWait, FlushInterval: spec.flush,

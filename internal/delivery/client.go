@@ -153,8 +153,8 @@ func (c *Client) Probe(ctx context.Context) wire.Outcome {
 	return c.finish(start, 0, 0, len(body), c.post(ctx, body, wire.Sent{Bytes: len(body)}))
 }
 
-// Observe writes the gate's state into the target's metrics.
-func (c *Client) Observe(s State) { c.metrics.gate(s) }
+// Observe writes the breaker's state into the target's metrics.
+func (c *Client) Observe(s State) { c.metrics.breaker(s) }
 
 // Close ends idle connections and removes the target's series from the metrics. Requests in flight are not ended:
 // cancel them and wait for them first. A closed client must not be used again.

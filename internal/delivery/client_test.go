@@ -50,7 +50,7 @@ func TestBrokenLineIsUnknownOnceAnythingWasWritten(t *testing.T) {
 		"closed in the body":       {say("HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{"), wire.Unknown, 200, "breaks off"},
 		"closed in a chunk":        {say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n{\"upserted\":"), wire.Unknown, 200, "breaks off"},
 		"closed in a 400":          {say("HTTP/1.1 400 Bad Request\r\nContent-Length: 90\r\n\r\n{"), wire.Unknown, 400, "breaks off"},
-		"closed in a 503":          {say("HTTP/1.1 503 Gone\r\nContent-Length: 90\r\n\r\n{"), wire.Retry, 503, ""},
+		"closed in a 503":          {say("HTTP/1.1 503 Gone\r\nContent-Length: 90\r\n\r\n{"), wire.Unknown, 503, ""},
 		"closed in a 413":          {say("HTTP/1.1 413 Long\r\nContent-Length: 90\r\n\r\n{"), wire.TooLarge, 413, ""},
 		"garbage":                  {say("\x00\x01\x02SSH-2.0\r\n\r\n"), wire.Unknown, 0, "malformed"},
 		"silence":                  {after(hang), wire.Unknown, 0, "no answer within 200ms"},
@@ -300,8 +300,8 @@ func TestTokenIsTheNewestAndNeverShown(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := c.Send(t.Context(), request(1))
-		if o.Kind != wire.Retry {
-			t.Errorf("outcome %+v, want retry", o)
+		if o.Kind != wire.Unknown {
+			t.Errorf("outcome %+v, want unknown", o)
 		}
 		reasons += o.Reason
 		if strings.Count(o.Reason, "[token]") != 2 {
@@ -316,7 +316,7 @@ func TestTokenIsTheNewestAndNeverShown(t *testing.T) {
 			t.Errorf("%q is shown in %q or in\n%s", part, reasons, logs.String())
 		}
 	}
-	if !strings.Contains(logs.String(), `"outcome"="retry"`) {
+	if !strings.Contains(logs.String(), `"outcome"="unknown"`) {
 		t.Errorf("no line says what became of a request:\n%s", logs.String())
 	}
 }

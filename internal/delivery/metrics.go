@@ -50,8 +50,8 @@ func newMetrics(reg prometheus.Registerer, target string) (*metrics, error) {
 		bytes: histogram("payload_bytes", "Length of a request's body.",
 			prometheus.ExponentialBuckets(256, 4, 8)),
 		inFlight: gauge("in_flight", "Requests begun and not yet ended."),
-		open:     gauge("gate_open", "1 while the receiver is in trouble and gets one request at a time at most."),
-		limit:    gauge("in_flight_limit", "Requests that may be in flight while the gate is closed."),
+		open:     gauge("breaker_open", "1 while the receiver is in trouble: upserts, deletions or both are tried one at a time."),
+		limit:    gauge("in_flight_limit", "Requests that may be in flight while the breaker is closed."),
 		maxBytes: gauge("payload_limit_bytes", "Length that a request's body may have."),
 	}
 	if err := m.register(reg); err != nil {
@@ -111,7 +111,7 @@ func (m *metrics) sent(upserts, deletes int, o wire.Outcome) {
 	}
 }
 
-func (m *metrics) gate(s State) {
+func (m *metrics) breaker(s State) {
 	open := 0.0
 	if s.Open {
 		open = 1

@@ -50,11 +50,11 @@ func zeros(target string) map[string]float64 {
 		"batch_objects{operation=delete,target=" + target + "}": 0,
 		"payload_bytes{target=" + target + "}":                  0,
 		"in_flight{target=" + target + "}":                      0,
-		"gate_open{target=" + target + "}":                      0,
+		"breaker_open{target=" + target + "}":                   0,
 		"in_flight_limit{target=" + target + "}":                0,
 		"payload_limit_bytes{target=" + target + "}":            0,
 	}
-	for _, outcome := range []string{"unknown", "delivered", "retry", "server_error", "partial", "refused", "unprocessable",
+	for _, outcome := range []string{"unknown", "delivered", "retry", "server_error", "partial", "miscounted", "refused", "unprocessable",
 		"too_large", "unauthorized", "wrong_endpoint", "fenced"} {
 		want["attempts_total{outcome="+outcome+",target="+target+"}"] = 0
 	}
@@ -114,7 +114,7 @@ func TestSeriesCountWhatWasSent(t *testing.T) {
 	want["payload_bytes{"+target] = 3
 	want["batch_objects{operation=upsert,"+target] = 1
 	want["batch_objects{operation=delete,"+target] = 1
-	want["gate_open{"+target] = 1
+	want["breaker_open{"+target] = 1
 	want["in_flight_limit{"+target] = 2
 	want["payload_limit_bytes{"+target] = 4096
 	if diff := cmp.Diff(want, series(t, reg)); diff != "" {

@@ -6,27 +6,27 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
 
-// State is the health of a receiver as a gate sees it.
+// State is the health of a receiver as a breaker sees it.
 type State struct {
 	// Open tells that the receiver is in trouble and gets one request at a time at most.
 	Open bool
 	// Since is when Open last changed, zero when it never did.
 	Since time.Time
-	// Kind is the latest trouble. It has no meaning while the gate is closed.
+	// Kind is the latest trouble. It has no meaning while the breaker is closed.
 	Kind wire.Kind
-	// Reason is the latest trouble in words, empty while the gate is closed.
+	// Reason is the latest trouble in words, empty while the breaker is closed.
 	Reason string
-	// Next is when the next attempt may start, zero while the gate is closed.
+	// Next is when the next attempt may start, zero while the breaker is closed.
 	Next time.Time
-	// Failures counts the attempts that failed since the gate opened, 0 while it is closed.
+	// Failures counts the attempts that failed since it opened, 0 while it is closed.
 	Failures int
-	// Limit is how many requests may be in flight when the gate is closed.
+	// Limit is how many requests may be in flight while the breaker is closed.
 	Limit int
 	// MaxBytes is the length that a body may have.
 	MaxBytes int
 }
 
-// Edge is a change of a gate that is worth a line in the log.
+// Edge is a change of a breaker that is worth a line in the log.
 type Edge uint8
 
 const (

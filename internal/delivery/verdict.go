@@ -23,6 +23,7 @@ func (c *Client) failure(ctx context.Context, a *attempt, err error) wire.Outcom
 		begun = !errors.As(err, &op) || op.Op != "dial"
 	}
 	o := wire.Outcome{Kind: wire.Unknown, Reason: "the answer is missing: " + c.describe(err), Own: errors.Is(err, errFenced) || ctx.Err() != nil}
+	o.TimedOut = begun && !o.Own && errors.Is(err, context.DeadlineExceeded)
 	var untrusted *tls.CertificateVerificationError
 	var noTLS tls.RecordHeaderError
 	switch {
@@ -56,7 +57,8 @@ func (c *Client) judge(ctx context.Context, resp *http.Response, sent wire.Sent)
 	if err != nil && (resp.StatusCode < 300 || resp.StatusCode == http.StatusBadRequest) {
 		return wire.Outcome{
 			Kind: wire.Unknown, Status: resp.StatusCode, Own: errors.Is(err, errFenced) || ctx.Err() != nil,
-			Reason: wire.Reason(fmt.Sprintf("HTTP %d: the answer breaks off: %s", resp.StatusCode, c.describe(err))),
+			TimedOut: ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded),
+			Reason:   wire.Reason(fmt.Sprintf("HTTP %d: the answer breaks off: %s", resp.StatusCode, c.describe(err))),
 		}
 	}
 	return c.format.Classify(wire.Response{

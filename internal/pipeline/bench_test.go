@@ -40,7 +40,7 @@ func ordinary(n int) []index.Change {
 }
 
 func newBenchmark(sender pipeline.Sender, format wire.Format, opts pipeline.Options) *pipeline.Pipeline {
-	gate := delivery.NewGate(delivery.GateOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
+	gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
 	opts.MaxBodyBytes = 1 << 40
 	return pipeline.New(sender, format, gate, opts)
 }
@@ -95,7 +95,7 @@ func BenchmarkThrough(b *testing.B) {
 		b.Run(format.Name(), func(b *testing.B) {
 			changes := ordinary(10_000)
 			s := &swallow{format: format}
-			gate := delivery.NewGate(delivery.GateOptions{MaxInFlight: 1})
+			gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 1})
 			p := pipeline.New(s, format, gate, pipeline.Options{MaxUpserts: 50, MaxBodyBytes: 1 << 40, FlushInterval: time.Millisecond})
 			ctx, cancel := context.WithCancel(b.Context())
 			done := make(chan error, 1)

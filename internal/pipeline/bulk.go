@@ -155,11 +155,9 @@ func (p *Pipeline) Hollow() map[resource.Type]int {
 	if p.counts[hollow] == 0 {
 		return nil
 	}
-	types := make(map[resource.Type]int)
-	for _, it := range p.items {
-		if it.place == hollow {
-			types[*it.typ]++
-		}
+	types := make(map[resource.Type]int, len(p.hollows))
+	for t, n := range p.hollows {
+		types[*t] = n
 	}
 	return types
 }
@@ -182,9 +180,11 @@ func (p *Pipeline) fill(it *item, r resource.Record, now time.Time) {
 	switch {
 	case !p.mine(it):
 		p.park(it)
-	case it.alone:
-		p.suspectAlone(it, now)
-	default:
+	case it.limit() > 0:
+		p.retry(it, now)
+	case it.bulk:
 		p.enqueue(&p.bulk, it, now)
+	default:
+		p.enqueue(&p.live, it, now)
 	}
 }

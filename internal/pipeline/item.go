@@ -16,7 +16,7 @@ const (
 	nowhere     place = iota // acknowledged, or in flight; kept only while something else needs it
 	waiting                  // in the debounce window
 	queued                   // in one of the queues
-	suspected                // member of a suspect group
+	suspected                // failed before: in its queue, or waiting for its time
 	parked                   // another member's to send
 	hollow                   // without its body
 	quarantined              // refused; see quarantine
@@ -56,13 +56,14 @@ type item struct {
 	dueEarly  bool // its debounce ended while it was in flight
 	bare      bool // gave its body up: it cannot be sent before it is filled
 	baseKnown bool
-	alone     bool // failed by itself before: travels without company
+	bulk      bool // came with a first list or a resync, not as a change
+	several   bool // has been in more than one state since the last acknowledgement
 	initial   bool // counts in Pipeline.progress
 	again     bool // dirty only because a relist found it again while we could not know whether we had been alone
 
 	prev, next *item  // neighbours in queue
-	queue      *queue // nil unless place is queued
-	group      *group // nil unless place is suspected, or in flight for a group
+	queue      *queue // nil unless place is queued or suspected
+	aged       int32  // the second in which it counts as the age of something dirty; see ages.go
 
 	rare *rare // what few items have; nil for most
 }
@@ -72,6 +73,8 @@ type rare struct {
 	tickets []*Ticket
 	// unsure: a request of unknown outcome carried this ID and no acknowledgement has come since.
 	unsure bool
+	// doubted is the one state that such a request may still apply, 0 for several or an unknown one.
+	doubted uint64
 	// permit lets us send an object that is another member's; sentFor is the one under which the request in flight was
 	// begun.
 	permit, sentFor *Permit
@@ -80,7 +83,14 @@ type rare struct {
 	// repeats is how many times the last word is still to be repeated, settleAt when next; see settle.go.
 	repeats  int
 	settleAt time.Time
-	settling bool // has a timer for settleAt
+	// dueAt is when something is to be done about the item, and timer its place among the timers, 0 for none.
+	dueAt time.Time
+	timer int
+	// limit is the largest batch it may travel in since it failed in a larger one, 0 for any; mark is how many requests of
+	// its kind had passed when it failed first.
+	limit int
+	mark  uint64
+	whole bool // it is tried once more in the batch in which it failed first
 	// why, since, tries and doubtful describe the quarantine.
 	why      string
 	since    time.Time
@@ -106,6 +116,16 @@ func (it *item) namespaceAndName() (namespace, name string) {
 		namespace = ""
 	}
 	return namespace, s[strings.LastIndexByte(s, '/')+1:]
+}
+
+// mark identifies a state: two of the same mark are the same to the receiver. It is never 0.
+func (it *item) mark() uint64 { return markOf(it.deleted, it.digest) }
+
+func markOf(deleted bool, digest uint64) uint64 {
+	if deleted {
+		return 1
+	}
+	return max(digest, 2)
 }
 
 func (it *item) state() State {

@@ -14,9 +14,6 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.inFlight--
-	if f.group != nil {
-		p.suspect.lanes[kindOf(f.deletes)].running--
-	}
 	for _, it := range f.items {
 		p.setInFlight(it, false)
 		switch {
@@ -24,7 +21,7 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 		case it.rare != nil && it.rare.sentFor != nil:
 			it.rare.sentFor.doubt.Store(true) // Its owner repeats the last word.
 		default:
-			it.more().unsure = true
+			p.doubt(it, markOf(f.deletes, it.base))
 		}
 	}
 	if o.Kind == wire.Delivered {
@@ -33,46 +30,51 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 		p.totals.Failed++
 		p.totals.LastError = o.Reason
 	}
-	switch o.Kind {
-	case wire.Delivered:
-		p.report(now, o)
-		p.acknowledge(f.items, f, now)
-	case wire.Partial:
-		p.report(now, o)
-		p.landPartial(f, o, now)
-	case wire.Refused:
-		p.report(now, o)
-		p.landRefused(f, o, now)
-	case wire.Unprocessable, wire.TooLarge:
-		p.report(now, o)
-		p.bisect(f, o, now)
-	case wire.ServerError, wire.Unknown:
-		p.landSuspicious(f, o, now)
-	case wire.Retry:
-		if o.Status >= 500 {
-			p.landSuspicious(f, o, now)
-			break
-		}
-		p.report(now, o)
-		p.again(f, now)
-	case wire.Unauthorized, wire.WrongEndpoint, wire.Fenced:
-		p.report(now, o)
-		p.again(f, now)
-	}
+	p.decide(f, o, now)
 	if p.opts.Observe != nil {
-		p.opts.Observe(p.gate.State())
+		p.opts.Observe(p.breaker.State())
 	}
 	p.checkDrains()
 	p.notify()
 }
 
-// report tells the gate, and the log when the gate turns.
-func (p *Pipeline) report(now time.Time, o wire.Outcome) {
-	p.edge(p.gate.Report(now, o))
+// decide says what happens to the items of a flight.
+func (p *Pipeline) decide(f *flight, o wire.Outcome, now time.Time) {
+	switch o.Kind {
+	case wire.Delivered:
+		p.report(f, o, now)
+		p.sizes[f.lane()].passed(len(f.items))
+		if f.whole {
+			p.sizes[f.lane()].chance.won()
+		}
+		p.acknowledge(f.items, f, now)
+	case wire.Partial:
+		p.landPartial(f, o, now)
+	case wire.Refused:
+		p.report(f, o, now)
+		p.landRefused(f, o, now)
+	case wire.Unprocessable, wire.TooLarge, wire.Miscounted:
+		p.report(f, o, now)
+		p.bisect(f, o, now)
+	case wire.ServerError, wire.Unknown:
+		p.landFailed(f, o, now)
+	case wire.WrongEndpoint:
+		if o.Status/100 == 2 && len(f.items) == 1 && p.blamed(f.items[0]) {
+			p.landFailed(f, o, now) // It counts others, and this one not.
+			return
+		}
+		fallthrough
+	case wire.Retry, wire.Unauthorized, wire.Fenced:
+		p.report(f, o, now)
+		for _, it := range slices.Backward(f.items) {
+			p.putBack(it, f, now)
+		}
+	}
 }
 
-func (p *Pipeline) edge(t delivery.Transition) {
-	switch t.Edge {
+// report tells the breaker, and the log when it turns.
+func (p *Pipeline) report(f *flight, o wire.Outcome, now time.Time) {
+	switch t := p.breaker.Report(now, f.attempt, o); t.Edge {
 	case delivery.Opened:
 		p.log.Info("Receiver in trouble, backing off", "target", p.opts.Target, "kind", t.Kind.String(), "reason", t.Reason)
 	case delivery.Changed:
@@ -90,16 +92,18 @@ func (p *Pipeline) acknowledge(items []*item, f *flight, now time.Time) {
 	} else {
 		p.totals.Upserts += uint64(len(items))
 	}
-	p.passed[kindOf(f.deletes)]++
-	p.suspect.passed(f.deletes)
+	p.passed[f.lane()]++
 	for _, it := range items {
-		it.alone = false
+		if it.rare != nil {
+			it.rare.limit, it.rare.tries, it.rare.whole = 0, 0, false
+		}
 		p.metrics.latency.Observe(now.Sub(it.firstAt).Seconds())
 		if it.seq == it.sentSeq {
 			p.complete(it, now)
 			continue
 		}
 		it.firstAt, it.firstVersion = it.laterAt, it.laterVersion
+		p.ages.note(it)
 		it.baseKnown = !f.deletes && it.place != parked
 		if p.unneeded(it) {
 			p.complete(it, now)
@@ -121,99 +125,29 @@ func (p *Pipeline) resume(it *item, now time.Time) bool {
 	case it.dueEarly:
 		p.ready(it, now)
 	default:
-		p.route(it, now, false)
+		p.route(it, now, it.bulk)
 	}
 	return true
 }
 
-// again puts the items of a flight back to the front, for the next request to be built from what they are then.
-func (p *Pipeline) again(f *flight, now time.Time) {
-	if f.group != nil {
-		p.regroup(f, now)
-		return
-	}
-	for _, it := range slices.Backward(f.items) {
-		p.putBack(it, now)
-	}
-}
-
-// putBack puts one item that was not delivered back to the front of its queue.
-func (p *Pipeline) putBack(it *item, now time.Time) {
+// putBack puts one item that was not delivered back to the front of the queue that it came from.
+func (p *Pipeline) putBack(it *item, f *flight, now time.Time) {
+	q, to := &p.live, queued
 	switch {
 	case p.resume(it, now):
+		return
 	case !p.mine(it):
 		p.park(it)
-	case it.alone:
-		p.suspectAlone(it, now)
+		return
+	case f.retried:
+		q, to = p.retryQueue(it), suspected
 	case it.deleted:
-		p.deletes.pushFront(it)
-		p.setPlace(it, queued)
-	default:
-		p.live.pushFront(it)
-		p.setPlace(it, queued)
+		q = &p.deletes
+	case it.bulk:
+		q = &p.bulk
 	}
-}
-
-// landPartial acknowledges what is done and tries again what failed.
-func (p *Pipeline) landPartial(f *flight, o wire.Outcome, now time.Time) {
-	failed := make(map[int]string, len(o.Failed))
-	for _, e := range o.Failed {
-		failed[e.Index] = e.Reason
-	}
-	var done []*item
-	for i, it := range f.items {
-		if _, ok := failed[i]; !ok {
-			done = append(done, it)
-		}
-	}
-	if len(done) > 0 {
-		p.acknowledge(done, f, now)
-	}
-	var keep []*item
-	kind := kindOf(f.deletes)
-	blame := len(done) > 0 || f.group != nil && p.passed[kind] > f.group.mark // others passed meanwhile
-	if !blame {
-		p.suspect.backOff(f.deletes, now)
-	}
-	for i, it := range f.items {
-		reason, ok := failed[i]
-		if !ok || p.resume(it, now) {
-			continue
-		}
-		if blame {
-			it.more().tries++
-			if it.rare.tries >= maxTries {
-				p.quarantine(it, reason, true, now)
-				continue
-			}
-		}
-		keep = append(keep, it)
-	}
-	p.suspect.add(&group{deletes: f.deletes, mark: p.passed[kind], notBefore: now.Add(retryPartial)}, keep, p)
-}
-
-// landRefused sets the items aside that were named, and sends the others again.
-func (p *Pipeline) landRefused(f *flight, o wire.Outcome, now time.Time) {
-	bad := make(map[int]string, len(o.Bad))
-	for _, e := range o.Bad {
-		bad[e.Index] = e.Reason
-	}
-	for i, it := range slices.Backward(f.items) {
-		if reason, ok := bad[i]; ok {
-			if !p.resume(it, now) {
-				p.quarantine(it, reason, false, now)
-			}
-			continue
-		}
-		p.putBack(it, now)
-	}
-}
-
-func kindOf(deletes bool) int {
-	if deletes {
-		return 1
-	}
-	return 0
+	q.pushFront(it)
+	p.setPlace(it, to)
 }
 
 // complete ends an item whose current state is acknowledged. It stays only while its last word is to be repeated.
@@ -232,5 +166,5 @@ func (p *Pipeline) complete(it *item, now time.Time) {
 	}
 	p.arrived(it)
 	p.spare(it)
-	it.rare.tries = 0
+	it.several = false
 }

@@ -14,8 +14,13 @@ import (
 type flight struct {
 	items   []*item
 	deletes bool
-	group   *group // nil for a batch that has not failed before
+	retried bool // what it holds failed before
+	bulk    bool
+	whole   bool // it failed once, and is tried again as it was
+	attempt delivery.Attempt
 }
+
+func (f *flight) lane() delivery.Lane { return laneOf(f.deletes) }
 
 // Run delivers until ctx ends, then cancels the requests in flight, waits for them, and returns nil. What is not
 // delivered by then stays counted in [Pipeline.Stats]. Call it once.
@@ -49,7 +54,7 @@ func (p *Pipeline) step(ctx context.Context, senders *sync.WaitGroup) time.Durat
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.collectDue(now)
-	for ctx.Err() == nil && p.gate.Allow(now, p.inFlight) {
+	for ctx.Err() == nil {
 		f := p.next(now)
 		if f == nil {
 			break
@@ -72,11 +77,16 @@ func (p *Pipeline) collectDue(now time.Time) {
 		p.setPlace(it, nowhere)
 		p.ready(it, now)
 	}
-	for it := range p.settles.due(now) {
-		p.repeat(it, now)
-	}
-	for it := range p.retries.due(now) {
-		p.retryQuarantined(it, now)
+	for it := range p.timers.due(now) {
+		switch it.place {
+		case quarantined:
+			p.retryQuarantined(it, now)
+		case suspected:
+			p.takeOut(it)
+			p.retry(it, now)
+		case nowhere, waiting, queued, parked, hollow, numPlaces:
+			p.repeat(it, now)
+		}
 	}
 }
 
@@ -87,76 +97,93 @@ func (p *Pipeline) ready(it *item, now time.Time) {
 		it.dueEarly = true
 	case it.bare:
 		p.setPlace(it, hollow)
-	case it.alone:
-		p.suspectAlone(it, now)
+	case it.limit() > 0:
+		p.takeOut(it)
+		p.retry(it, now)
 	default:
 		p.enqueue(&p.live, it, now)
 	}
 }
 
-// next chooses what to send: deletes, then live changes, then what failed before, then bulk. A live batch that is
-// not full is filled up with bulk. It returns nil when nothing is due.
+// next chooses what to send. It returns nil when nothing is due.
 func (p *Pipeline) next(now time.Time) *flight {
-	if f := p.take(true, &p.deletes); f != nil {
-		return f
-	}
-	if p.due(&p.live, now) {
-		if f := p.take(false, &p.live, &p.bulk); f != nil {
+	for {
+		c, ok := p.turns.next(func(c class) bool { return p.breaker.Allow(now, c.lane()) && p.due(c, now) })
+		if !ok {
+			return nil
+		}
+		if f := p.take(c); f != nil {
 			return f
 		}
 	}
-	if g := p.suspect.next(now); g != nil {
-		return p.takeGroup(g)
-	}
-	if p.due(&p.bulk, now) {
-		return p.take(false, &p.bulk)
-	}
-	return nil
 }
 
-// due tells whether a queue holds a full batch, or something that has waited for long enough.
-func (p *Pipeline) due(q *queue, now time.Time) bool {
+// queueOf returns the queue of a class.
+func (p *Pipeline) queueOf(c class) *queue {
+	return [numClasses]*queue{
+		classDeletes: &p.deletes, classLive: &p.live, classBulk: &p.bulk,
+		classRetried: &p.retried[delivery.Upserts], classRetriedDeletes: &p.retried[delivery.Deletes], classAlone: &p.alone,
+	}[c]
+}
+
+// due tells whether a class holds a full batch, or something that need not wait for one.
+func (p *Pipeline) due(c class, now time.Time) bool {
+	q := p.queueOf(c)
 	switch {
 	case q.front == nil:
 		return false
-	case q.len >= p.opts.MaxUpserts, p.draining:
+	case c == classAlone && !p.breaker.Closed(delivery.Upserts):
+		// What fails whether or not the receiver is well makes a bad probe, if there is any other.
+		return p.live.front == nil && p.retried[delivery.Upserts].front == nil && p.bulk.front == nil
+	case c != classLive && c != classBulk, q.len >= p.sizes[delivery.Upserts].now, p.draining:
 		return true
-	case q == &p.bulk && p.flushBulk:
+	case c == classBulk && p.flushBulk:
 		return true
 	default:
 		return !now.Before(q.front.readyAt.Add(p.opts.FlushInterval))
 	}
 }
 
-// take fills one request from the queues, in their order. Items that are not ours any more are parked on the way.
-func (p *Pipeline) take(deletes bool, queues ...*queue) *flight {
-	count := p.opts.MaxUpserts
-	if deletes {
-		count = p.opts.MaxDeletes
-	}
+// take fills one request of a class. As long as all is well, a live batch that is not full takes bulk along.
+func (p *Pipeline) take(c class) *flight {
+	f := &flight{deletes: c.deletes(), retried: c == classRetried || c == classRetriedDeletes || c == classAlone, bulk: c == classBulk}
+	size := &p.sizes[f.lane()]
 	b := batch.NewBuilder(batch.Limits{
-		Count: count, Bytes: min(p.opts.MaxBytes, p.gate.MaxBytes()), Overhead: p.sizer.Overhead(),
+		Count: size.now, Bytes: min(p.opts.MaxBytes, p.breaker.MaxBytes()), Overhead: p.sizer.Overhead(),
 	})
-	f := &flight{deletes: deletes}
-	for _, q := range queues {
-		for q.front != nil && !b.Full() {
-			it := q.front
-			if !p.mine(it) {
-				p.park(it)
-				continue
-			}
-			if !b.Add(p.size(it)) {
-				break
-			}
-			p.takeOut(it)
-			f.items = append(f.items, it)
-		}
+	p.fillFrom(p.queueOf(c), &b, f)
+	if c == classLive && size.well() {
+		p.fillFrom(&p.bulk, &b, f)
 	}
 	if len(f.items) == 0 {
 		return nil
 	}
 	p.notify()
 	return f
+}
+
+// fillFrom takes items from a queue as long as they fit and may travel together. Those that are not ours any more are
+// parked on the way.
+func (p *Pipeline) fillFrom(q *queue, b *batch.Builder, f *flight) {
+	most := 0
+	for q.front != nil && !b.Full() {
+		it := q.front
+		if !p.mine(it) {
+			p.park(it)
+			continue
+		}
+		if l := it.limit(); l > 0 && f.retried {
+			if most == 0 || l < most {
+				most = l
+			}
+		}
+		if most > 0 && len(f.items) >= most || !b.Add(p.size(it)) {
+			break
+		}
+		f.whole = f.whole || f.retried && it.rare != nil && it.rare.whole
+		p.takeOut(it)
+		f.items = append(f.items, it)
+	}
 }
 
 // size is what an item takes in a request, or a little more.
@@ -199,6 +226,7 @@ func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGrou
 		}
 	}
 	p.inFlight++
+	f.attempt = p.breaker.Begin(f.lane())
 	senders.Go(func() {
 		o := p.sender.Send(ctx, r)
 		p.land(f, o)
@@ -206,7 +234,7 @@ func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGrou
 	})
 }
 
-// sleep returns how long nothing will become due by itself.
+// sleep returns how long nothing will become due by itself. The end of a request wakes the loop, too.
 func (p *Pipeline) sleep(now time.Time) time.Duration {
 	d := time.Hour
 	until := func(at time.Time, ok bool) {
@@ -215,20 +243,19 @@ func (p *Pipeline) sleep(now time.Time) time.Duration {
 		}
 	}
 	until(p.window.Next())
-	until(p.settles.next())
-	until(p.retries.next())
-	if !p.gate.Allow(now, p.inFlight) {
-		if w := p.gate.Wait(now); w > 0 {
-			d = min(d, w)
+	until(p.timers.next())
+	for c := range numClasses {
+		q, lane := p.queueOf(c), c.lane()
+		switch {
+		case q.front == nil:
+		case p.breaker.Allow(now, lane):
+			until(q.front.readyAt.Add(p.opts.FlushInterval), c == classLive || c == classBulk)
+		default:
+			if w := p.breaker.Wait(now, lane); w > 0 {
+				d = min(d, w)
+			}
 		}
-		return max(d, time.Millisecond) // a request's end wakes the loop, too
 	}
-	for _, q := range []*queue{&p.live, &p.bulk} {
-		if q.front != nil {
-			until(q.front.readyAt.Add(p.opts.FlushInterval), true)
-		}
-	}
-	until(p.suspect.wakeAt())
 	return max(d, time.Millisecond)
 }
 

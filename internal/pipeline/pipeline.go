@@ -83,7 +83,10 @@ type Options struct {
 	// meanwhile is said once more after that; see [Pipeline.WindowClosed]. It is called under the pipeline's lock. nil
 	// means never.
 	Touched func(t resource.Type) bool
-	// Observe is told the state of the gate after every request, under the pipeline's lock. nil tells nobody.
+	// Taken tells whether another member has an object for good, as its published claim says: a fence alone takes nothing
+	// away. It is called under the pipeline's lock. nil means never.
+	Taken func(id resource.ID) bool
+	// Observe is told the state of the breaker after every request, under the pipeline's lock. nil tells nobody.
 	Observe func(delivery.State)
 	// Log is for transitions, never for single objects, but for quarantined ones.
 	Log logr.Logger
@@ -125,6 +128,9 @@ func (o Options) withDefaults() Options {
 	if o.Doubtful == nil {
 		o.Doubtful = func(resource.ID) bool { return false }
 	}
+	if o.Taken == nil {
+		o.Taken = func(resource.ID) bool { return false }
+	}
 	if o.Touched == nil {
 		o.Touched = func(resource.Type) bool { return false }
 	}
@@ -145,7 +151,7 @@ type Pipeline struct {
 	wake   chan struct{} // one slot: there may be something to do
 
 	mu      sync.Mutex // guards everything below
-	gate    *delivery.Gate
+	breaker *delivery.Breaker
 	metrics *metrics
 	items   map[resource.ID]*item
 	types   map[resource.Type]*resource.Type
@@ -153,20 +159,26 @@ type Pipeline struct {
 	deletes queue
 	live    queue
 	bulk    queue
-	suspect suspects
-	settles timers // last words to repeat
-	retries timers // doubtful quarantined items to try again
+	retried [2]queue // by lane: what failed before
+	alone   queue    // upserts that failed by themselves
+	turns   turns
+	sizes   [2]batchSize // by lane
+	timers  timers       // last words to repeat, and what failed to try again
+	ages    ages
 	counts  [numPlaces]int
+	initial map[*resource.Type]int // items that their type's first list has brought
+	hollows map[*resource.Type]int // items without their bodies
 
 	inFlight  int // requests
 	aloft     int // items that are in flight and nowhere else
+	unsettled int // items about which there is a doubt
 	bodyBytes int64
 	flushBulk bool          // no more bulk is coming: do not wait for a full batch
 	draining  bool          // Flush was called: everything is due
 	changed   chan struct{} // nil while nobody waits
 	drains    []*drain
 	ended     bool
-	passed    [2]uint64 // requests delivered: of upserts, of deletes
+	passed    [2]uint64 // requests delivered, by lane
 	totals    Totals
 	progress  Progress
 }
@@ -194,15 +206,17 @@ type Progress struct {
 }
 
 // New returns a pipeline with nothing to do.
-func New(sender Sender, sizer Sizer, gate *delivery.Gate, opts Options) *Pipeline {
+func New(sender Sender, sizer Sizer, breaker *delivery.Breaker, opts Options) *Pipeline {
 	opts = opts.withDefaults()
 	p := &Pipeline{
-		opts: opts, sender: sender, sizer: sizer, gate: gate,
+		opts: opts, sender: sender, sizer: sizer, breaker: breaker,
 		log:    opts.Log,
 		wake:   make(chan struct{}, 1),
 		items:  make(map[resource.ID]*item),
 		types:  make(map[resource.Type]*resource.Type),
-		window: debounce.New[*item](opts.Debounce, opts.MaxWait),
+		window: debounce.New[*item](opts.Debounce, opts.MaxWait), ages: newAges(),
+		initial: make(map[*resource.Type]int), hollows: make(map[*resource.Type]int),
+		sizes: [2]batchSize{delivery.Upserts: newBatchSize(opts.MaxUpserts), delivery.Deletes: newBatchSize(opts.MaxDeletes)},
 	}
 	p.metrics = newMetrics(opts.Registerer, opts.Target, p)
 	return p
@@ -226,7 +240,7 @@ func (p *Pipeline) Apply(c index.Change) {
 		return
 	}
 	alone := c.After >= p.opts.OwnedSince(c.ID)
-	if !ok && c.Again && alone && p.opts.Owner.MaySend(c.ID) {
+	if (!ok || !it.dirty()) && c.Again && alone && p.opts.Owner.MaySend(c.ID) {
 		return // Nobody else has sent another state. Who is fenced cannot know: it may have been taken for dead.
 	}
 	if !ok {
@@ -249,10 +263,13 @@ func (p *Pipeline) Apply(c index.Change) {
 	}
 	if c.Cause == index.Initial && !it.initial {
 		it.initial = true
+		p.initial[it.typ]++
 		p.progress.Total++
 	}
+	it.several = it.dirty() && (it.several || it.mark() != markOf(c.Deleted, c.Record.Digest))
 	if p.opts.Touched(c.Type) {
 		it.more().touched = true
+		it.rare.doubted = 0 // Another sender may have had any state of it.
 	}
 	if it.rare != nil {
 		it.rare.permit = nil // Its owner sends what has changed.
@@ -296,7 +313,9 @@ func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
 	it := &item{id: id, typ: typ}
 	p.items[id] = it
 	p.counts[nowhere]++
-	p.doubt(it)
+	if p.opts.Doubtful(id) {
+		p.doubt(it, 0)
+	}
 	return it
 }
 
@@ -351,6 +370,7 @@ func (p *Pipeline) park(it *item) {
 
 // route puts a dirty item where its state belongs. Whatever it was waiting in before, it is taken out of.
 func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
+	it.bulk = bulk
 	switch {
 	case !p.mine(it):
 		p.park(it)
@@ -364,14 +384,14 @@ func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 	case it.deleted:
 		p.takeOut(it)
 		p.enqueue(&p.deletes, it, now)
-	case it.place == suspected && !it.group.deletes, it.queue == &p.live:
+	case it.place == suspected && it.queue != &p.retried[delivery.Deletes], it.queue == &p.live:
 		// It is about to be sent, and will be sent as it is now.
 	case it.bare:
 		p.move(it, hollow)
 	case p.bodyBytes > p.opts.MaxBodyBytes:
 		p.giveUp(it)
 		p.move(it, hollow)
-	case bulk:
+	case it.bulk:
 		p.takeOut(it)
 		p.enqueue(&p.bulk, it, now)
 	default:
@@ -400,9 +420,12 @@ func (p *Pipeline) takeOut(it *item) {
 		p.window.Remove(it)
 	case queued:
 		it.queue.remove(it)
-	case suspected:
-		p.suspect.leave(it)
-	case nowhere, parked, hollow, quarantined, numPlaces:
+	case suspected, quarantined:
+		if it.queue != nil {
+			it.queue.remove(it)
+		}
+		p.timers.remove(it)
+	case nowhere, parked, hollow, numPlaces:
 	}
 	p.setPlace(it, nowhere)
 }
@@ -415,10 +438,21 @@ func (p *Pipeline) move(it *item, to place) {
 func (p *Pipeline) setPlace(it *item, to place) {
 	p.counts[it.place]--
 	p.counts[to]++
+	if n := one(to == hollow) - one(it.place == hollow); n != 0 {
+		count(p.hollows, it.typ, n)
+	}
 	if it.inFlight {
 		p.aloft += one(to == nowhere) - one(it.place == nowhere)
 	}
 	it.place = to
+	p.ages.note(it)
+}
+
+// count adds n to what is counted of a type.
+func count(of map[*resource.Type]int, t *resource.Type, n int) {
+	if of[t] += n; of[t] == 0 {
+		delete(of, t)
+	}
 }
 
 // setInFlight notes that a request which holds the item has begun or ended.
@@ -427,6 +461,7 @@ func (p *Pipeline) setInFlight(it *item, inFlight bool) {
 		p.aloft += one(inFlight) - one(it.inFlight)
 	}
 	it.inFlight = inFlight
+	p.ages.note(it)
 }
 
 func one(b bool) int {
@@ -439,6 +474,10 @@ func one(b bool) int {
 // forget drops an item that the receiver is known to have in its current state.
 func (p *Pipeline) forget(it *item) {
 	p.takeOut(it)
+	p.timers.remove(it)
+	if it.rare != nil && it.rare.inDoubt() {
+		p.unsettled--
+	}
 	p.setBody(it, "")
 	p.arrived(it)
 	p.counts[nowhere]--
@@ -450,6 +489,7 @@ func (p *Pipeline) forget(it *item) {
 func (p *Pipeline) arrived(it *item) {
 	if it.initial {
 		it.initial = false
+		count(p.initial, it.typ, -1)
 		p.progress.Done++
 	}
 	if it.rare != nil {

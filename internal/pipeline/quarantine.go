@@ -27,13 +27,13 @@ func (p *Pipeline) quarantine(it *item, why string, doubtful bool, now time.Time
 		r.since = now
 	}
 	r.why, r.doubtful = why, doubtful
-	it.alone = true
+	p.narrow(it, 1, false)
 	p.spare(it)
 	p.move(it, quarantined)
 	p.arrived(it)
 	if doubtful {
-		r.tries++
-		p.retries.add(it, now.Add(min(retryMin<<min(r.tries-maxTries, 10), retryMax)))
+		r.tries = max(r.tries, maxTries)
+		p.timers.add(it, now.Add(min(retryMin<<min(r.tries-maxTries, 10), retryMax)))
 	}
 	p.metrics.quarantined(it.id)
 	if first {
@@ -42,11 +42,13 @@ func (p *Pipeline) quarantine(it *item, why string, doubtful bool, now time.Time
 	}
 }
 
-// retryQuarantined gives a doubtful item another chance.
+// retryQuarantined gives a doubtful item another chance, unless the receiver is in trouble anyway.
 func (p *Pipeline) retryQuarantined(it *item, now time.Time) {
-	if p.items[it.id] == it && it.place == quarantined {
-		p.suspectAlone(it, now)
+	if p.breaker.State().Open {
+		p.timers.add(it, now.Add(retryMin))
+		return
 	}
+	p.suspectAlone(it, now)
 }
 
 // Quarantined is an object that the receiver refuses.

@@ -162,7 +162,7 @@ func newRig(t *testing.T, opts pipeline.Options) *rig {
 		opts.FlushInterval = 5 * time.Second
 	}
 	r := &rig{t: t, index: index.New(nil), rcv: newReceiver(t), version: 100}
-	gate := delivery.NewGate(delivery.GateOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
+	gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
 	r.p = pipeline.New(r.rcv, flatSize{}, gate, opts)
 	r.index.Listen(r.p)
 	ctx, cancel := context.WithCancel(t.Context())

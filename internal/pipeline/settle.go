@@ -1,17 +1,44 @@
 package pipeline
 
-import (
-	"container/heap"
-	"iter"
-	"time"
-)
+import "time"
 
 // A request whose outcome is unknown may be applied by the receiver after a newer one has been: both known receivers
-// finish what they have read, whoever has left meanwhile. So an acknowledgement that follows a doubt does not end an
-// item. Its last word is said again once the settle time has passed since then, and again a few times more, because a
-// receiver may have held the old request for minutes. An acknowledgement of a newer state after that time is as good.
+// finish what they have read, whoever has left meanwhile. What such a request carried is doubted, from its end until
+// [Options.Repeats] settle times after the next acknowledgement, because a receiver may have held it for minutes.
+//
+//	          unknown outcome          acknowledged, the same state         Repeats settle times
+//	in flight ───────────────▶ unsure ──────────────────────────▶ watched ─────────────────────▶ forgotten
+//	                              │                                  │ changed, and acknowledged     ▲
+//	                              └──acknowledged, another state─▶ settling ─────────────────────────┘
+//	                                                              repeated once each settle time
+//
+// The doubted state can do harm only to another one: as long as the object is in it, a late arrival changes nothing. So
+// the doubt is silent until the object changes, or is known to have been in two states that are doubted.
 
-// settle advances the repetition of an item that has just been acknowledged. It returns false when none is left.
+// doubt notes that a state of an item, or several or an unknown one (0), may still be applied by the receiver.
+func (p *Pipeline) doubt(it *item, state uint64) {
+	r := it.more()
+	switch {
+	case r.touched:
+		p.unsettled += one(!r.inDoubt())
+		r.doubted = 0
+	case !r.inDoubt():
+		r.doubted = state
+		p.unsettled++
+	case r.doubted != state:
+		r.doubted = 0
+	}
+	r.unsure = true
+}
+
+func (r *rare) inDoubt() bool { return r.unsure || r.repeats > 0 }
+
+// overwritable tells whether what is doubted of an item is another state than its own.
+func (it *item) overwritable() bool {
+	return it.rare != nil && it.rare.inDoubt() && it.rare.doubted != it.mark()
+}
+
+// settle advances the doubt about an item that has just been acknowledged. It returns false when there is none.
 func (p *Pipeline) settle(it *item, now time.Time) bool {
 	r := it.rare
 	switch {
@@ -20,91 +47,70 @@ func (p *Pipeline) settle(it *item, now time.Time) bool {
 		r.repeats = p.opts.Repeats
 		r.settleAt = now.Add(p.opts.Settle)
 	case r.repeats > 0 && !now.Before(r.settleAt):
-		r.repeats--
-		r.settleAt = now.Add(p.opts.Settle)
+		p.countDown(r, now)
 	}
 	if r.repeats == 0 {
 		return false
 	}
-	if !r.settling {
-		r.settling = true
-		p.settles.add(it, r.settleAt)
-	}
+	p.timers.add(it, r.settleAt)
 	return true
 }
 
-// repeat says an item's last word again, unless a newer one is on its way.
-func (p *Pipeline) repeat(it *item, now time.Time) {
-	if p.items[it.id] != it || it.rare == nil {
-		return
+func (p *Pipeline) countDown(r *rare, now time.Time) {
+	r.settleAt = now.Add(p.opts.Settle)
+	if r.repeats--; r.repeats == 0 {
+		p.unsettled--
 	}
+}
+
+// repeat takes the end of a settle time: the last word is said again if what is doubted could have overwritten it, unless a
+// newer one is on its way. A fence is no handoff: what comes due in it waits for its end.
+func (p *Pipeline) repeat(it *item, now time.Time) {
 	r := it.rare
-	r.settling = false
 	switch {
 	case r.repeats == 0 || it.dirty():
 		// Its next acknowledgement counts, and starts the timer again.
 	case now.Before(r.settleAt):
-		r.settling = true
-		p.settles.add(it, r.settleAt)
-	case !p.opts.Owner.MaySend(it.id):
-		r.repeats = 0 // The new owner repeats what it takes over in doubt.
-		if !r.touched {
-			p.forget(it)
+		p.timers.add(it, r.settleAt)
+	case p.opts.Taken(it.id):
+		p.settled(it) // The new owner repeats what it takes over in doubt.
+	case !it.overwritable():
+		if p.countDown(r, now); r.repeats > 0 {
+			p.timers.add(it, r.settleAt)
+		} else {
+			p.settled(it)
 		}
+	case !p.opts.Owner.MaySend(it.id):
+		p.timers.add(it, now.Add(fencePause))
+	default:
+		p.sendAgain(it, now)
+	}
+}
+
+// fencePause is how often a fenced member looks whether it may say a last word.
+const fencePause = time.Second
+
+// settled ends the doubt about an item that is acknowledged.
+func (p *Pipeline) settled(it *item) {
+	if !it.rare.touched {
+		p.forget(it)
+		return
+	}
+	p.unsettled -= one(it.rare.inDoubt())
+	it.rare.unsure, it.rare.repeats = false, 0
+}
+
+// sendAgain says the last word of an acknowledged item again.
+func (p *Pipeline) sendAgain(it *item, now time.Time) {
+	it.firstAt, it.firstVersion = now, it.version
+	p.totals.Repeats++
+	p.metrics.repeats.Inc()
+	switch {
+	case it.deleted:
+		p.enqueue(&p.deletes, it, now)
 	case it.bare:
-		it.firstAt, it.firstVersion = now, it.version
 		p.move(it, hollow)
 	default:
-		it.firstAt, it.firstVersion = now, it.version
-		p.totals.Repeats++
-		p.metrics.repeats.Inc()
-		if it.deleted {
-			p.enqueue(&p.deletes, it, now)
-		} else {
-			p.enqueue(&p.live, it, now)
-		}
+		p.enqueue(&p.live, it, now)
 	}
-}
-
-// timers are items with a time, the earliest first.
-type timers struct{ h timerHeap }
-
-type timer struct {
-	at time.Time
-	it *item
-}
-
-func (t *timers) add(it *item, at time.Time) { heap.Push(&t.h, timer{at: at, it: it}) }
-
-func (t *timers) next() (time.Time, bool) {
-	if len(t.h) == 0 {
-		return time.Time{}, false
-	}
-	return t.h[0].at, true
-}
-
-// due yields and removes the items whose time has come. More may be added meanwhile.
-func (t *timers) due(now time.Time) iter.Seq[*item] {
-	return func(yield func(*item) bool) {
-		for len(t.h) > 0 && !t.h[0].at.After(now) {
-			it := heap.Pop(&t.h).(timer).it
-			if !yield(it) {
-				return
-			}
-		}
-	}
-}
-
-type timerHeap []timer
-
-func (h timerHeap) Len() int           { return len(h) }
-func (h timerHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
-func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-func (h *timerHeap) Push(x any)        { *h = append(*h, x.(timer)) }
-func (h *timerHeap) Pop() any {
-	old := *h
-	t := old[len(old)-1]
-	old[len(old)-1] = timer{}
-	*h = old[:len(old)-1]
-	return t
 }

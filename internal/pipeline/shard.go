@@ -14,7 +14,9 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 		p.forget(it)
 		return
 	}
-	p.doubt(it)
+	if p.opts.Doubtful(it.id) {
+		p.doubt(it, 0)
+	}
 	switch {
 	case it.inFlight || it.deleted || it.bare, now.Sub(it.firstAt) < p.opts.Debounce:
 		p.route(it, now, false)
@@ -24,11 +26,12 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 	}
 }
 
-// doubt notes what another member is in doubt about.
-func (p *Pipeline) doubt(it *item) {
-	if p.opts.Doubtful(it.id) {
-		it.more().unsure = true
+// onlyState is the state of an item if it has been in no other since the last acknowledgement, and 0 if it has.
+func (it *item) onlyState() uint64 {
+	if it.several {
+		return 0
 	}
+	return it.mark()
 }
 
 // Doubt tells the pipeline that somebody else may have had requests under way, with an outcome that nobody knows, for
@@ -39,7 +42,7 @@ func (p *Pipeline) Doubt(match func(resource.ID) bool) {
 	defer p.mu.Unlock()
 	for id, it := range p.items {
 		if it.dirty() && match(id) {
-			it.more().unsure = true
+			p.doubt(it, it.onlyState())
 		}
 	}
 }
@@ -53,7 +56,6 @@ func (p *Pipeline) ForgetCovered() {
 	}
 	for id, it := range p.items {
 		if it.place == parked && !it.inFlight && p.opts.Covers(*it.typ, id, it.state()) {
-			it.rare = nil
 			p.forget(it)
 		}
 	}
@@ -101,8 +103,11 @@ type Unacknowledged struct {
 	// Version is the lowest version among it, 0 when that is not known.
 	Version uint64
 	// IDs are the objects, but for those whose deletion was not watched but found: nobody knows when these were deleted, and
-	// they are named by their tombstones. Doubtful are those that a request of unknown outcome may still change.
-	IDs, Doubtful []resource.ID
+	// they are named by their tombstones.
+	IDs []resource.ID
+	// Doubtful are objects that a request of unknown outcome may still change. What is acknowledged in the state that is
+	// doubted, or has been repeated since, is in none of the other lists.
+	Doubtful []resource.ID
 	// Refused are the objects that are quarantined. They are in none of the above.
 	Refused []resource.ID
 }
@@ -116,14 +121,14 @@ func (p *Pipeline) Unacknowledged(mine func(resource.ID) bool) (own, all map[res
 	defer p.mu.Unlock()
 	own, all = make(map[resource.Type]Unacknowledged), make(map[resource.Type]Unacknowledged)
 	for id, it := range p.items {
-		doubtful := it.rare != nil && (it.rare.repeats == p.opts.Repeats || it.rare.touched)
-		if !it.dirty() && !doubtful {
+		sure := !it.dirty() && (it.rare == nil || !it.rare.touched && (it.rare.repeats < p.opts.Repeats || !it.overwritable()))
+		if sure && (it.rare == nil || !it.rare.inDoubt()) {
 			continue
 		}
 		p.raise(it)
-		include(all, it, p.opts.Repeats)
+		include(all, it, sure)
 		if mine(id) {
-			include(own, it, p.opts.Repeats)
+			include(own, it, sure)
 		}
 	}
 	return own, all
@@ -137,20 +142,20 @@ func (p *Pipeline) raise(it *item) {
 	}
 }
 
-func include(in map[resource.Type]Unacknowledged, it *item, most int) {
+func include(in map[resource.Type]Unacknowledged, it *item, sure bool) {
 	u := in[*it.typ]
 	if it.place == quarantined {
 		u.Refused = append(u.Refused, it.id)
 		in[*it.typ] = u
 		return
 	}
-	if !it.found {
+	if !it.found && !sure {
 		if len(u.IDs) == 0 || it.firstVersion < u.Version {
 			u.Version = it.firstVersion
 		}
 		u.IDs = append(u.IDs, it.id)
 	}
-	if it.rare != nil && (it.rare.unsure || it.rare.repeats == most) {
+	if it.rare != nil && it.rare.inDoubt() {
 		u.Doubtful = append(u.Doubtful, it.id)
 	}
 	in[*it.typ] = u
@@ -172,7 +177,7 @@ func (p *Pipeline) Gained(match func(resource.ID) bool) {
 func (p *Pipeline) Retry() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.gate.Retry(time.Now())
+	p.breaker.Retry(time.Now())
 	p.poke()
 }
 
@@ -180,5 +185,5 @@ func (p *Pipeline) Retry() {
 func (p *Pipeline) SetMaxInFlight(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.gate.SetMaxInFlight(n)
+	p.breaker.SetMaxInFlight(n)
 }

@@ -29,30 +29,21 @@ type Stats struct {
 	Totals Totals
 	// First is how far the first sync has come.
 	First Progress
-	// Gate is the health of the receiver.
-	Gate delivery.State
+	// Breaker is the health of the receiver.
+	Breaker delivery.State
 }
 
-// Stats looks at every dirty item, so ask for it at the pace of people and scrapes.
+// Stats returns what the pipeline knows of itself. It looks at no item.
 func (p *Pipeline) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Stats{
+	return Stats{
 		Dirty: p.dirty(), Deletes: p.deletes.len, InFlight: p.inFlight,
 		Waiting: p.counts[waiting], Hollow: p.counts[hollow], Suspected: p.counts[suspected],
 		Parked: p.counts[parked], Quarantined: p.counts[quarantined],
-		BodyBytes: p.bodyBytes, Totals: p.totals, First: p.progress, Gate: p.gate.State(),
+		BodyBytes: p.bodyBytes, Totals: p.totals, First: p.progress, Breaker: p.breaker.State(),
+		Unsettled: p.unsettled, OldestDirty: p.ages.oldest(time.Now()),
 	}
-	now := time.Now()
-	for _, it := range p.items {
-		if it.rare != nil && it.rare.repeats > 0 {
-			s.Unsettled++
-		}
-		if it.dirty() && it.place != parked && it.place != quarantined {
-			s.OldestDirty = max(s.OldestDirty, now.Sub(it.firstAt))
-		}
-	}
-	return s
 }
 
 // dirty counts the items that the receiver may not have in their current state and that are ours to send.
@@ -104,7 +95,7 @@ func (p *Pipeline) left() Left {
 			l.Deletes++
 		case it.dirty():
 			l.Upserts++
-		case it.rare != nil && it.rare.repeats > 0:
+		case it.overwritable():
 			l.Unsettled++
 		}
 	}
@@ -115,11 +106,5 @@ func (p *Pipeline) left() Left {
 func (p *Pipeline) Pending(t resource.Type) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	n := 0
-	for _, it := range p.items {
-		if it.initial && *it.typ == t {
-			n++
-		}
-	}
-	return n
+	return p.initial[p.types[t]]
 }

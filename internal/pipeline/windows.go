@@ -57,7 +57,7 @@ func (p *Pipeline) lastWord(it *item, doubt bool, now time.Time) {
 	it.rare.touched = false
 	ours := p.opts.Owner.MaySend(it.id)
 	if doubt {
-		it.rare.unsure = true
+		p.doubt(it, 0)
 	}
 	switch {
 	case it.inFlight && it.seq == it.sentSeq: // What is under way was begun before the window was closed.

@@ -170,7 +170,7 @@ func windowsConverge(t *testing.T, seed uint64, repeat bool) string {
 	}
 	for i := range 2 {
 		owners[i], indexes[i] = owning(half(i)), index.New(nil)
-		lines[i] = pipeline.New(c, flatSize{}, delivery.NewGate(delivery.GateOptions{MaxInFlight: 2, MaxBytes: 1 << 20}), pipeline.Options{
+		lines[i] = pipeline.New(c, flatSize{}, delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20}), pipeline.Options{
 			Debounce: time.Second, MaxWait: 4 * time.Second, FlushInterval: 500 * time.Millisecond, MaxUpserts: 5,
 			Settle: time.Minute, Owner: owners[i],
 			Covers: func(_ resource.Type, id resource.ID, s pipeline.State) bool {

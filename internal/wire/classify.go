@@ -15,8 +15,8 @@ import (
 
 // contract is where the receivers' answers differ.
 type contract interface {
-	// confirm says why an answer of 2xx does not confirm what was sent, empty when it does.
-	confirm(r Response, sent Sent) (fault string)
+	// confirm judges a 2xx: Delivered, or why it does not confirm what was sent.
+	confirm(r Response, sent Sent) (kind Kind, fault string)
 	// badRequest judges a 400 and sets Kind, Reason and the items.
 	badRequest(o *Outcome, r Response, sent Sent)
 	// serverError judges a 500 and sets Kind and Reason.
@@ -28,10 +28,7 @@ func classify(c contract, r Response, sent Sent) Outcome {
 	o := Outcome{Status: r.Status}
 	switch s := r.Status; {
 	case s >= 200 && s < 300:
-		o.Kind = Delivered
-		if o.Reason = c.confirm(r, sent); o.Reason != "" {
-			o.Kind = WrongEndpoint
-		}
+		o.Kind, o.Reason = c.confirm(r, sent)
 	case s == 400:
 		c.badRequest(&o, r, sent)
 	case s == 401, s == 403, s == 407:
@@ -45,8 +42,11 @@ func classify(c contract, r Response, sent Sent) Outcome {
 		o.Kind, o.Reason = Unprocessable, answerText(r)
 	case s == 500:
 		c.serverError(&o, r)
+	case s == 502, s == 503:
+		// A proxy answers so for a connection that was reset, also after the receiver has read the request.
+		o.Kind, o.Reason = Unknown, answerText(r)
 	case s == 504:
-		o.Kind, o.Reason = Unknown, "a gateway gave up waiting for the receiver"
+		o.Kind, o.TimedOut, o.Reason = Unknown, true, "a gateway gave up waiting for the receiver"
 	case s > 500 && s < 600:
 		o.Kind, o.Reason = Retry, answerText(r)
 	default:
@@ -67,12 +67,17 @@ func classify(c contract, r Response, sent Sent) Outcome {
 	return o
 }
 
-// compareCounts says how the counts of an answer differ from what was sent, empty when they do not.
-func compareCounts(upserted, deleted int, sent Sent) string {
+// compareCounts compares the counts of an answer with what was sent. Who has taken nothing did not understand the body;
+// who counts otherwise may have stumbled over one item.
+func compareCounts(upserted, deleted int, sent Sent) (Kind, string) {
 	if upserted == len(sent.Upserts) && deleted == len(sent.Deletes) {
-		return ""
+		return Delivered, ""
 	}
-	return fmt.Sprintf("the receiver counts %d upserts and %d deletes, sent were %d and %d",
+	kind := Miscounted
+	if len(sent.Upserts) > 0 && upserted == 0 || len(sent.Deletes) > 0 && deleted == 0 {
+		kind = WrongEndpoint
+	}
+	return kind, fmt.Sprintf("the receiver counts %d upserts and %d deletes, sent were %d and %d",
 		upserted, deleted, len(sent.Upserts), len(sent.Deletes))
 }
 
@@ -129,7 +134,7 @@ func (f *faults) refuse(o *Outcome) {
 	o.Reason = fmt.Sprintf("%d of %d items refused, the first for %s", len(o.Bad), f.n, o.Bad[0].Reason)
 }
 
-// retryAfterCap bounds what a header can ask for, so that no arithmetic on it overflows. The gate caps it much lower.
+// retryAfterCap bounds what a header can ask for, so that no arithmetic on it overflows. The breaker caps it much lower.
 const retryAfterCap = 24 * time.Hour
 
 // retryAfter reads the header of that name: seconds, or a date in one of the three spellings of RFC 9110. What is in the

@@ -75,13 +75,13 @@ func appendClusterWhisperer(dst []byte, i *Item) (out []byte, fault string) {
 // Classify implements [Format].
 func (f clusterWhisperer) Classify(r Response, sent Sent) Outcome { return classify(f, r, sent) }
 
-func (clusterWhisperer) confirm(r Response, sent Sent) (fault string) {
+func (clusterWhisperer) confirm(r Response, sent Sent) (kind Kind, fault string) {
 	var answer struct {
 		Upserted *int `json:"upserted"`
 		Deleted  *int `json:"deleted"`
 	}
 	if err := json.Unmarshal(r.Body, &answer); err != nil || answer.Upserted == nil || answer.Deleted == nil {
-		return "the answer has no counts, so it is not cluster-whisperer's"
+		return WrongEndpoint, "the answer has no counts, so it is not cluster-whisperer's"
 	}
 	return compareCounts(*answer.Upserted, *answer.Deleted, sent)
 }

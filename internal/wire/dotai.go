@@ -100,13 +100,13 @@ type dotAIAnswer struct {
 	Meta json.RawMessage `json:"meta"`
 }
 
-func (dotAI) confirm(r Response, sent Sent) (fault string) {
+func (dotAI) confirm(r Response, sent Sent) (kind Kind, fault string) {
 	var answer dotAIAnswer
 	if err := json.Unmarshal(r.Body, &answer); err != nil || answer.Data.Upserted == nil || answer.Data.Deleted == nil {
-		return "the answer has no counts, so it is not dot-ai's"
+		return WrongEndpoint, "the answer has no counts, so it is not dot-ai's"
 	}
 	if !answer.Success {
-		return "the answer does not claim success"
+		return WrongEndpoint, "the answer does not claim success"
 	}
 	return compareCounts(*answer.Data.Upserted, *answer.Data.Deleted, sent)
 }

@@ -7,17 +7,19 @@ type Kind uint8
 
 const (
 	// Unknown: there was no answer after the first byte of the request was written (timeout, reset, EOF, our own
-	// cancel), or a gateway gave up waiting (504). Both receivers finish a request whose client has gone, so it may be
-	// applied now, later or never.
+	// cancel), or a proxy may have answered for a receiver that has read it (502, 503, 504). Both receivers finish a
+	// request whose client has gone, so it may be applied now, later or never.
 	Unknown Kind = iota
 	// Delivered: the receiver confirmed every item.
 	Delivered
-	// Retry: the receiver could not be reached or would not take anything now. Surely or probably not applied.
+	// Retry: the receiver could not be reached or would not take anything now. Not applied.
 	Retry
 	// ServerError: 500. Transient, or the fault of one item: the receivers do not say.
 	ServerError
 	// Partial: all items but Failed are done.
 	Partial
+	// Miscounted: the receiver counts some of what was sent, and not all, or more. It does not say which.
+	Miscounted
 	// Refused: nothing was applied because of the items in Bad, which will never pass as they are.
 	Refused
 	// Unprocessable: nothing was applied because of some item that the answer does not name.
@@ -35,7 +37,7 @@ const (
 
 // Kinds lists every Kind.
 func Kinds() []Kind {
-	return []Kind{Unknown, Delivered, Retry, ServerError, Partial, Refused, Unprocessable, TooLarge, Unauthorized, WrongEndpoint, Fenced}
+	return []Kind{Unknown, Delivered, Retry, ServerError, Partial, Miscounted, Refused, Unprocessable, TooLarge, Unauthorized, WrongEndpoint, Fenced}
 }
 
 // String returns the kind as metrics spell it, in snake_case.
@@ -51,6 +53,8 @@ func (k Kind) String() string {
 		return "server_error"
 	case Partial:
 		return "partial"
+	case Miscounted:
+		return "miscounted"
 	case Refused:
 		return "refused"
 	case Unprocessable:
@@ -71,7 +75,7 @@ func (k Kind) String() string {
 // ReceiverUp tells whether the kind proves that the receiver takes requests: it read the body and judged it.
 func (k Kind) ReceiverUp() bool {
 	switch k {
-	case Delivered, Partial, Refused, Unprocessable, TooLarge:
+	case Delivered, Partial, Miscounted, Refused, Unprocessable, TooLarge:
 		return true
 	default:
 		return false
@@ -97,6 +101,8 @@ type Outcome struct {
 	Status int
 	// Reason is for logs and status: printable, at most [MaxReasonBytes] bytes, empty for [Delivered].
 	Reason string
+	// TimedOut tells that the answer did not come in time, by our clock or a gateway's: a smaller body may do.
+	TimedOut bool
 	// Own tells that the outcome is of this process's own making and says nothing about the receiver: the fence, a
 	// cancelled context, a body that could not be encoded. Always for [Fenced]; never set by Classify.
 	Own bool

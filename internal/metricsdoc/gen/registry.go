@@ -33,7 +33,7 @@ func registry() (*metricsdoc.Registry, error) {
 	discovery.New(nil, nil, discovery.Options{Registerer: reg})
 	watch.New(nil, nil, watch.Options{Registerer: reg})
 	index.New(reg)
-	pipeline.New(nil, nil, delivery.NewGate(delivery.GateOptions{}), pipeline.Options{Registerer: reg, Target: "default"})
+	pipeline.New(nil, nil, delivery.NewBreaker(delivery.BreakerOptions{}), pipeline.Options{Registerer: reg, Target: "default"})
 	if _, err := delivery.New("http://localhost", wire.ClusterWhisperer(), delivery.Options{Registerer: reg}); err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}

@@ -1,0 +1,85 @@
+package pipeline
+
+// batchSize is how many items a batch of one kind may hold now. It is halved by failures that may be the body's fault and
+// doubled by successes, between 1 and its limit. So a slow embedder, a share of poison objects or a proxy's limit cost a
+// few small requests, and no standstill.
+//
+// A size that failed when it was tried after a success is a ceiling: it is not tried again before as many requests have
+// passed as the ceiling has cost so far, doubled. A receiver that takes 40 items and never 50 would otherwise be sent as
+// many in vain as it takes.
+type batchSize struct {
+	limit, now int
+	streak     int  // failures since a request of this kind passed
+	trying     bool // no batch of this size has passed since it was doubled
+	// ceiling is the size that was tried too early, 0 for none; patience is how many requests must pass before it is
+	// tried again, passed how many have.
+	ceiling, patience, passes int
+	chance                    chance
+}
+
+// maxPatience bounds how long a ceiling is respected.
+const maxPatience = 64
+
+func newBatchSize(limit int) batchSize {
+	return batchSize{limit: limit, now: limit, chance: chance{score: maxChance}}
+}
+
+// well tells whether nothing is known against a full batch.
+func (s *batchSize) well() bool { return s.now == s.limit && s.streak == 0 }
+
+// passed takes a batch of n that was delivered.
+func (s *batchSize) passed(n int) {
+	s.streak = 0
+	s.passes++
+	if s.ceiling > 0 && n >= s.ceiling {
+		s.ceiling, s.patience = 0, 0
+	}
+	if n < s.now {
+		return // It says nothing about larger ones.
+	}
+	s.trying = false
+	next := min(2*s.now, s.limit)
+	if next == s.now || s.ceiling > 0 && next >= s.ceiling && s.passes < s.patience {
+		return
+	}
+	s.now, s.trying = next, true
+}
+
+// failed takes a batch of n that failed. As long as failures look like chance, one or two between others that pass are no
+// reason to shrink; unless it is slow: what takes too long takes too long again.
+func (s *batchSize) failed(n int, slow bool) {
+	s.streak++
+	if n > s.now || n == 1 || s.streak < 2+min(s.chance.score, 1) && !slow {
+		return // It is smaller by now; or a smaller one would not help.
+	}
+	if s.trying {
+		s.ceiling, s.patience, s.passes = s.now, min(max(2*s.patience, 1), maxPatience), 0
+	}
+	s.now, s.trying = max(s.now/2, 1), false
+}
+
+// chance tells whether failures pass when they are tried again as they were. Where they do, halving what failed would
+// double the requests for nothing; where they do not, the second try is in vain.
+type chance struct {
+	score   int // of the latest second tries, from 0 to maxChance
+	skipped int // failures that had no second try
+}
+
+const (
+	maxChance = 6
+	// chanceAgain is how many failures go without a second try before one is tried all the same.
+	chanceAgain = 8
+)
+
+// worth tells whether to try again: as long as it has helped lately.
+func (c *chance) worth() bool {
+	if c.score == 0 && c.skipped < chanceAgain {
+		c.skipped++
+		return false
+	}
+	c.skipped = 0
+	return true
+}
+
+func (c *chance) won()  { c.score = min(c.score+1, maxChance) }
+func (c *chance) lost() { c.score = max(c.score-1, 0) }

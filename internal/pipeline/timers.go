@@ -1,0 +1,70 @@
+package pipeline
+
+import (
+	"container/heap"
+	"iter"
+	"time"
+)
+
+// timers are items with a time, the earliest first. An item has one at most: what it is for follows from where it is.
+type timers struct{ h timerHeap }
+
+// add sets an item's time, in place of the one that it had.
+func (t *timers) add(it *item, at time.Time) {
+	r := it.more()
+	r.dueAt = at
+	if r.timer > 0 {
+		heap.Fix(&t.h, r.timer-1)
+		return
+	}
+	heap.Push(&t.h, it)
+}
+
+// remove takes an item's time away, if it has one.
+func (t *timers) remove(it *item) {
+	if it.rare != nil && it.rare.timer > 0 {
+		heap.Remove(&t.h, it.rare.timer-1)
+	}
+}
+
+func (t *timers) next() (time.Time, bool) {
+	if len(t.h) == 0 {
+		return time.Time{}, false
+	}
+	return t.h[0].rare.dueAt, true
+}
+
+// due yields and removes the items whose time has come. More may be added meanwhile.
+func (t *timers) due(now time.Time) iter.Seq[*item] {
+	return func(yield func(*item) bool) {
+		for len(t.h) > 0 && !t.h[0].rare.dueAt.After(now) {
+			if !yield(heap.Pop(&t.h).(*item)) {
+				return
+			}
+		}
+	}
+}
+
+type timerHeap []*item
+
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].rare.dueAt.Before(h[j].rare.dueAt) }
+func (h timerHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].rare.timer, h[j].rare.timer = i+1, j+1
+}
+
+func (h *timerHeap) Push(x any) {
+	it := x.(*item)
+	*h = append(*h, it)
+	it.rare.timer = len(*h)
+}
+
+func (h *timerHeap) Pop() any {
+	old := *h
+	it := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	it.rare.timer = 0
+	return it
+}
