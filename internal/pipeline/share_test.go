@@ -61,9 +61,7 @@ func TestAShareOfPoisonHoldsUpNobody(t *testing.T) {
 		t.Run(fmt.Sprintf("one in %d of %d, %v", tt.every, tt.n, tt.took), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				r := newRig(t, pipeline.Options{MaxUpserts: 50, FlushInterval: time.Second, Debounce: time.Second, MaxWait: time.Second})
-				requests := 0
 				r.rcv.decide = func(_ int, req delivery.Request) answer {
-					requests++
 					if slices.ContainsFunc(req.Upserts, func(u wire.Item) bool { return number(u)%tt.every == 0 }) {
 						return answer{outcome: wire.Outcome{Kind: wire.ServerError, Status: 500, Reason: "embedding failed"}, took: tt.took}
 					}
@@ -73,7 +71,7 @@ func TestAShareOfPoisonHoldsUpNobody(t *testing.T) {
 				}
 				r.list(named(tt.n)...)
 				took := until(t, tt.within, func() bool { return len(r.rcv.documents()) == tt.n-tt.n/tt.every })
-				t.Logf("all others are there after %v and %d requests", took, requests)
+				t.Logf("all others are there after %v and %d requests", took, len(r.rcv.requests()))
 				r.put("live", "1")
 				until(t, 20*time.Second, func() bool { return r.rcv.documents()[id("live")] == "1" })
 				until(t, 30*time.Minute, func() bool { return r.p.Stats().Quarantined >= tt.n/tt.every-2 }) // but what is tried again just now
@@ -107,6 +105,8 @@ func TestASlowReceiverGetsSmallerBatches(t *testing.T) {
 				r.list(named(1000)...)
 				took := until(t, tt.within, func() bool { return r.p.Stats().First.Done == 1000 })
 				time.Sleep(time.Hour)
+				r.rcv.mu.Lock()
+				defer r.rcv.mu.Unlock()
 				t.Logf("everything after %v, each embedded %.2f times", took, float64(embedded)/1000)
 				if embedded > 2000 {
 					t.Errorf("each object is embedded %.2f times, want less than twice", float64(embedded)/1000)
@@ -155,8 +155,10 @@ func TestRandomFailuresCostInProportion(t *testing.T) {
 							time.Sleep(10 * time.Millisecond)
 						}
 						time.Sleep(time.Minute)
+						r.rcv.mu.Lock()
+						defer r.rcv.mu.Unlock()
 						slices.Sort(lags)
-						if p99 := lags[len(lags)*99/100]; p99 > 10*time.Second || len(r.rcv.documents()) != min(objects, 6000) {
+						if p99 := lags[len(lags)*99/100]; p99 > 10*time.Second || len(r.rcv.docs) != min(objects, 6000) {
 							t.Errorf("p99 %v, want 10 s at most; %+v", p99, r.p.Stats())
 						}
 					})
