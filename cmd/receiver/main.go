@@ -21,6 +21,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
 )
 
+// version is set by the linker.
+var version = "dev"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -50,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	f.options.Logger = logger
+	f.options.Logger, f.options.Version = logger, version
 	server, err := receiver.New(f.options)
 	if err != nil {
 		return fmt.Errorf("starting receiver: %w", err)

@@ -42,7 +42,7 @@ func newDirect(address string, token string) (*replica, error) {
 	}
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("--api %q is no URL of a replica, want one such as http://127.0.0.1:8082", address)
+		return nil, fmt.Errorf("%q is no URL, want one such as http://127.0.0.1:8082", address)
 	}
 	return &replica{
 		name: u.Host, base: strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), token: token,

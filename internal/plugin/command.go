@@ -7,6 +7,7 @@ import (
 	"io"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -66,7 +67,7 @@ func newRoot(version string, streams genericiooptions.IOStreams) *cobra.Command 
 	root := &cobra.Command{
 		Use:         "kubectl-vectordb_sync",
 		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl vectordb-sync"},
-		Short:       "Look at k8s-vectordb-sync, and start resyncs",
+		Short:       "Look at k8s-vectordb-sync, start resyncs, and ask what is in the cluster",
 		Long: "kubectl vectordb-sync asks every replica of k8s-vectordb-sync for its status and shows the answers side by side.\n\n" +
 			"It finds the replicas by their labels, in the current namespace and then in all, and reaches them through the API server.\n" +
 			"Exit codes: 0 all is well, 1 something is not, 2 it could not be found out.",
@@ -78,13 +79,13 @@ func newRoot(version string, streams genericiooptions.IOStreams) *cobra.Command 
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
 	c.addFlags(root.PersistentFlags())
-	root.AddCommand(newStatus(c, streams.Out), newRing(c, streams.Out), newOwner(c, streams.Out), newResync(c, streams),
-		newResyncs(c, streams.Out), newVersion(c, streams.Out))
+	root.AddCommand(newStatus(c, streams), newRing(c, streams.Out), newOwner(c, streams.Out), newResync(c, streams),
+		newResyncs(c, streams.Out), newSearch(c, streams.Out), newMCP(c, streams), newVersion(c, streams.Out))
 	_ = root.RegisterFlagCompletionFunc("namespace", c.completeNamespaces)
 	_ = root.RegisterFlagCompletionFunc("controller-namespace", c.completeNamespaces)
 	for _, cmd := range root.Commands() {
 		if cmd.Flags().Lookup("output") != nil {
-			_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(outputs, cobra.ShellCompDirectiveNoFileComp))
+			_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(append(slices.Clone(outputs), outputsOfArgs...), cobra.ShellCompDirectiveNoFileComp))
 		}
 		if cmd.ValidArgsFunction == nil {
 			cmd.ValidArgsFunction = cobra.NoFileCompletions
@@ -156,6 +157,13 @@ func (r *versionReport) ask(ctx context.Context, c *connection) error {
 		}
 	}
 	return nil
+}
+
+func (r versionReport) items() (rows any, names []string) {
+	for _, a := range r.Replicas {
+		names = append(names, "pod/"+a.Name)
+	}
+	return r.Replicas, names
 }
 
 func (r *versionReport) table(w io.Writer, wide bool) {

@@ -41,7 +41,7 @@ func TestTokenOfAnAPIWithAuthorization(t *testing.T) {
 func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{
-		`--api "ftp://x" is no URL of a replica`:     {"ring", "--api", "ftp://x"},
+		`--api: "ftp://x" is no URL, want`:           {"ring", "--api", "ftp://x"},
 		`--request-timeout "soon" is no duration`:    {"ring", "--api", "127.0.0.1:1", "--request-timeout", "soon"},
 		`unknown command "stauts" for "kubectl vect`: {"stauts"},
 		"Did you mean this?\n\tstatus":               {"stauts"},
@@ -64,7 +64,7 @@ func TestCompletionIsAskedForByName(t *testing.T) {
 		"commands":  {[]string{"ri"}, "ring\tShow who shares the work\n:4\n"},
 		"replicas":  {[]string{"resync", "--api", urls, "--replica", "sync"}, "sync-0\nsync-1\n:4\n"},
 		"resources": {[]string{"resync", "--api", urls, "--resource", ""}, "deployments.apps\npods\n:4\n"},
-		"outputs":   {[]string{"ring", "-o", ""}, "json\nyaml\nwide\n:4\n"},
+		"outputs":   {[]string{"ring", "-o", ""}, "json\nyaml\nname\nwide\ncustom-columns=\njsonpath=\njsonpath-as-json=\njsonpath-file=\ngo-template=\ngo-template-file=\n:4\n"},
 		"nobody":    {[]string{"resync", "--api", "127.0.0.1:1", "--resource", ""}, ":4\n"},
 	} {
 		t.Run(typed, func(t *testing.T) {

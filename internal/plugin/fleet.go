@@ -15,6 +15,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	_ "k8s.io/client-go/plugin/pkg/client/auth" // kubeconfigs with auth-provider, as kubectl reads them
+	"k8s.io/client-go/rest"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
@@ -77,21 +79,16 @@ func (c *connection) fleet(ctx context.Context, objects bool) (*fleet, error) {
 		for _, u := range c.urls {
 			r, err := newDirect(u, token)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("--api: %w", err)
 			}
 			f.replicas = append(f.replicas, r)
 		}
 		f.introduce(ctx)
 		return f, nil
 	}
-	config, err := c.config.ToRESTConfig()
+	config, client, err := c.kubernetes()
 	if err != nil {
-		return nil, fmt.Errorf("reading the kubeconfig: %w", err)
-	}
-	config.UserAgent = "kubectl-vectordb_sync/" + c.version
-	client, err := corev1client.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("making a client of Kubernetes: %w", err)
+		return nil, err
 	}
 	found, pods, err := c.find(ctx, client, objects)
 	if err != nil {
@@ -108,6 +105,20 @@ func (c *connection) fleet(ctx context.Context, objects bool) (*fleet, error) {
 		}))
 	}
 	return f, nil
+}
+
+// kubernetes returns a client with the rights of the kubeconfig, whose plugins for authentication are asked if it has some.
+func (c *connection) kubernetes() (*rest.Config, *corev1client.CoreV1Client, error) {
+	config, err := c.config.ToRESTConfig()
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the kubeconfig: %w", err)
+	}
+	config.UserAgent = "kubectl-vectordb_sync/" + c.version
+	client, err := corev1client.NewForConfig(config)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a client of Kubernetes: %w", err)
+	}
+	return config, client, nil
 }
 
 func forwarded(p corev1.Pod, token string, open func(context.Context) (*tunnel, error)) *replica {

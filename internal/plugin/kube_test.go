@@ -1,6 +1,7 @@
 package plugin_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net"
@@ -25,15 +26,19 @@ import (
 
 // kube is as much of an API server as the plugin needs: pods, and port-forwards to them.
 type kube struct {
-	t    *testing.T
-	pods []corev1.Pod
+	t        *testing.T
+	pods     []corev1.Pod
+	services []corev1.Service
 	// backends are host:port of the API of each pod, by its name. A pod without one refuses connections.
 	backends map[string]string
 	// forbidden are the namespaces whose pods may not be listed; "" is all of them.
 	forbidden []string
 	// noWebSocket makes it one that speaks SPDY alone; deaf makes port-forwards never answer.
 	noWebSocket bool
-	deaf        chan struct{}
+	// exec has the kubeconfig name a program for the token instead of the token, and token is what is right instead of it.
+	exec  bool
+	token string
+	deaf  chan struct{}
 
 	mu       sync.Mutex // guards what follows
 	listed   []string
@@ -70,6 +75,12 @@ func (k *kube) flags() []string {
 	config := clientcmdapi.NewConfig()
 	config.Clusters["c"] = &clientcmdapi.Cluster{Server: server.URL, InsecureSkipTLSVerify: true}
 	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: "the-users-own"}
+	if k.exec {
+		config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
+			APIVersion: "client.authentication.k8s.io/v1", InteractiveMode: clientcmdapi.NeverExecInteractiveMode, Command: "sh",
+			Args: []string{"-c", `echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","status":{"token":"the-users-own"}}'`},
+		}}
+	}
 	config.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u", Namespace: "work"}
 	config.CurrentContext = "x"
 	path := filepath.Join(k.t.TempDir(), "kubeconfig")
@@ -89,8 +100,12 @@ func (k *kube) run(args ...string) outcome {
 func (k *kube) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := strings.Split(strings.Trim(r.URL.Path, "/"), "/")
 	switch {
-	case r.Header.Get("Authorization") != "Bearer the-users-own":
+	case r.Header.Get("Authorization") != "Bearer "+cmp.Or(k.token, "the-users-own"):
 		status(w, http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "who are you?")
+	case r.URL.Path == "/api/v1/services":
+		k.listServices(w, r, "")
+	case len(path) == 5 && path[4] == "services":
+		k.listServices(w, r, path[3])
 	case r.URL.Path == "/api/v1/pods":
 		k.list(w, r, "")
 	case len(path) == 5 && path[4] == "pods":
@@ -119,6 +134,26 @@ func (k *kube) list(w http.ResponseWriter, r *http.Request, namespace string) {
 	for _, p := range k.pods {
 		if (namespace == "" || p.Namespace == namespace) && selector.Matches(labels.Set(p.Labels)) {
 			list.Items = append(list.Items, p)
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(list)
+}
+
+func (k *kube) listServices(w http.ResponseWriter, r *http.Request, namespace string) {
+	if slices.Contains(k.forbidden, namespace) {
+		status(w, http.StatusForbidden, metav1.StatusReasonForbidden, "services is forbidden")
+		return
+	}
+	selector, err := labels.Parse(r.URL.Query().Get("labelSelector"))
+	if err != nil {
+		status(w, http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		return
+	}
+	list := corev1.ServiceList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceList"}}
+	for _, s := range k.services {
+		if (namespace == "" || s.Namespace == namespace) && selector.Matches(labels.Set(s.Labels)) {
+			list.Items = append(list.Items, s)
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -42,6 +42,13 @@ type ownerReport struct {
 	findings
 }
 
+func (r ownerReport) items() (rows any, names []string) {
+	if r.Member != "" {
+		names = append(names, "pod/"+r.Member)
+	}
+	return []ownerReport{r}, names
+}
+
 func newOwnerReport(id string, answers []ownerAnswer) ownerReport {
 	report := ownerReport{ID: id, Replicas: answers, findings: newFindings()}
 	says := make(map[string][]string)

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -15,18 +16,23 @@ import (
 // output is how a command prints what it found.
 type output string
 
-// The outputs of -o.
+// The outputs of -o. Beside them there are those of kubectl that need an argument: custom-columns, jsonpath, go-template.
 const (
 	outputTable output = ""
 	outputWide  output = "wide"
 	outputJSON  output = "json"
 	outputYAML  output = "yaml"
+	outputName  output = "name"
 )
 
-var outputs = []string{string(outputJSON), string(outputYAML), string(outputWide)}
+var (
+	outputs       = []string{string(outputJSON), string(outputYAML), string(outputName), string(outputWide)}
+	outputsOfArgs = []string{customColumns, "jsonpath=", "jsonpath-as-json=", "jsonpath-file=", "go-template=", "go-template-file="}
+)
 
 func (o *output) addFlag(flags *pflag.FlagSet) {
-	flags.VarP(o, "output", "o", "Output format: "+strings.Join(outputs, ", ")+" (default: a table)")
+	flags.VarP(o, "output", "o", "Output format: "+strings.Join(outputs, ", ")+", custom-columns=, jsonpath=, go-template= "+
+		"(default: a table)")
 }
 
 // String implements [pflag.Value].
@@ -37,14 +43,23 @@ func (o *output) Type() string { return "format" }
 
 // Set implements [pflag.Value].
 func (o *output) Set(s string) error {
-	if slices.Contains(outputs, s) {
-		*o = output(s)
-		return nil
+	var err error
+	switch {
+	case slices.Contains(outputs, s):
+	case strings.HasPrefix(s, customColumns):
+		_, err = parseColumns(s)
+	case templated(s):
+		_, err = templatePrinter(s)
+	default:
+		err = fmt.Errorf("want one of %s, %s", strings.Join(outputs, ", "), strings.Join(outputsOfArgs, ", "))
 	}
-	return fmt.Errorf("want one of %s", strings.Join(outputs, ", "))
+	if err == nil {
+		*o = output(s)
+	}
+	return err
 }
 
-// render writes a value as JSON or YAML, or by table, which is told whether it is to be wide.
+// render writes a value as it is asked for, or by table, which is told whether it is to be wide.
 func (o *output) render(w io.Writer, v any, table func(w io.Writer, wide bool)) error {
 	switch *o {
 	case outputJSON:
@@ -64,6 +79,20 @@ func (o *output) render(w io.Writer, v any, table func(w io.Writer, wide bool)) 
 		}
 	case outputTable, outputWide:
 		table(w, *o == outputWide)
+	case outputName:
+		l, ok := v.(lister)
+		if !ok {
+			return errors.New("there are no names to print")
+		}
+		_, names := l.items()
+		for _, name := range names {
+			fmt.Fprintln(w, oneLine(name))
+		}
+	default:
+		if strings.HasPrefix(string(*o), customColumns) {
+			return renderColumns(w, string(*o), v)
+		}
+		return renderTemplate(w, string(*o), v)
 	}
 	return nil
 }

@@ -107,8 +107,15 @@ func (o *resyncFlags) run(ctx context.Context, c *connection, streams genericioo
 	}
 }
 
+// shownResync is an operation as it is printed.
+type shownResync struct{ api.Operation }
+
+func (r shownResync) items() (rows any, names []string) {
+	return []api.Operation{r.Operation}, []string{"resync/" + r.ID}
+}
+
 func (o *resyncFlags) show(w io.Writer, op api.Operation) error {
-	return o.format.render(w, op, func(w io.Writer, wide bool) {
+	return o.format.render(w, shownResync{op}, func(w io.Writer, wide bool) {
 		fmt.Fprint(w, resyncText(op))
 		if wide && len(op.Shares) > 0 {
 			t := table{columns: []string{"MEMBER", "PARTS", "OBJECTS"}}
@@ -164,6 +171,13 @@ func resyncText(op api.Operation) string {
 type resyncsReport struct {
 	Operations []api.Operation `json:"operations"`
 	findings
+}
+
+func (r resyncsReport) items() (rows any, names []string) {
+	for _, op := range r.Operations {
+		names = append(names, "resync/"+op.ID)
+	}
+	return r.Operations, names
 }
 
 // mergeResyncs puts together what replicas know, newest first. Where two know one operation, the later state wins.

@@ -80,6 +80,13 @@ type ringReport struct {
 	findings
 }
 
+func (r ringReport) items() (rows any, names []string) {
+	for _, m := range r.Members {
+		names = append(names, "pod/"+m.Name)
+	}
+	return r.Members, names
+}
+
 func newRingReport(r *release, all []look) ringReport {
 	report := ringReport{Release: r, Replicas: all, Members: []member{}, findings: newFindings()}
 	for _, l := range all {

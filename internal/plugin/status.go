@@ -2,12 +2,13 @@ package plugin
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
@@ -43,6 +44,13 @@ type statusReport struct {
 	Replicas []look `json:"replicas"`
 	findings
 	members []member
+}
+
+func (r statusReport) items() (rows any, names []string) {
+	for _, l := range r.Replicas {
+		names = append(names, "pod/"+l.Name)
+	}
+	return r.Replicas, names
 }
 
 func newStatusReport(r *release, all []look) statusReport {
@@ -207,27 +215,33 @@ func (s *sayings) add(by, text, key string) {
 	s.known[key].by = append(s.known[key].by, by)
 }
 
-func newStatus(c *connection, out io.Writer) *cobra.Command {
-	var format output
+func newStatus(c *connection, streams genericiooptions.IOStreams) *cobra.Command {
+	var (
+		format output
+		again  bool
+		pause  time.Duration
+	)
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Show whether all is well, and what is on its way",
 		Long: "Show what every replica does, how far each receiver is behind, and in plain words what is wrong. The exit code is 1\n" +
-			"when something is.",
+			"when something is. With --watch it is shown again and again, until it is interrupted.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := c.fleet(cmd.Context(), false)
-			if err != nil {
-				return err
+			w := watcher{connection: c, streams: streams, format: format}
+			defer w.close()
+			if again {
+				return w.follow(cmd.Context(), max(pause, shortestWatch))
 			}
-			defer f.close()
-			report := newStatusReport(f.release, looks(cmd.Context(), f))
-			if err := format.render(out, report, report.table); err != nil {
+			report, err := w.look(cmd.Context())
+			if err != nil {
 				return err
 			}
 			return report.verdict()
 		},
 	}
+	cmd.Flags().BoolVarP(&again, "watch", "w", false, "Show it again and again, until interrupted")
+	cmd.Flags().DurationVar(&pause, "watch-interval", 2*time.Second, "How long to wait between two looks")
 	format.addFlag(cmd.Flags())
 	return cmd
 }

@@ -1,8 +1,10 @@
 package plugin_test
 
 import (
+	"context"
 	"encoding/json"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,9 +12,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"sigs.k8s.io/yaml"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/plugin"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -201,7 +205,7 @@ func TestStatusForProgramsHoldsTheAnswersThemselves(t *testing.T) {
 func TestUnknownOutputIsRefused(t *testing.T) {
 	t.Parallel()
 	got := run(t, "status", "-o", "xml", "--api", "http://127.0.0.1:1")
-	if got.code != 2 || !strings.Contains(got.errOut, "want one of json, yaml, wide") {
+	if got.code != 2 || !strings.Contains(got.errOut, "want one of json, yaml, name, wide, custom-columns=") {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -215,5 +219,41 @@ func TestNothingThatAReplicaSaysReachesTheTerminalAsControl(t *testing.T) {
 	got := runAll(t, []*backend{b}, "status", "-o", "wide")
 	if strings.ContainsAny(got.out, "\x1b\t") || !strings.Contains(got.out, "gone for good") {
 		t.Errorf("got %q", got.out)
+	}
+}
+
+// until is an output that ends a command when it has shown enough.
+type until struct {
+	strings.Builder
+	count  string
+	times  int
+	enough func()
+}
+
+func (u *until) Write(p []byte) (int, error) {
+	n, err := u.Builder.Write(p)
+	if strings.Count(u.String(), u.count) >= u.times {
+		u.enough()
+	}
+	return n, err
+}
+
+func TestStatus_Watch_ShowsItAgainUntilInterrupted(t *testing.T) {
+	t.Parallel()
+	for format, shown := range map[string]string{"": "MEMBER", "json": `"receivers"`, "jsonpath={.receivers[0].name}": "default"} {
+		ctx, cancel := context.WithCancel(t.Context())
+		out := &until{count: shown, times: 3, enough: cancel}
+		args := []string{"kubectl-vectordb_sync", "status", "-w", "--watch-interval", "1ms", "--api", backendURL(t, well(0))}
+		if format != "" {
+			args = append(args, "-o", format)
+		}
+		code := plugin.Main(ctx, args, "v1.2.3", genericiooptions.IOStreams{In: strings.NewReader(""), Out: out, ErrOut: io.Discard})
+		cancel()
+		if code != 130 || strings.Contains(out.String(), "\x1b") {
+			t.Errorf("%q: exit code %d, want 130 and nothing of terminals:\n%s", format, code, out.String())
+		}
+	}
+	if got := run(t, "status", "-w", "--api", "127.0.0.1:1", "--controller-namespace", "x", "--request-timeout", "soon"); got.code != 2 {
+		t.Errorf("%+v, want that the first look fails", got)
 	}
 }

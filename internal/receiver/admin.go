@@ -17,6 +17,7 @@ func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.servePage)
 	mux.HandleFunc("GET /search", s.serveSearch)
+	mux.Handle("/mcp", s.mcpHandler())
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		jsonAnswer(http.StatusOK, s.Status()).write(w)
 	})

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver/findtool"
 )
 
 //go:embed page.html
@@ -14,21 +16,14 @@ var pageSource string
 
 var page = template.Must(template.New("page").Parse(pageSource))
 
-// found is a hit as the search endpoint and the page show it.
-type found struct {
-	Kind        string            `json:"kind"`
-	Namespace   string            `json:"namespace"`
-	Name        string            `json:"name"`
-	APIVersion  string            `json:"apiVersion"`
-	Description string            `json:"description,omitempty"`
-	Labels      map[string]string `json:"labels,omitempty"`
-	ID          string            `json:"id"`
-	Score       float64           `json:"score"`
-}
+// found is a hit as the search endpoint, the page and the tool show it.
+type found = findtool.Resource
 
 func asFound(h Hit) found {
 	d := h.Document
-	f := found{d.Kind, d.Namespace, d.Name, d.APIVersion, "", d.Labels, d.ID, h.Score}
+	f := found{
+		Kind: d.Kind, Namespace: d.Namespace, Name: d.Name, APIVersion: d.APIVersion, Labels: d.Labels, ID: d.ID, Score: h.Score,
+	}
 	for k, v := range d.Annotations {
 		if k == "description" || f.Description == "" && strings.HasSuffix(k, "/description") {
 			f.Description = v

@@ -46,6 +46,8 @@ type Options struct {
 	// Embedder ranks by meaning beside the words; its zero value is none.
 	Embedder EmbedderOptions
 
+	// Version is told to assistants.
+	Version string
 	// Logger gets failures and the start and stop; its zero value logs nothing.
 	Logger logr.Logger
 }

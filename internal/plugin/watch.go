@@ -1,0 +1,90 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/term"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+)
+
+const (
+	// shortestWatch keeps looks apart: each is two requests to every replica.
+	shortestWatch = 200 * time.Millisecond
+	// clearScreen puts the cursor home and clears what is below, and leaves what has scrolled away.
+	clearScreen = "\x1b[H\x1b[J"
+)
+
+// watcher looks at the status, once or again and again. It keeps the way to the replicas while they answer.
+type watcher struct {
+	connection *connection
+	streams    genericiooptions.IOStreams
+	format     output
+	fleet      *fleet // nil when it is to be looked for
+}
+
+// look asks everybody and prints it.
+func (w *watcher) look(ctx context.Context) (statusReport, error) {
+	if w.fleet == nil {
+		f, err := w.connection.fleet(ctx, false)
+		if err != nil {
+			return statusReport{}, err
+		}
+		w.fleet = f
+	}
+	report := newStatusReport(w.fleet.release, looks(ctx, w.fleet))
+	return report, w.format.render(w.streams.Out, report, report.table)
+}
+
+// follow looks until ctx ends. Only what fails at the first look is an error: later it may be an API server that restarts.
+func (w *watcher) follow(ctx context.Context, pause time.Duration) error {
+	terminal := false
+	if f, ok := w.streams.Out.(*os.File); ok {
+		terminal = term.IsTerminal(int(f.Fd()))
+	}
+	for first := true; ; first = false {
+		switch table := w.format == outputTable || w.format == outputWide; {
+		case table && terminal:
+			fmt.Fprint(w.streams.Out, clearScreen)
+		case table && !first:
+			fmt.Fprintln(w.streams.Out)
+		}
+		report, err := w.look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && first:
+			return err
+		case err != nil:
+			fmt.Fprintln(w.streams.ErrOut, "error:", err)
+			w.close()
+		case changed(report):
+			w.close()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// changed tells whether the replicas are to be looked for again: one does not answer, or the ring has others.
+func changed(r statusReport) bool {
+	for _, l := range r.Replicas {
+		if l.Error != "" {
+			return true
+		}
+	}
+	return len(r.members) != len(r.Replicas)
+}
+
+// close ends the connections.
+func (w *watcher) close() {
+	if w.fleet != nil {
+		w.fleet.close()
+		w.fleet = nil
+	}
+}
