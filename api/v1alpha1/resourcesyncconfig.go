@@ -136,6 +136,55 @@ type ResourceSyncConfigSpec struct {
 	// +kubebuilder:validation:items:MaxLength=317
 	AnnotationExclude []string `json:"annotationExclude,omitempty"`
 
+	// The only labels to send, of those that the controller keeps at all: keys, or
+	// globs in which * stands for anything but a slash and ? for one character.
+	// Left out, all are sent.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=317
+	LabelInclude []string `json:"labelInclude,omitempty"`
+
+	// Labels not to send, whose change is none, although labelInclude names them.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=317
+	LabelExclude []string `json:"labelExclude,omitempty"`
+
+	// Label selector of the only resources to send, of every type, such as
+	// team=shop,tier!=test. It sees the labels that the controller keeps, its
+	// EXTRA_LABELS among them. A resource that no longer matches is deleted at
+	// the receiver. Left out, all are sent.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	WatchLabelSelector string `json:"watchLabelSelector,omitempty"`
+
+	// A word by which a resource can ask not to be sent to this receiver: one
+	// whose opt-out annotation (vectordb-sync.io/ignore, unless the controller is
+	// told otherwise) holds it, perhaps among others separated by commas, is
+	// deleted there. With the value true it is sent to no receiver at all.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['true', 'false', 't', 'f', '1', '0'])",message="must not be a truth value: true stands for every receiver"
+	OptOutValue string `json:"optOutValue,omitempty"`
+
+	// Whether resources are left out whose controller (the owner reference with
+	// controller: true) is itself of a type that is sent, such as the ReplicaSets
+	// of a Deployment and the Pods of a Job.
+	// +optional
+	SkipControlled bool `json:"skipControlled,omitempty"`
+
+	// Labels that every document of this receiver gets, beside EXTRA_LABELS of
+	// the controller. They win over those and over a resource's own label of the
+	// same key.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	ExtraLabels map[string]string `json:"extraLabels,omitempty"`
+
 	// Resources in one request at most. Left out, it is what suits the receiver:
 	// 20 for dot-ai, 100 for cluster-whisperer.
 	// +optional

@@ -102,6 +102,23 @@ func (in *ResourceSyncConfigSpec) DeepCopyInto(out *ResourceSyncConfigSpec) {
 		*out = make([]string, len(*in))
 		copy(*out, *in)
 	}
+	if in.LabelInclude != nil {
+		in, out := &in.LabelInclude, &out.LabelInclude
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
+	if in.LabelExclude != nil {
+		in, out := &in.LabelExclude, &out.LabelExclude
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
+	if in.ExtraLabels != nil {
+		in, out := &in.ExtraLabels, &out.ExtraLabels
+		*out = make(map[string]string, len(*in))
+		for key, val := range *in {
+			(*out)[key] = val
+		}
+	}
 	if in.CABundle != nil {
 		in, out := &in.CABundle, &out.CABundle
 		*out = make([]byte, len(*in))

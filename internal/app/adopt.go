@@ -61,7 +61,7 @@ func (t *target) wanted(typ resource.Type) (n int) {
 		return 0
 	}
 	if t.spec.namespaces.Everything() {
-		return stats.Objects
+		return stats.Objects - t.lens.hiddenOf(typ)
 	}
 	t.index.All(typ, func(namespace, name string, _ uint64) bool {
 		if t.wants(typ, namespace, name) {
@@ -69,7 +69,7 @@ func (t *target) wanted(typ resource.Type) (n int) {
 		}
 		return true
 	})
-	return n
+	return max(n-t.lens.hiddenOf(typ), 0)
 }
 
 // coversAll tells whether the receiver is known to have all objects of a type.
@@ -96,7 +96,9 @@ func (t *target) adoptType(ctx context.Context, typ resource.Type) error {
 				reached = key
 				t.unread.Add(-1)
 				t.index.IfCurrent(typ, r, func() {
-					t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: t.lens.show(typ, r), Cause: index.Initial})
+					if shown, seen := t.lens.show(typ, r); seen {
+						t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: shown, Cause: index.Initial})
+					}
 				})
 			}
 			return t.pipeline.Room(ctx) // before the next page is asked for

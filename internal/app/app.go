@@ -102,10 +102,10 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	namespaces := watch.NamespaceFilter{Include: cfg.WatchNamespaces, Exclude: cfg.ExcludeNamespaces}
 	a.index = index.New(reg)
 	a.watches = watch.New(client, a.index, watch.Options{
-		Keep: cfg.Annotations, Namespaces: namespaces, OnSettled: a.settled, Log: opts.Log.WithName("watch"), Registerer: reg,
+		Keep: cfg.Selection, Namespaces: namespaces, OnSettled: a.settled, Log: opts.Log.WithName("watch"), Registerer: reg,
 	})
 	a.types = &typeKeeper{watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered, gone: a.gone}
-	a.lister = watch.NewLister(client, cfg.Annotations, namespaces)
+	a.lister = watch.NewLister(client, cfg.Selection, namespaces)
 	heir := remains.NewHeir(client, cfg.PodNamespace, cfg.StatefulSetName, opts.Log)
 	a.shard, err = newShard(cfg, restConfig, heir, a.index, opts.Log, reg)
 	if err != nil {

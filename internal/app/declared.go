@@ -61,18 +61,24 @@ func (d declared) Set(c controller.Target) error {
 
 func (d declared) spec(c controller.Target) targetSpec {
 	cfg, defaults := d.a.cfg, c.Format.Defaults()
-	var own *resource.AnnotationFilter
-	if c.Annotations.String() != cfg.Annotations.String() {
-		own = &c.Annotations
+	var own *resource.Selection
+	if narrows(c.Selection, cfg.Selection) {
+		own = &c.Selection
 	}
 	return targetSpec{
 		own:  own,
-		name: c.Name, endpoint: c.Endpoint, format: c.Format.Name(), token: c.Token, ca: c.CABundle, annotations: cfg.Annotations,
+		name: c.Name, endpoint: c.Endpoint, format: c.Format.Name(), token: c.Token, ca: c.CABundle, selection: cfg.Selection,
 		narrow: true, types: c.Types, namespaces: c.Namespaces,
 		debounce: c.Debounce, maxWait: max(declaredMaxWait*c.Debounce, time.Minute), flush: cfg.BatchFlushInterval, resync: c.ResyncInterval,
 		settle: defaults.Settle, timeout: defaults.Timeout, maxUpserts: c.MaxUpserts, maxBytes: defaults.MaxBytes,
 		maxInFlight: c.MaxInFlight, dirtyMaxBytes: cfg.DirtyMaxBytes,
 	}
+}
+
+// narrows tells whether a receiver sees less, or other labels, than what is kept.
+func narrows(own, kept resource.Selection) bool {
+	return own.Hides() || len(own.Extra) > 0 || own.Annotations.String() != kept.Annotations.String() ||
+		own.Labels.String() != (resource.LabelFilter{}).String()
 }
 
 // settle ends what a stopped receiver has left, for the benefit of t if that is its successor.
@@ -159,7 +165,8 @@ func (d declared) Report(name string) (controller.Report, bool) {
 	r := controller.Report{Active: t.ready()}
 	r.DiscoveryIncomplete, r.Forbidden = d.incomplete(t)
 	if r.Active && r.DiscoveryIncomplete == "" {
-		r.Overlooked = few(slices.Concat(t.spec.types.Unknown(d.a.servedTypes()), t.declared.Annotations.Beyond(d.a.cfg.Annotations)))
+		r.Overlooked = few(slices.Concat(t.spec.types.Unknown(d.a.servedTypes()),
+			t.declared.Selection.Annotations.Beyond(d.a.cfg.Selection.Annotations), t.declared.Selection.Labels.Beyond(d.a.cfg.Selection.Labels)))
 	}
 	all, silent := d.fleet(t)
 	sum(all, &r)

@@ -129,6 +129,7 @@ func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.P
 		pager: p, index: x, book: book, leases: leases, missing: missing,
 		store: refresher{past, func() error { return nil }},
 		wants: func(resource.Type, string, string) bool { return true }, log: logr.Discard(), looks: map[resource.Type]*look{},
+		saw:      func(resource.Record) bool { return true },
 		served:   func() ([]resource.Type, bool) { return x.Types(), true },
 		selected: func(t resource.Type) bool { return t.Resource != "unselected" },
 		metrics:  newSearchMetrics(nil), slots: make(chan struct{}, searchers),
@@ -242,16 +243,19 @@ func (c Census) Held(t resource.Type) int { return c.waits()[t].Documents }
 type Lens struct{ *lens }
 
 // NewLens returns one with a filter of its own.
-func NewLens(own resource.AnnotationFilter) Lens { return Lens{newLens(&own)} }
+func NewLens(own resource.Selection) Lens { return Lens{newLens(&own)} }
 
 // See returns a change as the receiver sees it.
-func (l Lens) See(c index.Change) (seen index.Change, changed bool) { return l.see(c) }
+func (l Lens) See(c index.Change) (seen index.Change, changed bool) { return l.see(c, c.Known) }
 
 // Show shows it a record that the index knows.
-func (l Lens) Show(t resource.Type, r resource.Record) resource.Record { return l.show(t, r) }
+func (l Lens) Show(t resource.Type, r resource.Record) (resource.Record, bool) { return l.show(t, r) }
 
 // Len returns of how many objects it remembers what the receiver sees.
-func (l Lens) Len() int { return len(l.digests) }
+func (l Lens) Len() int { return len(l.sights) }
+
+// Hidden counts the objects of a type that the receiver does not see.
+func (l Lens) Hidden(t resource.Type) int { return l.hiddenOf(t) }
 
 // IfCurrent asks whether a record is current as the receiver sees it.
 func (l Lens) IfCurrent(x *index.Index, t resource.Type, r resource.Record, f func()) bool {

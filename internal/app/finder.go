@@ -106,6 +106,7 @@ type finder struct {
 	book    *checkpoint.Book
 	store   checkpoints
 	wants   func(t resource.Type, namespace, name string) bool
+	saw     func(r resource.Record) bool                                         // tells whether the receiver was to have an object in that state
 	missing func(t resource.Type, namespace, name string, after, at uint64) bool // tells of a deletion
 	// served are the types that are served and wanted; ok is false while that is not known for sure. selected tells whether
 	// one would be wanted, were it served.
@@ -149,6 +150,7 @@ const (
 func newFinder(t *target, p parts) *finder {
 	return &finder{
 		pager: p.lister, memory: p.memory, metrics: newSearchMetrics(t.metrics), index: t.index, book: t.book, store: t.store, wants: t.wants, missing: t.missing,
+		saw:    func(r resource.Record) bool { _, seen := t.lens.of(r); return seen },
 		leases: func() []ownership.MemberStatus { return t.member.View().Members },
 		served: p.sure, selected: p.cfg.Types.Match,
 		log: t.log, slots: make(chan struct{}, searchers), looks: make(map[resource.Type]*look), held: make(map[resource.Type]waiting),
@@ -292,7 +294,8 @@ func (f *finder) replay(ctx context.Context, t resource.Type, l *look, versions 
 	// Up to our last list, which is later than the first one if the watch has begun anew.
 	n, until := 0, max(l.listed, f.index.Type(t).Since)
 	err := f.pager.Deletions(ctx, t, versions[0], until, func(d watch.Deletion) {
-		if f.wants(t, d.Namespace, d.Name) && f.missing(t, d.Namespace, d.Name, max(d.Version, 1)-1, d.Version) {
+		gone := d.Now == nil || !f.saw(*d.Now)
+		if gone && f.wants(t, d.Namespace, d.Name) && f.missing(t, d.Namespace, d.Name, max(d.Version, 1)-1, d.Version) {
 			n++
 		}
 	})
@@ -350,7 +353,7 @@ func (f *finder) compareAt(ctx context.Context, t resource.Type, version uint64,
 	_, err := f.pager.Pages(ctx, t, watch.ListOptions{Exact: version}, func(rs []resource.Record) error {
 		for _, r := range rs {
 			object := [2]string{r.Namespace, r.Name}
-			if !told[object] && f.wants(t, r.Namespace, r.Name) && f.missing(t, r.Namespace, r.Name, version, max(now.Since, version+1)) {
+			if !told[object] && f.wants(t, r.Namespace, r.Name) && f.saw(r) && f.missing(t, r.Namespace, r.Name, version, max(now.Since, version+1)) {
 				told[object] = true
 				n++
 			}

@@ -8,82 +8,138 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// lens is what one receiver sees of the objects that all receivers share: without the annotations that it is not to have,
-// and without the changes that are of those alone. The nil lens sees everything.
+// lens is what one receiver sees of the objects that all receivers share: without the objects, labels and annotations that
+// it is not to have, with its own labels, and without the changes that are of what it does not see. The nil lens sees
+// everything.
 //
-// The index knows one digest of each object, that of everything which is kept. Where the receiver sees less of an object,
-// the lens remembers the digest of that: some hundred bytes for each object with an annotation that the receiver is not to
-// have, and nothing for any other.
+// The index knows one digest of each object, that of everything which is kept. Where the receiver sees an object otherwise,
+// or not at all, the lens remembers that: some 40 bytes for each such object, and nothing for any other.
 type lens struct {
-	filter resource.AnnotationFilter
+	selection resource.Selection
 
-	mu      sync.Mutex // guards digests
-	digests map[resource.ID]uint64
+	mu     sync.Mutex // guards what follows
+	sights map[uint64]sighting
+	hidden map[resource.Type]int // objects
 }
 
-func newLens(own *resource.AnnotationFilter) *lens {
+// sighting is how a receiver sees an object that it sees otherwise than the index. Objects go by the hash of their ID.
+type sighting struct {
+	digest uint64
+	hidden bool // it does not see it
+}
+
+func newLens(own *resource.Selection) *lens {
 	if own == nil {
 		return nil
 	}
-	return &lens{filter: *own, digests: make(map[resource.ID]uint64)}
+	return &lens{selection: *own, sights: make(map[uint64]sighting), hidden: make(map[resource.Type]int)}
 }
 
-// show returns a record as the receiver sees it, and remembers it. The record is what the index knows at this moment.
-func (l *lens) show(t resource.Type, r resource.Record) resource.Record {
+// show returns a record as the receiver sees it, and remembers it; seen is false where it does not see the object. The
+// record is what the index knows at this moment.
+func (l *lens) show(t resource.Type, r resource.Record) (shown resource.Record, seen bool) {
 	if l == nil {
-		return r
+		return r, true
 	}
-	seen := l.filter.View(r)
+	shown, seen = l.selection.View(r)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.remember(t.ID(r.Namespace, r.Name), r, seen)
-	return seen
+	l.remember(t, t.IDHash(r.Namespace, r.Name), r, shown, seen)
+	return shown, seen
 }
 
-// of returns a record as the receiver sees it.
-func (l *lens) of(r resource.Record) resource.Record {
+// of returns a record as the receiver sees it, and whether it does.
+func (l *lens) of(r resource.Record) (shown resource.Record, seen bool) {
 	if l == nil {
-		return r
+		return r, true
 	}
-	return l.filter.View(r)
+	return l.selection.View(r)
 }
 
-// digest returns that of what the receiver sees of an object that the index knows by the digest known.
-func (l *lens) digest(id resource.ID, known uint64) uint64 {
+// digest returns that of what the receiver sees of an object that the index knows by the digest known; seen is false
+// where it does not see the object.
+func (l *lens) digest(t resource.Type, namespace, name string, known uint64) (digest uint64, seen bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if d, ok := l.digests[id]; ok {
-		return d
+	if s, special := l.sights[t.IDHash(namespace, name)]; special {
+		return s.digest, !s.hidden
 	}
-	return known
+	return known, true
 }
 
-func (l *lens) remember(id resource.ID, r, seen resource.Record) {
-	if seen.Digest == r.Digest {
-		delete(l.digests, id)
-	} else {
-		l.digests[id] = seen.Digest
+// hides tells whether the receiver does not see an object that the index knows.
+func (l *lens) hides(t resource.Type, namespace, name string) bool {
+	if l == nil || !l.selection.Hides() {
+		return false
 	}
+	_, seen := l.digest(t, namespace, name, 0)
+	return !seen
+}
+
+// hiddenOf counts the objects of a type that the receiver does not see.
+func (l *lens) hiddenOf(t resource.Type) int {
+	if l == nil {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hidden[t]
+}
+
+// remember is called with mu held.
+func (l *lens) remember(t resource.Type, id uint64, r, shown resource.Record, seen bool) {
+	l.forget(t, id)
+	switch {
+	case !seen:
+		l.sights[id] = sighting{hidden: true}
+		l.hidden[t]++
+	case shown.Digest != r.Digest:
+		l.sights[id] = sighting{digest: shown.Digest}
+	}
+}
+
+// forget is called with mu held.
+func (l *lens) forget(t resource.Type, id uint64) {
+	if l.sights[id].hidden {
+		if l.hidden[t]--; l.hidden[t] == 0 {
+			delete(l.hidden, t)
+		}
+	}
+	delete(l.sights, id)
 }
 
 // see returns a change as the receiver sees it; changed is false when it sees none. Of an object that the lens has not
-// been shown before, it takes every change for one.
-func (l *lens) see(c index.Change) (seen index.Change, changed bool) {
+// been shown before, it takes every change for one. An object that it sees no longer is deleted; known tells whether the
+// index knew it, though the receiver may never have been sent it.
+func (l *lens) see(c index.Change, known bool) (seen index.Change, changed bool) {
 	if l == nil {
 		return c, true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if before, known := l.digests[c.ID]; known {
-		c.Previous = before
+	id := c.Type.IDHash(c.Record.Namespace, c.Record.Name)
+	before, special := l.sights[id]
+	switch {
+	case before.hidden:
+		c.Known, c.Previous = false, 0
+	case special:
+		c.Previous = before.digest
 	}
 	if c.Deleted {
-		delete(l.digests, c.ID)
-		return c, true
+		l.forget(c.Type, id)
+		// A deletion that somebody else tells of may be of a document from before.
+		return c, !before.hidden || c.Cause == index.Found
 	}
-	r := l.filter.View(c.Record)
-	l.remember(c.ID, c.Record, r)
+	r, visible := l.selection.View(c.Record)
+	l.remember(c.Type, id, c.Record, r, visible)
+	if !visible {
+		c.Known = known && !before.hidden
+		return l.lost(c, before.hidden)
+	}
 	c.Record = r
+	if before.hidden {
+		c.Again = false
+	}
 	if c.Again {
 		c.Previous = r.Digest
 	}
@@ -95,6 +151,15 @@ func (l *lens) see(c index.Change) (seen index.Change, changed bool) {
 	return c, c.Again
 }
 
+// lost makes a deletion of a change after which the receiver does not see the object; changed is false if it did not see it
+// before either. Between two lists it may have, and another member may have sent it then.
+func (l *lens) lost(c index.Change, hidden bool) (seen index.Change, changed bool) {
+	changed = c.Known || hidden && (c.Again || c.Listed)
+	c.Deleted, c.Again, c.Listed = true, false, false
+	c.Record = resource.Record{Namespace: c.Record.Namespace, Name: c.Record.Name, ResourceVersion: c.Record.ResourceVersion}
+	return c, changed
+}
+
 // seeing is a pipeline that is offered records as the receiver sees them, and the catalogue of what it sees.
 type seeing struct {
 	*pipeline.Pipeline
@@ -104,24 +169,31 @@ type seeing struct {
 
 // OfferFor implements [resync.Target].
 func (s seeing) OfferFor(permit *pipeline.Permit, t resource.Type, r resource.Record, ticket *pipeline.Ticket) {
-	s.Pipeline.OfferFor(permit, t, s.lens.of(r), ticket)
+	if shown, seen := s.lens.of(r); seen {
+		s.Pipeline.OfferFor(permit, t, shown, ticket)
+	}
 }
 
 // Fill implements [resync.Hollow].
-func (s seeing) Fill(t resource.Type, r resource.Record) { s.Pipeline.Fill(t, s.lens.of(r)) }
+func (s seeing) Fill(t resource.Type, r resource.Record) {
+	if shown, seen := s.lens.of(r); seen {
+		s.Pipeline.Fill(t, shown)
+	}
+}
 
 // Type implements [resync.Catalog].
 func (s seeing) Type(t resource.Type) index.Stats { return s.index.Type(t) }
 
 // IfCurrent implements [resync.Catalog]. A record that differs from what the index knows, but not in what the receiver
-// sees, is current: nobody sends the newer state.
+// sees, is current: nobody sends the newer state. One that it does not see is not.
 func (s seeing) IfCurrent(t resource.Type, r resource.Record, f func()) bool {
 	if s.lens == nil {
 		return s.index.IfCurrent(t, r, f)
 	}
-	seen, id := s.lens.of(r), t.ID(r.Namespace, r.Name)
+	shown, seen := s.lens.of(r)
 	return s.index.IfKnown(t, r.Namespace, r.Name, func(known uint64) bool {
-		current := known == r.Digest || s.lens.digest(id, known) == seen.Digest
+		digest, visible := s.lens.digest(t, r.Namespace, r.Name, known)
+		current := seen && visible && (known == r.Digest || digest == shown.Digest)
 		if current {
 			f()
 		}

@@ -70,7 +70,7 @@ type worlds struct {
 
 func newWorlds(t *testing.T) *worlds {
 	w := &worlds{wide: index.New(nil), narrow: index.New(nil), wideFilter: keeping(t, "description", "owner"), narrowFilter: keeping(t, "description")}
-	w.lens = app.NewLens(w.narrowFilter)
+	w.lens = app.NewLens(resource.Selection{Annotations: w.narrowFilter})
 	w.through.lens = &w.lens
 	w.wide.Listen(&w.through)
 	w.narrow.Listen(&w.direct)
@@ -185,13 +185,13 @@ func TestALensThatComesLateLosesNoChange(t *testing.T) {
 		w.upsert(o)
 		return len(s.all) > 0
 	}
-	if !change(app.NewLens(w.narrowFilter), "description", "y") {
+	if !change(app.NewLens(resource.Selection{Annotations: w.narrowFilter}), "description", "y") {
 		t.Error("a change of what the receiver sees was not told")
 	}
-	if !change(app.NewLens(w.narrowFilter), "owner", "bob") {
+	if !change(app.NewLens(resource.Selection{Annotations: w.narrowFilter}), "owner", "bob") {
 		t.Error("whether it is a change of what the receiver sees is not known, and it was not told")
 	}
-	shown := app.NewLens(w.narrowFilter)
+	shown := app.NewLens(resource.Selection{Annotations: w.narrowFilter})
 	shown.Show(pods, resource.NewRecord(o, w.wideFilter))
 	if change(shown, "owner", "eve") {
 		t.Error("a change that the receiver does not see was told")

@@ -8,11 +8,20 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// missing tells the receiver that an object is gone, unless it is there, or its type is there and has not been listed. It
-// was deleted after one version, and not after another.
+// missing tells the receiver that an object is gone, unless it is there and the receiver is to have it, or its type is
+// there and has not been listed. It was deleted after one version, and not after another.
 func (t *target) missing(typ resource.Type, namespace, name string, after, at uint64) bool {
 	tell := t.deletion(typ, namespace, name, after, at)
-	return t.finder.isGone(typ) && t.index.IfUnserved(typ, tell) || t.index.IfAbsent(typ, namespace, name, tell)
+	if t.finder.isGone(typ) && t.index.IfUnserved(typ, tell) || t.index.IfAbsent(typ, namespace, name, tell) {
+		return true
+	}
+	return t.lens.hides(typ, namespace, name) && t.index.IfKnown(typ, namespace, name, func(uint64) bool {
+		hidden := t.lens.hides(typ, namespace, name)
+		if hidden {
+			tell()
+		}
+		return hidden
+	})
 }
 
 // deletion returns what tells the receiver of a deletion.

@@ -37,16 +37,16 @@ const environmentTarget = "default"
 
 // targetSpec says what a receiver is and how it wants to be treated.
 type targetSpec struct {
-	name        string
-	endpoint    *url.URL
-	format      string
-	token       delivery.TokenSource
-	ca          []byte
-	annotations resource.AnnotationFilter  // what is kept of all
-	own         *resource.AnnotationFilter // what is sent of that; nil: everything
-	narrow      bool                       // types and namespaces are narrower than what is watched
-	types       resource.Filter
-	namespaces  watch.NamespaceFilter
+	name       string
+	endpoint   *url.URL
+	format     string
+	token      delivery.TokenSource
+	ca         []byte
+	selection  resource.Selection  // what is kept of all
+	own        *resource.Selection // what is sent of that; nil: everything
+	narrow     bool                // types and namespaces are narrower than what is watched
+	types      resource.Filter
+	namespaces watch.NamespaceFilter
 
 	debounce, maxWait, flush, settle, timeout, resync time.Duration
 	maxUpserts, maxBytes, maxInFlight                 int
@@ -56,7 +56,7 @@ type targetSpec struct {
 // environmentSpec is the receiver that the environment names.
 func environmentSpec(cfg config.Config) targetSpec {
 	s := targetSpec{
-		name: environmentTarget, endpoint: cfg.Endpoint, format: cfg.EndpointFormat, annotations: cfg.Annotations,
+		name: environmentTarget, endpoint: cfg.Endpoint, format: cfg.EndpointFormat, selection: cfg.Selection,
 		debounce: cfg.DebounceWindow, maxWait: cfg.DebounceMaxWait, flush: cfg.BatchFlushInterval, settle: cfg.SettleTime,
 		timeout: cfg.RequestTimeout, resync: cfg.ResyncInterval, maxUpserts: cfg.BatchMaxSize, maxBytes: cfg.BatchMaxBytes,
 		maxInFlight: cfg.MaxInFlight, dirtyMaxBytes: cfg.DirtyMaxBytes,
@@ -69,12 +69,12 @@ func environmentSpec(cfg config.Config) targetSpec {
 
 // fingerprint names everything whose change makes checkpoints worthless.
 func (s targetSpec) fingerprint(cluster string) string {
-	f := fmt.Sprintf("cluster=%s endpoint=%s format=%s annotations=%s", cluster, s.endpoint, s.format, s.annotations)
+	f := fmt.Sprintf("cluster=%s endpoint=%s format=%s keeps=%s", cluster, s.endpoint, s.format, s.selection)
 	if s.narrow {
 		f += fmt.Sprintf(" types=%s namespaces=%v", s.types, s.namespaces)
 	}
 	if s.own != nil {
-		f += fmt.Sprintf(" of annotations=%s", s.own)
+		f += fmt.Sprintf(" of that=%s", s.own)
 	}
 	return f
 }
@@ -237,13 +237,14 @@ func (t *target) Apply(c index.Change) {
 	if !t.wants(c.Type, c.Record.Namespace, c.Record.Name) {
 		return
 	}
+	known := c.Known
 	if t.late && !t.adopted.Load() {
 		if c.Cause == index.Initial && !t.informed() {
 			return // Whether the receiver has it cannot be told yet. Its type counts as read by then, and is adopted.
 		}
 		c.Known = false // To the index it is, but the receiver may never have been sent it.
 	}
-	if c, changed := t.lens.see(c); changed {
+	if c, changed := t.lens.see(c, known); changed {
 		t.pipeline.Apply(c)
 		t.census.applied(c)
 	}

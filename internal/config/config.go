@@ -66,8 +66,8 @@ type Config struct {
 	WatchNamespaces []string
 	// ExcludeNamespaces are namespaces whose objects are not sent. No namespace is in both lists.
 	ExcludeNamespaces []string
-	// Annotations decides which annotations are sent.
-	Annotations resource.AnnotationFilter
+	// Selection decides which objects of those types and namespaces are sent, and which labels and annotations of them.
+	Selection resource.Selection
 
 	// PodName names this replica; a DNS subdomain, never empty.
 	PodName string
@@ -113,6 +113,7 @@ type Config struct {
 	// The lists that the filters were built from, for Map.
 	watchTypes, excludeTypes             []string
 	annotationInclude, annotationExclude []string
+	labelInclude, labelExclude           []string
 }
 
 // Error says what is wrong with the value of one variable.

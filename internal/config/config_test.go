@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -100,7 +101,12 @@ func TestDefaults(t *testing.T) {
 		"LogLevel":               {c.LogLevel, zapcore.InfoLevel},
 		"LogFormat":              {c.LogFormat, "json"},
 		"Types":                  {c.Types.String(), "include= exclude=events,leases,endpointslices"},
-		"Annotations":            {c.Annotations.String(), "include=description,*/description exclude="},
+		"Annotations":            {c.Selection.Annotations.String(), "include=description,*/description exclude="},
+		"Labels":                 {c.Selection.Labels.String(), "include= exclude=*/?fd.timestamp"},
+		"Selector":               {c.Selection.ServerSide(), ""},
+		"OptOut":                 {c.Selection.OptOut, "vectordb-sync.io/ignore"},
+		"SkipControlled":         {c.Selection.SkipControlled, false},
+		"Extra":                  {len(c.Selection.Extra), 0},
 		"Warnings":               {len(c.Warnings), 0},
 	}
 	for field, tt := range tests {
@@ -140,27 +146,35 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"ENDPOINT_FORMAT": {"DOT-AI", []string{"AUTH_TOKEN_FILE=" + dir + "/token"}, func(c config.Config) any { return c.EndpointFormat }, "dot-ai"},
 		"REST_ENDPOINT": {" https://receiver.example.com/sync ", nil, func(c config.Config) any { return c.Endpoint.String() },
 			"https://receiver.example.com/sync"},
-		"INSTANCES_ENDPOINT":        {"http://[::1]:3000/sync", nil, func(c config.Config) any { return c.Endpoint.String() }, "http://[::1]:3000/sync"},
-		"AUTH_TOKEN_FILE":           {dir + "/token", nil, func(c config.Config) any { return c.AuthTokenFile }, dir + "/token"},
-		"CAPABILITIES_ENDPOINT":     {"http://cw/scan", nil, func(c config.Config) any { return c.CapabilitiesEndpoint.String() }, "http://cw/scan"},
-		"MAX_IN_FLIGHT":             {"3", nil, func(c config.Config) any { return c.MaxInFlight }, 3},
-		"REQUEST_TIMEOUT_MS":        {"1500", nil, func(c config.Config) any { return c.RequestTimeout }, 1500 * time.Millisecond},
-		"SETTLE_TIME_MS":            {"1", nil, func(c config.Config) any { return c.SettleTime }, time.Millisecond},
-		"RESOURCE_SYNC_CONFIG":      {"true", nil, func(c config.Config) any { return c.ResourceSyncConfig }, true},
-		"DEBOUNCE_WINDOW_MS":        {"0", nil, func(c config.Config) any { return c.DebounceWindow }, time.Duration(0)},
-		"DEBOUNCE_MAX_WAIT_MS":      {"10000", nil, func(c config.Config) any { return c.DebounceMaxWait }, 10 * time.Second},
-		"BATCH_FLUSH_INTERVAL_MS":   {"1", nil, func(c config.Config) any { return c.BatchFlushInterval }, time.Millisecond},
-		"BATCH_MAX_SIZE":            {"1000000", nil, func(c config.Config) any { return c.BatchMaxSize }, 1000000},
-		"BATCH_MAX_BYTES":           {"5242880", nil, func(c config.Config) any { return c.BatchMaxBytes }, 5242880},
-		"DIRTY_MAX_BYTES":           {"1GiB", nil, func(c config.Config) any { return c.DirtyMaxBytes }, int64(1073741824)},
-		"SHUTDOWN_TIMEOUT_MS":       {"0", nil, func(c config.Config) any { return c.ShutdownTimeout }, time.Duration(0)},
-		"RESYNC_INTERVAL_MIN":       {"0", nil, func(c config.Config) any { return c.ResyncInterval }, time.Duration(0)},
-		"WATCH_RESOURCE_TYPES":      {"Pods, deployments.apps,", nil, func(c config.Config) any { return c.Types.String() }, "include=Pods,deployments.apps exclude=events,leases,endpointslices"},
-		"EXCLUDE_RESOURCE_TYPES":    {"", nil, func(c config.Config) any { return c.Types.String() }, "include= exclude="},
-		"WATCH_NAMESPACES":          {"shop , payments", nil, func(c config.Config) any { return strings.Join(c.WatchNamespaces, "|") }, "shop|payments"},
-		"EXCLUDE_NAMESPACES":        {"kube-system", nil, func(c config.Config) any { return strings.Join(c.ExcludeNamespaces, "|") }, "kube-system"},
-		"ANNOTATION_INCLUDE":        {"", nil, func(c config.Config) any { return c.Annotations.Match("description") }, false},
-		"ANNOTATION_EXCLUDE":        {"a.example.com/*", nil, func(c config.Config) any { return c.Annotations.Match("a.example.com/description") }, false},
+		"INSTANCES_ENDPOINT":      {"http://[::1]:3000/sync", nil, func(c config.Config) any { return c.Endpoint.String() }, "http://[::1]:3000/sync"},
+		"AUTH_TOKEN_FILE":         {dir + "/token", nil, func(c config.Config) any { return c.AuthTokenFile }, dir + "/token"},
+		"CAPABILITIES_ENDPOINT":   {"http://cw/scan", nil, func(c config.Config) any { return c.CapabilitiesEndpoint.String() }, "http://cw/scan"},
+		"MAX_IN_FLIGHT":           {"3", nil, func(c config.Config) any { return c.MaxInFlight }, 3},
+		"REQUEST_TIMEOUT_MS":      {"1500", nil, func(c config.Config) any { return c.RequestTimeout }, 1500 * time.Millisecond},
+		"SETTLE_TIME_MS":          {"1", nil, func(c config.Config) any { return c.SettleTime }, time.Millisecond},
+		"RESOURCE_SYNC_CONFIG":    {"true", nil, func(c config.Config) any { return c.ResourceSyncConfig }, true},
+		"DEBOUNCE_WINDOW_MS":      {"0", nil, func(c config.Config) any { return c.DebounceWindow }, time.Duration(0)},
+		"DEBOUNCE_MAX_WAIT_MS":    {"10000", nil, func(c config.Config) any { return c.DebounceMaxWait }, 10 * time.Second},
+		"BATCH_FLUSH_INTERVAL_MS": {"1", nil, func(c config.Config) any { return c.BatchFlushInterval }, time.Millisecond},
+		"BATCH_MAX_SIZE":          {"1000000", nil, func(c config.Config) any { return c.BatchMaxSize }, 1000000},
+		"BATCH_MAX_BYTES":         {"5242880", nil, func(c config.Config) any { return c.BatchMaxBytes }, 5242880},
+		"DIRTY_MAX_BYTES":         {"1GiB", nil, func(c config.Config) any { return c.DirtyMaxBytes }, int64(1073741824)},
+		"SHUTDOWN_TIMEOUT_MS":     {"0", nil, func(c config.Config) any { return c.ShutdownTimeout }, time.Duration(0)},
+		"RESYNC_INTERVAL_MIN":     {"0", nil, func(c config.Config) any { return c.ResyncInterval }, time.Duration(0)},
+		"WATCH_RESOURCE_TYPES":    {"Pods, deployments.apps,", nil, func(c config.Config) any { return c.Types.String() }, "include=Pods,deployments.apps exclude=events,leases,endpointslices"},
+		"EXCLUDE_RESOURCE_TYPES":  {"", nil, func(c config.Config) any { return c.Types.String() }, "include= exclude="},
+		"WATCH_NAMESPACES":        {"shop , payments", nil, func(c config.Config) any { return strings.Join(c.WatchNamespaces, "|") }, "shop|payments"},
+		"EXCLUDE_NAMESPACES":      {"kube-system", nil, func(c config.Config) any { return strings.Join(c.ExcludeNamespaces, "|") }, "kube-system"},
+		"ANNOTATION_INCLUDE":      {"", nil, func(c config.Config) any { return c.Selection.Annotations.Match("description") }, false},
+		"ANNOTATION_EXCLUDE":      {"a.example.com/*", nil, func(c config.Config) any { return c.Selection.Annotations.Match("a.example.com/description") }, false},
+		"LABEL_INCLUDE": {"app,*/name", nil, func(c config.Config) any {
+			return c.Selection.Labels.Match("app.kubernetes.io/name") && !c.Selection.Labels.Match("tier")
+		}, true},
+		"LABEL_EXCLUDE":             {"", nil, func(c config.Config) any { return c.Selection.Labels.Match("nvidia.com/gfd.timestamp") }, true},
+		"WATCH_LABEL_SELECTOR":      {"team=shop,tier notin (a, b)", nil, func(c config.Config) any { return c.Selection.Selector.String() }, "team=shop,tier notin (a,b)"},
+		"OPT_OUT_ANNOTATION":        {"", nil, func(c config.Config) any { return c.Selection.OptOut }, ""},
+		"SKIP_CONTROLLED":           {"true", nil, func(c config.Config) any { return c.Selection.SkipControlled }, true},
+		"EXTRA_LABELS":              {"cluster=prod-eu, example.com/team=", nil, func(c config.Config) any { return fmt.Sprint(c.Selection.Extra) }, "map[cluster:prod-eu example.com/team:]"},
 		"POD_NAME":                  {"sync-1.pods", nil, func(c config.Config) any { return c.PodName }, "sync-1.pods"},
 		"POD_UID":                   {"7d1b7e4e-3c3f", nil, func(c config.Config) any { return c.PodUID }, "7d1b7e4e-3c3f"},
 		"POD_NAMESPACE":             {"sync-system", nil, func(c config.Config) any { return c.PodNamespace }, "sync-system"},
@@ -287,15 +301,16 @@ func TestFiltersAreReadyToUse(t *testing.T) {
 		c.Types.Match(resource.Type{Version: "v1", Resource: "pods", Kind: "Pod"}) {
 		t.Errorf("types %s do not match as they say", c.Types)
 	}
-	if !c.Annotations.Match("example.com/owner") || c.Annotations.Match("description") {
-		t.Errorf("annotations %s do not match as they say", c.Annotations)
+	if !c.Selection.Annotations.Match("example.com/owner") || c.Selection.Annotations.Match("description") {
+		t.Errorf("annotations %s do not match as they say", c.Selection.Annotations)
 	}
 }
 
 // TestMapReadsBack checks that what is logged at the start is an environment that gives the same configuration.
 func TestMapReadsBack(t *testing.T) {
 	want := load(t, "DEBOUNCE_WINDOW_MS=20000", "BATCH_MAX_BYTES=2Mi", "WATCH_RESOURCE_TYPES=pods", "API_AUTH=true", "LOG_LEVEL=3",
-		"CAPABILITIES_ENDPOINT=http://cw/scan", "ANNOTATION_EXCLUDE=a,b").Map()
+		"CAPABILITIES_ENDPOINT=http://cw/scan", "ANNOTATION_EXCLUDE=a,b",
+		"WATCH_LABEL_SELECTOR=a in (b,c),!d", "EXTRA_LABELS=z=1,cluster=eu").Map()
 	var environ []string
 	for name, value := range want {
 		environ = append(environ, name+"="+value)

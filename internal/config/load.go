@@ -101,8 +101,16 @@ func (l *loader) resolve() {
 		if err != nil {
 			l.fail(&Error{"ANNOTATION_INCLUDE", printable(join(c.annotationInclude)), err.Error(), wantAnnotations})
 		}
-		c.Annotations = annotations
+		c.Selection.Annotations = annotations
 	}
+	if l.fine("LABEL_INCLUDE", "LABEL_EXCLUDE") {
+		labels, err := resource.NewLabelFilter(c.labelInclude, c.labelExclude)
+		if err != nil {
+			l.fail(&Error{"LABEL_INCLUDE", printable(join(c.labelInclude)), err.Error(), wantLabels})
+		}
+		c.Selection.Labels = labels
+	}
+	c.Selection.Types, c.Selection.KeepMarks = c.Types, c.ResourceSyncConfig
 }
 
 // check compares variables with each other and with the files that they name.

@@ -136,28 +136,42 @@ func (t text) parse(value string) error {
 
 func (t text) String() string { return *t.field }
 
-// list is a list of strings, separated by commas; entries of blanks are left out.
+// list is a list of strings, separated by commas. Entries of blanks are left out, unless they are refused; a comma at the
+// end never begins one.
 type list struct {
-	field *[]string
-	check func(string) error // of an entry; nil for none
+	field  *[]string
+	check  func(string) error // of an entry; nil for none
+	strict bool               // an entry of blanks is wrong
 }
 
 func (l list) parse(value string) error {
-	var entries []string
-	for entry := range strings.SplitSeq(value, ",") {
+	var entries, wrong []string
+	n := 0
+	for entry := range strings.SplitSeq(strings.TrimSuffix(value, ","), ",") {
+		n++
 		entry = strings.TrimSpace(entry)
-		if entry == "" {
-			continue
+		switch err := l.wrong(entry); {
+		case entry == "" && l.strict && value != "":
+			wrong = append(wrong, fmt.Sprintf("entry %d is empty", n))
+		case entry == "":
+		case err != nil:
+			wrong = append(wrong, fmt.Sprintf("entry %s is %v", printable(entry), err))
+		default:
+			entries = append(entries, entry)
 		}
-		if l.check != nil {
-			if err := l.check(entry); err != nil {
-				return fmt.Errorf("entry %s is %w", printable(entry), err)
-			}
-		}
-		entries = append(entries, entry)
+	}
+	if len(wrong) > 0 {
+		return errors.New(strings.Join(wrong, ", "))
 	}
 	*l.field = entries
 	return nil
+}
+
+func (l list) wrong(entry string) error {
+	if l.check == nil || entry == "" {
+		return nil
+	}
+	return l.check(entry)
 }
 
 func (l list) String() string { return strings.Join(*l.field, ",") }
@@ -270,6 +284,9 @@ func absolutePath(value string) error {
 }
 
 func resourceType(value string) error {
+	if whole, part, found := strings.Cut(value, "/"); found && !strings.Contains(part, "/") && resourceType(whole) == nil && resourceType(part) == nil {
+		return fmt.Errorf("a subresource, which nobody can watch: %s is watched whole", whole)
+	}
 	if _, err := resource.NewFilter([]string{value}, nil); err != nil {
 		return errors.New("no resource type")
 	}
@@ -279,6 +296,20 @@ func resourceType(value string) error {
 func annotation(value string) error {
 	if _, err := resource.NewAnnotationFilter([]string{value}, nil); err != nil {
 		return errors.New("no annotation")
+	}
+	return nil
+}
+
+func label(value string) error {
+	if _, err := resource.NewLabelFilter([]string{value}, nil); err != nil {
+		return errors.New("no label")
+	}
+	return nil
+}
+
+func qualifiedName(value string) error {
+	if len(validation.IsQualifiedName(value)) > 0 {
+		return errors.New("no key of an annotation")
 	}
 	return nil
 }
@@ -304,7 +335,11 @@ func checked(field func(*Config) *string, check func(string) error) func(*Config
 }
 
 func entries(field func(*Config) *[]string, check func(string) error) func(*Config) parser {
-	return func(c *Config) parser { return list{field(c), check} }
+	return func(c *Config) parser { return list{field: field(c), check: check} }
+}
+
+func types(field func(*Config) *[]string) func(*Config) parser {
+	return func(c *Config) parser { return list{field: field(c), check: resourceType, strict: true} }
 }
 
 func toggle(field func(*Config) *bool) func(*Config) parser {

@@ -175,14 +175,14 @@ var scopeSettings = group("What is sent", []Setting{{
 	Want: wantTypes,
 	Doc: "Comma-separated list of resource types to watch. When empty, the controller watches all discoverable types. " +
 		"See [resource types](#resource-types).",
-	parser:     entries(func(c *Config) *[]string { return &c.watchTypes }, resourceType),
+	parser:     types(func(c *Config) *[]string { return &c.watchTypes }),
 	keepsEmpty: true,
 }, {
 	Name:       "EXCLUDE_RESOURCE_TYPES",
 	Default:    join(resource.DefaultExcludes()),
 	Want:       wantTypes,
 	Doc:        "Comma-separated list of resource types to skip. Excluded wins over watched. See [resource types](#resource-types).",
-	parser:     entries(func(c *Config) *[]string { return &c.excludeTypes }, resourceType),
+	parser:     types(func(c *Config) *[]string { return &c.excludeTypes }),
 	keepsEmpty: true,
 }, {
 	Name: "WATCH_NAMESPACES",
@@ -211,6 +211,49 @@ var scopeSettings = group("What is sent", []Setting{{
 	Doc:        "Comma-separated list of annotations, keys or globs, that are not sent although `ANNOTATION_INCLUDE` names them.",
 	parser:     entries(func(c *Config) *[]string { return &c.annotationExclude }, annotation),
 	keepsEmpty: true,
+}, {
+	Name: "LABEL_INCLUDE",
+	Want: wantLabels,
+	Doc: "Comma-separated list of the only labels that are sent: keys, or globs in which `*` stands for anything but a slash, and `?` " +
+		"for one character. When empty, all are. See [what is sent](#what-a-setting-means-for-what-is-sent).",
+	parser:     entries(func(c *Config) *[]string { return &c.labelInclude }, label),
+	keepsEmpty: true,
+}, {
+	Name:    "LABEL_EXCLUDE",
+	Default: join(resource.DefaultLabelExcludes()),
+	Want:    wantLabels,
+	Doc: "Comma-separated list of labels, keys or globs, that are not sent, and whose change is none. The default names labels that are " +
+		"clocks: `nvidia.com/gfd.timestamp`, `amd.com/gfd.timestamp` and their like change each minute. Repeat it when you add to it.",
+	parser:     entries(func(c *Config) *[]string { return &c.labelExclude }, label),
+	keepsEmpty: true,
+}, {
+	Name: "WATCH_LABEL_SELECTOR",
+	Want: "a label selector such as team=shop,tier!=test or env in (prod,stage)",
+	Doc: "Label selector of the only objects that are sent, of every type, written as for `kubectl get -l`. The API server applies it to " +
+		"lists and watches. An object that no longer matches is deleted at the receiver. When empty, all are sent.",
+	parser: func(c *Config) parser { return selector{&c.Selection.Selector} },
+}, {
+	Name:    "OPT_OUT_ANNOTATION",
+	Default: resource.DefaultOptOut,
+	Want:    "the key of an annotation such as vectordb-sync.io/ignore",
+	Doc: "Annotation by which an object asks not to be sent: with the value `true` it is deleted at the receiver, and without it sent again. " +
+		"When set to nothing, no object can.",
+	parser:     checked(func(c *Config) *string { return &c.Selection.OptOut }, qualifiedName),
+	keepsEmpty: true,
+}, {
+	Name:    "SKIP_CONTROLLED",
+	Default: "false",
+	Want:    "true or false",
+	Doc: "Whether objects are left out whose controller is itself of a watched type: the ReplicaSets of a Deployment, the Pods of a ReplicaSet, " +
+		"a Job or a StatefulSet, the Jobs of a CronJob. What counts is the owner reference with `controller: true`, and whether " +
+		"`WATCH_RESOURCE_TYPES` and `EXCLUDE_RESOURCE_TYPES` let the owner's type through.",
+	parser: toggle(func(c *Config) *bool { return &c.Selection.SkipControlled }),
+}, {
+	Name: "EXTRA_LABELS",
+	Want: "a comma-separated list of labels such as cluster=prod-eu,team=platform",
+	Doc: "Labels that every document gets, so that one receiver can tell several clusters apart. They win over an object's own label of the " +
+		"same key, and `LABEL_EXCLUDE` does not concern them.",
+	parser: func(c *Config) parser { return labelMap{&c.Selection.Extra} },
 }})
 
 var replicaSettings = group("Replicas", []Setting{{
@@ -338,6 +381,7 @@ const (
 
 	wantTypes       = "a comma-separated list of types such as deployments, deployments.apps, deployments.v1.apps or *.example.com"
 	wantAnnotations = "a comma-separated list of keys such as description or globs such as */description"
+	wantLabels      = "a comma-separated list of keys such as app or globs such as app.kubernetes.io/*"
 	wantAddress     = "an address such as "
 )
 

@@ -5,12 +5,14 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
@@ -80,8 +82,14 @@ func (p *problems) filters(t *Target, s *v1alpha1.ResourceSyncConfigSpec) {
 	if include == nil {
 		include = resource.DefaultAnnotations()
 	}
-	t.Annotations, err = resource.NewAnnotationFilter(include, s.AnnotationExclude)
+	t.Selection.Annotations, err = resource.NewAnnotationFilter(include, s.AnnotationExclude)
 	p.add("annotationInclude and spec.annotationExclude", err)
+	t.Selection.Labels, err = resource.NewLabelFilter(s.LabelInclude, s.LabelExclude)
+	p.add("labelInclude and spec.labelExclude", err)
+	t.Selection.Selector = field(p, "watchLabelSelector", s.WatchLabelSelector, parseSelector)
+	t.Selection.OptOutValue = field(p, "optOutValue", s.OptOutValue, parseWord)
+	t.Selection.Extra = field(p, "extraLabels", s.ExtraLabels, parseLabels)
+	t.Selection.SkipControlled, t.Selection.Types = s.SkipControlled, t.Types
 }
 
 // problems are the fields that are wrong, each with what would be right.
@@ -169,6 +177,33 @@ func parseNamespaces(names []string) ([]string, error) {
 	return slices.Clone(names), nil
 }
 
+func parseSelector(text string) (labels.Selector, error) {
+	s, err := resource.ParseSelector(text)
+	if err != nil {
+		return nil, fmt.Errorf("is %q, want a label selector such as team=shop,tier!=test", text)
+	}
+	return s, nil
+}
+
+func parseWord(word string) (string, error) {
+	if _, err := strconv.ParseBool(word); err == nil {
+		return "", fmt.Errorf("is %q, which stands for every receiver, want a word such as search", word)
+	}
+	if strings.ContainsAny(word, ", ") {
+		return "", fmt.Errorf("is %q, want one word such as search", word)
+	}
+	return word, nil
+}
+
+func parseLabels(extra map[string]string) (map[string]string, error) {
+	for _, key := range slices.Sorted(maps.Keys(extra)) {
+		if len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(extra[key])) > 0 {
+			return nil, fmt.Errorf("has %s=%s, which no label can be, want labels such as cluster: prod-eu", key, extra[key])
+		}
+	}
+	return maps.Clone(extra), nil
+}
+
 func parseBundle(bundle []byte) ([]byte, error) {
 	if len(bundle) == 0 {
 		return nil, nil
@@ -195,5 +230,6 @@ func parseBundle(bundle []byte) ([]byte, error) {
 func sameReceiver(t Target, s *v1alpha1.ResourceSyncConfigSpec) string {
 	return strings.Join([]string{
 		t.Endpoint.String(), t.Format.Name(), t.Types.String(), strings.Join(s.WatchNamespaces, ","), strings.Join(s.ExcludeNamespaces, ","),
+		t.Selection.ServerSide(), t.Selection.OptOutValue, strconv.FormatBool(t.Selection.SkipControlled),
 	}, "\n")
 }

@@ -50,10 +50,10 @@ func TestObjectWithoutDefaultsGetsThem(t *testing.T) {
 	want := controller.Target{
 		Name: "dot-ai.default-sync", Namespace: "dot-ai", Object: "default-sync", UID: "u1", Generation: 1,
 		Endpoint: got.Endpoint, Format: got.Format, Debounce: 10 * time.Second, ResyncInterval: time.Hour,
-		MaxUpserts: 20, MaxInFlight: 8, Types: types, Annotations: annotations,
+		MaxUpserts: 20, MaxInFlight: 8, Types: types, Selection: resource.Selection{Annotations: annotations, Types: types},
 	}
 	sameText := cmp.Comparer(func(a, b resource.Filter) bool { return a.String() == b.String() })
-	sameKeys := cmp.Comparer(func(a, b resource.AnnotationFilter) bool { return a.String() == b.String() })
+	sameKeys := cmp.Comparer(func(a, b resource.Selection) bool { return a.String() == b.String() })
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(controller.Target{}, "Endpoint", "Format", "Token"), sameText, sameKeys); diff != "" {
 		t.Errorf("target (-want +got):\n%s", diff)
 	}
@@ -84,7 +84,7 @@ func TestEverythingThatIsGivenIsTaken(t *testing.T) {
 	if diff := cmp.Diff(watch.NamespaceFilter{Include: []string{"shop"}, Exclude: []string{"kube-system"}}, got.Namespaces); diff != "" {
 		t.Errorf("namespaces (-want +got):\n%s", diff)
 	}
-	if got.Types.Match(resource.Type{Version: "v1", Resource: "pods", Kind: "Pod"}) || got.Annotations.Match("description") {
+	if got.Types.Match(resource.Type{Version: "v1", Resource: "pods", Kind: "Pod"}) || got.Selection.Annotations.Match("description") {
 		t.Error("an empty list of annotations, or one type, lets everything through")
 	}
 }

@@ -35,10 +35,10 @@ type Target struct {
 	Debounce, ResyncInterval time.Duration
 	// MaxUpserts and MaxInFlight bound one request, and the requests of all members together.
 	MaxUpserts, MaxInFlight int
-	// Types, Namespaces and Annotations narrow what the process watches and keeps; they cannot widen it.
-	Types       resource.Filter
-	Namespaces  watch.NamespaceFilter
-	Annotations resource.AnnotationFilter
+	// Types, Namespaces and Selection narrow what the process watches and keeps; they cannot widen it.
+	Types      resource.Filter
+	Namespaces watch.NamespaceFilter
+	Selection  resource.Selection
 }
 
 // Targets runs receivers. Its methods are called by one goroutine, never two at a time, and must not block for longer

@@ -258,6 +258,24 @@ func (x *Index) Delete(t resource.Type, namespace, name string, version uint64) 
 	x.metrics.known(t, len(o.entries))
 }
 
+// Leave notes that an object is not to be had at a resourceVersion, though it may well be there. One that is known is
+// told of as deleted; of one that is not known nothing is told: it was left out before.
+func (x *Index) Leave(t resource.Type, namespace, name string, version uint64) {
+	o := x.lock(t, true)
+	defer o.mu.Unlock()
+	old, known := o.entries[key(namespace, name)]
+	switch {
+	case known && version != 0 && version < old.version:
+		x.metrics.outdated.Inc()
+	case known:
+		o.event = max(o.event, version)
+		x.delete(t, o, namespace, name, version, Change{Cause: Live, After: before(version)})
+		x.metrics.known(t, len(o.entries))
+	default:
+		o.version = max(o.version, version)
+	}
+}
+
 // before is the version before one, 0 for none.
 func before(version uint64) uint64 { return max(version, 1) - 1 }
 

@@ -27,6 +27,8 @@ type Record struct {
 	ResourceVersion uint64
 	// Body is what is sent, packed. It is empty where only identity matters.
 	Body Body
+	// Marks are what a receiver's own [Selection] asks for; nil where there is nothing, or nobody asks.
+	Marks *Marks
 }
 
 // Body is what a receiver stores of an object beyond its identity, packed into one string: about a third of the
@@ -35,7 +37,7 @@ type Body string
 
 // Content is an unpacked [Body].
 type Content struct {
-	// Labels are the object's labels, nil when it has none.
+	// Labels are those that passed the [LabelFilter] and the extra ones, nil when there are none.
 	Labels map[string]string
 	// Annotations are those that passed the [AnnotationFilter], nil when none did.
 	Annotations map[string]string
@@ -45,17 +47,22 @@ type Content struct {
 	UpdatedAt time.Time
 }
 
-// NewRecord extracts from an object's metadata what is kept of it. The result shares no memory with the object, so
-// neither pins the other.
+// NewRecord extracts from an object's metadata what is kept of it, with all labels. The result shares no memory with the
+// object, so neither pins the other.
 //
 // UpdatedAt is the newest time in managedFields at which a manager of labels or annotations wrote, or the creation
 // time where there is none. It depends on the object alone, so every replica computes the same one, before and after
 // any restart: dot-ai embeds again whatever comes with a new UpdatedAt.
 func NewRecord(o *metav1.ObjectMeta, keep AnnotationFilter) Record {
+	return newRecord(o, o.Labels, keep)
+}
+
+// newRecord is NewRecord with other labels than the object's.
+func newRecord(o *metav1.ObjectMeta, labels map[string]string, keep AnnotationFilter) Record {
 	created := unixSeconds(o.CreationTimestamp.Time)
 	buf := make([]byte, 0, 256)
 	buf = binary.AppendVarint(buf, created)
-	buf = appendMap(buf, o.Labels, func(string) bool { return true }, func(v string) string { return v })
+	buf = appendMap(buf, labels, func(string) bool { return true }, func(v string) string { return v })
 	buf = appendMap(buf, o.Annotations, keep.Match, keep.Cut)
 
 	digest := xxhash.Sum64(buf) ^ xxhash.Sum64String(string(o.UID))

@@ -3,52 +3,97 @@ package resource
 import (
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
 
 // View returns the record as a receiver sees it that is to have fewer annotations: those that passed the filter of
-// [NewRecord] and pass this one as well. A record of which nothing is left out is returned as it is, with its digest.
-// Otherwise body and digest are those that NewRecord makes with a filter that keeps what both keep.
+// [NewRecord] and pass this one as well.
 func (f AnnotationFilter) View(r Record) Record {
+	seen, _ := Selection{Annotations: f}.View(r)
+	return seen
+}
+
+// View returns the record as a receiver sees it that has a selection of its own: labels and annotations that passed the
+// selection of the process and pass this one as well, with its own extra labels. A record of which nothing changes is
+// returned as it is, with its digest. Otherwise body and digest are those that a process with a selection of both would
+// make. It also tells whether the receiver sees the object at all.
+func (s Selection) View(r Record) (seen Record, selected bool) {
 	p, ok := split(r.Body)
 	if !ok {
-		return r // It has no body, or none of ours.
+		return r, true // It has no body, or none of ours.
 	}
+	own := (&reader{rest: p.labels}).pairs()
+	var m Marks
+	if r.Marks != nil {
+		m = *r.Marks
+	}
+	if s.Hides() && !s.selects(mapOf(own), m) {
+		return Record{Namespace: r.Namespace, Name: r.Name, ResourceVersion: r.ResourceVersion}, false
+	}
+	labels := s.labels(own)
 	all := (&reader{rest: p.annotations}).pairs()
-	kept := slices.DeleteFunc(slices.Clone(all), func(pair [2]string) bool { return !f.Match(pair[0]) })
-	if len(kept) == len(all) {
-		return r
+	annotations := slices.DeleteFunc(slices.Clone(all), func(pair [2]string) bool { return !s.Annotations.Match(pair[0]) })
+	if len(annotations) == len(all) && slices.Equal(labels, own) {
+		return r, true
 	}
 	buf := make([]byte, 0, len(r.Body))
 	buf = append(buf, p.head...)
-	buf = binary.AppendUvarint(buf, uint64(len(kept)))
-	for _, pair := range kept {
-		buf = appendString(appendString(buf, pair[0]), pair[1])
-	}
+	buf = appendPairs(appendPairs(buf, labels), annotations)
 	whole := string(r.Body[:len(r.Body)-len(p.tail)])
 	r.Digest ^= xxhash.Sum64String(whole) ^ xxhash.Sum64(buf) // What is left of it is that of the UID, which stays.
 	r.Body = Body(append(buf, p.tail...))
-	return r
+	return r, true
 }
 
-// parts are where a body is cut: before its annotations and after them.
-type parts struct{ head, annotations, tail string }
+// labels returns the labels that the selection lets through, with its own, in the order of their keys.
+func (s Selection) labels(own [][2]string) [][2]string {
+	kept := slices.DeleteFunc(slices.Clone(own), func(pair [2]string) bool {
+		_, replaced := s.Extra[pair[0]]
+		return replaced || !s.Labels.Match(pair[0])
+	})
+	for key, value := range s.Extra {
+		kept = append(kept, [2]string{key, value})
+	}
+	slices.SortFunc(kept, func(a, b [2]string) int { return strings.Compare(a[0], b[0]) })
+	return kept
+}
 
-// split finds the annotations; ok is false in a body that is empty or malformed.
+func mapOf(pairs [][2]string) map[string]string {
+	m := make(map[string]string, len(pairs))
+	for _, pair := range pairs {
+		m[pair[0]] = pair[1]
+	}
+	return m
+}
+
+func appendPairs(buf []byte, pairs [][2]string) []byte {
+	buf = binary.AppendUvarint(buf, uint64(len(pairs)))
+	for _, pair := range pairs {
+		buf = appendString(appendString(buf, pair[0]), pair[1])
+	}
+	return buf
+}
+
+// parts are where a body is cut: before its labels, between labels and annotations, and after these.
+type parts struct{ head, labels, annotations, tail string }
+
+// split finds labels and annotations; ok is false in a body that is empty or malformed.
 func split(b Body) (p parts, ok bool) {
 	r := reader{rest: string(b)}
 	rest := func() int { return len(b) - len(r.rest) }
 	r.varint()
+	head := rest()
 	r.pairs()
-	begin := rest()
+	middle := rest()
 	r.pairs()
 	end := rest()
 	r.varint()
 	if b == "" || r.failed || r.rest != "" {
 		return parts{}, false
 	}
-	return parts{head: string(b[:begin]), annotations: string(b[begin:end]), tail: string(b[end:])}, true
+	return parts{head: string(b[:head]), labels: string(b[head:middle]), annotations: string(b[middle:end]), tail: string(b[end:])}, true
 }
 
 // pairs reads a map in its order, without making one.

@@ -62,6 +62,7 @@ func (s *idle) Replace(_ resource.Type, rs []resource.Record, _ uint64) {
 }
 func (s *idle) Upsert(resource.Type, resource.Record)        {}
 func (s *idle) Delete(resource.Type, string, string, uint64) {}
+func (s *idle) Leave(resource.Type, string, string, uint64)  {}
 func (s *idle) Bookmark(resource.Type, uint64)               {}
 
 // BenchmarkStart lists 20,000 ConfigMaps with four labels, a description, a last-applied-configuration and managedFields
@@ -112,7 +113,7 @@ func BenchmarkStart(b *testing.B) {
 		config := cp.RESTConfig()
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { wire.next = next; return wire })
 		sink := &idle{listed: make(chan int, 1)}
-		m := watch.New(metadataClient(b, config), sink, watch.Options{Keep: keep})
+		m := watch.New(metadataClient(b, config), sink, watch.Options{Keep: resource.Selection{Annotations: keep}})
 		m.Set([]resource.Type{configMaps})
 		runtime.GC()
 		runtime.ReadMemStats(&before)

@@ -20,6 +20,9 @@ type Deletion struct {
 	// Namespace is empty for an object of a cluster-scoped type.
 	Namespace, Name string
 	Version         uint64
+	// Now is nil. But where receivers have selections of their own, an object that was changed is told of as well, with what
+	// it is now: it may be none for one of them any more.
+	Now *resource.Record
 }
 
 const (
@@ -35,7 +38,8 @@ const (
 // errHistoryStopped says that the API server did not say how far it has come.
 var errHistoryStopped = errors.New("the watch of the past has brought nothing for three rounds")
 
-// Deletions calls each for every deletion of a type after one version and up to another, in their order. What a list of
+// Deletions calls each for every deletion of a type after one version and up to another, in their order, and for every
+// change after which an object is selected no more. What a list of
 // the past cannot show is among them: objects that were created after it and are gone by now. It costs one short watch
 // and holds nothing.
 //
@@ -66,6 +70,7 @@ func (l *Lister) Deletions(ctx context.Context, t resource.Type, after, until ui
 func (l *Lister) history(ctx context.Context, t resource.Type, after, until uint64, each func(Deletion)) (reached uint64, err error) {
 	w, err := l.client.Resource(t.GVR()).Watch(ctx, metav1.ListOptions{
 		ResourceVersion: strconv.FormatUint(after, 10), AllowWatchBookmarks: true, TimeoutSeconds: new(int64(historyRound)),
+		LabelSelector: l.keep.ServerSide(),
 	})
 	if err != nil {
 		return 0, expired(err)
@@ -87,13 +92,34 @@ func (l *Lister) history(ctx context.Context, t resource.Type, after, until uint
 				return reached, fmt.Errorf("reading an event: %w", err)
 			}
 			version := resource.ParseVersion(o.GetResourceVersion())
-			if e.Type == apiwatch.Deleted && version <= until && l.namespaces.Match(t, o.GetNamespace(), o.GetName()) {
-				each(Deletion{Namespace: o.GetNamespace(), Name: o.GetName(), Version: version})
+			if d, ends := l.ends(e); ends && version <= until && l.namespaces.Match(t, o.GetNamespace(), o.GetName()) {
+				d.Namespace, d.Name, d.Version = o.GetNamespace(), o.GetName(), version
+				each(d)
 			}
 			reached = max(reached, version)
 		}
 	}
 	return reached, nil
+}
+
+// ends tells whether an object is to be had no more after an event, or may be: it was deleted, or changed so that it is no
+// longer selected. What it was before the change nobody tells; that it may have been selected is enough.
+func (l *Lister) ends(e apiwatch.Event) (d Deletion, ends bool) {
+	o, ok := e.Object.(*metav1.PartialObjectMetadata)
+	switch {
+	case e.Type == apiwatch.Deleted:
+		return d, true
+	case e.Type != apiwatch.Modified || !ok:
+		return d, false
+	case l.keep.MayHaveLeft(&o.ObjectMeta):
+		return d, true
+	case l.keep.KeepMarks:
+		r, selected := l.keep.Record(&o.ObjectMeta)
+		d.Now = &r
+		return d, selected
+	default:
+		return d, false
+	}
 }
 
 // expired marks the errors that say that a version is not remembered any more.

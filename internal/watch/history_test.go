@@ -18,7 +18,7 @@ import (
 func deletions(t *testing.T, s *watchtest.Server, after, until uint64) ([]watch.Deletion, error) {
 	t.Helper()
 	var got []watch.Deletion
-	err := watch.NewLister(s, resource.AnnotationFilter{}, watch.NamespaceFilter{Exclude: []string{"hidden"}}).Deletions(
+	err := watch.NewLister(s, resource.Selection{}, watch.NamespaceFilter{Exclude: []string{"hidden"}}).Deletions(
 		t.Context(), pods, after, until, func(d watch.Deletion) { got = append(got, d) })
 	return got, err
 }

@@ -60,6 +60,10 @@ func (c *cluster) Delete(t resource.Type, namespace, name string, _ uint64) {
 	delete(c.objects, t.String()+" "+namespace+"/"+name)
 }
 
+func (c *cluster) Leave(t resource.Type, namespace, name string, version uint64) {
+	c.Delete(t, namespace, name, version)
+}
+
 func (c *cluster) Bookmark(resource.Type, uint64) {}
 
 // of returns the names of a type's objects in a namespace, sorted.

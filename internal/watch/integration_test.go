@@ -55,7 +55,7 @@ func TestRealAPIServer(t *testing.T) {
 		config := cp.RESTConfig()
 		seen := &wire{types: map[string]bool{}}
 		config.Wrap(func(next http.RoundTripper) http.RoundTripper { seen.next = next; return seen })
-		_, c := running(t, metadataClient(t, config), watch.Options{Keep: keep}, configMaps, widgets)
+		_, c := running(t, metadataClient(t, config), watch.Options{Keep: resource.Selection{Annotations: keep}}, configMaps, widgets)
 		g.Eventually(func() []string { return c.of(configMaps, "default") }, patience).Should(gomega.ContainElement("proto"))
 		g.Eventually(func() int { return c.listed(widgets) }, patience).Should(gomega.BeNumerically(">", 0))
 		a.create(t, widgets.GVR(), "default", `{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"w","annotations":{"description":"d"}}}`)
@@ -124,7 +124,7 @@ func TestRealAPIServer(t *testing.T) {
 		for i := range 5 {
 			a.configMap(t, fmt.Sprintf("page-%d", i))
 		}
-		l := watch.NewLister(metadataClient(t, cp.RESTConfig()), keep, watch.NamespaceFilter{})
+		l := watch.NewLister(metadataClient(t, cp.RESTConfig()), resource.Selection{Annotations: keep}, watch.NamespaceFilter{})
 		list := func(exact uint64) ([]string, uint64, int, error) {
 			var names []string
 			pages := 0
@@ -159,7 +159,7 @@ func TestRealAPIServer(t *testing.T) {
 	})
 
 	t.Run("deletions of the past, also in a type in which nothing happens", func(t *testing.T) {
-		l := watch.NewLister(metadataClient(t, cp.RESTConfig()), keep, watch.NamespaceFilter{})
+		l := watch.NewLister(metadataClient(t, cp.RESTConfig()), resource.Selection{Annotations: keep}, watch.NamespaceFilter{})
 		nothing := func([]resource.Record) error { return nil }
 		after, err := l.Pages(t.Context(), configMaps, watch.ListOptions{}, nothing)
 		if err != nil {
@@ -198,7 +198,7 @@ func TestRealAPIServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = line.Close() }()
-		m, c := running(t, metadataClient(t, cp.RESTConfigVia(line.Address())), watch.Options{Keep: keep}, configMaps)
+		m, c := running(t, metadataClient(t, cp.RESTConfigVia(line.Address())), watch.Options{Keep: resource.Selection{Annotations: keep}}, configMaps)
 		g.Eventually(func() []string { return c.of(configMaps, "default") }, patience).Should(gomega.ContainElement("page-1"))
 		exact := m.Status()[0].ResourceVersion
 		line.Reset()
@@ -222,7 +222,7 @@ func TestRealAPIServer(t *testing.T) {
 		g.Expect(c.listed(configMaps)).To(gomega.Equal(2))
 		g.Expect(phase(m, configMaps)).To(gomega.HavePrefix("synced"))
 
-		l := watch.NewLister(metadataClient(t, cp.RESTConfig()), keep, watch.NamespaceFilter{})
+		l := watch.NewLister(metadataClient(t, cp.RESTConfig()), resource.Selection{Annotations: keep}, watch.NamespaceFilter{})
 		_, err = l.Pages(t.Context(), configMaps, watch.ListOptions{Exact: exact}, func([]resource.Record) error { return nil })
 		if !errors.Is(err, watch.ErrExpired) {
 			t.Errorf("listing the compacted version %d returned %v, want ErrExpired", exact, err)

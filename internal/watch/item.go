@@ -17,6 +17,7 @@ import (
 type item struct {
 	metav1.Object // nil: any other method would be a new demand of the Reflector, and panic in the first test
 	record        resource.Record
+	left          bool // it is not selected
 }
 
 var (
@@ -24,8 +25,9 @@ var (
 	_ runtime.Object = (*item)(nil)
 )
 
-func newItem(o *metav1.ObjectMeta, keep resource.AnnotationFilter) *item {
-	return &item{record: resource.NewRecord(o, keep)}
+func newItem(o *metav1.ObjectMeta, keep resource.Selection) *item {
+	r, selected := keep.Record(o)
+	return &item{record: r, left: !selected}
 }
 
 // GetNamespace returns the namespace, empty for a cluster-scoped object.
@@ -43,16 +45,17 @@ func (i *item) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind
 // DeepCopyObject returns the item itself, which nobody changes.
 func (i *item) DeepCopyObject() runtime.Object { return i }
 
-// recordOf returns what is kept of anything that a Reflector hands to its store.
-func recordOf(obj any, keep resource.AnnotationFilter) (resource.Record, error) {
+// recordOf returns what is kept of anything that a Reflector hands to its store, and whether the object is selected.
+func recordOf(obj any, keep resource.Selection) (r resource.Record, selected bool, err error) {
 	switch o := obj.(type) {
 	case *item:
-		return o.record, nil
+		return o.record, !o.left, nil
 	case *metav1.PartialObjectMetadata:
-		return resource.NewRecord(&o.ObjectMeta, keep), nil
+		r, selected = keep.Record(&o.ObjectMeta)
+		return r, selected, nil
 	case cache.DeletedFinalStateUnknown:
 		return recordOf(o.Obj, keep)
 	default:
-		return resource.Record{}, fmt.Errorf("reading what was watched: got %T, want object metadata", obj)
+		return resource.Record{}, false, fmt.Errorf("reading what was watched: got %T, want object metadata", obj)
 	}
 }

@@ -29,12 +29,12 @@ type ListOptions struct {
 // Lister lists metadata page by page. It is safe for concurrent use and starts no goroutine.
 type Lister struct {
 	client     metadata.Interface
-	keep       resource.AnnotationFilter
+	keep       resource.Selection
 	namespaces NamespaceFilter
 }
 
 // NewLister returns a Lister whose records equal those that a [Manager] with the same filters reports.
-func NewLister(client metadata.Interface, keep resource.AnnotationFilter, namespaces NamespaceFilter) *Lister {
+func NewLister(client metadata.Interface, keep resource.Selection, namespaces NamespaceFilter) *Lister {
 	return &Lister{client: client, keep: keep, namespaces: namespaces}
 }
 
@@ -77,7 +77,7 @@ func (l *Lister) pages(ctx context.Context, t resource.Type, opts ListOptions, p
 	if opts.Namespace != "" {
 		client = l.client.Resource(t.GVR()).Namespace(opts.Namespace)
 	}
-	req := metav1.ListOptions{Limit: opts.PageSize}
+	req := metav1.ListOptions{Limit: opts.PageSize, LabelSelector: l.keep.ServerSide()}
 	if req.Limit <= 0 {
 		req.Limit = 500
 	}
@@ -111,8 +111,11 @@ func (l *Lister) records(t resource.Type, list *metav1.PartialObjectMetadataList
 	rs := make([]resource.Record, 0, len(list.Items))
 	for i := range list.Items {
 		o := &list.Items[i].ObjectMeta
-		if l.namespaces.Match(t, o.Namespace, o.Name) {
-			rs = append(rs, resource.NewRecord(o, l.keep))
+		if !l.namespaces.Match(t, o.Namespace, o.Name) {
+			continue
+		}
+		if r, selected := l.keep.Record(o); selected {
+			rs = append(rs, r)
 		}
 	}
 	return rs

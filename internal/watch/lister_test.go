@@ -38,7 +38,7 @@ func TestPagesAreOneConsistentList(t *testing.T) {
 	s := fivePods()
 	var got [][]string
 	collect := names(&got)
-	version, err := watch.NewLister(s, resource.AnnotationFilter{}, watch.NamespaceFilter{}).Pages(t.Context(), pods,
+	version, err := watch.NewLister(s, resource.Selection{}, watch.NamespaceFilter{}).Pages(t.Context(), pods,
 		watch.ListOptions{PageSize: 2}, func(rs []resource.Record) error {
 			if asked := s.Requests(pods.GVR()).Lists; asked != len(got)+1 {
 				t.Errorf("page %d was handed over after %d requests, want the next not to be asked for before", len(got)+1, asked)
@@ -59,7 +59,7 @@ func TestPagesOfAnExactVersion(t *testing.T) {
 	t.Parallel()
 	s := fivePods()
 	s.Delete(pods.GVR(), "ns", "p0")
-	l := watch.NewLister(s, resource.AnnotationFilter{}, watch.NamespaceFilter{})
+	l := watch.NewLister(s, resource.Selection{}, watch.NamespaceFilter{})
 	var got [][]string
 	version, err := l.Pages(t.Context(), pods, watch.ListOptions{Exact: 103, PageSize: 2}, names(&got))
 	if err != nil || version != 103 {
@@ -79,7 +79,7 @@ func TestPagesDoNotContinueFromAnotherVersion(t *testing.T) {
 	s := fivePods()
 	var got [][]string
 	collect := names(&got)
-	_, err := watch.NewLister(s, resource.AnnotationFilter{}, watch.NamespaceFilter{}).Pages(t.Context(), pods,
+	_, err := watch.NewLister(s, resource.Selection{}, watch.NamespaceFilter{}).Pages(t.Context(), pods,
 		watch.ListOptions{PageSize: 2}, func(rs []resource.Record) error {
 			s.Put(pods.GVR(), meta("ns", "p9"))
 			s.Compact()
@@ -96,7 +96,7 @@ func TestPagesDoNotContinueFromAnotherVersion(t *testing.T) {
 func TestPageErrorStopsTheList(t *testing.T) {
 	t.Parallel()
 	s, full := fivePods(), errors.New("full")
-	_, err := watch.NewLister(s, resource.AnnotationFilter{}, watch.NamespaceFilter{}).Pages(t.Context(), pods,
+	_, err := watch.NewLister(s, resource.Selection{}, watch.NamespaceFilter{}).Pages(t.Context(), pods,
 		watch.ListOptions{PageSize: 2}, func([]resource.Record) error { return full })
 	if !errors.Is(err, full) || s.Requests(pods.GVR()).Lists != 1 {
 		t.Errorf("Pages returned %v after %d requests, want the page's error after 1", err, s.Requests(pods.GVR()).Lists)
@@ -108,7 +108,7 @@ func TestPagesFilter(t *testing.T) {
 	s := fivePods()
 	s.Put(pods.GVR(), meta("other", "q"))
 	s.Put(pods.GVR(), meta("secret", "r"))
-	l := watch.NewLister(s, resource.AnnotationFilter{}, watch.NamespaceFilter{Exclude: []string{"secret"}})
+	l := watch.NewLister(s, resource.Selection{}, watch.NamespaceFilter{Exclude: []string{"secret"}})
 	for name, tc := range map[string]struct {
 		namespace string
 		want      [][]string
@@ -135,7 +135,7 @@ func TestStates_FiltersAndPages_AreThoseOfARecordsList(t *testing.T) {
 	t.Parallel()
 	s := fivePods()
 	s.Put(pods.GVR(), meta("hidden", "x"))
-	l := watch.NewLister(s, resource.AnnotationFilter{}, watch.NamespaceFilter{Exclude: []string{"hidden"}})
+	l := watch.NewLister(s, resource.Selection{}, watch.NamespaceFilter{Exclude: []string{"hidden"}})
 	var got []string
 	version, err := l.States(t.Context(), pods, func(version uint64, states []watch.State) error {
 		for _, o := range states {

@@ -66,6 +66,10 @@ func (s *sink) Delete(t resource.Type, namespace, name string, version uint64) {
 	s.add(t, "delete %s/%s at %d", namespace, name, version)
 }
 
+func (s *sink) Leave(t resource.Type, namespace, name string, version uint64) {
+	s.add(t, "leave %s/%s at %d", namespace, name, version)
+}
+
 func (s *sink) Bookmark(t resource.Type, version uint64) { s.add(t, "bookmark %d", version) }
 
 // take returns what was written of a type since it was last taken.

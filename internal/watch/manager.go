@@ -25,14 +25,18 @@ type Sink interface {
 	Upsert(t resource.Type, r resource.Record)
 	// Delete is an object that was deleted, at resourceVersion. Namespace is empty for a cluster-scoped object.
 	Delete(t resource.Type, namespace, name string, resourceVersion uint64)
+	// Leave is an object that is there, or was until now, and is not selected: it has been reported before only if it was
+	// selected then. Namespace is empty for a cluster-scoped object.
+	Leave(t resource.Type, namespace, name string, resourceVersion uint64)
 	// Bookmark says that everything up to resourceVersion has been reported.
 	Bookmark(t resource.Type, resourceVersion uint64)
 }
 
-// Options of a [Manager]. The zero value is usable: it keeps no annotation, filters no namespace, and logs nothing.
+// Options of a [Manager]. The zero value is usable: it keeps labels and no annotation, selects everything, and logs
+// nothing.
 type Options struct {
-	// Keep decides which annotations become part of a record.
-	Keep resource.AnnotationFilter
+	// Keep decides which objects are reported, and what of them becomes part of a record.
+	Keep resource.Selection
 	// Namespaces decides which objects are reported at all.
 	Namespaces NamespaceFilter
 	// Starts is how many types list at the same time at most; 2 when it is not positive. Two types at a time halve the

@@ -76,6 +76,10 @@ func (m *model) Delete(t resource.Type, namespace, name string, version uint64) 
 	})
 }
 
+func (m *model) Leave(t resource.Type, namespace, name string, version uint64) {
+	m.t.Errorf("%s %s/%s leaves at version %d, though everything is selected", t, namespace, name, version)
+}
+
 func (m *model) Bookmark(resource.Type, uint64) {}
 
 // TestSinkEqualsTheServerAfterAnyHistory runs random histories of changes, faults and wishes and checks:

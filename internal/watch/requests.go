@@ -46,6 +46,7 @@ func (l *listerWatcher) list(ctx context.Context, opts metav1.ListOptions) (runt
 	}
 	reqCtx, cancel := context.WithTimeoutCause(ctx, l.w.m.opts.StaleAfter, errUnanswered)
 	defer cancel()
+	opts.LabelSelector = l.w.m.opts.Keep.ServerSide()
 	if opts.Continue == "" {
 		l.began = time.Now()
 	}
@@ -69,6 +70,7 @@ func (l *listerWatcher) watch(ctx context.Context, opts metav1.ListOptions) (api
 	if !l.requests.Begin() {
 		return nil, reflector.ErrEnded
 	}
+	opts.LabelSelector = l.w.m.opts.Keep.ServerSide()
 	initial := opts.SendInitialEvents != nil && *opts.SendInitialEvents
 	reqCtx, cancel := context.WithCancelCause(ctx)
 	giveUp := time.AfterFunc(l.w.m.opts.StaleAfter, func() { cancel(errUnanswered) })

@@ -38,12 +38,12 @@ func (s *store) Transformer() cache.TransformFunc {
 func (s *store) Replace(objs []any, resourceVersion string) error {
 	rs := make([]resource.Record, 0, len(objs))
 	for i, obj := range objs {
-		r, err := recordOf(obj, s.w.m.opts.Keep)
+		r, selected, err := recordOf(obj, s.w.m.opts.Keep)
 		if err != nil {
 			return err
 		}
 		objs[i] = nil // the list is ours, and what is read of it can go
-		if s.w.match(r) {
+		if selected && s.w.match(r) {
 			rs = append(rs, r)
 		}
 	}
@@ -62,12 +62,16 @@ func (s *store) Add(obj any) error { return s.upsert(obj) }
 func (s *store) Update(obj any) error { return s.upsert(obj) }
 
 func (s *store) upsert(obj any) error {
-	r, err := recordOf(obj, s.w.m.opts.Keep)
+	r, selected, err := recordOf(obj, s.w.m.opts.Keep)
 	if err != nil {
 		return err
 	}
-	if s.w.match(r) {
+	switch {
+	case !s.w.match(r):
+	case selected:
 		s.call(func(sink Sink) { sink.Upsert(s.w.t, r) })
+	default:
+		s.call(func(sink Sink) { sink.Leave(s.w.t, r.Namespace, r.Name, r.ResourceVersion) })
 	}
 	s.w.reached(r.ResourceVersion)
 	return nil
@@ -75,11 +79,16 @@ func (s *store) upsert(obj any) error {
 
 // Delete reports an object that was deleted.
 func (s *store) Delete(obj any) error {
-	r, err := recordOf(obj, s.w.m.opts.Keep)
+	r, selected, err := recordOf(obj, s.w.m.opts.Keep)
 	if err != nil {
 		return err
 	}
-	if s.w.match(r) {
+	switch {
+	case !s.w.match(r):
+	case !selected:
+		// It was left out, or the last event that would have said so was lost in a list.
+		s.call(func(sink Sink) { sink.Leave(s.w.t, r.Namespace, r.Name, r.ResourceVersion) })
+	default:
 		s.call(func(sink Sink) { sink.Delete(s.w.t, r.Namespace, r.Name, r.ResourceVersion) })
 	}
 	s.w.reached(r.ResourceVersion)

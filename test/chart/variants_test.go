@@ -38,6 +38,12 @@ config:
   excludeNamespaces: kube-system,kube-public
   annotationInclude: [description, "*/description"]
   annotationExclude: [internal.example.com/description]
+  labelInclude: [app, "*/*"]
+  labelExclude: ["*/?fd.timestamp", example.com/token]
+  watchLabelSelector: team in (shop, search)
+  optOutAnnotation: example.com/private
+  skipControlled: true
+  extraLabels: {cluster: prod-eu, example.com/tier: ""}
   apiBindAddress: :9082
   apiAuth: true
   metricsBindAddress: :9443

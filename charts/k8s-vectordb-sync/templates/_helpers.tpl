@@ -315,6 +315,10 @@ container only whole (resourceFieldRef), and a soft limit as high as the hard on
 {{- define "k8s-vectordb-sync.envValue" -}}
 {{- if kindIs "slice" . }}
 {{- join "," . }}
+{{- else if kindIs "map" . }}
+{{- $pairs := list }}
+{{- range $key, $value := . }}{{ $pairs = append $pairs (printf "%s=%s" $key (toString $value)) }}{{ end }}
+{{- join "," $pairs }}
 {{- else if kindIs "float64" . }}
 {{- int64 . }}
 {{- else }}

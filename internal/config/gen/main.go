@@ -42,7 +42,7 @@ A variable that is not in this list but looks as if it were meant to be is named
 ever taken from a variable: tokens and keys are in files.
 `
 
-const tail = `
+const tail = selectionTable + `
 ## Resource types
 
 ` + "`WATCH_RESOURCE_TYPES` and `EXCLUDE_RESOURCE_TYPES`" + ` take names in upper or lower case:

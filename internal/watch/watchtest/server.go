@@ -31,6 +31,14 @@ type Requests struct {
 	Streams int
 	// Watches are watches that continue from a version.
 	Watches int
+	// Selectors are the label selectors that were asked for, each once, separated by bars. The server does not apply them.
+	Selectors string
+}
+
+func (r *Requests) selected(selector string) {
+	if !slices.Contains(strings.Split(r.Selectors, "|"), selector) {
+		r.Selectors = strings.TrimPrefix(r.Selectors+"|"+selector, "|")
+	}
 }
 
 // Server is an API server in memory. Make one with [New].
@@ -261,7 +269,7 @@ func (g *getter) ready(ctx context.Context, count func(*Requests)) error {
 
 // List answers as a real server does: a continue token names the version of the list and the last key.
 func (g *getter) List(ctx context.Context, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
-	if err := g.ready(ctx, func(r *Requests) { r.Lists++ }); err != nil {
+	if err := g.ready(ctx, func(r *Requests) { r.Lists++; r.selected(opts.LabelSelector) }); err != nil {
 		return nil, err
 	}
 	g.s.mu.Lock()

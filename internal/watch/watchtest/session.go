@@ -15,6 +15,7 @@ import (
 func (g *getter) Watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Interface, error) {
 	streamed := opts.SendInitialEvents != nil && *opts.SendInitialEvents
 	err := g.ready(ctx, func(r *Requests) {
+		r.selected(opts.LabelSelector)
 		if streamed {
 			r.Streams++
 		} else {
