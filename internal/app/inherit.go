@@ -95,8 +95,8 @@ func (e *estate) take(t *target) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, u := range all {
-		for _, id := range u.Doubtful {
-			e.doubts[id] = true
+		for _, d := range u.Doubtful {
+			e.doubts[d.ID] = true
 		}
 	}
 	for _, a := range left {

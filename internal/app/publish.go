@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"reflect"
@@ -25,7 +26,13 @@ func (t *target) covers(typ resource.Type, id resource.ID, s pipeline.State) boo
 }
 
 // doubtful is for [pipeline.Options.Doubtful].
-func (t *target) doubtful(id resource.ID) bool { return t.book.Doubtful(id) || t.estate.doubtful(id) }
+func (t *target) doubtful(id resource.ID) (pipeline.Doubt, bool) {
+	d, ok := t.book.Doubtful(id)
+	if t.estate.doubtful(id) {
+		return pipeline.Doubt{ID: id, Overwritable: true}, true
+	}
+	return pipeline.Doubt{ID: id, Version: d.Version, Acknowledged: d.Acknowledged, Overwritable: d.Overwritable}, ok
+}
 
 func (t *target) bookChanged() {
 	select {
@@ -228,16 +235,21 @@ func (t *target) behind() string {
 	return ""
 }
 
-// doubts are the hashes of what a request of unknown outcome may still change.
-func doubts(of map[resource.Type]pipeline.Unacknowledged) []uint64 {
-	var hashes []uint64
+// doubts are what a request of unknown outcome may still change, what can do harm first.
+func doubts(of map[resource.Type]pipeline.Unacknowledged) []checkpoint.Doubt {
+	var all []checkpoint.Doubt
 	for _, u := range of {
-		for _, id := range u.Doubtful {
-			hashes = append(hashes, id.Hash())
+		for _, d := range u.Doubtful {
+			all = append(all, checkpoint.Doubt{ID: d.ID.Hash(), Version: d.Version, Acknowledged: d.Acknowledged, Overwritable: d.Overwritable})
 		}
 	}
-	slices.Sort(hashes) // equal checkpoints are written once
-	return hashes
+	slices.SortFunc(all, func(a, b checkpoint.Doubt) int { // equal checkpoints are written once
+		if a.Overwritable != b.Overwritable {
+			return map[bool]int{true: -1, false: 1}[a.Overwritable]
+		}
+		return cmp.Compare(a.ID, b.ID)
+	})
+	return all
 }
 
 func backlog(of map[resource.Type]pipeline.Unacknowledged) map[string]checkpoint.Backlog {

@@ -17,7 +17,7 @@ type Book struct {
 	format      ring.Format
 	believed    atomic.Pointer[[]entry]               // what Covers reads
 	delivered   atomic.Pointer[[]map[uint64]struct{}] // by the other members; what Delivered reads
-	doubts      atomic.Pointer[map[uint64]bool]       // of others; what Doubtful reads
+	doubts      atomic.Pointer[map[uint64]Doubt]      // of others; what Doubtful reads
 
 	mu    sync.Mutex // guards what follows
 	pages map[string]entry
@@ -196,22 +196,33 @@ func (b *Book) setStats(member, stats string) {
 	b.stats[member] = stats
 }
 
-// Doubtful tells whether another member says that a request of unknown outcome may still change an object. It takes no
-// lock.
-func (b *Book) Doubtful(id resource.ID) bool {
-	d := b.doubts.Load()
-	return d != nil && len(*d) > 0 && (*d)[id.Hash()]
+// Doubtful returns what another member, or an earlier life of ours, says of an object that a request of unknown outcome may
+// still change. It takes no lock.
+func (b *Book) Doubtful(id resource.ID) (Doubt, bool) {
+	all := b.doubts.Load()
+	if all == nil || len(*all) == 0 {
+		return Doubt{}, false
+	}
+	d, ok := (*all)[id.Hash()]
+	return d, ok
 }
 
-// setDoubts gathers what the members other than self are in doubt about.
-func (b *Book) setDoubts(self string) {
-	doubts := make(map[uint64]bool)
+// setDoubts gathers what the members other than self, and self before its present stay, are in doubt about. Who speaks of one object with another is not
+// believed further than that there is a doubt.
+func (b *Book) setDoubts(self string, earlier []Doubt) {
+	doubts := make(map[uint64]Doubt)
+	for _, d := range earlier {
+		doubts[d.ID] = d
+	}
 	for _, p := range *b.believed.Load() {
 		if p.checkpoint.Member == self {
 			continue
 		}
-		for _, h := range p.checkpoint.Doubts {
-			doubts[h] = true
+		for _, d := range p.checkpoint.Doubts {
+			if o, ok := doubts[d.ID]; ok && o != d {
+				d = Doubt{ID: d.ID, Overwritable: true}
+			}
+			doubts[d.ID] = d
 		}
 	}
 	b.doubts.Store(&doubts)

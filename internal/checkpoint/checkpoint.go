@@ -94,6 +94,42 @@ func (e Entry) refuses(hash uint32) bool {
 	return refused
 }
 
+// Doubt is an object that a request of unknown outcome may still change.
+type Doubt struct {
+	// ID is the hash of its ID ([resource.ID.Hash]).
+	ID uint64
+	// Version is that of the state which the member knew, and Acknowledged tells whether it was acknowledged.
+	Version      uint64
+	Acknowledged bool
+	// Overwritable tells that another state than this may still be applied.
+	Overwritable bool
+}
+
+// encodeDoubts writes two numbers for each: the hash, and the version with both flags below it.
+func encodeDoubts(doubts []Doubt) []uint64 {
+	var numbers []uint64
+	for _, d := range doubts[:min(len(doubts), MaxDoubts)] {
+		n := d.Version << 2
+		if d.Acknowledged {
+			n |= 1
+		}
+		if d.Overwritable {
+			n |= 2
+		}
+		numbers = append(numbers, d.ID, n)
+	}
+	return numbers
+}
+
+func decodeDoubts(numbers []uint64) []Doubt {
+	var doubts []Doubt
+	for i := 0; i+1 < len(numbers); i += 2 {
+		n := numbers[i+1]
+		doubts = append(doubts, Doubt{ID: numbers[i], Version: n >> 2, Acknowledged: n&1 != 0, Overwritable: n&2 != 0})
+	}
+	return doubts
+}
+
 // Checkpoint is one member's word about one target.
 type Checkpoint struct {
 	// Member is whose word it is, View the members of the ring under which it was given, RingFormat that ring's.
@@ -104,8 +140,8 @@ type Checkpoint struct {
 	Incarnation string
 	// Fingerprint names the receiver, what is sent to it, and the cluster. A checkpoint with another one says nothing.
 	Fingerprint string
-	// Doubts are the hashes ([resource.ID.Hash]) of the IDs, at most [MaxDoubts], that a request of unknown outcome of the member may still change.
-	Doubts []uint64
+	// Doubts are the objects, at most [MaxDoubts], that a request of unknown outcome of the member may still change.
+	Doubts []Doubt
 	// Types are the types it speaks of, by [resource.Type.String].
 	Types map[string]Entry
 }
@@ -138,7 +174,7 @@ type encodedEntry struct {
 // Encode returns the checkpoint as text. Equal checkpoints have equal texts.
 func (c Checkpoint) Encode() (string, error) {
 	e := encoded{Format: format, Member: c.Member, Incarnation: c.Incarnation, View: c.View, Ring: c.RingFormat, Fingerprint: c.Fingerprint,
-		Doubts: c.Doubts[:min(len(c.Doubts), MaxDoubts)], Types: make(map[string]encodedEntry, len(c.Types))}
+		Doubts: encodeDoubts(c.Doubts), Types: make(map[string]encodedEntry, len(c.Types))}
 	for name, t := range c.Types {
 		entry := encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Delete: t.Deleted, Before: t.Earlier[max(len(t.Earlier)-MaxEarlier, 0):], Opaque: t.Opaque,
 			Except: encodeHashes(t.Except), Refuse: encodeHashes(t.Refused)}
@@ -169,7 +205,7 @@ func Decode(text string) (Checkpoint, error) {
 	}
 	c := Checkpoint{
 		Member: e.Member, Incarnation: e.Incarnation, View: e.View, RingFormat: e.Ring, Fingerprint: e.Fingerprint,
-		Doubts: e.Doubts,
+		Doubts: decodeDoubts(e.Doubts),
 		Types:  make(map[string]Entry, len(e.Types)),
 	}
 	for name, t := range e.Types {

@@ -44,7 +44,7 @@ func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, beside checkpoint.Be
 	}
 	own.Types[names[0]] = e
 	for range checkpoint.MaxDoubts {
-		own.Doubts = append(own.Doubts, rng.Uint64())
+		own.Doubts = append(own.Doubts, checkpoint.Doubt{ID: rng.Uint64(), Version: rng.Uint64() >> 30})
 	}
 	text, err := json.Marshal(map[string]any{"dirty": 12345, "unknown": names, "judged": names, "lastError": "HTTP 503: the store is away, which is said at some length", "stay": own.Incarnation})
 	if err != nil {

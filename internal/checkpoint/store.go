@@ -53,8 +53,9 @@ type Store struct {
 	once   sync.Once
 	fatal  chan error // one slot: a permission is missing
 
-	seen     sync.Mutex        // guards versions, and is held while the book changes
+	seen     sync.Mutex        // guards what follows, and is held while the book changes
 	versions map[string]uint64 // of the ConfigMaps in the book
+	doubts   []Doubt           // of an earlier stay, until we have written something ourselves
 
 	mu      sync.Mutex // guards what follows, and is held while writing
 	current *corev1.ConfigMap
@@ -314,7 +315,7 @@ func (k sink) take(o any) bool {
 	if own != nil {
 		k.takeBeside(m.Name, *own, data)
 	}
-	k.s.book.setDoubts(k.s.opts.Member)
+	k.s.book.setDoubts(k.s.opts.Member, k.s.doubts)
 	return believed
 }
 
@@ -333,8 +334,9 @@ func (k sink) takeBeside(configMap string, own Checkpoint, data map[string]strin
 	}
 	select {
 	case <-k.s.synced:
+		k.s.doubts = nil
 	default:
-		k.s.left = l
+		k.s.left, k.s.doubts = l, own.Doubts
 	}
 }
 

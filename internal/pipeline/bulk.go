@@ -96,6 +96,9 @@ func (p *Pipeline) OfferFor(permit *Permit, t resource.Type, r resource.Record, 
 	}
 	if !ok {
 		it = p.add(id, t)
+		if _, doubted := p.opts.Doubtful(id); doubted {
+			p.doubt(it, 0)
+		}
 	}
 	if !ours {
 		p.takeOut(it) // What is parked was there for its owner to send; once we have sent this very state, it need not be.

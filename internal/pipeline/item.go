@@ -80,6 +80,8 @@ type rare struct {
 	permit, sentFor *Permit
 	// touched: it changed while another member sent its type again, and its last word is said once more after that.
 	touched bool
+	// suspicion: no request of ours has carried it; somebody else may have had one under way.
+	suspicion bool
 	// repeats is how many times the last word is still to be repeated, settleAt when next; see settle.go.
 	repeats  int
 	settleAt time.Time

@@ -22,6 +22,7 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 			it.rare.sentFor.doubt.Store(true) // Its owner repeats the last word.
 		default:
 			p.doubt(it, markOf(f.deletes, it.base))
+			it.rare.suspicion = false
 		}
 	}
 	if o.Kind == wire.Delivered {

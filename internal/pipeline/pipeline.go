@@ -78,7 +78,7 @@ type Options struct {
 	OwnedSince func(id resource.ID) uint64
 	// Doubtful tells of which objects another member that may have sent them says that a request of unknown outcome may
 	// still be applied: whoever takes them over repeats their last word. nil means of none.
-	Doubtful func(id resource.ID) bool
+	Doubtful func(id resource.ID) (Doubt, bool)
 	// Touched tells whether some member sends objects of a type again that others own ([Pipeline.OfferFor]). What changes
 	// meanwhile is said once more after that; see [Pipeline.WindowClosed]. It is called under the pipeline's lock. nil
 	// means never.
@@ -126,7 +126,7 @@ func (o Options) withDefaults() Options {
 		o.OwnedSince = func(resource.ID) uint64 { return 0 }
 	}
 	if o.Doubtful == nil {
-		o.Doubtful = func(resource.ID) bool { return false }
+		o.Doubtful = func(resource.ID) (Doubt, bool) { return Doubt{}, false }
 	}
 	if o.Taken == nil {
 		o.Taken = func(resource.ID) bool { return false }
@@ -232,6 +232,12 @@ func (p *Pipeline) Apply(c index.Change) {
 	}
 	it, ok := p.items[c.ID]
 	if !ok && (c.Cause == index.Initial || c.Again) && p.opts.Covers(c.Type, c.ID, stateOf(c)) {
+		if d, ok := p.opts.Doubtful(c.ID); ok && p.opts.Owner.MaySend(c.ID) {
+			it = p.add(c.ID, c.Type)
+			p.set(it, c.Deleted, c.Record)
+			p.inherit(it, d)
+			p.watchOver(it, now)
+		}
 		return
 	}
 	if ok && c.Cause == index.Found && it.deleted && it.dirty() && (c.After < it.version || it.state() == stateOf(c)) {
@@ -266,7 +272,7 @@ func (p *Pipeline) Apply(c index.Change) {
 		p.initial[it.typ]++
 		p.progress.Total++
 	}
-	it.several = it.dirty() && (it.several || it.mark() != markOf(c.Deleted, c.Record.Digest))
+	it.several = c.Listed || c.Again || it.dirty() && (it.several || it.mark() != markOf(c.Deleted, c.Record.Digest))
 	if p.opts.Touched(c.Type) {
 		it.more().touched = true
 		it.rare.doubted = 0 // Another sender may have had any state of it.
@@ -276,6 +282,12 @@ func (p *Pipeline) Apply(c index.Change) {
 	}
 	p.set(it, c.Deleted, c.Record)
 	it.found = c.Cause == index.Found
+	if !ok {
+		if d, doubted := p.opts.Doubtful(c.ID); doubted && p.inherit(it, d) && p.opts.Owner.MaySend(c.ID) {
+			p.watchOver(it, now)
+			return
+		}
+	}
 	if p.unneeded(it) {
 		p.forget(it)
 		return
@@ -313,9 +325,6 @@ func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
 	it := &item{id: id, typ: typ}
 	p.items[id] = it
 	p.counts[nowhere]++
-	if p.opts.Doubtful(id) {
-		p.doubt(it, 0)
-	}
 	return it
 }
 

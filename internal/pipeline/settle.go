@@ -1,6 +1,10 @@
 package pipeline
 
-import "time"
+import (
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
 
 // A request whose outcome is unknown may be applied by the receiver after a newer one has been: both known receivers
 // finish what they have read, whoever has left meanwhile. What such a request carried is doubted, from its end until
@@ -14,6 +18,9 @@ import "time"
 //
 // The doubted state can do harm only to another one: as long as the object is in it, a late arrival changes nothing. So
 // the doubt is silent until the object changes, or is known to have been in two states that are doubted.
+//
+// Of what others may have had under way when they crashed or left, most was not: it is a suspicion, and the last word is
+// repeated after the first settle time and after the last.
 
 // doubt notes that a state of an item, or several or an unknown one (0), may still be applied by the receiver.
 func (p *Pipeline) doubt(it *item, state uint64) {
@@ -29,6 +36,43 @@ func (p *Pipeline) doubt(it *item, state uint64) {
 		r.doubted = 0
 	}
 	r.unsure = true
+}
+
+// Doubt is what a member leaves to the next owner of an object that a request of unknown outcome may still change.
+type Doubt struct {
+	ID resource.ID
+	// Version is that of the state which the member knew, and Acknowledged tells whether it was acknowledged.
+	Version      uint64
+	Acknowledged bool
+	// Overwritable tells that another state than this may still be applied.
+	Overwritable bool
+}
+
+// inherit takes another member's doubt, or that of an earlier life, about an item. It tells whether the item's state is
+// acknowledged, so that it need not be sent.
+func (p *Pipeline) inherit(it *item, d Doubt) bool {
+	same := d.Version == it.version && d.Version != 0 && !it.several
+	state := uint64(0)
+	if same && !d.Overwritable {
+		state = it.mark()
+	}
+	p.doubt(it, state)
+	it.rare.suspicion = true
+	return same && d.Acknowledged
+}
+
+// watchOver takes an item that is acknowledged and in doubt.
+func (p *Pipeline) watchOver(it *item, now time.Time) {
+	p.move(it, nowhere)
+	p.arrived(it)
+	if it.overwritable() {
+		p.spare(it)
+	} else {
+		p.giveUp(it) // It is needed only if the object changes, and comes with the change.
+	}
+	if !p.settle(it, now) {
+		p.forget(it)
+	}
 }
 
 func (r *rare) inDoubt() bool { return r.unsure || r.repeats > 0 }
@@ -74,7 +118,7 @@ func (p *Pipeline) repeat(it *item, now time.Time) {
 		p.timers.add(it, r.settleAt)
 	case p.opts.Taken(it.id):
 		p.settled(it) // The new owner repeats what it takes over in doubt.
-	case !it.overwritable():
+	case !it.overwritable(), r.suspicion && r.repeats != p.opts.Repeats && r.repeats != 1:
 		if p.countDown(r, now); r.repeats > 0 {
 			p.timers.add(it, r.settleAt)
 		} else {

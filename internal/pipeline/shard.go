@@ -14,8 +14,9 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 		p.forget(it)
 		return
 	}
-	if p.opts.Doubtful(it.id) {
-		p.doubt(it, 0)
+	if d, doubted := p.opts.Doubtful(it.id); doubted && p.inherit(it, d) && !it.inFlight {
+		p.watchOver(it, now)
+		return
 	}
 	switch {
 	case it.inFlight || it.deleted || it.bare, now.Sub(it.firstAt) < p.opts.Debounce:
@@ -43,6 +44,7 @@ func (p *Pipeline) Doubt(match func(resource.ID) bool) {
 	for id, it := range p.items {
 		if it.dirty() && match(id) {
 			p.doubt(it, it.onlyState())
+			it.rare.suspicion = true
 		}
 	}
 }
@@ -92,7 +94,7 @@ func (p *Pipeline) PendingDeletions(t resource.Type, f func(namespace, name stri
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, it := range p.items {
-		if it.deleted && *it.typ == t && (it.dirty() || it.rare != nil && it.rare.repeats > 0) {
+		if it.deleted && *it.typ == t && (it.dirty() || it.overwritable()) {
 			f(it.namespaceAndName())
 		}
 	}
@@ -107,7 +109,7 @@ type Unacknowledged struct {
 	IDs []resource.ID
 	// Doubtful are objects that a request of unknown outcome may still change. What is acknowledged in the state that is
 	// doubted, or has been repeated since, is in none of the other lists.
-	Doubtful []resource.ID
+	Doubtful []Doubt
 	// Refused are the objects that are quarantined. They are in none of the above.
 	Refused []resource.ID
 }
@@ -156,7 +158,7 @@ func include(in map[resource.Type]Unacknowledged, it *item, sure bool) {
 		u.IDs = append(u.IDs, it.id)
 	}
 	if it.rare != nil && it.rare.inDoubt() {
-		u.Doubtful = append(u.Doubtful, it.id)
+		u.Doubtful = append(u.Doubtful, Doubt{ID: it.id, Version: it.version, Acknowledged: !it.dirty(), Overwritable: it.overwritable()})
 	}
 	in[*it.typ] = u
 }

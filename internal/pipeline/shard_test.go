@@ -359,3 +359,35 @@ func TestAResyncOffersOnlyWhatIsOurs(t *testing.T) {
 		}
 	})
 }
+
+// TestTheNextOwnerGoesOnWithADoubt restarts the process with what its checkpoint says: what is acknowledged is not sent at
+// once, what can be overwritten is repeated after the first settle time and the last, and the rest is silent until it changes.
+func TestTheNextOwnerGoesOnWithADoubt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		doubts := map[resource.ID]pipeline.Doubt{
+			id("silent"):      {Version: 101, Acknowledged: true},
+			id("later"):       {Version: 102, Acknowledged: true},
+			id("overwritten"): {Version: 103, Acknowledged: true, Overwritable: true},
+			id("unknown"):     {Version: 104},
+			id("changed"):     {Version: 90, Acknowledged: true},
+		}
+		r := newRig(t, pipeline.Options{
+			Settle: time.Minute,
+			Covers: func(_ resource.Type, i resource.ID, _ pipeline.State) bool { return i == id("silent") || i == id("later") },
+			Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
+				d, ok := doubts[i]
+				return d, ok
+			},
+		})
+		r.list("silent", "1", "later", "1", "overwritten", "1", "unknown", "1", "changed", "1")
+		time.Sleep(10 * time.Second)
+		r.put("later", "2")
+		_, all := r.p.Unacknowledged(nobody)
+		if u := all[pods]; len(u.IDs) != 3 || len(u.Doubtful) != 5 { // later, and the last words that are still to be repeated
+			t.Errorf("it hands on %+v", u)
+		}
+		time.Sleep(10 * time.Minute)
+		wantRequests(t, r, "5s +changed=1 +unknown=1", "25s +later=2", "65s +later=2 +overwritten=1", "70s +changed=1",
+			"310s +later=2 +overwritten=1", "315s +changed=1")
+	})
+}

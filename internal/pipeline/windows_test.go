@@ -176,7 +176,9 @@ func windowsConverge(t *testing.T, seed uint64, repeat bool) string {
 			Covers: func(_ resource.Type, id resource.ID, s pipeline.State) bool {
 				return s.Version <= low[1-i].Load() && owners[1-i].MaySend(id)
 			},
-			Doubtful: func(id resource.ID) bool { return doubts.Load() != nil && (*doubts.Load())[id] }, Touched: func(resource.Type) bool { return repeat && open.Load() },
+			Doubtful: func(id resource.ID) (pipeline.Doubt, bool) {
+				return pipeline.Doubt{Overwritable: true}, doubts.Load() != nil && (*doubts.Load())[id]
+			}, Touched: func(resource.Type) bool { return repeat && open.Load() },
 		})
 		indexes[i].Listen(lines[i])
 		indexes[i].Replace(pods, nil, 1)
@@ -266,7 +268,7 @@ func windowsConverge(t *testing.T, seed uint64, repeat bool) string {
 				<-lines[j].Drain(anybody)
 				_, all := lines[j].Unacknowledged(anybody)
 				for _, id := range all[pods].Doubtful {
-					told[id] = true
+					told[id.ID] = true
 				}
 			}
 			doubts.Store(&told)
