@@ -1,5 +1,16 @@
 package pipeline
 
+// CountUnsettled counts one by one what [Stats.Unsettled] tells.
+func (p *Pipeline) CountUnsettled() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, it := range p.items {
+		n += one(it.overwritable())
+	}
+	return n
+}
+
 // CountDirty counts one by one what [Stats.Dirty] tells. It differs while a change is applied between the two.
 func (p *Pipeline) CountDirty() int {
 	p.mu.Lock()

@@ -82,6 +82,7 @@ type rare struct {
 	touched bool
 	// suspicion: no request of ours has carried it; somebody else may have had one under way.
 	suspicion bool
+	unsettled bool // counts in Pipeline.unsettled
 	// repeats is how many times the last word is still to be repeated, settleAt when next; see settle.go.
 	repeats  int
 	settleAt time.Time

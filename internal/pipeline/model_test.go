@@ -76,6 +76,9 @@ func converge(t *testing.T, seed uint64) {
 		if s := r.p.Stats(); s.Dirty != r.p.CountDirty() {
 			t.Fatalf("seed %d: %d dirty, counted %d", seed, s.Dirty, r.p.CountDirty())
 		}
+		if s := r.p.Stats(); s.Unsettled != r.p.CountUnsettled() {
+			t.Fatalf("seed %d: %d unsettled, counted %d", seed, s.Unsettled, r.p.CountUnsettled())
+		}
 		time.Sleep(time.Duration(rnd.IntN(600)) * time.Millisecond)
 	}
 	time.Sleep(time.Until(faultsEnd) + 12*time.Minute)

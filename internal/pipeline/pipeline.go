@@ -171,7 +171,7 @@ type Pipeline struct {
 
 	inFlight  int // requests
 	aloft     int // items that are in flight and nowhere else
-	unsettled int // items about which there is a doubt
+	unsettled int // items whose last word will be repeated
 	bodyBytes int64
 	flushBulk bool          // no more bulk is coming: do not wait for a full batch
 	draining  bool          // Flush was called: everything is due
@@ -276,6 +276,7 @@ func (p *Pipeline) Apply(c index.Change) {
 	if p.opts.Touched(c.Type) {
 		it.more().touched = true
 		it.rare.doubted = 0 // Another sender may have had any state of it.
+		p.countUnsettled(it)
 	}
 	if it.rare != nil {
 		it.rare.permit = nil // Its owner sends what has changed.
@@ -337,6 +338,7 @@ func (p *Pipeline) set(it *item, deleted bool, r resource.Record) {
 	} else {
 		p.setBody(it, r.Body)
 	}
+	p.countUnsettled(it)
 }
 
 func (p *Pipeline) setBody(it *item, b resource.Body) {
@@ -484,8 +486,9 @@ func one(b bool) int {
 func (p *Pipeline) forget(it *item) {
 	p.takeOut(it)
 	p.timers.remove(it)
-	if it.rare != nil && it.rare.inDoubt() {
-		p.unsettled--
+	if it.rare != nil {
+		it.rare.unsure, it.rare.repeats = false, 0
+		p.countUnsettled(it)
 	}
 	p.setBody(it, "")
 	p.arrived(it)

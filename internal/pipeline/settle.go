@@ -27,15 +27,22 @@ func (p *Pipeline) doubt(it *item, state uint64) {
 	r := it.more()
 	switch {
 	case r.touched:
-		p.unsettled += one(!r.inDoubt())
 		r.doubted = 0
 	case !r.inDoubt():
 		r.doubted = state
-		p.unsettled++
 	case r.doubted != state:
 		r.doubted = 0
 	}
 	r.unsure = true
+	p.countUnsettled(it)
+}
+
+// countUnsettled brings the count of those whose last word will be repeated in step with an item.
+func (p *Pipeline) countUnsettled(it *item) {
+	if r := it.rare; r != nil && r.unsettled != it.overwritable() {
+		r.unsettled = !r.unsettled
+		p.unsettled += 2*one(r.unsettled) - 1
+	}
 }
 
 // Doubt is what a member leaves to the next owner of an object that a request of unknown outcome may still change.
@@ -91,7 +98,7 @@ func (p *Pipeline) settle(it *item, now time.Time) bool {
 		r.repeats = p.opts.Repeats
 		r.settleAt = now.Add(p.opts.Settle)
 	case r.repeats > 0 && !now.Before(r.settleAt):
-		p.countDown(r, now)
+		p.countDown(it, now)
 	}
 	if r.repeats == 0 {
 		return false
@@ -100,11 +107,10 @@ func (p *Pipeline) settle(it *item, now time.Time) bool {
 	return true
 }
 
-func (p *Pipeline) countDown(r *rare, now time.Time) {
-	r.settleAt = now.Add(p.opts.Settle)
-	if r.repeats--; r.repeats == 0 {
-		p.unsettled--
-	}
+func (p *Pipeline) countDown(it *item, now time.Time) {
+	it.rare.settleAt = now.Add(p.opts.Settle)
+	it.rare.repeats--
+	p.countUnsettled(it)
 }
 
 // repeat takes the end of a settle time: the last word is said again if what is doubted could have overwritten it, unless a
@@ -119,7 +125,7 @@ func (p *Pipeline) repeat(it *item, now time.Time) {
 	case p.opts.Taken(it.id):
 		p.settled(it) // The new owner repeats what it takes over in doubt.
 	case !it.overwritable(), r.suspicion && r.repeats != p.opts.Repeats && r.repeats != 1:
-		if p.countDown(r, now); r.repeats > 0 {
+		if p.countDown(it, now); r.repeats > 0 {
 			p.timers.add(it, r.settleAt)
 		} else {
 			p.settled(it)
@@ -140,8 +146,8 @@ func (p *Pipeline) settled(it *item) {
 		p.forget(it)
 		return
 	}
-	p.unsettled -= one(it.rare.inDoubt())
 	it.rare.unsure, it.rare.repeats = false, 0
+	p.countUnsettled(it)
 }
 
 // sendAgain says the last word of an acknowledged item again.

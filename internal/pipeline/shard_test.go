@@ -373,7 +373,9 @@ func TestTheNextOwnerGoesOnWithADoubt(t *testing.T) {
 		}
 		r := newRig(t, pipeline.Options{
 			Settle: time.Minute,
-			Covers: func(_ resource.Type, i resource.ID, _ pipeline.State) bool { return i == id("silent") || i == id("later") },
+			Covers: func(_ resource.Type, i resource.ID, _ pipeline.State) bool {
+				return i == id("silent") || i == id("later")
+			},
 			Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
 				d, ok := doubts[i]
 				return d, ok
