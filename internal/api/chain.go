@@ -105,19 +105,24 @@ func (s *Server) authorized(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if code < 400 || code > 599 { // a refusal without a usable status stays a refusal
-			code = http.StatusForbidden
-		}
-		if code == http.StatusUnauthorized {
-			w.Header().Set("WWW-Authenticate", `Bearer realm="k8s-vectordb-sync"`)
-		}
-		msg := http.StatusText(code)
-		switch {
-		case code >= 500:
-			s.log.Error(err, "Authorizing a request failed", "path", r.URL.Path)
-		case err != nil:
-			msg = err.Error()
-		}
-		s.writeError(w, code, msg)
+		s.refuse(w, r, code, err)
 	})
+}
+
+// refuse answers a request that is not allowed.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code int, err error) {
+	if code < 400 || code > 599 { // a refusal without a usable status stays a refusal
+		code = http.StatusForbidden
+	}
+	if code == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Bearer realm="k8s-vectordb-sync"`)
+	}
+	msg := http.StatusText(code)
+	switch {
+	case code >= 500:
+		s.log.Error(err, "Authorizing a request failed", "path", r.URL.Path)
+	case err != nil:
+		msg = err.Error()
+	}
+	s.writeError(w, code, msg)
 }

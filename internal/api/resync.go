@@ -28,6 +28,9 @@ func (s *Server) postResync(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
+	if c.Force && !s.mayDestroy(w, r) {
+		return
+	}
 	s.extendDeadline(w, startTimeout+c.timeout+writeGrace)
 	op, err := s.start(r.Context(), c.Request)
 	switch {

@@ -36,6 +36,9 @@ type Options struct {
 	// status is the answer (401, 403, or 5xx when it cannot tell) and err, which may be nil, the reason: for 4xx the
 	// client is told, for 5xx the log. nil allows everything.
 	Authorize func(r *http.Request) (allowed bool, status int, err error)
+	// Destroy decides, likewise, about requests that may delete what a person has not looked at (force), when Authorize has
+	// not decided about them and they do not come from this very machine, as those through a port-forward do. nil allows none.
+	Destroy func(r *http.Request) (allowed bool, status int, err error)
 	// Wait bounds how long POST /api/v1/resync waits when it is not told; 0 means 10 minutes.
 	Wait time.Duration
 	// Resyncs bounds POST /api/v1/resync; its zero value means 1 a second after 10 at once.
@@ -70,6 +73,7 @@ type Server struct {
 	log       logr.Logger
 	metrics   *metrics
 	authorize func(r *http.Request) (allowed bool, status int, err error)
+	destroy   func(r *http.Request) (allowed bool, status int, err error)
 	wait      time.Duration
 	resyncs   *rate.Limiter
 	reads     *rate.Limiter
@@ -87,6 +91,7 @@ func New(backend Backend, opts Options) *Server {
 		log:       opts.Log,
 		metrics:   newMetrics(opts.Registerer),
 		authorize: opts.Authorize,
+		destroy:   opts.Destroy,
 		wait:      opts.Wait,
 		resyncs:   opts.Resyncs.limiter(1, 10),
 		reads:     opts.Reads.limiter(100, 200),

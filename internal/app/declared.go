@@ -61,6 +61,8 @@ func (d declared) Set(c controller.Target) error {
 
 func (d declared) spec(c controller.Target) targetSpec {
 	cfg, defaults := d.a.cfg, c.Format.Defaults()
+	c.Types = c.Types.WithShortNames(d.a.discovery.Status().ShortNames)
+	c.Selection.Types = c.Types
 	var own *resource.Selection
 	if narrows(c.Selection, cfg.Selection) {
 		own = &c.Selection

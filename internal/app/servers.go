@@ -43,11 +43,12 @@ func (a *App) listen(restConfig *rest.Config) (_ *servers, err error) {
 		return nil, err
 	}
 	options := api.Options{Log: a.log.WithName("api"), Registerer: ctrlmetrics.Registry}
+	reviewer, err := newReviewer(restConfig)
+	if err != nil {
+		return nil, err
+	}
+	options.Destroy = reviewer.Authorize
 	if a.cfg.APIAuth {
-		reviewer, err := newReviewer(restConfig)
-		if err != nil {
-			return nil, err
-		}
 		options.Authorize = reviewer.Authorize
 	}
 	a.api = api.New(a, options)

@@ -30,6 +30,8 @@ type answer struct {
 	served map[schema.GroupResource]resource.Type
 	// named has all group-resources that are served in any way, those that cannot be watched too.
 	named map[schema.GroupResource]bool
+	// shorts has the short names of each type, by its group-resource as kubectl spells it.
+	shorts map[string][]string
 	// failed has the error of each group and version that did not answer.
 	failed map[schema.GroupVersion]error
 	// empty are groups and versions that answered without a resource. Some adapters do so when they are well.
@@ -44,6 +46,7 @@ func newAnswer(groups []*metav1.APIGroup, lists []*metav1.APIResourceList, err e
 		served: map[schema.GroupResource]resource.Type{},
 		named:  map[schema.GroupResource]bool{},
 		failed: map[schema.GroupVersion]error{},
+		shorts: map[string][]string{},
 	}
 	if failed, partial := clientdiscovery.GroupDiscoveryFailedErrorGroups(err); partial {
 		maps.Copy(a.failed, failed)
@@ -106,6 +109,22 @@ func (a *answer) addResource(gv schema.GroupVersion, r *metav1.APIResource) {
 	a.served[gr] = resource.Type{
 		Group: gv.Group, Version: gv.Version, Resource: r.Name, Kind: r.Kind, Namespaced: r.Namespaced,
 	}
+	if len(r.ShortNames) > 0 {
+		a.shorts[a.served[gr].GroupResource()] = r.ShortNames
+	}
+}
+
+// shortNames returns the short names that are not the name of another type.
+func (a *answer) shortNames() map[string][]string {
+	taken := make(map[string]bool, 2*len(a.served))
+	for gr, t := range a.served {
+		taken[gr.Resource], taken[strings.ToLower(t.Kind)] = true, true
+	}
+	free := make(map[string][]string, len(a.shorts))
+	for name, shorts := range a.shorts {
+		free[name] = slices.DeleteFunc(slices.Clone(shorts), func(short string) bool { return taken[short] })
+	}
+	return free
 }
 
 // types returns the served types, sorted.

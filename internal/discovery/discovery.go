@@ -98,6 +98,8 @@ type Status struct {
 	Failed []FailedGroup
 	// Unknown are the patterns of the filter that name nothing that is served.
 	Unknown []string
+	// ShortNames are those that the server has told, for [resource.Filter.WithShortNames]. They must not be changed.
+	ShortNames map[string][]string
 	// LastComplete is when a discovery was last complete; zero when none was.
 	LastComplete time.Time
 	// LastAttempt is when a discovery last ended, in whatever way.

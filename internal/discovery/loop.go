@@ -237,6 +237,7 @@ func (l *loop) publish(a answer, c Change, now time.Time, took time.Duration) {
 	if a.err == nil {
 		s.Missing = l.state.missing()
 	}
+	s.ShortNames = l.state.shorts
 	if c.Complete {
 		s.LastComplete, s.Unknown = now, slices.Clone(c.Unknown)
 	}

@@ -16,6 +16,7 @@ type state struct {
 	filter Filter
 	doubt  time.Duration
 	types  map[resource.Type]absence
+	shorts map[string][]string // all that were ever told; replaced and never changed
 }
 
 // absence is what is known against a type. Its zero value is nothing.
@@ -43,6 +44,7 @@ func (s *state) step(a answer, ev evidence, now time.Time) Change {
 		c.Types = s.sorted()
 		return c
 	}
+	s.learn(a.shortNames())
 	broken := s.broken(a, c.Failed)
 	c.Complete = len(c.Failed) == 0
 	wanted, instead := s.wanted(a)
@@ -77,6 +79,20 @@ func (s *state) step(a answer, ev evidence, now time.Time) Change {
 		c.Unknown = s.filter.Unknown(a.types())
 	}
 	return c
+}
+
+// learn takes in short names. Those of a group that does not answer now stay known.
+func (s *state) learn(told map[string][]string) {
+	f, ok := s.filter.(resource.Filter)
+	if !ok {
+		return
+	}
+	all := maps.Clone(s.shorts)
+	if all == nil {
+		all = make(map[string][]string, len(told))
+	}
+	maps.Copy(all, told)
+	s.shorts, s.filter = all, f.WithShortNames(all)
 }
 
 // broken returns the groups of which some version failed, and notes their errors. An empty version of a group of which

@@ -11,6 +11,7 @@ import (
 // Filter decides which types are watched. Its zero value matches every type.
 type Filter struct {
 	include, exclude []pattern
+	shorts           map[string][]string // see WithShortNames; never changed
 }
 
 // DefaultExcludes are the types that change all the time and tell a reader of the cluster nothing.
@@ -19,7 +20,7 @@ func DefaultExcludes() []string { return []string{"events", "leases", "endpoints
 // NewFilter matches the types that one of include names, all types when include is empty, except those that one of
 // exclude names. A pattern is compared, in any case, with each of a type's names:
 //
-//	deployments            the plural (or the kind), in any group and version
+//	deployments            the plural (or the kind, or a short name such as deploy), in any group and version
 //	deployments.apps       with its group; the core group may be spelled core: pods.core
 //	deployments.v1.apps    with version and group, as [Type.String] spells it; pods.v1 in the core group
 //
@@ -50,7 +51,7 @@ func NewFilter(include, exclude []string) (Filter, error) {
 
 // Match tells whether the type is to be watched.
 func (f Filter) Match(t Type) bool {
-	names := namesOf(t)
+	names := namesOf(t, f.shortNamesOf(t)...)
 	return (len(f.include) == 0 || anyMatches(f.include, names)) && !anyMatches(f.exclude, names)
 }
 
@@ -60,7 +61,7 @@ func (f Filter) Match(t Type) bool {
 func (f Filter) Unknown(served []Type) []string {
 	names := make([][]string, len(served))
 	for i, t := range served {
-		names[i] = namesOf(t)
+		names[i] = namesOf(t, f.shortNamesOf(t)...)
 	}
 	defaults := DefaultExcludes()
 	var unknown []string
@@ -142,13 +143,13 @@ func (p pattern) names() []string {
 }
 
 // namesOf returns everything by which a pattern may call the type, in lower case.
-func namesOf(t Type) []string {
+func namesOf(t Type, shorts ...string) []string {
 	group := t.Group
 	if group == "" {
 		group = "core"
 	}
 	names := make([]string, 0, 8)
-	for _, short := range []string{t.Resource, t.Kind} {
+	for _, short := range append([]string{t.Resource, t.Kind}, shorts...) {
 		names = append(names, short, short+"."+group, short+"."+t.Version+"."+group)
 		if t.Group == "" {
 			names = append(names, short+"."+t.Version)

@@ -61,7 +61,7 @@ func TestFilterMatchesByEveryNameOfAType(t *testing.T) {
 		"kind in lower case":               {"networkpolicy", []string{"networkpolicies.v1.networking.k8s.io"}},
 		"kind with group":                  {"Widget.example.com", []string{"widgets.v1alpha1.example.com"}},
 		"kind with version and group":      {"Widget.v1alpha1.example.com", []string{"widgets.v1alpha1.example.com"}},
-		"part of a plural is no name":      {"deploy", nil},
+		"part of a plural is no name":      {"deploym", nil},
 		"part of a group is no name":       {"widgets.example", nil},
 		"glob of a group":                  {"*.example.com", []string{"widgets.v1alpha1.example.com"}},
 		"glob of a group and those below":  {"*.*.example.com", []string{"widgets.v1alpha1.example.com", "gadgets.v1.a.example.com"}},

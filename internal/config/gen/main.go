@@ -51,6 +51,7 @@ const tail = selectionTable + `
 |---------|---------------|
 | ` + "`deployments`" + ` | The plural, in any group and version. |
 | ` + "`Deployment`" + ` | The kind, wherever the plural may stand. |
+| ` + "`deploy`" + ` | A short name, as ` + "`kubectl api-resources`" + ` lists them. One that is the plural or the kind of another type names that one. |
 | ` + "`deployments.apps`" + ` | With its group. |
 | ` + "`deployments.v1.apps`" + ` | With version and group. |
 | ` + "`pods.v1`, `pods.core`" + ` | A type of the core group. |
