@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -192,6 +193,9 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		MaxUpserts: spec.maxUpserts, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: spec.maxBytes,
 		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes, Touched: t.windows.touched,
 		Owner: p.member, OwnedSince: p.member.OwnedSince, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
+		Taken: func(id resource.ID) bool {
+			return slices.ContainsFunc(p.member.Owner(id).Claimants, func(name string) bool { return name != p.cfg.PodName })
+		},
 		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.book.Acknowledged(typ.String(), id) },
 		Observe:      client.Observe, Log: log, Registerer: p.reg,
 	})

@@ -29,7 +29,9 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for ctx.Err() == nil {
-		timer.Reset(p.step(ctx, &senders))
+		wait := p.step(ctx, &senders)
+		p.askTaken()
+		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
 		case <-p.wake:

@@ -84,7 +84,7 @@ type Options struct {
 	// means never.
 	Touched func(t resource.Type) bool
 	// Taken tells whether another member has an object for good, as its published claim says: a fence alone takes nothing
-	// away. It is called under the pipeline's lock. nil means never.
+	// away. It is called without the pipeline's lock. nil means never.
 	Taken func(id resource.ID) bool
 	// Observe is told the state of the breaker after every request, under the pipeline's lock. nil tells nobody.
 	Observe func(delivery.State)
@@ -164,6 +164,7 @@ type Pipeline struct {
 	turns   turns
 	sizes   [2]batchSize // by lane
 	timers  timers       // last words to repeat, and what failed to try again
+	fenced  []*item      // last words that came due while we might not send
 	ages    ages
 	counts  [numPlaces]int
 	initial map[*resource.Type]int // items that their type's first list has brought

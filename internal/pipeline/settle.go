@@ -122,8 +122,6 @@ func (p *Pipeline) repeat(it *item, now time.Time) {
 		// Its next acknowledgement counts, and starts the timer again.
 	case now.Before(r.settleAt):
 		p.timers.add(it, r.settleAt)
-	case p.opts.Taken(it.id):
-		p.settled(it) // The new owner repeats what it takes over in doubt.
 	case !it.overwritable(), r.suspicion && r.repeats != p.opts.Repeats && r.repeats != 1:
 		if p.countDown(it, now); r.repeats > 0 {
 			p.timers.add(it, r.settleAt)
@@ -131,7 +129,7 @@ func (p *Pipeline) repeat(it *item, now time.Time) {
 			p.settled(it)
 		}
 	case !p.opts.Owner.MaySend(it.id):
-		p.timers.add(it, now.Add(fencePause))
+		p.fenced = append(p.fenced, it)
 	default:
 		p.sendAgain(it, now)
 	}
@@ -139,6 +137,28 @@ func (p *Pipeline) repeat(it *item, now time.Time) {
 
 // fencePause is how often a fenced member looks whether it may say a last word.
 const fencePause = time.Second
+
+// askTaken decides about last words that came due while we might not send: a new owner repeats what it takes over in
+// doubt, but a fence has none. It is called without the lock, for who knows may be waiting for it.
+func (p *Pipeline) askTaken() {
+	p.mu.Lock()
+	fenced := p.fenced
+	p.fenced = nil
+	p.mu.Unlock()
+	for _, it := range fenced {
+		taken := p.opts.Taken(it.id)
+		p.mu.Lock()
+		switch {
+		case p.items[it.id] != it || it.dirty() || !it.rare.inDoubt():
+		case taken:
+			p.settled(it)
+		default:
+			p.timers.add(it, time.Now().Add(fencePause))
+			p.poke() // It may be the first to become due.
+		}
+		p.mu.Unlock()
+	}
+}
 
 // settled ends the doubt about an item that is acknowledged.
 func (p *Pipeline) settled(it *item) {
