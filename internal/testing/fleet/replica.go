@@ -314,6 +314,27 @@ func (p *Replica) Resident() (now, peak int64) {
 	return now, peak
 }
 
+// CPU returns how much processor time the process has used.
+func (p *Replica) CPU() time.Duration {
+	p.t.Helper()
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ") // the name of the program may hold anything
+	fields := strings.Fields(rest)
+	const user, system = 11, 12 // fields 14 and 15 of proc(5), in hundredths of a second
+	var ticks int64
+	for _, i := range []int{user, system} {
+		n, err := strconv.ParseInt(fields[i], 10, 64)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
 // Log returns the last lines that the process printed.
 func (p *Replica) Log(lines int) string {
 	all := strings.Split(strings.TrimRight(p.log.String(), "\n"), "\n")

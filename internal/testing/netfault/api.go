@@ -36,11 +36,13 @@ type API struct {
 	mu       sync.Mutex // guards what follows
 	events   []*eventRule
 	requests []*requestRule
+	bodies   []*bodyRule
 }
 
 type (
 	eventRule   struct{ decide func(Event) Verdict }
 	requestRule struct{ decide func(Request) Answer }
+	bodyRule    struct{ change func(Request, []byte) []byte }
 )
 
 // NewAPI listens on a free port of 127.0.0.1 in front of the API server of a configuration.
@@ -159,6 +161,45 @@ func (a *API) OnRequest(f func(Request) Answer) (remove func()) {
 	}
 }
 
+// OnBody has each answer that is no stream, discovery too, changed by f before it is passed, until remove is called. F
+// returns what it is given for what it leaves alone. It is called from many goroutines.
+func (a *API) OnBody(f func(r Request, body []byte) []byte) (remove func()) {
+	rule := &bodyRule{f}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.bodies = append(a.bodies, rule)
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.bodies = without(a.bodies, rule)
+	}
+}
+
+// changed reads an answer and has it changed, if there is anybody who may.
+func (a *API) changed(resp *http.Response, r Request) error {
+	a.mu.Lock()
+	rules := a.bodies
+	a.mu.Unlock()
+	if len(rules) == 0 {
+		return nil
+	}
+	body, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		return fmt.Errorf("reading an answer: %w", err)
+	}
+	for _, rule := range rules {
+		body = rule.change(r, body)
+	}
+	set(resp, body)
+	return nil
+}
+
+func set(resp *http.Response, body []byte) {
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	resp.Header.Set("Content-Length", strconv.Itoa(len(body)))
+}
+
 // without returns a copy that lacks one rule: those who decide may be reading the old slice.
 func without[T comparable](all []T, one T) []T {
 	rest := make([]T, 0, len(all))
@@ -269,8 +310,13 @@ func (a *API) hang(ctx context.Context) {
 // meddle puts what a test wants in the place of what the API server has answered.
 func (a *API) meddle(resp *http.Response) error {
 	d, ok := resp.Request.Context().Value(asked{}).(decided)
-	if !ok || resp.StatusCode != http.StatusOK || d.request.Resource.Resource == "" {
+	if !ok || resp.StatusCode != http.StatusOK {
 		return nil
+	}
+	if !d.request.Watch {
+		if err := a.changed(resp, d.request); err != nil {
+			return err
+		}
 	}
 	protobuf := strings.Contains(resp.Header.Get("Content-Type"), "protobuf")
 	if d.request.Watch {
@@ -293,8 +339,7 @@ func (a *API) meddle(resp *http.Response) error {
 	if err != nil {
 		return err
 	}
-	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(few)), int64(len(few))
-	resp.Header.Set("Content-Length", strconv.Itoa(len(few)))
+	set(resp, few)
 	return nil
 }
 
