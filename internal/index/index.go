@@ -69,16 +69,17 @@ type Index struct {
 
 // objects are the known objects of one type.
 type objects struct {
-	mu      sync.Mutex // guards everything below; held while listeners are called
-	entries map[string]entry
-	listed  bool   // a complete list has been applied
-	removed bool   // no longer in Index.types; whoever waited for mu looks the type up again
-	version uint64 // the newest resourceVersion seen: of a list, an event or a bookmark
-	event   uint64 // the newest one of an object's state or deletion
-	since   uint64 // of the last list: every change after it has been seen
-	before  uint64 // and every change up to this, before that list
-	first   uint64 // the version of the first list
-	sums    sums
+	mu       sync.Mutex // guards everything below; held while listeners are called
+	entries  map[string]entry
+	listed   bool   // a complete list has been applied
+	removed  bool   // no longer in Index.types; whoever waited for mu looks the type up again
+	version  uint64 // the newest resourceVersion seen: of a list, an event or a bookmark
+	event    uint64 // the newest one of an object's state or deletion
+	since    uint64 // of the last list: every change after it has been seen
+	before   uint64 // and every change up to this, before that list
+	first    uint64 // the version of the first list
+	restores uint64 // how many lists have shown that versions went back
+	sums     sums
 }
 
 // entry is what is kept of an object: 16 bytes.
@@ -156,39 +157,79 @@ func (x *Index) tell(c Change) {
 // upserts, known objects that the list lacks become deletions. The first list of a type has [Cause] Initial, and is told of in the
 // order of the hashes of the IDs, so that one of them says how far whoever works it off has come.
 //
-// A list at a lower version than what was seen before says that the API server went back in time: its etcd was restored
-// from a backup. What is known then counts for nothing but the digests; versions begin anew.
+// A complete list is the truth, whatever the versions of its objects are. A list at a lower version than what was seen
+// before says that the API server went back in time: its etcd was restored from a backup. What is known then counts for
+// nothing but the digests; versions begin anew. The same is true of a single object whose version is lower than the known
+// one: a restore can raise the version of lists and not that of objects. Both are told of with the version of the list.
 func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
+	x.take(t, rs, version, true)
+}
+
+// Merge is [Index.Replace] for a list that is not believed in one thing: what it lacks stays known.
+func (x *Index) Merge(t resource.Type, rs []resource.Record, version uint64) {
+	x.take(t, rs, version, false)
+}
+
+// Lacks returns how many objects of a type are known, how many of them a list lacks, and the names of some of those.
+func (x *Index) Lacks(t resource.Type, rs []resource.Record, some int) (names []resource.Record, missing, known int) {
+	o := x.lock(t, false)
+	if o == nil {
+		return nil, 0, 0
+	}
+	defer o.mu.Unlock()
+	listed := make(map[string]struct{}, len(rs))
+	for _, r := range rs {
+		listed[key(r.Namespace, r.Name)] = struct{}{}
+	}
+	for k := range o.entries {
+		if _, ok := listed[k]; ok {
+			continue
+		}
+		if missing++; len(names) < some {
+			namespace, name := split(k)
+			names = append(names, resource.Record{Namespace: namespace, Name: name})
+		}
+	}
+	return names, missing, len(o.entries)
+}
+
+// take applies a list. Believed says that what it lacks is gone.
+func (x *Index) take(t resource.Type, rs []resource.Record, version uint64, believed bool) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
-	cause := Live
+	change := Change{Cause: Live, After: o.version}
 	if !o.listed {
-		cause = Initial
+		change.Cause = Initial
 	}
-	before := o.version
+	list := origin{listed: true, version: version}
 	if o.listed && version != 0 && version < o.version {
-		x.metrics.rewinds.Inc()
-		before, o.version, o.event, o.first = 0, version, 0, version
+		list.rewound = true
+		change.After, o.version, o.event, o.first = 0, version, 0, version
 		for k, e := range o.entries {
 			o.entries[k] = entry{digest: e.digest}
 		}
 		x.resum(t, o)
 	}
-	if o.listed && len(o.entries) > 0 {
+	before := change.After
+	if o.listed && len(o.entries) > 0 && believed {
 		x.deleteMissing(t, o, rs, version, before)
 	}
 	if len(o.entries) == 0 && len(rs) > 0 {
 		o.entries = make(map[string]entry, len(rs)) // sized once: growing would leave the old tables to the collector
 	}
-	change := Change{Cause: cause, After: before}
-	if cause == Initial {
+	if change.Cause == Initial {
 		o.first = version
 		for _, i := range resource.HashOrder(len(rs), func(i int) uint64 { return t.IDHash(rs[i].Namespace, rs[i].Name) }) {
-			x.upsert(t, o, rs[i], change, true)
+			x.upsert(t, o, rs[i], change, list)
 		}
 	} else {
+		back := list.rewound
 		for _, r := range rs {
-			x.upsert(t, o, r, change, true)
+			back = x.upsert(t, o, r, change, list) || back
+		}
+		if back {
+			o.restores++
+			x.metrics.rewinds.Inc()
 		}
 	}
 	o.listed = true
@@ -215,33 +256,46 @@ func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record,
 func (x *Index) Upsert(t resource.Type, r resource.Record) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
-	x.upsert(t, o, r, Change{Cause: Live, After: before(r.ResourceVersion)}, false)
+	x.upsert(t, o, r, Change{Cause: Live, After: before(r.ResourceVersion)}, origin{})
 	x.metrics.known(t, len(o.entries))
 }
 
-// upsert applies one object's state; c says how it was learned.
-func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, c Change, listed bool) {
+// origin is where a state comes from: the zero value is an event.
+type origin struct {
+	listed  bool
+	version uint64 // of the list
+	rewound bool   // the list is below what was seen before
+}
+
+// upsert applies one object's state; c says how it was learned. It tells whether the state is of a list and lies before
+// the known one, which only a restore brings about.
+func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, c Change, from origin) (back bool) {
 	k := key(r.Namespace, r.Name)
 	old, known := o.entries[k]
-	if known && r.ResourceVersion != 0 && r.ResourceVersion < old.version {
+	back = known && r.ResourceVersion != 0 && r.ResourceVersion < old.version
+	if back && !from.listed {
 		x.metrics.outdated.Inc()
-		return
+		return false
 	}
 	o.version, o.event = max(o.version, r.ResourceVersion), max(o.event, r.ResourceVersion)
 	o.entries[k] = entry{digest: r.Digest, version: r.ResourceVersion}
 	event := r.ResourceVersion
-	if listed {
+	if from.listed {
 		event = ofList
 	}
 	x.summed(t, o, r.Namespace, r.Name, stateVersion{known, old.version}, stateVersion{true, r.ResourceVersion}, event)
 	same := known && old.digest == r.Digest
-	if same && (!listed || old.version == r.ResourceVersion || old.version == 0) {
+	if same && (!from.listed || old.version == r.ResourceVersion || old.version == 0) {
 		x.metrics.unchanged.Inc()
-		return
+		return back
+	}
+	if back || from.rewound {
+		r.ResourceVersion = from.version // no checkpoint of the lost time, nor of the time before the backup, covers it
 	}
 	c.Type, c.ID, c.Record = t, t.ID(r.Namespace, r.Name), r
-	c.Known, c.Previous, c.Again, c.Listed = known, old.digest, same, listed && known
+	c.Known, c.Previous, c.Again, c.Listed = known, old.digest, same, from.listed && known
 	x.tell(c)
+	return back
 }
 
 // Delete applies one object's deletion at a resourceVersion. An object that is not known is told of all the same:
@@ -440,6 +494,8 @@ type Stats struct {
 	// Since is that of the last list: every change after it has been seen, of those before it the outcome. Before is up to
 	// where every change had been seen before that list; 0 for the first one. First is that of the first list.
 	Since, Before, First uint64
+	// Restores counts the lists that have shown that versions went back in time.
+	Restores uint64
 }
 
 // Type returns the state of one type; the zero Stats for one that is not known.
@@ -449,7 +505,7 @@ func (x *Index) Type(t resource.Type) Stats {
 		return Stats{}
 	}
 	defer o.mu.Unlock()
-	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since, Before: o.before, First: o.first}
+	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since, Before: o.before, First: o.first, Restores: o.restores}
 }
 
 // Types returns all known types, sorted.

@@ -141,7 +141,7 @@ func TestAfterARestoreOfEtcdTheOlderStateIsTheTruth(t *testing.T) {
 	r.take()
 
 	x.Replace(pods, []resource.Record{rec("a", "same", 1, 10), rec("a", "changed", 1, 11)}, 150)
-	want(t, r, "live upsert a/v1/Pod/changed 1@11 was 2", "live delete a/v1/Pod/lost 0@150 was 1")
+	want(t, r, "live upsert a/v1/Pod/changed 1@150 was 2", "live delete a/v1/Pod/lost 0@150 was 1")
 	if got := x.Type(pods).Version; got != 150 {
 		t.Errorf("version %d, want that of the list", got)
 	}

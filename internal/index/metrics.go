@@ -34,7 +34,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		rewinds: f.NewCounter(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_rewinds_total",
-			Help: "Lists at a lower resourceVersion than was seen before: the API server's etcd was restored from a backup.",
+			Help: "Lists that show that resourceVersions went back: the API server's etcd was restored from a backup, or an aggregated API begins anew.",
 		}),
 	}
 }
