@@ -27,6 +27,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/httpclient"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/predecessor"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/remains"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -61,6 +63,8 @@ type App struct {
 	scanner    *capabilities.Scanner // nil: nobody is told of definitions
 	rivals     *predecessor.Watcher
 
+	restored   chan struct{} // one slot: the cluster has gone back in time
+	restoring  atomic.Bool   // it has, and has not been read since
 	discovered atomic.Bool
 	stopping   atomic.Bool
 }
@@ -90,6 +94,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	// default, would only stretch the start by a second for every five types.
 	restConfig.QPS = -1
 	restConfig.UserAgent = "k8s-vectordb-sync/" + opts.Version
+	httpclient.Configure(restConfig, opts.Log.WithName("apiserver"))
 	client, err := metadata.NewForConfig(metadata.ConfigFor(restConfig))
 	if err != nil {
 		return nil, fmt.Errorf("making the metadata client: %w", err)
@@ -98,16 +103,18 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	if err != nil {
 		return nil, fmt.Errorf("making the discovery client: %w", err)
 	}
-	a := &App{cfg: cfg, opts: opts, log: opts.Log, started: time.Now()}
+	a := &App{cfg: cfg, opts: opts, log: opts.Log, started: time.Now(), restored: make(chan struct{}, 1)}
+	streams := reflector.NewMetrics(reg)
 	namespaces := watch.NamespaceFilter{Include: cfg.WatchNamespaces, Exclude: cfg.ExcludeNamespaces}
 	a.index = index.New(reg)
 	a.watches = watch.New(client, a.index, watch.Options{
 		Keep: cfg.Selection, Namespaces: namespaces, OnSettled: a.settled, Log: opts.Log.WithName("watch"), Registerer: reg,
+		Streams: streams, Aggregated: func(t resource.Type) bool { return a.discovery.Aggregated(t) },
 	})
 	a.types = &typeKeeper{watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered, gone: a.gone}
 	a.lister = watch.NewLister(client, cfg.Selection, namespaces)
 	heir := remains.NewHeir(client, cfg.PodNamespace, cfg.StatefulSetName, opts.Log)
-	a.shard, err = newShard(cfg, restConfig, heir, a.index, opts.Log, reg)
+	a.shard, err = newShard(cfg, restConfig, heir, a.index, a.noteRestore, streams, opts.Log, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -118,10 +125,10 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	maps := remains.ConfigMaps(core, heir)
 	a.memory = newMemory(cfg, cluster, a.index, a.shard.targets, opts.Log.WithName("inventory"), reg)
 	a.discovery = discovery.New(disco, client, discovery.Options{ // what it knew before is told when it is gone
-		Filter: cfg.Types, Known: a.memory.types(), Log: opts.Log.WithName("discovery"), Registerer: reg,
+		Filter: cfg.Types, Known: a.memory.types(), Streams: streams, Log: opts.Log.WithName("discovery"), Registerer: reg,
 	})
 	a.parts = parts{
-		cfg: cfg, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
+		cfg: cfg, streams: streams, restoring: a.restoring.Load, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
 		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes, onWindow: a.shard.windowClosed,
 	}
 	a.rivals = predecessor.New(client, predecessor.Options{
@@ -140,7 +147,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	}
 	if cfg.ResourceSyncConfig {
 		a.controller, err = controller.New(restConfig, declared{a: a, left: make(map[string]*estate)}, controller.Options{
-			Environment: cfg.Endpoint, Registerer: reg, Log: opts.Log.WithName("controller"),
+			Environment: cfg.Endpoint, Streams: streams, Registerer: reg, Log: opts.Log.WithName("controller"),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("making the controller of ResourceSyncConfigs: %w", err)
@@ -181,6 +188,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 		return a.watches.Run(ctx)
 	})
 	observe.start("predecessor", a.rivals.Run)
+	observe.start("restores", a.followRestores)
 	if a.controller != nil {
 		observe.start("controller", a.controller.Run)
 	}

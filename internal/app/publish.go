@@ -94,6 +94,9 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	if early := forced && !looked && t.unheard(); !early && (!looked || !t.read() && !t.leaving.Load()) {
 		return true
 	}
+	if t.restoring != nil && t.restoring() { // what we know is of a time that is gone
+		return true
+	}
 	if len(view.View) == 0 {
 		return t.farewell(ctx)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/remains"
@@ -45,7 +46,9 @@ type shard struct {
 }
 
 // newShard makes the member. Targets join it later.
-func newShard(cfg config.Config, restConfig *rest.Config, heir *remains.Heir, x *index.Index, log logr.Logger, reg prometheus.Registerer) (*shard, error) {
+func newShard(cfg config.Config, restConfig *rest.Config, heir *remains.Heir, x *index.Index,
+	restored func(), streams *reflector.Metrics, log logr.Logger, reg prometheus.Registerer,
+) (*shard, error) {
 	leases, err := coordinationclient.NewForConfig(restConfig)
 	if err != nil {
 		return nil, fmt.Errorf("making the client for Leases: %w", err)
@@ -59,6 +62,7 @@ func newShard(cfg config.Config, restConfig *rest.Config, heir *remains.Heir, x 
 		RingName: cfg.RingName, Namespace: cfg.PodNamespace, PodName: cfg.PodName, PodUID: uid, Format: ring.DefaultFormat(),
 		Timings: timings(cfg),
 		Drainer: s, Objects: s.objects, Noted: s.noted, Hold: true, Admission: true, Log: log.WithName("ring"), Registerer: reg,
+		Restored: restored, Streams: streams,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the member of the ring: %w", err)

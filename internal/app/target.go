@@ -21,6 +21,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
@@ -120,6 +121,7 @@ type target struct {
 	covered    chan struct{}    // one slot: the book has changed
 	identity   string           // the fingerprint
 	ready      func() bool      // everything has been read
+	restoring  func() bool      // the cluster has gone back in time, and has not been read since; nil is never
 
 	exceptions int // that a checkpoint names at most
 
@@ -142,21 +144,24 @@ type target struct {
 
 // parts are what all targets share.
 type parts struct {
-	cfg      config.Config
-	version  string
-	cluster  string
-	log      logr.Logger
-	reg      prometheus.Registerer
-	member   *membership.Membership
-	index    *index.Index
-	lister   *watch.Lister
-	memory   *memory
-	maps     corev1client.ConfigMapsGetter
-	ready    func() bool
-	watching func(t resource.Type) bool
-	sure     func() (types []resource.Type, ok bool)
-	served   func() []resource.Type
-	onWindow func() // a window has closed somewhere
+	cfg     config.Config
+	streams *reflector.Metrics
+	// restoring tells that the cluster has gone back in time and has not been read since.
+	restoring func() bool
+	version   string
+	cluster   string
+	log       logr.Logger
+	reg       prometheus.Registerer
+	member    *membership.Membership
+	index     *index.Index
+	lister    *watch.Lister
+	memory    *memory
+	maps      corev1client.ConfigMapsGetter
+	ready     func() bool
+	watching  func(t resource.Type) bool
+	sure      func() (types []resource.Type, ok bool)
+	served    func() []resource.Type
+	onWindow  func() // a window has closed somewhere
 }
 
 // newTarget makes a receiver with all that serves it. Nothing is started yet.
@@ -176,13 +181,14 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	t := &target{
 		spec: spec, name: spec.name, endpoint: spec.endpoint.Redacted(), format: format, client: client, log: p.log.WithValues("target", spec.name),
 		member: p.member, index: p.index, covered: make(chan struct{}, 1), identity: spec.fingerprint(p.cluster), exceptions: checkpoint.MaxExcept, ready: p.ready,
-		windows: newWindows(targetKey(spec.name), spec.settle, p.onWindow), metrics: newRegistered(p.reg, spec.name),
+		restoring: p.restoring,
+		windows:   newWindows(targetKey(spec.name), spec.settle, p.onWindow), metrics: newRegistered(p.reg, spec.name),
 	}
 	ringFormat := ring.DefaultFormat()
 	t.book = checkpoint.NewBook(t.identity, ringFormat)
 	t.store = checkpoint.NewStore(p.maps, t.book, checkpoint.StoreOptions{
 		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Target: targetKey(spec.name), Member: p.cfg.PodName,
-		Changed: t.bookChanged, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
+		Changed: t.bookChanged, Streams: p.streams, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
 	})
 	t.tombstones = deletions.New(t.book)
 	t.written = newCheckpointTime(t.metrics)
@@ -211,7 +217,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	t.resyncs, err = operations.New(p.maps, t, catalog{target: t, served: p.served}, members{p.member}, operations.Options{
 		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Name: resyncsName(p.cfg.RingName, spec.name), Member: p.cfg.PodName,
 		Interval: spec.resync, Ready: t.read, Log: p.log.WithName("resync").WithValues("target", spec.name),
-		Registerer: t.metrics,
+		Streams: p.streams, Registerer: t.metrics,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the resyncs of %s: %w", spec.name, err)

@@ -73,6 +73,14 @@ func (b *Book) Delete(name string) {
 	b.publish()
 }
 
+// clear forgets all checkpoints.
+func (b *Book) clear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.pages)
+	b.publish()
+}
+
 // publish makes what is believed visible, and forgets rings that no page needs. The caller holds mu.
 func (b *Book) publish() {
 	used := make(map[*ring.Ring]bool, len(b.pages))

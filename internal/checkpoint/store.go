@@ -18,6 +18,7 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -37,6 +38,8 @@ type StoreOptions struct {
 	Namespace, Ring, Target, Member string
 	// Changed is called after the book has changed, by one goroutine.
 	Changed func()
+	// Streams count what becomes of the watch; nil counts nothing.
+	Streams *reflector.Metrics
 	// Log gets what goes wrong.
 	Log logr.Logger
 }
@@ -54,6 +57,7 @@ type Store struct {
 	fatal  chan error // one slot: a permission is missing
 
 	seen     sync.Mutex        // guards what follows, and is held while the book changes
+	voidTo   time.Time         // until then nothing is believed; see Void
 	versions map[string]uint64 // of the ConfigMaps in the book
 	doubts   []Doubt           // of an earlier stay, until we have written something ourselves
 
@@ -99,6 +103,20 @@ func (s *Store) Refresh(ctx context.Context) error {
 	return nil
 }
 
+// voidFor is how long after a restore of etcd no checkpoint is believed. Each member finds out within a few seconds, and says
+// nothing from then on until it has read the cluster again; what it wrote before that speaks of versions that are gone.
+const voidFor = 20 * time.Second
+
+// Void forgets all checkpoints, and believes none for 20 seconds: the cluster has gone back in time. What they covered may be
+// another state under a version that begins anew. It does not block.
+func (s *Store) Void() {
+	s.seen.Lock()
+	defer s.seen.Unlock()
+	s.voidTo = time.Now().Add(voidFor)
+	clear(s.versions)
+	s.book.clear()
+}
+
 func (s *Store) selector() string {
 	return ringLabel + "=" + s.opts.Ring + "," + targetLabel + "=" + s.opts.Target
 }
@@ -121,7 +139,7 @@ func (s *Store) Run(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() { // Ends with ctx; waited for below.
 		defer close(ended)
-		s.reflector().RunWithContext(ctx)
+		s.guard().Run(ctx)
 	}()
 	defer func() { cancel(); <-ended }()
 	select {
@@ -132,35 +150,27 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-func (s *Store) reflector() *cache.Reflector {
+func (s *Store) guard() *reflector.Guard {
 	selector := s.selector()
-	lw := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	source := reflector.Source{
+		List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = selector
 			list, err := s.client.List(ctx, o)
 			s.refused(err)
 			return list, err //nolint:wrapcheck // The reflector looks at the type of the error.
 		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		Watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.LabelSelector = selector
 			w, err := s.client.Watch(ctx, o)
 			s.refused(err)
 			return w, err //nolint:wrapcheck // The reflector looks at the type of the error.
 		},
 	}
-	return cache.NewReflectorWithOptions(plainList{lw}, &corev1.ConfigMap{}, sink{s},
-		cache.ReflectorOptions{
-			Name: "checkpoints", Logger: &s.opts.Log,
-			Backoff: &wait.Backoff{Duration: 100 * time.Millisecond, Cap: 5 * time.Second, Steps: 10, Factor: 2, Jitter: 0.5},
-		})
+	return reflector.NewGuard(reflector.Checkpoints, source, sink{s}, reflector.Options{
+		Retry:   wait.Backoff{Duration: 100 * time.Millisecond, Cap: 5 * time.Second, Steps: 10, Factor: 2, Jitter: 0.5},
+		Metrics: s.opts.Streams, Log: s.opts.Log,
+	})
 }
-
-// plainList asks for a list and then a watch, in two requests: there are a handful of ConfigMaps, for which a streamed
-// list saves nothing.
-type plainList struct{ *cache.ListWatch }
-
-// IsWatchListSemanticsUnSupported is what client-go asks.
-func (plainList) IsWatchListSemanticsUnSupported() bool { return true }
 
 // refused notes a missing permission, which is fatal only before the first list has come.
 func (s *Store) refused(err error) {
@@ -289,6 +299,9 @@ func (k sink) take(o any) bool {
 	}
 	k.s.seen.Lock()
 	defer k.s.seen.Unlock()
+	if time.Now().Before(k.s.voidTo) {
+		return false
+	}
 	version := resource.ParseVersion(m.ResourceVersion)
 	if version < k.s.versions[m.Name] {
 		return false // The watch is behind what Refresh has read.
@@ -365,14 +378,23 @@ func (k sink) Delete(o any) error {
 	return nil
 }
 
-// Replace takes all there are.
-func (k sink) Replace(list []any, version string) error {
+// Replace takes all there are. The list is believed whatever the versions in it are: etcd may have been restored from a
+// backup, and what was written since then is void. What the list has not yet, the watch brings.
+func (k sink) Replace(list []any, _ string) error {
 	k.s.seen.Lock()
-	for name, seen := range k.s.versions {
-		if seen > resource.ParseVersion(version) { // etcd was restored from a backup
-			delete(k.s.versions, name)
+	listed := make(map[string]bool, len(list))
+	for _, o := range list {
+		if m, ok := o.(*corev1.ConfigMap); ok {
+			listed[m.Name] = true
 		}
 	}
+	for name := range k.s.versions {
+		if !listed[name] {
+			k.s.book.Delete(page(name, ownKey))
+			k.s.book.Delete(page(name, allKey))
+		}
+	}
+	clear(k.s.versions)
 	k.s.seen.Unlock()
 	believed := 0
 	for _, o := range list {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -158,4 +159,44 @@ func TestTheLastWordOfWhoHasNoLeaseOverwritesNobody(t *testing.T) {
 	if err := successor.Publish(t.Context(), word("a", 20), word("a", 20), last); !apierrors.IsAlreadyExists(err) {
 		t.Errorf("%v, want that it exists already", err)
 	}
+}
+
+// TestAfterARestoreNoCheckpointIsBelievedForAWhile has the cluster go back in time: what the checkpoints cover may be another
+// state, under a version that begins anew.
+func TestAfterARestoreNoCheckpointIsBelievedForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		writer := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+		publish := func(version uint64) {
+			if err := writer.Publish(t.Context(), word("a", version), word("a", version), checkpoint.Beside{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		publish(900)
+		book := checkpoint.NewBook("f", ring.DefaultFormat())
+		reader := store(client, "b", book)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- reader.Run(ctx) }()
+		<-reader.Synced()
+		reader.Void()
+		if book.Covers("pods.v1", id(1), 300) {
+			t.Error("what was said before the restore covers a state after it")
+		}
+		publish(901) // by a member that has not noticed yet
+		synctest.Wait()
+		if book.Covers("pods.v1", id(1), 300) {
+			t.Error("what was said right after the restore covers a state after it")
+		}
+		time.Sleep(20 * time.Second)
+		publish(310)
+		synctest.Wait()
+		if !book.Covers("pods.v1", id(1), 310) || book.Covers("pods.v1", id(1), 900) {
+			t.Error("what is said later is not believed, or what was said before is again")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -29,6 +29,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
 // name is this controller's, in events and the metrics of controller-runtime.
@@ -43,6 +44,8 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Log is for transitions.
 	Log logr.Logger
+	// Streams count what becomes of the watches of the objects and of their Secrets; nil counts nothing.
+	Streams *reflector.Metrics
 }
 
 // Controller follows ResourceSyncConfigs. Create it with [New] and run it once.
@@ -78,6 +81,7 @@ func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, e
 	}
 	c.cache, err = cache.New(restConfig, cache.Options{
 		HTTPClient: httpClient, Scheme: scheme, Mapper: mapper,
+		NewInformer:              informer(opts),
 		DefaultTransform:         cache.TransformStripManagedFields(),
 		DefaultWatchErrorHandler: c.unreadable,
 	})
@@ -94,6 +98,7 @@ func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, e
 	}
 	c.core = core
 	c.secrets = newSecrets(core, opts.Log.WithName("secrets"), c.enqueue)
+	c.secrets.streams = opts.Streams
 	c.reconciler = &reconciler{
 		reader: c.cache, writer: writer.Status(), targets: targets, secrets: c.secrets,
 		log: opts.Log, environment: opts.Environment, now: time.Now,
@@ -101,6 +106,16 @@ func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, e
 		metrics: newMetrics(opts.Registerer),
 	}
 	return c, c.build()
+}
+
+// informer has the cache watch the objects as everything else is watched: a stream that is open and dead is begun again.
+func informer(opts Options) func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer {
+	return func(lw toolscache.ListerWatcher, o runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
+		source := toolscache.ToListerWatcherWithContext(lw)
+		guard := reflector.NewGuard(reflector.ResourceSyncConfigs, reflector.Source{List: source.ListWithContext, Watch: source.WatchWithContext},
+			nil, reflector.Options{Metrics: opts.Streams, Log: opts.Log})
+		return toolscache.NewSharedIndexInformer(guard.ListerWatcher(), o, resync, indexers)
+	}
 }
 
 // build makes the controller-runtime part.

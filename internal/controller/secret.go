@@ -21,7 +21,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery/reflector"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
 // maxTokenBytes bounds a token, in bytes: servers bound all headers together at 8 to 16 KiB.
@@ -47,6 +47,7 @@ var errNotRead = errors.New("the Secret with the token has not been read yet")
 type secrets struct {
 	client  corev1client.SecretsGetter
 	log     logr.Logger
+	streams *reflector.Metrics               // may be nil
 	changed func(owner types.NamespacedName) // called when a value may have changed, from any goroutine
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -127,8 +128,8 @@ func (s *secrets) watch(v *value) {
 			s.changed(owner)
 		}
 	}}
-	lw := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	source := reflector.Source{
+		List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.FieldSelector = selector
 			list, err := client.List(ctx, o)
 			if err != nil {
@@ -137,7 +138,7 @@ func (s *secrets) watch(v *value) {
 			}
 			return list, nil
 		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
+		Watch: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
 			o.FieldSelector = selector
 			w, err := client.Watch(ctx, o)
 			if err != nil {
@@ -147,7 +148,7 @@ func (s *secrets) watch(v *value) {
 		},
 	}
 	s.all.Go(func() { // ends with ctx
-		reflector.Run(ctx, "secret", cache.ToListWatcherWithWatchListSemantics(lw, client), store, s.log)
+		reflector.NewGuard(reflector.Secrets, source, store, reflector.Options{Client: client, Metrics: s.streams, Log: s.log}).Run(ctx)
 	})
 }
 

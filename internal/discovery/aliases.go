@@ -10,6 +10,9 @@ var aliases = map[schema.GroupResource]schema.GroupResource{
 	// One storage, two APIs. The older name is the one that people search for.
 	{Group: "events.k8s.io", Resource: "events"}: {Group: "", Resource: "events"},
 
+	// One set of addresses, written twice. The older API is deprecated, and warns at each request.
+	{Group: "", Resource: "endpoints"}: {Group: "discovery.k8s.io", Resource: "endpointslices"},
+
 	// What servers before 1.22 served in extensions as well.
 	{Group: "extensions", Resource: "daemonsets"}:          {Group: "apps", Resource: "daemonsets"},
 	{Group: "extensions", Resource: "deployments"}:         {Group: "apps", Resource: "deployments"},

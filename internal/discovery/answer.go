@@ -28,6 +28,8 @@ var (
 type answer struct {
 	// served has the preferred version of each group-resource that can be listed and watched.
 	served map[schema.GroupResource]resource.Type
+	// versions has all types that can be listed and watched, at every version that is served.
+	versions map[resource.Type]bool
 	// named has all group-resources that are served in any way, those that cannot be watched too.
 	named map[schema.GroupResource]bool
 	// shorts has the short names of each type, by its group-resource as kubectl spells it.
@@ -43,10 +45,11 @@ type answer struct {
 // newAnswer makes an answer of what the discovery client returned.
 func newAnswer(groups []*metav1.APIGroup, lists []*metav1.APIResourceList, err error) answer {
 	a := answer{
-		served: map[schema.GroupResource]resource.Type{},
-		named:  map[schema.GroupResource]bool{},
-		failed: map[schema.GroupVersion]error{},
-		shorts: map[string][]string{},
+		served:   map[schema.GroupResource]resource.Type{},
+		versions: map[resource.Type]bool{},
+		named:    map[schema.GroupResource]bool{},
+		failed:   map[schema.GroupVersion]error{},
+		shorts:   map[string][]string{},
 	}
 	if failed, partial := clientdiscovery.GroupDiscoveryFailedErrorGroups(err); partial {
 		maps.Copy(a.failed, failed)
@@ -103,12 +106,15 @@ func (a *answer) addResource(gv schema.GroupVersion, r *metav1.APIResource) {
 	}
 	gr := gv.WithResource(r.Name).GroupResource()
 	a.named[gr] = true
-	if _, known := a.served[gr]; known || !slices.Contains(r.Verbs, "list") || !slices.Contains(r.Verbs, "watch") {
+	if !slices.Contains(r.Verbs, "list") || !slices.Contains(r.Verbs, "watch") {
 		return
 	}
-	a.served[gr] = resource.Type{
-		Group: gv.Group, Version: gv.Version, Resource: r.Name, Kind: r.Kind, Namespaced: r.Namespaced,
+	t := resource.Type{Group: gv.Group, Version: gv.Version, Resource: r.Name, Kind: r.Kind, Namespaced: r.Namespaced}
+	a.versions[t] = true
+	if _, known := a.served[gr]; known {
+		return
 	}
+	a.served[gr] = t
 	if len(r.ShortNames) > 0 {
 		a.shorts[a.served[gr].GroupResource()] = r.ShortNames
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,7 +14,7 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery/reflector"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
 var (
@@ -26,12 +25,12 @@ var (
 // definitions watches one kind of definitions and keeps their names. It is the store of a Reflector.
 type definitions struct {
 	*names
-	gvr     schema.GroupVersionResource
-	client  metadata.ResourceInterface
-	log     logr.Logger
-	changed func() // called after each change, and never blocks
+	gvr    schema.GroupVersionResource
+	client metadata.ResourceInterface
+	log    logr.Logger
+	tell   func(name string, n news) // called after each event, with an empty name after a list; never blocks
 
-	requests reflector.Requests // lists; the Reflector itself ends its watches
+	streams *reflector.Metrics
 
 	state    sync.Mutex // guards what follows
 	watching bool
@@ -40,33 +39,20 @@ type definitions struct {
 
 var _ cache.TransformingStore = (*definitions)(nil)
 
-func newDefinitions(client metadata.Interface, gvr schema.GroupVersionResource, log logr.Logger, changed func()) *definitions {
-	return &definitions{names: newNames(), gvr: gvr, client: client.Resource(gvr), log: log, changed: changed}
+func newDefinitions(client metadata.Interface, gvr schema.GroupVersionResource, opts Options, tell func(string, news)) *definitions {
+	return &definitions{names: newNames(), gvr: gvr, client: client.Resource(gvr), log: opts.Log, streams: opts.Streams, tell: tell}
 }
 
 // run watches until ctx is done.
 func (d *definitions) run(ctx context.Context, client metadata.Interface) {
-	lw := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc:  d.list,
-		WatchFuncWithContext: d.watch,
-	}, client)
-	reflector.Run(ctx, d.gvr.Resource, lw, d, d.log)
-	d.requests.End()
+	reflector.NewGuard(reflector.Definitions, reflector.Source{List: d.list, Watch: d.watch}, d, reflector.Options{
+		Client: client, Metrics: d.streams, Log: d.log,
+	}).Run(ctx)
 }
 
-// list bounds the time of a list, which the Reflector does not, and learns whether it is allowed.
+// list learns whether a list is allowed.
 func (d *definitions) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-	const most = time.Minute // of an API server's own bound on a request
-	if !d.requests.Begin() {
-		return nil, reflector.ErrEnded
-	}
-	defer d.requests.Done()
-	reqCtx, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	if opts.ResourceVersion == "0" {
-		opts.ResourceVersion = "" // a stale list would be evidence of deletions that never were
-	}
-	list, err := d.client.List(reqCtx, opts)
+	list, err := d.client.List(ctx, opts)
 	if err != nil {
 		d.failed(ctx, err)
 		return nil, err
@@ -104,10 +90,22 @@ func (d *definitions) isWatching() bool {
 }
 
 func nameOnly(o *metav1.PartialObjectMetadata) metav1.PartialObjectMetadata {
-	return metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: o.Name, ResourceVersion: o.ResourceVersion}}
+	d := metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: o.Name, ResourceVersion: o.ResourceVersion, Generation: o.Generation}}
+	if made, ok := o.Labels[localLabel]; ok {
+		d.Labels = map[string]string{localLabel: made}
+	}
+	return d
 }
 
-// Transformer drops everything but the names before the Reflector keeps it: the managedFields of a
+// localLabel is on the APIServices that the API server makes for what it serves itself.
+const localLabel = "kube-aggregator.kubernetes.io/automanaged"
+
+func definitionOf(o *metav1.PartialObjectMetadata) definition {
+	_, local := o.Labels[localLabel]
+	return definition{generation: o.Generation, local: local}
+}
+
+// Transformer drops everything but names and generations before the Reflector keeps it: the managedFields of a
 // CustomResourceDefinition are larger than all that is needed of a hundred.
 func (d *definitions) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) {
@@ -124,39 +122,47 @@ func (d *definitions) Transformer() cache.TransformFunc {
 var errNoMetadata = errors.New("object is no metadata")
 
 // Add notes a definition that was created.
-func (d *definitions) Add(obj any) error { return d.note(obj, d.add) }
+func (d *definitions) Add(obj any) error { return d.Update(obj) }
 
 // Update notes a definition that was changed: its status, most likely, and with it what is served.
-func (d *definitions) Update(obj any) error { return d.note(obj, d.add) }
-
-// Delete notes a definition that was deleted.
-func (d *definitions) Delete(obj any) error { return d.note(obj, d.remove) }
-
-func (d *definitions) note(obj any, f func(name string)) error {
+func (d *definitions) Update(obj any) error {
 	o, ok := obj.(*metav1.PartialObjectMetadata)
 	if !ok {
 		return errNoMetadata
 	}
-	f(o.Name)
-	d.changed()
+	d.tell(o.Name, d.add(o.Name, definitionOf(o)))
+	return nil
+}
+
+// Delete notes a definition that was deleted.
+func (d *definitions) Delete(obj any) error {
+	o, ok := obj.(*metav1.PartialObjectMetadata)
+	if !ok {
+		return errNoMetadata
+	}
+	d.remove(o.Name)
+	d.tell(o.Name, arrived)
 	return nil
 }
 
 // Replace notes a complete list.
 func (d *definitions) Replace(objs []any, _ string) error {
-	list := make([]string, 0, len(objs))
+	list := make(map[string]definition, len(objs))
 	for _, obj := range objs {
 		o, ok := obj.(*metav1.PartialObjectMetadata)
 		if !ok {
 			return errNoMetadata
 		}
-		list = append(list, o.Name)
+		list[o.Name] = definitionOf(o)
 	}
-	d.replace(list)
+	news := d.replace(list)
 	d.state.Lock()
+	if !d.watching {
+		news = arrived // what is known now may say more than what was guessed
+	}
 	d.watching = true
 	d.state.Unlock()
-	d.changed()
+	d.tell("", news)
 	return nil
 }
 

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	clientdiscovery "k8s.io/client-go/discovery"
 	"k8s.io/client-go/metadata"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -64,6 +66,8 @@ type Options struct {
 	// Doubt is how long complete discoveries must have lacked a type, without other evidence, until it is removed; 60 s
 	// when it is not positive.
 	Doubt time.Duration
+	// Streams count what becomes of the watches of definitions; nil counts nothing.
+	Streams *reflector.Metrics
 	// Log is told about edges.
 	Log logr.Logger
 	// Registerer takes the metrics; nil registers none.
@@ -125,8 +129,9 @@ type Discovery struct {
 	opts    Options
 	metrics *metrics
 
-	mu     sync.Mutex // guards status
+	mu     sync.Mutex // guards what follows
 	status Status
+	loop   *loop // while Run runs, once it watches definitions
 }
 
 // New returns a Discovery that asks disco, and watches the names of definitions with client. A nil client watches none.
@@ -150,6 +155,22 @@ func (d *Discovery) Status() Status {
 	s.Failed = append([]FailedGroup(nil), s.Failed...)
 	s.Unknown = append([]string(nil), s.Unknown...)
 	return s
+}
+
+// Aggregated tells whether a type is served by an API of its own, and not by the API server itself. Where APIServices may
+// not be watched, whatever is neither a group of Kubernetes nor defined by a CustomResourceDefinition is taken for one.
+func (d *Discovery) Aggregated(t resource.Type) bool {
+	d.mu.Lock()
+	l := d.loop
+	d.mu.Unlock()
+	if l == nil || l.services == nil || !strings.Contains(t.Group, ".") {
+		return false
+	}
+	if service, known := l.services.get(serviceName(t)); known {
+		return !service.local
+	}
+	_, defined := l.crds.get(crdName(t))
+	return !l.services.isWatching() && !defined && !strings.HasSuffix(t.Group, ".k8s.io")
 }
 
 // Run discovers until ctx is done and returns nil then, after everything it started has ended. It calls apply, from one

@@ -270,7 +270,7 @@ func TestWithoutTheRightToWatchDefinitionsTheTimerFindsThem(t *testing.T) {
 func TestFailingGroupIsAskedForMoreOftenAtFirst(t *testing.T) {
 	inBubble(t, discovery.Options{}, func(b *bubble) { b.disco.set(withWidgets, nil) }, func(t *testing.T, b *bubble) {
 		one(t, b.take())
-		time.Sleep(time.Second) // the lists of definitions have led to a second discovery
+		time.Sleep(2 * time.Second) // the lists of definitions have led to a second discovery
 		b.disco.set(served{core}, failing(errDown, "example.com/v1"))
 		time.Sleep(60 * time.Second) // the next discovery by the timer
 		got := one(t, b.take())
@@ -313,8 +313,99 @@ func TestManyDefinitionsAreFewDiscoveries(t *testing.T) {
 			time.Sleep(10 * time.Millisecond) // 1 s in all, and none is ever served
 		}
 		time.Sleep(20 * time.Second)
-		if got := b.disco.times() - before; got < 8 || got > 11 {
-			t.Errorf("asked %d times, want one for each 200 ms of a second, and 4 more", got)
+		if got := b.disco.times() - before; got < 5 || got > 8 {
+			t.Errorf("asked %d times, want one for each second, and 4 more", got)
+		}
+	})
+}
+
+// generation is a definition whose spec has been written so many times.
+func generation(name string, n int64) metav1.ObjectMeta {
+	return metav1.ObjectMeta{Name: name, Generation: n}
+}
+
+// TestADefinitionThatIsWrittenAllTheTimeCostsNothing writes what serves nothing, ten times a second for half a minute.
+func TestADefinitionThatIsWrittenAllTheTimeCostsNothing(t *testing.T) {
+	local := metav1.ObjectMeta{Name: "v1.example.com", Labels: map[string]string{"kube-aggregator.kubernetes.io/automanaged": "true"}}
+	for name, tc := range map[string]struct {
+		gvr    schema.GroupVersionResource
+		object metav1.ObjectMeta
+		most   int
+	}{
+		"a CustomResourceDefinition":                   {crds, generation("widgets.example.com", 1), 0},
+		"an APIService that the API server has made":   {services, local, 0},
+		"an APIService of an aggregated API":           {services, named("v1.metrics.example.org"), 3},
+		"a CustomResourceDefinition that never serves": {crds, generation("gadgets.example.com", 1), 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, discovery.Options{}, func(b *bubble) {
+				b.server.Put(crds, generation("widgets.example.com", 1))
+				b.server.Put(tc.gvr, tc.object)
+				b.disco.set(withWidgets, nil)
+			}, func(t *testing.T, b *bubble) {
+				time.Sleep(70 * time.Second) // all is calm, and the timer has run
+				before := b.disco.times()
+				for range 300 {
+					b.server.Put(tc.gvr, tc.object)
+					time.Sleep(100 * time.Millisecond)
+				}
+				if got := b.disco.times() - before; got > tc.most {
+					t.Errorf("asked %d times in half a minute, want %d at most", got, tc.most)
+				}
+				b.server.Put(crds, generation("gizmos.example.com", 1))
+				b.disco.set(append(withWidgets, version{"example.com/v2", "gizmos Gizmo"}), nil)
+				time.Sleep(2 * time.Second)
+				if !strings.Contains(fmt.Sprint(b.Status().Types), "gizmos") {
+					t.Error("a new definition beside it is not served after two seconds")
+				}
+			})
+		})
+	}
+}
+
+// TestASpecThatChangesAllTheTimeIsFollowedMoreAndMoreSeldom writes the spec ten times a second for two minutes.
+func TestASpecThatChangesAllTheTimeIsFollowedMoreAndMoreSeldom(t *testing.T) {
+	inBubble(t, discovery.Options{}, func(b *bubble) {
+		b.server.Put(crds, generation("widgets.example.com", 1))
+		b.disco.set(withWidgets, nil)
+	}, func(t *testing.T, b *bubble) {
+		time.Sleep(50 * time.Second)
+		var asked []int
+		before := b.disco.times()
+		for i := range int64(1200) {
+			b.server.Put(crds, generation("widgets.example.com", i+2))
+			time.Sleep(100 * time.Millisecond)
+			if (i+1)%300 == 0 {
+				asked = append(asked, b.disco.times()-before)
+			}
+		}
+		if asked[0] > 4 || asked[3] > 9 {
+			t.Errorf("asked %v times after each half minute, want a handful", asked)
+		}
+		b.disco.set(served{core, {"example.com/v1", "widgets Widget, gadgets Gadget"}}, nil)
+		time.Sleep(time.Minute)
+		if n := len(b.Status().Types); n != 4 {
+			t.Errorf("%d types a minute after one was added, want 4", n)
+		}
+	})
+}
+
+func TestAggregatedTellsAPIsOfTheirOwn(t *testing.T) {
+	inBubble(t, discovery.Options{}, func(b *bubble) {
+		b.server.Put(crds, generation("widgets.example.com", 1))
+		b.server.Put(services, metav1.ObjectMeta{Name: "v1.example.com", Labels: map[string]string{"kube-aggregator.kubernetes.io/automanaged": "true"}})
+		b.server.Put(services, named("v1.metrics.example.org"))
+		b.disco.set(withWidgets, nil)
+	}, func(t *testing.T, b *bubble) {
+		time.Sleep(2 * time.Second)
+		for typ, want := range map[resource.Type]bool{
+			podType: false, widget("v1"): false,
+			{Group: "metrics.example.org", Version: "v1", Resource: "nodes", Kind: "Node"}: true,
+			{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment"}:    false,
+		} {
+			if got := b.Aggregated(typ); got != want {
+				t.Errorf("%s is aggregated: %v, want %v", typ, got, want)
+			}
 		}
 	})
 }

@@ -27,23 +27,51 @@ func crdName(t resource.Type) string { return t.Resource + "." + t.Group }
 
 func serviceName(t resource.Type) string { return t.Version + "." + t.Group }
 
-// names is the set of names of one kind of definitions, kept by a watch of them.
+// news is what a definition that was observed means for what is served.
+type news uint8
+
+const (
+	// touched: it was written, and its spec is what it was. Labels, annotations and most of the status serve nothing.
+	touched news = iota
+	// changed: its spec is another one.
+	changed
+	// arrived: it was not there before, or is gone now.
+	arrived
+)
+
+// definition is what is known of one: 16 bytes.
+type definition struct {
+	generation int64
+	// local says that the API server made it for what it serves itself; only of APIServices.
+	local bool
+}
+
+// names are the definitions of one kind, by name, kept by a watch of them.
 type names struct {
 	mu      sync.Mutex // guards what follows
-	present map[string]bool
+	present map[string]definition
 	deleted map[string]bool
 }
 
 func newNames() *names {
-	return &names{present: map[string]bool{}, deleted: map[string]bool{}}
+	return &names{present: map[string]definition{}, deleted: map[string]bool{}}
 }
 
 // add notes that a definition exists.
-func (n *names) add(name string) {
+func (n *names) add(name string, d definition) news {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.present[name] = true
+	old, known := n.present[name]
+	n.present[name] = d
 	delete(n.deleted, name)
+	switch {
+	case !known:
+		return arrived
+	case old != d:
+		return changed
+	default:
+		return touched
+	}
 }
 
 // remove notes that a definition was deleted.
@@ -55,20 +83,33 @@ func (n *names) remove(name string) {
 }
 
 // replace takes a complete list in. What was there and is not in it was deleted.
-func (n *names) replace(list []string) {
+func (n *names) replace(list map[string]definition) (most news) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	present := make(map[string]bool, len(list))
-	for _, name := range list {
-		present[name] = true
+	for name, d := range list {
 		delete(n.deleted, name)
-	}
-	for name := range n.present {
-		if !present[name] {
-			n.deleted[name] = true
+		if old, known := n.present[name]; !known {
+			most = arrived
+		} else if old != d {
+			most = max(most, changed)
 		}
 	}
-	n.present = present
+	for name := range n.present {
+		if _, there := list[name]; !there {
+			n.deleted[name] = true
+			most = arrived
+		}
+	}
+	n.present = list
+	return most
+}
+
+// get returns what is known of a definition.
+func (n *names) get(name string) (d definition, known bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	d, known = n.present[name]
+	return d, known
 }
 
 // forget drops deletions that have served their purpose.
@@ -84,5 +125,9 @@ func (n *names) forget(used map[string]bool) {
 func (n *names) copies() (present, deleted map[string]bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return maps.Clone(n.present), maps.Clone(n.deleted)
+	present = make(map[string]bool, len(n.present))
+	for name := range n.present {
+		present[name] = true
+	}
+	return present, maps.Clone(n.deleted)
 }

@@ -25,14 +25,19 @@ type everything struct{}
 func (everything) Match(resource.Type) bool         { return true }
 func (everything) Unknown([]resource.Type) []string { return nil }
 
-// loop is one run of a Discovery. It is used by one goroutine, but for changed.
+// loop is one run of a Discovery. It is used by one goroutine, but for heard.
 type loop struct {
 	d        *Discovery
 	apply    func(Change)
 	state    *state
 	crds     *definitions // nil when definitions are not watched
 	services *definitions
-	trigger  chan struct{} // one slot: some definition has changed
+	trigger  chan struct{} // one slot: news is more than it was
+	pace     pace
+
+	mu    sync.Mutex                    // guards what follows
+	news  news                          // the most that was heard of definitions since the last discovery was planned
+	named map[schema.GroupResource]bool // what the last answer served; replaced, never changed
 
 	told     *Change // nil until something was told
 	since    map[string]time.Time
@@ -50,6 +55,7 @@ func newLoop(d *Discovery, apply func(Change)) *loop {
 		apply:   apply,
 		state:   newState(filter, d.opts.Doubt, d.opts.Known),
 		trigger: make(chan struct{}, 1),
+		pace:    newPace(d.opts.RetryInterval, d.opts.Interval),
 		since:   map[string]time.Time{},
 	}
 }
@@ -58,8 +64,11 @@ func (l *loop) run(ctx context.Context) error {
 	var watches sync.WaitGroup
 	defer watches.Wait()
 	if c := l.d.client; c != nil {
-		l.crds = newDefinitions(c, crdResource, l.d.opts.Log, l.changed)
-		l.services = newDefinitions(c, serviceResource, l.d.opts.Log, l.changed)
+		l.crds = newDefinitions(c, crdResource, l.d.opts, l.heardCRD)
+		l.services = newDefinitions(c, serviceResource, l.d.opts, l.heardService)
+		l.d.mu.Lock()
+		l.d.loop = l
+		l.d.mu.Unlock()
 		watches.Go(func() { l.crds.run(ctx, c) })
 		watches.Go(func() { l.services.run(ctx, c) })
 	}
@@ -73,8 +82,11 @@ func (l *loop) run(ctx context.Context) error {
 			return nil
 		case <-l.trigger:
 			// The first of many changes starts the clock, so that a stream of them cannot put discovery off for ever.
-			l.repeated = 0
-			if soon := time.Now().Add(l.d.opts.Debounce); soon.Before(next) {
+			n := l.take()
+			if n == arrived {
+				l.repeated = 0
+			}
+			if soon := l.pace.heard(n, l.d.opts.Debounce, time.Now()); !soon.IsZero() && soon.Before(next) {
 				next = soon
 				timer.Reset(time.Until(next))
 			}
@@ -86,12 +98,53 @@ func (l *loop) run(ctx context.Context) error {
 	}
 }
 
-// changed wakes the loop. It is called by the watches of definitions and does not block.
-func (l *loop) changed() {
+// heardCRD takes what was observed of a CustomResourceDefinition. One that was touched may be served from now on; one
+// that is served has nothing to say by that.
+func (l *loop) heardCRD(name string, n news) {
+	if n == touched && name != "" && !l.serves(name) {
+		n = changed
+	}
+	l.heard(n)
+}
+
+// heardService takes what was observed of an APIService. The status of one that is not the API server's own says whether
+// it answers.
+func (l *loop) heardService(name string, n news) {
+	if d, known := l.services.get(name); n == touched && known && !d.local {
+		n = changed
+	}
+	l.heard(n)
+}
+
+// heard wakes the loop if there is news. It is called by the watches of definitions and does not block.
+func (l *loop) heard(n news) {
+	if n == touched {
+		return
+	}
+	l.mu.Lock()
+	l.news = max(l.news, n)
+	l.mu.Unlock()
 	select {
 	case l.trigger <- struct{}{}:
 	default:
 	}
+}
+
+// take returns the most that was heard since it was last called.
+func (l *loop) take() news {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := l.news
+	l.news = touched
+	return n
+}
+
+// serves tells whether the last answer served what a CustomResourceDefinition defines.
+func (l *loop) serves(name string) bool {
+	plural, group, _ := strings.Cut(name, ".")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.named[schema.GroupResource{Group: group, Resource: plural}]
 }
 
 // discover asks once, tells what has changed, and returns the time until the next discovery.
@@ -105,7 +158,14 @@ func (l *loop) discover(ctx context.Context) time.Duration {
 	now := time.Now()
 	c := l.state.step(a, ev, now)
 	l.publish(a, c, now, now.Sub(began))
-	if l.differs(c) {
+	if a.err == nil {
+		l.mu.Lock()
+		l.named = a.named
+		l.mu.Unlock()
+	}
+	anything := l.differs(c)
+	l.pace.answered(anything, now)
+	if anything {
 		l.log(c)
 		l.told = &c
 		l.apply(c.clone())
@@ -157,6 +217,9 @@ func (l *loop) next(a answer, c Change, ev evidence) time.Duration {
 	if l.repeated < len(repeats) && !agrees(a, ev) {
 		wait = min(wait, repeats[l.repeated])
 		l.repeated++
+	}
+	if due := l.pace.due; !due.IsZero() {
+		wait = min(wait, max(time.Until(due), 0))
 	}
 	return wait
 }

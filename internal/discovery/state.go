@@ -23,7 +23,14 @@ type state struct {
 type absence struct {
 	since time.Time // of the first of the complete answers in a row that lacked the type; zero when there is none
 	now   bool      // the last answer, complete or not, lacked it
+	// second is since when no complete answer has preferred this version, although it is served; zero when one has.
+	second time.Time
 }
+
+// secondFor is how long a version that is served must not have been preferred until another takes its place. While the
+// servers behind a load balancer are upgraded one by one, each answer may prefer another one, and following it would send
+// and delete everything each time.
+const secondFor = 5 * time.Minute
 
 func newState(filter Filter, doubt time.Duration, known []resource.Type) *state {
 	s := &state{filter: filter, doubt: doubt, types: map[resource.Type]absence{}}
@@ -57,7 +64,9 @@ func (s *state) step(a answer, ev evidence, now time.Time) Change {
 			s.types[t] = absence{}
 		case broken[t.Group]: // an answer that is not whole moves and removes nothing
 			delete(wanted, gr)
-			s.types[t] = absence{now: !served, since: s.types[t].since}
+			s.types[t] = absence{now: !served, since: s.types[t].since, second: s.types[t].second}
+		case served && a.versions[t] && !s.outlived(t, c.Complete, now):
+			delete(wanted, gr)
 		case served:
 			c.Migrated = append(c.Migrated, Migration{Old: t, New: current})
 			delete(s.types, t)
@@ -93,6 +102,17 @@ func (s *state) learn(told map[string][]string) {
 	}
 	maps.Copy(all, told)
 	s.shorts, s.filter = all, f.WithShortNames(all)
+}
+
+// outlived notes that another version of a type is preferred that is served at this one, too, and tells whether this has
+// been so for long enough.
+func (s *state) outlived(t resource.Type, complete bool, now time.Time) bool {
+	second := s.types[t].second
+	if second.IsZero() {
+		second = now
+	}
+	s.types[t] = absence{second: second}
+	return complete && now.Sub(second) >= secondFor
 }
 
 // broken returns the groups of which some version failed, and notes their errors. An empty version of a group of which

@@ -29,6 +29,11 @@ type step struct {
 	wantMissing []resource.Type
 }
 
+// both serves the widgets at two versions, of which the first is preferred.
+func both(first, second string) served {
+	return served{core, {"example.com/" + first, "widgets Widget"}, {"example.com/" + second, "widgets Widget"}}
+}
+
 func TestStep(t *testing.T) {
 	t.Parallel()
 	var (
@@ -137,13 +142,38 @@ func TestStep(t *testing.T) {
 				wantTypes: withV1, wantFailed: []string{"example.com/v1alpha1"},
 			},
 		}},
-		"a new preferred version is a migration": {nil, []step{
+		"a version that is served no longer is left for the one that is": {nil, []step{
 			first,
+			{served: both("v2", "v1"), wantTypes: withV1},
 			{
-				served:    served{core, {"example.com/v2", "widgets Widget"}, {"example.com/v1", "widgets Widget"}},
+				after: time.Second, served: served{core, {"example.com/v2", "widgets Widget"}},
 				wantTypes: withV2, wantMoved: []discovery.Migration{{Old: widget("v1"), New: widget("v2")}},
 			},
-			{served: served{core, {"example.com/v2", "widgets Widget"}}, wantTypes: withV2},
+		}},
+		"a version that none has preferred for five minutes is left": {nil, []step{
+			first,
+			{served: both("v2", "v1"), wantTypes: withV1},
+			{after: 299 * time.Second, served: both("v2", "v1"), wantTypes: withV1},
+			{
+				after: time.Second, served: both("v2", "v1"),
+				wantTypes: withV2, wantMoved: []discovery.Migration{{Old: widget("v1"), New: widget("v2")}},
+			},
+		}},
+		"a preferred version that flips is not followed": {nil, []step{
+			first,
+			{served: both("v2", "v1"), wantTypes: withV1},
+			{after: 200 * time.Second, served: both("v1", "v2"), wantTypes: withV1},
+			{after: 200 * time.Second, served: both("v2", "v1"), wantTypes: withV1},
+			{after: 200 * time.Second, served: both("v1", "v2"), wantTypes: withV1},
+			{after: 200 * time.Second, served: both("v2", "v1"), wantTypes: withV1},
+		}},
+		"an answer that is not whole is no reason to leave a version": {nil, []step{
+			first,
+			{served: both("v2", "v1"), wantTypes: withV1},
+			{
+				after: time.Hour, served: both("v2", "v1"), err: failing(errDown, "metrics.k8s.io/v1beta1"), wantTypes: withV1,
+				wantFailed: []string{"metrics.k8s.io/v1beta1"},
+			},
 		}},
 		"a changed kind is a migration": {nil, []step{
 			first,

@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
@@ -111,6 +112,7 @@ func (m *Membership) write(ctx context.Context, w ownership.Write, o *coordinati
 	defer cancel()
 	var answer *coordinationv1.Lease
 	var err error
+	before := m.newest()
 	verb := "update"
 	if w.Base == 0 {
 		verb = "create"
@@ -124,7 +126,9 @@ func (m *Membership) write(ctx context.Context, w ownership.Write, o *coordinati
 	}
 	m.metrics.writes.WithLabelValues("succeeded").Inc()
 	m.do(func(now time.Duration) {
-		m.keep(answer)
+		if m.keepRead(answer, before) {
+			m.machine.Restored()
+		}
 		m.machine.EndWrite(ownership.Succeeded, resource.ParseVersion(answer.ResourceVersion), now)
 	})
 }
@@ -144,6 +148,7 @@ func (m *Membership) failed(ctx context.Context, verb string, err error) {
 		}
 	})
 	m.refused(verb, err)
+	before := m.newest()
 	bounded, cancel := context.WithTimeout(ctx, m.opts.Timings.RenewDeadline/3)
 	defer cancel()
 	o, err := m.client.Get(bounded, leaseName(m.opts.RingName, m.opts.PodName), metav1.GetOptions{})
@@ -157,7 +162,9 @@ func (m *Membership) failed(ctx context.Context, verb string, err error) {
 	default:
 		l := decode(m.opts.RingName, o)
 		m.do(func(now time.Duration) {
-			m.keep(o)
+			if m.keepRead(o, before) {
+				m.machine.Restored()
+			}
 			m.machine.Reread(&l, now)
 		})
 	}
@@ -179,6 +186,34 @@ func (m *Membership) refused(verb string, err error) {
 	case m.fatal <- &PermissionError{Verb: verb, Namespace: m.opts.Namespace, Err: err}:
 	default:
 	}
+}
+
+// newest is the version of our Lease as last seen, before a request.
+func (m *Membership) newest() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.own == nil {
+		return 0
+	}
+	return resource.ParseVersion(m.own.ResourceVersion)
+}
+
+// keepRead remembers our Lease as the server itself has answered. If its version is below one that was seen before the
+// request was begun, the cluster has gone back in time: then the answer is the truth, all Leases are listed again, and
+// true is returned. The caller holds mu.
+func (m *Membership) keepRead(o *coordinationv1.Lease, before uint64) (restored bool) {
+	if version := resource.ParseVersion(o.ResourceVersion); version == 0 || version >= before {
+		m.keep(o)
+		return false
+	}
+	m.log.Info("Our Lease is older than it was: the cluster has gone back in time", "version", o.ResourceVersion, "before", before)
+	m.own = o
+	poke(m.relist)
+	if m.opts.Restored != nil {
+		m.opts.Restored()
+	}
+	m.opts.Streams.Restored(reflector.Leases)
+	return true
 }
 
 // keep remembers our Lease if it is newer than what we have.

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 )
@@ -41,6 +42,11 @@ type Options struct {
 	// our own stay in the ring. It is called under a lock, before we tell anybody that we have seen them: it must be
 	// quick, and must not call back. nil tells nobody.
 	Noted func(self string, all []ownership.Notice)
+	// Restored is called when our Lease shows that the cluster has gone back in time: its etcd was restored from a backup.
+	// It must not block, and must not call back. nil tells nobody.
+	Restored func()
+	// Streams count what becomes of the watch; nil counts nothing.
+	Streams *reflector.Metrics
 	// Log defaults to no log.
 	Log logr.Logger
 	// Registerer takes the metrics; nil keeps them to ourselves. They carry the labels ring and member.

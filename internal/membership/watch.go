@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
@@ -24,7 +25,7 @@ func (m *Membership) watch(ctx context.Context) {
 		ended := make(chan struct{})
 		go func() { // ends with one; waited for below
 			defer close(ended)
-			m.reflector().RunWithContext(one)
+			m.guard().Run(one)
 		}()
 		select {
 		case <-ctx.Done():
@@ -36,10 +37,10 @@ func (m *Membership) watch(ctx context.Context) {
 	}
 }
 
-func (m *Membership) reflector() *cache.Reflector {
+func (m *Membership) guard() *reflector.Guard {
 	selector := RingLabel + "=" + m.opts.RingName
-	lw := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	source := reflector.Source{
+		List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = selector
 			list, err := m.client.List(ctx, o)
 			if err != nil {
@@ -48,7 +49,7 @@ func (m *Membership) reflector() *cache.Reflector {
 			}
 			return list, nil
 		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		Watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.LabelSelector = selector
 			w, err := m.client.Watch(ctx, o)
 			if err != nil {
@@ -61,13 +62,11 @@ func (m *Membership) reflector() *cache.Reflector {
 			return w, err //nolint:wrapcheck // The reflector looks at the type of the error.
 		},
 	}
-	return cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(lw, m.client), &coordinationv1.Lease{},
-		store{m}, cache.ReflectorOptions{
-			Name:   "leases",
-			Logger: &m.log,
-			// The default backs off to 30 s, for which nobody would see who comes and goes after an outage.
-			Backoff: &wait.Backoff{Duration: 100 * time.Millisecond, Cap: 2 * time.Second, Steps: 10, Factor: 2, Jitter: 0.5},
-		})
+	return reflector.NewGuard(reflector.Leases, source, store{m}, reflector.Options{
+		Client: m.client, Metrics: m.opts.Streams, Log: m.log, Rewound: m.opts.Restored,
+		// The default backs off to 30 s, for which nobody would see who comes and goes after an outage.
+		Retry: wait.Backoff{Duration: 100 * time.Millisecond, Cap: 2 * time.Second, Steps: 10, Factor: 2, Jitter: 0.5},
+	})
 }
 
 // store is what the reflector writes to.
@@ -124,6 +123,9 @@ func (s store) Replace(list []any, version string) error {
 	}
 	s.m.do(func(now time.Duration) {
 		s.m.objects = make(map[string]*coordinationv1.Lease, len(objects))
+		if own := s.m.own; own != nil && resource.ParseVersion(own.ResourceVersion) > resource.ParseVersion(version) {
+			s.m.own = nil // of a time that the cluster has lost, or soon shown again
+		}
 		for member, lease := range objects {
 			s.m.remember(member, lease)
 		}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 )
@@ -68,6 +69,8 @@ type Options struct {
 	// Ready tells whether parts can be run and operations be planned here; nil means always. It is asked about once a
 	// second.
 	Ready func() bool
+	// Streams count what becomes of the watch of the ConfigMap; nil counts nothing.
+	Streams *reflector.Metrics
 	// Log is told when an operation begins and ends, and what goes wrong.
 	Log logr.Logger
 	// Registerer takes the metrics; nil registers none.
@@ -142,6 +145,7 @@ func New(client corev1client.ConfigMapsGetter, runner Runner, catalog Catalog, v
 	}
 	e.metrics = newMetrics(opts.Registerer, e)
 	e.store = newStore(client, opts.Namespace, opts.Ring, opts.Log, e.metrics, e.apply)
+	e.store.streams = opts.Streams
 	if opts.Name != "" {
 		e.store.name = opts.Name
 	}

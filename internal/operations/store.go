@@ -19,6 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
 const (
@@ -27,7 +29,7 @@ const (
 	// requestTimeout bounds one read or write, so that an API server that hangs is asked again.
 	requestTimeout = 10 * time.Second
 	// conflictPause bounds the wait before a write is tried again after a second conflict; it is random, so that members
-	// that collide do not go on colliding.
+	// that collide do not go on colliding, and grows up to 32 times.
 	conflictPause = 200 * time.Millisecond
 )
 
@@ -39,7 +41,8 @@ type store struct {
 	log        logr.Logger
 	changed    func(data map[string]string) // called in order, never by two at once
 	metrics    *metrics
-	synced     chan struct{} // closed after the first list
+	streams    *reflector.Metrics // may be nil
+	synced     chan struct{}      // closed after the first list
 	once       sync.Once
 	fatal      chan error    // one slot: a permission is missing
 	writing    chan struct{} // one slot, held while writing
@@ -61,7 +64,7 @@ func (s *store) run(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() { // Ends with ctx; waited for below.
 		defer close(ended)
-		s.reflector().RunWithContext(ctx)
+		s.guard().Run(ctx)
 	}()
 	defer func() { cancel(); <-ended }()
 	select {
@@ -72,36 +75,28 @@ func (s *store) run(ctx context.Context) error {
 	}
 }
 
-func (s *store) reflector() *cache.Reflector {
+func (s *store) guard() *reflector.Guard {
 	// By name, not by label: whoever takes the labels off must not make the fleet forget.
 	selector := fields.OneTermEqualSelector(metav1.ObjectNameField, s.name).String()
-	lw := &cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+	source := reflector.Source{
+		List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.FieldSelector = selector
 			list, err := s.client.List(ctx, o)
 			s.refused(err)
 			return list, err //nolint:wrapcheck // The reflector looks at the type of the error.
 		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+		Watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			o.FieldSelector = selector
 			w, err := s.client.Watch(ctx, o)
 			s.refused(err)
 			return w, err //nolint:wrapcheck // The reflector looks at the type of the error.
 		},
 	}
-	return cache.NewReflectorWithOptions(plainList{lw}, &corev1.ConfigMap{}, sink{s},
-		cache.ReflectorOptions{
-			Name: "resyncs", Logger: &s.log,
-			Backoff: &wait.Backoff{Duration: 100 * time.Millisecond, Cap: 5 * time.Second, Steps: 10, Factor: 2, Jitter: 0.5},
-		})
+	return reflector.NewGuard(reflector.Operations, source, sink{s}, reflector.Options{
+		Retry:   wait.Backoff{Duration: 100 * time.Millisecond, Cap: 5 * time.Second, Steps: 10, Factor: 2, Jitter: 0.5},
+		Metrics: s.streams, Log: s.log,
+	})
 }
-
-// plainList asks for a list and then a watch, in two requests: there is one ConfigMap, for which a streamed list saves
-// nothing.
-type plainList struct{ *cache.ListWatch }
-
-// IsWatchListSemanticsUnSupported is what client-go asks.
-func (plainList) IsWatchListSemanticsUnSupported() bool { return true }
 
 // refused notes a missing permission, which is fatal only before the first list has come.
 func (s *store) refused(err error) {
@@ -187,7 +182,7 @@ func (s *store) update(ctx context.Context, fresh bool, f func(data map[string]s
 			continue
 		}
 		select {
-		case <-time.After(rand.N(conflictPause)):
+		case <-time.After(rand.N(conflictPause << min(attempt, 5))):
 		case <-ctx.Done():
 			return fmt.Errorf("writing ConfigMap %s, which others keep writing: %w", s.name, ctx.Err())
 		}
@@ -197,6 +192,9 @@ func (s *store) update(ctx context.Context, fresh bool, f func(data map[string]s
 func (s *store) read(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	s.mu.Lock()
+	before := s.current
+	s.mu.Unlock()
 	m, err := s.client.Get(ctx, s.name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -205,8 +203,19 @@ func (s *store) read(ctx context.Context) error {
 	case err != nil:
 		return err //nolint:wrapcheck // update says what was done.
 	}
-	s.accept(m)
+	s.believe(m, before)
 	return nil
+}
+
+// believe takes what was read from the server itself, not from a cache. It is the truth also if it is older than what was
+// known before it was asked for: etcd was restored from a backup, and a write that starts from anything else would be
+// refused for ever.
+func (s *store) believe(m, before *corev1.ConfigMap) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == before || version(m) > version(s.current) {
+		s.set(m)
+	}
 }
 
 // write makes data the data of the ConfigMap if m is what is there; nil means none.

@@ -148,7 +148,7 @@ func New(self Self, f ring.Format, t Timings) (*Machine, error) {
 // Lease meanwhile, unseen by us. Nobody has if every partition was claimed without interruption by somebody we still
 // see; otherwise we have to settle again.
 func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) {
-	if version < m.seen {
+	if version < m.seen || m.rewound(leases, version) {
 		m.forget()
 	}
 	before := make(map[string]Lease, len(m.leases))
@@ -209,6 +209,26 @@ func (m *Machine) forget() {
 	m.known, m.seen, m.vouched = known{}, 0, 0
 	m.synced, m.settled, m.inherits, m.fresh = false, false, false, false
 	m.rejoin()
+}
+
+// Restored takes the news that the cluster has gone back in time: its etcd was restored from a backup. What we have seen
+// counts for nothing then: nothing is sent until the Leases have been listed and we have joined as a newcomer.
+func (m *Machine) Restored() {
+	if m.seen > 0 || m.known.version > 0 {
+		m.forget()
+	}
+}
+
+// rewound tells whether a list shows a Lease as it was before what we have seen of it. A restore of etcd can raise the
+// version of lists, and leaves those of objects.
+func (m *Machine) rewound(leases []Lease, version uint64) bool {
+	for i := range leases {
+		l := &leases[i]
+		if o := m.leases[l.Member]; o != nil && l.Version < o.lease.Version && o.lease.Version <= version {
+			return true
+		}
+	}
+	return false
 }
 
 // continued tells whether every partition has been claimed without interruption since the Leases were as before.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -47,9 +49,19 @@ type Options struct {
 	Large func(resource.Type) bool
 	// StartTimeout is how long a type may hold its start slot without having been listed; 10 s when it is not positive.
 	StartTimeout time.Duration
-	// StaleAfter is how long a watch may bring nothing, not even a bookmark, before it is begun again, and how long a
-	// list may take; 3 min when it is not positive, which is three bookmarks missed.
+	// Patience is how long a type may hold its start slot without an answer; 1.5 s when it is not positive. Each type that
+	// has not answered halves it for those that come, down to a tenth of a second: where 40 hang, the others start a few
+	// seconds later.
+	Patience time.Duration
+	// Quiet is how long nothing may come of a first list until nobody waits for it any more; 5 s when it is not positive.
+	Quiet time.Duration
+	// StaleAfter is how long a watch may bring nothing, not even a bookmark, before it is begun again;
+	// [reflector.Silence] when it is not positive.
 	StaleAfter time.Duration
+	// Aggregated tells that a type is served by an API of its own, which may keep its objects in memory. Nil means none.
+	Aggregated func(resource.Type) bool
+	// Streams count what becomes of the watches; nil counts nothing.
+	Streams *reflector.Metrics
 	// OnSettled, when set, is called once, from a goroutine of Run, after [Manager.Settled] has become true. This is the
 	// moment to return the memory of the start to the system.
 	OnSettled func()
@@ -69,11 +81,20 @@ func (o Options) withDefaults() Options {
 	if o.StartTimeout <= 0 {
 		o.StartTimeout = 10 * time.Second
 	}
+	if o.Patience <= 0 {
+		o.Patience = 1500 * time.Millisecond
+	}
+	if o.Quiet <= 0 {
+		o.Quiet = 5 * time.Second
+	}
 	if o.StaleAfter <= 0 {
-		o.StaleAfter = 3 * time.Minute
+		o.StaleAfter = reflector.Silence
 	}
 	return o
 }
+
+// listTimeout bounds one request of a list.
+func (o Options) listTimeout() time.Duration { return min(o.StaleAfter, reflector.ListTimeout) }
 
 func usuallyLarge(t resource.Type) bool {
 	switch t.GroupResource() {
@@ -91,6 +112,7 @@ type Manager struct {
 	opts    Options
 	metrics *metrics
 	slots   *semaphore.Weighted
+	hung    atomic.Int32  // types that did not answer when they were to start
 	changed chan struct{} // one slot: some watch entered another phase
 
 	mu       sync.Mutex // guards what follows; taken before a watcher's own mutex
@@ -218,7 +240,8 @@ func (m *Manager) HasSynced(t resource.Type) bool {
 	return w != nil && w.t == t && w.status().Synced()
 }
 
-// Settled tells whether Set has been called and every wanted type has been listed once or has failed at least once.
+// Settled tells whether Set has been called and every wanted type has been listed once, has failed at least once, or is
+// waited for no more, because nothing came for [Options.Quiet] or the list takes more than two minutes.
 func (m *Manager) Settled() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -226,7 +249,7 @@ func (m *Manager) Settled() bool {
 		return false
 	}
 	for _, w := range m.wanted {
-		if s := w.status(); !s.Synced() && s.Failures == 0 {
+		if !w.settled() {
 			return false
 		}
 	}

@@ -196,8 +196,8 @@ func TestSilentWatchIsBegunAgainWithoutAList(t *testing.T) {
 		expect(t, b, pods)
 		time.Sleep(2 * time.Second) // 3 min since the last sign of life
 		expect(t, b, pods, "upsert a/x at 101 as Pod")
-		if diff := cmp.Diff(watchtest.Requests{Streams: 1, Watches: 1}, b.server.Requests(pods.GVR())); diff != "" {
-			t.Errorf("requests (-want +got):\n%s", diff)
+		if diff := cmp.Diff(watchtest.Requests{Lists: 1, Streams: 1, Watches: 1}, b.server.Requests(pods.GVR())); diff != "" {
+			t.Errorf("requests, of which the list is of one object, for its version (-want +got):\n%s", diff)
 		}
 		if got := statusOf(t, b.Manager, pods); got.Restarts != 1 || got.Phase != watch.Synced {
 			t.Errorf("status is %+v, want 1 restart and synced", got)
@@ -248,7 +248,7 @@ func TestUnansweredWatchIsAskedForAgainWithoutAList(t *testing.T) {
 		}
 		b.server.Hang(pods.GVR(), false)
 		expect(t, b, pods, "upsert a/x at 101 as Pod")
-		if got := b.server.Requests(pods.GVR()); got.Streams != 1 || got.Lists != 0 {
+		if got := b.server.Requests(pods.GVR()); got.Streams != 1 || got.Watches == 0 {
 			t.Errorf("requests are %+v, want 1 streamed list and no other", got)
 		}
 		if got := statusOf(t, b.Manager, pods).Phase; got != watch.Synced {

@@ -11,6 +11,7 @@ import (
 const (
 	restartStale      = "stale"      // a watch that brought nothing
 	restartUnanswered = "unanswered" // a request that was not answered
+	restartUnlisted   = "unlisted"   // a streamed list whose end did not come
 )
 
 // metrics of all watches of one Manager. Those with a label resource are bounded by the number of types, and are removed
@@ -24,6 +25,7 @@ type metrics struct {
 	lists    prometheus.Histogram
 	listed   *prometheus.GaugeVec
 	failing  *prometheus.GaugeVec
+	doubted  prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -49,16 +51,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		listed: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("listed_objects",
 			"Objects in the last complete list of a resource, after the namespace filter.")), []string{"resource"}),
+		doubted: prometheus.NewCounter(prometheus.CounterOpts(opts("lists_doubted_total",
+			"Lists that lacked objects which may be there, so that nothing was deleted and the type was listed again."))),
 		failing: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("failing",
 			"1 for each resource that cannot be read, with the reason; absent for all others.")), []string{"resource", "reason"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.types, m.restarts, m.relists, m.errors, m.events, m.lists, m.listed, m.failing)
+		reg.MustRegister(m.types, m.restarts, m.relists, m.errors, m.events, m.lists, m.listed, m.failing, m.doubted)
 	}
 	for _, p := range phases[:Stopped] {
 		m.types.WithLabelValues(p)
 	}
-	for _, r := range []string{restartStale, restartUnanswered} {
+	for _, r := range []string{restartStale, restartUnanswered, restartUnlisted} {
 		m.restarts.WithLabelValues(r)
 	}
 	for _, r := range reasons {

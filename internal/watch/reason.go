@@ -8,6 +8,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
 // Reason is the class of an error: what a person would do about it. Reasons are label values of metrics.
@@ -42,12 +44,6 @@ var reasons = []Reason{
 	Forbidden, Unauthorized, NotFound, Expired, Throttled, Unavailable, ServerError, Undecodable, Unanswered, Other,
 }
 
-// errUnanswered is given up waiting, by our own timer.
-var errUnanswered = errors.New("no answer from the API server in time")
-
-// errShort is a watch that the server accepts and ends at once without an event.
-var errShort = errors.New("watch was ended by the server at once and without an event")
-
 // ReasonFor classifies an error by its type. It returns the empty Reason for nil.
 func ReasonFor(err error) Reason {
 	var (
@@ -57,7 +53,7 @@ func ReasonFor(err error) Reason {
 	switch {
 	case err == nil:
 		return ""
-	case errors.Is(err, errUnanswered), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, reflector.ErrSilent), errors.Is(err, context.DeadlineExceeded):
 		return Unanswered
 	case apierrors.IsForbidden(err):
 		return Forbidden
@@ -71,7 +67,7 @@ func ReasonFor(err error) Reason {
 		return Throttled
 	case errors.As(err, &status):
 		return reasonForCode(status.Status())
-	case errors.Is(err, errShort), utilnet.IsConnectionRefused(err), utilnet.IsProbableEOF(err), errors.As(err, &netErr):
+	case errors.Is(err, reflector.ErrShort), utilnet.IsConnectionRefused(err), utilnet.IsProbableEOF(err), errors.As(err, &netErr):
 		return Unavailable
 	default:
 		return Other

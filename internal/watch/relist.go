@@ -3,8 +3,11 @@ package watch
 import (
 	"context"
 	"errors"
+	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery/reflector"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -107,4 +110,24 @@ func (m *Manager) Relist(ctx context.Context, t resource.Type) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// atOnce is how many types RelistBefore lists at the same time.
+const atOnce = 4
+
+// RelistBefore lists every type anew whose last list is from before a time, a few at a time, and blocks until that is
+// done or ctx ends. It is for what is known to have changed behind the back of all watches: a restore of etcd.
+func (m *Manager) RelistBefore(ctx context.Context, at time.Time) {
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for _, s := range m.Status() {
+		if !s.Synced() || s.ListedAt.After(at) {
+			continue
+		}
+		group.Go(func() error {
+			_ = m.Relist(ctx, s.Type) // a type that is gone meanwhile, or fails, is listed when it is back
+			return nil
+		})
+	}
+	_ = group.Wait()
 }

@@ -64,13 +64,17 @@ func TestListThatTakesLongGivesItsStartSlotBackWithoutAFailure(t *testing.T) {
 		b.server.Put(widgets.GVR(), meta("a", "w")) // a sign of life, but no end of the list
 		b.Set([]resource.Type{widgets, pods})
 		expect(t, b, pods)
-		time.Sleep(10 * time.Second)
+		time.Sleep(4 * time.Second)
+		if b.Settled() {
+			t.Error("Settled while a list is under way")
+		}
+		time.Sleep(6 * time.Second)
 		expect(t, b, pods, "replace map[] at 101")
 		if got := statusOf(t, b.Manager, widgets); got.Phase != watch.Listing || got.Failures != 0 {
 			t.Errorf("status is %+v, want listing without a failure", got)
 		}
-		if b.Settled() {
-			t.Error("Settled while a list is under way")
+		if !b.Settled() {
+			t.Error("not Settled 10 s after the last sign of life of a list")
 		}
 	})
 }

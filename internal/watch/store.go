@@ -48,7 +48,11 @@ func (s *store) Replace(objs []any, resourceVersion string) error {
 		}
 	}
 	version, n := resource.ParseVersion(resourceVersion), len(rs)
-	if s.call(func(sink Sink) { sink.Replace(s.w.t, rs, version) }) {
+	report := func(sink Sink) { sink.Replace(s.w.t, rs, version) }
+	if skeptic, ok := s.w.m.sink.(Skeptic); ok && !s.w.believes(s.round.ctx, skeptic, rs) {
+		report = func(Sink) { skeptic.Merge(s.w.t, rs, version) }
+	}
+	if s.call(report) {
 		s.w.listed(n, version)
 		s.round.hasBeenListed()
 	}

@@ -24,6 +24,12 @@ type watcher struct {
 	round *round
 	// release gives the start slot back; nil when none is held.
 	release func()
+	// late says that nobody waits for the first list any more.
+	late bool
+	// doubt is what is held against the last lists.
+	doubt doubt
+	// disorder paces the lists that events out of order lead to.
+	disorder pace
 }
 
 // newWatcher returns a watcher that is Waiting. Former is nil or a watcher of the same GVR that was stopped.
@@ -73,13 +79,21 @@ func (w *watcher) run(ctx context.Context) {
 		return
 	}
 	w.listing(slots)
-	late := time.AfterFunc(w.m.opts.StartTimeout, w.late)
-	defer late.Stop()
+	defer w.attend()()
+	defer w.doubtless()
 	defer w.free()
 
 	for ctx.Err() == nil {
 		w.nextRound(ctx).run()
 	}
+}
+
+// doubtless has nothing listed again for a doubt.
+func (w *watcher) doubtless() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.doubt.end()
+	w.disorder.end()
 }
 
 // match tells whether a record is reported.
@@ -102,17 +116,6 @@ func (w *watcher) listing(slots int64) {
 	w.enter(Listing)
 }
 
-// late lets others start when the first list takes long. When nothing at all has come, that is a failure.
-func (w *watcher) late() {
-	w.mu.Lock()
-	silent := w.st.Phase == Listing && w.st.LastActivity.IsZero()
-	w.mu.Unlock()
-	if silent {
-		w.fail(errUnanswered)
-	}
-	w.free()
-}
-
 // free gives the start slot back, if it is still held.
 func (w *watcher) free() {
 	w.mu.Lock()
@@ -130,9 +133,14 @@ func (w *watcher) active() {
 	w.st.LastActivity = time.Now()
 }
 
-// reached notes a version that was reported, hence that the watch goes on.
+// reached notes a version that was reported, hence that the watch goes on. Events of one type come in the order of their
+// versions. One that does not has been overtaken on its way, perhaps by the deletion of its object, or versions have
+// begun anew: the type is listed again.
 func (w *watcher) reached(version uint64) {
 	w.mu.Lock()
+	if version != 0 && version < w.st.ResourceVersion {
+		w.disorder.next(func() { w.again() })
+	}
 	w.st.ResourceVersion = max(w.st.ResourceVersion, version)
 	w.mu.Unlock()
 	w.recovered()

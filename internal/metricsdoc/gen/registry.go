@@ -17,6 +17,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/inventory"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/metricsdoc"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
@@ -34,6 +35,7 @@ func registry() (*metricsdoc.Registry, error) {
 	watch.New(nil, nil, watch.Options{Registerer: reg})
 	index.New(reg)
 	pipeline.New(nil, nil, delivery.NewBreaker(delivery.BreakerOptions{}), pipeline.Options{Registerer: reg, Target: "default"})
+	reflector.NewMetrics(reg)
 	if _, err := delivery.New("http://localhost", wire.ClusterWhisperer(), delivery.Options{Registerer: reg}); err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}

@@ -52,13 +52,14 @@ type Server struct {
 // collection is one resource. Its log is everything that ever happened, and its state at any version follows from it.
 type collection struct {
 	log      []event
-	changed  chan struct{} // closed and replaced when anything of the collection changes
-	err      error         // what every request is answered with
-	hanging  bool          // requests are not answered
-	noStream bool          // the wish for a streamed list is ignored
-	epoch    int           // watches of an earlier one have ended
-	losing   bool          // what happens is brought by no watch, only by lists
-	silenced int           // watches of this epoch and before get nothing any more, and do not end
+	changed  chan struct{}          // closed and replaced when anything of the collection changes
+	err      error                  // what every request is answered with
+	hanging  bool                   // requests are not answered
+	noStream bool                   // the wish for a streamed list is ignored
+	epoch    int                    // watches of an earlier one have ended
+	losing   bool                   // what happens is brought by no watch, only by lists
+	silenced int                    // watches of this epoch and before get nothing any more, and do not end
+	hidden   func(name string) bool // left out of lists
 	requests Requests
 }
 
@@ -67,6 +68,7 @@ type event struct {
 	kind    apiwatch.EventType
 	object  *metav1.PartialObjectMetadata
 	lost    bool
+	again   bool // it has been brought before, and changes nothing
 }
 
 var _ metadata.Interface = (*Server)(nil)
@@ -179,6 +181,20 @@ func (s *Server) Lose(gvr schema.GroupVersionResource, lose bool) {
 	s.change(gvr, func(c *collection) { c.losing = lose })
 }
 
+// Repeat brings the event of a version to the watches once more, after others that have overtaken it.
+func (s *Server) Repeat(gvr schema.GroupVersionResource, version uint64) {
+	s.change(gvr, func(c *collection) {
+		for _, e := range c.log {
+			if e.version == version {
+				s.version++
+				e.version, e.again = s.version, true
+				c.log = append(c.log, e)
+				return
+			}
+		}
+	})
+}
+
 // IgnoreStreams makes a resource take the wish for a streamed list for a watch from now on, as old servers do.
 func (s *Server) IgnoreStreams(gvr schema.GroupVersionResource) {
 	s.change(gvr, func(c *collection) { c.noStream = true })
@@ -187,6 +203,26 @@ func (s *Server) IgnoreStreams(gvr schema.GroupVersionResource) {
 // EndWatches ends the watches of a resource as an API server does after some minutes.
 func (s *Server) EndWatches(gvr schema.GroupVersionResource) {
 	s.change(gvr, func(c *collection) { c.epoch++ })
+}
+
+// Hide makes lists of a resource, streamed or not, lack all objects whose name hidden says true of, as if they were whole.
+// Nil hides none.
+func (s *Server) Hide(gvr schema.GroupVersionResource, hidden func(name string) bool) {
+	s.change(gvr, func(c *collection) { c.hidden = hidden })
+}
+
+// Restore goes back to a version, as a restore of etcd from a backup of that time does. All watches end; those that go
+// on from a later version are accepted and bring nothing until that has been reached.
+func (s *Server) Restore(version uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version = version
+	for _, c := range s.resources {
+		c.log = slices.DeleteFunc(c.log, func(e event) bool { return e.version > version })
+		c.epoch++
+		close(c.changed)
+		c.changed = make(chan struct{})
+	}
 }
 
 // Requests returns what was asked of a resource.
@@ -210,6 +246,7 @@ func (c *collection) at(version uint64) map[string]*metav1.PartialObjectMetadata
 		switch {
 		case e.version > version:
 			return state
+		case e.again:
 		case e.kind == apiwatch.Deleted:
 			delete(state, key(&e.object.ObjectMeta))
 		case e.kind != apiwatch.Bookmark:
@@ -219,6 +256,10 @@ func (c *collection) at(version uint64) map[string]*metav1.PartialObjectMetadata
 	return state
 }
 
+func (c *collection) hides(o *metav1.PartialObjectMetadata) bool {
+	return c.hidden != nil && c.hidden(o.Name)
+}
+
 // getter is the client of one resource, of all namespaces or of one.
 type getter struct {
 	s         *Server
@@ -226,7 +267,7 @@ type getter struct {
 	namespace string
 }
 
-var errNotServed = errors.New("this test server lists and watches, and does nothing else")
+var errNotServed = errors.New("this test server lists and watches, and gets, and does nothing else")
 
 func (g *getter) Namespace(ns string) metadata.ResourceInterface {
 	return &getter{s: g.s, gvr: g.gvr, namespace: ns}
@@ -240,8 +281,18 @@ func (g *getter) DeleteCollection(context.Context, metav1.DeleteOptions, metav1.
 	return errNotServed
 }
 
-func (g *getter) Get(context.Context, string, metav1.GetOptions, ...string) (*metav1.PartialObjectMetadata, error) {
-	return nil, errNotServed
+// Get returns an object as it is now.
+func (g *getter) Get(ctx context.Context, name string, _ metav1.GetOptions, _ ...string) (*metav1.PartialObjectMetadata, error) {
+	if err := g.ready(ctx, func(*Requests) {}); err != nil {
+		return nil, err
+	}
+	g.s.mu.Lock()
+	defer g.s.mu.Unlock()
+	o, ok := g.s.collection(g.gvr).at(g.s.version)[g.namespace+"/"+name]
+	if !ok {
+		return nil, apierrors.NewNotFound(g.gvr.GroupResource(), name)
+	}
+	return o.DeepCopy(), nil
 }
 
 func (g *getter) Patch(context.Context, string, types.PatchType, []byte, metav1.PatchOptions, ...string) (*metav1.PartialObjectMetadata, error) {
@@ -293,7 +344,7 @@ func (g *getter) List(ctx context.Context, opts metav1.ListOptions) (*metav1.Par
 	list := &metav1.PartialObjectMetadataList{}
 	list.ResourceVersion = strconv.FormatUint(version, 10)
 	for _, k := range slices.Sorted(maps.Keys(state)) {
-		if k <= after || g.namespace != "" && !strings.HasPrefix(k, g.namespace+"/") {
+		if k <= after || g.namespace != "" && !strings.HasPrefix(k, g.namespace+"/") || g.s.collection(g.gvr).hides(state[k]) {
 			continue
 		}
 		if opts.Limit > 0 && int64(len(list.Items)) == opts.Limit {

@@ -53,7 +53,9 @@ func (c *collection) initial(version uint64) []apiwatch.Event {
 	state := c.at(version)
 	var events []apiwatch.Event
 	for _, k := range slices.Sorted(maps.Keys(state)) {
-		events = append(events, apiwatch.Event{Type: apiwatch.Added, Object: state[k].DeepCopy()})
+		if !c.hides(state[k]) {
+			events = append(events, apiwatch.Event{Type: apiwatch.Added, Object: state[k].DeepCopy()})
+		}
 	}
 	end := &metav1.PartialObjectMetadata{}
 	end.ResourceVersion = strconv.FormatUint(version, 10)

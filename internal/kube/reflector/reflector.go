@@ -1,7 +1,3 @@
-// Package reflector sets up client-go Reflectors the way this project runs them: quiet, retried within half a minute, and
-// ended at once. The Reflector itself is client-go's, unmodified.
-//
-// Nothing here blocks, and everything is safe for concurrent use.
 package reflector
 
 import (
@@ -25,8 +21,11 @@ var retry = wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 0.
 //
 // A list that is in progress at the end is not waited for; lw's List sees its context end.
 func Run(ctx context.Context, name string, lw cache.ListerWatcher, store cache.ReflectorStore, log logr.Logger) {
+	run(ctx, name, lw, store, log, retry)
+}
+
+func run(ctx context.Context, name string, lw cache.ListerWatcher, store cache.ReflectorStore, log logr.Logger, backoff wait.Backoff) {
 	quiet := quietLogger(log)
-	backoff := retry
 	cache.NewReflectorWithOptions(lw, nil, store, cache.ReflectorOptions{
 		Logger:          &quiet,
 		Name:            name,

@@ -17,7 +17,7 @@ import (
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery/reflector"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
 func TestMain(m *testing.M) {

@@ -1,0 +1,67 @@
+package reflector
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// The streams of the process, values of the label stream.
+const (
+	Objects             = "objects"
+	Definitions         = "definitions"
+	Leases              = "leases"
+	Checkpoints         = "checkpoints"
+	Operations          = "operations"
+	Secrets             = "secrets"
+	ResourceSyncConfigs = "resourcesyncconfigs"
+)
+
+// Metrics count what becomes of the streams of the whole process. A nil one counts nothing.
+type Metrics struct {
+	silent   *prometheus.CounterVec
+	givenUp  *prometheus.CounterVec
+	restores *prometheus.CounterVec
+}
+
+// NewMetrics returns metrics that are registered with reg; nil registers none.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	counter := func(name, help string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "k8s_vectordb_sync", Subsystem: "streams", Name: name, Help: help,
+		}, []string{"stream"})
+	}
+	m := &Metrics{
+		silent: counter("silent_total", "Watches that were begun again because nothing came, not even a bookmark, by what is watched."),
+		givenUp: counter("lists_given_up_total",
+			"Streamed lists whose end did not come in time, so that a paged list took their place, by what is watched."),
+		restores: counter("restores_total",
+			"Times that versions were found to have begun anew, as after a restore of etcd, so that everything was listed, by what is watched."),
+	}
+	if reg != nil {
+		reg.MustRegister(m.silent, m.givenUp, m.restores)
+	}
+	for _, s := range []string{Objects, Definitions, Leases, Checkpoints, Operations, Secrets, ResourceSyncConfigs} {
+		for _, c := range []*prometheus.CounterVec{m.silent, m.givenUp, m.restores} {
+			c.WithLabelValues(s)
+		}
+	}
+	return m
+}
+
+// Silent counts a watch that was begun again because nothing came.
+func (m *Metrics) Silent(stream string) {
+	if m != nil {
+		m.silent.WithLabelValues(stream).Inc()
+	}
+}
+
+// GivenUp counts a streamed list whose end did not come.
+func (m *Metrics) GivenUp(stream string) {
+	if m != nil {
+		m.givenUp.WithLabelValues(stream).Inc()
+	}
+}
+
+// Restored counts that versions were found to have begun anew.
+func (m *Metrics) Restored(stream string) {
+	if m != nil {
+		m.restores.WithLabelValues(stream).Inc()
+	}
+}

@@ -1,0 +1,186 @@
+package watch
+
+import (
+	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/metadata"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// Skeptic is a [Sink] that can tell what a list lacks and take the rest of it. A list after the first that lacks what is
+// known is then held against single objects before it is believed: that something is not in a list is no proof that
+// it is gone. The answer of an API server that has lost half of it is whole by all its looks.
+type Skeptic interface {
+	// Lacks returns how many objects of a type are known, how many of them a list lacks, and the names of some of those.
+	Lacks(t resource.Type, rs []resource.Record, some int) (names []resource.Record, missing, known int)
+	// Merge is Replace, but what the list lacks stays.
+	Merge(t resource.Type, rs []resource.Record, resourceVersion uint64)
+}
+
+const (
+	// samples is how many of the objects that a list lacks are asked for one by one.
+	samples = 8
+	// sampleTimeout bounds one of these requests.
+	sampleTimeout = 5 * time.Second
+	// doubtPause is how long after a list that is not believed the next one comes; it doubles up to maxDoubtPause.
+	doubtPause, maxDoubtPause = 2 * time.Second, 5 * time.Minute
+	// comeBack is how long an aggregated API may take after a restart until what it lacks is gone. Some fill their memory
+	// within a minute, and answer meanwhile as if that were all.
+	comeBack = 90 * time.Second
+)
+
+// verdict is what is made of a list that lacks objects which are known.
+type verdict uint8
+
+const (
+	// believed: what it lacks is gone.
+	believed verdict = iota
+	// refuted: something that it lacks is there.
+	refuted
+	// unproven: single objects cannot be asked for, or an API that answers from memory may not have it yet.
+	unproven
+)
+
+// believes tells whether a list is taken as a whole. One that is not is followed by another.
+//
+//	list lacks nothing, or its samples are gone ──▶ believed
+//	a sample is there ─────────────────────────────▶ doubted, until a list is believed
+//	samples prove nothing and it lacks much ───────▶ doubted, and believed if the next one lacks much, too
+//	aggregated API that has come back ─────────────▶ doubted for 90 s, then like any other
+func (w *watcher) believes(ctx context.Context, sink Skeptic, rs []resource.Record) bool {
+	names, missing, known := sink.Lacks(w.t, rs, samples)
+	v := believed
+	if missing > 0 && w.status().Synced() {
+		v = w.judge(ctx, names, missing > max(50, known/10) || len(rs) == 0)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if v == unproven && !w.doubt.since.IsZero() && time.Since(w.doubt.since) >= w.doubt.atLeast {
+		v = believed
+	}
+	if v == believed || w.stopped.Load() {
+		w.doubt.end()
+		return true
+	}
+	w.m.metrics.doubted.Inc()
+	w.doubt.again(w.m.aggregated(w.t), func() { w.again() })
+	w.m.opts.Log.Info("List lacks objects that may be there, nothing is deleted and it is asked for again",
+		"resource", w.t.String(), "missing", missing, "known", known, "in", w.doubt.pause.String())
+	return false
+}
+
+// judge asks for some of what a list lacks, one by one. Much says that it lacks too much to be taken without any proof.
+func (w *watcher) judge(ctx context.Context, names []resource.Record, much bool) verdict {
+	aggregated := w.m.aggregated(w.t)
+	proven := 0
+	for _, n := range names {
+		switch there, err := w.there(ctx, n); {
+		case err == nil && there:
+			return refuted
+		case err == nil:
+			proven++
+		}
+	}
+	if aggregated || proven == 0 && much {
+		return unproven
+	}
+	return believed
+}
+
+// there asks for one object.
+func (w *watcher) there(ctx context.Context, n resource.Record) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, sampleTimeout)
+	defer cancel()
+	var client metadata.ResourceInterface = w.m.client.Resource(w.t.GVR())
+	if n.Namespace != "" {
+		client = w.m.client.Resource(w.t.GVR()).Namespace(n.Namespace)
+	}
+	o, err := client.Get(ctx, n.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	_, selected, err := recordOf(o, w.m.opts.Keep) // what is not selected any more is rightly not in a list of what is
+	return selected, err
+}
+
+// aggregated tells whether a type is served by an API of its own, whose objects may live in its memory.
+func (m *Manager) aggregated(t resource.Type) bool {
+	return m.opts.Aggregated != nil && m.opts.Aggregated(t)
+}
+
+// doubt is what is held against the last lists of a type. Its zero value is nothing. The watcher's mu guards it.
+type doubt struct {
+	since   time.Time     // of the first of the lists in a row that were not believed
+	atLeast time.Duration // how long the doubt lasts without a proof
+	pause   time.Duration // until the next list
+	timer   *time.Timer
+}
+
+// again has the type listed again after a pause.
+func (d *doubt) again(aggregated bool, list func()) {
+	if d.since.IsZero() {
+		d.since, d.pause, d.atLeast = time.Now(), doubtPause/2, doubtPause
+		if aggregated {
+			d.pause, d.atLeast = comeBack/2, comeBack
+		}
+	}
+	d.pause = min(2*d.pause, maxDoubtPause)
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	d.timer = time.AfterFunc(d.pause, list)
+}
+
+// end drops the doubt.
+func (d *doubt) end() {
+	if d.timer != nil {
+		d.timer.Stop()
+	}
+	*d = doubt{}
+}
+
+const (
+	// firstPace is how long after a list for events out of order the next one for them may come; it doubles up to maxPace,
+	// and is that again after a calm as long as maxPace.
+	firstPace, maxPace = 10 * time.Second, 10 * time.Minute
+)
+
+// pace keeps apart what may be called for at any time. Its zero value is ready. The watcher's mu guards it.
+type pace struct {
+	pause time.Duration
+	last  time.Time // when list was or will be called last
+	timer *time.Timer
+}
+
+// next has list called as soon as the pace allows it, once however often it is called for until then.
+func (p *pace) next(list func()) {
+	now := time.Now()
+	switch {
+	case p.last.After(now): // it is on its way
+		return
+	case p.last.IsZero() || now.Sub(p.last) > maxPace:
+		p.pause = firstPace
+		p.last = now
+	default:
+		p.last = p.last.Add(p.pause)
+		if p.last.Before(now) {
+			p.last = now
+		}
+		p.pause = min(2*p.pause, maxPace)
+	}
+	p.end()
+	p.timer = time.AfterFunc(p.last.Sub(now), list)
+}
+
+func (p *pace) end() {
+	if p.timer != nil {
+		p.timer.Stop()
+	}
+}

@@ -1,0 +1,101 @@
+package watch
+
+import (
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
+)
+
+const (
+	// leastPatience is how long a type may be silent, however many have been, before the next one starts beside it.
+	leastPatience = 100 * time.Millisecond
+	// slowest is how long a first list that goes on is waited for.
+	slowest = 2 * time.Minute
+)
+
+// attend lets others start when the first list of a type that has begun to list takes long, and sees to it that nobody
+// waits for it for ever. It returns a function that ends this.
+//
+//	begun ──▶ no answer within the patience ──▶ its slot is given back
+//	  │   ──▶ not listed within StartTimeout ──▶ its slot is given back
+//	  └───▶ nothing for Quiet, or two minutes ─▶ nobody waits for it; without any answer it has failed
+func (w *watcher) attend() (end func()) {
+	began := time.Now()
+	patience := time.AfterFunc(w.m.patience(), func() {
+		if w.silentFor(began) > 0 {
+			w.m.hung.Add(1)
+			w.free()
+		}
+	})
+	late := time.AfterFunc(w.m.opts.StartTimeout, w.free)
+	quiet := time.NewTimer(w.m.opts.Quiet)
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() { // ends when nobody waits any more, or with end
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-quiet.C:
+			}
+			more := w.m.opts.Quiet - w.quietFor(began)
+			if more <= 0 || time.Since(began) >= slowest {
+				w.waitNoMore(began)
+				return
+			}
+			quiet.Reset(more)
+		}
+	}()
+	return func() {
+		patience.Stop()
+		late.Stop()
+		quiet.Stop()
+		close(stop)
+		<-done
+	}
+}
+
+// patience is how long the next type may be silent.
+func (m *Manager) patience() time.Duration {
+	return max(m.opts.Patience>>min(m.hung.Load(), 16), min(m.opts.Patience, leastPatience))
+}
+
+// silentFor returns how long a type that is listed for the first time has not answered at all, 0 if it has.
+func (w *watcher) silentFor(began time.Time) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.st.Phase != Listing || !w.st.LastActivity.IsZero() {
+		return 0
+	}
+	return time.Since(began)
+}
+
+// quietFor returns for how long nothing has come.
+func (w *watcher) quietFor(began time.Time) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.st.LastActivity.After(began) {
+		began = w.st.LastActivity
+	}
+	return time.Since(began)
+}
+
+// waitNoMore notes that the first list is waited for no more. Without any answer that is a failure.
+func (w *watcher) waitNoMore(began time.Time) {
+	if w.silentFor(began) > 0 {
+		w.fail(reflector.ErrSilent)
+	}
+	w.mu.Lock()
+	w.late = true
+	w.mu.Unlock()
+	w.free()
+	w.m.wake()
+}
+
+// settled tells whether nobody waits for the first list any more.
+func (w *watcher) settled() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.st.Synced() || w.st.Failures > 0 || w.late
+}

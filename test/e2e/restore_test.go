@@ -1,0 +1,118 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
+)
+
+// TestARestoredEtcdIsNoticedAndRepaired is the story of a cluster that goes back to a backup while replicas run: what was
+// written since must not stay at the receiver, and what is written then must come, without anybody restarting anything.
+func TestARestoredEtcdIsNoticedAndRepaired(t *testing.T) {
+	for name, opts := range map[string]controlplane.RestoreOptions{
+		"plainly":                        {},
+		"with a revision that is raised": {Bump: 3000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := fleet.New(t, fleet.Options{})
+			writeConfigMaps(r, "kept", 40, "one")
+			r.Apply(widgets("v1"))
+			r.Kube("", "wait", "--for=condition=Established", "--timeout=60s", "crd/widgets.example.com")
+			fill(r, "v1", 20)
+			replicas := []*fleet.Replica{r.Start(nil), r.Start(nil)}
+			for _, p := range replicas {
+				p.WaitReady(time.Minute)
+			}
+			r.WaitEqual(2 * converge)
+			backup, err := r.Backup(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			lose(r)
+			r.WaitEqual(2 * converge)
+			before := cpuOf(replicas, 10*time.Second)
+
+			if err := r.Restore(t.Context(), backup, opts); err != nil {
+				t.Fatal(err)
+			}
+			restored := time.Now()
+			r.Kube("", "create", "configmap", "after")
+			fleet.Eventually(t, 15*time.Second, func() string {
+				for _, p := range replicas {
+					if !noticed(p) {
+						return p.Name + " has not noticed"
+					}
+				}
+				return ""
+			})
+			t.Logf("noticed by all within %v", time.Since(restored).Round(100*time.Millisecond))
+			took, objects := r.WaitEqual(time.Minute - time.Since(restored))
+			t.Logf("%d objects equal %v after the API server was back, %v after it was noticed", objects,
+				time.Since(restored).Round(100*time.Millisecond), took.Round(100*time.Millisecond))
+
+			fleet.Pause(10 * time.Second) // checkpoints are written
+			after := cpuOf(replicas, 20*time.Second)
+			t.Logf("processor time a second and replica: %v before, %v after", before, after)
+			if after > 2*before+50*time.Millisecond {
+				t.Errorf("a replica takes %v of processor time a second after the restore, %v before", after, before)
+			}
+			conflicts := 0.0
+			for _, p := range replicas {
+				conflicts += p.Metric("k8s_vectordb_sync_resync_conflicts_total")
+			}
+			fill(r, "v1", 25) // life goes on, versions of the lost time are reached and passed
+			for i := range 300 {
+				if i%50 == 0 {
+					writeConfigMaps(r, fmt.Sprintf("more-%d", i), 50, "three")
+				}
+			}
+			r.WaitEqual(converge)
+			t.Logf("%.0f conflicts", conflicts)
+		})
+	}
+}
+
+// writeConfigMaps makes or changes some.
+func writeConfigMaps(r *fleet.Rig, prefix string, n int, label string) {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: %s-%d, namespace: default, labels: {v: %q}}}\n", prefix, i, label)
+	}
+	r.Apply(b.String())
+}
+
+// lose makes what a restore takes back: objects made, changed and deleted, of several types, and a definition.
+func lose(r *fleet.Rig) {
+	writeConfigMaps(r, "lost", 60, "one")
+	writeConfigMaps(r, "kept", 15, "two")
+	r.Kube("", "delete", "configmap", "kept-30", "kept-31", "kept-32", "kept-33")
+	r.Kube("", "create", "namespace", "lost")
+	r.Kube("", "delete", "widgets.example.com", "widget-3", "widget-4")
+	r.Kube("", "label", "widgets.example.com", "--all", "v=two")
+	r.Apply(strings.ReplaceAll(strings.ReplaceAll(widgets("v1"), "widget", "gizmo"), "Widget", "Gizmo"))
+	r.Kube("", "wait", "--for=condition=Established", "--timeout=60s", "crd/gizmos.example.com")
+}
+
+// noticed tells whether a replica has found out that versions have begun anew.
+func noticed(p *fleet.Replica) bool {
+	return p.Metric("k8s_vectordb_sync_streams_restores_total")+p.Metric("k8s_vectordb_sync_rewinds_total") > 0
+}
+
+// cpuOf returns how much processor time a replica takes a second.
+func cpuOf(replicas []*fleet.Replica, during time.Duration) time.Duration {
+	var used time.Duration
+	for _, p := range replicas {
+		used -= p.CPU()
+	}
+	fleet.Pause(during)
+	for _, p := range replicas {
+		used += p.CPU()
+	}
+	return (used / time.Duration(len(replicas)) / time.Duration(during.Seconds())).Round(time.Millisecond)
+}
