@@ -289,8 +289,10 @@ func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, c Change,
 		x.metrics.unchanged.Inc()
 		return back
 	}
-	if back || from.rewound {
-		r.ResourceVersion = from.version // no checkpoint of the lost time, nor of the time before the backup, covers it
+	if from.listed && c.Cause != Initial && (back || from.rewound || r.ResourceVersion <= c.After) {
+		// Everything up to After had been seen, and this had not. No checkpoint of the lost time, nor of the time before the
+		// backup, covers it.
+		r.ResourceVersion = from.version
 	}
 	c.Type, c.ID, c.Record = t, t.ID(r.Namespace, r.Name), r
 	c.Known, c.Previous, c.Again, c.Listed = known, old.digest, same, from.listed && known

@@ -14,11 +14,12 @@ type collector struct{ changes []index.Change }
 
 func (c *collector) Apply(change index.Change) { c.changes = append(c.changes, change) }
 
-// lossy is an index of a cluster that has lost what happened after version 200: x was changed and new was created.
+// lossy is an index of a cluster that has lost what happened after version 200: x was changed, new was created and gone was deleted.
 func lossy() (*index.Index, *collector) {
 	x, told := index.New(nil), &collector{}
-	x.Replace(pods, []resource.Record{rec("a", "x", 1, 100), rec("a", "y", 1, 101)}, 200)
+	x.Replace(pods, []resource.Record{rec("a", "x", 1, 100), rec("a", "y", 1, 101), rec("a", "gone", 1, 102)}, 200)
 	x.Upsert(pods, rec("a", "x", 2, 900))
+	x.Delete(pods, "a", "gone", 902)
 	x.Upsert(pods, rec("a", "new", 1, 901))
 	x.Listen(told)
 	return x, told
@@ -30,8 +31,8 @@ func TestAListIsTheTruthWhateverTheVersionsOfItsObjects(t *testing.T) {
 	for name, version := range map[string]uint64{"raised": 1_000_000_200, "plain": 250} {
 		t.Run(name, func(t *testing.T) {
 			x, told := lossy()
-			x.Replace(pods, []resource.Record{rec("a", "x", 1, 100), rec("a", "y", 1, 101)}, version)
-			want := map[resource.ID]uint64{"a/v1/Pod/new": 0, "a/v1/Pod/x": 1}
+			x.Replace(pods, []resource.Record{rec("a", "x", 1, 100), rec("a", "y", 1, 101), rec("a", "gone", 1, 102)}, version)
+			want := map[resource.ID]uint64{"a/v1/Pod/new": 0, "a/v1/Pod/x": 1, "a/v1/Pod/gone": 1}
 			got := map[resource.ID]uint64{}
 			for _, c := range told.changes {
 				got[c.ID] = c.Record.Digest
