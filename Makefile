@@ -32,6 +32,14 @@ build: ## Build all commands into bin/.
 image: ## Build the container image IMAGE. Needs Docker or something that behaves like it.
 	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
 
+.PHONY: release
+release: ## Make the release VERSION (v1.0.0) in dist/release: binaries, images, chart, SBOMs. Without Docker.
+	hack/release/release.sh $(VERSION)
+
+.PHONY: release-test
+release-test: ## Make a release twice and compare the bytes. PLATFORMS are those to build for (linux/amd64).
+	hack/release/reproducible.sh
+
 .PHONY: clean
 clean: ## Remove what was built and reported. Caches of tools and of the control plane stay.
 	rm -rf bin dist

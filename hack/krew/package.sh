@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 version=${1:?the version is missing, want one such as v1.0.0}
 out=${2:-dist/krew}
-platforms=${PLATFORMS:-linux/amd64 linux/arm64 darwin/amd64 darwin/arm64}
+platforms=${PLATFORMS:-linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64}
 home=https://github.com/k8s-vectordb-sync/k8s-vectordb-sync
 base=${BASE_URL:-$home/releases/download/$version}
 [[ $version =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$ ]] || { echo "$version is no version, want one such as v1.0.0" >&2; exit 2; }
@@ -30,7 +30,7 @@ spec:
   homepage: $home
   shortDescription: Look at k8s-vectordb-sync, and start resyncs
   description: |
-    Asks every replica of k8s-vectordb-sync, the controller that keeps a vector database in step with a cluster, for its
+    Asks what is in the cluster, in plain words, and lets an assistant ask. Asks every replica of k8s-vectordb-sync, the controller that keeps a vector database in step with a cluster, for its
     status and shows the answers side by side: who shares the work, how far the receivers are behind, who sends an
     object, and in plain words what is wrong. Starts resyncs and follows them.
   caveats: |
@@ -43,7 +43,7 @@ for platform in $platforms; do
   binary=kubectl-vectordb_sync
   [ "$os" != windows ] || binary+=.exe
   archive=kubectl-vectordb_sync_${os}_$arch.tar.gz
-  GOOS=$os GOARCH=$arch CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$version" -o "$scratch/$binary" ./cmd/kubectl-vectordb_sync
+  GOOS=$os GOARCH=$arch CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o "$scratch/$binary" ./cmd/kubectl-vectordb_sync
   cp LICENSE "$scratch/"
   chmod 755 "$scratch/$binary"
   chmod 644 "$scratch/LICENSE"

@@ -76,6 +76,12 @@ func (r *Rig) Start(env map[string]string) *Replica {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	return r.StartBinary(binary, env)
+}
+
+// StartBinary is [Rig.Start] of another program, such as one of an earlier version.
+func (r *Rig) StartBinary(binary string, env map[string]string) *Replica {
+	r.t.Helper()
 	name := env["POD_NAME"]
 	if name == "" {
 		name = r.name()
