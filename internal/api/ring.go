@@ -48,6 +48,8 @@ type Member struct {
 	View List[string] `json:"view"`
 	// Claims is how many partitions it says that it may be sending.
 	Claims int `json:"claims"`
+	// Takes are the types, or some namespaces of them, of which it is the only sender for as long as it resyncs them.
+	Takes List[string] `json:"takes,omitempty"`
 }
 
 // MemberState is what a member looks like to the replica that answers.

@@ -129,7 +129,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	})
 	a.parts = parts{
 		cfg: cfg, streams: streams, restoring: a.restoring.Load, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
-		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes, onWindow: a.shard.windowClosed,
+		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes,
 	}
 	a.rivals = predecessor.New(client, predecessor.Options{
 		Namespace: cfg.PodNamespace, ResourceSyncConfig: cfg.ResourceSyncConfig, Log: opts.Log.WithName("predecessor"), Registerer: reg,

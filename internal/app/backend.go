@@ -108,11 +108,11 @@ func (a *App) watching(t resource.Type) bool {
 	return slices.ContainsFunc(a.watches.Status(), func(w watch.Status) bool { return w.Type == t && w.Phase == watch.Synced })
 }
 
-// known tells whether the index has an object of that ID.
-func (a *App) known(id resource.ID) bool {
+// known tells whether the index has an object of that ID, and of which type it would be.
+func (a *App) known(id resource.ID) (resource.Type, bool) {
 	parts, err := resource.ParseID(string(id))
 	if err != nil {
-		return false
+		return resource.Type{}, false
 	}
 	namespace := parts.Namespace
 	if namespace == resource.ClusterNamespace {
@@ -121,8 +121,8 @@ func (a *App) known(id resource.ID) bool {
 	for _, t := range a.index.Types() {
 		if t.APIVersion() == parts.APIVersion && strings.EqualFold(t.Kind, parts.Kind) {
 			_, _, ok := a.index.Get(t, namespace, parts.Name)
-			return ok
+			return t, ok
 		}
 	}
-	return false
+	return resource.Type{}, false
 }

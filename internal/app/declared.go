@@ -47,7 +47,6 @@ func (d declared) Set(c controller.Target) error {
 	}
 	t.declared, t.late = &c, true
 	a.shard.targets.put(t)
-	t.windows.noted(a.shard.member.Notices(), time.Now())
 	t.listen()
 	d.settle(c.Name, t)
 	t.start(func(cause error) {

@@ -42,7 +42,10 @@ func NewTypeKeeper(w *watch.Manager, x *index.Index, delivered func(resource.Typ
 func TypeStatus(x *index.Index, w watch.Status) api.TypeStatus { return (&App{index: x}).typeStatus(w) }
 
 // Known tells whether an index has an object of that ID.
-func Known(x *index.Index, id resource.ID) bool { return (&App{index: x}).known(id) }
+func Known(x *index.Index, id resource.ID) bool {
+	_, known := (&App{index: x}).known(id)
+	return known
+}
 
 // SumOfOperations makes one operation of those of several receivers.
 func SumOfOperations(ops ...operations.Operation) api.Operation { return operationsOf(ops).sum() }
@@ -64,45 +67,6 @@ func (s Stage) Start(name string, run func(context.Context) error) { s.start(nam
 
 // Stop ends the parts and waits for them.
 func (s Stage) Stop() { s.stop() }
-
-// Windows are what members are told of each other's windows.
-type Windows struct{ w *windows }
-
-// NewWindows returns none.
-func NewWindows(key string, settle time.Duration, wake func()) Windows {
-	return Windows{newWindows(key, settle, wake)}
-}
-
-// Noted takes what all members make known.
-func (w Windows) Noted(all []ownership.Notice, now time.Time) { w.w.noted(all, now) }
-
-// Touched tells whether some member sends a type for all.
-func (w Windows) Touched(t resource.Type) bool { return w.w.touched(t) }
-
-// Take counts the windows of a type that have closed, and those of them in doubt.
-func (w Windows) Take(now time.Time, t resource.Type) (closed, doubt int) {
-	all, _, _ := w.w.take(now)
-	for _, c := range all {
-		if c.matches(t) {
-			closed++
-		}
-		if c.doubt {
-			doubt++
-		}
-	}
-	return closed, doubt
-}
-
-// Announcer opens windows.
-type Announcer struct{ *announcer }
-
-// NewAnnouncer returns one over a board.
-func NewAnnouncer(b noteboard, member, key string, settle, answer time.Duration) Announcer {
-	return Announcer{newAnnouncer(b, member, key, settle, answer)}
-}
-
-// Noted takes what all members make known.
-func (a Announcer) Noted(self string, all []ownership.Notice) { a.noted(self, all) }
 
 // Search looks for deletions that nobody saw.
 type Search struct{ *finder }

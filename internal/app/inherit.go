@@ -81,7 +81,7 @@ func (e *estate) known(id resource.ID) bool {
 // take adds what a target that is stopped by now has not delivered. Its own lock is the innermost: Apply is called under
 // that of a type, and doubtful under that of a pipeline.
 func (e *estate) take(t *target) {
-	_, all := t.pipeline.Unacknowledged(func(resource.ID) bool { return false })
+	_, all := t.pipeline.Unacknowledged(func(resource.Type, resource.ID) bool { return false })
 	types := make(map[resource.Type]uint64)
 	for _, typ := range slices.AppendSeq(t.index.Types(), maps.Keys(all)) {
 		types[typ] = t.index.Type(typ).Version

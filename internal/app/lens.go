@@ -167,10 +167,10 @@ type seeing struct {
 	lens  *lens
 }
 
-// OfferFor implements [resync.Target].
-func (s seeing) OfferFor(permit *pipeline.Permit, t resource.Type, r resource.Record, ticket *pipeline.Ticket) {
+// Offer implements [resync.Target].
+func (s seeing) Offer(t resource.Type, r resource.Record, ticket *pipeline.Ticket) {
 	if shown, seen := s.lens.of(r); seen {
-		s.Pipeline.OfferFor(permit, t, shown, ticket)
+		s.Pipeline.Offer(t, shown, ticket)
 	}
 }
 

@@ -19,7 +19,7 @@ type opaqueState struct {
 }
 
 // opaque returns the states of such objects that are ours. A receiver that is sent less than is watched is not told.
-func (t *target) opaque(mine func(resource.ID) bool) []opaqueState {
+func (t *target) opaque(mine pipeline.Match) []opaqueState {
 	if t.lens != nil {
 		return nil
 	}
@@ -29,7 +29,7 @@ func (t *target) opaque(mine func(resource.ID) bool) []opaqueState {
 			continue
 		}
 		t.index.States(typ, func(namespace, name string, digest, _ uint64) bool {
-			if id := typ.ID(namespace, name); mine(id) && t.wants(typ, namespace, name) {
+			if id := typ.ID(namespace, name); mine(typ, id) && t.wants(typ, namespace, name) {
 				all = append(all, opaqueState{id, checkpoint.Name(id, 0, digest)})
 			}
 			return len(all) < checkpoint.MaxDelivered

@@ -2,6 +2,9 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
@@ -9,20 +12,86 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 )
 
-// Run implements [operations.Runner]: it sends one part of a resync to the target, and repairs what it has of objects
-// that are gone.
-func (t *target) Run(ctx context.Context, op operations.Request, part operations.Part, progress func(offered, open int)) (operations.Repair, error) {
+// Take implements [operations.Runner]: this replica becomes the only sender of the parts.
+func (t *target) Take(ctx context.Context, op operations.Request, parts []operations.Part) (operations.Batch, error) {
+	b := &batch{t: t}
+	for _, p := range parts {
+		if p.Held || p.OwnedOnly {
+			continue
+		}
+		s := span{p.Type, p.From, p.Until}
+		if op.Namespace != "" && op.Namespace != resource.ClusterNamespace {
+			s.from, s.until = op.Namespace, op.Namespace+"-" // No name lies between a name and that name with a dash.
+		}
+		b.spans = append(b.spans, s)
+	}
+	return b, b.begin(ctx)
+}
+
+// batch is some parts of a resync of one target. It implements [operations.Batch].
+type batch struct {
+	t     *target
+	spans []span
+	held  taken // nil: nothing has to be held, or it was lost
+}
+
+// retake is how long to wait before what was lost with the Lease is taken again.
+const retake = 200 * time.Millisecond
+
+// begin takes the parts, for as long as it takes.
+func (b *batch) begin(ctx context.Context) error {
+	for len(b.spans) > 0 {
+		held, err := b.t.taker.take(ctx, b.spans)
+		switch {
+		case err == nil:
+			b.held = held
+			return nil
+		case !errors.Is(err, membership.ErrLost):
+			return err //nolint:wrapcheck // It says everything.
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting to take what is to be sent again: %w", ctx.Err())
+		case <-time.After(retake):
+		}
+	}
+	return nil
+}
+
+// End implements [operations.Batch].
+func (b *batch) End() {
+	if b.held != nil {
+		b.held.Give()
+		b.held = nil
+	}
+}
+
+// Run implements [operations.Batch]: it sends one part to the target, and repairs what it has of objects that are gone.
+func (b *batch) Run(ctx context.Context, op operations.Request, part operations.Part, progress func(offered, open int)) (operations.Repair, error) {
 	if part.Held {
-		return t.release(ctx, op)
+		return b.t.release(ctx, op)
 	}
 	p := resync.Part{Type: part.Type, Namespaces: part.Namespaces, Own: part.OwnedOnly}
 	if op.Namespace != "" && op.Namespace != resource.ClusterNamespace {
 		p.Namespaces = []string{op.Namespace}
 	}
-	if err := t.sender.Send(ctx, p, progress); err != nil {
-		return operations.Repair{}, err //nolint:wrapcheck // It is shown as it is, under the name of the type.
+	for {
+		var lost <-chan struct{}
+		if b.held != nil {
+			lost = b.held.Lost()
+		}
+		err := b.t.sender.Send(ctx, p, lost, progress)
+		switch {
+		case err == nil:
+			return b.t.repair(ctx, op, part), nil
+		case !errors.Is(err, resync.ErrLost) || ctx.Err() != nil:
+			return operations.Repair{}, err //nolint:wrapcheck // It is shown as it is, under the name of the type.
+		}
+		b.End()
+		if err := b.begin(ctx); err != nil {
+			return operations.Repair{}, err
+		}
 	}
-	return t.repair(ctx, op, part), nil
 }
 
 // catalog implements [operations.Catalog] over the index, for one target.

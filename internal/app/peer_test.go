@@ -55,8 +55,7 @@ type fate struct {
 	mine        func(resource.ID) bool // nil: nothing
 }
 
-func (f *fate) Name() string              { return f.o.Name }
-func (*fate) Notices() []ownership.Notice { return nil }
+func (f *fate) Name() string { return f.o.Name }
 
 func (f *fate) Incarnation() string {
 	f.mu.Lock()
@@ -64,7 +63,7 @@ func (f *fate) Incarnation() string {
 	return f.incarnation
 }
 
-func (f *fate) MaySend(id resource.ID) bool {
+func (f *fate) MaySend(_ resource.Type, id resource.ID) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.mine != nil && f.mine(id)
@@ -78,7 +77,7 @@ func (f *fate) View() membership.View {
 		l := members[i].Lease
 		members[i].Self = l.Member == f.o.Name && ownership.Process(l.Incarnation) == ownership.Process(f.o.Incarnation)
 	}
-	return membership.View{Member: f.o.Name, Format: ring.DefaultFormat().String(), Status: ownership.Status{View: f.view, Members: members}}
+	return membership.View{Member: f.o.Name, Format: ring.DefaultFormat().String(), Status: ownership.Status{Claim: ownership.Claim{View: f.view}, Members: members}}
 }
 
 // NewPeer returns a peer that has not begun.
@@ -87,7 +86,7 @@ func NewPeer(o PeerOptions) *Peer {
 	x := index.New(nil)
 	t := &target{
 		name: "default", log: logr.Discard(), member: f, index: x, identity: "f", exceptions: cmp.Or(o.Exceptions, checkpoint.MaxExcept), covered: make(chan struct{}, 1), format: wire.DotAI(),
-		windows: newWindows("default", o.Settle, func() {}), metrics: newRegistered(nil, "default"), census: &census{},
+		metrics: newRegistered(nil, "default"), census: &census{},
 	}
 	t.ready = func() bool {
 		types := x.Types()
@@ -102,8 +101,8 @@ func NewPeer(o PeerOptions) *Peer {
 	gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
 	t.pipeline = pipeline.New(o.Sender, t.format, gate, pipeline.Options{
 		Target: "default", Debounce: 300 * time.Millisecond, MaxWait: time.Second, FlushInterval: 100 * time.Millisecond,
-		Settle: o.Settle, Touched: t.windows.touched, Owner: f, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
-		OwnedSince:   func(resource.ID) uint64 { return 1 << 62 }, // others may have sent whatever it was
+		Settle: o.Settle, Owner: f, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
+		OwnedSince:   func(resource.Type, resource.ID) uint64 { return 1 << 62 }, // others may have sent whatever it was
 		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.book.Acknowledged(typ.String(), id) },
 		Log:          logr.Discard(),
 	})
@@ -177,7 +176,7 @@ func (p *Peer) Lose(lost func(resource.ID) bool) {
 
 // Drain waits until no request holds what matches, and writes the last word under the old view.
 func (p *Peer) Drain(lost func(resource.ID) bool) {
-	<-p.t.pipeline.Drain(lost)
+	<-p.t.pipeline.Drain(anyType(lost))
 	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 	defer cancel()
 	p.t.publishLast(ctx)
@@ -192,17 +191,22 @@ func (p *Peer) Publish(view []string) {
 
 // Gain takes up what matches, of which some was a member's that has crashed.
 func (p *Peer) Gain(ctx context.Context, mine, gained, crashed func(resource.ID) bool) {
-	for ctx.Err() == nil && (p.t.store.Refresh(ctx) != nil || p.t.behind() != "") {
+	for ctx.Err() == nil && (p.t.store.Refresh(ctx) != nil || p.t.behind(func(resource.Type) bool { return true }) != "") {
 		time.Sleep(20 * time.Millisecond)
 	}
-	p.t.takeUp(gained, crashed)
+	p.t.takeUp(anyType(gained), anyType(crashed))
 	p.fate.mu.Lock()
 	p.fate.mine = mine
 	p.fate.mu.Unlock()
-	p.t.pipeline.Gained(gained)
+	p.t.pipeline.Gained(anyType(gained))
 	p.t.receive()
 	p.t.pipeline.MaySendChanged()
 }
 
 // Stats are those of its pipeline.
 func (p *Peer) Stats() pipeline.Stats { return p.t.pipeline.Stats() }
+
+// anyType looks at IDs alone.
+func anyType(f func(resource.ID) bool) pipeline.Match {
+	return func(_ resource.Type, id resource.ID) bool { return f(id) }
+}

@@ -67,12 +67,14 @@ func (t *target) follow(ctx context.Context) error {
 	}
 }
 
-// silent tells whether we are in the ring and have not tried to write anything in this stay. The others' checkpoints soon speak no more of what
-// has become ours: if we died before our first, it would be sent again.
+// silent tells whether we are in the ring and have not tried to write anything in this stay, or since we have taken or
+// regained a part. The others' checkpoints soon speak no more of what has become ours: if we died before ours does, it
+// would be sent again.
 func (t *target) silent() bool {
 	t.publishing.Lock()
 	defer t.publishing.Unlock()
-	return t.looked.Load() && len(t.member.View().View) > 0 && t.stay != t.member.Incarnation()
+	view := t.member.View()
+	return t.looked.Load() && len(view.View) > 0 && (t.stay != t.member.Incarnation() || t.claimOf(view).exceeds(t.claim))
 }
 
 // publish writes how far the partitions that our published view gives us are in step, if that has changed.
@@ -100,11 +102,13 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	if len(view.View) == 0 {
 		return t.farewell(ctx)
 	}
-	mine, err := t.book.Owns(view.Member, view.View)
+	claim := t.claimOf(view)
+	owns, err := t.book.Owns(view.Member, view.View, claim.takes, claim.yields)
 	if err != nil {
 		t.log.Error(err, "Checkpoint could not be computed")
 		return true
 	}
+	mine := func(typ resource.Type, id resource.ID) bool { return owns(typ.String(), id) }
 	// First how far each type was seen, then what of it is not acknowledged or named: what comes in between is above that version.
 	seen, opaque := t.finder.coverage(), t.opaque(mine)
 	kept := t.kept(mine)
@@ -114,17 +118,17 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 		seen[name] = t.finder.again(name, seen[name])
 	}
 	own := checkpoint.Checkpoint{
-		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, RingFormat: view.Format, Fingerprint: t.identity,
+		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, Takes: claim.takes, Yields: claim.yields, RingFormat: view.Format, Fingerprint: t.identity,
 		Doubts: doubts(ownLeft),
 	}
 	all := own
-	all.View, all.Doubts = []string{view.Member}, nil
+	all.View, all.Takes, all.Yields, all.Doubts = []string{view.Member}, nil, nil, nil
 	own.Types, all.Types = checkpoint.Compose(seen, backlog(ownLeft), backlog(allLeft), t.exceptions)
 	beside := checkpoint.Beside{Open: open, Delivered: inStep(delivered, opaque, ownLeft), Stats: t.figures().encode()}
 	if t.idle(own, all, beside, time.Now()) && !forced {
 		return true
 	}
-	t.stay = own.Incarnation
+	t.stay, t.claim = own.Incarnation, claim
 	err = t.store.Publish(ctx, own, all, beside)
 	if err != nil {
 		t.said = published{}
@@ -198,7 +202,7 @@ func (t *target) farewell(ctx context.Context) bool {
 	if !t.leaving.Load() || t.last == nil {
 		return true
 	}
-	open, delivered, _ := t.tombstones.Announce(t.kept(func(resource.ID) bool { return false }), true, time.Now())
+	open, delivered, _ := t.tombstones.Announce(t.kept(func(resource.Type, resource.ID) bool { return false }), true, time.Now())
 	if len(open) == 0 {
 		return true
 	}
@@ -225,13 +229,13 @@ func (t *target) publishLast(ctx context.Context) {
 	}
 }
 
-// behind returns a type of which we have seen less than another member had when it wrote its last checkpoint, empty when
-// there is none.
-func (t *target) behind() string {
+// behind returns a type among some of which we have seen less than another member had when it wrote its last checkpoint,
+// empty when there is none.
+func (t *target) behind(among func(resource.Type) bool) string {
 	events := t.book.Events(t.member.Name())
 	for _, typ := range t.index.Types() {
 		name := typ.String()
-		if stats := t.index.Type(typ); stats.Listed && stats.Version < events[name] {
+		if stats := t.index.Type(typ); stats.Listed && stats.Version < events[name] && among(typ) {
 			return name
 		}
 	}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -33,13 +34,13 @@ func (a *App) Ring(context.Context) api.Ring {
 func (a *App) member(v membership.View, m ownership.MemberStatus) api.Member {
 	o := api.Member{
 		Name: m.Lease.Member, Self: m.Self, HeartbeatAgeSeconds: m.Heartbeat.Seconds(), Claims: m.Claimed, Partitions: m.Claimed,
-		View: m.Lease.View,
+		View: m.Lease.View, Takes: partsOf(m.Lease.Takes),
 		State: map[ownership.Phase]api.MemberState{
 			ownership.Waiting: api.MemberWaiting, ownership.Working: api.MemberWorking, ownership.Silent: api.MemberSilent,
 			ownership.Missing: api.MemberMissing, ownership.Gone: api.MemberGone,
 		}[m.Phase],
 	}
-	if m.Lease.Format != v.Format {
+	if m.Stranger {
 		o.Format = m.Lease.Format
 	}
 	if v.Partitions > 0 {
@@ -50,12 +51,13 @@ func (a *App) member(v membership.View, m ownership.MemberStatus) api.Member {
 
 // Owner implements [api.Observer].
 func (a *App) Owner(id resource.ID) (api.Owner, error) {
-	o := a.shard.member.Owner(id)
+	typ, known := a.known(id)
+	o := a.shard.member.Owner(seat{target: environmentTarget}.kind(typ), namespaceOf(id), id)
 	if o.Member == "" {
 		return api.Owner{}, api.ErrNotReady
 	}
 	answer := api.Owner{
-		ID: string(id), Partition: o.Partition, Member: o.Member, Self: o.Member == a.cfg.PodName, MaySend: o.MaySend, Known: a.known(id),
+		ID: string(id), Partition: o.Partition, Member: o.Member, Self: o.Member == a.cfg.PodName, MaySend: o.MaySend, Known: known,
 	}
 	switch {
 	case o.MaySend:
@@ -69,4 +71,20 @@ func (a *App) Owner(id resource.ID) (api.Owner, error) {
 		answer.Reason = "the ring is changing"
 	}
 	return answer, nil
+}
+
+// partsOf are parts as people read them.
+func partsOf(parts []ownership.Part) []string {
+	var texts []string
+	for _, p := range parts {
+		text := resource.Type{Group: p.Group, Version: p.Version, Resource: p.Resource}.String()
+		if p.From != "" || p.Until != "" {
+			text += " in namespaces from " + cmp.Or(p.From, "the first") + " to before " + cmp.Or(p.Until, "the end")
+		}
+		if p.Target != environmentTarget {
+			text += " for " + p.Target
+		}
+		texts = append(texts, text)
+	}
+	return texts
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/remains"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
@@ -40,7 +42,6 @@ type shard struct {
 	log     logr.Logger
 	member  *membership.Membership
 	targets *targets
-	window  chan struct{} // one slot: a window has closed somewhere
 	index   *index.Index
 	shard   ownedCount
 }
@@ -53,15 +54,15 @@ func newShard(cfg config.Config, restConfig *rest.Config, heir *remains.Heir, x 
 	if err != nil {
 		return nil, fmt.Errorf("making the client for Leases: %w", err)
 	}
-	s := &shard{cfg: cfg, log: log, targets: &targets{}, window: make(chan struct{}, 1), index: x}
+	s := &shard{cfg: cfg, log: log, targets: &targets{}, index: x}
 	uid := cfg.PodUID
 	if uid == "" {
 		uid = uuid.NewString()
 	}
 	s.member, err = membership.New(remains.Leases(leases, heir), membership.Options{
 		RingName: cfg.RingName, Namespace: cfg.PodNamespace, PodName: cfg.PodName, PodUID: uid, Format: ring.DefaultFormat(),
-		Timings: timings(cfg),
-		Drainer: s, Objects: s.objects, Noted: s.noted, Hold: true, Admission: true, Log: log.WithName("ring"), Registerer: reg,
+		Timings: timings(cfg), Duty: duty(cfg),
+		Drainer: s, Objects: s.objects, Hold: true, Admission: true, Log: log.WithName("ring"), Registerer: reg,
 		Restored: restored, Streams: streams,
 	})
 	if err != nil {
@@ -95,7 +96,7 @@ func (s *shard) objects() int {
 		return s.shard.n
 	}
 	s.shard.n = 0
-	owned := s.member.Owned()
+	owned := s.member.Owned().Rest()
 	for _, t := range s.index.Types() {
 		s.index.All(t, func(namespace, name string, _ uint64) bool {
 			if owned.Has(s.member.Partition(t.ID(namespace, name))) {
@@ -108,30 +109,31 @@ func (s *shard) objects() int {
 	return s.shard.n
 }
 
-// noted is for [membership.Options.Noted].
-func (s *shard) noted(self string, all []ownership.Notice) {
-	now := time.Now()
-	for _, t := range s.targets.all() {
-		t.windows.noted(all, now)
-		t.announcer.noted(self, all)
-	}
-}
+// drainPatience is how long a handoff waits for requests in flight. One that hangs is ended: what it may still change is in
+// doubt then, which whoever takes over is told.
+const drainPatience = 10 * time.Second
 
-func (s *shard) windowClosed() {
-	select {
-	case s.window <- struct{}{}:
-	default: // It will look anyway.
-	}
-}
-
-// Drain implements [membership.Drainer]: the requests of lost partitions end, then a last checkpoint under the old view
+// Drain implements [membership.Drainer]: the requests of what is lost end, then a last checkpoint under the old claim
 // tells the new owners what need not be sent again.
-func (s *shard) Drain(lost func(partition int) bool) <-chan struct{} {
+func (s *shard) Drain(lost ownership.Area) <-chan struct{} {
 	var all sync.WaitGroup
 	for _, t := range s.targets.all() {
-		ended := t.pipeline.Drain(func(id resource.ID) bool { return lost(s.member.Partition(id)) })
-		all.Go(func() { // Ends soon after the requests, which end by their timeout.
-			<-ended
+		seat := seat{s.member, targetKey(t.name)}
+		if !lost.Touches(seat.target) {
+			continue
+		}
+		match := seat.in(lost)
+		ended := t.pipeline.Drain(match)
+		all.Go(func() { // Ends soon after the requests, which end by their patience.
+			patience := time.NewTimer(drainPatience)
+			defer patience.Stop()
+			select {
+			case <-ended:
+			case <-patience.C:
+				t.log.Info("A handoff ends requests that the receiver does not answer", "after", drainPatience.String())
+				t.pipeline.Cancel(match)
+				<-ended
+			}
 			ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 			defer cancel()
 			t.publishLast(ctx)
@@ -159,7 +161,7 @@ func (s *shard) waitJoined(ctx context.Context) {
 	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for s.member.Owned().Len() == 0 && !s.member.Holding() {
+	for s.member.Owned().Rest().Len() == 0 && !s.member.Holding() {
 		select {
 		case <-ctx.Done():
 			return
@@ -170,61 +172,29 @@ func (s *shard) waitJoined(ctx context.Context) {
 
 // run keeps the pipelines informed of what they may send until ctx ends.
 func (s *shard) run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-s.member.Changes():
 			s.ownershipChanged(ctx)
-		case <-s.window:
-			s.closeWindows(timer)
-		case <-timer.C:
-			s.closeWindows(timer)
 		}
 	}
-}
-
-// closeWindows has the last words of closed windows said, and sets the timer for the next.
-func (s *shard) closeWindows(timer *time.Timer) {
-	now := time.Now()
-	wait := time.Hour
-	for _, t := range s.targets.all() {
-		closed, next, ok := t.windows.take(now)
-		for _, c := range closed {
-			t.pipeline.WindowClosed(c.matches, c.doubt)
-		}
-		if ok {
-			wait = min(wait, max(next.Sub(now), 0))
-		}
-	}
-	timer.Reset(wait)
 }
 
 // ownershipChanged takes up what has been gained and parks what has been lost.
 func (s *shard) ownershipChanged(ctx context.Context) {
 	gains, token := s.member.Gains()
-	gained, crashed := make(map[int]bool, len(gains)), make(map[int]bool)
-	for _, g := range gains {
-		gained[g.Partition] = true
-		if g.Cause == ownership.Crash {
-			crashed[g.Partition] = true
-		}
-	}
-	in := func(set map[int]bool) func(resource.ID) bool {
-		return func(id resource.ID) bool { return set[s.member.Partition(id)] }
-	}
-	if len(gains) > 0 {
-		if !s.catchUp(ctx) {
+	if !gains.All.Empty() {
+		if !s.catchUp(ctx, gains.All) {
 			return
 		}
-		for _, t := range s.targets.all() {
-			t.takeUp(in(gained), in(crashed))
+		for t, seat := range s.touched(gains.All) {
+			t.takeUp(seat.in(gains.All), seat.in(gains.Crashed))
 		}
 		s.member.Admit(token)
-		for _, t := range s.targets.all() {
-			t.pipeline.Gained(in(gained)) // again, for what has come in between
+		for t, seat := range s.touched(gains.All) {
+			t.pipeline.Gained(seat.in(gains.All)) // again, for what has come in between
 			t.receive()
 		}
 	}
@@ -235,26 +205,38 @@ func (s *shard) ownershipChanged(ctx context.Context) {
 	}
 }
 
+// touched yields the targets of which something is in an area.
+func (s *shard) touched(a ownership.Area) iter.Seq2[*target, seat] {
+	return func(yield func(*target, seat) bool) {
+		for _, t := range s.targets.all() {
+			seat := seat{s.member, targetKey(t.name)}
+			if a.Touches(seat.target) && !yield(t, seat) {
+				return
+			}
+		}
+	}
+}
+
 // takeUp prepares what has been gained, some of it from members that have crashed, before it may be sent. Checkpoints are as
 // they were when it was given up.
-func (t *target) takeUp(gained, crashed func(resource.ID) bool) {
+func (t *target) takeUp(gained, crashed pipeline.Match) {
 	t.pipeline.Gained(gained)
 	t.pipeline.ForgetCovered()
 	t.pipeline.Doubt(crashed)
 }
 
-// catchUp waits until we know at least what the former owners of gained partitions had sent: their last checkpoints,
+// catchUp waits until we know at least what the former owners of what was gained had sent: their last checkpoints,
 // which were written before they gave anything up, and of each type the newest change that they had seen. Without
 // that, a member whose watches lag, or stood still while it was stopped, would send older states after newer ones. It
 // returns false when ctx ended.
-func (s *shard) catchUp(ctx context.Context) bool {
+func (s *shard) catchUp(ctx context.Context, gained ownership.Area) bool {
 	began := time.Now()
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()
 	fresh := make(map[*target]bool)
 	for told := false; ; {
 		behind := ""
-		for _, t := range s.targets.all() {
+		for t, seat := range s.touched(gained) {
 			if !fresh[t] {
 				err := t.store.Refresh(ctx)
 				if fresh[t] = err == nil; err != nil {
@@ -262,7 +244,7 @@ func (s *shard) catchUp(ctx context.Context) bool {
 					continue
 				}
 			}
-			if typ := t.behind(); typ != "" {
+			if typ := t.behind(func(typ resource.Type) bool { return gained.TouchesKind(seat.kind(typ)) }); typ != "" {
 				behind = typ
 			}
 		}

@@ -26,7 +26,7 @@ func (t *target) sweep(ctx context.Context, typ resource.Type, gone []place, end
 	version := t.index.Type(typ).Version // After which they were deleted nobody knows; any tells this deletion from another.
 	var ours, others []place
 	for _, g := range gone {
-		if t.member.MaySend(typ.ID(g.namespace, g.name)) {
+		if t.member.MaySend(typ, typ.ID(g.namespace, g.name)) {
 			ours = append(ours, g)
 		} else {
 			others = append(others, g)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,7 +23,6 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -86,8 +84,7 @@ type ringMember interface {
 	Name() string
 	Incarnation() string
 	View() membership.View
-	MaySend(id resource.ID) bool
-	Notices() []ownership.Notice
+	MaySend(t resource.Type, id resource.ID) bool
 }
 
 // target is one receiver with everything that serves it.
@@ -100,19 +97,18 @@ type target struct {
 	client     *delivery.Client
 	pipeline   *pipeline.Pipeline
 	member     ringMember
+	taker      taker
 	index      *index.Index
 	lister     pager
 	book       *checkpoint.Book
 	store      *checkpoint.Store
 	finder     *finder
 	census     *census
-	windows    *windows
 	tombstones *deletions.Tombstones
 	leaving    atomic.Bool        // the next checkpoint is the last one
 	lens       *lens              // nil: it sees what everybody sees
 	declared   *controller.Target // nil: of the environment
 	estate     *estate            // of its predecessor; nil: there was none
-	announcer  *announcer
 	sender     *resync.Sender
 	filler     *resync.Filler
 	resyncs    *operations.Engine
@@ -131,6 +127,7 @@ type target struct {
 	last       *published  // what was written last; guarded by publishing
 	unwritten  bool        // the last checkpoint could not be written; guarded by publishing
 	stay       string      // in which the last one was tried; guarded by publishing
+	claim      claim       // with which; guarded by publishing
 	publishing sync.Mutex  // one checkpoint is computed and written at a time
 	remove     func()      // ends the listening
 
@@ -161,7 +158,6 @@ type parts struct {
 	watching  func(t resource.Type) bool
 	sure      func() (types []resource.Type, ok bool)
 	served    func() []resource.Type
-	onWindow  func() // a window has closed somewhere
 }
 
 // newTarget makes a receiver with all that serves it. Nothing is started yet.
@@ -178,11 +174,12 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the client of %s: %w", spec.endpoint.Redacted(), err)
 	}
+	seat := seat{p.member, targetKey(spec.name)}
 	t := &target{
 		spec: spec, name: spec.name, endpoint: spec.endpoint.Redacted(), format: format, client: client, log: p.log.WithValues("target", spec.name),
-		member: p.member, index: p.index, covered: make(chan struct{}, 1), identity: spec.fingerprint(p.cluster), exceptions: checkpoint.MaxExcept, ready: p.ready,
+		member: seat, taker: seat, index: p.index, covered: make(chan struct{}, 1), identity: spec.fingerprint(p.cluster), exceptions: checkpoint.MaxExcept, ready: p.ready,
 		restoring: p.restoring,
-		windows:   newWindows(targetKey(spec.name), spec.settle, p.onWindow), metrics: newRegistered(p.reg, spec.name),
+		metrics:   newRegistered(p.reg, spec.name),
 	}
 	ringFormat := ring.DefaultFormat()
 	t.book = checkpoint.NewBook(t.identity, ringFormat)
@@ -197,11 +194,8 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Target:   spec.name,
 		Debounce: spec.debounce, MaxWait: spec.maxWait, FlushInterval: spec.flush,
 		MaxUpserts: spec.maxUpserts, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: spec.maxBytes,
-		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes, Touched: t.windows.touched,
-		Owner: p.member, OwnedSince: p.member.OwnedSince, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
-		Taken: func(id resource.ID) bool {
-			return slices.ContainsFunc(p.member.Owner(id).Claimants, func(name string) bool { return name != p.cfg.PodName })
-		},
+		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes,
+		Owner: seat, OwnedSince: seat.OwnedSince, Taken: seat.away, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
 		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.book.Acknowledged(typ.String(), id) },
 		Observe:      client.Observe, Log: log, Registerer: p.reg,
 	})
@@ -209,10 +203,9 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	if t.census, err = newCensus(t, p); err != nil {
 		return nil, err
 	}
-	t.announcer = newAnnouncer(p.member, p.cfg.PodName, targetKey(spec.name), spec.settle, 2*p.cfg.LeaseDuration+10*time.Second)
 	t.lens = newLens(spec.own)
 	sees := seeing{t.pipeline, p.index, t.lens}
-	t.sender = resync.NewSender(p.lister, sees, sees, t.announcer, resync.Options{Wants: t.wants, Registerer: t.metrics})
+	t.sender = resync.NewSender(p.lister, sees, sees, resync.Options{Wants: t.wants, Registerer: t.metrics})
 	t.filler = &resync.Filler{Lister: p.lister, Catalog: sees, Target: sees, Log: p.log.WithName("fill")}
 	t.resyncs, err = operations.New(p.maps, t, catalog{target: t, served: p.served}, members{p.member}, operations.Options{
 		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Name: resyncsName(p.cfg.RingName, spec.name), Member: p.cfg.PodName,

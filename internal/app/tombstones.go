@@ -23,12 +23,12 @@ func (t *target) delivered(id resource.ID, s pipeline.State) {
 }
 
 // kept are the deletions that the receiver may not know of; mine tells which are ours to send.
-func (t *target) kept(mine func(resource.ID) bool) []deletions.Kept {
+func (t *target) kept(mine pipeline.Match) []deletions.Kept {
 	var kept []deletions.Kept
 	for _, p := range t.pipeline.Tombstones() {
 		kept = append(kept, deletions.Kept{
 			Tombstone: checkpoint.Tombstone{Type: p.Type.String(), ID: p.ID, Version: p.Version, Digest: p.Digest},
-			Ours:      mine(p.ID), Found: p.Found, Since: p.Since,
+			Ours:      mine(p.Type, p.ID), Found: p.Found, Since: p.Since,
 		})
 	}
 	return kept
@@ -94,7 +94,7 @@ func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) de
 	switch {
 	case !t.wants(typ, parts.Namespace, parts.Name):
 		return deletions.Settled
-	case !t.member.MaySend(o.ID), !gone && (!stats.Listed || stats.Version < o.Version):
+	case !t.member.MaySend(typ, o.ID), !gone && (!stats.Listed || stats.Version < o.Version):
 		return deletions.Later
 	}
 	tell := func() {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -120,7 +121,7 @@ type scope struct {
 func (t *target) scopeOf(typ resource.Type, op operations.Request) scope {
 	s := scope{namespace: op.Namespace}
 	if op.Scope == operations.Replica {
-		s.owned = func(namespace, name string) bool { return t.member.MaySend(typ.ID(namespace, name)) }
+		s.owned = func(namespace, name string) bool { return t.member.MaySend(typ, typ.ID(namespace, name)) }
 	}
 	return s
 }
@@ -147,8 +148,10 @@ func (s scope) has(namespace, name string) bool {
 // peerStats are the figures of the other live members, each of its present stay in the ring.
 func (t *target) peerStats() map[string]figures {
 	stays := make(map[string]string)
-	for _, n := range t.member.Notices() {
-		stays[n.Member] = n.Incarnation
+	for _, m := range t.member.View().Members {
+		if m.Lease.State == ownership.Live {
+			stays[m.Lease.Member] = m.Lease.Incarnation
+		}
 	}
 	all := make(map[string]figures)
 	for member, text := range t.book.Stats() {

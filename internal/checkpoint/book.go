@@ -102,7 +102,7 @@ func (b *Book) Covers(typeName string, id resource.ID, version uint64) bool {
 	partition := b.format.Partition(string(id))
 	return slices.ContainsFunc(pages, func(p entry) bool {
 		e, ok := p.checkpoint.Types[typeName]
-		return ok && version <= e.High && p.ring.Owner(partition) == p.checkpoint.Member && e.Covers(id, version) && !excepted(pages, p, typeName, id)
+		return ok && version <= e.High && p.owns(typeName, id, partition) && e.Covers(id, version) && !excepted(pages, p, typeName, id)
 	})
 }
 
@@ -143,8 +143,8 @@ func (b *Book) setList(member string, l List) {
 	b.delivered.Store(&all)
 }
 
-// Owns returns whether the ring of a view gives an ID to a member. The ring is kept as long as a checkpoint has it.
-func (b *Book) Owns(member string, view []string) (func(resource.ID) bool, error) {
+// Owns returns whether a checkpoint of a member, under a view and with what it takes and yields, speaks of an object. The ring is kept as long as a checkpoint has it.
+func (b *Book) Owns(member string, view []string, takes, yields []Part) (func(typeName string, id resource.ID) bool, error) {
 	b.mu.Lock()
 	r, ok := b.rings[strings.Join(view, ",")]
 	b.mu.Unlock()
@@ -154,7 +154,18 @@ func (b *Book) Owns(member string, view []string) (func(resource.ID) bool, error
 			return nil, err //nolint:wrapcheck // It says everything.
 		}
 	}
-	return func(id resource.ID) bool { return r.Owner(r.Partition(string(id))) == member }, nil
+	e := entry{checkpoint: Checkpoint{Member: member, Takes: takes, Yields: yields}, ring: r}
+	return func(typeName string, id resource.ID) bool {
+		return e.owns(typeName, id, b.format.Partition(string(id)))
+	}, nil
+}
+
+// owns tells whether a checkpoint speaks of an object.
+func (e *entry) owns(typeName string, id resource.ID, partition int) bool {
+	if taken, decided := e.checkpoint.taken(typeName, id); decided {
+		return taken
+	}
+	return e.ring.Owner(partition) == e.checkpoint.Member
 }
 
 // Bound returns the version up to which a type is acknowledged in every partition, deletions that nobody has watched
@@ -181,7 +192,7 @@ func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
 	partition, hash := b.format.Partition(string(id)), Short(id)
 	for _, p := range pages {
 		e := p.checkpoint.Types[typeName]
-		if e.Low <= bound || p.ring.Owner(partition) != p.checkpoint.Member {
+		if e.Low <= bound || !p.owns(typeName, id, partition) {
 			continue
 		}
 		if !e.refuses(hash) { // What is excepted otherwise is above Low, or a deletion that nobody has watched.
@@ -254,7 +265,7 @@ func (b *Book) Events(self string) map[string]uint64 {
 
 // all tells whether a checkpoint speaks for all partitions: one given under a view of its member alone.
 func (e entry) all() bool {
-	return len(e.checkpoint.View) == 1 && e.checkpoint.View[0] == e.checkpoint.Member
+	return len(e.checkpoint.View) == 1 && e.checkpoint.View[0] == e.checkpoint.Member && len(e.checkpoint.Yields) == 0
 }
 
 // Past is what the checkpoints of one moment say about the time before.

@@ -136,6 +136,8 @@ type Checkpoint struct {
 	Member     string
 	View       []string
 	RingFormat string
+	// Takes are parts of which it speaks in all partitions, Yields those of which it says nothing.
+	Takes, Yields []Part
 	// Incarnation names the stay in the ring in which it was given.
 	Incarnation string
 	// Fingerprint names the receiver, what is sent to it, and the cluster. A checkpoint with another one says nothing.
@@ -151,6 +153,8 @@ type encoded struct {
 	Member      string                  `json:"member"`
 	Incarnation string                  `json:"incarnation,omitempty"`
 	View        []string                `json:"view"`
+	Takes       []string                `json:"takes,omitempty"`
+	Yields      []string                `json:"yields,omitempty"`
 	Ring        string                  `json:"ring"`
 	Fingerprint string                  `json:"fingerprint"`
 	Doubts      []uint64                `json:"doubts,omitempty"`
@@ -173,7 +177,8 @@ type encodedEntry struct {
 
 // Encode returns the checkpoint as text. Equal checkpoints have equal texts.
 func (c Checkpoint) Encode() (string, error) {
-	e := encoded{Format: format, Member: c.Member, Incarnation: c.Incarnation, View: c.View, Ring: c.RingFormat, Fingerprint: c.Fingerprint,
+	e := encoded{Format: format, Member: c.Member, Incarnation: c.Incarnation, View: c.View, Takes: encodeParts(c.Takes), Yields: encodeParts(c.Yields),
+		Ring: c.RingFormat, Fingerprint: c.Fingerprint,
 		Doubts: encodeDoubts(c.Doubts), Types: make(map[string]encodedEntry, len(c.Types))}
 	for name, t := range c.Types {
 		entry := encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Delete: t.Deleted, Before: t.Earlier[max(len(t.Earlier)-MaxEarlier, 0):], Opaque: t.Opaque,
@@ -203,8 +208,13 @@ func Decode(text string) (Checkpoint, error) {
 	if e.Member == "" || len(e.View) == 0 {
 		return Checkpoint{}, errors.New("checkpoint names no member or no view")
 	}
+	takes, err := decodeParts(e.Takes)
+	yields, err2 := decodeParts(e.Yields)
+	if err := errors.Join(err, err2); err != nil {
+		return Checkpoint{}, err
+	}
 	c := Checkpoint{
-		Member: e.Member, Incarnation: e.Incarnation, View: e.View, RingFormat: e.Ring, Fingerprint: e.Fingerprint,
+		Member: e.Member, Incarnation: e.Incarnation, View: e.View, Takes: takes, Yields: yields, RingFormat: e.Ring, Fingerprint: e.Fingerprint,
 		Doubts: decodeDoubts(e.Doubts),
 		Types:  make(map[string]Entry, len(e.Types)),
 	}

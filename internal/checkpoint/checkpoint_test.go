@@ -174,13 +174,13 @@ func TestAcknowledgedIsTheWordOfTheOwnerOrOfOneWhoSpeaksForAll(t *testing.T) {
 	all.Types["pods.v1"] = checkpoint.Entry{Low: 40, High: 40}
 	b.Set("a", own)
 	b.Set("b/all", all)
-	mine, err := b.Owns("a", own.View)
+	mine, err := b.Owns("a", own.View, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range 50 {
 		want := uint64(40)
-		if mine(id(i)) {
+		if mine("pods.v1", id(i)) {
 			want = 60
 		}
 		if got := b.Acknowledged("pods.v1", id(i)); got != want {
@@ -240,6 +240,7 @@ func TestWhatIsNotACheckpointIsRefused(t *testing.T) {
 		"nothing": "", "no JSON": "{", "cut": good[:len(good)/2], "another format": strings.Replace(good, `"format":3`, `"format":1`, 1),
 		"no member":      strings.Replace(good, `"member":"a"`, `"member":""`, 1),
 		"broken base64":  strings.Replace(good, `"except":"`, `"except":"!`, 1),
+		"a broken part":  `{"format":3,"member":"a","view":["a"],"takes":["pods"],"types":{}}`,
 		"low below zero": `{"format":3,"member":"a","view":["a"],"types":{"pods.v1":{"behind":5,"high":4}}}`,
 	} {
 		if _, err := checkpoint.Decode(text); err == nil {

@@ -8,32 +8,32 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 )
 
-// Whoever gains a partition may know less than its former owner did: its watches may lag, or have stood still. What it
+// Whoever gains something may know less than its former owner did: its watches may lag, or have stood still. What it
 // would send then is older than what the receiver has. So a gain is only the right to prepare; with Options.Admission,
 // MaySend stays false until those who send have caught up and say so.
 
-// Gains returns the partitions that have become ours and wait to be admitted, ascending, and a token for [Membership.Admit].
-// After a crash of their former owner, what that one had in flight has an unknown outcome: the last word has to be
-// repeated for IDs that are taken over dirty. It has one caller.
-func (m *Membership) Gains() (gains []ownership.Gain, token uint64) {
+// waiting is what was gained at one time and is not admitted yet.
+type waiting struct {
+	token uint64
+	area  ownership.Area
+}
+
+// Gains returns what has become ours and waits to be admitted, and a token for [Membership.Admit]. It has one caller.
+func (m *Membership) Gains() (gains ownership.Gains, token uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, g := range m.machine.TakeGains() {
-		if w, ok := m.gained[g.Partition]; ok && w.cause != ownership.Crash {
-			w.cause = g.Cause
-			m.gained[g.Partition] = w
-		}
+	for _, w := range m.waiting {
+		gains.All = gains.All.Plus(w.area)
 	}
-	for _, p := range slices.Sorted(maps.Keys(m.gained)) {
-		gains = append(gains, ownership.Gain{Partition: p, Cause: m.gained[p].cause})
-	}
+	m.crashed = m.crashed.Plus(m.machine.TakeGains().Crashed).And(gains.All)
+	gains.Crashed = m.crashed
 	return gains, m.gains
 }
 
 // Admit makes MaySend true for what had been gained when the token was given out, and has not been lost since.
 func (m *Membership) Admit(token uint64) {
 	m.do(func(time.Duration) {
-		maps.DeleteFunc(m.gained, func(_ int, g gained) bool { return g.token <= token })
+		m.waiting = slices.DeleteFunc(m.waiting, func(w waiting) bool { return w.token <= token })
 	})
 }
 
@@ -47,32 +47,53 @@ func (m *Membership) Holding() bool {
 // Proceed lets us join; see Options.Hold.
 func (m *Membership) Proceed() { m.do(m.machine.Proceed) }
 
-// admitted returns what of a set may be sent for, and notes what is new in it. The caller holds mu.
-func (m *Membership) admitted(owned ownership.Set) ownership.Set {
+// admitted returns what of an area may be sent for, and notes what is new in it. The caller holds mu.
+func (m *Membership) admitted(owned ownership.Area) ownership.Area {
 	if !m.opts.Admission {
 		return owned
 	}
-	if !owned.Equal(m.before) {
+	if begun := owned.Minus(m.before); !begun.Empty() {
 		m.gains++
-		m.since = slices.Clone(m.since)
-		if m.since == nil {
-			m.since = make([]uint64, m.opts.Format.Partitions)
-		}
-		for p := range owned.All() {
-			if !m.before.Has(p) {
-				m.gained[p] = gained{token: m.gains}
-				m.since[p] = m.machine.Seen()
-			}
-		}
-		for p := range m.before.All() {
-			if !owned.Has(p) {
-				delete(m.gained, p)
-			}
-		}
-		m.before = owned
+		m.waiting = append(m.waiting, waiting{m.gains, begun})
+		m.since = m.since.after(begun, m.machine.Seen(), m.opts.Format.Partitions)
 	}
-	if len(m.gained) == 0 {
-		return owned
+	m.before = owned
+	left := m.waiting[:0]
+	granted := owned
+	for _, w := range m.waiting {
+		if w.area = w.area.And(owned); !w.area.Empty() {
+			left = append(left, w)
+			granted = granted.Minus(w.area)
+		}
 	}
-	return owned.Without(maps.Keys(m.gained))
+	m.waiting = left
+	return granted
+}
+
+// since is at which versions of the Leases things were last gained. It is immutable.
+type since struct {
+	partitions []uint64 // nil before anything was gained
+	kinds      map[ownership.Kind]uint64
+}
+
+// after returns it with what was gained at a version. Of a kind of which only a part was gained, all counts as gained.
+func (s since) after(gained ownership.Area, version uint64, partitions int) since {
+	next := since{slices.Clone(s.partitions), maps.Clone(s.kinds)}
+	if next.partitions == nil {
+		next = since{make([]uint64, partitions), make(map[ownership.Kind]uint64)}
+	}
+	for p := range gained.Rest().All() {
+		next.partitions[p] = version
+	}
+	for k := range gained.Kinds() {
+		next.kinds[k] = version
+	}
+	return next
+}
+
+func (s since) of(k ownership.Kind, partition int) uint64 {
+	if partition >= len(s.partitions) {
+		return 0
+	}
+	return max(s.partitions[partition], s.kinds[k])
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -18,15 +19,15 @@ func TestWhatIsGainedWaitsToBeAdmitted(t *testing.T) {
 		a := start(t, s, "a", "uid-a", admission)
 		time.Sleep(time.Second)
 		gains, token := a.Gains()
-		if a.Owned().Len() != 0 || a.MaySendPartition(7) || len(gains) != a.Partitions() {
-			t.Fatalf("may send for %d partitions before any was admitted, %d gained", a.Owned().Len(), len(gains))
+		if a.Owned().Rest().Len() != 0 || a.maySend(7) || gains.All.Rest().Len() != a.Partitions() {
+			t.Fatalf("may send for %d partitions before any was admitted, %d gained", a.Owned().Rest().Len(), gains.All.Rest().Len())
 		}
 		a.Admit(token)
-		if a.Owned().Len() != a.Partitions() {
-			t.Errorf("may send for %d partitions after all were admitted", a.Owned().Len())
+		if a.Owned().Rest().Len() != a.Partitions() {
+			t.Errorf("may send for %d partitions after all were admitted", a.Owned().Rest().Len())
 		}
-		if gains, _ := a.Gains(); len(gains) != 0 {
-			t.Errorf("%d partitions wait after all were admitted", len(gains))
+		if gains, _ := a.Gains(); gains.All.Rest().Len() != 0 {
+			t.Errorf("%d partitions wait after all were admitted", gains.All.Rest().Len())
 		}
 
 		b := start(t, s, "b", "uid-b", admission)
@@ -34,16 +35,16 @@ func TestWhatIsGainedWaitsToBeAdmitted(t *testing.T) {
 		_, old := b.Gains()
 		a.leave(t)
 		time.Sleep(time.Second)
-		if gains, _ := b.Gains(); len(gains) != b.Partitions() {
-			t.Errorf("%d partitions wait, want all", len(gains))
+		if gains, _ := b.Gains(); gains.All.Rest().Len() != b.Partitions() {
+			t.Errorf("%d partitions wait, want all", gains.All.Rest().Len())
 		}
 		b.Admit(old) // what was gained since has not been prepared
-		if n := b.Owned().Len(); n == 0 || n == b.Partitions() {
+		if n := b.Owned().Rest().Len(); n == 0 || n == b.Partitions() {
 			t.Errorf("may send for %d partitions, want those of the first gain alone", n)
 		}
 		_, token = b.Gains()
 		b.Admit(token)
-		if n := b.Owned().Len(); n != b.Partitions() {
+		if n := b.Owned().Rest().Len(); n != b.Partitions() {
 			t.Errorf("may send for %d partitions in the end, want all", n)
 		}
 		b.leave(t)
@@ -60,7 +61,7 @@ func TestOwnedSinceIsWhenAPartitionWasGainedLast(t *testing.T) {
 		first := make(map[resource.ID]uint64)
 		for i := range 200 {
 			id := resource.ID(fmt.Sprintf("default/v1/Pod/p%d", i))
-			if first[id] = a.OwnedSince(id); first[id] == 0 {
+			if first[id] = a.OwnedSince(ownership.Kind{}, id); first[id] == 0 {
 				t.Fatalf("%s was never gained", id)
 			}
 		}
@@ -69,9 +70,9 @@ func TestOwnedSinceIsWhenAPartitionWasGainedLast(t *testing.T) {
 		_, token = b.Gains()
 		b.Admit(token)
 		lost := make(map[resource.ID]bool)
-		owned := a.Owned()
+		owned := a.Owned().Rest()
 		for id := range first {
-			lost[id] = !owned.Has(a.Partition(id)) && b.OwnedSince(id) > first[id]
+			lost[id] = !owned.Has(a.Partition(id)) && b.OwnedSince(ownership.Kind{}, id) > first[id]
 		}
 		b.leave(t)
 		time.Sleep(time.Second)
@@ -79,7 +80,7 @@ func TestOwnedSinceIsWhenAPartitionWasGainedLast(t *testing.T) {
 		a.Admit(token)
 		moved := 0
 		for id, since := range first {
-			if again := a.OwnedSince(id) > since; again {
+			if again := a.OwnedSince(ownership.Kind{}, id) > since; again {
 				moved++
 			} else if lost[id] {
 				t.Errorf("%s has come back, and counts from when it was gained first", id)
@@ -98,12 +99,12 @@ func TestWhoIsHeldJoinsWhenItIsReadyOrNeeded(t *testing.T) {
 		s := newServer()
 		a := start(t, s, "a", "uid-a", hold)
 		time.Sleep(time.Second)
-		if a.Holding() || a.Owned().Len() != a.Partitions() {
+		if a.Holding() || a.Owned().Rest().Len() != a.Partitions() {
 			t.Fatal("the first member waits although nobody else does the work")
 		}
 		b := start(t, s, "b", "uid-b", hold)
 		time.Sleep(time.Minute)
-		if !b.Holding() || s.get("vs-b") != nil || a.Owned().Len() != a.Partitions() {
+		if !b.Holding() || s.get("vs-b") != nil || a.Owned().Rest().Len() != a.Partitions() {
 			t.Error("b has joined before it was ready")
 		}
 		b.Proceed()

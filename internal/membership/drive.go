@@ -75,7 +75,7 @@ func (m *Membership) ask(d ownership.Drain) <-chan struct{} {
 		close(done)
 		return done
 	}
-	return m.opts.Drainer.Drain(func(p int) bool { return !d.Kept.Has(p) })
+	return m.opts.Drainer.Drain(d.Lost)
 }
 
 func (m *Membership) awaitDrain(ctx context.Context, token uint64, done <-chan struct{}) {

@@ -16,9 +16,10 @@ func (m *Membership) follow(now time.Duration) {
 	before := m.grant.Load()
 	owned := m.machine.Owned()
 	admitted := m.admitted(owned) // before since is read: it sets that
-	after := &grant{owned: admitted, fencedAt: m.machine.FencedAt(), since: m.since}
-	if before.fencedAt != after.fencedAt || !before.owned.Equal(after.owned) {
+	after := &grant{owned: admitted, claimed: m.machine.Claimed(), fencedAt: m.machine.FencedAt(), since: m.since}
+	if before.fencedAt != after.fencedAt || !before.owned.Equal(after.owned) || !before.claimed.Equal(after.claimed) {
 		m.grant.Store(after)
+		m.followTaken(admitted)
 	}
 	fenced := now >= after.fencedAt
 	if f := m.fence.Load(); fenced && f.ctx.Err() == nil {
@@ -35,11 +36,9 @@ func (m *Membership) follow(now time.Duration) {
 		m.count(before.owned, after.owned)
 		poke(m.changes)
 	}
-	if heard := m.machine.Heard(); heard != m.heard && m.opts.Noted != nil {
-		m.heard = heard
-		m.opts.Noted(m.machine.Incarnation(), m.machine.Notices())
-	}
-	if m.opts.Admission && len(m.gained) > 0 {
+	close(m.moved)
+	m.moved = make(chan struct{})
+	if len(m.waiting) > 0 {
 		poke(m.changes) // whoever admits may have been looking at an earlier gain
 	}
 	m.time(now)
@@ -53,20 +52,9 @@ func (m *Membership) follow(now time.Duration) {
 	}
 }
 
-func (m *Membership) count(before, after ownership.Set) {
-	gained, lost := 0, 0
-	for p := range after.All() {
-		if !before.Has(p) {
-			gained++
-		}
-	}
-	for p := range before.All() {
-		if !after.Has(p) {
-			lost++
-		}
-	}
-	m.metrics.gained.Add(float64(gained))
-	m.metrics.lost.Add(float64(lost))
+func (m *Membership) count(before, after ownership.Area) {
+	m.metrics.gained.Add(float64(after.Minus(before).Rest().Len()))
+	m.metrics.lost.Add(float64(before.Minus(after).Rest().Len()))
 }
 
 // time measures how long changes of the ring take us, from when we see that one is called for until we may send for
@@ -85,7 +73,7 @@ func (m *Membership) time(now time.Duration) {
 type edges struct {
 	everJoined, joined bool
 	waiting            bool
-	view               []string
+	view, strangers    []string
 	failing, forbidden bool
 }
 
@@ -107,6 +95,13 @@ func (e *edges) follow(log logr.Logger, machine *ownership.Machine, now time.Dur
 	if view := machine.View(); !slices.Equal(view, e.view) {
 		log.Info("Published a view of the ring", "members", view, "before", e.view)
 		e.view = view
+	}
+	if strangers := machine.Strangers(); !slices.Equal(strangers, e.strangers) {
+		e.strangers = strangers
+		if len(strangers) > 0 {
+			log.Info("Members of this ring send something else, or elsewhere, or run another version: they and we never work at the same time",
+				"members", strangers)
+		}
 	}
 	if e.failing && !machine.Fenced(now) && !machine.Retrying() {
 		e.failing, e.forbidden = false, false

@@ -17,18 +17,19 @@ const RingLabel = "vectordb-sync.io/ring"
 
 // Annotations of a Lease.
 const (
-	prefix      = "vectordb-sync.io/"
-	keyPodUID   = prefix + "pod-uid"
-	keyProcess  = prefix + "incarnation"
-	keyState    = prefix + "state"
-	keyFormat   = prefix + "ring-format"
-	keyView     = prefix + "view"
-	keyViews    = prefix + "publication"
-	keySeen     = prefix + "seen"
-	keySince    = prefix + "seen-since"
-	keyVouches  = prefix + "vouches"
-	keySole     = prefix + "sole"
-	notesPrefix = "notes." + prefix
+	prefix     = "vectordb-sync.io/"
+	keyPodUID  = prefix + "pod-uid"
+	keyProcess = prefix + "incarnation"
+	keyState   = prefix + "state"
+	keyFormat  = prefix + "ring-format"
+	keyView    = prefix + "view"
+	keyViews   = prefix + "publication"
+	keySeen    = prefix + "seen"
+	keySince   = prefix + "seen-since"
+	keyVouches = prefix + "vouches"
+	keySole    = prefix + "sole"
+	keyTakes   = prefix + "takes"
+	keyYields  = prefix + "yields"
 )
 
 func leaseName(ring, member string) string { return ring + "-" + member }
@@ -58,13 +59,10 @@ func decode(ring string, o *coordinationv1.Lease) ownership.Lease {
 	if v := a[keyView]; v != "" {
 		l.View = strings.Split(v, ",")
 	}
-	for k, v := range a {
-		if note, ok := strings.CutPrefix(k, notesPrefix); ok {
-			if l.Notes == nil {
-				l.Notes = make(map[string]string)
-			}
-			l.Notes[note] = v
-		}
+	var takes, yields bool
+	l.Takes, takes = ownership.ParseParts(a[keyTakes])
+	if l.Yields, yields = ownership.ParseParts(a[keyYields]); !takes || !yields {
+		l.Format += "?" // What it claims cannot be told, hence may be anything.
 	}
 	return l
 }
@@ -79,7 +77,7 @@ func encode(ring string, l *ownership.Lease, o *coordinationv1.Lease) {
 	o.Labels[RingLabel] = ring
 	annotations := make(map[string]string)
 	for k, v := range o.Annotations {
-		if !strings.HasPrefix(k, prefix) && !strings.HasPrefix(k, notesPrefix) {
+		if !strings.HasPrefix(k, prefix) {
 			annotations[k] = v
 		}
 	}
@@ -98,9 +96,8 @@ func encode(ring string, l *ownership.Lease, o *coordinationv1.Lease) {
 	set(keySince, strconv.FormatUint(l.Since, 10))
 	set(keyVouches, strconv.FormatBool(l.Vouches))
 	set(keySole, strconv.FormatBool(l.Sole))
-	for k, v := range l.Notes {
-		set(notesPrefix+k, v)
-	}
+	set(keyTakes, ownership.FormatParts(l.Takes))
+	set(keyYields, ownership.FormatParts(l.Yields))
 	o.Annotations = annotations
 }
 

@@ -41,24 +41,21 @@ type Membership struct {
 	moving   time.Duration // since when a handoff has been going on, -1 when none is
 	known    edges
 	watched  bool           // a watch has been granted once
-	before   ownership.Set  // what the machine said we own, when follow was last called
-	gained   map[int]gained // partitions that wait to be admitted
-	since    []uint64       // by partition, what the machine had seen when it was last gained; never changed, but replaced
-	gains    uint64         // how many times partitions were gained
-	heard    uint64         // what the machine had heard when Noted was last called
+	before   ownership.Area // what the machine said we own, when follow was last called
+	waiting  []waiting      // gains that are not admitted yet
+	crashed  ownership.Area // what of them was a member's that has crashed
+	since    since
+	gains    uint64        // how many times something was gained
+	taken    []*Taken      // what is wholly ours
+	moved    chan struct{} // closed and replaced whenever anything may have changed
 }
 
 // grant is what those who send ask. It is immutable.
 type grant struct {
-	owned    ownership.Set
+	owned    ownership.Area
+	claimed  ownership.Area
 	fencedAt time.Duration
-	since    []uint64 // by partition; see OwnedSince. nil before anything was gained
-}
-
-// gained is a partition that we own and do not send for yet.
-type gained struct {
-	token uint64
-	cause ownership.Cause
+	since    since
 }
 
 // fence is a context that ends when the fence falls.
@@ -73,7 +70,7 @@ func New(leases coordinationv1client.LeasesGetter, opts Options) (*Membership, e
 	if err := opts.complete(); err != nil {
 		return nil, fmt.Errorf("configuring the membership: %w", err)
 	}
-	self := ownership.Self{Member: opts.PodName, UID: opts.PodUID, Process: string(uuid.NewUUID())}
+	self := ownership.Self{Member: opts.PodName, UID: opts.PodUID, Process: string(uuid.NewUUID()), Duty: opts.Duty}
 	machine, err := ownership.New(self, opts.Format, opts.Timings)
 	if err != nil {
 		return nil, fmt.Errorf("configuring the membership: %w", err)
@@ -89,13 +86,13 @@ func New(leases coordinationv1client.LeasesGetter, opts Options) (*Membership, e
 		relist:  make(chan struct{}, 1),
 		machine: machine,
 		objects: make(map[string]*coordinationv1.Lease),
-		gained:  make(map[int]gained),
+		moved:   make(chan struct{}),
 		moving:  -1,
 	}
 	if opts.Hold {
 		machine.Hold()
 	}
-	m.grant.Store(&grant{})
+	m.grant.Store(&grant{claimed: machine.Claimed()})
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(ErrFenced)
 	m.fence.Store(&fence{ctx: ctx, cancel: cancel})
@@ -103,25 +100,27 @@ func New(leases coordinationv1client.LeasesGetter, opts Options) (*Membership, e
 	return m, nil
 }
 
-// MaySend tells whether a request that holds the object's state may be begun now. It takes no lock and does not
-// allocate. See [Drainer] for the order in which to ask.
-func (m *Membership) MaySend(id resource.ID) bool { return m.MaySendPartition(m.Partition(id)) }
+// MaySend tells whether a request for what no resync takes may be begun now, such as one that is not for an object. It
+// takes no lock and does not allocate. See [Drainer] for the order in which to ask.
+func (m *Membership) MaySend(id resource.ID) bool { return m.MaySendOf(ownership.Kind{}, "", id) }
 
-// MaySendPartition is MaySend for a partition.
-func (m *Membership) MaySendPartition(partition int) bool {
+// MaySendOf is MaySend for an object of a kind, in a namespace.
+func (m *Membership) MaySendOf(k ownership.Kind, namespace string, id resource.ID) bool {
 	g := m.grant.Load()
-	return g.owned.Has(partition) && m.opts.Now() < g.fencedAt
+	return g.owned.Has(k, namespace, m.Partition(id)) && m.opts.Now() < g.fencedAt
 }
 
-// OwnedSince returns a version of the Leases at which the object's partition had been gained already, 0 when it never was:
-// whatever another member has sent of the object before was written to the cluster before that version. It takes no lock
+// Away tells whether an object of a kind is another member's by our own published claim. A fence takes nothing away. It
+// takes no lock and does not allocate.
+func (m *Membership) Away(k ownership.Kind, namespace string, id resource.ID) bool {
+	return !m.grant.Load().claimed.Has(k, namespace, m.Partition(id))
+}
+
+// OwnedSince returns a version of the Leases at which an object of a kind had been gained already, 0 when it never was:
+// whatever another member has sent of it before was written to the cluster before that version. It takes no lock
 // and does not allocate. Without Options.Admission it returns 0.
-func (m *Membership) OwnedSince(id resource.ID) uint64 {
-	g := m.grant.Load()
-	if p := m.Partition(id); p < len(g.since) {
-		return g.since[p]
-	}
-	return 0
+func (m *Membership) OwnedSince(k ownership.Kind, id resource.ID) uint64 {
+	return m.grant.Load().since.of(k, m.Partition(id))
 }
 
 // BeforeWrite returns [ErrFenced] when nothing may be sent any more. It is to be asked immediately before each write of
@@ -154,38 +153,8 @@ func (m *Membership) Partitions() int { return m.opts.Format.Partitions }
 // received from. It has one slot and one reader.
 func (m *Membership) Changes() <-chan struct{} { return m.changes }
 
-// Owned returns the partitions that we may send for while not fenced.
-func (m *Membership) Owned() ownership.Set { return m.grant.Load().owned }
-
-// TakeGains returns the partitions that have become ours since the last call and still are. After a crash of their
-// former owner, what that one had in flight has an unknown outcome: the last word has to be repeated for IDs that are
-// taken over dirty. It has one caller.
-func (m *Membership) TakeGains() []ownership.Gain {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.machine.TakeGains()
-}
-
-// SetNote makes a small value known to all members, in our Lease: where our checkpoint is, which resync we run. The
-// write is begun at once. An empty value takes the note back. The key is a name of up to 63 letters, digits, - and _.
-func (m *Membership) SetNote(key, value string) {
-	m.do(func(now time.Duration) { m.machine.SetNote(key, value, now) })
-}
-
-// NotesSeen tells whether every live member had seen our notes as they are when it last wrote its Lease, which each
-// does at once when they change.
-func (m *Membership) NotesSeen() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.machine.Acknowledged()
-}
-
-// Notices returns the notes of all live members, our own among them, as last seen.
-func (m *Membership) Notices() []ownership.Notice {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.machine.Notices()
-}
+// Owned returns what we may send for while not fenced.
+func (m *Membership) Owned() ownership.Area { return m.grant.Load().owned }
 
 // Name is our name in the ring.
 func (m *Membership) Name() string { return m.opts.PodName }
@@ -216,25 +185,24 @@ func (m *Membership) View() View {
 	}
 }
 
-// Owner is who has to do with one partition.
+// Owner is who has to do with one object.
 type Owner struct {
 	// Partition is which.
 	Partition int
-	// Member should own it by our view; empty while we have none.
+	// Member should own it by our view, or has taken it for a resync; empty while we have none.
 	Member string
 	// Claimants are those who claim it, by name. There are two in the middle of a handoff.
 	Claimants []string
-	// MaySend tells whether we may send for it now.
+	// MaySend tells whether we may send it now.
 	MaySend bool
 }
 
-// Owner returns who has to do with the ID's partition, as far as we know.
-func (m *Membership) Owner(id resource.ID) Owner {
-	o := Owner{Partition: m.Partition(id)}
-	o.MaySend = m.MaySendPartition(o.Partition)
+// Owner returns who has to do with an object of a kind, in a namespace, as far as we know.
+func (m *Membership) Owner(k ownership.Kind, namespace string, id resource.ID) Owner {
+	o := Owner{Partition: m.Partition(id), MaySend: m.MaySendOf(k, namespace, id)}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	o.Member, o.Claimants = m.machine.Claimants(o.Partition)
+	o.Member, o.Claimants = m.machine.Claimants(k, namespace, o.Partition)
 	return o
 }
 

@@ -3,7 +3,6 @@ package membership_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -64,11 +63,23 @@ func (p *process) leave(t *testing.T) {
 	p.kill()
 }
 
+// maySend tells whether the replica may send for a partition.
+func (p *process) maySend(partition int) bool {
+	return p.Owned().Rest().Has(partition) && p.BeforeWrite() == nil
+}
+
+// admit admits what was gained, and returns it.
+func (p *process) admit() ownership.Gains {
+	gains, token := p.Gains()
+	p.Admit(token)
+	return gains
+}
+
 // sends counts the partitions that the replica may send for.
 func (p *process) sends() int {
 	n := 0
 	for i := range p.Partitions() {
-		if p.MaySendPartition(i) {
+		if p.maySend(i) {
 			n++
 		}
 	}
@@ -81,7 +92,7 @@ func wantAll(t *testing.T, ps ...*process) {
 	for i := range 4093 {
 		n := 0
 		for _, p := range ps {
-			if p.MaySendPartition(i) {
+			if p.maySend(i) {
 				n++
 			}
 		}
@@ -130,14 +141,12 @@ func TestLoneMemberGoesOnAtOnceAfterARestartOfItsContainer(t *testing.T) {
 		a := start(t, s, "a", "u1")
 		time.Sleep(20 * time.Second)
 		a.kill()
-		b := start(t, s, "a", "u1")
+		b := start(t, s, "a", "u1", admission)
 		time.Sleep(100 * time.Millisecond)
-		wantAll(t, b)
-		for _, g := range b.TakeGains() {
-			if g.Cause != ownership.Crash {
-				t.Fatalf("partition %d was gained by %s, want crash: what the process before had in flight is unknown", g.Partition, g.Cause)
-			}
+		if g := b.admit(); !g.All.Equal(g.Crashed) {
+			t.Fatalf("%d partitions were gained by a crash, want all: what the process before had in flight is unknown", g.Crashed.Rest().Len())
 		}
+		wantAll(t, b)
 		b.leave(t)
 	})
 }
@@ -161,15 +170,9 @@ func TestJoinAndLeaveHandOverWithinASecond(t *testing.T) {
 		c := start(t, s, "c", "uid-c")
 		time.Sleep(500 * time.Millisecond)
 		wantAll(t, ps[0], ps[1], c)
-		for _, p := range ps {
-			p.TakeGains()
-		}
 		c.leave(t)
 		time.Sleep(500 * time.Millisecond)
 		wantAll(t, ps...)
-		if g := ps[0].TakeGains(); len(g) == 0 || g[0].Cause != ownership.Leave {
-			t.Errorf("gains after a leave are %v, want some that name it", g)
-		}
 		ps[0].leave(t)
 		ps[1].leave(t)
 	})
@@ -210,17 +213,14 @@ func TestMembersThatJoinTogetherCostOneHandoff(t *testing.T) {
 func TestCrashedMemberIsTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
-		ps := ringOf(t, s, "a", "b", "c")
-		ps[0].TakeGains()
+		ps := []*process{start(t, s, "a", "uid-a", admission), start(t, s, "b", "uid-b"), start(t, s, "c", "uid-c")}
+		time.Sleep(20 * time.Second)
+		ps[0].admit()
+		wantAll(t, ps...)
 		ps[2].kill()
 		time.Sleep(16 * time.Second)
+		crashed := ps[0].admit().Crashed.Rest().Len()
 		wantAll(t, ps[0], ps[1])
-		crashed := 0
-		for _, g := range ps[0].TakeGains() {
-			if g.Cause == ownership.Crash {
-				crashed++
-			}
-		}
 		if crashed < 600 || crashed > 800 {
 			t.Errorf("%d partitions were gained by the crash, want half of the dead one's", crashed)
 		}
@@ -267,11 +267,11 @@ func TestMemberCutOffFromTheServerIsFencedBeforeItIsTakenOver(t *testing.T) {
 // gate is a Drainer with one request in flight.
 type gate struct {
 	mu   sync.Mutex
-	lost func(int) bool
+	lost ownership.Area
 	done chan struct{}
 }
 
-func (g *gate) Drain(lost func(int) bool) <-chan struct{} {
+func (g *gate) Drain(lost ownership.Area) <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.lost, g.done = lost, make(chan struct{})
@@ -293,8 +293,8 @@ func TestNewViewWaitsForRequestsInFlight(t *testing.T) {
 			t.Errorf("a may send for %d partitions, want the half that it keeps", kept)
 		}
 		for p := range 4093 {
-			if g.lost(p) == a.MaySendPartition(p) {
-				t.Fatalf("partition %d: lost is %v and MaySend, too", p, g.lost(p))
+			if g.lost.Has(ownership.Kind{}, "", p) == a.maySend(p) {
+				t.Fatalf("partition %d: lost, and MaySend, too", p)
 			}
 		}
 		close(g.done)
@@ -303,66 +303,6 @@ func TestNewViewWaitsForRequestsInFlight(t *testing.T) {
 		a.stop()
 		<-a.ended
 		b.leave(t)
-	})
-}
-
-func TestNotesReachEverybody(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newServer()
-		var mu sync.Mutex
-		told := make(map[string][]ownership.Notice) // by who was told
-		heard := func(name string) []ownership.Notice {
-			mu.Lock()
-			defer mu.Unlock()
-			return told[name]
-		}
-		var ps []*process
-		for _, name := range []string{"a", "b"} {
-			ps = append(ps, start(t, s, name, "uid-"+name, func(o *membership.Options, _ *client) {
-				o.Noted = func(_ string, all []ownership.Notice) {
-					mu.Lock()
-					defer mu.Unlock()
-					told[name] = all
-				}
-			}))
-		}
-		time.Sleep(20 * time.Second)
-		ps[1].client.set(func() { ps[1].client.deaf = true })
-		ps[0].SetNote("checkpoint", "cm/7")
-		time.Sleep(time.Second)
-		if ps[0].NotesSeen() {
-			t.Error("the note counts as seen by a member whose watch shows nothing")
-		}
-		ps[1].client.set(func() { ps[1].client.deaf = false })
-		time.Sleep(time.Millisecond) // an answer does not wait for the next renewal
-		if !ps[0].NotesSeen() {
-			t.Error("nobody has answered the note")
-		}
-		for _, name := range []string{"a", "b"} {
-			all := heard(name)
-			slices.SortFunc(all, func(x, y ownership.Notice) int { return strings.Compare(x.Member, y.Member) })
-			if len(all) != 2 || all[0].Notes["checkpoint"] != "cm/7" || len(all[1].Notes) > 0 {
-				t.Errorf("%s was told %+v, want the note of a, and none of b", name, all)
-			}
-		}
-		for i := range 100 { // whoever renews last, and in the middle of a renewal
-			time.Sleep(250 * time.Millisecond)
-			if !ps[0].NotesSeen() {
-				t.Fatalf("the note is not seen any more %v later", time.Duration(i)*250*time.Millisecond)
-			}
-		}
-		before := s.lastVersion()
-		time.Sleep(time.Minute)
-		if n := s.lastVersion() - before; n > 26 {
-			t.Errorf("%d writes in a minute in which nothing changed, want one for each renewal", n)
-		}
-		ps[0].SetNote("checkpoint", "")
-		time.Sleep(time.Millisecond)
-		if all := heard("b"); len(all) != 2 || len(all[0].Notes)+len(all[1].Notes) > 0 {
-			t.Errorf("b was told %+v, want that the note is gone", all)
-		}
-		ps[0].leave(t)
-		ps[1].leave(t)
 	})
 }
 
@@ -394,7 +334,7 @@ func TestOwnerOfAnID(t *testing.T) {
 		s := newServer()
 		ps := ringOf(t, s, "a", "b")
 		id := resource.ID("default/apps/v1/Deployment/nginx")
-		x, y := ps[0].Owner(id), ps[1].Owner(id)
+		x, y := ps[0].Owner(ownership.Kind{}, "", id), ps[1].Owner(ownership.Kind{}, "", id)
 		if x.Member != y.Member || x.MaySend == y.MaySend || len(x.Claimants) != 1 || x.Claimants[0] != x.Member || x.Partition != 261 {
 			t.Errorf("owners are %+v and %+v, want one and the same", x, y)
 		}

@@ -58,6 +58,9 @@ func newMetrics(reg prometheus.Registerer, m *Membership) *metrics {
 		return float64(m.opts.Objects())
 	})
 	gauge("partitions_orphaned", "Partitions that no live member claims.", func(s ownership.Status) float64 { return float64(s.Orphans) })
+	gauge("parts_taken", "Parts of resyncs of which this member is the only sender, or is about to be.", func(s ownership.Status) float64 { return float64(len(s.Takes)) })
+	gauge("members_apart", "Live members that send something else, or elsewhere, or run another version: they form no ring with this one.",
+		func(s ownership.Status) float64 { return float64(apart(s)) })
 	gauge("claims_conflicting", "Partitions of this member that another one claims, too.", func(s ownership.Status) float64 { return float64(s.Conflicts) })
 	gauge("fenced", "1 while this member may send nothing because its Lease is not renewed.", func(s ownership.Status) float64 { return truth(s.Fenced) })
 	gauge("view_disagreement_seconds", "How long members have had different views or partitions no claimant; 0 when all agree.",
@@ -69,6 +72,16 @@ func live(s ownership.Status) int {
 	n := 0
 	for _, member := range s.Members {
 		if member.Phase != ownership.Gone {
+			n++
+		}
+	}
+	return n
+}
+
+func apart(s ownership.Status) int {
+	n := 0
+	for _, member := range s.Members {
+		if member.Stranger && member.Phase != ownership.Gone {
 			n++
 		}
 	}

@@ -36,12 +36,11 @@ type Options struct {
 	Objects func() int
 	// Hold makes us join only once [Membership.Proceed] is called, unless there is nobody else to do the work.
 	Hold bool
-	// Admission makes partitions that we gain wait for [Membership.Admit] before MaySend is true for them.
+	// Admission makes what we gain wait for [Membership.Admit] before MaySend is true for it.
 	Admission bool
-	// Noted is told the notes of all live members, our own among them, whenever they may have changed, and the name of
-	// our own stay in the ring. It is called under a lock, before we tell anybody that we have seen them: it must be
-	// quick, and must not call back. nil tells nobody.
-	Noted func(self string, all []ownership.Notice)
+	// Duty is what this replica sends where, as a short text without spaces. Members with different duties form no ring:
+	// those of one work, the others wait until they are gone.
+	Duty string
 	// Restored is called when our Lease shows that the cluster has gone back in time: its etcd was restored from a backup.
 	// It must not block, and must not call back. nil tells nobody.
 	Restored func()
@@ -59,13 +58,13 @@ type Options struct {
 
 // Drainer is implemented by those who send.
 type Drainer interface {
-	// Drain is called when partitions are about to be given away; from before the call on, MaySend is false for them. It
-	// must not block. The channel is closed when no request is in flight for any partition for which lost is true.
+	// Drain is called when something is about to be given away; from before the call on, MaySend is false for it. It
+	// must not block. The channel is closed when no request is in flight for anything that is lost.
 	//
 	// Whoever sends must mark a request as in flight before it asks MaySend for it, and take the mark back when the
 	// answer is no; else a request could slip through between the question and the mark. A later call replaces
-	// earlier ones, whose channels are no longer read. lost is safe for concurrent use and may be kept.
-	Drain(lost func(partition int) bool) <-chan struct{}
+	// earlier ones, whose channels are no longer read.
+	Drain(lost ownership.Area) <-chan struct{}
 }
 
 func (o *Options) complete() error {

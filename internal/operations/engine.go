@@ -21,6 +21,15 @@ import (
 
 // Runner sends parts.
 type Runner interface {
+	// Take gets hold of parts of one operation that are then run one after another: nobody else sends anything of them until
+	// the batch ends. It blocks until that is so, or ctx ends. An error while ctx has not ended is final for the first part.
+	Take(ctx context.Context, op Request, parts []Part) (Batch, error)
+}
+
+// Batch is some parts that are run together. It is used by one goroutine.
+type Batch interface {
+	// End lets go of the parts. It does not block.
+	End()
 	// Run sends one part again and returns when all its objects have arrived at every target, or are set aside, or ctx
 	// has ended. It is called by one goroutine at a time. It tells through progress how many objects it has offered since
 	// it was called, and how many of them have not arrived; progress may be called by any goroutine until Run returns, and

@@ -51,16 +51,38 @@ type run struct {
 	record        *record
 	index         int
 	part          Part
+	with          []int // the parts to be run in one batch, if a new one is begun: itself first
 	ctx           context.Context
 	cancel        context.CancelFunc
 	offered, open int // guarded by Engine.mu
 }
 
+// together are the parts that are run in one batch.
+type together struct {
+	Batch
+	id      string // of the operation
+	indices []int
+}
+
+func (b *together) has(r *run) bool {
+	return b.Batch != nil && b.id == r.record.id && slices.Contains(b.indices, r.index)
+}
+
+func (b *together) end() {
+	if b.Batch != nil {
+		b.End()
+	}
+	*b = together{}
+}
+
 // execute runs our parts one after another until ctx ends.
 func (e *Engine) execute(ctx context.Context) {
+	var batch together
+	defer batch.end()
 	for {
 		r := e.begin(ctx)
 		if r == nil {
+			batch.end()
 			select {
 			case <-ctx.Done():
 				return
@@ -68,7 +90,7 @@ func (e *Engine) execute(ctx context.Context) {
 			}
 			continue
 		}
-		repaired, err := e.runPart(r)
+		repaired, err := e.runIn(&batch, r)
 		e.finish(r, repaired, err)
 		if ctx.Err() != nil {
 			return
@@ -76,7 +98,25 @@ func (e *Engine) execute(ctx context.Context) {
 	}
 }
 
-func (e *Engine) runPart(r *run) (Repair, error) {
+// runIn runs a part in the batch that has it, or in a new one.
+func (e *Engine) runIn(batch *together, r *run) (Repair, error) {
+	if !batch.has(r) {
+		batch.end()
+		batch.id, batch.indices = r.record.id, r.with
+		parts := make([]Part, 0, len(r.with))
+		for _, i := range r.with {
+			parts = append(parts, r.record.parts[i])
+		}
+		taken, err := e.runner.Take(r.ctx, r.record.request, parts)
+		if err != nil {
+			return Repair{}, err //nolint:wrapcheck // It is shown as it is, under the name of the type.
+		}
+		batch.Batch = taken
+	}
+	return e.runPart(batch, r)
+}
+
+func (e *Engine) runPart(batch Batch, r *run) (Repair, error) {
 	part := r.part
 	if part.Split() {
 		part.Namespaces = []string{}
@@ -89,7 +129,7 @@ func (e *Engine) runPart(r *run) (Repair, error) {
 			return Repair{}, nil
 		}
 	}
-	return e.runner.Run(r.ctx, r.record.request, part, func(offered, open int) {
+	return batch.Run(r.ctx, r.record.request, part, func(offered, open int) {
 		e.mu.Lock()
 		defer e.mu.Unlock()
 		if e.running != r || (offered == r.offered && open == r.open) {
@@ -126,7 +166,7 @@ func (e *Engine) begin(ctx context.Context) *run {
 	if record == nil {
 		return nil
 	}
-	r := &run{record: record, index: index, part: record.parts[index]}
+	r := &run{record: record, index: index, part: record.parts[index], with: e.batchFrom(record, index)}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	e.running = r
 	if w := e.own(record.id); w.revision == 0 {
@@ -173,22 +213,51 @@ func compareBool(a, b bool) int {
 	}
 }
 
-// pickFrom returns the next part of an operation for us, those assigned to us first; -1 means none. The caller holds mu.
+// pickFrom returns the next part of an operation for us; -1 means none. The caller holds mu.
 func (e *Engine) pickFrom(r *record) int {
-	done, claims, other := r.done(), e.claims(r), -1
+	if left := e.left(r); len(left) > 0 {
+		return left[0]
+	}
+	return -1
+}
+
+// left are the parts of an operation that are for us, those assigned to us first. The caller holds mu.
+func (e *Engine) left(r *record) []int {
+	done, claims := r.done(), e.claims(r)
 	own := e.mine[r.id]
+	var ours, others []int
 	for i, p := range r.parts {
-		if done[i] || (own != nil && own.done[i]) || e.assignee(p, claims[i]) != e.opts.Member {
-			continue
-		}
-		if p.Member == e.opts.Member {
-			return i
-		}
-		if other < 0 {
-			other = i
+		switch {
+		case done[i] || (own != nil && own.done[i]) || e.assignee(p, claims[i]) != e.opts.Member:
+		case p.Member == e.opts.Member:
+			ours = append(ours, i)
+		default:
+			others = append(others, i)
 		}
 	}
-	return other
+	return append(ours, others...)
+}
+
+// batchParts bounds the parts of one batch, as [PartObjects] does their objects.
+const batchParts = 24
+
+// batchFrom returns the parts that are run together with one, from that one on. The caller holds mu.
+func (e *Engine) batchFrom(r *record, index int) []int {
+	with, objects := []int{index}, r.parts[index].Objects
+	if r.parts[index].alone() {
+		return with
+	}
+	for _, i := range e.left(r) {
+		p := r.parts[i]
+		if i == index || p.alone() || p.Member != r.parts[index].Member {
+			continue
+		}
+		if objects += p.Objects; objects > PartObjects || len(with) == batchParts {
+			break
+		}
+		with = append(with, i)
+	}
+	return with
 }
 
 // claims are the other live members that say they are running a part, by part; the first by name where there are two. We

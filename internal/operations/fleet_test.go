@@ -84,6 +84,7 @@ type node struct {
 	cancel context.CancelFunc
 	ended  chan error
 	ready  bool
+	held   []operations.Part // guarded by fleet.mu
 }
 
 func (f *fleet) locked(change func()) {
@@ -99,11 +100,30 @@ func (f *fleet) Members() []string {
 	return slices.Clone(f.view)
 }
 
-// Run implements [operations.Runner].
+// Take implements [operations.Runner].
+func (n *node) Take(_ context.Context, _ operations.Request, parts []operations.Part) (operations.Batch, error) {
+	objects := 0
+	for _, p := range parts {
+		objects += p.Objects
+	}
+	if len(parts) > 1 && objects > operations.PartObjects {
+		n.f.t.Errorf("%s takes %d parts with %d objects at once", n.name, len(parts), objects)
+	}
+	n.f.locked(func() { n.held = parts })
+	return n, nil
+}
+
+// End implements [operations.Batch].
+func (n *node) End() { n.f.locked(func() { n.held = nil }) }
+
+// Run implements [operations.Batch].
 func (n *node) Run(ctx context.Context, op operations.Request, part operations.Part, progress func(offered, open int)) (operations.Repair, error) {
 	f := n.f
 	s := step{member: n.name, op: op.Label, part: part.Key, namespaces: part.Namespaces}
 	f.mu.Lock()
+	if !slices.ContainsFunc(n.held, func(p operations.Part) bool { return p.Key == part.Key }) {
+		f.t.Errorf("%s runs %s without holding it", n.name, part.Key)
+	}
 	f.steps = append(f.steps, s)
 	behave, repair := f.behave, f.repair
 	f.mu.Unlock()

@@ -47,6 +47,13 @@ type Part struct {
 	Held bool
 }
 
+// PartObjects bounds the objects of a part that can be cut, and of parts that are run together: about a minute at the pace
+// of a receiver that takes 50 in half a second. A member that is slow, or dies, holds up no more.
+const PartObjects = 5000
+
+// alone tells whether a part is not run together with others.
+func (p Part) alone() bool { return p.OwnedOnly || p.Held }
+
 // Split tells whether the part is less than the whole type.
 func (p Part) Split() bool { return p.From != "" || p.Until != "" }
 
@@ -82,7 +89,8 @@ func key(t resource.Type, from, until string) string {
 
 // Plan shares out types over members. A type goes to the member that the ring gives its name to; then the cheapest parts
 // that help move from members with too much to those with the least, and a type that is too large to be moved is cut by
-// namespaces. Nobody is left with more than 1.5 times the fair share of objects.
+// namespaces. Nobody is left with more than 1.5 times the fair share of objects, and no part that can be cut has more than
+// [PartObjects].
 //
 // The exception is what cannot be cut: a cluster-scoped type, or a single namespace of a type, that has more than half
 // a fair share of all objects. Where there are such, a member is above the bound only with nothing else that could be
@@ -101,6 +109,7 @@ func Plan(members []string, format ring.Format, types []Weight) ([]Part, error) 
 		p.add(piece{Type: w.Type, spaces: spaces(w), member: i}, w.Objects)
 	}
 	p.balance()
+	p.bound()
 	return p.parts(), nil
 }
 
@@ -251,21 +260,25 @@ func (p *planner) cut(member int) bool {
 	if at < 0 {
 		return false
 	}
-	x := p.pieces[at]
+	p.pieces = slices.Replace(p.pieces, at, at+1, p.pieces[at].cutUp(p.small)...)
+	return true
+}
+
+// cutUp cuts a piece into pieces that are small, or of one namespace.
+func (x *piece) cutUp(small func(objects int) bool) []*piece {
 	var cuts []*piece
-	next := &piece{Type: x.Type, from: x.from, member: member}
+	next := &piece{Type: x.Type, from: x.from, member: x.member}
 	for i, s := range x.spaces {
-		if i > 0 && !p.small(next.objects+s.objects) {
+		if i > 0 && !small(next.objects+s.objects) {
 			next.until = s.name
 			cuts = append(cuts, next)
-			next = &piece{Type: x.Type, from: s.name, member: member}
+			next = &piece{Type: x.Type, from: s.name, member: x.member}
 		}
 		next.spaces = append(next.spaces, s)
 		next.objects += s.objects
 	}
 	next.until = x.until
-	p.pieces = slices.Replace(p.pieces, at, at+1, append(cuts, next)...)
-	return true
+	return append(cuts, next)
 }
 
 // improve gives the cheapest piece of a member to the least loaded one, although that one is then above the bound, if it
@@ -285,19 +298,32 @@ func (p *planner) improve(from int) bool {
 	return true
 }
 
-// parts joins neighbours that have stayed with one member, and puts all in order.
-func (p *planner) parts() []Part {
+// bound joins neighbours that have stayed with one member, and cuts what is too large.
+func (p *planner) bound() {
 	slices.SortFunc(p.pieces, (*piece).compare)
-	parts := make([]Part, 0, len(p.pieces))
-	for i, x := range p.pieces {
-		if i > 0 {
-			last := &parts[len(parts)-1]
-			if last.Type == x.Type && last.Until == x.from && x.from != "" && last.Member == p.members[x.member] {
-				last.Until, last.Objects = x.until, last.Objects+x.objects
-				last.Key = key(last.Type, last.From, last.Until)
-				continue
-			}
+	var joined []*piece
+	for _, x := range p.pieces {
+		if n := len(joined); n > 0 && joined[n-1].Type == x.Type && joined[n-1].until == x.from && x.from != "" && joined[n-1].member == x.member {
+			last := joined[n-1]
+			last.until, last.objects, last.spaces = x.until, last.objects+x.objects, append(slices.Clone(last.spaces), x.spaces...)
+			continue
 		}
+		joined = append(joined, x)
+	}
+	p.pieces = nil
+	for _, x := range joined {
+		if len(x.spaces) > 1 && x.objects > PartObjects {
+			p.pieces = append(p.pieces, x.cutUp(func(objects int) bool { return objects <= PartObjects })...)
+		} else {
+			p.pieces = append(p.pieces, x)
+		}
+	}
+}
+
+// parts puts all in order.
+func (p *planner) parts() []Part {
+	parts := make([]Part, 0, len(p.pieces))
+	for _, x := range p.pieces {
 		parts = append(parts, Part{
 			Key: key(x.Type, x.from, x.until), Type: x.Type, From: x.from, Until: x.until,
 			Member: p.members[x.member], Objects: x.objects,

@@ -111,6 +111,17 @@ func TestPlanIsCompleteAndBalanced(t *testing.T) {
 	}
 }
 
+// namespacesOf counts the namespaces of a type that are in a part.
+func namespacesOf(w operations.Weight, p operations.Part) int {
+	n := 0
+	for name := range w.Namespaces {
+		if w.Type.Namespaced && p.Covers(name) {
+			n++
+		}
+	}
+	return n
+}
+
 func checkCoverage(t *testing.T, round int, types []operations.Weight, parts []operations.Part) {
 	t.Helper()
 	of := map[resource.Type][]operations.Part{}
@@ -130,7 +141,10 @@ func checkCoverage(t *testing.T, round int, types []operations.Weight, parts []o
 		slices.SortFunc(of[w.Type], func(a, b operations.Part) int { return strings.Compare(a.From, b.From) })
 		for i, p := range of[w.Type] {
 			objects += p.Objects
-			if i > 0 && p.Member == of[w.Type][i-1].Member {
+			if within := namespacesOf(w, p); p.Objects > operations.PartObjects && within > 1 {
+				t.Fatalf("round %d: a part that could be cut has %d objects of %d namespaces", round, p.Objects, within)
+			}
+			if i > 0 && p.Member == of[w.Type][i-1].Member && p.Objects+of[w.Type][i-1].Objects <= operations.PartObjects {
 				t.Fatalf("round %d: neighbours %+v and %+v are two parts of one member", round, of[w.Type][i-1], p)
 			}
 		}

@@ -150,7 +150,7 @@ func (e *Engine) plan(r Request) (*plan, error) {
 	}
 	for i := range weights {
 		w := &weights[i]
-		if r.Namespace == "" && w.Type.Namespaced && len(members) > 1 && w.Objects*2*len(members) > total {
+		if r.Namespace == "" && w.Type.Namespaced && len(members) > 1 && (w.Objects*2*len(members) > total || w.Objects > PartObjects) {
 			w.Namespaces = e.catalog.Namespaces(w.Type)
 		}
 	}

@@ -97,7 +97,7 @@ func (b *bench) settle(d time.Duration) {
 func (h *hand) sends() int {
 	n := 0
 	for p := range 64 {
-		if h.MaySend(p, h.b.now) {
+		if h.MaySend(plain, "", p, h.b.now) {
 			n++
 		}
 	}

@@ -6,6 +6,7 @@ import "github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 // refers to one, so rings are kept as long as a Lease refers to them.
 type claimCache struct {
 	format ring.Format
+	name   string // of the format, as Leases carry it
 	build  func([]string, ring.Format) (*ring.Ring, error)
 	rings  map[string]*cachedRing
 	all    Set
@@ -18,8 +19,8 @@ type cachedRing struct {
 	used   bool
 }
 
-func newClaimCache(f ring.Format) *claimCache {
-	return &claimCache{format: f, build: ring.New, rings: make(map[string]*cachedRing), all: fullSet(f.Partitions)}
+func newClaimCache(f ring.Format, name string) *claimCache {
+	return &claimCache{format: f, name: name, build: ring.New, rings: make(map[string]*cachedRing), all: fullSet(f.Partitions)}
 }
 
 // ring returns the ring of a view of our own format.
@@ -42,25 +43,42 @@ func (c *claimCache) entry(view []string) *cachedRing {
 
 // of returns what the Lease claims. What cannot be computed here, because it is of another format or because no ring
 // can be built from it, may be anything and is taken for everything.
-func (c *claimCache) of(l *Lease) Set {
-	switch {
-	case !l.claims():
-		return Set{}
-	case l.Format != c.format.String():
-		return c.all
-	default:
-		return c.share(l.View, l.Member)
+func (c *claimCache) of(l *Lease) Area {
+	if !l.claims() {
+		return Area{}
 	}
+	if l.Format == c.name {
+		if a, err := c.area(&l.Claim, l.Member); err == nil {
+			return a
+		}
+	}
+	return Area{rest: c.all}
 }
 
-// share returns the member's partitions under a view of our own format; everything when no ring can be built.
-func (c *claimCache) share(view []string, member string) Set {
-	if len(view) == 0 {
-		return Set{}
+// area returns what a member's claim of our own format covers. It fails when no ring can be built.
+func (c *claimCache) area(cl *Claim, member string) (Area, error) {
+	if len(cl.View) == 0 {
+		return Area{}, nil
 	}
+	share, err := c.share(cl.View, member)
+	if err != nil {
+		return Area{}, err
+	}
+	a := Area{rest: share}
+	for _, p := range cl.Yields {
+		a = a.with(p, Set{})
+	}
+	for _, p := range cl.Takes {
+		a = a.with(p, c.all)
+	}
+	return a, nil
+}
+
+// share returns the member's partitions under a view of our own format.
+func (c *claimCache) share(view []string, member string) (Set, error) {
 	e := c.entry(view)
 	if e.ring == nil {
-		return c.all
+		return Set{}, e.err
 	}
 	s, ok := e.claims[member]
 	if !ok {
@@ -70,7 +88,7 @@ func (c *claimCache) share(view []string, member string) Set {
 		}
 		e.claims[member] = s
 	}
-	return s
+	return s, nil
 }
 
 // prune forgets the rings that nothing has asked for since the last call.

@@ -20,6 +20,10 @@ func (m *Machine) Break(rule string) {
 		m.rules.noSeason = true
 	case "ghosts":
 		m.rules.noGhosts = true
+	case "yields":
+		m.rules.noYields = true
+	case "yield drain":
+		m.rules.noYieldDrain = true
 	default:
 		panic("no such rule: " + rule)
 	}

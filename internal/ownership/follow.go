@@ -21,11 +21,11 @@ func (m *Machine) update(now time.Duration) {
 	m.cache.prune()
 }
 
-// desired returns the view that the members as we see them call for: all that are live or may be, of our ring format.
-// While members of another format claim anything we claim nothing, so that a format takes over as a whole when the
-// last member of the other is gone; if both began at once, the greater format goes on. It fails when no ring can be
-// built from the members.
-func (m *Machine) desired() ([]string, error) {
+// desired returns the claim that the members as we see them call for: a view of all that are live or may be, of our
+// format, what we are to take, and what others take. While members of another format claim anything we claim nothing, so
+// that a format takes over as a whole when the last member of the other is gone; if both began at once, the greater
+// format goes on. It fails when no ring can be built from the members.
+func (m *Machine) desired() (Claim, error) {
 	view := []string{m.self.Member}
 	claiming := m.joined && len(m.known.lease.View) > 0
 	for member, o := range m.leases {
@@ -37,7 +37,7 @@ func (m *Machine) desired() ([]string, error) {
 				view = append(view, member)
 			}
 		case l.claims() && (!claiming || l.Format > m.format):
-			return nil, nil
+			return Claim{}, nil
 		}
 	}
 	for _, g := range m.ghosts {
@@ -47,19 +47,62 @@ func (m *Machine) desired() ([]string, error) {
 	}
 	slices.Sort(view)
 	_, err := m.cache.ring(view)
-	return view, err
+	c := Claim{View: view, Takes: m.takes()}
+	c.Yields = m.yields(c.Takes)
+	return c, err
 }
 
-// steer decides which view to work towards. A new one is aimed at when the members have kept still for a while; from
-// then on nothing is begun that it gives to others, and it is published when what was in flight has ended.
+// takes returns what we take of what we are asked to. A part of which another member takes anything is not begun with.
+// If two have begun at the same time, both know which of them goes on, and the other withdraws.
+func (m *Machine) takes() []Part {
+	var takes []Part
+	for _, p := range m.wanted {
+		began := m.joined && slices.Contains(m.known.lease.Takes, p)
+		free := true
+		for member, o := range m.leases {
+			if m.takesPart(&o.lease) && overlapsAny(p, o.lease.Takes) && !(began && p.beats(m.self.Member, member)) {
+				free = false
+			}
+		}
+		if free {
+			takes = append(takes, p)
+		}
+	}
+	return takes
+}
+
+// yields returns what others take, but for what we have begun to take ourselves.
+func (m *Machine) yields(ours []Part) []Part {
+	var yields []Part
+	for _, o := range m.leases {
+		if !m.takesPart(&o.lease) {
+			continue
+		}
+		for _, p := range o.lease.Takes {
+			if !overlapsAny(p, ours) {
+				yields = append(yields, p)
+			}
+		}
+	}
+	return sortParts(yields)
+}
+
+// takesPart tells whether a Lease of another member takes parts that we can read.
+func (m *Machine) takesPart(l *Lease) bool {
+	return l.State == Live && l.claims() && l.Format == m.format && !m.mine(l)
+}
+
+// steer decides which claim to work towards. Another view is aimed at when the members have kept still for a while,
+// parts at once. From then on nothing is begun that the claim gives to others, and it is published when what was in
+// flight of that has ended.
 func (m *Machine) steer(now time.Duration) {
 	m.ringErr = nil
 	if !m.joined || m.leaving { // what was asked to drain then has nothing to do with a target
 		m.hasTarget, m.isPending = false, false
 		return
 	}
-	ours := m.known.lease.View
-	if m.hasTarget && sameView(m.target, ours) {
+	ours := &m.known.lease.Claim
+	if m.hasTarget && m.target.same(ours) {
 		m.hasTarget = false
 	}
 	want, err := m.desired()
@@ -67,26 +110,48 @@ func (m *Machine) steer(now time.Duration) {
 		m.ringErr = err
 		return
 	}
-	if sameView(want, ours) {
+	m.steerView(&want, ours, now)
+	if want.same(ours) {
 		if m.hasTarget { // nothing has to end any more
 			m.hasTarget, m.drained = false, m.drainToken
 		}
+		return
+	}
+	if m.hasTarget && want.same(&m.target) {
+		return
+	}
+	m.target, m.hasTarget = want, true
+	m.drainToken++
+	if m.area(ours).Minus(m.area(&want)).Empty() { // Whatever is in flight was begun under what we claim.
+		m.drained = m.drainToken
+	}
+}
+
+// steerView keeps the view that we have, or work towards, until the members have kept still.
+func (m *Machine) steerView(want, ours *Claim, now time.Duration) {
+	goal := ours.View
+	if m.hasTarget {
+		goal = m.target.View
+	}
+	switch {
+	case sameView(want.View, ours.View):
 		m.isPending = false
 		return
-	}
-	if m.hasTarget && sameView(want, m.target) {
+	case m.hasTarget && sameView(want.View, goal):
 		return
-	}
-	if !m.isPending {
+	case !m.isPending:
 		m.isPending, m.pendingHead, m.pending = true, now, ""
 	}
-	if key := viewKey(want); key != m.pending {
+	if key := viewKey(want.View); key != m.pending {
 		m.pending, m.pendingFrom = key, now
 	}
-	if now >= m.steerAt() || len(ours) == 0 {
-		m.target, m.hasTarget = want, true
+	if now >= m.steerAt() || len(ours.View) == 0 {
 		m.isPending = false
-		m.drainToken++
+		return
+	}
+	want.View = goal
+	if len(goal) == 0 {
+		want.Takes, want.Yields = nil, nil
 	}
 }
 
@@ -98,79 +163,108 @@ func (m *Machine) steerAt() time.Duration {
 // refresh computes what we may send for.
 func (m *Machine) refresh(time.Duration) {
 	granted, others := m.granted(), m.others()
-	m.conflicts = granted.minus(granted.minus(others))
+	m.conflicts = granted.rest.and(others.rest)
 	if !m.rules.noOthers {
-		granted.remove(others)
+		granted = granted.Minus(others)
 	}
 	if !m.settled {
-		granted.keep(m.owned)
+		granted = granted.And(m.owned)
 	}
-	m.lostCount += m.owned.minus(granted).Len()
-	for p := range granted.minus(m.owned).All() {
-		if m.gains[p] != Crash { // still to be taken, from an earlier gain
-			m.gains[p] = m.ended[p]
-		}
-		m.ended[p] = Handoff
+	if begun := granted.Minus(m.owned); !begun.Empty() {
+		m.gains.All = m.gains.All.Plus(begun)
+		m.gains.Crashed = m.gains.Crashed.Plus(begun.And(m.crashed))
+		m.crashed = m.crashed.Minus(begun)
 	}
 	m.owned = granted
 }
 
 // granted returns what we have published, seen published, and are not about to give away.
-func (m *Machine) granted() Set {
-	granted := newSet(len(m.ended))
+func (m *Machine) granted() Area {
 	if !m.joined || m.leaving {
-		return granted
+		return Area{}
 	}
-	base := m.known.lease.View
+	granted := m.area(&m.known.lease.Claim)
 	if !m.rules.noObserve {
 		o := m.leases[m.self.Member]
 		if o == nil || !m.mine(&o.lease) || o.lease.State != Live {
-			return granted
+			return Area{}
 		}
-		base = o.lease.View
+		granted = granted.And(m.area(&o.lease.Claim))
 	}
-	granted.include(m.share(base))
-	granted.keep(m.share(m.known.lease.View))
-	for _, v := range m.maybe {
-		granted.keep(m.share(v.view))
+	for i := range m.maybe {
+		granted = granted.And(m.area(&m.maybe[i].claim))
 	}
 	if m.hasTarget {
-		granted.keep(m.share(m.target))
+		granted = granted.And(m.area(&m.target))
 	}
 	return granted
 }
 
-// share returns our own partitions under a view. A view from which no ring can be built gives us none.
-func (m *Machine) share(view []string) Set {
-	if len(view) == 0 {
-		return Set{}
+// area returns what a claim of ours covers. One from which no ring can be built covers nothing.
+func (m *Machine) area(c *Claim) Area {
+	a, err := m.cache.area(c, m.self.Member)
+	if err != nil {
+		return Area{}
 	}
-	if _, err := m.cache.ring(view); err != nil {
-		return Set{}
-	}
-	return m.cache.share(view, m.self.Member)
+	return a
 }
 
 // others returns what anybody else claims or may still be sending for.
-func (m *Machine) others() Set {
-	claimed := newSet(len(m.ended))
+func (m *Machine) others() Area {
+	var claimed Area
 	for _, o := range m.leases {
-		if !m.mine(&o.lease) {
-			claimed.include(m.cache.of(&o.lease))
+		if m.mine(&o.lease) {
+			continue
 		}
+		claim := o.claim
+		if m.rules.noYields {
+			for _, p := range m.known.lease.Takes {
+				claim = claim.with(p, Set{})
+			}
+		}
+		claimed = claimed.Plus(claim)
 	}
 	for _, g := range m.ghosts {
-		claimed.include(g.claim)
+		claimed = claimed.Plus(g.claim)
 	}
 	return claimed
+}
+
+// Take asks for parts: from now on our claim is to have all partitions of them, and the others are to yield. It ends
+// with our stay in the ring.
+func (m *Machine) Take(parts []Part, now time.Duration) {
+	m.wanted = sortParts(append(slices.Clone(m.wanted), parts...))
+	m.update(now)
+}
+
+// Give gives parts back.
+func (m *Machine) Give(parts []Part, now time.Duration) {
+	m.wanted = slices.DeleteFunc(slices.Clone(m.wanted), func(p Part) bool { return slices.Contains(parts, p) })
+	m.update(now)
+}
+
+// Wants tells whether all of the parts are still asked for, in this stay.
+func (m *Machine) Wants(parts []Part) bool {
+	return !slices.ContainsFunc(parts, func(p Part) bool { return !slices.Contains(m.wanted, p) })
+}
+
+// Took tells whether the watch has shown that we take all of the parts.
+func (m *Machine) Took(parts []Part) bool {
+	o := m.leases[m.self.Member]
+	return o != nil && m.mine(&o.lease) && !slices.ContainsFunc(parts, func(p Part) bool { return !slices.Contains(o.lease.Takes, p) })
+}
+
+// Covers tells whether an area has all partitions of the parts.
+func (m *Machine) Covers(a Area, parts []Part) bool {
+	return !slices.ContainsFunc(parts, func(p Part) bool { return !a.covers(p, m.all.rest) })
 }
 
 // Drain is a request to let requests in flight end.
 type Drain struct {
 	// Token is to be handed to [Machine.Drained].
 	Token uint64
-	// Kept are the partitions that go on; requests for all others have to end.
-	Kept Set
+	// Lost is what is given away: requests for it have to end.
+	Lost Area
 }
 
 // Drain returns what has to end before we can go on, if anything has. [Machine.MaySend] has been false for it since
@@ -179,14 +273,14 @@ func (m *Machine) Drain() (Drain, bool) {
 	if m.drained == m.drainToken {
 		return Drain{}, false
 	}
-	d := Drain{Token: m.drainToken}
-	if m.hasTarget && m.joined {
-		d.Kept = m.share(m.target)
+	d := Drain{Token: m.drainToken, Lost: m.all}
+	if m.hasTarget && m.joined { // whatever is in flight was begun under what we claim
+		d.Lost = m.area(&m.known.lease.Claim).Minus(m.area(&m.target))
 	}
 	return d, true
 }
 
-// Drained says that a drain is done: nothing is in flight for partitions outside of what it kept.
+// Drained says that a drain is done: nothing is in flight for what is lost.
 func (m *Machine) Drained(token uint64, now time.Duration) {
 	if token != m.drainToken || m.drained == token {
 		return
@@ -196,9 +290,9 @@ func (m *Machine) Drained(token uint64, now time.Duration) {
 	m.update(now)
 }
 
-// MaySend tells whether a request for the partition may be begun now.
-func (m *Machine) MaySend(partition int, now time.Duration) bool {
-	return m.owned.Has(partition) && !m.Fenced(now)
+// MaySend tells whether a request for an object of a kind, in a namespace and a partition, may be begun now.
+func (m *Machine) MaySend(k Kind, namespace string, partition int, now time.Duration) bool {
+	return m.owned.Has(k, namespace, partition) && !m.Fenced(now)
 }
 
 // Fenced tells whether our last successful renewal began too long ago for anything to be sent: from then on somebody
@@ -218,8 +312,17 @@ func (m *Machine) FencedAt() time.Duration {
 	return m.renewed + m.t.RenewDeadline
 }
 
-// Owned returns the partitions that we may send for while not fenced.
-func (m *Machine) Owned() Set { return m.owned }
+// Claimed returns what we have published that we claim, everything while we have no Lease: what is not in it is another
+// member's.
+func (m *Machine) Claimed() Area {
+	if !m.joined {
+		return m.all
+	}
+	return m.area(&m.known.lease.Claim)
+}
+
+// Owned returns what we may send for while not fenced.
+func (m *Machine) Owned() Area { return m.owned }
 
 // Wake returns when [Machine.Tick] has to be called, or a write or a retirement becomes due, if nothing happens before.
 func (m *Machine) Wake(now time.Duration) time.Duration {

@@ -38,7 +38,7 @@ func (s State) String() string {
 	}
 }
 
-// Lease is what one member publishes, as seen at one version. Whoever has a Lease must not change its slices and maps.
+// Lease is what one member publishes, as seen at one version. Whoever has a Lease must not change its slices.
 type Lease struct {
 	// Member is the name of the member, which is the name of its pod. There is one Lease for each name.
 	Member string
@@ -51,12 +51,11 @@ type Lease struct {
 	Version uint64
 	// State says whether the member works.
 	State State
-	// Format is the ring format that View is to be read with.
+	// Format is what the Claim is to be read with: the ring's format, and what its members send where. Those of
+	// another format have nothing in common with ours.
 	Format string
-	// View is the sorted names of the members under which this one works. What the ring of these members gives to Member
-	// is its claim. No view, no claim.
-	View []string
-	// Publication counts the views that this stay has written. As long as it is the same, so was the claim, without
+	Claim
+	// Publication counts the claims that this stay has written. As long as it is the same, so was the claim, without
 	// interruption.
 	Publication uint64
 	// Seen is the version up to which the member had seen all Leases when it began to write this.
@@ -67,8 +66,6 @@ type Lease struct {
 	Vouches bool
 	// Sole says that when this write began, the member could send for every partition there is.
 	Sole bool
-	// Notes are whatever else the member makes known: where its checkpoint is, which resync it runs.
-	Notes map[string]string
 }
 
 // claims tells whether the Lease claims anything. A released Lease with a view is an estate: nobody sends under it, but
@@ -82,7 +79,7 @@ func (l *Lease) estate() bool { return l.Sole && len(l.View) == 1 && l.View[0] =
 // continues tells whether the claim of the Lease has stood without interruption since it was as before.
 func (l *Lease) continues(before *Lease) bool {
 	return l.claims() && before.claims() && l.Incarnation == before.Incarnation && l.Publication == before.Publication &&
-		l.Format == before.Format && sameView(l.View, before.View)
+		l.Format == before.Format && l.same(&before.Claim)
 }
 
 // viewKey is the view as one string; two views of one format are equal if and only if their keys are.

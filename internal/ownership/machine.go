@@ -15,6 +15,9 @@ type Self struct {
 	Member, UID string
 	// Process is different for each process that ever runs under the UID.
 	Process string
+	// Duty is what the member sends where, as one short text. Members with different duties never form one ring: each
+	// receiver would get a part of the objects.
+	Duty string
 }
 
 // Machine is one member's knowledge of the ring, and what follows from it. Create it with [New]. Its methods must not
@@ -23,6 +26,7 @@ type Machine struct {
 	self   Self
 	t      Timings
 	format string
+	all    Area // everything there is
 	cache  *claimCache
 	rules  rules
 
@@ -35,7 +39,7 @@ type Machine struct {
 	settled    bool
 	leases     map[string]*observed // by member; our own name is among them
 	ghosts     []ghost
-	ended      []Cause // by partition: how its last claim of another member ended, until we gain the partition
+	crashed    Area // what was claimed by a member that ended without a word, until we gain it
 
 	// What we know of the Lease under our own name, from the watch, from answers to our writes and from reading it.
 	known      known
@@ -51,18 +55,15 @@ type Machine struct {
 	retryAt  time.Duration
 	written  Lease  // the last write that succeeded
 	vouched  uint64 // the version up to which a write of ours has vouched
-	composed []string
-	views    uint64 // how many times composed has changed
-	maybe    []maybeView
-	notes    map[string]string
-	newNotes bool
-	noted    uint64 // the version of the first write of this stay that carried the notes as they were written last
-	held     bool   // we do not join while others are there to do the work; see Hold
-	answer   bool   // another member has written notes, and waits for our word that we have seen them
-	heard    uint64 // counts the changes of Notes
+	composed Claim
+	claims   uint64 // how many times composed has changed
+	maybe    []maybeClaim
+	again    bool // the last write went wrong
+	held     bool // we do not join while others are there to do the work; see Hold
 
-	// The way to the next view.
-	target      []string
+	// The way to the next claim.
+	wanted      []Part // what we are asked to take, sorted
+	target      Claim
 	hasTarget   bool
 	drainToken  uint64 // of the last drain that was asked for
 	drained     uint64 // of the last drain that was reported done
@@ -75,21 +76,21 @@ type Machine struct {
 	pendingHead time.Duration // since when it has not been ours
 
 	// What follows.
-	owned     Set
+	owned     Area
 	conflicts Set
-	gains     map[int]Cause
-	lostCount int
+	gains     Gains // since they were last taken
 	ringErr   error
 	health    health
 }
 
 // rules switch off single rules of the protocol, for the tests that show what each of them is for.
 type rules struct {
-	noObserve, noOthers, noFence, noDrain, noSeason, noGhosts bool
+	noObserve, noOthers, noFence, noDrain, noSeason, noGhosts, noYields, noYieldDrain bool
 }
 
 type observed struct {
 	lease   Lease
+	claim   Area          // what it claims
 	changed time.Duration // when we last saw it change
 	retired time.Duration // when we first saw it dead or released
 	attempt time.Duration // when we last asked for it to be retired
@@ -100,7 +101,7 @@ type observed struct {
 type ghost struct {
 	member, uid string
 	format      string
-	claim       Set
+	claim       Area
 	since       time.Duration
 }
 
@@ -110,10 +111,10 @@ type known struct {
 	version uint64
 }
 
-// maybeView is a view that our Lease has or may yet get through a write of ours that the watch has not shown.
-type maybeView struct {
+// maybeClaim is a claim that our Lease has or may yet get through a write of ours that the watch has not shown.
+type maybeClaim struct {
 	base, version uint64 // version is 0 as long as the write's outcome is unknown
-	view          []string
+	claim         Claim
 }
 
 // New returns the machine of a member that has seen nothing so far. It fails when the format or the timings are
@@ -128,17 +129,18 @@ func New(self Self, f ring.Format, t Timings) (*Machine, error) {
 	if self.Member == "" || self.UID == "" || self.Process == "" {
 		return nil, fmt.Errorf("member is %+v, want a name, a UID and a process", self)
 	}
+	format := f.String() + "+parts1"
+	if self.Duty != "" {
+		format += "+" + self.Duty
+	}
 	return &Machine{
 		fresh:  true,
 		self:   self,
 		t:      t,
-		format: f.String(),
-		cache:  newClaimCache(f),
+		format: format,
+		all:    Area{rest: fullSet(f.Partitions)},
+		cache:  newClaimCache(f, format),
 		leases: make(map[string]*observed),
-		ended:  make([]Cause, f.Partitions),
-		notes:  make(map[string]string),
-		owned:  newSet(f.Partitions),
-		gains:  make(map[int]Cause),
 	}, nil
 }
 
@@ -177,10 +179,6 @@ func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) {
 		}
 	}
 	m.fresh = false
-	m.heard++
-	for i := range leases {
-		m.read(&Lease{}, &leases[i])
-	}
 	m.update(now)
 }
 
@@ -233,23 +231,18 @@ func (m *Machine) rewound(leases []Lease, version uint64) bool {
 
 // continued tells whether every partition has been claimed without interruption since the Leases were as before.
 func (m *Machine) continued(before map[string]Lease) bool {
-	claimed := newSet(len(m.ended))
+	var claimed Area
 	for member, o := range m.leases {
 		if was, ok := before[member]; ok && o.lease.continues(&was) {
-			claimed.include(m.cache.of(&o.lease))
+			claimed = claimed.Plus(o.claim)
 		}
 	}
-	return claimed.Len() == len(m.ended)
+	return m.all.Minus(claimed).Empty()
 }
 
 // Observe takes a Lease that the watch shows as added or changed.
 func (m *Machine) Observe(l Lease, now time.Duration) {
-	var before Lease
-	if o := m.leases[l.Member]; o != nil {
-		before = o.lease
-	}
 	m.see(&l, now)
-	m.read(&before, &l)
 	m.seen = max(m.seen, l.Version)
 	m.update(now)
 }
@@ -257,7 +250,6 @@ func (m *Machine) Observe(l Lease, now time.Duration) {
 // Deleted takes the deletion of a member's Lease at a version.
 func (m *Machine) Deleted(member string, version uint64, now time.Duration) {
 	if o := m.leases[member]; o != nil && o.lease.Version <= version {
-		m.heard++
 		m.vanish(member, version, now)
 	}
 	m.seen = max(m.seen, version)
@@ -300,7 +292,7 @@ func (m *Machine) see(l *Lease, now time.Duration) {
 		if l.State == Dead { // nobody may have repeated its last words yet
 			dead := *l
 			dead.State = Live
-			m.note(m.cache.of(&dead), Crash)
+			m.note(&dead)
 		}
 	} else {
 		m.ending(&o.lease, l)
@@ -314,7 +306,7 @@ func (m *Machine) see(l *Lease, now time.Duration) {
 	if l.State != Live && o.retired < 0 {
 		o.retired = now
 	}
-	o.lease, o.changed, o.tried = *l, now, false
+	o.lease, o.claim, o.changed, o.tried = *l, m.cache.of(l), now, false
 	if l.State == Live { // the same pod again: it has given up what it had, or is another process
 		m.ghosts = slices.DeleteFunc(m.ghosts, func(g ghost) bool { return g.member == l.Member && g.uid == l.UID })
 	}
@@ -333,28 +325,16 @@ func (m *Machine) hear(l *Lease) {
 	}
 }
 
-// ending notes how the claims that a Lease gives up with its next state have ended.
+// ending notes what a member's end leaves behind that says no word of it.
 func (m *Machine) ending(before, after *Lease) {
-	if !before.claims() {
-		return
-	}
-	switch {
-	case after.State == Dead, after.State == Live && after.Incarnation != before.Incarnation && before.State == Live:
-		m.note(m.cache.of(before), Crash)
-	case after.State == Released:
-		m.note(m.cache.of(before), Leave)
+	if before.claims() && (after.State == Dead || after.State == Live && after.Incarnation != before.Incarnation && before.State == Live) {
+		m.note(before)
 	}
 }
 
-// note remembers how claims have ended. A crash is not forgotten before we have taken the partition over ourselves:
-// whoever had it in between may not have come to repeat its last words.
-func (m *Machine) note(claim Set, c Cause) {
-	for p := range claim.All() {
-		if p < len(m.ended) && m.ended[p] != Crash {
-			m.ended[p] = c
-		}
-	}
-}
+// note remembers the claim of a Lease whose member has crashed. That is not forgotten before we have taken it over
+// ourselves: whoever had it in between may not have come to repeat its last words.
+func (m *Machine) note(l *Lease) { m.crashed = m.crashed.Plus(m.cache.of(l)) }
 
 // vanish takes the end of a Lease.
 func (m *Machine) vanish(member string, version uint64, now time.Duration) {
@@ -373,14 +353,15 @@ func (m *Machine) haunt(l *Lease, now time.Duration) {
 	if l.State != Live || l.UID == m.self.UID {
 		return
 	}
-	claim := m.cache.of(l)
-	m.note(claim, Crash)
+	m.note(l)
 	if !m.rules.noGhosts {
-		m.ghosts = append(m.ghosts, ghost{member: l.Member, uid: l.UID, format: l.Format, claim: claim, since: now})
+		m.ghosts = append(m.ghosts, ghost{member: l.Member, uid: l.UID, format: l.Format, claim: m.cache.of(l), since: now})
 	}
 }
 
-// incarnation returns the name of this stay in the ring.
+// Incarnation names this stay in the ring; it is another one after the Lease was lost.
+func (m *Machine) Incarnation() string { return m.incarnation() }
+
 func (m *Machine) incarnation() string { return fmt.Sprintf("%s.%d", m.self.Process, m.generation) }
 
 // Process returns the name of the process that an incarnation is a stay of, empty for what is not an incarnation.
@@ -424,7 +405,7 @@ func (m *Machine) rejoin() {
 	case !now && m.joined && !m.leaving:
 		m.generation++
 		m.hasTarget, m.rejoining, m.hasRenewed = false, true, false
-		m.maybe = nil
+		m.maybe, m.wanted = nil, nil // Who takes parts takes them in one stay.
 		m.drainToken++
 	}
 	m.joined = now

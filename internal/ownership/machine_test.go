@@ -24,8 +24,8 @@ func TestMaySendEndsExactlyAtTheFence(t *testing.T) {
 			t.Fatal("no renewal within a minute")
 		}
 	}
-	p := firstOf(a.Owned())
-	if begun := b.now; !a.MaySend(p, begun+10*time.Second-1) || a.MaySend(p, begun+10*time.Second) || !a.Fenced(begun+10*time.Second) {
+	p := firstOf(a.Owned().Rest())
+	if begun := b.now; !a.MaySend(plain, "", p, begun+10*time.Second-1) || a.MaySend(plain, "", p, begun+10*time.Second) || !a.Fenced(begun+10*time.Second) {
 		t.Error("want MaySend to be true until a nanosecond before 10 s after the renewal began, and false from then on")
 	}
 }
@@ -90,7 +90,7 @@ func TestPublicationWithUnknownOutcomeCountsAsBothViews(t *testing.T) {
 	a.EndWrite(ownership.Unknown, 0, b.now)
 	// c goes away again, so the old view would be right, but the write may still land.
 	l := b.api.leases["c"]
-	l.State, l.View = ownership.Released, nil
+	l.State, l.Claim = ownership.Released, ownership.Claim{}
 	b.api.put(l, l.Version, false)
 	b.kill(b.ms[1])
 	a.see()
@@ -152,17 +152,11 @@ func TestGainsNameACrashUntilTheyAreTaken(t *testing.T) {
 	had := c.Owned()
 	b.kill(c)
 	b.settle(17 * time.Second)
-	var got, want []int
-	for _, g := range a.TakeGains() {
-		if g.Cause == ownership.Crash {
-			got = append(got, g.Partition)
-		}
-	}
-	want = slices.Collect(had.All())
+	got, want := slices.Collect(a.TakeGains().Crashed.Rest().All()), slices.Collect(had.Rest().All())
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("partitions gained by a crash (-want +got):\n%s", diff)
 	}
-	if g := a.TakeGains(); len(g) != 0 {
+	if g := a.TakeGains(); !g.All.Empty() || !g.Crashed.Empty() {
 		t.Errorf("gains were returned twice: %v", g)
 	}
 }

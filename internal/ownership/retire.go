@@ -67,7 +67,7 @@ func (m *Machine) retirement(member string, o *observed, now time.Duration) (Ret
 		if !m.joined || member == m.self.Member {
 			return Retirement{}, false
 		}
-		r.Kind, r.Lease.View, r.Lease.Sole = Strip, nil, false
+		r.Kind, r.Lease.Claim, r.Lease.Sole = Strip, Claim{}, false
 	default:
 		if !m.joined || m.Fenced(now) || member == m.self.Member || now < o.retired+m.t.Retention || m.first() != m.self.Member {
 			return Retirement{}, false

@@ -38,7 +38,14 @@ func (s Set) Len() int {
 }
 
 // Equal tells whether both sets have the same partitions.
-func (s Set) Equal(o Set) bool { return s.Len() == o.Len() && s.minus(o).Len() == 0 }
+func (s Set) Equal(o Set) bool {
+	for i := range max(len(s.words), len(o.words)) {
+		if s.word(i) != o.word(i) {
+			return false
+		}
+	}
+	return true
+}
 
 // All yields the partitions, ascending.
 func (s Set) All() iter.Seq[int] {
@@ -55,47 +62,36 @@ func (s Set) All() iter.Seq[int] {
 
 func (s Set) add(partition int) { s.words[partition/64] |= 1 << (partition % 64) }
 
-func (s Set) clone() Set { return Set{words: append([]uint64(nil), s.words...)} }
-
-// keep removes from s what o lacks.
-func (s Set) keep(o Set) {
-	for i := range s.words {
-		if i < len(o.words) {
-			s.words[i] &= o.words[i]
-		} else {
-			s.words[i] = 0
-		}
-	}
-}
-
-// remove removes from s what o has.
-func (s Set) remove(o Set) {
-	for i := range min(len(s.words), len(o.words)) {
-		s.words[i] &^= o.words[i]
-	}
-}
-
-// include adds to s what o has; s must have room for it.
-func (s Set) include(o Set) {
-	for i := range o.words {
-		s.words[i] |= o.words[i]
-	}
-}
-
 // minus returns what s has and o lacks.
 func (s Set) minus(o Set) Set {
-	d := s.clone()
-	d.remove(o)
+	d := Set{words: make([]uint64, len(s.words))}
+	for i, w := range s.words {
+		d.words[i] = w &^ o.word(i)
+	}
 	return d
 }
 
-// Without returns the set without some partitions.
-func (s Set) Without(partitions iter.Seq[int]) Set {
-	left := s.clone()
-	for p := range partitions {
-		if left.Has(p) {
-			left.words[p/64] &^= 1 << (p % 64)
-		}
+// and returns what both have.
+func (s Set) and(o Set) Set {
+	d := Set{words: make([]uint64, len(s.words))}
+	for i, w := range s.words {
+		d.words[i] = w & o.word(i)
 	}
-	return left
+	return d
+}
+
+// plus returns what either has.
+func (s Set) plus(o Set) Set {
+	d := Set{words: make([]uint64, max(len(s.words), len(o.words)))}
+	for i := range d.words {
+		d.words[i] = s.word(i) | o.word(i)
+	}
+	return d
+}
+
+func (s Set) word(i int) uint64 {
+	if i < len(s.words) {
+		return s.words[i]
+	}
+	return 0
 }

@@ -33,13 +33,32 @@ type node struct {
 	sendAt    time.Duration
 	leaving   bool
 	gone      func() // called when it has left
+	taken     []ownership.Part
+}
+
+// place is an object, as far as claims tell objects apart.
+type place struct {
+	kind      ownership.Kind
+	namespace string
+	partition int
 }
 
 // request is one request to the receiver.
 type request struct {
-	partition int
-	begun     bool // written: the receiver may have it
+	place
+	begun bool // written: the receiver may have it
 }
+
+var (
+	plain = ownership.Kind{Target: "t", Version: "v1", Resource: "secrets"} // no part of it is ever taken
+	large = ownership.Kind{Target: "t", Version: "v1", Resource: "pods"}
+	small = ownership.Kind{Target: "t", Version: "v1", Resource: "nodes"}
+	// kinds and namespaces tell all objects apart that parts can.
+	points = []place{{kind: plain}, {kind: large, namespace: "a"}, {kind: large, namespace: "m"}, {kind: small}}
+	parts  = []ownership.Part{
+		{Kind: large}, {Kind: large, Until: "g"}, {Kind: large, From: "g"}, {Kind: large, From: "m", Until: "m-"}, {Kind: small},
+	}
+)
 
 func (w *world) start(name, uid string, f ring.Format) *node {
 	n := &node{
@@ -58,7 +77,28 @@ func (w *world) start(name, uid string, f ring.Format) *node {
 	w.nodes = append(w.nodes, n)
 	w.logf("%s starts, uid %s, clock rate %.3f", n.process, uid, n.rate)
 	n.relist()
+	n.later(w.between(0, 10*time.Second), n.resync)
 	return n
+}
+
+// resync takes parts, or gives them back, until all is calm.
+func (n *node) resync() {
+	switch {
+	case len(n.taken) > 0:
+		n.w.logf("%s gives %s back", n.process, ownership.FormatParts(n.taken))
+		n.m.Give(n.taken, n.clock())
+		n.taken = nil
+	case !n.w.calm && n.m.Joined():
+		for range 1 + n.w.rng.IntN(2) {
+			n.taken = append(n.taken, parts[n.w.rng.IntN(len(parts))])
+		}
+		n.w.logf("%s takes %s", n.process, ownership.FormatParts(n.taken))
+		n.m.Take(n.taken, n.clock())
+	}
+	if n.w.calm && len(n.taken) == 0 {
+		return
+	}
+	n.later(n.w.between(50*time.Millisecond, n.w.haste), n.resync)
 }
 
 // clock is the node's own monotonic time.
@@ -269,7 +309,7 @@ func (n *node) drain() {
 		return
 	}
 	for _, r := range n.requests {
-		if !d.Kept.Has(r.partition) {
+		if d.Lost.Has(r.kind, r.namespace, r.partition) {
 			return
 		}
 	}
@@ -280,8 +320,8 @@ func (n *node) write(wr ownership.Write) {
 	n.call(func() (uint64, bool) {
 		v, ok := n.w.api.put(wr.Lease, wr.Base, false)
 		if ok {
-			n.w.logf("%s wrote %d (on %d): %s view=%s vouches=%v sole=%v seen=%d", wr.Lease.Incarnation, v, wr.Base,
-				wr.Lease.State, strings.Join(wr.Lease.View, "+"), wr.Lease.Vouches, wr.Lease.Sole, wr.Lease.Seen)
+			n.w.logf("%s wrote %d (on %d): %s view=%s takes=%s yields=%s vouches=%v sole=%v seen=%d", wr.Lease.Incarnation, v, wr.Base,
+				wr.Lease.State, strings.Join(wr.Lease.View, "+"), ownership.FormatParts(wr.Lease.Takes), ownership.FormatParts(wr.Lease.Yields), wr.Lease.Vouches, wr.Lease.Sole, wr.Lease.Seen)
 		}
 		return v, ok
 	}, func(version uint64, ok bool) {
@@ -313,26 +353,21 @@ func (n *node) send() {
 	if n.w.now < n.sendAt || len(n.requests) >= 3*n.w.eager {
 		return
 	}
-	owned := n.m.Owned()
-	if owned.Len() == 0 {
+	all := places(n.m.Owned())
+	if len(all) == 0 {
 		return
 	}
 	n.sendAt = n.w.now + n.w.between(5*time.Millisecond, 800*time.Millisecond)
-	var partitions []int
-	for _, g := range n.m.TakeGains() { // what was just gained is where an overlap would be
-		partitions = append(partitions, g.Partition)
-	}
-	n.w.rng.Shuffle(len(partitions), func(i, j int) { partitions[i], partitions[j] = partitions[j], partitions[i] })
-	partitions = partitions[:min(len(partitions), n.w.eager)]
-	all := slices.Collect(owned.All())
-	partitions = append(partitions, all[n.w.rng.IntN(len(all))])
-	for _, p := range partitions {
-		if n.busy(p) {
+	gained := places(n.m.TakeGains().All) // what was just gained is where an overlap would be
+	n.w.rng.Shuffle(len(gained), func(i, j int) { gained[i], gained[j] = gained[j], gained[i] })
+	gained = gained[:min(len(gained), n.w.eager)]
+	for _, at := range append(gained, all[n.w.rng.IntN(len(all))]) {
+		if n.busy(at) {
 			continue
 		}
-		r := &request{partition: p}
+		r := &request{place: at}
 		n.requests = append(n.requests, r)
-		if !n.m.MaySend(p, n.clock()) {
+		if !n.m.MaySend(at.kind, at.namespace, at.partition, n.clock()) {
 			n.finish(r)
 			continue
 		}
@@ -340,8 +375,21 @@ func (n *node) send() {
 	}
 }
 
-func (n *node) busy(p int) bool {
-	return slices.ContainsFunc(n.requests, func(r *request) bool { return r.partition == p })
+// places returns all places in an area.
+func places(a ownership.Area) []place {
+	var all []place
+	for _, at := range points {
+		for at.partition = range 64 {
+			if a.Has(at.kind, at.namespace, at.partition) {
+				all = append(all, at)
+			}
+		}
+	}
+	return all
+}
+
+func (n *node) busy(at place) bool {
+	return slices.ContainsFunc(n.requests, func(r *request) bool { return r.place == at })
 }
 
 // begin is the moment at which a request is written.
@@ -356,8 +404,8 @@ func (n *node) begin(r *request) {
 		if o == n || o.ended || o.m.Fenced(o.clock()) { // what a fenced or dead one has caused is an unknown outcome
 			continue
 		}
-		if slices.ContainsFunc(o.requests, func(q *request) bool { return q.begun && q.partition == r.partition }) {
-			n.w.fail("I2: %s begins a request for partition %d while one of %s is in flight", n.process, r.partition, o.process)
+		if slices.ContainsFunc(o.requests, func(q *request) bool { return q.begun && q.place == r.place }) {
+			n.w.fail("I2: %s begins a request for %v while one of %s is in flight", n.process, r.place, o.process)
 		}
 	}
 	d := n.w.between(5*time.Millisecond, 400*time.Millisecond)

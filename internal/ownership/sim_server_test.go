@@ -86,11 +86,12 @@ type world struct {
 	queue   []timer       // a heap
 	order   uint64
 	api     server
-	nodes   []*node // all that ever were, in the order of their birth
-	broken  string  // the rule that is switched off
-	calm    bool    // no faults any more: everything is fast
-	lag     int     // one delivery in so many is slow
-	eager   int     // how many requests are begun together
+	nodes   []*node       // all that ever were, in the order of their birth
+	broken  string        // the rule that is switched off
+	calm    bool          // no faults any more: everything is fast
+	lag     int           // one delivery in so many is slow
+	eager   int           // how many requests are begun together
+	haste   time.Duration // the longest time from taking parts to giving them back
 	trace   []string
 	failure string
 	begun   int // requests

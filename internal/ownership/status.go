@@ -7,22 +7,6 @@ import (
 	"time"
 )
 
-// Cause says how a partition came to us, as far as it was seen.
-type Cause uint8
-
-const (
-	// Handoff is a partition that a live member gave up, or one that nobody had.
-	Handoff Cause = iota
-	// Leave is a partition whose owner has left in good order.
-	Leave
-	// Crash is a partition that was, at some time since we last had it, claimed by a member that ended without a word.
-	// What it had in flight has an unknown outcome.
-	Crash
-)
-
-// String returns the cause as metrics and logs carry it.
-func (c Cause) String() string { return [...]string{"handoff", "leave", "crash"}[c] }
-
 // Phase is what a member looks like to another.
 type Phase uint8
 
@@ -54,6 +38,8 @@ type MemberStatus struct {
 	Heartbeat time.Duration
 	// Claimed is how many partitions it claims; all of them when its claim cannot be read.
 	Claimed int
+	// Stranger tells that it is of another format, so that it forms no ring with us.
+	Stranger bool
 	// Self tells that this is us.
 	Self bool
 }
@@ -68,8 +54,9 @@ type Status struct {
 	Fenced bool
 	// Settled tells that we may begin with partitions that we had not before.
 	Settled bool
-	// View is what we have published, and Target what we work towards when that is something else.
-	View, Target []string
+	// Claim is what we have published, and Target the view that we work towards when that is another.
+	Claim
+	Target []string
 	// Conflicts is how many of our partitions somebody else claims, too; during a handoff that is normal.
 	Conflicts int
 	// Orphans is how many partitions no live member of our format claims.
@@ -84,8 +71,8 @@ type Status struct {
 // Status returns what is known now. The caller must not change the Leases in it.
 func (m *Machine) Status(now time.Duration) Status {
 	s := Status{
-		Partitions: len(m.ended),
-		Owned:      m.owned.Len(),
+		Partitions: m.all.rest.Len(),
+		Owned:      m.owned.rest.Len(),
 		Fenced:     m.Fenced(now),
 		Settled:    m.settled,
 		Conflicts:  m.conflicts.Len(),
@@ -93,10 +80,10 @@ func (m *Machine) Status(now time.Duration) Status {
 		Err:        m.ringErr,
 	}
 	if m.joined {
-		s.View = slices.Clone(m.known.lease.View)
+		s.Claim = m.known.lease.Claim.clone()
 	}
-	if m.hasTarget {
-		s.Target = slices.Clone(m.target)
+	if m.hasTarget && !sameView(m.target.View, s.View) {
+		s.Target = slices.Clone(m.target.View)
 	}
 	if m.health.bad {
 		s.Disagreeing = max(now-m.health.since, 1)
@@ -109,7 +96,7 @@ func (m *Machine) Status(now time.Duration) Status {
 			Lease:     Lease{Member: g.member, UID: g.uid, Format: g.format},
 			Phase:     Missing,
 			Heartbeat: now - g.since,
-			Claimed:   g.claim.Len(),
+			Claimed:   g.claim.rest.Len(),
 		})
 	}
 	slices.SortStableFunc(s.Members, func(a, b MemberStatus) int { return strings.Compare(a.Lease.Member, b.Lease.Member) })
@@ -121,7 +108,8 @@ func (m *Machine) member(o *observed, now time.Duration) MemberStatus {
 		Lease:     o.lease,
 		Phase:     Working,
 		Heartbeat: now - o.changed,
-		Claimed:   m.cache.of(&o.lease).Len(),
+		Claimed:   o.claim.rest.Len(),
+		Stranger:  o.lease.Format != m.format,
 		Self:      m.mine(&o.lease),
 	}
 	switch {
@@ -133,6 +121,18 @@ func (m *Machine) member(o *observed, now time.Duration) MemberStatus {
 		s.Phase = Waiting
 	}
 	return s
+}
+
+// Strangers returns the live members of other formats, by name.
+func (m *Machine) Strangers() []string {
+	var names []string
+	for member, o := range m.leases {
+		if o.lease.State == Live && o.lease.Format != m.format {
+			names = append(names, member)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // Seen returns the version up to which we have seen all Leases.
@@ -161,7 +161,11 @@ func (m *Machine) Retrying() bool { return m.retryAt != 0 }
 // Moving tells whether a change of the ring is under way for us: we are about to publish a new view, or may not send
 // yet for all that our view gives to us.
 func (m *Machine) Moving() bool {
-	return m.joined && (m.hasTarget || m.isPending || !m.owned.Equal(m.share(m.known.lease.View)))
+	if !m.joined {
+		return false
+	}
+	claim := &m.known.lease.Claim
+	return m.isPending || m.hasTarget && !sameView(m.target.View, claim.View) || !m.owned.rest.Equal(m.area(claim).rest)
 }
 
 // Stalled tells whether our renewals succeed but have not been coming back through the watch for a whole lease
@@ -177,45 +181,40 @@ func (m *Machine) Stalled(now time.Duration) bool {
 	return now >= last+m.t.LeaseDuration
 }
 
-// Claimants returns who claims the partition, as far as we have seen, by name, and who should own it by our view; ""
-// when we have none.
-func (m *Machine) Claimants(partition int) (owner string, claimants []string) {
+// Claimants returns who claims an object, as far as we have seen, by name, and who should own it by our view, or has
+// taken it; "" when we have none.
+func (m *Machine) Claimants(k Kind, namespace string, partition int) (owner string, claimants []string) {
 	if m.joined && len(m.known.lease.View) > 0 {
 		if r, err := m.cache.ring(m.known.lease.View); err == nil {
 			owner = r.Owner(partition)
 		}
 	}
 	for _, member := range slices.Sorted(maps.Keys(m.leases)) {
-		if m.cache.of(&m.leases[member].lease).Has(partition) {
-			claimants = append(claimants, member)
+		o := m.leases[member]
+		if !o.claim.Has(k, namespace, partition) {
+			continue
+		}
+		claimants = append(claimants, member)
+		if slices.ContainsFunc(o.lease.Takes, func(p Part) bool { return p.Kind == k && p.Covers(namespace) }) {
+			owner = member
 		}
 	}
 	return owner, claimants
 }
 
-// Gain is a partition that has become ours.
-type Gain struct {
-	Partition int
-	Cause     Cause
+// Gains are what has become ours.
+type Gains struct {
+	// All is everything that has. Crashed is what of it was claimed, at some time since we last had it, by a member that
+	// ended without a word: what that one had in flight has an unknown outcome.
+	All, Crashed Area
 }
 
-// TakeGains returns the partitions gained since the last call that are still ours, ascending. One that was lost and
-// gained again in between appears once, as a crash if it was one in any of these gains.
-func (m *Machine) TakeGains() []Gain {
-	var gains []Gain
-	for _, p := range slices.Sorted(maps.Keys(m.gains)) {
-		if m.owned.Has(p) {
-			gains = append(gains, Gain{Partition: p, Cause: m.gains[p]})
-			delete(m.gains, p)
-		} else if m.gains[p] != Crash {
-			delete(m.gains, p)
-		}
-	}
-	return gains
+// TakeGains returns what was gained since the last call and is still ours.
+func (m *Machine) TakeGains() Gains {
+	g := Gains{All: m.gains.All.And(m.owned), Crashed: m.gains.Crashed.And(m.owned)}
+	m.gains = Gains{Crashed: m.gains.Crashed.Minus(m.owned)} // of what was lost again: that it was a crash
+	return g
 }
-
-// Losses returns how many partitions were lost since the machine was made.
-func (m *Machine) Losses() int { return m.lostCount }
 
 // health is whether all members of our format share one view and leave nothing out.
 type health struct {
@@ -226,18 +225,19 @@ type health struct {
 
 func (h *health) update(m *Machine, now time.Duration) {
 	var live []string
-	claimed, agreed := newSet(len(m.ended)), true
+	var claimed Area
+	agreed := true
 	for member, o := range m.leases {
 		if o.lease.State == Live && o.lease.Format == m.format {
 			live = append(live, member)
-			claimed.include(m.cache.of(&o.lease))
+			claimed = claimed.Plus(o.claim)
 		}
 	}
 	slices.Sort(live)
 	for _, member := range live {
 		agreed = agreed && sameView(m.leases[member].lease.View, live)
 	}
-	h.orphans = len(m.ended) - claimed.Len()
+	h.orphans = m.all.rest.minus(claimed.least()).Len()
 	bad := h.orphans > 0 || !agreed
 	if bad && !h.bad {
 		h.since = now

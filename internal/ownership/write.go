@@ -1,7 +1,6 @@
 package ownership
 
 import (
-	"maps"
 	"slices"
 	"time"
 )
@@ -38,14 +37,14 @@ func (m *Machine) BeginWrite(now time.Duration) (Write, bool) {
 	if !ok {
 		return Write{}, false
 	}
-	if !sameView(l.View, m.composed) { // also when the write before may have failed: a number never stands for two views
-		m.composed = l.View
-		m.views++
+	if !l.same(&m.composed) { // also when the write before may have failed: a number never stands for two claims
+		m.composed = l.Claim
+		m.claims++
 	}
-	l.Publication = m.views
+	l.Publication = m.claims
 	m.writing = &Write{Lease: l, Base: base, Begun: now}
-	m.maybe = append(m.maybe, maybeView{base: base, view: l.View})
-	m.newNotes, m.answer = false, false
+	m.maybe = append(m.maybe, maybeClaim{base: base, claim: l.Claim})
+	m.again = false
 	m.refresh(now)
 	return *m.writing, true
 }
@@ -61,14 +60,14 @@ func (m *Machine) EndWrite(o Outcome, version uint64, now time.Duration) {
 		// Even a conflict does not prove that the write was not applied: a proxy or the client may have sent it twice.
 		// What is certain is that it cannot be applied any more once the Lease has another version.
 		m.retryAt = now + m.t.retry()
-		m.newNotes = true
+		m.again = true
 		m.update(now)
 		return
 	}
 	m.retryAt = 0
 	w.Lease.Version = version
 	for i := range m.maybe {
-		if m.maybe[i].base == w.Base && m.maybe[i].version == 0 && sameView(m.maybe[i].view, w.Lease.View) {
+		if m.maybe[i].base == w.Base && m.maybe[i].version == 0 && m.maybe[i].claim.same(&w.Lease.Claim) {
 			m.maybe[i].version = version
 		}
 	}
@@ -77,9 +76,6 @@ func (m *Machine) EndWrite(o Outcome, version uint64, now time.Duration) {
 			m.joinedAt = w.Begun
 		}
 		if m.joined || m.leaving {
-			if m.written.Incarnation != w.Lease.Incarnation || !maps.Equal(m.written.Notes, w.Lease.Notes) {
-				m.noted = version
-			}
 			m.written = w.Lease
 			if w.Lease.Vouches {
 				m.vouched = max(m.vouched, w.Lease.Seen)
@@ -107,24 +103,24 @@ func (m *Machine) Reread(l *Lease, now time.Duration) {
 		m.learn(l)
 		m.resolveUnknown(l.Version)
 		if m.joined {
-			m.maybe = append(m.maybe, maybeView{version: l.Version, view: l.View})
+			m.maybe = append(m.maybe, maybeClaim{version: l.Version, claim: l.Claim})
 		}
 		m.retryAt = 0
 	}
 	m.update(now)
 }
 
-// resolve forgets the views of writes that the watch has shown, or that cannot be applied any more because it has
+// resolve forgets the claims of writes that the watch has shown, or that cannot be applied any more because it has
 // shown a later state.
 func (m *Machine) resolve(shown uint64) {
-	m.maybe = slices.DeleteFunc(m.maybe, func(v maybeView) bool {
+	m.maybe = slices.DeleteFunc(m.maybe, func(v maybeClaim) bool {
 		return v.version != 0 && v.version <= shown
 	})
 	m.resolveUnknown(shown)
 }
 
 func (m *Machine) resolveUnknown(version uint64) {
-	m.maybe = slices.DeleteFunc(m.maybe, func(v maybeView) bool { return v.version == 0 && v.base < version })
+	m.maybe = slices.DeleteFunc(m.maybe, func(v maybeClaim) bool { return v.version == 0 && v.base < version })
 }
 
 // dueWrite says what has to be written now.
@@ -135,17 +131,17 @@ func (m *Machine) dueWrite(now time.Duration) (l Lease, base uint64, ok bool) {
 	if !m.joined {
 		return m.dueJoin(now)
 	}
-	view := m.known.lease.View
+	claim := m.known.lease.Claim
 	switch {
 	case m.leaving:
 		if m.drained != m.drainToken {
-			return m.compose(view), m.known.version, !m.hasRenewed || now >= m.renewed+m.t.RenewInterval
+			return m.compose(claim), m.known.version, !m.hasRenewed || now >= m.renewed+m.t.RenewInterval
 		}
 		return m.farewell(), m.known.version, true
-	case m.hasTarget && (m.drained == m.drainToken || m.rules.noDrain):
+	case m.hasTarget && (m.drained == m.drainToken || m.rules.noDrain || m.rules.noYieldDrain && sameView(m.target.View, claim.View)):
 		return m.compose(m.target), m.known.version, true
-	case !m.hasRenewed, now >= m.renewed+m.t.RenewInterval, m.asked(), m.newNotes, m.answer, m.sole() != m.written.Sole:
-		return m.compose(view), m.known.version, true
+	case !m.hasRenewed, now >= m.renewed+m.t.RenewInterval, m.asked(), m.again, m.sole() != m.written.Sole:
+		return m.compose(claim), m.known.version, true
 	}
 	return Lease{}, 0, false
 }
@@ -162,43 +158,42 @@ func (m *Machine) dueJoin(now time.Duration) (l Lease, base uint64, ok bool) {
 	if m.known.present && old.State == Live && old.UID != m.self.UID {
 		return Lease{}, 0, false // another pod of our name, until it is found dead
 	}
-	view, err := m.desired()
+	claim, err := m.desired()
 	if err != nil {
-		view = nil
+		claim = Claim{}
 	}
 	if !m.known.present {
 		m.inherits = false
-		return m.compose(view), 0, true
+		return m.compose(claim), 0, true
 	}
 	m.inherits = old.estate() && (old.State == Released || old.State == Live)
-	return m.compose(view), m.known.version, true
+	return m.compose(claim), m.known.version, true
 }
 
-// compose returns our Lease as it is to be written with a view.
-func (m *Machine) compose(view []string) Lease {
+// compose returns our Lease as it is to be written with a claim.
+func (m *Machine) compose(claim Claim) Lease {
 	return Lease{
 		Member:      m.self.Member,
 		UID:         m.self.UID,
 		Incarnation: m.incarnation(),
 		State:       Live,
 		Format:      m.format,
-		View:        slices.Clone(view),
+		Claim:       claim.clone(),
 		Seen:        m.seen,
 		Since:       m.since,
 		Vouches:     m.vouches(),
-		Sole:        m.sole() && sameView(view, m.known.lease.View),
-		Notes:       maps.Clone(m.notes),
+		Sole:        m.sole() && claim.same(&m.known.lease.Claim),
 	}
 }
 
 // farewell returns our Lease as it is to be released. Who was alone leaves its claim behind as an estate, so that the
 // next process under the name can go on without waiting.
 func (m *Machine) farewell() Lease {
-	var view []string
+	var claim Claim
 	if m.leaveSole {
-		view = m.known.lease.View
+		claim.View = m.known.lease.View
 	}
-	l := m.compose(view)
+	l := m.compose(claim)
 	l.State, l.Sole = Released, m.leaveSole
 	return l
 }
@@ -222,5 +217,5 @@ func (m *Machine) asked() bool {
 
 // sole tells whether we may send for every partition there is.
 func (m *Machine) sole() bool {
-	return m.joined && m.vouches() && m.owned.Len() == len(m.ended) && len(m.known.lease.View) == 1
+	return m.joined && m.vouches() && m.all.Minus(m.owned).Empty() && len(m.known.lease.View) == 1
 }

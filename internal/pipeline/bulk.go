@@ -18,6 +18,7 @@ type Ticket struct {
 	mu         sync.Mutex
 	open       int
 	total      int
+	missed     int
 	closed     bool
 	allArrived chan struct{}
 }
@@ -43,6 +44,20 @@ func (t *Ticket) finish() {
 	if t.closed && t.open == 0 {
 		close(t.allArrived)
 	}
+}
+
+func (t *Ticket) miss() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.missed++
+}
+
+// Missed returns how many of the objects were not ours to send when they were offered, or not any more before they had
+// arrived.
+func (t *Ticket) Missed() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.missed
 }
 
 // Close says that nothing more will be offered under the ticket. Call it once.
@@ -75,13 +90,6 @@ func (p *Pipeline) attach(it *item, t *Ticket) {
 // The caller must make sure that r is the state that the index knows at this moment, and that no change of the object
 // is applied meanwhile: call it from within [index.Index.IfCurrent].
 func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
-	p.OfferFor(nil, t, r, ticket)
-}
-
-// OfferFor is Offer for any object, whoever owns it, as long as the permit is valid. Whoever holds one has made sure that
-// all members know of it beforehand ([Options.Touched]). An object with a request under way, or about to be deleted, is
-// left to its owner.
-func (p *Pipeline) OfferFor(permit *Permit, t resource.Type, r resource.Record, ticket *Ticket) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,19 +98,15 @@ func (p *Pipeline) OfferFor(permit *Permit, t resource.Type, r resource.Record, 
 	}
 	id := t.ID(r.Namespace, r.Name)
 	it, ok := p.items[id]
-	ours := p.opts.Owner.MaySend(id)
-	if !ours && (!permit.valid() || ok && !p.idle(it)) {
-		return // Its owner offers it.
+	if !p.opts.Owner.MaySend(t, id) {
+		ticket.miss()
+		return
 	}
 	if !ok {
 		it = p.add(id, t)
 		if _, doubted := p.opts.Doubtful(id); doubted {
 			p.doubt(it, 0)
 		}
-	}
-	if !ours {
-		p.takeOut(it) // What is parked was there for its owner to send; once we have sent this very state, it need not be.
-		it.more().permit = permit
 	}
 	p.attach(it, ticket)
 	switch {
@@ -117,11 +121,6 @@ func (p *Pipeline) OfferFor(permit *Permit, t resource.Type, r resource.Record, 
 	}
 	p.flushBulk = false
 	p.poke()
-}
-
-// idle tells whether nothing is being done about an item that another member owns.
-func (p *Pipeline) idle(it *item) bool {
-	return !it.inFlight && !it.deleted && (it.place == parked || it.place == nowhere)
 }
 
 // FlushBulk says that no more is offered for now, so that a last batch need not wait to be full.

@@ -218,7 +218,7 @@ func TestAFenceKeepsLastWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				o := owning(anybody)
-				r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Taken: func(resource.ID) bool { return taken }})
+				r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Taken: func(resource.Type, resource.ID) bool { return taken }})
 				r.list("x", "1")
 				time.Sleep(time.Minute)
 				r.rcv.mu.Lock()

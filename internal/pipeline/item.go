@@ -75,11 +75,6 @@ type rare struct {
 	unsure bool
 	// doubted is the one state that such a request may still apply, 0 for several or an unknown one.
 	doubted uint64
-	// permit lets us send an object that is another member's; sentFor is the one under which the request in flight was
-	// begun.
-	permit, sentFor *Permit
-	// touched: it changed while another member sent its type again, and its last word is said once more after that.
-	touched bool
 	// suspicion: no request of ours has carried it; somebody else may have had one under way.
 	suspicion bool
 	unsettled bool // counts in Pipeline.unsettled

@@ -14,13 +14,10 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 	defer p.mu.Unlock()
 	now := time.Now()
 	p.inFlight--
+	delete(p.flights, f)
 	for _, it := range f.items {
 		p.setInFlight(it, false)
-		switch {
-		case o.Kind != wire.Unknown:
-		case it.rare != nil && it.rare.sentFor != nil:
-			it.rare.sentFor.doubt.Store(true) // Its owner repeats the last word.
-		default:
+		if o.Kind == wire.Unknown {
 			p.doubt(it, markOf(f.deletes, it.base))
 			it.rare.suspicion = false
 		}
@@ -161,7 +158,7 @@ func (p *Pipeline) complete(it *item, now time.Time) {
 		p.log.Info("Object that was quarantined is delivered", "target", p.opts.Target, "id", string(it.id))
 		it.rare.why = ""
 	}
-	if it.rare == nil || !p.settle(it, now) && !it.rare.touched {
+	if it.rare == nil || !p.settle(it, now) {
 		p.forget(it)
 		return
 	}

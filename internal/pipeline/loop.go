@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ type flight struct {
 	bulk    bool
 	whole   bool // it failed once, and is tried again as it was
 	attempt delivery.Attempt
+	cancel  context.CancelFunc
 }
 
 func (f *flight) lane() delivery.Lane { return laneOf(f.deletes) }
@@ -217,9 +219,6 @@ func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGrou
 	for _, it := range f.items {
 		p.setInFlight(it, true)
 		it.sentSeq, it.dueEarly = it.seq, false
-		if it.rare != nil {
-			it.rare.sentFor = it.rare.permit
-		}
 		it.base, it.baseKnown = it.digest, false // until it is acknowledged, the receiver may hold the one or the other
 		if f.deletes {
 			r.Deletes = append(r.Deletes, it.id)
@@ -229,8 +228,11 @@ func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGrou
 	}
 	p.inFlight++
 	f.attempt = p.breaker.Begin(f.lane())
+	ctx, f.cancel = context.WithCancel(ctx)
+	p.flights[f] = true
 	senders.Go(func() {
 		o := p.sender.Send(ctx, r)
+		f.cancel()
 		p.land(f, o)
 		p.poke()
 	})
@@ -289,19 +291,31 @@ func (p *Pipeline) MaySendChanged() {
 
 // drain is somebody's wait for the end of certain requests.
 type drain struct {
-	match func(resource.ID) bool
+	match Match
 	done  chan struct{}
 }
 
-// Drain returns a channel that is closed once no request in flight holds an ID that matches. The caller has already
+// Drain returns a channel that is closed once no request in flight holds an object that matches. The caller has already
 // made sure that MaySend says no for all of those, so that none begins anew.
-func (p *Pipeline) Drain(match func(resource.ID) bool) <-chan struct{} {
+func (p *Pipeline) Drain(match Match) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	d := &drain{match: match, done: make(chan struct{})}
 	p.drains = append(p.drains, d)
 	p.checkDrains()
 	return d.done
+}
+
+// Cancel ends the requests in flight that hold an object that matches; their outcome is unknown then. Whoever waits for
+// the end of requests for too long does so.
+func (p *Pipeline) Cancel(match Match) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for f := range p.flights {
+		if slices.ContainsFunc(f.items, func(it *item) bool { return match(*it.typ, it.id) }) {
+			f.cancel()
+		}
+	}
 }
 
 func (p *Pipeline) checkDrains() {
@@ -319,9 +333,9 @@ func (p *Pipeline) checkDrains() {
 	p.drains = rest
 }
 
-func (p *Pipeline) holds(match func(resource.ID) bool) bool {
+func (p *Pipeline) holds(match Match) bool {
 	for id, it := range p.items {
-		if it.inFlight && match(id) {
+		if it.inFlight && match(*it.typ, id) {
 			return true
 		}
 	}

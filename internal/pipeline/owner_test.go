@@ -23,7 +23,13 @@ func owning(f func(resource.ID) bool) *owner {
 }
 
 func (o *owner) set(f func(resource.ID) bool) { o.ours.Store(&f) }
-func (o *owner) MaySend(id resource.ID) bool  { return (*o.ours.Load())(id) }
+
+func (o *owner) MaySend(_ resource.Type, id resource.ID) bool { return (*o.ours.Load())(id) }
+
+// match looks at IDs alone.
+func match(f func(resource.ID) bool) pipeline.Match {
+	return func(_ resource.Type, id resource.ID) bool { return f(id) }
+}
 
 func TestWhatIsNotOursIsParkedUntilItBecomesOurs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -55,8 +61,8 @@ func TestDrainWaitsForTheRequestsOfWhatIsLost(t *testing.T) {
 		r.list("x", "1")
 		time.Sleep(10 * time.Second)
 		o.set(func(id resource.ID) bool { return !strings.HasSuffix(string(id), "x") })
-		lost := r.p.Drain(func(i resource.ID) bool { return i == id("x") })
-		other := r.p.Drain(func(i resource.ID) bool { return i == id("y") })
+		lost := r.p.Drain(match(func(i resource.ID) bool { return i == id("x") }))
+		other := r.p.Drain(match(func(i resource.ID) bool { return i == id("y") }))
 		<-other
 		began := time.Now()
 		<-lost

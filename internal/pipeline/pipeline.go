@@ -41,8 +41,11 @@ func stateOf(c index.Change) State {
 // Owner decides whose an object is. MaySend is called under the pipeline's lock, often: it must be quick and must not
 // call back.
 type Owner interface {
-	MaySend(id resource.ID) bool
+	MaySend(t resource.Type, id resource.ID) bool
 }
+
+// Match tells whether an object is among some.
+type Match func(t resource.Type, id resource.ID) bool
 
 // Options are the settings of a [Pipeline]. Durations of zero mean at once, unless stated otherwise.
 type Options struct {
@@ -75,17 +78,13 @@ type Options struct {
 	Acknowledged func(t resource.Type, id resource.ID) uint64
 	// OwnedSince returns, for an object that is ours, a version at which it was already: what others have sent of it is
 	// older. It is called under the pipeline's lock. nil means from the beginning.
-	OwnedSince func(id resource.ID) uint64
+	OwnedSince func(t resource.Type, id resource.ID) uint64
 	// Doubtful tells of which objects another member that may have sent them says that a request of unknown outcome may
 	// still be applied: whoever takes them over repeats their last word. nil means of none.
 	Doubtful func(id resource.ID) (Doubt, bool)
-	// Touched tells whether some member sends objects of a type again that others own ([Pipeline.OfferFor]). What changes
-	// meanwhile is said once more after that; see [Pipeline.WindowClosed]. It is called under the pipeline's lock. nil
-	// means never.
-	Touched func(t resource.Type) bool
 	// Taken tells whether another member has an object for good, as its published claim says: a fence alone takes nothing
 	// away. It is called without the pipeline's lock. nil means never.
-	Taken func(id resource.ID) bool
+	Taken func(t resource.Type, id resource.ID) bool
 	// Observe is told the state of the breaker after every request, under the pipeline's lock. nil tells nobody.
 	Observe func(delivery.State)
 	// Log is for transitions, never for single objects, but for quarantined ones.
@@ -123,23 +122,20 @@ func (o Options) withDefaults() Options {
 		o.Delivered = func(resource.ID, State) {}
 	}
 	if o.OwnedSince == nil {
-		o.OwnedSince = func(resource.ID) uint64 { return 0 }
+		o.OwnedSince = func(resource.Type, resource.ID) uint64 { return 0 }
 	}
 	if o.Doubtful == nil {
 		o.Doubtful = func(resource.ID) (Doubt, bool) { return Doubt{}, false }
 	}
 	if o.Taken == nil {
-		o.Taken = func(resource.ID) bool { return false }
-	}
-	if o.Touched == nil {
-		o.Touched = func(resource.Type) bool { return false }
+		o.Taken = func(resource.Type, resource.ID) bool { return false }
 	}
 	return o
 }
 
 type everything struct{}
 
-func (everything) MaySend(resource.ID) bool { return true }
+func (everything) MaySend(resource.Type, resource.ID) bool { return true }
 
 // Pipeline delivers to one target. Create it with [New], feed it with [Pipeline.Apply] (it is an [index.Listener])
 // and run it with [Pipeline.Run].
@@ -170,6 +166,7 @@ type Pipeline struct {
 	initial map[*resource.Type]int // items that their type's first list has brought
 	hollows map[*resource.Type]int // items without their bodies
 
+	flights   map[*flight]bool
 	inFlight  int // requests
 	aloft     int // items that are in flight and nowhere else
 	unsettled int // items whose last word will be repeated
@@ -211,9 +208,9 @@ func New(sender Sender, sizer Sizer, breaker *delivery.Breaker, opts Options) *P
 	opts = opts.withDefaults()
 	p := &Pipeline{
 		opts: opts, sender: sender, sizer: sizer, breaker: breaker,
-		log:    opts.Log,
-		wake:   make(chan struct{}, 1),
-		items:  make(map[resource.ID]*item),
+		log:   opts.Log,
+		wake:  make(chan struct{}, 1),
+		items: make(map[resource.ID]*item), flights: make(map[*flight]bool),
 		types:  make(map[resource.Type]*resource.Type),
 		window: debounce.New[*item](opts.Debounce, opts.MaxWait), ages: newAges(),
 		initial: make(map[*resource.Type]int), hollows: make(map[*resource.Type]int),
@@ -233,7 +230,7 @@ func (p *Pipeline) Apply(c index.Change) {
 	}
 	it, ok := p.items[c.ID]
 	if !ok && (c.Cause == index.Initial || c.Again) && p.opts.Covers(c.Type, c.ID, stateOf(c)) {
-		if d, ok := p.opts.Doubtful(c.ID); ok && p.opts.Owner.MaySend(c.ID) {
+		if d, ok := p.opts.Doubtful(c.ID); ok && p.opts.Owner.MaySend(c.Type, c.ID) {
 			it = p.add(c.ID, c.Type)
 			p.set(it, c.Deleted, c.Record)
 			p.inherit(it, d)
@@ -246,8 +243,8 @@ func (p *Pipeline) Apply(c index.Change) {
 		// was there after that, it has been deleted again, and others may have sent it in between.
 		return
 	}
-	alone := c.After >= p.opts.OwnedSince(c.ID)
-	if (!ok || !it.dirty()) && c.Again && alone && p.opts.Owner.MaySend(c.ID) {
+	alone := c.After >= p.opts.OwnedSince(c.Type, c.ID)
+	if (!ok || !it.dirty()) && c.Again && alone && p.opts.Owner.MaySend(c.Type, c.ID) {
 		return // Nobody else has sent another state. Who is fenced cannot know: it may have been taken for dead.
 	}
 	if !ok {
@@ -274,18 +271,10 @@ func (p *Pipeline) Apply(c index.Change) {
 		p.progress.Total++
 	}
 	it.several = c.Listed || c.Again || it.dirty() && (it.several || it.mark() != markOf(c.Deleted, c.Record.Digest))
-	if p.opts.Touched(c.Type) {
-		it.more().touched = true
-		it.rare.doubted = 0 // Another sender may have had any state of it.
-		p.countUnsettled(it)
-	}
-	if it.rare != nil {
-		it.rare.permit = nil // Its owner sends what has changed.
-	}
 	p.set(it, c.Deleted, c.Record)
 	it.found = c.Cause == index.Found
 	if !ok {
-		if d, doubted := p.opts.Doubtful(c.ID); doubted && p.inherit(it, d) && p.opts.Owner.MaySend(c.ID) {
+		if d, doubted := p.opts.Doubtful(c.ID); doubted && p.inherit(it, d) && p.opts.Owner.MaySend(c.Type, c.ID) {
 			p.watchOver(it, now)
 			return
 		}
@@ -315,7 +304,7 @@ func (p *Pipeline) first(c index.Change) uint64 {
 // sent, of what a resync asks for (the receiver may have lost it), and of an object that is created and deleted again before anything was sent: its
 // deletion is sent, because the receiver may have a document of that ID from an earlier life of this process.
 func (p *Pipeline) unneeded(it *item) bool {
-	return it.baseKnown && !it.deleted && it.digest == it.base && !it.inFlight && it.rare == nil && p.opts.Owner.MaySend(it.id)
+	return it.baseKnown && !it.deleted && it.digest == it.base && !it.inFlight && it.rare == nil && p.opts.Owner.MaySend(*it.typ, it.id)
 }
 
 func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
@@ -365,19 +354,16 @@ func (p *Pipeline) spare(it *item) {
 
 // mine tells whether we may send an item.
 func (p *Pipeline) mine(it *item) bool {
-	return p.opts.Owner.MaySend(it.id) || it.rare != nil && it.rare.permit.valid()
+	return p.opts.Owner.MaySend(*it.typ, it.id)
 }
 
 // park sets an item aside that another member sends. Nobody here waits for it any longer, and what the receiver holds
 // is not known any more: the other may have sent a state in between, and crash before it has sent the last one.
 func (p *Pipeline) park(it *item) {
 	it.baseKnown = false
-	if it.rare != nil {
-		it.rare.permit = nil
-	}
 	p.spare(it)
 	p.move(it, parked)
-	p.arrived(it)
+	p.miss(it)
 }
 
 // route puts a dirty item where its state belongs. Whatever it was waiting in before, it is taken out of.
@@ -511,6 +497,16 @@ func (p *Pipeline) arrived(it *item) {
 		}
 		it.rare.tickets = nil
 	}
+}
+
+// miss is arrived for an item that another member sends.
+func (p *Pipeline) miss(it *item) {
+	if it.rare != nil {
+		for _, t := range it.rare.tickets {
+			t.miss()
+		}
+	}
+	p.arrived(it)
 }
 
 // poke wakes the loop.

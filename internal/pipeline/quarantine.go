@@ -17,7 +17,7 @@ const (
 
 // quarantine sets an item aside until it changes or a resync asks for it.
 func (p *Pipeline) quarantine(it *item, why string, doubtful bool, now time.Time) {
-	if !p.opts.Owner.MaySend(it.id) { // Its owner finds out by itself.
+	if !p.opts.Owner.MaySend(*it.typ, it.id) { // Its owner finds out by itself.
 		p.park(it)
 		return
 	}

@@ -26,8 +26,6 @@ import (
 func (p *Pipeline) doubt(it *item, state uint64) {
 	r := it.more()
 	switch {
-	case r.touched:
-		r.doubted = 0
 	case !r.inDoubt():
 		r.doubted = state
 	case r.doubted != state:
@@ -126,9 +124,9 @@ func (p *Pipeline) repeat(it *item, now time.Time) {
 		if p.countDown(it, now); r.repeats > 0 {
 			p.timers.add(it, r.settleAt)
 		} else {
-			p.settled(it)
+			p.forget(it)
 		}
-	case !p.opts.Owner.MaySend(it.id):
+	case !p.opts.Owner.MaySend(*it.typ, it.id):
 		p.fenced = append(p.fenced, it)
 	default:
 		p.sendAgain(it, now)
@@ -146,28 +144,18 @@ func (p *Pipeline) askTaken() {
 	p.fenced = nil
 	p.mu.Unlock()
 	for _, it := range fenced {
-		taken := p.opts.Taken(it.id)
+		taken := p.opts.Taken(*it.typ, it.id)
 		p.mu.Lock()
 		switch {
 		case p.items[it.id] != it || it.dirty() || !it.rare.inDoubt():
 		case taken:
-			p.settled(it)
+			p.forget(it)
 		default:
 			p.timers.add(it, time.Now().Add(fencePause))
 			p.poke() // It may be the first to become due.
 		}
 		p.mu.Unlock()
 	}
-}
-
-// settled ends the doubt about an item that is acknowledged.
-func (p *Pipeline) settled(it *item) {
-	if !it.rare.touched {
-		p.forget(it)
-		return
-	}
-	it.rare.unsure, it.rare.repeats = false, 0
-	p.countUnsettled(it)
 }
 
 // sendAgain says the last word of an acknowledged item again.

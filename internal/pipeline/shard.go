@@ -38,11 +38,11 @@ func (it *item) onlyState() uint64 {
 // Doubt tells the pipeline that somebody else may have had requests under way, with an outcome that nobody knows, for
 // the dirty objects that match: it took over from a member that has crashed. Their last word is repeated after it is
 // acknowledged; see [Options.Settle].
-func (p *Pipeline) Doubt(match func(resource.ID) bool) {
+func (p *Pipeline) Doubt(match Match) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id, it := range p.items {
-		if it.dirty() && match(id) {
+		if it.dirty() && match(*it.typ, id) {
 			p.doubt(it, it.onlyState())
 			it.rare.suspicion = true
 		}
@@ -115,21 +115,20 @@ type Unacknowledged struct {
 }
 
 // Unacknowledged returns, by type, the objects that the receiver may not have in their current state, whoever is to send
-// them, and those whose last word has not been repeated even once after a doubt or must still be said again after a
-// window; own are those of them that are mine. What the receiver refuses is named apart: it would hold everything else
+// them, and those whose last word has not been repeated even once after a doubt; own are those of them that are mine. What the receiver refuses is named apart: it would hold everything else
 // back for ever.
-func (p *Pipeline) Unacknowledged(mine func(resource.ID) bool) (own, all map[resource.Type]Unacknowledged) {
+func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unacknowledged) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	own, all = make(map[resource.Type]Unacknowledged), make(map[resource.Type]Unacknowledged)
 	for id, it := range p.items {
-		sure := !it.dirty() && (it.rare == nil || !it.rare.touched && (it.rare.repeats < p.opts.Repeats || !it.overwritable()))
+		sure := !it.dirty() && (it.rare == nil || it.rare.repeats < p.opts.Repeats || !it.overwritable())
 		if sure && (it.rare == nil || !it.rare.inDoubt()) {
 			continue
 		}
 		p.raise(it)
 		include(all, it, sure)
-		if mine(id) {
+		if mine(*it.typ, id) {
 			include(own, it, sure)
 		}
 	}
@@ -165,11 +164,11 @@ func include(in map[resource.Type]Unacknowledged, it *item, sure bool) {
 
 // Gained tells the pipeline that the objects that match are ours anew. Another member may have sent any of them in
 // between, even if they were ours before and are again so soon that nothing here has noticed.
-func (p *Pipeline) Gained(match func(resource.ID) bool) {
+func (p *Pipeline) Gained(match Match) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for id, it := range p.items {
-		if (it.baseKnown || it.again) && match(id) {
+		if (it.baseKnown || it.again) && match(*it.typ, id) {
 			it.baseKnown, it.again = false, false
 		}
 	}

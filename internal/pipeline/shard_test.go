@@ -45,7 +45,7 @@ func TestAStateThatARelistFindsAgainIsTakenUpByWhoeverMayNotHaveBeenAlone(t *tes
 			bubble(t, func(t *testing.T) {
 				o := owning(tt.owner)
 				r := newRig(t, pipeline.Options{
-					Owner: o, OwnedSince: func(resource.ID) uint64 { return tt.since },
+					Owner: o, OwnedSince: func(resource.Type, resource.ID) uint64 { return tt.since },
 					Covers: func(_ resource.Type, _ resource.ID, s pipeline.State) bool { return s.Version <= 101 },
 				})
 				r.list()
@@ -61,7 +61,7 @@ func TestAStateThatARelistFindsAgainIsTakenUpByWhoeverMayNotHaveBeenAlone(t *tes
 				before := len(r.rcv.requests())
 				o.set(anybody)
 				if tt.gained {
-					r.p.Gained(anybody)
+					r.p.Gained(match(anybody))
 				}
 				r.p.MaySendChanged()
 				time.Sleep(time.Minute)
@@ -78,7 +78,7 @@ func TestAStateThatARelistFindsAgainIsTakenUpByWhoeverMayNotHaveBeenAlone(t *tes
 func TestAGapThatBeganBeforeTheTakeoverIsNoProofOfHavingBeenAlone(t *testing.T) {
 	for since, sent := range map[uint64]int{101: 0, 102: 1} {
 		bubble(t, func(t *testing.T) {
-			r := newRig(t, pipeline.Options{OwnedSince: func(resource.ID) uint64 { return since }})
+			r := newRig(t, pipeline.Options{OwnedSince: func(resource.Type, resource.ID) uint64 { return since }})
 			r.list()
 			r.put("x", "1") // version 101, the last that was seen
 			time.Sleep(time.Minute)
@@ -109,7 +109,7 @@ func TestACheckpointDoesNotClaimTheChangeBehindAStatusUpdate(t *testing.T) {
 				r := newRig(t, pipeline.Options{Owner: owning(nobody), Acknowledged: func(resource.Type, resource.ID) uint64 { return tt.acknowledged }})
 				r.version = 189
 				r.list("x", "1") // version 190
-				if _, all := r.p.Unacknowledged(nobody); all[pods].Version != tt.want {
+				if _, all := r.p.Unacknowledged(match(nobody)); all[pods].Version != tt.want {
 					t.Errorf("a checkpoint may claim all below %d, want below %d", all[pods].Version, tt.want)
 				}
 			})
@@ -188,7 +188,7 @@ func TestADeletionThatWasFoundIsNamedApart(t *testing.T) {
 		r.list("y", "1") // version 150
 		r.found("x", 40, 150)
 		told = 148
-		_, all := r.p.Unacknowledged(nobody)
+		_, all := r.p.Unacknowledged(match(nobody))
 		want := pipeline.Unacknowledged{Version: 149, IDs: []resource.ID{id("y")}}
 		if diff := cmp.Diff(want, all[pods]); diff != "" {
 			t.Errorf("not acknowledged (-want +got):\n%s", diff)
@@ -199,7 +199,7 @@ func TestADeletionThatWasFoundIsNamedApart(t *testing.T) {
 		}
 		r.version = 160
 		r.put("x", "1") // version 161: it is there again
-		_, all = r.p.Unacknowledged(nobody)
+		_, all = r.p.Unacknowledged(match(nobody))
 		if got := all[pods]; len(got.IDs) != 2 || got.Version != 149 {
 			t.Errorf("after it is there again: %+v", got)
 		}
@@ -220,14 +220,14 @@ func TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged(t *testing.T) {
 		r.put("x", "2")  // version 151
 		for _, tt := range []struct{ told, want uint64 }{{0, 1}, {120, 121}, {100, 121}, {500, 151}} {
 			told = tt.told
-			if _, all := r.p.Unacknowledged(nobody); all[pods].Version != tt.want {
+			if _, all := r.p.Unacknowledged(match(nobody)); all[pods].Version != tt.want {
 				t.Errorf("told up to %d: not acknowledged from %d on, want %d", told, all[pods].Version, tt.want)
 			}
 		}
 		// Of a deletion that a relist has shown, in (151, 201], the others may know nothing, however far they say they are.
 		r.version = 200
 		r.list()
-		if _, all := r.p.Unacknowledged(nobody); all[pods].Version != 151 {
+		if _, all := r.p.Unacknowledged(match(nobody)); all[pods].Version != 151 {
 			t.Errorf("a deletion is not acknowledged from %d on, want 151, with the change before it", all[pods].Version)
 		}
 	})
@@ -299,7 +299,7 @@ func TestTheLastWordIsRepeatedForWhatACrashedMemberCanHaveSentOtherwise(t *testi
 		r.put("sure", "2")
 		time.Sleep(20 * time.Second)
 		o.set(anybody)
-		r.p.Doubt(func(i resource.ID) bool { return i != id("sure") })
+		r.p.Doubt(match(func(i resource.ID) bool { return i != id("sure") }))
 		r.p.MaySendChanged()
 		time.Sleep(30 * time.Second)
 		r.put("later", "2")
@@ -321,7 +321,7 @@ func TestUnacknowledgedNamesEverythingThatACheckpointMustNotClaim(t *testing.T) 
 		}
 		r.put("doubtful", "1") // 101
 		time.Sleep(time.Minute)
-		if _, all := r.p.Unacknowledged(nobody); len(all[pods].IDs) != 0 || len(all[pods].Doubtful) != 1 {
+		if _, all := r.p.Unacknowledged(match(nobody)); len(all[pods].IDs) != 0 || len(all[pods].Doubtful) != 1 {
 			t.Errorf("%+v, want an acknowledged state that is doubted and nothing else", all[pods])
 		}
 		r.put("doubtful", "2") // 102: the request in doubt may overwrite it
@@ -331,12 +331,12 @@ func TestUnacknowledgedNamesEverythingThatACheckpointMustNotClaim(t *testing.T) 
 		r.put("parked", "1")  // 104
 		r.put("waiting", "1") // 105
 		r.put("waiting", "2") // 106: the lowest that is not acknowledged stays 105
-		_, all := r.p.Unacknowledged(nobody)
+		_, all := r.p.Unacknowledged(match(nobody))
 		got := all[pods]
 		if got.Version != 102 || len(got.IDs) != 3 {
 			t.Errorf("%+v, want from version 102: doubtful, parked, waiting", got)
 		}
-		only, _ := r.p.Unacknowledged(func(i resource.ID) bool { return i == id("waiting") })
+		only, _ := r.p.Unacknowledged(match(func(i resource.ID) bool { return i == id("waiting") }))
 		want := map[resource.Type]pipeline.Unacknowledged{pods: {Version: 105, IDs: []resource.ID{id("waiting")}}}
 		if diff := cmp.Diff(want, only); diff != "" {
 			t.Error(diff)
@@ -384,7 +384,7 @@ func TestTheNextOwnerGoesOnWithADoubt(t *testing.T) {
 		r.list("silent", "1", "later", "1", "overwritten", "1", "unknown", "1", "changed", "1")
 		time.Sleep(10 * time.Second)
 		r.put("later", "2")
-		_, all := r.p.Unacknowledged(nobody)
+		_, all := r.p.Unacknowledged(match(nobody))
 		if u := all[pods]; len(u.IDs) != 3 || len(u.Doubtful) != 5 { // later, and the last words that are still to be repeated
 			t.Errorf("it hands on %+v", u)
 		}

@@ -96,7 +96,7 @@ func TestRefusedItemsAreSetAsideAndTheRestIsSentAgain(t *testing.T) {
 			t.Errorf("quarantined: %+v", q)
 		}
 		want := map[resource.Type]pipeline.Unacknowledged{pods: {Refused: []resource.ID{id("bad")}}}
-		if _, all := r.p.Unacknowledged(anybody); !cmp.Equal(want, all) {
+		if _, all := r.p.Unacknowledged(match(anybody)); !cmp.Equal(want, all) {
 			t.Errorf("not acknowledged: %+v, want only what is refused, named as such", all)
 		}
 	})

@@ -7,9 +7,8 @@
 // where it was. Only states that the index knows at that moment are offered: what the watch has overtaken is delivered
 // by whoever owns it, and an object that is gone is not brought back.
 //
-// A part holds objects that other members own. They are sent within a window ([Windows]): every member knows of it
-// before the list is read, so that all that changes from then on has its last word repeated after the window is closed.
-// A window that is lost, because our Lease was, is opened again and the part is sent anew.
+// Whoever sends a part has taken it: it is the only sender of all its objects, live changes included, until it gives the
+// part back. What was not ours, or not to the end, is told by [ErrLost], and the part is taken and sent anew.
 //
 // The same paging gives hollow objects their bodies back: those that a pipeline gave up for lack of memory ([Filler]).
 //

@@ -103,15 +103,13 @@ type target struct {
 	filled  []string
 	hollow  map[resource.Type]int
 	flushed int
-	permits []*pipeline.Permit
 	full    chan struct{} // nil: there is room; else there is once it is closed
 }
 
-func (tg *target) OfferFor(p *pipeline.Permit, t resource.Type, r resource.Record, _ *pipeline.Ticket) {
+func (tg *target) Offer(t resource.Type, r resource.Record, _ *pipeline.Ticket) {
 	tg.mu.Lock()
 	defer tg.mu.Unlock()
 	tg.got = append(tg.got, fmt.Sprintf("%s=%d", t.ID(r.Namespace, r.Name), r.Digest))
-	tg.permits = append(tg.permits, p)
 }
 
 func (tg *target) Room(ctx context.Context) error {
@@ -175,55 +173,17 @@ func bubble(t *testing.T, f func(t *testing.T)) {
 
 // rig is a sender with one target.
 type rig struct {
-	t       *testing.T
-	index   *index.Index
-	lister  *lister
-	target  *target
-	windows *windows
-	sender  *resync.Sender
-}
-
-// windows write down what is opened and closed.
-type windows struct {
-	mu     sync.Mutex // guards what follows
-	log    []string
-	fail   error
-	revoke int // so many windows are lost as soon as they are open
-}
-
-type window struct {
-	w      *windows
-	permit pipeline.Permit
-}
-
-func (w *windows) Open(_ context.Context, t resource.Type) (resync.Window, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.fail != nil {
-		return nil, w.fail
-	}
-	w.log = append(w.log, "open "+t.Resource)
-	o := &window{w: w}
-	o.permit.Open()
-	if w.revoke > 0 {
-		w.revoke--
-		o.permit.Revoke()
-	}
-	return o, nil
-}
-
-func (o *window) Permit() *pipeline.Permit { return &o.permit }
-
-func (o *window) Close(arrived bool) {
-	o.w.mu.Lock()
-	defer o.w.mu.Unlock()
-	o.w.log = append(o.w.log, fmt.Sprint("close ", arrived))
+	t      *testing.T
+	index  *index.Index
+	lister *lister
+	target *target
+	sender *resync.Sender
 }
 
 func newRig(t *testing.T, opts resync.Options) *rig {
 	t.Helper()
-	r := &rig{t: t, index: index.New(nil), target: &target{}, windows: &windows{}, lister: &lister{objects: map[resource.Type][]resource.Record{}}}
-	r.sender = resync.NewSender(r.lister, r.index, r.target, r.windows, opts)
+	r := &rig{t: t, index: index.New(nil), target: &target{}, lister: &lister{objects: map[resource.Type][]resource.Record{}}}
+	r.sender = resync.NewSender(r.lister, r.index, r.target, opts)
 	return r
 }
 
@@ -237,7 +197,7 @@ func (r *rig) exist(t resource.Type, rs ...resource.Record) {
 
 // send sends a part and returns what came of it.
 func (r *rig) send(p resync.Part) error {
-	return r.sender.Send(r.t.Context(), p, func(int, int) {})
+	return r.sender.Send(r.t.Context(), p, nil, func(int, int) {})
 }
 
 // ids spells what a target gets of objects of namespace a.

@@ -28,24 +28,9 @@ type Catalog interface {
 
 // Target takes what is sent again; [pipeline.Pipeline] is one.
 type Target interface {
-	OfferFor(permit *pipeline.Permit, t resource.Type, r resource.Record, ticket *pipeline.Ticket)
+	Offer(t resource.Type, r resource.Record, ticket *pipeline.Ticket)
 	Room(ctx context.Context) error
 	FlushBulk()
-}
-
-// Windows makes known to all members what we send for them.
-type Windows interface {
-	// Open announces a type and returns when every member has seen that. The window's permit is valid until it is closed
-	// or lost.
-	Open(ctx context.Context, t resource.Type) (Window, error)
-}
-
-// Window is the time in which a type may be sent for others.
-type Window interface {
-	Permit() *pipeline.Permit
-	// Close revokes the permit and has the last words said. It is called once. arrived tells whether no request under the
-	// permit is under way any more; if one may be, or has had an unknown outcome, the last words are repeated.
-	Close(arrived bool)
 }
 
 // Part is what to send.
@@ -71,79 +56,59 @@ type Sender struct {
 	lister  Lister
 	catalog Catalog
 	target  Target
-	windows Windows
 	opts    Options
 	read    prometheus.Counter
-	lost    prometheus.Counter
 }
 
 // NewSender returns a sender.
-func NewSender(lister Lister, catalog Catalog, target Target, windows Windows, opts Options) *Sender {
-	f := promauto.With(opts.Registerer)
+func NewSender(lister Lister, catalog Catalog, target Target, opts Options) *Sender {
 	return &Sender{
-		lister: lister, catalog: catalog, target: target, windows: windows, opts: opts,
-		read: f.NewCounter(prometheus.CounterOpts{
+		lister: lister, catalog: catalog, target: target, opts: opts,
+		read: promauto.With(opts.Registerer).NewCounter(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_resync_objects_total", Help: "Objects that resyncs have read from the API server.",
-		}),
-		lost: f.NewCounter(prometheus.CounterOpts{
-			Name: "k8s_vectordb_sync_resync_windows_lost_total",
-			Help: "Windows in which this replica sent for others that ended early because its Lease was lost; what was in them is sent again.",
 		}),
 	}
 }
 
-var (
-	// errNotListed says that a type has no complete list yet; once it has one, everything in it is sent anyway.
-	errNotListed = errors.New("its objects have not been read yet; they are sent as soon as they are")
-	errLost      = errors.New("the window in which it was sent was lost with this replica's Lease")
-)
+// ErrLost says that something of a part was not ours to send, or not to the end.
+var ErrLost = errors.New("what was being sent is not this replica's any more")
 
-// attempts is how often a part is begun whose window is lost each time, before it is given up. A Lease is lost when the API
-// server cannot be reached for the lease duration.
-const attempts = 5
+// errNotListed says that a type has no complete list yet; once it has one, everything in it is sent anyway.
+var errNotListed = errors.New("its objects have not been read yet; they are sent as soon as they are")
 
-// Send sends one part and returns when the receiver has taken everything, or has refused it for good. progress is told how
-// much was offered and how much of that is still to be taken, about twice a second.
-func (s *Sender) Send(ctx context.Context, p Part, progress func(offered, open int)) error {
+// Send sends one part and returns when the receiver has taken everything, or has refused it for good; with [ErrLost] when
+// we were not its only sender throughout, which ends early when lost is closed. progress is told how much was offered and
+// how much of that is still to be taken, about twice a second.
+func (s *Sender) Send(ctx context.Context, p Part, lost <-chan struct{}, progress func(offered, open int)) error {
 	if !s.catalog.Type(p.Type).Listed {
 		return errNotListed
 	}
-	var err error
-	for range attempts {
-		if err = s.attempt(ctx, p, progress); !errors.Is(err, errLost) {
-			return err
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watching := make(chan struct{})
+	go func() { // Ends with ctx.
+		defer close(watching)
+		select {
+		case <-lost:
+			cancel(ErrLost)
+		case <-ctx.Done():
 		}
-		s.lost.Inc()
-	}
-	return err
-}
-
-func (s *Sender) attempt(ctx context.Context, p Part, progress func(offered, open int)) error {
-	var permit *pipeline.Permit
-	arrived := false
-	if !p.Own {
-		w, err := s.windows.Open(ctx, p.Type)
-		if err != nil {
-			return fmt.Errorf("making it known that %s is sent: %w", p.Type, err)
-		}
-		defer func() { w.Close(arrived) }()
-		permit = w.Permit()
-	}
+	}()
+	defer func() { cancel(nil); <-watching }()
 	ticket := pipeline.NewTicket()
-	err := s.offer(ctx, p, permit, ticket, progress)
+	err := s.offer(ctx, p, ticket, progress)
 	ticket.Close()
 	s.target.FlushBulk()
-	waited := s.await(ctx, ticket, progress)
-	if arrived = waited == nil; err == nil {
-		err = waited
+	if err == nil {
+		err = s.await(ctx, ticket, progress)
 	}
-	if err == nil && permit != nil && !permit.Valid() {
-		return errLost
+	if errors.Is(context.Cause(ctx), ErrLost) || err == nil && !p.Own && ticket.Missed() > 0 {
+		return ErrLost
 	}
 	return err
 }
 
-// await waits until everything has arrived. Also after a failure: the window has to stay open until then.
+// await waits until everything has arrived.
 func (s *Sender) await(ctx context.Context, ticket *pipeline.Ticket, progress func(offered, open int)) error {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
@@ -161,7 +126,7 @@ func (s *Sender) await(ctx context.Context, ticket *pipeline.Ticket, progress fu
 }
 
 // offer lists a part and offers what is current.
-func (s *Sender) offer(ctx context.Context, p Part, permit *pipeline.Permit, ticket *pipeline.Ticket, progress func(offered, open int)) error {
+func (s *Sender) offer(ctx context.Context, p Part, ticket *pipeline.Ticket, progress func(offered, open int)) error {
 	if err := s.room(ctx); err != nil {
 		return err
 	}
@@ -170,7 +135,7 @@ func (s *Sender) offer(ctx context.Context, p Part, permit *pipeline.Permit, tic
 			if s.opts.Wants != nil && !s.opts.Wants(p.Type, r.Namespace, r.Name) {
 				continue
 			}
-			s.catalog.IfCurrent(p.Type, r, func() { s.target.OfferFor(permit, p.Type, r, ticket) })
+			s.catalog.IfCurrent(p.Type, r, func() { s.target.Offer(p.Type, r, ticket) })
 		}
 		s.read.Add(float64(len(rs)))
 		progress(ticket.Count())

@@ -4,14 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
@@ -28,7 +25,7 @@ func expiring(at map[int]int) func(context.Context, resource.Type, int, int) err
 	}
 }
 
-func TestAPartIsOfferedOnceWithinAWindow(t *testing.T) {
+func TestAPartIsOfferedOnce(t *testing.T) {
 	r := newRig(t, resync.Options{})
 	r.exist(pods, some(7)...)
 	if err := r.send(resync.Part{Type: pods}); err != nil {
@@ -37,52 +34,27 @@ func TestAPartIsOfferedOnceWithinAWindow(t *testing.T) {
 	if diff := cmp.Diff(numbered(7), r.target.offered()); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"open pods", "close true"}, r.windows.log); diff != "" {
-		t.Error(diff)
-	}
-	if slices.Contains(r.target.permits, nil) || r.target.flushed == 0 {
-		t.Error("offered without the window's permit, or the last batch waits to be full")
+	if r.target.flushed == 0 {
+		t.Error("the last batch waits to be full")
 	}
 }
 
-func TestOurOwnShareNeedsNoWindow(t *testing.T) {
-	r := newRig(t, resync.Options{})
-	r.exist(pods, some(2)...)
-	if err := r.send(resync.Part{Type: pods, Own: true}); err != nil {
-		t.Fatal(err)
-	}
-	if len(r.windows.log) > 0 || len(r.target.offered()) != 2 || r.target.permits[0] != nil {
-		t.Errorf("windows: %v, offered %v", r.windows.log, r.target.offered())
-	}
-}
-
-func TestAPartWhoseWindowIsLostIsSentAnew(t *testing.T) {
-	reg := prometheus.NewRegistry()
-	r := newRig(t, resync.Options{Registerer: reg})
-	r.exist(pods, some(2)...)
-	r.windows.revoke = 2
-	if err := r.send(resync.Part{Type: pods}); err != nil {
-		t.Fatal(err)
-	}
-	if n := len(r.windows.log); n != 6 {
-		t.Errorf("windows: %v, want three", r.windows.log)
-	}
-	if n := testutil.CollectAndCount(reg, "k8s_vectordb_sync_resync_windows_lost_total", "k8s_vectordb_sync_resync_objects_total"); n != 2 {
-		t.Errorf("%d metrics, want 2", n)
-	}
-	r.windows.revoke = 1000
-	if err := r.send(resync.Part{Type: pods}); err == nil {
-		t.Error("a window that is lost every time is no error")
-	}
-}
-
-func TestWithoutAWindowNothingIsSent(t *testing.T) {
-	r := newRig(t, resync.Options{})
-	r.exist(pods, some(2)...)
-	r.windows.fail = errors.New("sync-1 does not answer")
-	if err := r.send(resync.Part{Type: pods}); err == nil || len(r.target.offered()) > 0 || len(r.lister.take()) > 0 {
-		t.Errorf("%v, offered %v", err, r.target.offered())
-	}
+func TestAPartThatIsLostEndsAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, resync.Options{})
+		r.exist(pods, some(7)...)
+		r.target.fill()
+		lost, ended := make(chan struct{}), make(chan error, 1)
+		go func() { ended <- r.sender.Send(t.Context(), resync.Part{Type: pods}, lost, func(int, int) {}) }()
+		synctest.Wait()
+		close(lost)
+		if err := <-ended; !errors.Is(err, resync.ErrLost) {
+			t.Errorf("%v, want that it was lost", err)
+		}
+		if len(r.lister.take()) > 0 {
+			t.Error("a page was asked for although there was no room")
+		}
+	})
 }
 
 func TestTheNextPageIsNotAskedForBeforeThereIsRoom(t *testing.T) {
@@ -212,9 +184,6 @@ func TestWhatCannotBeReadIsAnErrorThatSaysWhy(t *testing.T) {
 			t.Errorf("%s: %v, want %s", typ, err, want)
 		}
 	}
-	if diff := cmp.Diff([]string{"open jobs", "close true"}, r.windows.log); diff != "" {
-		t.Errorf("a window stays open: %s", diff)
-	}
 }
 
 func TestAStopEndsASend(t *testing.T) {
@@ -224,7 +193,7 @@ func TestAStopEndsASend(t *testing.T) {
 		r.target.fill()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := r.sender.Send(ctx, resync.Part{Type: pods}, func(int, int) {}); !errors.Is(err, context.DeadlineExceeded) {
+		if err := r.sender.Send(ctx, resync.Part{Type: pods}, nil, func(int, int) {}); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v, want that time was up", err)
 		}
 	})

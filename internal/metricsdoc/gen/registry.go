@@ -45,7 +45,7 @@ func registry() (*metricsdoc.Registry, error) {
 		return nil, fmt.Errorf("making a member: %w", err)
 	}
 	each := prometheus.WrapRegistererWith(prometheus.Labels{"target": "default"}, reg)
-	resync.NewSender(nil, nil, nil, nil, resync.Options{Registerer: each})
+	resync.NewSender(nil, nil, nil, resync.Options{Registerer: each})
 	if _, err := operations.New(corev1.New(nil), nil, nil, nil, operations.Options{
 		Namespace: "default", Ring: "ring", Member: "sync-0", Registerer: each,
 	}); err != nil {

@@ -8,7 +8,11 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 )
 
@@ -102,8 +106,48 @@ func (j *Judge) ring(l *LeaseVersion) *ring.Ring {
 	return r
 }
 
-func (v *version) claims(partition int) bool {
-	return v.ring != nil && v.ring.Owner(partition) == v.Member
+// place is where an ID lies: in which partition, and, as far as its kind tells, of which resource.
+type place struct {
+	partition                           int
+	group, version, resource, namespace string
+}
+
+func (j *Judge) place(id string) place {
+	p := place{partition: j.format.Partition(id)}
+	parts, err := resource.ParseID(id)
+	if err != nil {
+		return p
+	}
+	gv, err := schema.ParseGroupVersion(parts.APIVersion)
+	if err != nil {
+		return p
+	}
+	plural, _ := meta.UnsafeGuessKindToResource(gv.WithKind(parts.Kind))
+	p.group, p.version, p.resource = gv.Group, gv.Version, plural.Resource
+	if p.namespace = parts.Namespace; p.namespace == resource.ClusterNamespace {
+		p.namespace = ""
+	}
+	return p
+}
+
+// among tells whether a place is in one of some parts, of whichever target.
+func (p *place) among(parts []string) bool {
+	return slices.ContainsFunc(parts, func(text string) bool {
+		f := strings.Split(text, "/")
+		return len(f) == 6 && f[1] == p.group && f[2] == p.version && f[3] == p.resource &&
+			p.namespace >= f[4] && (f[5] == "" || p.namespace < f[5])
+	})
+}
+
+func (v *version) claims(at place) bool {
+	switch {
+	case v.ring == nil:
+		return false
+	case at.among(v.Takes):
+		return true
+	default:
+		return v.ring.Owner(at.partition) == v.Member && !at.among(v.Yields)
+	}
 }
 
 // Judge judges requests of instances and resources.
@@ -149,13 +193,14 @@ func (j *Judge) fence(r *receiver.Record, verdict *Verdict) {
 // id looks for the claim under which a request may hold an ID, and for one that forbade it.
 func (j *Judge) id(r *receiver.Record, id string, verdict *Verdict) {
 	verdict.IDs++
-	partition := j.format.Partition(id)
-	begun := j.begun(r.Sender, partition, r.Begin)
+	where := j.place(id)
+	partition := where.partition
+	begun := j.begun(r.Sender, where, r.Begin)
 	if begun == 0 {
 		verdict.Unclaimed = append(verdict.Unclaimed, fmt.Sprintf("%s held %s of partition %d", tell(r), id, partition))
 		return
 	}
-	if given := j.givenUp(r.Sender, partition, r.Begin); given != nil && ended(r).After(given.latest) {
+	if given := j.givenUp(r.Sender, where, r.Begin); given != nil && ended(r).After(given.latest) {
 		verdict.Undrained = append(verdict.Undrained, fmt.Sprintf("%s held %s of partition %d, given up in revision %d, seen at %s",
 			tell(r), id, partition, given.Revision, stamp(given.latest)))
 	}
@@ -163,7 +208,7 @@ func (j *Judge) id(r *receiver.Record, id string, verdict *Verdict) {
 		if member == r.Sender {
 			continue
 		}
-		if since := j.stands(member, partition, r.Begin); since > 0 && since < begun {
+		if since := j.stands(member, where, r.Begin); since > 0 && since < begun {
 			verdict.Usurped = append(verdict.Usurped, fmt.Sprintf("%s held %s of partition %d, claimed in revision %d and by %s since %d",
 				tell(r), id, partition, begun, member, since))
 		}
@@ -172,14 +217,14 @@ func (j *Judge) id(r *receiver.Record, id string, verdict *Verdict) {
 
 // begun returns the revision of the write that began the claim under which a member may have sent at that moment, and 0
 // when there was no such claim. Of several that are possible it is the first.
-func (j *Judge) begun(member string, partition int, at time.Time) int64 {
+func (j *Judge) begun(member string, where place, at time.Time) int64 {
 	all := j.members[member]
 	for i := range all {
 		v := &all[i]
-		if v.earliest.After(at) || v.until.Before(at) || v.State != "live" || !v.claims(partition) {
+		if v.earliest.After(at) || v.until.Before(at) || v.State != "live" || !v.claims(where) {
 			continue
 		}
-		return since(all[:i+1], partition)
+		return since(all[:i+1], where)
 	}
 	return 0
 }
@@ -193,12 +238,12 @@ func ended(r *receiver.Record) time.Time {
 }
 
 // givenUp returns the write by which a member gave up, in the same stay, a partition that it claimed at that moment, or nil.
-func (j *Judge) givenUp(member string, partition int, at time.Time) *version {
+func (j *Judge) givenUp(member string, where place, at time.Time) *version {
 	var last *version // that claims, in the stay of the moment
 	for i := range j.members[member] {
 		v := &j.members[member][i]
 		switch {
-		case v.State == "live" && v.claims(partition) && (last == nil || last.Incarnation == v.Incarnation || !v.earliest.After(at)):
+		case v.State == "live" && v.claims(where) && (last == nil || last.Incarnation == v.Incarnation || !v.earliest.After(at)):
 			last = v
 		case last == nil || v.latest.Before(at): // there is nothing to give up, or that was before
 			last = nil
@@ -212,20 +257,20 @@ func (j *Judge) givenUp(member string, partition int, at time.Time) *version {
 }
 
 // stands returns the revision of the write that began the claim that a member certainly had at that moment, or 0.
-func (j *Judge) stands(member string, partition int, at time.Time) int64 {
+func (j *Judge) stands(member string, where place, at time.Time) int64 {
 	all := j.members[member]
 	for i := range all {
-		if v := &all[i]; !v.latest.After(at) && v.ends.After(at) && v.claims(partition) {
-			return since(all[:i+1], partition)
+		if v := &all[i]; !v.latest.After(at) && v.ends.After(at) && v.claims(where) {
+			return since(all[:i+1], where)
 		}
 	}
 	return 0
 }
 
 // since returns the revision of the write that began the claim in which the last of these versions stands.
-func since(versions []version, partition int) int64 {
+func since(versions []version, where place) int64 {
 	first := len(versions) - 1
-	for first > 0 && versions[first-1].claims(partition) {
+	for first > 0 && versions[first-1].claims(where) {
 		first--
 	}
 	return versions[first].Revision

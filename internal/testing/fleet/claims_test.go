@@ -25,6 +25,13 @@ func (s *script) writes(member, state string, seconds float64, view ...string) {
 	})
 }
 
+// parts is writes, with what the Lease takes and yields.
+func (s *script) parts(member string, seconds float64, takes, yields []string, view ...string) {
+	s.writes(member, "live", seconds, view...)
+	last := &s.versions[len(s.versions)-1]
+	last.Takes, last.Yields = takes, yields
+}
+
 // marked is a write by somebody else.
 func (s *script) marked(member, state string, seconds float64, view ...string) {
 	var renewed time.Time
@@ -53,6 +60,8 @@ func owned(t *testing.T, by string, members ...string) string {
 	return ""
 }
 
+var configMaps = []string{"default//v1/configmaps//"}
+
 func TestJudgeFindsWhoMayNotSend(t *testing.T) {
 	t.Parallel()
 	ofA, ofB := owned(t, "a", "a", "b"), owned(t, "b", "a", "b")
@@ -66,6 +75,15 @@ func TestJudgeFindsWhoMayNotSend(t *testing.T) {
 	}{
 		"under its own claim":          {func(s *script) { s.writes("a", "live", 0, "a", "b") }, "a", ofA, 1, count{}},
 		"what the other one owns":      {func(s *script) { s.writes("a", "live", 0, "a", "b") }, "a", ofB, 1, count{unclaimed: 1}},
+		"what it takes":                {func(s *script) { s.parts("a", 0, configMaps, nil, "a", "b") }, "a", ofB, 1, count{}},
+		"what it takes of another":     {func(s *script) { s.parts("a", 0, []string{"default//v1/configmaps/e/"}, nil, "a", "b") }, "a", ofB, 1, count{unclaimed: 1}},
+		"what it yields":               {func(s *script) { s.parts("a", 0, nil, configMaps, "a", "b") }, "a", ofA, 1, count{unclaimed: 1}},
+		"what another has not yielded": {func(s *script) { s.writes("b", "live", 0, "a", "b"); s.parts("a", 0.5, configMaps, nil, "a", "b") }, "a", ofB, 1, count{usurped: 1}},
+		"what another has yielded": {func(s *script) {
+			s.writes("b", "live", 0, "a", "b")
+			s.parts("a", 0.5, configMaps, nil, "a", "b")
+			s.parts("b", 0.7, nil, configMaps, "a", "b")
+		}, "a", ofB, 1, count{}},
 		"without a Lease":              {func(s *script) { s.writes("a", "live", 0, "a", "b") }, "b", ofB, 1, count{fenced: 1, unclaimed: 1}},
 		"before its first Lease":       {func(s *script) { s.writes("a", "live", 5, "a", "b") }, "a", ofA, 1, count{fenced: 1, unclaimed: 1}},
 		"just before the deadline":     {func(s *script) { s.writes("a", "live", 0, "a", "b") }, "a", ofA, 9.9, count{}},

@@ -24,6 +24,9 @@ type LeaseVersion struct {
 	State string
 	// View are the members with which the Lease's claim is computed; without any it claims nothing.
 	View []string
+	// Takes are the parts of which the Lease claims all partitions, Yields those of which it claims none; each is
+	// target/group/version/resource/from/until, the last two bounds of namespaces.
+	Takes, Yields []string
 	// Renewed is when the member began its last renewal, by the wall clock of this machine.
 	Renewed time.Time
 	// Seen is when we learnt of the write, which is some time after it was made.
@@ -73,6 +76,11 @@ func (v *LeaseVersion) read(l *coordinationv1.Lease) {
 	v.Incarnation, v.State = l.Annotations[prefix+"incarnation"], l.Annotations[prefix+"state"]
 	if view := l.Annotations[prefix+"view"]; view != "" {
 		v.View = strings.Split(view, ",")
+	}
+	for key, parts := range map[string]*[]string{"takes": &v.Takes, "yields": &v.Yields} {
+		if text := l.Annotations[prefix+key]; text != "" {
+			*parts = strings.Split(text, ",")
+		}
 	}
 	if l.Spec.RenewTime != nil {
 		v.Renewed = l.Spec.RenewTime.Time
