@@ -39,7 +39,7 @@ func newFilter(q Query) filter {
 func (f filter) any() bool { return f.namespace == "" && len(f.kinds) == 0 }
 
 func (f filter) accepts(d Document) bool {
-	return (f.namespace == "" || strings.ToLower(d.Namespace) == f.namespace) &&
+	return (f.namespace == "" || strings.EqualFold(d.Namespace, f.namespace)) &&
 		(len(f.kinds) == 0 || slices.Contains(f.kinds, strings.ToLower(d.Kind)))
 }
 

@@ -3,8 +3,10 @@ package embedder
 import (
 	"encoding/json"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -68,11 +70,7 @@ func (e *Embedder) Requests() int {
 func (e *Embedder) Texts() map[string]int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	out := make(map[string]int, len(e.texts))
-	for t, n := range e.texts {
-		out[t] = n
-	}
-	return out
+	return maps.Clone(e.texts)
 }
 
 // Authorized tells whether a request had this Authorization.
@@ -121,8 +119,8 @@ func (e *Embedder) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		b.Dimension = Dimension
 	}
 	data := make([]vector, 0, len(in.Input))
-	for i := len(in.Input) - 1; i >= 0; i-- { // in no order that a client may rely on
-		data = append(data, vector{"embedding", i, Vector(in.Input[i], b.Dimension)})
+	for i, text := range slices.Backward(in.Input) { // in no order that a client may rely on
+		data = append(data, vector{"embedding", i, Vector(text, b.Dimension)})
 	}
 	if b.Short {
 		data = data[1:]
