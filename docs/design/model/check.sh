@@ -31,9 +31,9 @@ check "2 members, any number of writes" holds -DN=2 -DQL=2
 check "3 members, time stands still, any number" holds -DN=3 -DQL=1 -DNO_TIME
 check "3 members, time stands still, 4 writes" holds -DN=3 -DQL=2 -DNO_TIME -DBUDGET=4
 check "without rule 2 (see your own claim first)" fails -DN=2 -DQL=2 -DNO_OBSERVE
-check "without rule 3 (nobody else claims)" fails -DN=2 -DQL=2 -DNO_OTHERS
+check "without rule 3 (the others have yielded)" fails -DN=2 -DQL=2 -DNO_OTHERS
 check "without rule 4 (the fence)" fails -DN=2 -DQL=2 -DNO_FENCE
-check "without ending requests before giving up" fails -DN=2 -DQL=2 -DNO_DRAIN
+check "without ending requests before yielding" fails -DN=2 -DQL=2 -DNO_DRAIN
 check "marking dead without the condition" fails -DN=2 -DQL=2 -DNO_CONDITION
 check "a handoff is possible" found -DN=2 -DQL=2 -DREACH=IDLE
 check "a takeover after a death is possible" found -DN=2 -DQL=2 -DREACH=DEAD

@@ -1,9 +1,10 @@
 /*
- * Claims in Leases, for one partition: the protocol of internal/ownership as a model for spin.
+ * Claims in Leases, for one object in one partition: the protocol of internal/ownership as a model for spin.
  *
  * N members share one API server. Each has a Lease that is idle, claims the partition, or is marked dead. Which views
  * the members publish is left entirely open: any member may begin to claim, or give up its claim, at any time. So what
- * is proven holds for every ring and for every disagreement about who is a member.
+ * is proven holds for every ring and for every disagreement about who is a member, and for parts: to take one is to
+ * claim, to yield it or to give it back is to give up a claim, and the protocol never asks why somebody claims.
  *
  * Every member sees all writes in one order, through its own queue, as late as it likes. Its own steps are interleaved
  * with those of the others and with time in every possible way, so every pause of a process is covered. Requests to the
