@@ -146,7 +146,7 @@ func TestRealAPIServer(t *testing.T) {
 	g.Eventually(j.types, patience, time.Millisecond).Should(gomega.ContainElement("gizmos.v1beta1.example.com"))
 	t.Logf("a new type was told about after %s", time.Since(before))
 
-	patch := `[{"op":"replace","path":"/spec/versions/0/served","value":true}]`
+	patch := `[{"op":"replace","path":"/spec/versions/0/served","value":true},{"op":"replace","path":"/spec/versions/1/served","value":false}]`
 	if _, err := admin.Resource(crds).Patch(t.Context(), "gizmos.example.com", types.JSONPatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -90,9 +90,17 @@ func TestTypesComeAndGo(t *testing.T) {
 		t.Fatalf("%d widgets at the receiver, want 40", n)
 	}
 
-	t.Run("a preferred version that changes moves the documents", func(t *testing.T) {
+	t.Run("a version that is served no longer moves the documents", func(t *testing.T) {
 		r := r.In(t)
-		r.Apply(widgets("v1beta1", "v1"))
+		mark := r.Mark()
+		r.Apply(widgets("v1beta1", "v1")) // v1 is preferred now, and the one in use goes on
+		fleet.Pause(5 * time.Second)
+		for id := range sent(r.Since(mark)) {
+			if strings.Contains(string(id), "/Widget/") {
+				t.Errorf("%s was sent although the version in use is served", id)
+			}
+		}
+		r.Kube("", "patch", "crd", "widgets.example.com", "--type=json", `-p=[{"op": "replace", "path": "/spec/versions/0/served", "value": false}]`)
 		fleet.Eventually(t, converge, func() string {
 			if n := count(r.Documents(), "/example.com/v1/Widget/"); n != 40 {
 				return fmt.Sprintf("%d widgets under v1, want 40", n)
