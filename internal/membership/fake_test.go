@@ -26,6 +26,29 @@ type server struct {
 	log      []watch.Event
 	versions []uint64 // of log
 	changed  chan struct{}
+	epoch    int // watches of an earlier one have ended
+}
+
+// restore puts what was there at a time, by the server as it was then, in the place of what is there. Raised is added to the
+// version, and not to those of the Leases. Watches end, and a new one is silent until the version that it names is passed.
+func (s *server) restore(leases map[string]*coordinationv1.Lease, version, raised uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leases, s.version, s.log, s.versions = leases, version+raised, nil, nil
+	s.epoch++
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// backup returns what there is.
+func (s *server) backup() (leases map[string]*coordinationv1.Lease, version uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	leases = make(map[string]*coordinationv1.Lease, len(s.leases))
+	for name, l := range s.leases {
+		leases[name] = l.DeepCopy()
+	}
+	return leases, s.version
 }
 
 func newServer() *server {
@@ -210,8 +233,16 @@ func (c *client) Watch(ctx context.Context, o metav1.ListOptions) (watch.Interfa
 	w := watch.NewProxyWatcher(events)
 	go func() { // ends when the watch is stopped
 		next := 0
+		defer close(events)
+		c.mu.Lock()
+		epoch := c.epoch
+		c.mu.Unlock()
 		for {
 			c.mu.Lock()
+			if c.epoch != epoch {
+				c.mu.Unlock()
+				return
+			}
 			for next < len(c.log) && c.versions[next] <= from {
 				next++
 			}
