@@ -2,10 +2,12 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/metadata"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -100,14 +102,36 @@ func (w *watcher) there(ctx context.Context, n resource.Record) (bool, error) {
 		client = w.m.client.Resource(w.t.GVR()).Namespace(n.Namespace)
 	}
 	o, err := client.Get(ctx, n.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
+	switch {
+	case apierrors.IsNotFound(err):
 		return false, nil
-	}
-	if err != nil {
+	case apierrors.IsForbidden(err):
+		if o, err = listed(ctx, client, n.Name); o == nil {
+			return false, err
+		}
+	case err != nil:
 		return false, err
 	}
 	_, selected, err := recordOf(o, w.m.opts.Keep) // what is not selected any more is rightly not in a list of what is
 	return selected, err
+}
+
+// errNotListed is no proof: it is a list that is in doubt.
+var errNotListed = errors.New("object is in no list of its name")
+
+// listed asks for one object by a list, for a role that allows to list and not to get. That it is there proves as much, that
+// it is not proves nothing.
+func listed(ctx context.Context, client metadata.ResourceInterface, name string) (*metav1.PartialObjectMetadata, error) {
+	list, err := client.List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()})
+	if err != nil {
+		return nil, err
+	}
+	for i := range list.Items {
+		if list.Items[i].Name == name {
+			return &list.Items[i], nil
+		}
+	}
+	return nil, errNotListed
 }
 
 // aggregated tells whether a type is served by an API of its own, whose objects may live in its memory.

@@ -121,12 +121,13 @@ func indexed(t *testing.T, opts watch.Options, test func(t *testing.T, m *watch.
 
 // TestAListThatLacksWhatIsThereDeletesNothing has lists leave out half of the objects, or all, for as long as it lasts.
 func TestAListThatLacksWhatIsThereDeletesNothing(t *testing.T) {
-	for name, hidden := range map[string]func(string) bool{
-		"half": func(name string) bool { return strings.HasSuffix(name, "1") },
-		"all":  func(string) bool { return true },
-	} {
+	half, all := func(name string) bool { return strings.HasSuffix(name, "1") }, func(string) bool { return true }
+	for name, hidden := range map[string]func(string) bool{"half": half, "all": all, "half, with a role that may only list": half} {
 		t.Run(name, func(t *testing.T) {
 			indexed(t, watch.Options{}, func(t *testing.T, m *watch.Manager, s *watchtest.Server, x *index.Index) {
+				if strings.Contains(name, "role") {
+					s.ListOnly(pods.GVR())
+				}
 				s.Hide(pods.GVR(), hidden)
 				s.Delete(pods.GVR(), "a", "pod-02")
 				if err := m.Relist(t.Context(), pods); err != nil {

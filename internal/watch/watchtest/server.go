@@ -60,6 +60,7 @@ type collection struct {
 	losing   bool                   // what happens is brought by no watch, only by lists
 	silenced int                    // watches of this epoch and before get nothing any more, and do not end
 	hidden   func(name string) bool // left out of lists
+	listOnly bool                   // single objects may not be read
 	requests Requests
 }
 
@@ -211,6 +212,11 @@ func (s *Server) Hide(gvr schema.GroupVersionResource, hidden func(name string) 
 	s.change(gvr, func(c *collection) { c.hidden = hidden })
 }
 
+// ListOnly lets single objects of a resource not be read any more, for lack of a right.
+func (s *Server) ListOnly(gvr schema.GroupVersionResource) {
+	s.change(gvr, func(c *collection) { c.listOnly = true })
+}
+
 // Restore goes back to a version, as a restore of etcd from a backup of that time does. All watches end; those that go
 // on from a later version are accepted and bring nothing until that has been reached.
 func (s *Server) Restore(version uint64) {
@@ -256,6 +262,14 @@ func (c *collection) at(version uint64) map[string]*metav1.PartialObjectMetadata
 	return state
 }
 
+// lists tells whether an object is in a list: what is hidden is in no list but that of its own name.
+func (g *getter) lists(o *metav1.PartialObjectMetadata, fieldSelector string) bool {
+	if name, ok := strings.CutPrefix(fieldSelector, "metadata.name="); ok {
+		return o.Name == name
+	}
+	return !g.s.collection(g.gvr).hides(o)
+}
+
 func (c *collection) hides(o *metav1.PartialObjectMetadata) bool {
 	return c.hidden != nil && c.hidden(o.Name)
 }
@@ -288,6 +302,9 @@ func (g *getter) Get(ctx context.Context, name string, _ metav1.GetOptions, _ ..
 	}
 	g.s.mu.Lock()
 	defer g.s.mu.Unlock()
+	if g.s.collection(g.gvr).listOnly {
+		return nil, apierrors.NewForbidden(g.gvr.GroupResource(), name, nil)
+	}
 	o, ok := g.s.collection(g.gvr).at(g.s.version)[g.namespace+"/"+name]
 	if !ok {
 		return nil, apierrors.NewNotFound(g.gvr.GroupResource(), name)
@@ -344,7 +361,7 @@ func (g *getter) List(ctx context.Context, opts metav1.ListOptions) (*metav1.Par
 	list := &metav1.PartialObjectMetadataList{}
 	list.ResourceVersion = strconv.FormatUint(version, 10)
 	for _, k := range slices.Sorted(maps.Keys(state)) {
-		if k <= after || g.namespace != "" && !strings.HasPrefix(k, g.namespace+"/") || g.s.collection(g.gvr).hides(state[k]) {
+		if k <= after || g.namespace != "" && !strings.HasPrefix(k, g.namespace+"/") || !g.lists(state[k], opts.FieldSelector) {
 			continue
 		}
 		if opts.Limit > 0 && int64(len(list.Items)) == opts.Limit {
