@@ -33,7 +33,7 @@ func TestAfterARestoreMembersComeTogetherAndNobodySendsTwice(t *testing.T) {
 					for i := range 4093 {
 						n := 0
 						for _, p := range ps {
-							if p.MaySendPartition(i) {
+							if p.maySend(i) {
 								n++
 							}
 						}
