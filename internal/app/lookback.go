@@ -12,13 +12,23 @@ import (
 // there and has not been listed. It was deleted after one version, and not after another.
 func (t *target) missing(typ resource.Type, namespace, name string, after, at uint64) bool {
 	tell := t.deletion(typ, namespace, name, after, at)
-	if t.finder.isGone(typ) && t.index.IfUnserved(typ, tell) || t.index.IfAbsent(typ, namespace, name, tell) {
+	told := t.ifAbsent(t.finder.isGone(typ), typ, namespace, name, tell)
+	if told && !t.member.MaySend(typ, typ.ID(namespace, name)) {
+		t.tombstones.Hurry() // Its owner waits for our checkpoint.
+	}
+	return told
+}
+
+// ifAbsent calls f if an object is not there, or the receiver is not to have it, and tells whether it was called. Gone tells that the
+// type is served no longer. No change of the object is applied while f runs.
+func (t *target) ifAbsent(gone bool, typ resource.Type, namespace, name string, f func()) bool {
+	if gone && t.index.IfUnserved(typ, f) || t.index.IfAbsent(typ, namespace, name, f) {
 		return true
 	}
 	return t.lens.hides(typ, namespace, name) && t.index.IfKnown(typ, namespace, name, func(uint64) bool {
 		hidden := t.lens.hides(typ, namespace, name)
 		if hidden {
-			tell()
+			f()
 		}
 		return hidden
 	})

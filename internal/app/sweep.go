@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	// bite is how many deletions that other members have to send wait at most, of those that one repair has found.
-	bite = 500
 	// sweepPatience is how long a repair waits for the end of its deletions. What is not delivered by then is delivered
 	// like any other change.
 	sweepPatience = 2 * time.Minute
@@ -24,39 +22,23 @@ const (
 // for the last of them only if it is to see the end.
 func (t *target) sweep(ctx context.Context, typ resource.Type, gone []place, end bool) (told int, err error) {
 	version := t.index.Type(typ).Version // After which they were deleted nobody knows; any tells this deletion from another.
-	var ours, others []place
-	for _, g := range gone {
-		if t.member.MaySend(typ, typ.ID(g.namespace, g.name)) {
-			ours = append(ours, g)
-		} else {
-			others = append(others, g)
-		}
-	}
-	for _, share := range []struct {
-		places []place
-		most   int
-	}{{others, bite}, {ours, 2 * t.format.Defaults().MaxDeletes}} {
-		open := make(map[place]bool)
-		for some := range slices.Chunk(share.places, min(share.most, bite)) {
-			if err := t.swept(ctx, typ, open); err != nil {
-				return told, err
-			}
-			clear(open)
-			for _, g := range some {
-				if t.missing(typ, g.namespace, g.name, version, version+1) {
-					open[g] = true
-				}
-			}
-			told += len(open)
-		}
-		if !end {
-			continue
-		}
+	open := make(map[place]bool)
+	for some := range slices.Chunk(gone, 2*t.format.Defaults().MaxDeletes) {
 		if err := t.swept(ctx, typ, open); err != nil {
 			return told, err
 		}
+		clear(open)
+		for _, g := range some {
+			if t.missing(typ, g.namespace, g.name, version, version+1) {
+				open[g] = true
+			}
+		}
+		told += len(open)
 	}
-	return told, nil
+	if !end {
+		return told, nil
+	}
+	return told, t.swept(ctx, typ, open)
 }
 
 // swept waits until deletions are delivered, but not for longer than sweepPatience.

@@ -103,7 +103,7 @@ func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) de
 			Record: resource.Record{Namespace: parts.Namespace, Name: parts.Name, ResourceVersion: o.Version, Digest: o.Digest},
 		})
 	}
-	if gone && t.index.IfUnserved(typ, tell) || t.index.IfAbsent(typ, parts.Namespace, parts.Name, tell) {
+	if t.ifAbsent(gone, typ, parts.Namespace, parts.Name, tell) {
 		return deletions.Taken
 	}
 	// It exists. If it is the object that was deleted, our own watch will tell.

@@ -54,13 +54,15 @@ type Tombstones struct {
 	mu        sync.Mutex                      // guards what follows
 	delivered map[uint64]time.Time            // by us
 	left      map[uint64]checkpoint.Tombstone // what our predecessor named as open
+	asked     map[uint64]bool                 // names of what a member has named as open, and we have taken
+	hurry     bool                            // a member waits for our next announcement
 	inherited bool
 	fresh     int // how many were delivered since the last announcement
 }
 
 // New returns an exchange that knows nothing.
 func New(p Peers) *Tombstones {
-	return &Tombstones{peers: p, delivered: make(map[uint64]time.Time), left: make(map[uint64]checkpoint.Tombstone)}
+	return &Tombstones{peers: p, delivered: make(map[uint64]time.Time), left: make(map[uint64]checkpoint.Tombstone), asked: make(map[uint64]bool)}
 }
 
 // Inherit takes over, once, what the predecessor of our name has left: our checkpoint takes the place of its own.
@@ -85,6 +87,15 @@ func (t *Tombstones) Deliver(name uint64, now time.Time) {
 	defer t.mu.Unlock()
 	t.delivered[name] = now
 	t.fresh++
+	t.hurry = t.hurry || t.asked[name]
+	delete(t.asked, name)
+}
+
+// Hurry makes the next announcement due at once: something was found that another member has to send.
+func (t *Tombstones) Hurry() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hurry = true
 }
 
 // Delivered tells whether some member, we among them, has delivered what has that name.
@@ -126,18 +137,23 @@ func (t *Tombstones) receive(o checkpoint.Tombstone, take func(checkpoint.Tombst
 	if t.Delivered(o.Name()) {
 		return true
 	}
-	if take(o) != Settled {
-		return false
+	answer := take(o)
+	t.mu.Lock()
+	if answer == Taken {
+		t.asked[o.Name()] = true
 	}
-	t.Deliver(o.Name(), now)
-	return true
+	t.mu.Unlock()
+	if answer == Settled {
+		t.Deliver(o.Name(), now)
+	}
+	return answer == Settled
 }
 
-// Due tells whether so much was delivered since the last announcement that the next one is due at once.
+// Due tells whether the next announcement is due at once: a member waits for it, or much was delivered since the last one.
 func (t *Tombstones) Due() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.fresh > crowded
+	return t.hurry || t.fresh > crowded
 }
 
 // Announce returns what the next checkpoint names: of the tombstones that are kept, those that are ours, that were found, or that
@@ -147,6 +163,10 @@ func (t *Tombstones) Due() bool {
 func (t *Tombstones) Announce(kept []Kept, all bool, now time.Time) (open []checkpoint.Tombstone, delivered []uint64, cut map[string]bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.hurry = false
+	if len(t.asked) > checkpoint.MaxOpen { // Some objects existed again before their deletions were delivered.
+		clear(t.asked)
+	}
 	kept = slices.DeleteFunc(slices.Clone(kept), func(k Kept) bool {
 		return !all && !k.Ours && !k.Found && now.Sub(k.Since) < nameAfter
 	})

@@ -98,6 +98,7 @@ func TestTombstones_OpenAtAPeer_AreTakenUntilDelivered(t *testing.T) {
 	waits, taken, exists, known := tombstone(1), tombstone(2), tombstone(3), tombstone(4)
 	p := peers{"gone": list(waits, taken, exists, known), "b": delivers(known), "c": list(known)}
 	x := deletions.New(p)
+	x.Announce(nil, false, start)
 	answers := map[resource.ID]deletions.Answer{waits.ID: deletions.Later, taken.ID: deletions.Taken, exists.ID: deletions.Settled}
 	receive := func() (asked []resource.ID, done map[string]string) {
 		done = x.Receive(func(o checkpoint.Tombstone) deletions.Answer {
@@ -115,7 +116,13 @@ func TestTombstones_OpenAtAPeer_AreTakenUntilDelivered(t *testing.T) {
 			t.Errorf("done (-want +got):\n%s", diff)
 		}
 	}
+	if x.Due() {
+		t.Error("a checkpoint is due before anything that was asked for is delivered")
+	}
 	x.Deliver(taken.Name(), start)
+	if !x.Due() {
+		t.Error("a member waits for what is delivered, and no checkpoint is due")
+	}
 	p["b"] = delivers(known, waits) // its new owner has delivered it
 	if asked, done := receive(); len(asked) > 0 || len(done) != 2 {
 		t.Errorf("asked about %v, done %v after all are delivered", asked, done)

@@ -1,0 +1,46 @@
+package app_test
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// A member gives something up while its search begins: what the checkpoint says of deletions, and what the search takes of earlier
+// checkpoints, is read and written at the same time. The race detector would tell.
+func TestAMemberMayGiveUpWhileItsSearchBegins(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			c := &counting{got: map[resource.ID]bool{}}
+			p := app.NewPeer(app.PeerOptions{
+				Name: "m", Incarnation: "m.1", Maps: fake.NewClientset().CoreV1(), Sender: c, Settle: time.Second,
+				Leases: func() []ownership.MemberStatus { return nil }, Pager: &world{t: t, forgotten: 1},
+			})
+			p.Begin()
+			<-p.Synced()
+			p.Publish([]string{"m"})
+			p.Index.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 1, Digest: 1}}, 100)
+			var all sync.WaitGroup
+			for i := range 4 {
+				all.Go(func() {
+					for n := range uint64(30) {
+						time.Sleep(10 * time.Millisecond)
+						p.Index.Bookmark(pods, 101+n)
+						if i > 0 {
+							p.Drain(func(resource.ID) bool { return false })
+						}
+					}
+				})
+			}
+			all.Wait()
+			p.Kill()
+		})
+	}
+}
