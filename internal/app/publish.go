@@ -47,13 +47,20 @@ func (t *target) follow(ctx context.Context) error {
 	defer tick.Stop()
 	early := time.NewTicker(time.Second)
 	defer early.Stop()
+	var forget <-chan time.Time // at most once a second, however many members there are
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.covered:
-			t.pipeline.ForgetCovered()
+			if forget == nil {
+				forget = time.After(time.Second)
+			}
 			t.receive()
+		case <-forget:
+			forget = nil
+			news := t.book.News()
+			t.pipeline.ForgetCovered(func(typ resource.Type, named bool) bool { return news.Of(typ.String(), named) })
 		case <-tick.C:
 			t.publish(ctx)
 			t.strike(ctx, t.receive())

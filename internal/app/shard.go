@@ -221,7 +221,7 @@ func (s *shard) touched(a ownership.Area) iter.Seq2[*target, seat] {
 // they were when it was given up.
 func (t *target) takeUp(gained, crashed pipeline.Match) {
 	t.pipeline.Gained(gained)
-	t.pipeline.ForgetCovered()
+	t.pipeline.ForgetCovered(nil)
 	t.pipeline.Doubt(crashed)
 }
 

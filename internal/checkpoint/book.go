@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +25,47 @@ type Book struct {
 	lists map[string]List       // of the other members
 	stats map[string]string     // of the other members
 	rings map[string]*ring.Ring // by view; views are few and rings take milliseconds
+	news  News
+}
+
+// News tells of what checkpoints may say more than before.
+type News struct {
+	all       bool
+	types     map[string]bool
+	delivered bool
+}
+
+// Of tells whether objects of a type may have become covered, or, of those that are delivered by name, delivered.
+func (n News) Of(typeName string, named bool) bool {
+	if named {
+		return n.delivered
+	}
+	return n.all || n.types[typeName]
+}
+
+// News returns what has come since it was asked last.
+func (b *Book) News() News {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.news
+	b.news = News{}
+	return n
+}
+
+// note takes a checkpoint in place of another into the news. The caller holds mu.
+func (b *Book) note(before entry, c Checkpoint) {
+	if before.ring == nil || !slices.Equal(before.checkpoint.View, c.View) {
+		b.news.all = true
+		return
+	}
+	if b.news.types == nil {
+		b.news.types = make(map[string]bool)
+	}
+	for name, e := range c.Types {
+		if o, ok := before.checkpoint.Types[name]; !ok || !reflect.DeepEqual(o, e) {
+			b.news.types[name] = true
+		}
+	}
 }
 
 // entry is one checkpoint with the partitions it speaks for.
@@ -47,6 +89,7 @@ func NewBook(fingerprint string, format ring.Format) *Book {
 func (b *Book) Set(name string, c Checkpoint) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	before := b.pages[name]
 	delete(b.pages, name)
 	defer b.publish()
 	if c.Fingerprint != b.fingerprint || c.RingFormat != b.format.String() {
@@ -61,6 +104,7 @@ func (b *Book) Set(name string, c Checkpoint) bool {
 		}
 		b.rings[view] = r
 	}
+	b.note(before, c)
 	b.pages[name] = entry{checkpoint: c, ring: r, excepts: !strings.HasSuffix(name, page("", allKey))}
 	return true
 }
@@ -141,6 +185,7 @@ func (b *Book) setList(member string, l List) {
 		}
 	}
 	b.delivered.Store(&all)
+	b.news.delivered = true
 }
 
 // Owns returns whether a checkpoint of a member, under a view and with what it takes and yields, speaks of an object. The ring is kept as long as a checkpoint has it.

@@ -163,8 +163,9 @@ type Pipeline struct {
 	fenced  []*item      // last words that came due while we might not send
 	ages    ages
 	counts  [numPlaces]int
-	initial map[*resource.Type]int // items that their type's first list has brought
-	hollows map[*resource.Type]int // items without their bodies
+	initial map[*resource.Type]int        // items that their type's first list has brought
+	hollows map[*resource.Type]int        // items without their bodies
+	parked  map[*resource.Type]*[2]*queue // parked items; in the second queue those that are delivered by name
 
 	flights   map[*flight]bool
 	inFlight  int // requests
@@ -213,7 +214,7 @@ func New(sender Sender, sizer Sizer, breaker *delivery.Breaker, opts Options) *P
 		items: make(map[resource.ID]*item), flights: make(map[*flight]bool),
 		types:  make(map[resource.Type]*resource.Type),
 		window: debounce.New[*item](opts.Debounce, opts.MaxWait), ages: newAges(),
-		initial: make(map[*resource.Type]int), hollows: make(map[*resource.Type]int),
+		initial: make(map[*resource.Type]int), hollows: make(map[*resource.Type]int), parked: make(map[*resource.Type]*[2]*queue),
 		sizes: [2]batchSize{delivery.Upserts: newBatchSize(opts.MaxUpserts), delivery.Deletes: newBatchSize(opts.MaxDeletes)},
 	}
 	p.metrics = newMetrics(opts.Registerer, opts.Target, p)
@@ -439,11 +440,27 @@ func (p *Pipeline) setPlace(it *item, to place) {
 	if n := one(to == hollow) - one(it.place == hollow); n != 0 {
 		count(p.hollows, it.typ, n)
 	}
+	if it.place == parked && it.queue != nil {
+		it.queue.remove(it)
+	}
+	if to == parked {
+		p.parkedQueue(it).pushBack(it)
+	}
 	if it.inFlight {
 		p.aloft += one(to == nowhere) - one(it.place == nowhere)
 	}
 	it.place = to
 	p.ages.note(it)
+}
+
+// parkedQueue is where an item of that type is parked.
+func (p *Pipeline) parkedQueue(it *item) *queue {
+	queues := p.parked[it.typ]
+	if queues == nil {
+		queues = &[2]*queue{{}, {}}
+		p.parked[it.typ] = queues
+	}
+	return queues[one(it.deleted || it.version == 0)]
 }
 
 // count adds n to what is counted of a type.

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -49,16 +50,37 @@ func (p *Pipeline) Doubt(match Match) {
 	}
 }
 
-// ForgetCovered forgets the parked objects that are covered by now ([Options.Covers]): their owner has delivered them.
-func (p *Pipeline) ForgetCovered() {
+// ForgetCovered forgets the parked objects that are covered by now ([Options.Covers]): their owner has delivered them. It
+// looks at those that may have become so, by type and whether they are delivered by name, as deletions and states without a
+// version are; nil means all. The lock is given up now and then, because there may be very many.
+func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.counts[parked] == 0 {
-		return
+	for t, queues := range p.parked {
+		for named, q := range queues {
+			if may == nil || may(*t, named == 1) {
+				p.forgetCovered(q)
+			}
+		}
 	}
-	for id, it := range p.items {
-		if it.place == parked && !it.inFlight && p.opts.Covers(*it.typ, id, it.state()) {
+}
+
+// forgetAtOnce is at how many items ForgetCovered looks without giving up the lock, which takes some milliseconds.
+const forgetAtOnce = 1000
+
+// forgetCovered goes once round a queue of parked items. The caller holds the lock, which is given up on the way.
+func (p *Pipeline) forgetCovered(q *queue) {
+	for n := q.len; n > 0 && q.front != nil; n-- {
+		it := q.front
+		q.remove(it)
+		q.pushBack(it)
+		if !it.inFlight && p.opts.Covers(*it.typ, it.id, it.state()) {
 			p.forget(it)
+		}
+		if n%forgetAtOnce == 0 {
+			p.mu.Unlock()
+			runtime.Gosched()
+			p.mu.Lock()
 		}
 	}
 }

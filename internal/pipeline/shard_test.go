@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -50,7 +51,7 @@ func TestAStateThatARelistFindsAgainIsTakenUpByWhoeverMayNotHaveBeenAlone(t *tes
 				})
 				r.list()
 				r.put("x", "1") // version 101
-				r.p.ForgetCovered()
+				r.p.ForgetCovered(nil)
 				time.Sleep(time.Minute)
 				r.version += 10 // another state and back, which nobody here has seen
 				r.list("x", "1")
@@ -140,7 +141,7 @@ func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
 		r.found("x", 100, 120)
 		r.found("z", 100, 120)
 		asked = nil
-		r.p.ForgetCovered()
+		r.p.ForgetCovered(nil)
 		want := []pipeline.State{{Version: 120, Deleted: true}, {Version: 171, Deleted: true}}
 		deleted := slices.DeleteFunc(asked, func(s pipeline.State) bool { return !s.Deleted })
 		slices.SortFunc(deleted, func(a, b pipeline.State) int { return int(a.Version) - int(b.Version) })
@@ -168,7 +169,7 @@ func TestTheLastOfSeveralDeletionsThatWereFoundCounts(t *testing.T) {
 				for _, d := range tt.told {
 					r.found("x", d[0], d[1])
 				}
-				r.p.ForgetCovered()
+				r.p.ForgetCovered(nil)
 				want := []pipeline.Tombstone{{Type: pods, ID: id("x"), State: tt.want, Since: time.Now(), Found: true}}
 				if diff := cmp.Diff(want, r.p.Tombstones()); diff != "" {
 					t.Errorf("deletions (-want +got):\n%s", diff)
@@ -242,12 +243,12 @@ func TestParkedChangesAreForgottenOnceTheirOwnerHasDeliveredThem(t *testing.T) {
 		r.put("x", "1") // version 101
 		r.put("y", "1") // version 102
 		r.del("z")      // version 103
-		r.p.ForgetCovered()
+		r.p.ForgetCovered(nil)
 		if s := r.p.Stats(); s.Parked != 3 {
 			t.Fatalf("forgotten without reason: %+v", s)
 		}
 		covered = 102
-		r.p.ForgetCovered()
+		r.p.ForgetCovered(nil)
 		o.set(anybody)
 		r.p.MaySendChanged()
 		time.Sleep(time.Minute)
@@ -391,5 +392,41 @@ func TestTheNextOwnerGoesOnWithADoubt(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		wantRequests(t, r, "5s +changed=1 +unknown=1", "25s +later=2", "65s +later=2 +overwritten=1", "70s +changed=1",
 			"310s +later=2 +overwritten=1", "315s +changed=1")
+	})
+}
+
+// TestForgettingLooksAtWhatMayBeCovered: a hundred thousand parked items of one type are not looked at when the checkpoints
+// say something new of another.
+func TestForgettingLooksAtWhatMayBeCovered(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		looked := map[resource.ID]int{}
+		covered := uint64(0)
+		r := newRig(t, pipeline.Options{Owner: owning(nobody), Covers: func(_ resource.Type, i resource.ID, s pipeline.State) bool {
+			looked[i]++
+			return s.Version <= covered
+		}})
+		r.list()
+		services := resource.Type{Version: "v1", Resource: "services", Kind: "Service", Namespaced: true}
+		r.index.Replace(services, nil, 100)
+		for i := range 2500 {
+			r.put(fmt.Sprint("o", i), "1")
+		}
+		r.index.Upsert(services, record("s", "1", 5000))
+		r.del("gone") // version 2601
+		clear(looked)
+		r.p.ForgetCovered(func(typ resource.Type, named bool) bool { return typ == services && !named })
+		if len(looked) != 1 {
+			t.Errorf("%d objects were looked at, want the one of the other type", len(looked))
+		}
+		covered = 2600
+		r.p.ForgetCovered(func(typ resource.Type, named bool) bool { return typ == pods && !named })
+		if s := r.p.Stats(); s.Parked != 2 || looked[id("gone")] != 0 {
+			t.Errorf("%d are parked, want the service and the deletion", s.Parked)
+		}
+		covered = 2601
+		r.p.ForgetCovered(func(_ resource.Type, named bool) bool { return named })
+		if s := r.p.Stats(); s.Parked != 1 {
+			t.Errorf("%d are parked, want the service", s.Parked)
+		}
 	})
 }
