@@ -69,6 +69,34 @@ func TestWhatIsTakenHasOneSenderUntilItIsGivenBack(t *testing.T) {
 	})
 }
 
+func TestALoneMemberTakesAndGivesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a := start(t, s, "a", "uid-a")
+		time.Sleep(time.Second)
+		for range 3 {
+			began := time.Now()
+			taken, err := a.Take(t.Context(), []ownership.Part{{Kind: pods}, {Kind: secrets}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := time.Since(began); d > time.Second {
+				t.Errorf("it took %v without anybody to wait for", d)
+			}
+			if got := s.get("vs-a").Annotations["vectordb-sync.io/takes"]; got != "default//v1/pods//,default//v1/secrets//" {
+				t.Errorf("its Lease says that it takes %q", got)
+			}
+			wantAll(t, a)
+			taken.Give()
+		}
+		time.Sleep(time.Second)
+		if got, ok := s.get("vs-a").Annotations["vectordb-sync.io/takes"]; ok {
+			t.Errorf("its Lease still says that it takes %q", got)
+		}
+		a.leave(t)
+	})
+}
+
 func TestATakerThatDiesLeavesThePartToItsOwners(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
