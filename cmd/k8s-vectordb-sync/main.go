@@ -36,14 +36,11 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	do := run
 	if len(*endpoints) > 0 {
-		if err := checkEndpoints(ctx, *endpoints); err != nil {
-			fmt.Fprintln(os.Stderr, "k8s-vectordb-sync:", err)
-			os.Exit(1) //nolint:gocritic // There is nothing to be put in order.
-		}
-		return
+		do = func(ctx context.Context) error { return checkEndpoints(ctx, *endpoints) }
 	}
-	if err := run(ctx); err != nil {
+	if err := do(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "k8s-vectordb-sync:", err)
 		os.Exit(1)
 	}
@@ -71,5 +68,5 @@ const checkPatience = time.Minute
 func checkEndpoints(ctx context.Context, urls []string) error {
 	ctx, cancel := context.WithTimeout(ctx, checkPatience)
 	defer cancel()
-	return check.Run(ctx, urls, check.Options{Out: os.Stdout}) //nolint:wrapcheck // It says everything.
+	return check.Run(ctx, urls, check.Options{Out: os.Stdout})
 }

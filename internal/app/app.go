@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	clientdiscovery "k8s.io/client-go/discovery"
+	authorizationv1client "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
@@ -131,8 +132,12 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		cfg: cfg, streams: streams, restoring: a.restoring.Load, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
 		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes,
 	}
-	a.rivals = predecessor.New(client, predecessor.Options{
-		Namespace: cfg.PodNamespace, ResourceSyncConfig: cfg.ResourceSyncConfig, Log: opts.Log.WithName("predecessor"), Registerer: reg,
+	reviews, err := authorizationv1client.NewForConfig(restConfig)
+	if err != nil {
+		return nil, fmt.Errorf("making the client for reviews: %w", err)
+	}
+	a.rivals = predecessor.New(client, reviews, predecessor.Options{
+		Namespaces: append([]string{cfg.PodNamespace}, cfg.WatchNamespaces...), ResourceSyncConfig: cfg.ResourceSyncConfig, Log: opts.Log.WithName("predecessor"), Registerer: reg,
 	})
 	if a.scanner, err = a.newScanner(maps); err != nil {
 		return nil, err

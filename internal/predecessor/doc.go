@@ -3,5 +3,5 @@
 // the same objects. Two writers race, and neither can see the other at the receiver.
 //
 // [Watcher.Run] names what it finds in the log and counts it in a metric, looks again until it is gone, and then ends. It asks
-// for metadata alone: in the whole cluster where that is allowed, else in one namespace, else not at all.
+// for metadata alone: in the whole cluster where that is allowed, else in the namespaces where it is, else not at all.
 package predecessor

@@ -9,9 +9,11 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	authorizationv1client "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/metadata"
 )
 
@@ -32,8 +34,8 @@ var deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Reso
 
 // Options are where is looked, and for what.
 type Options struct {
-	// Namespace is looked into where the whole cluster may not be.
-	Namespace string
+	// Namespaces are looked into where the whole cluster may not be.
+	Namespaces []string
 	// ResourceSyncConfig tells that ResourceSyncConfigs are read, as dot-ai-controller does.
 	ResourceSyncConfig bool
 	// Log is told of what is found.
@@ -45,13 +47,15 @@ type Options struct {
 // Watcher looks for Deployments of predecessors.
 type Watcher struct {
 	client  metadata.Interface
+	reviews authorizationv1client.SelfSubjectAccessReviewsGetter
 	opts    Options
 	metrics *metrics
 }
 
-// New returns a Watcher, which does nothing until it runs.
-func New(client metadata.Interface, opts Options) *Watcher {
-	return &Watcher{client: client, opts: opts, metrics: newMetrics(opts.Registerer)}
+// New returns a Watcher, which does nothing until it runs. It lists Deployments by the one client, and asks the other what it
+// may list: a request that is refused would be one more line in the audit log of whoever watches over permissions.
+func New(client metadata.Interface, reviews authorizationv1client.SelfSubjectAccessReviewsGetter, opts Options) *Watcher {
+	return &Watcher{client: client, reviews: reviews, opts: opts, metrics: newMetrics(opts.Registerer)}
 }
 
 // Run looks until there is nothing to be found, or ctx ends. It names what it finds once, and never fails: what it looks
@@ -90,21 +94,45 @@ func (w *Watcher) find(ctx context.Context) ([]string, error) {
 	if w.opts.ResourceSyncConfig {
 		values = append(values, dotAIName)
 	}
-	list := metav1.ListOptions{LabelSelector: nameLabel + " in (" + strings.Join(values, ",") + ")", Limit: most}
-	found, err := w.client.Resource(deployments).List(ctx, list)
-	if apierrors.IsForbidden(err) {
-		found, err = w.client.Resource(deployments).Namespace(w.opts.Namespace).List(ctx, list)
-	}
-	if apierrors.IsForbidden(err) {
-		return nil, nil
-	}
+	where, err := w.visible(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("listing Deployments: %w", err)
+		return nil, err
 	}
-	names := make([]string, 0, len(found.Items))
-	for i := range found.Items {
-		names = append(names, found.Items[i].Namespace+"/"+found.Items[i].Name)
+	var names []string
+	for _, namespace := range where {
+		list := metav1.ListOptions{LabelSelector: nameLabel + " in (" + strings.Join(values, ",") + ")", Limit: most}
+		found, err := w.client.Resource(deployments).Namespace(namespace).List(ctx, list)
+		if err != nil {
+			return nil, fmt.Errorf("listing Deployments: %w", err)
+		}
+		for i := range found.Items {
+			names = append(names, found.Items[i].Namespace+"/"+found.Items[i].Name)
+		}
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// visible returns the namespaces whose Deployments may be listed; the empty one stands for all.
+func (w *Watcher) visible(ctx context.Context) ([]string, error) {
+	var where []string
+	for _, namespace := range slices.Concat([]string{metav1.NamespaceAll}, w.opts.Namespaces) {
+		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Verb: "list", Group: deployments.Group, Resource: deployments.Resource, Namespace: namespace,
+			},
+		}}
+		answer, err := w.reviews.SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		switch {
+		case apierrors.IsForbidden(err): // not even this may be asked
+			return nil, nil
+		case err != nil:
+			return nil, fmt.Errorf("asking what may be listed: %w", err)
+		case answer.Status.Allowed && namespace == metav1.NamespaceAll:
+			return []string{namespace}, nil
+		case answer.Status.Allowed && !slices.Contains(where, namespace):
+			where = append(where, namespace)
+		}
+	}
+	return where, nil
 }

@@ -15,10 +15,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
 	metadatafake "k8s.io/client-go/metadata/fake"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -29,16 +31,18 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 
-// cluster is an API server with Deployments that answers a list with an error, if there is one for its namespace.
+// cluster is an API server with Deployments, of which some may be listed, and which may be away.
 type cluster struct {
 	t    *testing.T
 	meta *metadatafake.FakeMetadataClient
+	core *fake.Clientset
 	reg  *prometheus.Registry
 
-	mu     sync.Mutex // guards what follows
-	refuse map[string]error
-	lists  []string
-	logged []string
+	mu      sync.Mutex // guards what follows
+	away    error
+	allowed []string // namespaces, the empty one for all
+	lists   []string
+	logged  []string
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -47,13 +51,22 @@ func newCluster(t *testing.T) *cluster {
 	if err := metav1.AddMetaToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{t: t, meta: metadatafake.NewSimpleMetadataClient(scheme), refuse: map[string]error{}, reg: prometheus.NewRegistry()}
+	c := &cluster{t: t, meta: metadatafake.NewSimpleMetadataClient(scheme), core: fake.NewClientset(), reg: prometheus.NewRegistry(), allowed: []string{""}}
+	c.core.PrependReactor("create", "selfsubjectaccessreviews", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		review := a.(clienttesting.CreateAction).GetObject().(*authorizationv1.SelfSubjectAccessReview).DeepCopy()
+		review.Status.Allowed = slices.Contains(c.allowed, review.Spec.ResourceAttributes.Namespace)
+		return true, review, c.away
+	})
 	c.meta.PrependReactor("list", "deployments", func(a clienttesting.Action) (bool, runtime.Object, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.lists = append(c.lists, a.GetNamespace())
-		err := c.refuse[a.GetNamespace()]
-		return err != nil, nil, err
+		if !slices.Contains(c.allowed, a.GetNamespace()) {
+			c.t.Errorf("Deployments of namespace %q are listed, which is not allowed", a.GetNamespace())
+		}
+		return false, nil, nil
 	})
 	return c
 }
@@ -78,8 +91,8 @@ func (c *cluster) remove(namespace, name string) {
 
 // start runs a Watcher and returns what it returns.
 func (c *cluster) start(ctx context.Context, resourceSyncConfig bool) chan error {
-	w := predecessor.New(c.meta, predecessor.Options{
-		Namespace: "sync", ResourceSyncConfig: resourceSyncConfig, Registerer: c.reg,
+	w := predecessor.New(c.meta, c.core.AuthorizationV1(), predecessor.Options{
+		Namespaces: []string{"sync", "team", "sync"}, ResourceSyncConfig: resourceSyncConfig, Registerer: c.reg,
 		Log: funcr.New(func(_, args string) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
@@ -98,11 +111,11 @@ func (c *cluster) said() []string {
 	return slices.Clone(c.logged)
 }
 
-// answers has lists in a namespace, or without one, fail with this error, or with none.
-func (c *cluster) answers(namespace string, err error) {
+// answers has the API server answer with this error, or with none.
+func (c *cluster) answers(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.refuse[namespace] = err
+	c.away = err
 }
 
 func (c *cluster) counts(want int) {
@@ -114,10 +127,6 @@ k8s_vectordb_sync_predecessor_deployments N
 	if err := testutil.GatherAndCompare(c.reg, expected); err != nil {
 		c.t.Error(err)
 	}
-}
-
-func forbidden() error {
-	return apierrors.NewForbidden(deployments.GroupResource(), "", errors.New("no role"))
 }
 
 func TestWatcher_APredecessor_IsNamedOnceAndSaidToBeGone(t *testing.T) {
@@ -163,25 +172,18 @@ func TestWatcher_ResourceSyncConfigsAreRead_DotAIControllerRacesToo(t *testing.T
 
 func TestWatcher_WithoutARight_LooksWhereItMayAndSaysNothing(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		refuse    map[string]error
-		wantLists []string
-	}{
-		"everywhere":       {refuse: nil, wantLists: []string{""}},
-		"in its namespace": {refuse: map[string]error{"": forbidden()}, wantLists: []string{"", "sync"}},
-		"nowhere":          {refuse: map[string]error{"": forbidden(), "sync": forbidden()}, wantLists: []string{"", "sync"}},
+	for name, allowed := range map[string][]string{
+		"everywhere": {""}, "in its namespace": {"sync"}, "in two namespaces": {"sync", "team"}, "nowhere": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				c := newCluster(t)
-				for namespace, err := range test.refuse {
-					c.answers(namespace, err)
-				}
+				c.allowed = allowed
 				if err := <-c.start(t.Context(), false); err != nil {
 					t.Error(err)
 				}
-				if diff := cmp.Diff(test.wantLists, c.lists); diff != "" {
+				if diff := cmp.Diff(allowed, c.lists); diff != "" {
 					t.Errorf("namespaces that were looked into (-want +got):\n%s", diff)
 				}
 				if said := c.said(); len(said) > 0 {
@@ -192,18 +194,29 @@ func TestWatcher_WithoutARight_LooksWhereItMayAndSaysNothing(t *testing.T) {
 	}
 }
 
+func TestWatcher_EvenTheQuestionIsForbidden_SaysNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		c.answers(apierrors.NewForbidden(deployments.GroupResource(), "", errors.New("no role")))
+		if err := <-c.start(t.Context(), false); err != nil || len(c.said()) > 0 || len(c.lists) > 0 {
+			t.Errorf("ended with %v, logged %q, listed %q", err, c.said(), c.lists)
+		}
+	})
+}
+
 func TestWatcher_AnAPIServerThatIsAway_IsAskedAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
 		c.deploy("old", "sync", "k8s-vectordb-sync")
-		c.answers("", apierrors.NewServiceUnavailable("starting"))
+		c.answers(apierrors.NewServiceUnavailable("starting"))
 		ctx, stop := context.WithCancel(t.Context())
 		ended := c.start(ctx, false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		c.counts(0)
-		c.answers("", nil)
+		c.answers(nil)
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		c.counts(1)

@@ -40,7 +40,7 @@ config:
   annotationExclude: [internal.example.com/description]
   labelInclude: [app, "*/*"]
   labelExclude: ["*/?fd.timestamp", example.com/token]
-  watchLabelSelector: team in (shop, search)
+  watchLabelSelector: team in (search, shop)
   optOutAnnotation: example.com/private
   skipControlled: true
   extraLabels: {cluster: prod-eu, example.com/tier: ""}
@@ -178,6 +178,7 @@ networkPolicy: {enabled: true}
 receiver:
   enabled: true
   image: {repository: registry.example.com/receiver, tag: "2"}
+  embedder: {url: "http://ollama.models.svc:11434", model: nomic-embed-text, keySecretRef: {name: embedder, key: key}}
   extraArgs: [--max-records=100]
   service: {port: 80}
   persistence: {enabled: true, storageClassName: fast, annotations: {backup: "no"}}

@@ -1,5 +1,15 @@
-{{/* Not empty unless a parent chart, or somebody by hand, has switched the whole chart off. */}}
+{{/*
+Not empty unless a parent chart, or somebody by hand, has switched the whole chart off. Every template asks this first, so that
+values which were carried over from another chart are refused by a sentence, before anything trips over them.
+*/}}
 {{- define "k8s-vectordb-sync.enabled" -}}
+{{- $repository := toString (.Values.image).repository }}
+{{- if regexMatch "(^|/)wiggitywhitney/k8s-vectordb-sync$" $repository }}
+{{- fail (printf "image.repository is %s, which is the image of k8s-vectordb-sync 0.1 and does not understand this chart: leave image.repository out (helm upgrade --reset-values), and see docs/migrating.md" $repository) }}
+{{- end }}
+{{- if not (hasKey .Values "receiver") }}
+{{- fail "the values are not those of this chart: helm upgrade --reuse-values has carried over another one's; use --reset-then-reuse-values or --reset-values" }}
+{{- end }}
 {{- if ne (toString .Values.enabled) "false" }}true{{ end }}
 {{- end }}
 
@@ -114,9 +124,6 @@ registry: of what stands before the first slash, where that can be the name of a
 {{- $of := index . 0 }}
 {{- $image := index . 1 }}
 {{- $repository := $image.repository }}
-{{- if regexMatch "(^|/)wiggitywhitney/k8s-vectordb-sync$" $repository }}
-{{- fail (printf "image.repository is %s, which is the image of k8s-vectordb-sync 0.1 and does not understand this chart: leave image.repository out, and see docs/migrating.md" $repository) }}
-{{- end }}
 {{- with ($of.Values.global).imageRegistry }}
 {{- $first := regexFind "^[^/]+/" $repository }}
 {{- if or (contains "." $first) (contains ":" $first) (eq $first "localhost/") }}
@@ -346,7 +353,7 @@ list is not the same as none given.
 {{- $_ := set $config "excludeResourceTypes" (append (include "k8s-vectordb-sync.list" $config.excludeResourceTypes | fromJsonArray) "secrets.core") }}
 {{- end }}
 {{- range $key, $value := $config }}
-{{- $unset := or (kindIs "invalid" $value) (and (eq (toString $value) "") (not (regexMatch "(Types|Namespaces|Include|Exclude)$" $key))) }}
+{{- $unset := or (kindIs "invalid" $value) (and (kindIs "map" $value) (not $value)) (and (eq (toString $value) "") (not (regexMatch "(Types|Namespaces|Include|Exclude)$" $key))) }}
 {{- if not (or $unset (has $key $special)) }}
 - name: {{ $key | snakecase | upper }}
   value: {{ include "k8s-vectordb-sync.envValue" $value | quote }}

@@ -63,7 +63,7 @@ func registry() (*metricsdoc.Registry, error) {
 	if _, err := controller.New(&rest.Config{}, nil, controller.Options{Registerer: reg}); err != nil {
 		return nil, fmt.Errorf("making the controller: %w", err)
 	}
-	predecessor.New(nil, predecessor.Options{Registerer: reg})
+	predecessor.New(nil, nil, predecessor.Options{Registerer: reg})
 	api.New(nil, api.Options{Registerer: reg})
 	return reg, nil
 }
