@@ -34,7 +34,7 @@ func newCensus(t *target, p parts) (*census, error) {
 		held: make(map[resource.Type]waiting), judged: make(map[resource.Type]bool),
 	}
 	client, err := orphans.New(t.format.Name(), t.spec.endpoint, orphans.Options{
-		Token: t.spec.token, CA: t.spec.ca, Version: p.version, Pace: (&pacer{calm: t.calm}).pace,
+		Token: t.spec.token, CA: t.spec.ca, Files: t.spec.files, Version: p.version, Pace: (&pacer{calm: t.calm}).pace,
 	})
 	switch {
 	case errors.Is(err, orphans.ErrNoList):

@@ -15,6 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/capabilities"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -31,9 +32,14 @@ func (a *App) newScanner(maps corev1client.ConfigMapsGetter) (*capabilities.Scan
 		Version: a.opts.Version, Leader: func() bool { return a.shard.member.MaySend(capabilitiesKey) },
 		Log: a.log.WithName("capabilities"), Registerer: a.parts.reg,
 	}
-	// The token is the receiver's, and nobody else's business.
-	if e := cfg.Endpoint; cfg.AuthTokenFile != "" && e != nil && e.Scheme == cfg.CapabilitiesEndpoint.Scheme && e.Host == cfg.CapabilitiesEndpoint.Host {
-		opts.Token = delivery.TokenFile(cfg.AuthTokenFile)
+	// Whom to trust, and as whom to appear, is the same for both. Token and headers are the receiver's, and nobody else's
+	// business.
+	opts.Files = outbound.Files{CA: cfg.Files.CA, Cert: cfg.Files.Cert, Key: cfg.Files.Key}
+	if e := cfg.Endpoint; e != nil && e.Scheme == cfg.CapabilitiesEndpoint.Scheme && e.Host == cfg.CapabilitiesEndpoint.Host {
+		opts.Files = cfg.Files
+		if cfg.AuthTokenFile != "" {
+			opts.Token = delivery.TokenFile(cfg.AuthTokenFile)
+		}
 	}
 	source := &definitions{index: a.index, inStep: a.inStep}
 	store := scanned{client: maps.ConfigMaps(cfg.PodNamespace), ring: cfg.RingName}

@@ -13,6 +13,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 )
 
 // ClusterConfig finds the API server as kubectl does: KUBECONFIG, then the pod's service account, then ~/.kube/config.
@@ -21,6 +22,9 @@ func ClusterConfig() (*rest.Config, error) {
 	restConfig, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("finding the API server (set KUBECONFIG, or run in a pod with a service account): %w", err)
+	}
+	if restConfig.Proxy == nil { // else the kubeconfig names one
+		restConfig.Proxy = outbound.Proxy
 	}
 	return restConfig, nil
 }

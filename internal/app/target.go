@@ -23,6 +23,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -42,6 +43,7 @@ type targetSpec struct {
 	format     string
 	token      delivery.TokenSource
 	ca         []byte
+	files      outbound.Files
 	selection  resource.Selection  // what is kept of all
 	own        *resource.Selection // what is sent of that; nil: everything
 	narrow     bool                // types and namespaces are narrower than what is watched
@@ -59,7 +61,7 @@ func environmentSpec(cfg config.Config) targetSpec {
 		name: environmentTarget, endpoint: cfg.Endpoint, format: cfg.EndpointFormat, selection: cfg.Selection,
 		debounce: cfg.DebounceWindow, maxWait: cfg.DebounceMaxWait, flush: cfg.BatchFlushInterval, settle: cfg.SettleTime,
 		timeout: cfg.RequestTimeout, resync: cfg.ResyncInterval, maxUpserts: cfg.BatchMaxSize, maxBytes: cfg.BatchMaxBytes,
-		maxInFlight: cfg.MaxInFlight, dirtyMaxBytes: cfg.DirtyMaxBytes,
+		files: cfg.Files, maxInFlight: cfg.MaxInFlight, dirtyMaxBytes: cfg.DirtyMaxBytes,
 	}
 	if cfg.AuthTokenFile != "" {
 		s.token = delivery.TokenFile(cfg.AuthTokenFile)
@@ -168,7 +170,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	}
 	log := p.log.WithName("delivery")
 	client, err := delivery.New(spec.endpoint.String(), format, delivery.Options{
-		Target: spec.name, Version: p.version, Member: p.cfg.PodName, Token: spec.token, CA: spec.ca,
+		Target: spec.name, Version: p.version, Member: p.cfg.PodName, Token: spec.token, CA: spec.ca, Files: spec.files,
 		Timeout: spec.timeout, BeforeWrite: p.member.BeforeWrite, Registerer: p.reg, Log: log,
 	})
 	if err != nil {

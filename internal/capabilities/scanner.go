@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/exchange"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 )
 
 // Source knows the CustomResourceDefinitions.
@@ -39,6 +40,8 @@ type Options struct {
 	// Token and CA are as in [exchange.Options].
 	Token func() (string, error)
 	CA    []byte
+	// Files are as in [exchange.Options].
+	Files outbound.Files
 	// Version is the version of this program.
 	Version string
 	// Leader tells whether this member is the one of the fleet that scans. It is asked before each request. Nil means
@@ -92,7 +95,7 @@ func New(endpoint *url.URL, source Source, store Store, opts Options) (*Scanner,
 		opts.Leader = func() bool { return true }
 	}
 	e, err := exchange.New(exchange.Options{
-		Version: opts.Version, Token: opts.Token, CA: opts.CA, Timeout: opts.Timeout, Transport: opts.Transport,
+		Version: opts.Version, Token: opts.Token, CA: opts.CA, Host: endpoint.Hostname(), Files: opts.Files, Timeout: opts.Timeout, Transport: opts.Transport,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the client of %s: %w", endpoint.Redacted(), err)

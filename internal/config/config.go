@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap/zapcore"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -32,6 +33,8 @@ type Config struct {
 	EndpointFormat string
 	// AuthTokenFile holds the bearer token; empty for a receiver that wants none. The file may change at any time.
 	AuthTokenFile string
+	// Files hold what connections to the receiver are made with beside the token. They may change at any time.
+	Files outbound.Files
 	// CapabilitiesEndpoint takes the names of CRDs added and removed; nil when nobody wants them.
 	CapabilitiesEndpoint *url.URL
 	// MaxInFlight bounds the requests in flight of the whole fleet to the receiver.

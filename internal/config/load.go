@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -138,6 +139,30 @@ func (l *loader) checkReceiver() {
 			"more than cluster-whisperer takes", fmt.Sprintf("at most %d", whispererMaxBytes)})
 	}
 	l.checkToken()
+	l.checkFiles()
+}
+
+// checkFiles looks at what connections are made with. What is in the files is not said.
+func (l *loader) checkFiles() {
+	f := l.config.Files
+	for _, file := range []struct {
+		name string
+		only outbound.Files
+	}{
+		{"ENDPOINT_CA_FILE", outbound.Files{CA: f.CA}}, {certFile, outbound.Files{Cert: f.Cert, Key: f.Key}}, {headersFile, outbound.Files{Headers: f.Headers}},
+	} {
+		if err := file.only.Check(); err != nil && l.fine(file.name, keyFile) {
+			l.refuse(setting(file.name), l.env[file.name], strings.ReplaceAll(err.Error(), "\n", ", "))
+		}
+	}
+	for _, pair := range [][2]string{{certFile, keyFile}, {keyFile, certFile}} {
+		if l.set(pair[0]) && !l.set(pair[1]) && l.fine(pair[0]) {
+			l.refuse(setting(pair[0]), l.env[pair[0]], "set without "+pair[1])
+		}
+	}
+	if h, err := f.Header(); err == nil && h.Get("Authorization") != "" && l.config.AuthTokenFile != "" {
+		l.refuse(setting(headersFile), f.Headers, "sets Authorization, as AUTH_TOKEN_FILE does")
+	}
 }
 
 func (l *loader) checkToken() {

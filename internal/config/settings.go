@@ -73,6 +73,30 @@ var receiverSettings = group("Receiver", []Setting{{
 		"dot-ai requires one; cluster-whisperer ignores it, but a proxy before it may not.",
 	parser: checked(func(c *Config) *string { return &c.AuthTokenFile }, absolutePath),
 }, {
+	Name: "ENDPOINT_CA_FILE",
+	Want: "the absolute path of a file with certificates as PEM, such as /etc/receiver/ca.crt",
+	Doc: "File with certificates of the authorities that may have issued the certificates of `REST_ENDPOINT` and `CAPABILITIES_ENDPOINT`, beside " +
+		"those that the image trusts. It is read for each connection.",
+	parser: checked(func(c *Config) *string { return &c.Files.CA }, absolutePath),
+}, {
+	Name: certFile,
+	Want: "the absolute path of a file with a certificate as PEM, such as /etc/receiver/tls.crt",
+	Doc: "File with the client certificate that is shown to `REST_ENDPOINT` and `CAPABILITIES_ENDPOINT`. It is read for each connection, " +
+		"so that it may be rotated, and needs `ENDPOINT_CLIENT_KEY_FILE`.",
+	parser: checked(func(c *Config) *string { return &c.Files.Cert }, absolutePath),
+}, {
+	Name:   keyFile,
+	Want:   "the absolute path of a file with a key as PEM, such as /etc/receiver/tls.key",
+	Doc:    "File with the key of `ENDPOINT_CLIENT_CERT_FILE`.",
+	parser: checked(func(c *Config) *string { return &c.Files.Key }, absolutePath),
+}, {
+	Name: headersFile,
+	Want: "the absolute path of a file with one header a line, as Name: value, such as /etc/receiver/headers",
+	Doc: "File with further headers for the receiver, one `Name: value` a line, such as a gateway wants them; `#` begins a comment. It is read for each " +
+		"request. What says what is sent (`Content-Type`, `Host` and the like) cannot be set, and `Authorization` only without `AUTH_TOKEN_FILE`. " +
+		"`CAPABILITIES_ENDPOINT` gets them if it is of the same host.",
+	parser: checked(func(c *Config) *string { return &c.Files.Headers }, absolutePath),
+}, {
 	Name: "CAPABILITIES_ENDPOINT",
 	Want: "a URL such as http://cluster-whisperer:3000/api/v1/capabilities/scan",
 	Doc: "Where newer versions of cluster-whisperer take the names of CustomResourceDefinitions that were added and removed. " +
@@ -370,6 +394,9 @@ var processSettings = group("Process", []Setting{{
 const (
 	restEndpoint      = "REST_ENDPOINT"
 	instancesEndpoint = "INSTANCES_ENDPOINT"
+	certFile          = "ENDPOINT_CLIENT_CERT_FILE"
+	keyFile           = "ENDPOINT_CLIENT_KEY_FILE"
+	headersFile       = "ENDPOINT_HEADERS_FILE"
 	maxWait           = "DEBOUNCE_MAX_WAIT_MS"
 	excludeNamespaces = "EXCLUDE_NAMESPACES"
 	leaseDuration     = "LEASE_DURATION_MS"

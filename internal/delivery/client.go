@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
@@ -40,6 +42,8 @@ type Options struct {
 	// CA is a bundle of certificates in PEM that may have signed the receiver's, besides the system's own. Empty
 	// means the system's own alone.
 	CA []byte
+	// Files hold what else connections are made with, and headers that are sent along; the zero value is none.
+	Files outbound.Files
 	// Timeout bounds one request, from encoding to the last byte of the answer. Zero means the format's default.
 	Timeout time.Duration
 	// MaxConns bounds the connections to the receiver. A request that waits for one is not sent yet. Zero means 16.
@@ -67,6 +71,7 @@ type Client struct {
 	timeout     time.Duration
 	beforeWrite func() error
 	transport   http.RoundTripper
+	files       outbound.Files
 	own         *http.Transport // nil when Options.Transport replaced it
 	metrics     *metrics
 	log         logr.Logger
@@ -86,6 +91,7 @@ func New(endpoint string, format wire.Format, opts Options) (*Client, error) {
 		timeout:     cmp.Or(opts.Timeout, format.Defaults().Timeout),
 		beforeWrite: opts.BeforeWrite,
 		transport:   opts.Transport,
+		files:       opts.Files,
 		log:         opts.Log.WithValues("target", target),
 	}
 	if c.beforeWrite == nil {
@@ -102,10 +108,11 @@ func New(endpoint string, format wire.Format, opts Options) (*Client, error) {
 		errs = append(errs, fmt.Errorf("timeout is %v, want more than 0", c.timeout))
 	}
 	if c.transport == nil {
-		own, err := newTransport(opts.CA, cmp.Or(opts.MaxConns, 16), c.beforeWrite)
+		settings, err := opts.Files.TLS(hostOf(endpoint), opts.CA)
 		if err != nil {
 			errs = append(errs, err)
 		}
+		own := newTransport(settings, cmp.Or(opts.MaxConns, 16), c.beforeWrite)
 		c.own, c.transport = own, own
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -117,6 +124,15 @@ func New(endpoint string, format wire.Format, opts Options) (*Client, error) {
 	}
 	c.metrics = m
 	return c, nil
+}
+
+// hostOf returns the host of an endpoint, empty for one that is none.
+func hostOf(endpoint string) string {
+	u, err := url.Parse(endpoint)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 func checkEndpoint(endpoint string) error {
@@ -200,6 +216,10 @@ func (c *Client) post(ctx context.Context, body []byte, sent wire.Sent) wire.Out
 	if err != nil {
 		return wire.Outcome{Kind: wire.Unauthorized, Reason: wire.Reason(err.Error())}
 	}
+	further, err := c.files.Header()
+	if err != nil {
+		return wire.Outcome{Kind: wire.Unauthorized, Reason: wire.Reason(err.Error())}
+	}
 	var a attempt
 	timed, cancel := context.WithTimeout(httptrace.WithClientTrace(ctx, a.trace()), c.timeout)
 	defer cancel()
@@ -208,6 +228,7 @@ func (c *Client) post(ctx context.Context, body []byte, sent wire.Sent) wire.Out
 		return wire.Outcome{Kind: wire.WrongEndpoint, Reason: wire.Reason("making the request: " + err.Error())}
 	}
 	req.Header = c.header.Clone()
+	maps.Copy(req.Header, further)
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
@@ -221,9 +242,9 @@ func (c *Client) post(ctx context.Context, body []byte, sent wire.Sent) wire.Out
 	defer c.metrics.inFlight.WithLabelValues(c.metrics.target).Dec()
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
-		return redacted(c.failure(ctx, &a, err), token)
+		return hidden(c.failure(ctx, &a, err), token, further)
 	}
-	return redacted(c.judge(ctx, resp, sent), token)
+	return hidden(c.judge(ctx, resp, sent), token, further)
 }
 
 func (c *Client) bearer() (string, error) {

@@ -3,11 +3,11 @@ package delivery
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 )
 
 const (
@@ -22,16 +22,12 @@ const (
 )
 
 // newTransport makes connections that ask the fence before each write. It speaks HTTP/1.1 only: see [attempt.trace].
-func newTransport(ca []byte, maxConns int, ask func() error) (*http.Transport, error) {
-	roots, err := rootsWith(ca)
-	if err != nil {
-		return nil, err
-	}
+func newTransport(settings *tls.Config, maxConns int, ask func() error) *http.Transport {
 	dialer := net.Dialer{Timeout: dialTimeout}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
+		Proxy: outbound.Proxy,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			inner, err := dialer.DialContext(ctx, network, address)
 			if err != nil {
@@ -39,7 +35,7 @@ func newTransport(ca []byte, maxConns int, ask func() error) (*http.Transport, e
 			}
 			return &conn{Conn: inner, ask: ask}, nil
 		},
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		TLSClientConfig:        settings,
 		TLSHandshakeTimeout:    dialTimeout,
 		DisableCompression:     true,
 		MaxIdleConns:           maxConns,
@@ -48,20 +44,5 @@ func newTransport(ca []byte, maxConns int, ask func() error) (*http.Transport, e
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 		Protocols:              protocols,
-	}, nil
-}
-
-// rootsWith adds a bundle to the system's certificates, nil (which means the system's) without a bundle.
-func rootsWith(ca []byte) (*x509.CertPool, error) {
-	if len(ca) == 0 {
-		return nil, nil
 	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		roots = x509.NewCertPool() // a system without certificates of its own
-	}
-	if !roots.AppendCertsFromPEM(ca) {
-		return nil, errors.New("CA bundle holds no certificate, want PEM blocks of type CERTIFICATE")
-	}
-	return roots, nil
 }

@@ -70,6 +70,21 @@ func (c *Client) judge(ctx context.Context, resp *http.Response, sent wire.Sent)
 	}, sent)
 }
 
+// hidden takes the token and the values of further headers out of every reason. Values so short that they may be any word
+// are left: they are no secrets.
+func hidden(o wire.Outcome, token string, further http.Header) wire.Outcome {
+	const short = 6
+	o = redacted(o, token)
+	for _, values := range further {
+		for _, value := range values {
+			if len(value) >= short {
+				o = redacted(o, value)
+			}
+		}
+	}
+	return o
+}
+
 // redacted takes the token out of every reason: an answer may repeat what it was sent.
 func redacted(o wire.Outcome, token string) wire.Outcome {
 	if token == "" {

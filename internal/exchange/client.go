@@ -5,15 +5,17 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 )
 
 // Options configure a [Client]. The zero value is one without credential that trusts the system's certificates.
@@ -25,6 +27,10 @@ type Options struct {
 	Token func() (string, error)
 	// CA is a bundle of certificates in PEM that may have signed the receiver's, besides the system's own.
 	CA []byte
+	// Host is the one that requests go to, whose certificate is to be of that name. It is needed with Files.CA alone.
+	Host string
+	// Files hold what else connections are made with, and headers that are sent along; the zero value is none.
+	Files outbound.Files
 	// Timeout bounds one request, from dialling to the last byte of the answer. Zero means 60 s.
 	Timeout time.Duration
 	// MaxBytes bounds the body of an answer. Zero means 64 KiB.
@@ -38,6 +44,7 @@ type Client struct {
 	http     *http.Client
 	own      *http.Transport // nil when Options.Transport replaced it
 	token    func() (string, error)
+	files    outbound.Files
 	agent    string
 	maxBytes int64
 }
@@ -64,43 +71,35 @@ func New(opts Options) (*Client, error) {
 			Transport:     opts.Transport,
 		},
 		token:    opts.Token,
+		files:    opts.Files,
 		agent:    "k8s-vectordb-sync/" + cmp.Or(opts.Version, "dev"),
 		maxBytes: cmp.Or(opts.MaxBytes, 64<<10),
 	}
 	if opts.Transport == nil {
-		own, err := newTransport(opts.CA)
+		settings, err := opts.Files.TLS(opts.Host, opts.CA)
 		if err != nil {
-			return nil, err
+			return nil, err //nolint:wrapcheck // It says which file.
 		}
+		own := newTransport(settings)
 		c.own, c.http.Transport = own, own
 	}
 	return c, nil
 }
 
-func newTransport(ca []byte) (*http.Transport, error) {
-	var roots *x509.CertPool // nil means the system's
-	if len(ca) > 0 {
-		var err error
-		if roots, err = x509.SystemCertPool(); err != nil {
-			roots = x509.NewCertPool() // a system without certificates of its own
-		}
-		if !roots.AppendCertsFromPEM(ca) {
-			return nil, errors.New("CA bundle holds no certificate, want PEM blocks of type CERTIFICATE")
-		}
-	}
+func newTransport(settings *tls.Config) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
+		Proxy:                  outbound.Proxy,
 		DialContext:            (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		TLSClientConfig:        settings,
 		TLSHandshakeTimeout:    5 * time.Second,
 		DisableCompression:     true, // a small answer could become a large one
 		MaxConnsPerHost:        2,
 		IdleConnTimeout:        4 * time.Second, // a second less than Node.js keeps a connection
 		MaxResponseHeaderBytes: 64 << 10,
 		Protocols:              protocols,
-	}, nil
+	}
 }
 
 // Do makes one request and reads its answer. A body is sent as JSON, and none when it is nil. An error means that there
@@ -114,6 +113,11 @@ func (c *Client) Do(ctx context.Context, method string, u *url.URL, body []byte)
 	if err != nil {
 		return Answer{}, fmt.Errorf("making a request of %s: %w", u.Redacted(), err)
 	}
+	further, err := c.files.Header()
+	if err != nil {
+		return Answer{}, err //nolint:wrapcheck // It says which file.
+	}
+	maps.Copy(req.Header, further)
 	req.Header.Set("User-Agent", c.agent)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json") // spelled otherwise, cluster-whisperer takes the body for empty

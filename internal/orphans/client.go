@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/exchange"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 )
 
 const (
@@ -80,6 +81,8 @@ type Options struct {
 	// Token yields the bearer token, which dot-ai requires; CA is a bundle in PEM. See [exchange.Options].
 	Token func() (string, error)
 	CA    []byte
+	// Files are as in [exchange.Options].
+	Files outbound.Files
 	// Version is the version of this program.
 	Version string
 	// Timeout bounds one request. Zero means 60 s: dot-ai reads 10,000 points for each.
@@ -110,7 +113,7 @@ func New(format string, endpoint *url.URL, opts Options) (*Client, error) {
 		return nil, err
 	}
 	e, err := exchange.New(exchange.Options{
-		Version: opts.Version, Token: opts.Token, CA: opts.CA, Timeout: opts.Timeout, MaxBytes: maxAnswer, Transport: opts.Transport,
+		Version: opts.Version, Token: opts.Token, CA: opts.CA, Host: base.Hostname(), Files: opts.Files, Timeout: opts.Timeout, MaxBytes: maxAnswer, Transport: opts.Transport,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the client of %s: %w", base.Redacted(), err)

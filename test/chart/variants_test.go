@@ -38,6 +38,7 @@ config:
   excludeNamespaces: kube-system,kube-public
   annotationInclude: [description, "*/description"]
   annotationExclude: [internal.example.com/description]
+  endpointSecretRef: {name: receiver-tls, ca: ca.crt, clientCert: tls.crt, clientKey: tls.key, headers: headers}
   labelInclude: [app, "*/*"]
   labelExclude: ["*/?fd.timestamp", example.com/token]
   watchLabelSelector: team in (search, shop)

@@ -339,7 +339,7 @@ needs a value and its schema only. What is null is left to the controller, and s
 list is not the same as none given.
 */}}
 {{- define "k8s-vectordb-sync.env" -}}
-{{- $special := list "authTokenSecretRef" "authTokenFile" "metricsCertDir" "ringName" }}
+{{- $special := list "endpointSecretRef" "authTokenSecretRef" "authTokenFile" "metricsCertDir" "ringName" }}
 {{- $config := deepCopy .Values.config }}
 {{- if .Values.receiver.enabled }}
 {{- $_ := unset $config "instancesEndpoint" }}
@@ -380,6 +380,16 @@ list is not the same as none given.
 {{- with include "k8s-vectordb-sync.metricsCertDir" . }}
 - name: METRICS_CERT_DIR
   value: {{ . | quote }}
+{{- end }}
+{{- with .Values.config.endpointSecretRef }}
+{{- if .name }}
+{{- range $key, $variable := dict "ca" "ENDPOINT_CA_FILE" "clientCert" "ENDPOINT_CLIENT_CERT_FILE" "clientKey" "ENDPOINT_CLIENT_KEY_FILE" "headers" "ENDPOINT_HEADERS_FILE" }}
+{{- if get $.Values.config.endpointSecretRef $key }}
+- name: {{ $variable }}
+  value: /etc/k8s-vectordb-sync/endpoint/{{ $key }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 - name: POD_NAME
   valueFrom:
