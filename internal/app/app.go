@@ -126,7 +126,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	maps := remains.ConfigMaps(core, heir)
 	a.memory = newMemory(cfg, cluster, a.index, a.shard.targets, opts.Log.WithName("inventory"), reg)
 	a.discovery = discovery.New(disco, client, discovery.Options{ // what it knew before is told when it is gone
-		Filter: cfg.Types, Known: a.memory.types(), Streams: streams, Log: opts.Log.WithName("discovery"), Registerer: reg,
+		Filter: cfg.Types, Known: a.memory.types(), Streams: streams, OnDefinition: a.definitionSeen, Log: opts.Log.WithName("discovery"), Registerer: reg,
 	})
 	a.parts = parts{
 		cfg: cfg, streams: streams, restoring: a.restoring.Load, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
@@ -139,7 +139,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	a.rivals = predecessor.New(client, reviews, predecessor.Options{
 		Namespaces: append([]string{cfg.PodNamespace}, cfg.WatchNamespaces...), ResourceSyncConfig: cfg.ResourceSyncConfig, Log: opts.Log.WithName("predecessor"), Registerer: reg,
 	})
-	if a.scanner, err = a.newScanner(maps); err != nil {
+	if a.scanner, err = a.newScanner(restConfig, maps); err != nil {
 		return nil, err
 	}
 	if cfg.Endpoint != nil {

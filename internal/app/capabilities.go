@@ -4,17 +4,26 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
+	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/cespare/xxhash/v2"
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/capabilities"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
@@ -23,7 +32,7 @@ import (
 const capabilitiesKey resource.ID = "capabilities"
 
 // newScanner makes what tells CAPABILITIES_ENDPOINT of definitions; nil when there is none.
-func (a *App) newScanner(maps corev1client.ConfigMapsGetter) (*capabilities.Scanner, error) {
+func (a *App) newScanner(restConfig *rest.Config, maps corev1client.ConfigMapsGetter) (*capabilities.Scanner, error) {
 	cfg := a.cfg
 	if cfg.CapabilitiesEndpoint == nil {
 		return nil, nil //nolint:nilnil // It is off.
@@ -41,14 +50,24 @@ func (a *App) newScanner(maps corev1client.ConfigMapsGetter) (*capabilities.Scan
 			opts.Token = delivery.TokenFile(cfg.AuthTokenFile)
 		}
 	}
-	source := &definitions{index: a.index, inStep: a.inStep}
+	client, err := dynamic.NewForConfig(restConfig)
+	if err != nil {
+		return nil, fmt.Errorf("making the client of definitions: %w", err)
+	}
+	source := &definitions{seen: a.discovery.Definitions, client: client.Resource(definitionResource), inStep: a.inStep, log: opts.Log}
 	store := scanned{client: maps.ConfigMaps(cfg.PodNamespace), ring: cfg.RingName}
 	s, err := capabilities.New(cfg.CapabilitiesEndpoint, source, store, opts)
 	if err != nil {
 		return nil, fmt.Errorf("making the scanner of capabilities: %w", err)
 	}
-	a.index.Listen(waker{s}) // for as long as there is an index
 	return s, nil
+}
+
+// definitionSeen wakes the scanner: a definition has come, changed or gone.
+func (a *App) definitionSeen() {
+	if a.scanner != nil {
+		a.scanner.Wake()
+	}
 }
 
 // inStep tells whether all receivers have everything.
@@ -64,31 +83,35 @@ func (a *App) inStep() bool {
 	return true
 }
 
-// isDefinition tells whether a type is that of CustomResourceDefinitions.
-func isDefinition(t resource.Type) bool {
-	return t.Group == "apiextensions.k8s.io" && t.Resource == "customresourcedefinitions"
-}
+// definitionsPage is how many definitions are read at once: each may be some hundred kilobytes.
+const definitionsPage = 10
 
-// waker wakes a scanner when definitions come, change or go.
-type waker struct{ scanner *capabilities.Scanner }
+// definitionsTimeout bounds the reading of definitions that are new or have changed.
+const definitionsTimeout = time.Minute
 
-// Apply implements [index.Listener].
-func (w waker) Apply(c index.Change) {
-	if isDefinition(c.Type) {
-		w.scanner.Wake()
-	}
-}
+var definitionResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 
-// definitions implements [capabilities.Source] over the index. Their identities are the digests by which the index knows
-// them, of which the UID is a part: one that was deleted and created again in the same form while nobody watched is
-// known for another one.
+// definitions implements [capabilities.Source] over what discovery sees of definitions, whether they are sent as objects or
+// not. Their identities are made of what is served: of the versions that are, with their schemas. A label, an annotation or
+// the certificate of a conversion webhook makes no other definition. Generations say which have to be read anew.
 type definitions struct {
-	index  *index.Index
+	seen   func() (generations map[string]int64, complete bool)
+	client dynamic.ResourceInterface
 	inStep func() bool
+	log    logr.Logger
 	begun  atomic.Bool // the receivers were in step once
+
+	mu    sync.Mutex // guards known
+	known map[string]identified
 }
 
-// Definitions implements [capabilities.Source].
+// identified is a definition of which the identity is known.
+type identified struct {
+	generation int64
+	identity   string
+}
+
+// Definitions implements [capabilities.Source]. It may read definitions from the API server.
 func (d *definitions) Definitions() (map[string]string, bool) {
 	if !d.begun.Load() {
 		if !d.inStep() {
@@ -96,23 +119,79 @@ func (d *definitions) Definitions() (map[string]string, bool) {
 		}
 		d.begun.Store(true)
 	}
-	for _, t := range d.index.Types() {
-		if !isDefinition(t) {
-			continue
-		}
-		names, stats := d.index.Snapshot(t)
-		if !stats.Listed {
-			continue
-		}
-		all := make(map[string]string, len(names))
-		for _, n := range names {
-			if digest, _, ok := d.index.Get(t, "", n); ok { // else it has gone just now
-				all[n] = strconv.FormatUint(digest, 16)
-			}
-		}
-		return all, true
+	generations, complete := d.seen()
+	if !complete {
+		return nil, false
 	}
-	return nil, false
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.known == nil {
+		d.known = make(map[string]identified)
+	}
+	maps.DeleteFunc(d.known, func(name string, _ identified) bool { _, there := generations[name]; return !there })
+	if err := d.read(generations); err != nil {
+		d.log.Error(err, "Definitions cannot be read; capabilities wait")
+		return nil, false
+	}
+	all := make(map[string]string, len(d.known))
+	for name, of := range d.known {
+		all[name] = of.identity
+	}
+	return all, true
+}
+
+// read reads the definitions that are new or have another generation, all at once if they are many.
+func (d *definitions) read(generations map[string]int64) error {
+	var missing []string
+	for name, generation := range generations {
+		if of, known := d.known[name]; !known || of.generation != generation {
+			missing = append(missing, name)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), definitionsTimeout)
+	defer cancel()
+	if len(missing) > definitionsPage {
+		return d.list(ctx, "")
+	}
+	for _, name := range missing { // A list of one: to get it is a right that nobody has to be given.
+		if err := d.list(ctx, fields.OneTermEqualSelector("metadata.name", name).String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *definitions) list(ctx context.Context, selector string) error {
+	for opts := (metav1.ListOptions{Limit: definitionsPage, FieldSelector: selector}); ; {
+		list, err := d.client.List(ctx, opts)
+		if err != nil {
+			return fmt.Errorf("listing definitions: %w", err)
+		}
+		for i := range list.Items {
+			o := &list.Items[i]
+			d.known[o.GetName()] = identified{o.GetGeneration(), identityOf(o.Object)}
+		}
+		if opts.Continue = list.GetContinue(); opts.Continue == "" {
+			return nil
+		}
+	}
+}
+
+// identityOf names what a definition serves.
+func identityOf(definition map[string]any) string {
+	spec, _, _ := unstructured.NestedMap(definition, "spec")
+	versions, _, _ := unstructured.NestedSlice(spec, "versions")
+	served := []any{spec["group"], spec["names"], spec["scope"]}
+	for _, version := range versions {
+		if v, ok := version.(map[string]any); ok && v["served"] == true {
+			served = append(served, v["name"], v["schema"])
+		}
+	}
+	text, err := json.Marshal(served) // with the keys of maps in order
+	if err != nil {                   // It came as JSON.
+		return "unknown"
+	}
+	return strconv.FormatUint(xxhash.Sum64(text), 16)
 }
 
 // scannedKey holds what was scanned, as JSON.

@@ -311,6 +311,24 @@ func TestFiltersAreReadyToUse(t *testing.T) {
 	}
 }
 
+func TestDefinitionsAreNoInstancesBesideCapabilities(t *testing.T) {
+	definitions := resource.Type{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions", Kind: "CustomResourceDefinition"}
+	const endpoint = "CAPABILITIES_ENDPOINT=http://cw/scan"
+	for name, tt := range map[string]struct {
+		environ []string
+		want    bool
+	}{
+		"without": {nil, true}, "with": {[]string{endpoint}, false}, "asked for by a glob": {[]string{endpoint, "WATCH_RESOURCE_TYPES=*"}, false},
+		"asked for":            {[]string{endpoint, "WATCH_RESOURCE_TYPES=pods,customresourcedefinitions"}, true},
+		"asked for by a crd":   {[]string{endpoint, "WATCH_RESOURCE_TYPES=crd"}, true},
+		"asked for and denied": {[]string{endpoint, "WATCH_RESOURCE_TYPES=crds,pods", "EXCLUDE_RESOURCE_TYPES=customresourcedefinitions"}, false},
+	} {
+		if got := load(t, tt.environ...).Types.Match(definitions); got != tt.want {
+			t.Errorf("%s: definitions are sent: %v, want %v", name, got, tt.want)
+		}
+	}
+}
+
 // TestMapReadsBack checks that what is logged at the start is an environment that gives the same configuration.
 func TestMapReadsBack(t *testing.T) {
 	want := load(t, "DEBOUNCE_WINDOW_MS=20000", "BATCH_MAX_BYTES=2Mi", "WATCH_RESOURCE_TYPES=pods", "API_AUTH=true", "LOG_LEVEL=3",

@@ -90,7 +90,7 @@ func (l *loader) resolve() {
 		}
 	}
 	if l.fine("WATCH_RESOURCE_TYPES", "EXCLUDE_RESOURCE_TYPES") {
-		types, err := resource.NewFilter(c.watchTypes, c.excludeTypes)
+		types, err := resource.NewFilter(c.watchTypes, slices.Concat(c.excludeTypes, c.definitions()))
 		if err != nil { // every pattern by itself is well-formed
 			l.fail(&Error{"EXCLUDE_RESOURCE_TYPES", printable(join(c.excludeTypes)),
 				"leaves nothing of WATCH_RESOURCE_TYPES=" + printable(join(c.watchTypes)), "at least one type to be left"})
@@ -255,4 +255,21 @@ func withWant(name, format string, args ...any) Setting {
 	s := setting(name)
 	s.Want = fmt.Sprintf(format, args...)
 	return s
+}
+
+// definitionType is that of CustomResourceDefinitions.
+var definitionType = resource.Type{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions", Kind: "CustomResourceDefinition"}
+
+// definitions is what is excluded because the receiver takes definitions by CAPABILITIES_ENDPOINT: they are no instances then,
+// unless WATCH_RESOURCE_TYPES names them, and not by a glob.
+func (c *Config) definitions() []string {
+	if c.CapabilitiesEndpoint == nil {
+		return nil
+	}
+	for _, pattern := range c.watchTypes {
+		if f, err := resource.NewFilter([]string{pattern}, nil); err == nil && !strings.Contains(pattern, "*") && f.Match(definitionType) {
+			return nil
+		}
+	}
+	return []string{definitionType.GroupResource()}
 }

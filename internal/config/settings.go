@@ -100,7 +100,8 @@ var receiverSettings = group("Receiver", []Setting{{
 	Name: "CAPABILITIES_ENDPOINT",
 	Want: "a URL such as http://cluster-whisperer:3000/api/v1/capabilities/scan",
 	Doc: "Where newer versions of cluster-whisperer take the names of CustomResourceDefinitions that were added and removed. " +
-		"Nothing is sent when it is not set.",
+		"Nothing is sent when it is not set. With it, definitions are not sent as objects, unless `WATCH_RESOURCE_TYPES` names " +
+		"`customresourcedefinitions` itself. A definition is told again when what it serves has changed: names, versions, schemas.",
 	parser: func(c *Config) parser { return endpoint{&c.CapabilitiesEndpoint} },
 }, {
 	Name:         "MAX_IN_FLIGHT",

@@ -68,6 +68,8 @@ type Options struct {
 	Doubt time.Duration
 	// Streams count what becomes of the watches of definitions; nil counts nothing.
 	Streams *reflector.Metrics
+	// OnDefinition is called when a CustomResourceDefinition has come, changed or gone; it must not block. Nil is told nothing.
+	OnDefinition func()
 	// Log is told about edges.
 	Log logr.Logger
 	// Registerer takes the metrics; nil registers none.
@@ -171,6 +173,18 @@ func (d *Discovery) Aggregated(t resource.Type) bool {
 	}
 	_, defined := l.crds.get(crdName(t))
 	return !l.services.isWatching() && !defined && !strings.HasSuffix(t.Group, ".k8s.io")
+}
+
+// Definitions returns the CustomResourceDefinitions that there are, each with its generation, and whether they are watched
+// and have been listed. What types are wanted does not matter.
+func (d *Discovery) Definitions() (generations map[string]int64, complete bool) {
+	d.mu.Lock()
+	l := d.loop
+	d.mu.Unlock()
+	if l == nil || !l.crds.isWatching() {
+		return nil, false
+	}
+	return l.crds.generations(), true
 }
 
 // Run discovers until ctx is done and returns nil then, after everything it started has ended. It calls apply, from one

@@ -104,6 +104,17 @@ func (n *names) replace(list map[string]definition) (most news) {
 	return most
 }
 
+// generations returns those of all that exist.
+func (n *names) generations() map[string]int64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := make(map[string]int64, len(n.present))
+	for name, d := range n.present {
+		all[name] = d.generation
+	}
+	return all
+}
+
 // get returns what is known of a definition.
 func (n *names) get(name string) (d definition, known bool) {
 	n.mu.Lock()

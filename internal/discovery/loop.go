@@ -101,6 +101,9 @@ func (l *loop) run(ctx context.Context) error {
 // heardCRD takes what was observed of a CustomResourceDefinition. One that was touched may be served from now on; one
 // that is served has nothing to say by that.
 func (l *loop) heardCRD(name string, n news) {
+	if f := l.d.opts.OnDefinition; f != nil && n != touched {
+		f()
+	}
 	if n == touched && name != "" && !l.serves(name) {
 		n = changed
 	}
