@@ -16,7 +16,6 @@ type flight struct {
 	items   []*item
 	deletes bool
 	retried bool // what it holds failed before
-	bulk    bool
 	whole   bool // it failed once, and is tried again as it was
 	attempt delivery.Attempt
 	cancel  context.CancelFunc
@@ -150,7 +149,7 @@ func (p *Pipeline) due(c class, now time.Time) bool {
 
 // take fills one request of a class. As long as all is well, a live batch that is not full takes bulk along.
 func (p *Pipeline) take(c class) *flight {
-	f := &flight{deletes: c.deletes(), retried: c == classRetried || c == classRetriedDeletes || c == classAlone, bulk: c == classBulk}
+	f := &flight{deletes: c.deletes(), retried: c == classRetried || c == classRetriedDeletes || c == classAlone}
 	size := &p.sizes[f.lane()]
 	b := batch.NewBuilder(batch.Limits{
 		Count: size.now, Bytes: min(p.opts.MaxBytes, p.breaker.MaxBytes()), Overhead: p.sizer.Overhead(),
