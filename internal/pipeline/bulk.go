@@ -80,7 +80,7 @@ func (t *Ticket) Count() (total, open int) {
 
 func (p *Pipeline) attach(it *item, t *Ticket) {
 	t.add()
-	r := it.more()
+	r := it.withExtra()
 	r.tickets = append(r.tickets, t)
 }
 

@@ -65,11 +65,11 @@ type item struct {
 	queue      *queue // nil unless place is queued or suspected
 	aged       int32  // the second in which it counts as the age of something dirty; see ages.go
 
-	rare *rare // what few items have; nil for most
+	extra *extra // what few items have; nil for most
 }
 
-// rare is the part of an item that few items have.
-type rare struct {
+// extra is the part of an item that few items have.
+type extra struct {
 	tickets []*Ticket
 	// unsure: a request of unknown outcome carried this ID and no acknowledgement has come since.
 	unsure bool
@@ -96,11 +96,11 @@ type rare struct {
 	doubtful bool
 }
 
-func (it *item) more() *rare {
-	if it.rare == nil {
-		it.rare = &rare{}
+func (it *item) withExtra() *extra {
+	if it.extra == nil {
+		it.extra = &extra{}
 	}
-	return it.rare
+	return it.extra
 }
 
 // dirty tells whether the receiver may not have the item's current state.

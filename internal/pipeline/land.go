@@ -19,7 +19,7 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 		p.setInFlight(it, false)
 		if o.Kind == wire.Unknown {
 			p.doubt(it, markOf(f.deletes, it.base))
-			it.rare.suspicion = false
+			it.extra.suspicion = false
 		}
 	}
 	if o.Kind == wire.Delivered {
@@ -92,8 +92,8 @@ func (p *Pipeline) acknowledge(items []*item, f *flight, now time.Time) {
 	}
 	p.passed[f.lane()]++
 	for _, it := range items {
-		if it.rare != nil {
-			it.rare.limit, it.rare.tries, it.rare.whole = 0, 0, false
+		if it.extra != nil {
+			it.extra.limit, it.extra.tries, it.extra.whole = 0, 0, false
 		}
 		p.metrics.latency.Observe(now.Sub(it.firstAt).Seconds())
 		if it.seq == it.sentSeq {
@@ -153,12 +153,12 @@ func (p *Pipeline) complete(it *item, now time.Time) {
 	if it.deleted || it.version == 0 {
 		p.opts.Delivered(it.id, it.state())
 	}
-	if it.rare != nil && it.rare.why != "" {
+	if it.extra != nil && it.extra.why != "" {
 		p.metrics.released(it.id)
 		p.log.Info("Object that was quarantined is delivered", "target", p.opts.Target, "id", string(it.id))
-		it.rare.why = ""
+		it.extra.why = ""
 	}
-	if it.rare == nil || !p.settle(it, now) {
+	if it.extra == nil || !p.settle(it, now) {
 		p.forget(it)
 		return
 	}

@@ -183,7 +183,7 @@ func (p *Pipeline) fillFrom(q *queue, b *batch.Builder, f *flight) {
 		if most > 0 && len(f.items) >= most || !b.Add(p.size(it)) {
 			break
 		}
-		f.whole = f.whole || f.retried && it.rare != nil && it.rare.whole
+		f.whole = f.whole || f.retried && it.extra != nil && it.extra.whole
 		p.takeOut(it)
 		f.items = append(f.items, it)
 	}

@@ -167,19 +167,19 @@ type Pipeline struct {
 	hollows map[*resource.Type]int        // items without their bodies
 	parked  map[*resource.Type]*[2]*queue // parked items; in the second queue those that are delivered by name
 
-	flights   map[*flight]bool
-	inFlight  int // requests
-	aloft     int // items that are in flight and nowhere else
-	unsettled int // items whose last word will be repeated
-	bodyBytes int64
-	flushBulk bool          // no more bulk is coming: do not wait for a full batch
-	draining  bool          // Flush was called: everything is due
-	changed   chan struct{} // nil while nobody waits
-	drains    []*drain
-	ended     bool
-	passed    [2]uint64 // requests delivered, by lane
-	totals    Totals
-	progress  Progress
+	flights      map[*flight]bool
+	inFlight     int // requests
+	inFlightOnly int // items that are in flight and nowhere else
+	unsettled    int // items whose last word will be repeated
+	bodyBytes    int64
+	flushBulk    bool          // no more bulk is coming: do not wait for a full batch
+	draining     bool          // Flush was called: everything is due
+	changed      chan struct{} // nil while nobody waits
+	drains       []*drain
+	ended        bool
+	passed       [2]uint64 // requests delivered, by lane
+	totals       Totals
+	progress     Progress
 }
 
 // Totals count since the start.
@@ -305,7 +305,7 @@ func (p *Pipeline) first(c index.Change) uint64 {
 // sent, of what a resync asks for (the receiver may have lost it), and of an object that is created and deleted again before anything was sent: its
 // deletion is sent, because the receiver may have a document of that ID from an earlier life of this process.
 func (p *Pipeline) unneeded(it *item) bool {
-	return it.baseKnown && !it.deleted && it.digest == it.base && !it.inFlight && it.rare == nil && p.opts.Owner.MaySend(*it.typ, it.id)
+	return it.baseKnown && !it.deleted && it.digest == it.base && !it.inFlight && it.extra == nil && p.opts.Owner.MaySend(*it.typ, it.id)
 }
 
 func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
@@ -447,7 +447,7 @@ func (p *Pipeline) setPlace(it *item, to place) {
 		p.parkedQueue(it).pushBack(it)
 	}
 	if it.inFlight {
-		p.aloft += one(to == nowhere) - one(it.place == nowhere)
+		p.inFlightOnly += one(to == nowhere) - one(it.place == nowhere)
 	}
 	it.place = to
 	p.ages.note(it)
@@ -473,7 +473,7 @@ func count(of map[*resource.Type]int, t *resource.Type, n int) {
 // setInFlight notes that a request which holds the item has begun or ended.
 func (p *Pipeline) setInFlight(it *item, inFlight bool) {
 	if it.place == nowhere {
-		p.aloft += one(inFlight) - one(it.inFlight)
+		p.inFlightOnly += one(inFlight) - one(it.inFlight)
 	}
 	it.inFlight = inFlight
 	p.ages.note(it)
@@ -490,8 +490,8 @@ func one(b bool) int {
 func (p *Pipeline) forget(it *item) {
 	p.takeOut(it)
 	p.timers.remove(it)
-	if it.rare != nil {
-		it.rare.unsure, it.rare.repeats = false, 0
+	if it.extra != nil {
+		it.extra.unsure, it.extra.repeats = false, 0
 		p.countUnsettled(it)
 	}
 	p.setBody(it, "")
@@ -508,18 +508,18 @@ func (p *Pipeline) arrived(it *item) {
 		count(p.initial, it.typ, -1)
 		p.progress.Done++
 	}
-	if it.rare != nil {
-		for _, t := range it.rare.tickets {
+	if it.extra != nil {
+		for _, t := range it.extra.tickets {
 			t.done()
 		}
-		it.rare.tickets = nil
+		it.extra.tickets = nil
 	}
 }
 
 // miss is arrived for an item that another member sends.
 func (p *Pipeline) miss(it *item) {
-	if it.rare != nil {
-		for _, t := range it.rare.tickets {
+	if it.extra != nil {
+		for _, t := range it.extra.tickets {
 			t.miss()
 		}
 	}

@@ -21,7 +21,7 @@ func (p *Pipeline) quarantine(it *item, why string, doubtful bool, now time.Time
 		p.park(it)
 		return
 	}
-	r := it.more()
+	r := it.withExtra()
 	first := r.why == ""
 	if first {
 		r.since = now
@@ -71,7 +71,7 @@ func (p *Pipeline) Quarantined(limit int) []Quarantined {
 	var all []Quarantined
 	for _, it := range p.items {
 		if it.place == quarantined {
-			all = append(all, Quarantined{ID: it.id, Reason: it.rare.why, Since: it.rare.since})
+			all = append(all, Quarantined{ID: it.id, Reason: it.extra.why, Since: it.extra.since})
 		}
 	}
 	slices.SortFunc(all, func(a, b Quarantined) int { return strings.Compare(string(a.ID), string(b.ID)) })

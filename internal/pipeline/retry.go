@@ -32,10 +32,10 @@ const (
 
 // limit is the largest batch that the item may travel in, 0 for any.
 func (it *item) limit() int {
-	if it.rare == nil {
+	if it.extra == nil {
 		return 0
 	}
-	return it.rare.limit
+	return it.extra.limit
 }
 
 // landFailed takes a failure that may be the fault of the body, of the receiver, or of chance.
@@ -57,7 +57,7 @@ func (p *Pipeline) landFailed(f *flight, o wire.Outcome, now time.Time) {
 		for _, it := range rest {
 			if !o.Own && len(f.items) == 1 { // It leaves the next probe to another.
 				p.narrow(it, 1, false)
-				it.rare.tries = max(it.rare.tries, 1)
+				it.extra.tries = max(it.extra.tries, 1)
 			}
 			p.retryAfter(it, now)
 		}
@@ -78,7 +78,7 @@ func (p *Pipeline) landFailed(f *flight, o wire.Outcome, now time.Time) {
 
 // narrow notes that an item failed in a batch of n. again lets it be tried once more in the same company.
 func (p *Pipeline) narrow(it *item, n int, again bool) {
-	r := it.more()
+	r := it.withExtra()
 	switch {
 	case r.limit == 0:
 		r.mark = p.passed[p.laneOf(it)]
@@ -95,13 +95,13 @@ func (p *Pipeline) narrow(it *item, n int, again bool) {
 
 // blamed tells whether others of its kind have passed since an item failed first.
 func (p *Pipeline) blamed(it *item) bool {
-	return it.limit() > 0 && p.passed[p.laneOf(it)] > it.rare.mark
+	return it.limit() > 0 && p.passed[p.laneOf(it)] > it.extra.mark
 }
 
 // failedAlone takes the failure of a request that held nothing but the item.
 func (p *Pipeline) failedAlone(it *item, o wire.Outcome, now time.Time) {
 	p.narrow(it, 1, false)
-	r := it.rare
+	r := it.extra
 	if r.tries == 0 || p.blamed(it) {
 		r.tries++
 	}
@@ -118,11 +118,11 @@ func (p *Pipeline) failedAlone(it *item, o wire.Outcome, now time.Time) {
 
 // retryAfter tries an item again: at once, or after a pause if it has failed by itself.
 func (p *Pipeline) retryAfter(it *item, now time.Time) {
-	if it.rare == nil || it.rare.tries == 0 {
+	if it.extra == nil || it.extra.tries == 0 {
 		p.retry(it, now)
 		return
 	}
-	p.retryAt(it, now.Add(time.Duration(it.rare.tries)*retryAlone))
+	p.retryAt(it, now.Add(time.Duration(it.extra.tries)*retryAlone))
 }
 
 // bisect takes a body that was refused without a word about which item is bad: its halves tell.
@@ -169,7 +169,7 @@ func (p *Pipeline) retry(it *item, now time.Time) {
 }
 
 func (p *Pipeline) retryQueue(it *item) *queue {
-	if !it.deleted && it.rare != nil && it.rare.tries > 0 {
+	if !it.deleted && it.extra != nil && it.extra.tries > 0 {
 		return &p.alone
 	}
 	return &p.retried[p.laneOf(it)]
@@ -215,7 +215,7 @@ func (p *Pipeline) landPartial(f *flight, o wire.Outcome, now time.Time) {
 	done := slices.DeleteFunc(slices.Clone(f.items), func(it *item) bool { _, bad := failed[it]; return bad })
 	p.acknowledge(done, f, now)
 	for _, it := range p.unchanged(&flight{items: slices.DeleteFunc(f.items, func(it *item) bool { _, bad := failed[it]; return !bad })}, now) {
-		r := it.more()
+		r := it.withExtra()
 		if r.tries++; r.tries >= maxTries {
 			p.quarantine(it, failed[it], true, now)
 			continue

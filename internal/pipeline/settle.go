@@ -24,7 +24,7 @@ import (
 
 // doubt notes that a state of an item, or several or an unknown one (0), may still be applied by the receiver.
 func (p *Pipeline) doubt(it *item, state uint64) {
-	r := it.more()
+	r := it.withExtra()
 	switch {
 	case !r.inDoubt():
 		r.doubted = state
@@ -37,7 +37,7 @@ func (p *Pipeline) doubt(it *item, state uint64) {
 
 // countUnsettled brings the count of those whose last word will be repeated in step with an item.
 func (p *Pipeline) countUnsettled(it *item) {
-	if r := it.rare; r != nil && r.unsettled != it.overwritable() {
+	if r := it.extra; r != nil && r.unsettled != it.overwritable() {
 		r.unsettled = !r.unsettled
 		p.unsettled += 2*one(r.unsettled) - 1
 	}
@@ -62,7 +62,7 @@ func (p *Pipeline) inherit(it *item, d Doubt) bool {
 		state = it.mark()
 	}
 	p.doubt(it, state)
-	it.rare.suspicion = true
+	it.extra.suspicion = true
 	return same && d.Acknowledged
 }
 
@@ -80,16 +80,16 @@ func (p *Pipeline) watchOver(it *item, now time.Time) {
 	}
 }
 
-func (r *rare) inDoubt() bool { return r.unsure || r.repeats > 0 }
+func (r *extra) inDoubt() bool { return r.unsure || r.repeats > 0 }
 
 // overwritable tells whether what is doubted of an item is another state than its own.
 func (it *item) overwritable() bool {
-	return it.rare != nil && it.rare.inDoubt() && it.rare.doubted != it.mark()
+	return it.extra != nil && it.extra.inDoubt() && it.extra.doubted != it.mark()
 }
 
 // settle advances the doubt about an item that has just been acknowledged. It returns false when there is none.
 func (p *Pipeline) settle(it *item, now time.Time) bool {
-	r := it.rare
+	r := it.extra
 	switch {
 	case r.unsure:
 		r.unsure = false
@@ -106,15 +106,15 @@ func (p *Pipeline) settle(it *item, now time.Time) bool {
 }
 
 func (p *Pipeline) countDown(it *item, now time.Time) {
-	it.rare.settleAt = now.Add(p.opts.Settle)
-	it.rare.repeats--
+	it.extra.settleAt = now.Add(p.opts.Settle)
+	it.extra.repeats--
 	p.countUnsettled(it)
 }
 
 // repeat takes the end of a settle time: the last word is said again if what is doubted could have overwritten it, unless a
 // newer one is on its way. A fence is no handoff: what comes due in it waits for its end.
 func (p *Pipeline) repeat(it *item, now time.Time) {
-	r := it.rare
+	r := it.extra
 	switch {
 	case r.repeats == 0 || it.dirty():
 		// Its next acknowledgement counts, and starts the timer again.
@@ -147,7 +147,7 @@ func (p *Pipeline) askTaken() {
 		taken := p.opts.Taken(*it.typ, it.id)
 		p.mu.Lock()
 		switch {
-		case p.items[it.id] != it || it.dirty() || !it.rare.inDoubt():
+		case p.items[it.id] != it || it.dirty() || !it.extra.inDoubt():
 		case taken:
 			p.forget(it)
 		default:

@@ -11,7 +11,7 @@ import (
 // since: it goes with the next request.
 func (p *Pipeline) unpark(it *item, now time.Time) {
 	p.takeOut(it)
-	if it.again && !it.inFlight && it.rare == nil { // It was ours all the time: nobody has sent another state.
+	if it.again && !it.inFlight && it.extra == nil { // It was ours all the time: nobody has sent another state.
 		p.forget(it)
 		return
 	}
@@ -45,7 +45,7 @@ func (p *Pipeline) Doubt(match Match) {
 	for id, it := range p.items {
 		if it.dirty() && match(*it.typ, id) {
 			p.doubt(it, it.onlyState())
-			it.rare.suspicion = true
+			it.extra.suspicion = true
 		}
 	}
 }
@@ -144,8 +144,8 @@ func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unackn
 	defer p.mu.Unlock()
 	own, all = make(map[resource.Type]Unacknowledged), make(map[resource.Type]Unacknowledged)
 	for id, it := range p.items {
-		sure := !it.dirty() && (it.rare == nil || it.rare.repeats < p.opts.Repeats || !it.overwritable())
-		if sure && (it.rare == nil || !it.rare.inDoubt()) {
+		sure := !it.dirty() && (it.extra == nil || it.extra.repeats < p.opts.Repeats || !it.overwritable())
+		if sure && (it.extra == nil || !it.extra.inDoubt()) {
 			continue
 		}
 		p.raise(it)
@@ -178,7 +178,7 @@ func include(in map[resource.Type]Unacknowledged, it *item, sure bool) {
 		}
 		u.IDs = append(u.IDs, it.id)
 	}
-	if it.rare != nil && it.rare.inDoubt() {
+	if it.extra != nil && it.extra.inDoubt() {
 		u.Doubtful = append(u.Doubtful, Doubt{ID: it.id, Version: it.version, Acknowledged: !it.dirty(), Overwritable: it.overwritable()})
 	}
 	in[*it.typ] = u

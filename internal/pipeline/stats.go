@@ -48,7 +48,7 @@ func (p *Pipeline) Stats() Stats {
 
 // dirty counts the items that the receiver may not have in their current state and that are ours to send.
 func (p *Pipeline) dirty() int {
-	return p.counts[waiting] + p.counts[queued] + p.counts[suspected] + p.counts[hollow] + p.aloft
+	return p.counts[waiting] + p.counts[queued] + p.counts[suspected] + p.counts[hollow] + p.inFlightOnly
 }
 
 // Left is what a pipeline did not deliver before it had to stop.
