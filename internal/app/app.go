@@ -57,7 +57,8 @@ type App struct {
 	lister     *watch.Lister
 	parts      parts
 	shard      *shard
-	memory     *memory                // nil: nothing is kept
+	memory     *memory // nil: nothing is kept
+	verify     *verification
 	controller *controller.Controller // nil: ResourceSyncConfigs are not read
 	api        *api.Server
 	types      *typeKeeper
@@ -108,6 +109,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	streams := reflector.NewMetrics(reg)
 	namespaces := watch.NamespaceFilter{Include: cfg.WatchNamespaces, Exclude: cfg.ExcludeNamespaces}
 	a.index = index.New(reg)
+	a.index.LeaveOut(ours(cfg))
 	a.watches = watch.New(client, a.index, watch.Options{
 		Keep: cfg.Selection, Namespaces: namespaces, OnSettled: a.settled, Log: opts.Log.WithName("watch"), Registerer: reg,
 		Streams: streams, Aggregated: func(t resource.Type) bool { return a.discovery.Aggregated(t) },
@@ -124,6 +126,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		return nil, fmt.Errorf("making the client for checkpoints: %w", err)
 	}
 	maps := remains.ConfigMaps(core, heir)
+	a.verify = newVerification(a, maps, streams, reg)
 	a.memory = newMemory(cfg, cluster, a.index, a.shard.targets, opts.Log.WithName("inventory"), reg)
 	a.discovery = discovery.New(disco, client, discovery.Options{ // what it knew before is told when it is gone
 		Filter: cfg.Types, Known: a.memory.types(), Streams: streams, OnDefinition: a.definitionSeen, Log: opts.Log.WithName("discovery"), Registerer: reg,
@@ -131,6 +134,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	a.parts = parts{
 		cfg: cfg, streams: streams, restoring: a.restoring.Load, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
 		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes,
+		compare: a.verify.compare,
 	}
 	reviews, err := authorizationv1client.NewForConfig(restConfig)
 	if err != nil {
@@ -194,6 +198,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	})
 	observe.start("predecessor", a.rivals.Run)
 	observe.start("restores", a.followRestores)
+	observe.start("verification", a.verify.run)
 	if a.controller != nil {
 		observe.start("controller", a.controller.Run)
 	}

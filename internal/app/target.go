@@ -160,6 +160,7 @@ type parts struct {
 	watching  func(t resource.Type) bool
 	sure      func() (types []resource.Type, ok bool)
 	served    func() []resource.Type
+	compare   func(t resource.Type, in func(namespace, name string) bool) resync.Comparison
 }
 
 // newTarget makes a receiver with all that serves it. Nothing is started yet.
@@ -207,7 +208,9 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	}
 	t.lens = newLens(spec.own)
 	sees := seeing{t.pipeline, p.index, t.lens}
-	t.sender = resync.NewSender(p.lister, sees, sees, resync.Options{Wants: t.wants, Registerer: t.metrics})
+	t.sender = resync.NewSender(p.lister, sees, sees, resync.Options{
+		Wants: t.wants, Registerer: t.metrics, Compare: p.compare, Deleted: t.deleted,
+	})
 	t.filler = &resync.Filler{Lister: p.lister, Catalog: sees, Target: sees, Log: p.log.WithName("fill")}
 	t.resyncs, err = operations.New(p.maps, t, catalog{target: t, served: p.served}, members{p.member}, operations.Options{
 		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Name: resyncsName(p.cfg.RingName, spec.name), Member: p.cfg.PodName,

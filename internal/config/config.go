@@ -62,6 +62,8 @@ type Config struct {
 	ShutdownTimeout time.Duration
 	// ResyncInterval is the time between full resyncs; 0 for none but those that are asked for.
 	ResyncInterval time.Duration
+	// VerifyInterval is how often each type is held against a list; 0 for never but when it is asked for.
+	VerifyInterval time.Duration
 
 	// Types decides which resource types are watched.
 	Types resource.Filter

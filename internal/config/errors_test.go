@@ -53,6 +53,7 @@ func TestBadValues(t *testing.T) {
 			{"pods/status,,a!b", "entry pods/status is a subresource, which nobody can watch: pods is watched whole, entry 2 is empty, entry a!b is no resource type"},
 			{",pods", "entry 1 is empty"},
 		},
+		"VERIFY_INTERVAL_MIN":       {{"-1", "negative"}, {"10081", "more than 10080"}, {"1h", "not a number"}},
 		"EXCLUDE_RESOURCE_TYPES":    {{"[", "entry [ is no resource type"}, {"pods,*", "leaves nothing of WATCH_RESOURCE_TYPES="}},
 		"WATCH_NAMESPACES":          {{"shop,Shop", "entry Shop is no DNS label"}, {"*", "entry * is no DNS label"}},
 		"EXCLUDE_NAMESPACES":        {{"_cluster", "entry _cluster is no DNS label"}},

@@ -193,6 +193,14 @@ var pipelineSettings = group("Debouncing, batching and resync", []Setting{{
 	Doc: "How often (in minutes) the controller performs a full resync of all resources. The default is 24 hours. " +
 		"0 leaves only the resyncs that are asked for.",
 	parser: func(c *Config) parser { return whole[time.Duration]{&c.ResyncInterval, minute, 0, 525_600} },
+}, {
+	Name:    "VERIFY_INTERVAL_MIN",
+	Default: "60",
+	Want:    "whole minutes such as 60, at most 10080",
+	Doc: "How often (in minutes) what is known of each resource type is held against a complete list, by one of the replicas " +
+		"for all; a difference is repaired and counted. 0 leaves only what replicas find by comparing with each other, and " +
+		"what is asked for.",
+	parser: func(c *Config) parser { return whole[time.Duration]{&c.VerifyInterval, minute, 0, 10_080} },
 }})
 
 var scopeSettings = group("What is sent", []Setting{{

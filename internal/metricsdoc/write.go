@@ -22,6 +22,7 @@ var sections = []section{
 	{"pipeline", "From change to acknowledgement"},
 	{"delivery", "Requests to the receiver"},
 	{"resync", "Resyncs"},
+	{"verify", "Verification"},
 	{"operations", "Resyncs of the fleet"},
 	{"app", "Checkpoints, and the search for deletions that nobody saw"},
 	{"inventory", "Inventory"},

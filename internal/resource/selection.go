@@ -138,6 +138,9 @@ func (s Selection) optedOut(value string) bool {
 	return false
 }
 
+// Selects tells whether an object is selected, as [Selection.Record] does, and keeps nothing of it.
+func (s Selection) Selects(o *metav1.ObjectMeta) bool { return s.selects(o.Labels, s.marksOf(o)) }
+
 // MayHaveLeft tells of an object that was changed whether it is not selected now and may have been before. An object gets
 // its controller when it is created, most of them, so that a change is no sign that it had none.
 func (s Selection) MayHaveLeft(o *metav1.ObjectMeta) bool {

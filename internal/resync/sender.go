@@ -49,6 +49,20 @@ type Options struct {
 	Wants func(t resource.Type, namespace, name string) bool
 	// Registerer takes the metrics; nil registers none.
 	Registerer prometheus.Registerer
+	// Compare begins to hold the list of a part against what is known, for the resync is to end equal to the list; nil
+	// compares nothing. In tells which objects are in the part; nil means all of the type.
+	Compare func(t resource.Type, in func(namespace, name string) bool) Comparison
+	// Deleted waits until the receiver knows that objects are gone; nil waits for nothing.
+	Deleted func(ctx context.Context, gone []resource.ID) error
+}
+
+// Comparison holds one list against what is known.
+type Comparison interface {
+	// Page takes a page; Reset takes all pages back.
+	Page(rs []resource.Record)
+	Reset()
+	// Settle ends a complete list of a version, and repairs what differs. It returns what had to be.
+	Settle(ctx context.Context, version uint64) (changed []resource.Record, gone []resource.ID, err error)
 }
 
 // Sender sends parts to one receiver. Create it with [NewSender].
@@ -163,7 +177,16 @@ func (s *Sender) room(ctx context.Context) error {
 // a large type than etcd keeps a version; what it had reached is not offered twice.
 func (s *Sender) list(ctx context.Context, t resource.Type, namespace string, page func([]resource.Record) error) error {
 	var from cursor
+	in := func(of, _ string) bool { return of == namespace }
+	if namespace == "" {
+		in = nil
+	}
+	var c Comparison = equal{}
+	if s.opts.Compare != nil {
+		c = s.opts.Compare(t, in)
+	}
 	fresh := func(rs []resource.Record) error {
+		c.Page(rs)
 		left := rs[:0:0]
 		for _, r := range rs {
 			if !from.seen(r) {
@@ -173,10 +196,11 @@ func (s *Sender) list(ctx context.Context, t resource.Type, namespace string, pa
 		return page(left)
 	}
 	for {
-		_, err := s.lister.Pages(ctx, t, watch.ListOptions{Namespace: namespace}, fresh)
+		c.Reset()
+		version, err := s.lister.Pages(ctx, t, watch.ListOptions{Namespace: namespace}, fresh)
 		switch {
 		case err == nil:
-			return nil
+			return s.settle(ctx, c, version, page)
 		case errors.Is(err, watch.ErrExpired) && from.again():
 		case errors.Is(err, watch.ErrExpired):
 			if err := sleep(ctx, expiredPause); err != nil {
@@ -186,6 +210,34 @@ func (s *Sender) list(ctx context.Context, t resource.Type, namespace string, pa
 			return fmt.Errorf("listing: %w", err)
 		}
 	}
+}
+
+// settle repairs what differs between the list and what is known, and sends it: the resync ends equal to the list.
+func (s *Sender) settle(ctx context.Context, c Comparison, version uint64, page func([]resource.Record) error) error {
+	changed, gone, err := c.Settle(ctx, version)
+	if err != nil {
+		return fmt.Errorf("repairing what differs: %w", err)
+	}
+	if len(changed) > 0 {
+		if err := page(changed); err != nil {
+			return err
+		}
+	}
+	if len(gone) > 0 && s.opts.Deleted != nil {
+		return s.opts.Deleted(ctx, gone)
+	}
+	return nil
+}
+
+// equal compares nothing.
+type equal struct{}
+
+func (equal) Page([]resource.Record) {}
+
+func (equal) Reset() {}
+
+func (equal) Settle(context.Context, uint64) ([]resource.Record, []resource.ID, error) {
+	return nil, nil, nil
 }
 
 // expiredPause is the wait before a list is begun again that expired without having come any further than the one

@@ -63,7 +63,7 @@ func (l *Lister) States(ctx context.Context, t resource.Type, page func(version 
 	return l.pages(ctx, t, ListOptions{}, func(list *metav1.PartialObjectMetadataList) error {
 		states = states[:0]
 		for i := range list.Items {
-			if o := &list.Items[i].ObjectMeta; l.namespaces.Match(t, o.Namespace, o.Name) {
+			if o := &list.Items[i].ObjectMeta; l.namespaces.Match(t, o.Namespace, o.Name) && l.keep.Selects(o) {
 				states = append(states, State{Namespace: o.Namespace, Name: o.Name, Version: resource.ParseVersion(o.ResourceVersion)})
 			}
 		}

@@ -135,7 +135,10 @@ func TestStates_FiltersAndPages_AreThoseOfARecordsList(t *testing.T) {
 	t.Parallel()
 	s := fivePods()
 	s.Put(pods.GVR(), meta("hidden", "x"))
-	l := watch.NewLister(s, resource.Selection{}, watch.NamespaceFilter{Exclude: []string{"hidden"}})
+	out := meta("ns", "out")
+	out.Annotations = map[string]string{"example.com/keep-out": "true"}
+	s.Put(pods.GVR(), out)
+	l := watch.NewLister(s, resource.Selection{OptOut: "example.com/keep-out"}, watch.NamespaceFilter{Exclude: []string{"hidden"}})
 	var got []string
 	version, err := l.States(t.Context(), pods, func(version uint64, states []watch.State) error {
 		for _, o := range states {
@@ -143,10 +146,10 @@ func TestStates_FiltersAndPages_AreThoseOfARecordsList(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil || version != 106 {
-		t.Errorf("States returned version %d and %v, want 106 and no error", version, err)
+	if err != nil || version != 107 {
+		t.Errorf("States returned version %d and %v, want 107 and no error", version, err)
 	}
-	want := []string{"ns/p0:101 of 106", "ns/p1:102 of 106", "ns/p2:103 of 106", "ns/p3:104 of 106", "ns/p4:105 of 106"}
+	want := []string{"ns/p0:101 of 107", "ns/p1:102 of 107", "ns/p2:103 of 107", "ns/p3:104 of 107", "ns/p4:105 of 107"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("states (-want +got):\n%s", diff)
 	}

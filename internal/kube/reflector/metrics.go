@@ -9,6 +9,7 @@ const (
 	Leases              = "leases"
 	Checkpoints         = "checkpoints"
 	Operations          = "operations"
+	Sums                = "sums"
 	Secrets             = "secrets"
 	ResourceSyncConfigs = "resourcesyncconfigs"
 )
@@ -37,7 +38,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	if reg != nil {
 		reg.MustRegister(m.silent, m.givenUp, m.restores)
 	}
-	for _, s := range []string{Objects, Definitions, Leases, Checkpoints, Operations, Secrets, ResourceSyncConfigs} {
+	for _, s := range []string{Objects, Definitions, Leases, Checkpoints, Operations, Sums, Secrets, ResourceSyncConfigs} {
 		for _, c := range []*prometheus.CounterVec{m.silent, m.givenUp, m.restores} {
 			c.WithLabelValues(s)
 		}

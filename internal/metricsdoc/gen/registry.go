@@ -24,6 +24,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/predecessor"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/verify"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
@@ -33,6 +34,7 @@ func registry() (*metricsdoc.Registry, error) {
 	reg := metricsdoc.NewRegistry()
 	discovery.New(nil, nil, discovery.Options{Registerer: reg})
 	watch.New(nil, nil, watch.Options{Registerer: reg})
+	verify.New(verify.Options{Registerer: reg, Watched: func() []verify.Watched { return []verify.Watched{{}} }})
 	index.New(reg)
 	pipeline.New(nil, nil, delivery.NewBreaker(delivery.BreakerOptions{}), pipeline.Options{Registerer: reg, Target: "default"})
 	reflector.NewMetrics(reg)

@@ -1,0 +1,119 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/verify"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+)
+
+// verification holds the index against the cluster, and tells the other members.
+type verification struct {
+	*verify.Verifier
+	store *verify.Store
+}
+
+// newVerification makes it of parts that exist already.
+func newVerification(a *App, maps corev1client.ConfigMapsGetter, streams *reflector.Metrics, reg prometheus.Registerer) *verification {
+	log := a.log.WithName("verify")
+	v := &verification{}
+	hear := func(member string, s verify.Statement, ok bool) { v.Hear(member, s, ok) }
+	v.store = verify.NewStore(maps, a.cfg.PodNamespace, a.cfg.RingName, a.cfg.PodName, hear, streams, log)
+	v.Verifier = verify.New(verify.Options{
+		Member: a.cfg.PodName, Index: a.index, Lister: a.lister, Relister: a.watches, Fleet: verifyFleet{a.shard.member},
+		Teller: v.store, Watched: a.wellWatched, Filter: filterOf(a.cfg), Interval: a.cfg.VerifyInterval, Log: log, Registerer: reg,
+	})
+	return v
+}
+
+// run verifies, and follows what the others say, until ctx ends. What was told stays, as checkpoints do: who finds it
+// compares with what was true.
+func (v *verification) run(ctx context.Context) error {
+	following := make(chan error, 1)
+	go func() { following <- v.store.Run(ctx) }() // Ends with ctx; waited for below.
+	err := v.Run(ctx)
+	<-following
+	return err //nolint:wrapcheck // It is nil.
+}
+
+// filterOf names what decides which objects are in an index.
+func filterOf(cfg config.Config) string {
+	return fmt.Sprintf("%s %q %q", cfg.Selection.String(), slices.Sorted(slices.Values(cfg.WatchNamespaces)), slices.Sorted(slices.Values(cfg.ExcludeNamespaces)))
+}
+
+// ours tells which objects are written by the members of the ring, so often that they would never agree on them.
+func ours(cfg config.Config) func(t resource.Type, namespace, name string) bool {
+	return func(t resource.Type, namespace, name string) bool {
+		if namespace != cfg.PodNamespace || !strings.HasPrefix(name, cfg.RingName+"-") {
+			return false
+		}
+		return t.Group == "" && t.Resource == "configmaps" || t.Group == "coordination.k8s.io" && t.Resource == "leases"
+	}
+}
+
+// wellWatched returns the types whose watches are well, for [verify.Options.Watched].
+func (a *App) wellWatched() []verify.Watched {
+	var all []verify.Watched
+	for _, w := range a.watches.Status() {
+		if w.Phase == watch.Synced {
+			all = append(all, verify.Watched{Type: w.Type, Listed: w.ListedAt})
+		}
+	}
+	return all
+}
+
+// verifyFleet implements [verify.Fleet].
+type verifyFleet struct{ member *membership.Membership }
+
+// Members implements [verify.Fleet].
+func (f verifyFleet) Members() []string { return f.member.View().View }
+
+// Assignee implements [verify.Fleet].
+func (f verifyFleet) Assignee(typeName string) string {
+	return f.member.Owner(ownership.Kind{}, "", resource.ID(typeName)).Member
+}
+
+// compare is for [resync.Options.Compare].
+func (v *verification) compare(t resource.Type, in func(namespace, name string) bool) resync.Comparison {
+	return v.Part(t, in)
+}
+
+// deletedPause is how often a receiver is asked whether it knows of deletions.
+const deletedPause = 100 * time.Millisecond
+
+// deleted is for [resync.Options.Deleted]: it waits until the receiver knows of those deletions that are ours to send.
+func (t *target) deleted(ctx context.Context, gone []resource.ID) error {
+	waitsFor := make(map[resource.ID]bool, len(gone))
+	for _, id := range gone {
+		waitsFor[id] = true
+	}
+	tick := time.NewTicker(deletedPause)
+	defer tick.Stop()
+	for {
+		open := false
+		for _, d := range t.pipeline.Tombstones() {
+			open = open || waitsFor[d.ID] && t.member.MaySend(d.Type, d.ID)
+		}
+		if !open {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err() //nolint:wrapcheck // The sender says what it waited for.
+		case <-tick.C:
+		}
+	}
+}

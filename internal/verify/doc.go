@@ -1,0 +1,33 @@
+// Package verify holds the index against the cluster, and against the indexes of the other members: a watch can lose an
+// event, and nothing that follows would ever say so.
+//
+// There are three sources of doubt, and one repair:
+//
+//	peers    each member says, of each type, (version, objects, sum). With all events up to a version the sum must be
+//	         the same; of two members that differ, one has lost an event, and both list the type anew. A member that
+//	         does not reach a version that another has seen within [patience] has lost one, too.
+//	lists    the member that the ring names for a type lists it once an interval, consistently, and compares at the
+//	         list's version; what it found is told to the others, who compare as well.
+//	resyncs  a resync holds what it lists against the index, object by object ([Part]).
+//
+//	         ┌──────┐ no difference
+//	claim ──▶│ open │───────────────▶ equal
+//	         └──────┘
+//	            │ another sum, or the version is not reached in time
+//	            ▼
+//	         ┌───────┐ pause is over ┌───────────┐ listed anew
+//	         │ doubt │──────────────▶│ relisting │────────────▶ repaired
+//	         └───────┘               └───────────┘
+//
+// A claim of a version that the index no longer remembers says nothing and is dropped.
+//
+// The package deletes nothing and sends nothing. What a list lacks is believed only after a second list of its own has
+// said the same, and then leads to a list by the type's Reflector ([Relister]): what that one brings is the truth, as it
+// always is. A list that fails, at once or in the middle, proves nothing. Lists are read in pages, summed and thrown
+// away.
+//
+// What members tell each other ([Statement]) travels in one ConfigMap for each member, which [Store] writes and follows.
+//
+// A [Verifier] is safe for concurrent use. [Verifier.Run], [Verifier.Wait] and [Part.Settle] block. [Verifier.mu] is the
+// only lock; it is never held while a Lister, a Relister or a Teller is called.
+package verify

@@ -1,0 +1,77 @@
+package verify
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+type metrics struct {
+	divergences, failures *prometheus.CounterVec
+	lists, repairs        prometheus.Counter
+}
+
+// ageDesc is of a metric that is computed when it is asked for.
+var ageDesc = prometheus.NewDesc("k8s_vectordb_sync_verification_age_seconds",
+	"Time since what is known of a resource was last held against a complete list.", []string{"resource"}, nil)
+
+// ages tells [metrics] how long ago each type was held against a list.
+type ages func() map[resource.Type]time.Duration
+
+// Describe implements [prometheus.Collector].
+func (ages) Describe(ch chan<- *prometheus.Desc) { ch <- ageDesc }
+
+// Collect implements [prometheus.Collector].
+func (a ages) Collect(ch chan<- prometheus.Metric) {
+	for t, age := range a() {
+		ch <- prometheus.MustNewConstMetric(ageDesc, prometheus.GaugeValue, age.Seconds(), t.String())
+	}
+}
+
+func newMetrics(reg prometheus.Registerer, a ages) *metrics {
+	const namespace = "k8s_vectordb_sync"
+	m := &metrics{
+		divergences: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "divergences_total",
+			Help: "Times that what is known of a resource was found to differ: from a list, a peer, or the list of a resync.",
+		}, []string{"resource", "source"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Name: "verification_failures_total",
+			Help: "Lists to verify a resource by that failed, hence proved nothing.",
+		}, []string{"resource"}),
+		lists: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "verification_lists_total",
+			Help: "Complete lists that were made to verify by.",
+		}),
+		repairs: prometheus.NewCounter(prometheus.CounterOpts{
+			Namespace: namespace, Name: "verification_repairs_total",
+			Help: "Resources that were listed anew because they differed.",
+		}),
+	}
+	if reg != nil {
+		reg.MustRegister(m.divergences, m.failures, m.lists, m.repairs, a)
+	}
+	return m
+}
+
+// ages are how long ago each watched type was held against a list.
+func (v *Verifier) ages() map[resource.Type]time.Duration {
+	now := time.Now()
+	all := make(map[resource.Type]time.Duration)
+	for _, w := range v.opts.Watched() {
+		all[w.Type] = now.Sub(v.Verified(w))
+	}
+	return all
+}
+
+// Verified returns when a type was last held against a list: one that was made for that, or the one of its Reflector.
+func (v *Verifier) Verified(w Watched) time.Time {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if h := v.types[w.Type]; h != nil && h.verified.After(w.Listed) {
+		return h.verified
+	}
+	return w.Listed
+}

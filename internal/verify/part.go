@@ -1,0 +1,129 @@
+package verify
+
+import (
+	"context"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// settleFor is how long the watch may take to bring what a resync's list has shown. A list is no newer than what is on its
+// way for some milliseconds; a type that is listed anew for nothing costs a list.
+const settleFor = 2 * time.Second
+
+// Part holds one list of a part of a type, which a resync makes anyway, against the index, object by object. It keeps
+// eight bytes for each object of the part. It is used by one goroutine.
+type Part struct {
+	v       *Verifier
+	typ     resource.Type
+	in      func(namespace, name string) bool
+	listed  map[uint64]struct{}
+	suspect []resource.Record // the list has them, and the index has not, or an older state
+	gone    []resource.Record // the index has them, and the list has not; without a digest
+}
+
+// Part begins the comparison of a list. In tells which objects are in the part; nil means all of the type.
+func (v *Verifier) Part(t resource.Type, in func(namespace, name string) bool) *Part {
+	return &Part{v: v, typ: t, in: in, listed: make(map[uint64]struct{})}
+}
+
+// Reset begins anew: the list has been given up for another one.
+func (p *Part) Reset() {
+	clear(p.listed)
+	p.suspect, p.gone = nil, nil
+}
+
+// Page takes one page of the list.
+func (p *Part) Page(rs []resource.Record) {
+	for _, r := range rs {
+		p.listed[hashOf(r.Namespace, r.Name)] = struct{}{}
+		if !p.knows(r) {
+			p.suspect = append(p.suspect, r)
+		}
+	}
+}
+
+// knows tells whether the index has an object in a state, or in a later one.
+func (p *Part) knows(r resource.Record) bool {
+	_, version, ok := p.v.opts.Index.Get(p.typ, r.Namespace, r.Name)
+	return ok && version >= r.ResourceVersion
+}
+
+// hashOf names an object within its type.
+func hashOf(namespace, name string) uint64 { return xxhash.Sum64String(namespace + "/" + name) }
+
+// Settle ends the comparison, after a complete list of a version. It waits a moment for what the watch is still to bring;
+// what differs then is repaired by listing the type anew. It returns what was repaired once the index has it:
+// the states that the list has shown and that were not known, and the objects that were known and are not there.
+func (p *Part) Settle(ctx context.Context, version uint64) (changed []resource.Record, gone []resource.ID, err error) {
+	if version == 0 {
+		return nil, nil, nil // There is no telling what is newer.
+	}
+	p.v.opts.Index.All(p.typ, func(namespace, name string, known uint64) bool {
+		if known <= version && (p.in == nil || p.in(namespace, name)) {
+			if _, ok := p.listed[hashOf(namespace, name)]; !ok {
+				p.gone = append(p.gone, resource.Record{Namespace: namespace, Name: name, ResourceVersion: known})
+			}
+		}
+		return true
+	})
+	for began := time.Now(); ; {
+		p.forgive(version)
+		if len(p.suspect)+len(p.gone) == 0 {
+			p.v.verified(p.typ, p.in == nil)
+			return nil, nil, nil
+		}
+		if time.Since(began) >= settleFor {
+			return p.mend(ctx)
+		}
+		if err := wait(ctx, checkEvery/4); err != nil {
+			return nil, nil, err
+		}
+	}
+}
+
+// forgive drops the suspicions that the watch has dispelled by now.
+func (p *Part) forgive(version uint64) {
+	left := p.suspect[:0]
+	for _, r := range p.suspect {
+		if !p.knows(r) {
+			left = append(left, r)
+		}
+	}
+	p.suspect = left
+	stay := p.gone[:0]
+	for _, r := range p.gone {
+		if _, known, ok := p.v.opts.Index.Get(p.typ, r.Namespace, r.Name); ok && known <= version {
+			stay = append(stay, r)
+		}
+	}
+	p.gone = stay
+}
+
+// mend lists the type anew.
+func (p *Part) mend(ctx context.Context) (changed []resource.Record, gone []resource.ID, err error) {
+	p.v.metrics.divergences.WithLabelValues(p.typ.String(), string(FromResync)).Inc()
+	p.v.opts.Log.Info("The list of a resync differs from what is known, the resource is listed anew",
+		"resource", p.typ.String(), "source", string(FromResync), "missing", len(p.suspect), "gone", len(p.gone))
+	if err := p.v.relist(ctx, p.typ); err != nil {
+		return nil, nil, err
+	}
+	for _, r := range p.gone {
+		gone = append(gone, p.typ.ID(r.Namespace, r.Name))
+	}
+	return p.suspect, gone, nil
+}
+
+// verified notes that a type was found equal to a list, if the list was a whole one.
+func (v *Verifier) verified(t resource.Type, whole bool) {
+	if !whole {
+		return
+	}
+	now := time.Now()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	h := v.history(t)
+	h.verified, h.listed = now, now
+}

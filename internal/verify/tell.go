@@ -1,0 +1,73 @@
+package verify
+
+import (
+	"context"
+	"maps"
+	"time"
+)
+
+// tellLoop tells the others what we know.
+type tellLoop struct {
+	v    *Verifier
+	last Statement // what was told last
+	at   time.Time // when
+}
+
+func (l *tellLoop) step(ctx context.Context) time.Duration {
+	v, now := l.v, time.Now()
+	v.mu.Lock()
+	urgent := v.urgent
+	v.mu.Unlock()
+	pause := tellEvery
+	if urgent {
+		pause = tick
+	}
+	if wait := pause - now.Sub(l.at); wait > 0 {
+		return wait
+	}
+	if len(v.opts.Fleet.Members()) == 0 {
+		return tick
+	}
+	v.refresh()
+	l.at = now
+	s := v.statement(now)
+	if equal(s, l.last) {
+		return tellEvery
+	}
+	if err := v.opts.Teller.Tell(ctx, s); err != nil {
+		if ctx.Err() == nil {
+			v.opts.Log.Error(err, "The other members could not be told what this one knows")
+		}
+		v.mu.Lock()
+		v.urgent = v.urgent || urgent
+		v.mu.Unlock()
+		return tick
+	}
+	l.last = s
+	return tellEvery
+}
+
+// statement is what we say now.
+func (v *Verifier) statement(now time.Time) Statement {
+	s := Statement{Filter: v.opts.Filter, Sums: sums(v.opts.Index)}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.urgent = false
+	maps.DeleteFunc(v.told, func(k tellKey, o told) bool { return now.Sub(o.since) > keepTold && v.runs[k.run] == nil })
+	for k, o := range v.told {
+		if k.isList {
+			put(&s.Lists, k.run, k.typ, o.list)
+		} else {
+			put(&s.Verdicts, k.run, k.typ, o.verdict)
+		}
+	}
+	for id, r := range v.runs {
+		if r.member == v.opts.Member {
+			if s.Runs == nil {
+				s.Runs = make(map[string]Request)
+			}
+			s.Runs[id] = r.request
+		}
+	}
+	return s
+}
