@@ -14,6 +14,7 @@ import (
 type Backend interface {
 	Observer
 	Resyncer
+	Verifications
 }
 
 // Observer tells what this replica sees. Its methods do not block for longer than it takes to copy a status.

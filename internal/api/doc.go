@@ -6,6 +6,9 @@
 //	POST /api/v1/resync         start a resync, and wait for it unless told otherwise
 //	GET  /api/v1/resync         recent resyncs
 //	GET  /api/v1/resync/{id}    one resync
+//	POST /api/v1/verify         hold what is known against the cluster, and wait for it unless told otherwise
+//	GET  /api/v1/verify         recent verifications
+//	GET  /api/v1/verify/{id}    one verification
 //	GET  /api/v1/status         what this replica does
 //	GET  /api/v1/ring           who shares the work
 //	GET  /api/v1/owner?id=      who may send one object

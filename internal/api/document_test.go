@@ -94,8 +94,9 @@ func TestDocumentHasExactlyTheFieldsOfTheTypes(t *testing.T) {
 	types := []any{
 		api.Result{}, api.Error{}, api.Progress{}, api.Operations{}, api.Operation{}, api.Share{}, api.TypeFailure{}, api.Status{}, api.TypeStatus{},
 		api.Discovery{}, api.FailedGroup{}, api.Target{}, api.HeldRepair{}, api.Quarantined{}, api.ResyncStatus{}, api.Ring{}, api.Member{}, api.Owner{},
+		api.Verification{}, api.TypeVerdict{}, api.VerificationList{},
 	}
-	names := []string{"ResyncRequest"}
+	names := []string{"ResyncRequest", "VerifyRequest"}
 	for _, v := range types {
 		typ := reflect.TypeOf(v)
 		names = append(names, typ.Name())
@@ -161,6 +162,19 @@ func exchanges() []exchange {
 		{method: "GET", target: "/api/v1/resync", backend: &backend{}, want: 200},
 		{method: "GET", target: "/api/v1/resync/op-0", want: 200},
 		{method: "GET", target: "/api/v1/resync/op-7", want: 404},
+		{method: "POST", target: "/api/v1/verify", want: 200},
+		{method: "POST", target: "/api/v1/verify?resource=pods&wait=false", want: 202},
+		{method: "POST", target: "/api/v1/verify?timeout=1ns", want: 202},
+		{method: "POST", target: "/api/v1/verify?force=true", want: 400},
+		{method: "POST", target: "/api/v1/verify", backend: &backend{startErr: &api.NotFoundError{What: "watched resource", Name: "pod", Suggestions: []string{"pods"}}}, want: 404},
+		{method: "POST", target: "/api/v1/verify", body: `{"resource":"` + strings.Repeat("a", 65<<10) + `"}`, want: 413},
+		{method: "POST", target: "/api/v1/verify", body: "x", header: []string{"Content-Type", "text/html"}, want: 415},
+		{method: "POST", target: "/api/v1/verify?wait=false", opts: api.Options{Resyncs: once}, times: 2, want: 429},
+		{method: "POST", target: "/api/v1/verify", backend: &backend{startErr: errors.New("boom")}, want: 500},
+		{method: "POST", target: "/api/v1/verify", backend: &backend{startErr: api.ErrNotReady}, want: 503},
+		{method: "GET", target: "/api/v1/verify", want: 200},
+		{method: "GET", target: "/api/v1/verify/v-0", want: 200},
+		{method: "GET", target: "/api/v1/verify/v-7", want: 404},
 		{method: "GET", target: "/api/v1/status", want: 200},
 		{method: "GET", target: "/api/v1/ring", want: 200},
 		{method: "GET", target: "/api/v1/ring", backend: &backend{ring: troubled()}, want: 200},
@@ -178,7 +192,7 @@ func exchanges() []exchange {
 	refuse := func(code int) api.Options {
 		return api.Options{Authorize: func(*http.Request) (bool, int, error) { return false, code, errors.New("refused") }}
 	}
-	for _, target := range []string{"/", "/ring", "/api/v1/status", "/api/v1/ring", "/api/v1/resync", "/api/v1/resync/op-0", "/api/v1/owner?id=a/v1/B/c", "/openapi.json", "/openapi.yaml"} {
+	for _, target := range []string{"/", "/ring", "/api/v1/status", "/api/v1/ring", "/api/v1/resync", "/api/v1/resync/op-0", "/api/v1/verify", "/api/v1/verify/v-0", "/api/v1/owner?id=a/v1/B/c", "/openapi.json", "/openapi.yaml"} {
 		for _, code := range []int{401, 403, 500} {
 			all = append(all, exchange{method: "GET", target: target, opts: refuse(code), want: code})
 		}
@@ -186,6 +200,7 @@ func exchanges() []exchange {
 	}
 	return append(all,
 		exchange{method: "POST", target: "/api/v1/resync", opts: refuse(403), want: 403},
+		exchange{method: "POST", target: "/api/v1/verify", opts: refuse(403), want: 403},
 		exchange{method: "POST", target: "/api/v1/resync", header: []string{"Sec-Fetch-Site", "cross-site"}, want: 403},
 		exchange{method: "DELETE", target: "/api/v1/resync", want: 405},
 	)

@@ -14,7 +14,7 @@ type Call struct {
 
 // ParseCall parses with the defaults of a server without options.
 func ParseCall(r *http.Request) (Call, error) {
-	c, err := parseCall(r, call{Request: Request{Scope: ScopeFleet}, wait: true, timeout: 10 * time.Minute})
+	c, err := parseCall(r, call{Request: Request{Scope: ScopeFleet}, wait: true, timeout: 10 * time.Minute}, fields)
 	return Call{c.Request, c.wait, c.timeout}, err
 }
 

@@ -174,7 +174,7 @@ func full() *backend {
 		status: api.Status{
 			Version: "v1.0.0", Member: "sync-0", StartedAt: epoch, UptimeSeconds: 3725.5, Ready: true, Phase: api.PhaseSyncing, Objects: 20243,
 			Types: []api.TypeStatus{
-				{Name: "deployments.v1.apps", Objects: 412, Phase: api.TypeWatching, Since: epoch},
+				{Name: "deployments.v1.apps", Objects: 412, Phase: api.TypeWatching, Since: epoch, VerifiedAt: &end},
 				{Name: "widgets.v1.example.com", Phase: api.TypeFailing, Since: epoch, Error: "forbidden"},
 			},
 			Discovery: api.Discovery{

@@ -49,6 +49,8 @@ const waysIn markup = `<h2>For people</h2>
 <tr><th scope="row"><a href="/api/v1/ring"><code>GET /api/v1/ring</code></a></th><td>who shares the work</td></tr>
 <tr><th scope="row"><a href="/api/v1/owner?id=_cluster/v1/Namespace/default"><code>GET /api/v1/owner?id=_cluster/v1/Namespace/default</code></a></th><td>which replica sends one object</td></tr>
 <tr><th scope="row"><code>POST /api/v1/resync</code></th><td>send everything again, or one resource or namespace</td></tr>
+<tr><th scope="row"><code>POST /api/v1/verify</code></th><td>hold what all replicas know against the cluster</td></tr>
+<tr><th scope="row"><a href="/api/v1/verify"><code>GET /api/v1/verify</code></a></th><td>running and recent verifications</td></tr>
 <tr><th scope="row"><a href="/api/v1/resync"><code>GET /api/v1/resync</code></a></th><td>running and recent resyncs</td></tr>
 </tbody>
 </table>

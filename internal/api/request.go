@@ -28,12 +28,15 @@ const (
 // fields are the names that a resync request may hold, in its query or its body.
 var fields = []string{"scope", "resource", "namespace", "force", "wait", "timeout"}
 
+// verifyFields are those of a request to verify.
+var verifyFields = []string{"resource", "wait", "timeout"}
+
 var (
 	resourceName  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
 	namespaceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 )
 
-// call is a parsed POST /api/v1/resync.
+// call is a parsed POST /api/v1/resync or /api/v1/verify.
 type call struct {
 	Request
 	wait    bool
@@ -41,12 +44,13 @@ type call struct {
 }
 
 // parseCall reads the query and the body of a request. Its error is a [*BadRequestError] that names every mistake at
-// once, a [*mediaTypeError], or what reading the body returned. What was not said stays as it is in defaults.
+// once, a [*mediaTypeError], or what reading the body returned. What was not said stays as it is in defaults. Fields are the
+// names that may be there.
 //
 // What is misspelt or empty is refused and never skipped: "namespce=shop", or a variable that a script did not set,
 // would otherwise send the whole cluster.
-func parseCall(r *http.Request, defaults call) (call, error) {
-	v := values{text: make(map[string]string)}
+func parseCall(r *http.Request, defaults call, fields []string) (call, error) {
+	v := values{fields: fields, text: make(map[string]string)}
 	v.query(r.URL.RawQuery)
 	if err := v.body(r); err != nil {
 		return call{}, err
@@ -68,6 +72,7 @@ func parseCall(r *http.Request, defaults call) (call, error) {
 
 // values collects what a request says, and what is wrong with it.
 type values struct {
+	fields      []string // that may be there
 	text        map[string]string
 	problems    []string
 	suggestions []string
@@ -80,8 +85,8 @@ func (v *values) wrong(suggestions []string, format string, args ...any) {
 
 // add takes one name and its value; where says where it stood.
 func (v *values) add(where, name, text string) {
-	if !slices.Contains(fields, name) {
-		v.wrong(Nearest(name, fields), "unknown %s %s, want one of %s", where, quote(name), strings.Join(fields, ", "))
+	if !slices.Contains(v.fields, name) {
+		v.wrong(Nearest(name, v.fields), "unknown %s %s, want one of %s", where, quote(name), strings.Join(v.fields, ", "))
 		return
 	}
 	if old, twice := v.text[name]; twice && old != text {

@@ -23,7 +23,7 @@ func (s *Server) postResync(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-	c, err := parseCall(r, call{Request: Request{Scope: ScopeFleet}, wait: true, timeout: s.wait})
+	c, err := parseCall(r, call{Request: Request{Scope: ScopeFleet}, wait: true, timeout: s.wait}, fields)
 	if err != nil {
 		s.fail(w, r, err)
 		return

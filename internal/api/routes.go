@@ -24,6 +24,8 @@ func (s *Server) table() []route {
 		get("/ring", s.getRingPage),
 		{"/api/v1/resync", map[string]http.HandlerFunc{http.MethodGet: s.read(s.getResyncs), http.MethodPost: s.postResync}},
 		get("/api/v1/resync/{id}", s.getResync),
+		{"/api/v1/verify", map[string]http.HandlerFunc{http.MethodGet: s.read(s.getVerifications), http.MethodPost: s.postVerify}},
+		get("/api/v1/verify/{id}", s.getVerification),
 		get("/api/v1/status", s.getStatus),
 		get("/api/v1/ring", s.getRing),
 		get("/api/v1/owner", s.getOwner),

@@ -239,8 +239,8 @@ func TestRequestsAreCounted(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	h := api.New(full(), api.Options{Registerer: reg}).Handler()
 	before := testutil.CollectAndCount(reg, "k8s_vectordb_sync_api_requests_total")
-	if before != 10 {
-		t.Errorf("%d series at the start, want one for each of 10 routes", before)
+	if before != 13 {
+		t.Errorf("%d series at the start, want one for each of 13 routes", before)
 	}
 	do(t, h, "GET", "/api/v1/resync/op-0", "")
 	do(t, h, "GET", "/api/v1/resync/op-1", "")
@@ -256,11 +256,14 @@ k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/api/v1/resy
 k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/api/v1/resync/{id}"} 1
 k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/api/v1/ring"} 0
 k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/api/v1/status"} 0
+k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/api/v1/verify"} 0
+k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/api/v1/verify/{id}"} 0
 k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/openapi.json"} 0
 k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/openapi.yaml"} 0
 k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/ring"} 0
 k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/{$}"} 0
 k8s_vectordb_sync_api_requests_total{code="200",method="POST",route="/api/v1/resync"} 0
+k8s_vectordb_sync_api_requests_total{code="200",method="POST",route="/api/v1/verify"} 0
 k8s_vectordb_sync_api_requests_total{code="403",method="POST",route="other"} 1
 k8s_vectordb_sync_api_requests_total{code="404",method="GET",route="/api/v1/resync/{id}"} 1
 k8s_vectordb_sync_api_requests_total{code="404",method="GET",route="other"} 2

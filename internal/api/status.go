@@ -55,6 +55,8 @@ type TypeStatus struct {
 	Phase TypePhase `json:"phase"`
 	// Since is when the phase was entered.
 	Since time.Time `json:"since"`
+	// VerifiedAt is when what is known was last held against a complete list; absent before the first.
+	VerifiedAt *time.Time `json:"verifiedAt,omitempty"`
 	// Error is why the watch failed last, empty when it is well.
 	Error string `json:"error,omitempty"`
 }

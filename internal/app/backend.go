@@ -9,6 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/verify"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 )
 
@@ -49,6 +50,9 @@ func (a *App) Status(context.Context) api.Status {
 
 func (a *App) typeStatus(w watch.Status) api.TypeStatus {
 	s := api.TypeStatus{Name: w.Type.String(), Objects: a.index.Type(w.Type).Objects, Since: w.Since}
+	if at := a.verify.Verified(verify.Watched{Type: w.Type, Listed: w.ListedAt}); !at.IsZero() {
+		s.VerifiedAt = &at
+	}
 	switch w.Phase {
 	case watch.Listing:
 		s.Phase = api.TypeListing

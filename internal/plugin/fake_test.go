@@ -31,6 +31,7 @@ type backend struct {
 	steps    []api.Operation
 	read     int // how many of them were
 	requests []api.Request
+	verified api.Verification
 }
 
 var _ api.Backend = (*backend)(nil)

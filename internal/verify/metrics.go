@@ -56,6 +56,13 @@ func newMetrics(reg prometheus.Registerer, a ages) *metrics {
 	return m
 }
 
+// begin makes the series of a type, so that its first divergence is an increase.
+func (m *metrics) begin(t resource.Type) {
+	for _, s := range []Source{FromList, FromPeer, FromResync} {
+		m.divergences.WithLabelValues(t.String(), string(s))
+	}
+}
+
 // ages are how long ago each watched type was held against a list.
 func (v *Verifier) ages() map[resource.Type]time.Duration {
 	now := time.Now()

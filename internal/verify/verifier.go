@@ -234,6 +234,9 @@ func (v *Verifier) refresh() []Watched {
 	clear(v.byName)
 	for _, w := range watched {
 		v.byName[w.Type.String()] = w.Type
+		if v.types[w.Type] == nil {
+			v.metrics.begin(w.Type)
+		}
 		v.history(w.Type)
 	}
 	for t := range v.types {
