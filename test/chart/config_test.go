@@ -17,12 +17,17 @@ import (
 
 // notValues are the variables that have no value under config, and why.
 var notValues = map[string]string{
-	"POD_NAME":             "comes from the pod itself",
-	"POD_UID":              "comes from the pod itself",
-	"POD_NAMESPACE":        "comes from the pod itself",
-	"KUBECONFIG":           "is for controllers outside a cluster",
-	"STATEFUL_SET_NAME":    "is the name of the chart's own StatefulSet",
-	"RESOURCE_SYNC_CONFIG": "is resourceSyncConfig.enabled, which brings the CustomResourceDefinition as well",
+	"POD_NAME":      "comes from the pod itself",
+	"POD_UID":       "comes from the pod itself",
+	"POD_NAMESPACE": "comes from the pod itself",
+	"KUBECONFIG":    "is for controllers outside a cluster",
+
+	"ENDPOINT_CA_FILE":          "is a key of endpointSecretRef",
+	"ENDPOINT_CLIENT_CERT_FILE": "is a key of endpointSecretRef",
+	"ENDPOINT_CLIENT_KEY_FILE":  "is a key of endpointSecretRef",
+	"ENDPOINT_HEADERS_FILE":     "is a key of endpointSecretRef",
+	"STATEFUL_SET_NAME":         "is the name of the chart's own StatefulSet",
+	"RESOURCE_SYNC_CONFIG":      "is resourceSyncConfig.enabled, which brings the CustomResourceDefinition as well",
 }
 
 // variable returns the environment variable that a value under config is: restEndpoint is REST_ENDPOINT.
@@ -50,7 +55,7 @@ func TestEverySettingIsAValue(t *testing.T) {
 	t.Parallel()
 	var got []string
 	for value := range readConfig(t) {
-		if value != "authTokenSecretRef" { // which the chart turns into AUTH_TOKEN_FILE
+		if value != "authTokenSecretRef" && value != "endpointSecretRef" { // which the chart turns into files
 			got = append(got, variable(value))
 		}
 	}
@@ -121,7 +126,14 @@ func provideFiles(t *testing.T, env map[string]string) {
 			t.Fatal(err)
 		}
 	}
-	for variable, path := range map[string]string{"AUTH_TOKEN_FILE": dir + "/token", "METRICS_CERT_DIR": dir} {
+	if err := os.WriteFile(filepath.Join(dir, "headers"), []byte("X-Team: search\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Certificates that are none would be refused; package config tests those that are.
+	for _, variable := range []string{"ENDPOINT_CA_FILE", "ENDPOINT_CLIENT_CERT_FILE", "ENDPOINT_CLIENT_KEY_FILE"} {
+		delete(env, variable)
+	}
+	for variable, path := range map[string]string{"AUTH_TOKEN_FILE": dir + "/token", "METRICS_CERT_DIR": dir, "ENDPOINT_HEADERS_FILE": dir + "/headers"} {
 		if env[variable] != "" {
 			env[variable] = path
 		}
