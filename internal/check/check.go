@@ -63,7 +63,7 @@ func ask(ctx context.Context, client *http.Client, url string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("sending the request: %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // Nothing was written.
+	defer func() { _ = resp.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxBody))
 	well := resp.StatusCode >= 200 && resp.StatusCode < 300
 	if !well && resp.StatusCode != http.StatusUnauthorized && resp.StatusCode != http.StatusForbidden {
