@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -49,9 +50,7 @@ func TestForceIsForCallersFromHereOrAllowed(t *testing.T) {
 		s := api.New(full(), opts)
 		r := httptest.NewRequest(http.MethodPost, "/api/v1/resync?"+tt.query, nil)
 		r.RemoteAddr = tt.from
-		for key, values := range tt.header {
-			r.Header[key] = values
-		}
+		maps.Copy(r.Header, tt.header)
 		w := httptest.NewRecorder()
 		s.Handler().ServeHTTP(w, r)
 		if w.Code != tt.want {

@@ -255,7 +255,7 @@ func (s *Store) Strike(ctx context.Context, member, sum string) error {
 	}
 	data = maps.Clone(data)
 	delete(data, openKey)
-	if err = pack(m, data); err != nil {
+	if err := pack(m, data); err != nil {
 		return err
 	}
 	if _, err = s.client.Update(ctx, m, metav1.UpdateOptions{}); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {

@@ -105,7 +105,7 @@ func trouble(r Report) (reason, message string) {
 		return v1alpha1.ReasonUnauthorized, "The receiver refuses the token" + why + ". Put the right one into the Secret that spec.mcpAuthSecretRef names; it is used at once."
 	case wire.WrongEndpoint, wire.Unprocessable, wire.Refused, wire.TooLarge:
 		return v1alpha1.ReasonWrongEndpoint, "What answers at spec.mcpEndpoint is not a receiver of spec.format" + why + ". Correct the URL, its path above all; with https see spec.caBundle as well."
-	case wire.ServerError, wire.Partial:
+	case wire.ServerError, wire.Partial, wire.Miscounted:
 		return v1alpha1.ReasonReceiverFailing, "The receiver answers with errors of its own" + why + ". See its log; what it has not taken is sent again."
 	case wire.Retry, wire.Unknown, wire.Delivered, wire.Fenced:
 	}

@@ -90,13 +90,6 @@ func (s *server) get(name string) *coordinationv1.Lease {
 	return s.leases[name].DeepCopy()
 }
 
-// lastVersion counts the writes so far.
-func (s *server) lastVersion() uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.version
-}
-
 // client is one process's way to the server. It may be cut off, wholly or for its watch only, and be denied verbs.
 type client struct {
 	coordinationv1client.LeaseInterface // for what is not needed here

@@ -192,7 +192,7 @@ func TestMembersWithDifferentReceiversFormNoRing(t *testing.T) {
 		b := start(t, s, "b", "uid-b", duty("two"))
 		time.Sleep(time.Minute)
 		wantAll(t, a)
-		if b.sends() != 0 || len(b.View().Status.View) != 0 {
+		if b.sends() != 0 || len(b.View().View) != 0 {
 			t.Errorf("the other sends for %d partitions, want none", b.sends())
 		}
 		if m := a.View().Members; len(m) != 2 || !m[1].Stranger {

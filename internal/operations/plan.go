@@ -265,19 +265,19 @@ func (p *planner) cut(member int) bool {
 }
 
 // cutUp cuts a piece into pieces that are small, or of one namespace.
-func (x *piece) cutUp(small func(objects int) bool) []*piece {
+func (p *piece) cutUp(small func(objects int) bool) []*piece {
 	var cuts []*piece
-	next := &piece{Type: x.Type, from: x.from, member: x.member}
-	for i, s := range x.spaces {
+	next := &piece{Type: p.Type, from: p.from, member: p.member}
+	for i, s := range p.spaces {
 		if i > 0 && !small(next.objects+s.objects) {
 			next.until = s.name
 			cuts = append(cuts, next)
-			next = &piece{Type: x.Type, from: s.name, member: x.member}
+			next = &piece{Type: p.Type, from: s.name, member: p.member}
 		}
 		next.spaces = append(next.spaces, s)
 		next.objects += s.objects
 	}
-	next.until = x.until
+	next.until = p.until
 	return append(cuts, next)
 }
 

@@ -22,10 +22,9 @@ type strip struct {
 // Has tells whether an object of a kind, in a namespace and a partition, is in the area. It does not allocate.
 func (a Area) Has(k Kind, namespace string, partition int) bool {
 	if len(a.cuts) > 0 {
-		strips := a.cuts[k]
-		for i := len(strips) - 1; i >= 0; i-- {
-			if strips[i].from <= namespace {
-				return strips[i].set.Has(partition)
+		for _, s := range slices.Backward(a.cuts[k]) {
+			if s.from <= namespace {
+				return s.set.Has(partition)
 			}
 		}
 	}

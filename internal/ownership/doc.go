@@ -18,6 +18,7 @@
 //	taken ────▶ published ────────────────────────▶ ours alone ──Give──▶ given back, once drained
 //	  │              └── another took it at the same moment, and wins: withdrawn, and taken again later
 //	  └── some of it is another's already: waits A silent member is marked dead
+//
 // by a conditional write after its Lease has been seen unchanged for the whole lease duration. The argument why no two
 // members ever send for one partition, and what it assumes, is in docs/design/0001-claims-in-leases.md.
 //

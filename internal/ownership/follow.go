@@ -60,7 +60,8 @@ func (m *Machine) takes() []Part {
 		began := m.joined && slices.Contains(m.known.lease.Takes, p)
 		free := true
 		for member, o := range m.leases {
-			if m.takesPart(&o.lease) && overlapsAny(p, o.lease.Takes) && !(began && p.beats(m.self.Member, member)) {
+			first := began && p.beats(m.self.Member, member)
+			if !first && m.takesPart(&o.lease) && overlapsAny(p, o.lease.Takes) {
 				free = false
 			}
 		}

@@ -80,7 +80,7 @@ func (m *Machine) Status(now time.Duration) Status {
 		Err:        m.ringErr,
 	}
 	if m.joined {
-		s.Claim = m.known.lease.Claim.clone()
+		s.Claim = m.known.lease.clone()
 	}
 	if m.hasTarget && !sameView(m.target.View, s.View) {
 		s.Target = slices.Clone(m.target.View)

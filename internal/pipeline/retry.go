@@ -79,17 +79,16 @@ func (p *Pipeline) landFailed(f *flight, o wire.Outcome, now time.Time) {
 // narrow notes that an item failed in a batch of n. again lets it be tried once more in the same company.
 func (p *Pipeline) narrow(it *item, n int, again bool) {
 	r := it.withExtra()
-	switch {
-	case r.limit == 0:
+	if r.limit > 0 {
+		n = min(r.limit, n)
+	} else {
 		r.mark = p.passed[p.laneOf(it)]
-		r.limit = n
 		if again {
-			r.whole = true
+			r.limit, r.whole = n, true
 			return
 		}
-	default:
-		r.limit = min(r.limit, n)
 	}
+	r.limit = n
 	r.limit, r.whole = max(r.limit/2, 1), false
 }
 

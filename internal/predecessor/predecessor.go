@@ -66,7 +66,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		names, err := w.find(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // The end of ctx is no failure.
 		case err != nil:
 			w.opts.Log.V(1).Info("Deployments of predecessors cannot be looked for", "reason", err.Error())
 		case len(names) == 0:

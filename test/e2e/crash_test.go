@@ -9,12 +9,11 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"

@@ -56,9 +56,9 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 				}()
 				var ids []string
 				for i, p := range replicas {
-					ids = append(ids, askResync(t, p, "").ID)
-					ids = append(ids, askResync(t, p, "&resource="+url.QueryEscape([]string{"configmaps", "deployments.apps", "secrets"}[i])).ID)
-					ids = append(ids, askResync(t, p, "&namespace="+someNamespace(r)).ID)
+					ids = append(ids, askResync(t, p, "").ID,
+						askResync(t, p, "&resource="+url.QueryEscape([]string{"configmaps", "deployments.apps", "secrets"}[i])).ID,
+						askResync(t, p, "&namespace="+someNamespace(r)).ID)
 				}
 				<-done
 				r.Receiver().ClearFaults()

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
@@ -92,14 +93,10 @@ func TestSingleEventsAndAnswersAreMeddledWith(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					defer w.Stop()
+					t.Cleanup(w.Stop)
 					for _, n := range []string{"chosen", "after"} {
 						create(t, c, n)
-						defer func() {
-							if err := core.Delete(context.Background(), n, metav1.DeleteOptions{}); err != nil {
-								t.Error(err)
-							}
-						}()
+						t.Cleanup(func() { remove(t, core, n) })
 					}
 					if diff := cmp.Diff(test.want, take(t, w, len(test.want))); diff != "" {
 						t.Errorf("events (-want +got):\n%s", diff)
@@ -155,15 +152,11 @@ func testFrozen(t *testing.T, a *netfault.API, c *controlplane.ControlPlane, rea
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer w.Stop()
+		t.Cleanup(w.Stop)
 		both = append(both, w)
 	}
 	create(t, c, "frozen")
-	defer func() {
-		if err := core.Delete(context.Background(), "frozen", metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
-	}()
+	t.Cleanup(func() { remove(t, core, "frozen") })
 	select {
 	case e := <-both[0].ResultChan():
 		both = both[1:]
@@ -240,5 +233,13 @@ func create(t *testing.T, c *controlplane.ControlPlane, name string) {
 	core := kubernetes.NewForConfigOrDie(c.RESTConfig()).CoreV1().ConfigMaps("default")
 	if _, err := core.Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// remove deletes a ConfigMap at the end of a test, whose own context has ended by then.
+func remove(t *testing.T, configMaps corev1client.ConfigMapInterface, name string) {
+	t.Helper()
+	if err := configMaps.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}); err != nil {
+		t.Error(err)
 	}
 }

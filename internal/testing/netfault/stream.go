@@ -99,11 +99,12 @@ func (s *stream) judge(e Event) Verdict {
 
 // frame reads one event of protobuf with its length.
 func (s *stream) frame() ([]byte, Event, error) {
-	raw := make([]byte, 4)
-	if _, err := io.ReadFull(s.body, raw); err != nil {
+	var length [4]byte
+	if _, err := io.ReadFull(s.body, length[:]); err != nil {
 		return nil, Event{}, err
 	}
-	raw = append(raw, make([]byte, binary.BigEndian.Uint32(raw))...)
+	raw := make([]byte, 4+binary.BigEndian.Uint32(length[:]))
+	copy(raw, length[:])
 	if _, err := io.ReadFull(s.body, raw[4:]); err != nil {
 		return nil, Event{}, fmt.Errorf("reading an event: %w", err)
 	}
