@@ -19,6 +19,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/verify"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
@@ -39,7 +40,10 @@ func NewTypeKeeper(w *watch.Manager, x *index.Index, delivered func(resource.Typ
 }
 
 // TypeStatus translates the status of a watch.
-func TypeStatus(x *index.Index, w watch.Status) api.TypeStatus { return (&App{index: x}).typeStatus(w) }
+func TypeStatus(x *index.Index, w watch.Status) api.TypeStatus {
+	a := &App{index: x, verify: &verification{Verifier: verify.New(verify.Options{Index: x})}}
+	return a.typeStatus(w)
+}
 
 // Known tells whether an index has an object of that ID.
 func Known(x *index.Index, id resource.ID) bool {

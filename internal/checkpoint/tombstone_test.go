@@ -50,8 +50,9 @@ func TestWhatOneMemberNamesTheOthersRead(t *testing.T) {
 		defer cancel()
 		for _, reader := range []string{"a", "b"} {
 			books[reader] = checkpoint.NewBook("f", ring.DefaultFormat())
-			stores[reader] = store(client, reader, books[reader])
-			go func() { _ = stores[reader].Run(ctx) }()
+			s := store(client, reader, books[reader])
+			stores[reader] = s
+			go func() { _ = s.Run(ctx) }()
 		}
 		synctest.Wait()
 		want := checkpoint.List{Open: open, Delivered: map[uint64]struct{}{7: {}, 9: {}}, Sum: books["b"].Lists()["a"].Sum}

@@ -265,8 +265,14 @@ func (f *flight) copy() Record {
 	return rec
 }
 
+// abandoned tells whether the client of the request that was begun first had left before the other was begun. Which one
+// that is does not follow from the order in which their bodies were read: a busy receiver reads a body after its client left.
 func (o overlap) abandoned() bool {
-	return o.first.rec.ClientGone && o.first.rec.ClientGoneAt <= o.second.rec.BeginAt+abandonGrace
+	earlier, later := &o.first.rec, &o.second.rec
+	if later.BeginAt < earlier.BeginAt {
+		earlier, later = later, earlier
+	}
+	return earlier.ClientGone && earlier.ClientGoneAt <= later.BeginAt+abandonGrace
 }
 
 func (r *recorder) listOverlaps() []Overlap {
