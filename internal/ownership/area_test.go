@@ -43,7 +43,11 @@ func TestAreasAreSetsOverObjectsAndPartitions(t *testing.T) {
 			t.Fatalf("%s: Empty is %v", what, a.Empty())
 		}
 	}
-	for range 2000 {
+	rounds := 2000
+	if testing.Short() {
+		rounds = 100
+	}
+	for range rounds {
 		a, b := ownership.Area{}, ownership.Area{}
 		var ma, mb model
 		for _, x := range []struct {

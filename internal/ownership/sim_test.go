@@ -279,7 +279,7 @@ func TestNoTwoMembersSendForOnePartition(t *testing.T) {
 	}
 	seeds := *simSeeds
 	if testing.Short() {
-		seeds = 100
+		seeds = 40
 	}
 	requests, kills := 0, 0
 	for seed := range int64(seeds) {
@@ -296,6 +296,9 @@ func TestNoTwoMembersSendForOnePartition(t *testing.T) {
 // TestEachRuleIsNeeded switches off one rule at a time and expects the simulation to find two senders.
 func TestEachRuleIsNeeded(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("minutes with the race detector, which has nothing to find here: run without -short")
+	}
 	for rule, seeds := range map[string]int64{
 		"observe": 1000, "others": 1000, "fence": 1000, "drain": 1000, "season": 1000, "ghosts": 1000, "mark": 1000,
 		"yields": 1000, "yield drain": 1000,
