@@ -58,7 +58,7 @@ func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
 	h := newHistory()
 	var replicas []*fleet.Replica
 	for range 3 {
-		replicas = append(replicas, r.Start(map[string]string{"SETTLE_TIME_MS": "1000"}))
+		replicas = append(replicas, r.Start(map[string]string{"SETTLE_TIME_MS": "1000", "VERIFY_INTERVAL_MIN": "0"})) // lists are counted
 	}
 	for _, p := range replicas {
 		p.WaitReady(time.Minute)
@@ -82,7 +82,7 @@ func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
 	before := lists(t, r)
 	t.Run("a member joins and leaves while nothing changes", func(t *testing.T) {
 		mark := r.Receiver().Stats().Upserts
-		p := r.Start(nil)
+		p := r.Start(map[string]string{"VERIFY_INTERVAL_MIN": "0"})
 		p.WaitReady(time.Minute)
 		agreed(t, 30*time.Second, append(replicas, p)...)
 		joined := lists(t, r)
