@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,8 +46,7 @@ func (v *verification) run(ctx context.Context) error {
 	following := make(chan error, 1)
 	go func() { following <- v.store.Run(ctx) }() // Ends with ctx; waited for below.
 	err := v.Run(ctx)
-	<-following
-	return err //nolint:wrapcheck // It is nil.
+	return errors.Join(err, <-following)
 }
 
 // filterOf names what decides which objects are in an index.

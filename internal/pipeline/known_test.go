@@ -1,6 +1,7 @@
 package pipeline_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -117,6 +118,50 @@ func TestAChangeUndoneDuringItsObjectsRequest(t *testing.T) {
 				got := r.rcv.requests()
 				if len(got) != len(tt.want) {
 					t.Errorf("requests (-want +got):\n%s", cmp.Diff(tt.want, got))
+				}
+				wantDocs(t, r, "x", "1")
+				if s := r.p.Stats(); s.Dirty != 0 {
+					t.Errorf("not at rest: %+v", s)
+				}
+			})
+		})
+	}
+}
+
+// TestAChangeUndoneWhileTheReceiverIsAway: what no receiver has read changes nothing of what it holds.
+func TestAChangeUndoneWhileTheReceiverIsAway(t *testing.T) {
+	for name, tt := range map[string]struct {
+		outcome  wire.Outcome
+		wantLast bool
+	}{
+		"the connection is refused": {wire.Outcome{Kind: wire.Retry, Reason: "not sent"}, false},
+		"it asks for time":          {wire.Outcome{Kind: wire.Retry, Status: 429}, false},
+		"the credential is refused": {wire.Outcome{Kind: wire.Unauthorized, Status: 401}, false},
+		"a gateway is in trouble":   {wire.Outcome{Kind: wire.Unknown, Status: 503}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := newRig(t, pipeline.Options{FlushInterval: time.Second})
+				away := false
+				r.rcv.decide = func(int, delivery.Request) answer {
+					if away {
+						return answer{outcome: tt.outcome, took: 10 * time.Millisecond}
+					}
+					return delivered
+				}
+				r.list("x", "1")
+				time.Sleep(time.Minute)
+				away = true
+				r.put("x", "2")
+				time.Sleep(time.Minute) // attempts fail
+				r.put("x", "1")
+				time.Sleep(time.Second)
+				away = false
+				time.Sleep(5 * time.Minute)
+				got := r.rcv.requests()
+				last := got[len(got)-1]
+				if sent := strings.HasSuffix(last, "+x=1") && len(got) > 1; sent != tt.wantLast {
+					t.Errorf("the undone change is sent: %v, want %v; requests %v", sent, tt.wantLast, got)
 				}
 				wantDocs(t, r, "x", "1")
 				if s := r.p.Stats(); s.Dirty != 0 {

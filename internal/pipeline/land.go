@@ -64,7 +64,14 @@ func (p *Pipeline) decide(f *flight, o wire.Outcome, now time.Time) {
 		fallthrough
 	case wire.Retry, wire.Unauthorized, wire.Fenced:
 		p.report(f, o, now)
+		if o.Status < 500 {
+			p.unsent(f)
+		}
 		for _, it := range slices.Backward(f.items) {
+			if it.seq != it.sentSeq && p.unneeded(it) {
+				p.forget(it)
+				continue
+			}
 			p.putBack(it, f, now)
 		}
 	}
@@ -126,6 +133,16 @@ func (p *Pipeline) resume(it *item, now time.Time) bool {
 		p.route(it, now, it.bulk)
 	}
 	return true
+}
+
+// unsent notes that the receiver has applied nothing of a flight: it holds what it held before. So an object that returns to
+// that state while the receiver is away needs no sending.
+func (p *Pipeline) unsent(f *flight) {
+	for i, b := range f.bases {
+		if it := f.items[i]; it.place != parked {
+			it.base, it.baseKnown = b.digest, b.known
+		}
+	}
 }
 
 // putBack puts one item that was not delivered back to the front of the queue that it came from.

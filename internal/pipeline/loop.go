@@ -14,11 +14,18 @@ import (
 // flight is one request under way.
 type flight struct {
 	items   []*item
+	bases   []base // of the items, as they were when it began
 	deletes bool
 	retried bool // what it holds failed before
 	whole   bool // it failed once, and is tried again as it was
 	attempt delivery.Attempt
 	cancel  context.CancelFunc
+}
+
+// base is what the receiver held of an object, if that is known; see [item].
+type base struct {
+	digest uint64
+	known  bool
 }
 
 func (f *flight) lane() delivery.Lane { return laneOf(f.deletes) }
@@ -218,6 +225,7 @@ func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGrou
 	for _, it := range f.items {
 		p.setInFlight(it, true)
 		it.sentSeq, it.dueEarly = it.seq, false
+		f.bases = append(f.bases, base{it.base, it.baseKnown})
 		it.base, it.baseKnown = it.digest, false // until it is acknowledged, the receiver may hold the one or the other
 		if f.deletes {
 			r.Deletes = append(r.Deletes, it.id)

@@ -189,6 +189,9 @@ func include(in map[resource.Type]Unacknowledged, it *item, sure bool) {
 func (p *Pipeline) Gained(match Match) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for f := range p.flights {
+		f.bases = nil // What the receiver held before is not known of any of them; a handoff leaves few in flight.
+	}
 	for id, it := range p.items {
 		if (it.baseKnown || it.again) && match(*it.typ, id) {
 			it.baseKnown, it.again = false, false

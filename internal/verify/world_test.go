@@ -64,7 +64,7 @@ func (l *lister) States(ctx context.Context, t resource.Type, page func(uint64, 
 	err, half, onPage := l.err, l.half, l.onPage
 	l.lists[t.Resource]++
 	l.mu.Unlock()
-	version, real := l.Lister.States(ctx, t, func(version uint64, states []watch.State) error {
+	version, failed := l.Lister.States(ctx, t, func(version uint64, states []watch.State) error {
 		if half {
 			states = states[:len(states)/2]
 		}
@@ -76,8 +76,8 @@ func (l *lister) States(ctx context.Context, t resource.Type, page func(uint64, 
 		}
 		return err
 	})
-	if real != nil {
-		return 0, fmt.Errorf("listing: %w", real)
+	if failed != nil {
+		return 0, fmt.Errorf("listing: %w", failed)
 	}
 	return version, nil
 }

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"maps"
 	"os"
 	"slices"
@@ -115,7 +116,7 @@ func (h *history) check(t *testing.T, r *fleet.Rig, p *fleet.Replica) {
 		}
 	}
 	if u := fleet.Unexplained(r.Requests(), func(id resource.ID) bool { return h.anew[id] }); len(u) > 0 {
-		t.Errorf("%d upserts changed nothing without a reason, such as %v", len(u), u[:min(len(u), 3)])
+		t.Errorf("%d upserts changed nothing without a reason, such as %v; of the first:\n%s", len(u), u[:min(len(u), 3)], told(r.Requests(), u[0]))
 	}
 	if w := h.wrongDeletes(t, r); len(w) > 0 {
 		t.Errorf("%d objects were deleted at the receiver that were never deleted in the cluster, such as %v", len(w), w[:min(len(w), 3)])
@@ -171,4 +172,20 @@ func waitCheckpoint(t *testing.T, r *fleet.Rig, p *fleet.Replica) {
 func brief(r receiver.Record) receiver.Record {
 	r.Upserts, r.Deletes = nil, nil
 	return r
+}
+
+// told says, a line for each, which requests held an ID.
+func told(records []receiver.Record, id string) string {
+	var lines strings.Builder
+	for _, rec := range records {
+		for _, u := range rec.Upserts {
+			if u.ID == id {
+				fmt.Fprintf(&lines, "upsert %+v in %+v\n", u, brief(rec))
+			}
+		}
+		if slices.Contains(rec.Deletes, id) {
+			fmt.Fprintf(&lines, "delete in %+v\n", brief(rec))
+		}
+	}
+	return lines.String()
 }
