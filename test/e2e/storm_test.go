@@ -134,6 +134,7 @@ type storm struct {
 	format  string // of the receiver
 	leases  *fleet.LeaseHistory
 	words   *fleet.Writes // of the checkpoints; nil unless evidence is kept
+	verify  string // minutes between verifications; empty is the default
 	began   time.Time
 	slots   map[string]*slot
 	all     []*slot // of every start
@@ -178,6 +179,9 @@ func (s *storm) start(name string) {
 		s.t.Fatal(err)
 	}
 	env := s.lease.env()
+	if s.verify != "" {
+		env["VERIFY_INTERVAL_MIN"] = s.verify
+	}
 	maps.Copy(env, map[string]string{
 		"POD_NAME": name, "KUBECONFIG": kubeconfig, "SETTLE_TIME_MS": "1000", "REQUEST_TIMEOUT_MS": ms(timeout),
 		"SHUTDOWN_TIMEOUT_MS": ms(s.lease.duration),
