@@ -134,7 +134,7 @@ type storm struct {
 	format  string // of the receiver
 	leases  *fleet.LeaseHistory
 	words   *fleet.Writes // of the checkpoints; nil unless evidence is kept
-	verify  string // minutes between verifications; empty is the default
+	verify  string        // minutes between verifications; empty is the default
 	began   time.Time
 	slots   map[string]*slot
 	all     []*slot // of every start
