@@ -69,6 +69,8 @@ func (f *fate) MaySend(_ resource.Type, id resource.ID) bool {
 	return f.mine != nil && f.mine(id)
 }
 
+func (*fate) Taken(resource.Type) bool { return false }
+
 func (f *fate) View() membership.View {
 	members := f.o.Leases()
 	f.mu.Lock()

@@ -51,6 +51,10 @@ func (s seat) OwnedSince(t resource.Type, id resource.ID) uint64 {
 	return s.Membership.OwnedSince(s.kind(t), id)
 }
 
+// Taken tells whether a resync has set anything of a type apart, at this replica or at another one that we yield to, or what
+// it gave back is not yet ours again.
+func (s seat) Taken(t resource.Type) bool { return s.Owned().Apart(s.kind(t)) }
+
 // in matches what is in an area.
 func (s seat) in(a ownership.Area) pipeline.Match {
 	return func(t resource.Type, id resource.ID) bool { return a.Has(s.kind(t), namespaceOf(id), s.Partition(id)) }

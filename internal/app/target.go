@@ -87,6 +87,7 @@ type ringMember interface {
 	Incarnation() string
 	View() membership.View
 	MaySend(t resource.Type, id resource.ID) bool
+	Taken(t resource.Type) bool
 }
 
 // target is one receiver with everything that serves it.

@@ -58,6 +58,9 @@ func (a Area) TouchesKind(k Kind) bool {
 	return slices.ContainsFunc(a.strips(k), func(s strip) bool { return s.set.Len() > 0 })
 }
 
+// Apart tells whether the area has other partitions of the kind than of most, if only in a range of namespaces.
+func (a Area) Apart(k Kind) bool { return len(a.cuts[k]) > 0 }
+
 // Equal tells whether both have the same in them.
 func (a Area) Equal(o Area) bool { return a.Minus(o).Empty() && o.Minus(a).Empty() }
 

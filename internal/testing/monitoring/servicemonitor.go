@@ -59,12 +59,13 @@ func ScrapeConfig(t testing.TB, monitor unstructured.Unstructured, s Scrape) map
 	t.Helper()
 	e := Endpoint(t, monitor)
 	for key := range e {
-		if !slices.Contains([]string{"path", "port", "scheme", "bearerTokenFile", "tlsConfig"}, key) {
+		if !slices.Contains([]string{"path", "port", "scheme", "authorization", "tlsConfig"}, key) {
 			t.Fatalf("nobody here knows what %s of the ServiceMonitor's endpoint means", key)
 		}
 	}
-	if e["bearerTokenFile"] == nil {
-		t.Fatal("the ServiceMonitor sends no token")
+	// The type is Bearer where none is said.
+	if name, _, err := unstructured.NestedString(e, "authorization", "credentials", "name"); err != nil || name == "" {
+		t.Fatalf("the ServiceMonitor takes its token from no Secret: %v", e["authorization"])
 	}
 	return map[string]any{
 		"job_name": s.Job, "metrics_path": e["path"], "scheme": e["scheme"],

@@ -156,7 +156,7 @@ func testFrozen(t *testing.T, a *netfault.API, c *controlplane.ControlPlane, rea
 		both = append(both, w)
 	}
 	create(t, c, "frozen")
-	t.Cleanup(func() { remove(t, core, "frozen") })
+	defer remove(t, core, "frozen")
 	select {
 	case e := <-both[0].ResultChan():
 		both = both[1:]
