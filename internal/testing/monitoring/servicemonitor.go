@@ -107,7 +107,10 @@ func relabelings(t testing.TB, monitor unstructured.Unstructured, port string) [
 		relabel = append(relabel, keep(selector[k], serviceLabel(k)))
 	}
 	namespaces, _, err := unstructured.NestedStringSlice(monitor.Object, "spec", "namespaceSelector", "matchNames")
-	if err != nil || len(namespaces) != 1 {
+	if len(namespaces) == 0 && err == nil { // then it looks into its own
+		namespaces = []string{monitor.GetNamespace()}
+	}
+	if err != nil || len(namespaces) != 1 || namespaces[0] == "" {
 		t.Fatalf("the ServiceMonitor looks into namespaces %v (%v)", namespaces, err)
 	}
 	relabel = append(relabel, keep(namespaces[0], "__meta_kubernetes_namespace"), keep(port, "__meta_kubernetes_endpoint_port_name"))
