@@ -169,3 +169,32 @@ func (c *cluster) testPermissionsWithoutSecrets(t *testing.T) {
 		t.Errorf("%d types may be watched: too little was tested", allowed)
 	}
 }
+
+// testAppliedByTheServer: what Argo CD and Flux do again and again changes nothing, and conflicts with nobody.
+func (c *cluster) testAppliedByTheServer(t *testing.T) {
+	const ns = "by-the-server"
+	c.kubectl(t, nil, "create", "namespace", ns)
+	args := []string{"template", "gitops", chartDir, "--namespace", ns, "--no-hooks", offline, "--set", "resourceSyncConfig.enabled=true,networkPolicy.enabled=true," +
+		"autoscaling.enabled=true,receiver.enabled=true,metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.certManager.enabled=true"}
+	first, second := mustRun(t, nil, helm(t), args...), mustRun(t, nil, helm(t), args...)
+	if string(first) != string(second) {
+		t.Error("the same values render other objects the second time")
+	}
+	apply := func() string {
+		t.Helper()
+		return string(c.kubectl(t, first, "apply", "--server-side", "--field-manager=argocd-controller", "--validate=strict", "-f", "-"))
+	}
+	apply()
+	c.kubectl(t, nil, "scale", "statefulset/gitops-k8s-vectordb-sync", "--replicas=4", "-n", ns) // as the autoscaler does
+	versions := func() string {
+		return string(c.kubectl(t, nil, "get", "statefulset,deployment,service,role,networkpolicy", "-n", ns, "-o", "jsonpath={range .items[*]}{.kind}/{.metadata.name}:{.metadata.generation}:{.metadata.resourceVersion} {end}"))
+	}
+	before := versions()
+	apply()
+	if after := versions(); after != before {
+		t.Errorf("applied again, objects have changed:\n%s\n%s", before, after)
+	}
+	if got := string(c.kubectl(t, nil, "get", "statefulset/gitops-k8s-vectordb-sync", "-n", ns, "-o", "jsonpath={.spec.replicas}")); got != "4" {
+		t.Errorf("%s replicas, want the 4 of the autoscaler", got)
+	}
+}
