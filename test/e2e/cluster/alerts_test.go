@@ -127,11 +127,17 @@ func targets(ctx context.Context, client kubernetes.Interface) ([]byte, error) {
 func chartObject(t *testing.T, template, value string) unstructured.Unstructured {
 	t.Helper()
 	out := sh(t, fmt.Sprintf("helm template %s %s -n %s --set %s=true --show-only templates/%s.yaml", name, chart, namespace, value, template))
-	var o unstructured.Unstructured
-	if err := yaml.Unmarshal([]byte(out), &o.Object); err != nil {
-		t.Fatalf("%s: %v in\n%s", template, err, out)
+	for document := range strings.SplitSeq(out, "\n---") { // beside it there may be the account that scrapes
+		var o unstructured.Unstructured
+		if err := yaml.Unmarshal([]byte(document), &o.Object); err != nil {
+			t.Fatalf("%s: %v in\n%s", template, err, document)
+		}
+		if strings.HasPrefix(o.GetAPIVersion(), "monitoring.coreos.com/") {
+			return o
+		}
 	}
-	return o
+	t.Fatalf("%s renders nothing for Prometheus:\n%s", template, out)
+	return unstructured.Unstructured{}
 }
 
 // waitScraped waits until every replica, and nothing else, is scraped.
