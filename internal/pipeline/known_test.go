@@ -2,6 +2,7 @@ package pipeline_test
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -142,21 +143,21 @@ func TestAChangeUndoneWhileTheReceiverIsAway(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				r := newRig(t, pipeline.Options{FlushInterval: time.Second})
-				away := false
+				var away atomic.Bool
 				r.rcv.decide = func(int, delivery.Request) answer {
-					if away {
+					if away.Load() {
 						return answer{outcome: tt.outcome, took: 10 * time.Millisecond}
 					}
 					return delivered
 				}
 				r.list("x", "1")
 				time.Sleep(time.Minute)
-				away = true
+				away.Store(true)
 				r.put("x", "2")
 				time.Sleep(time.Minute) // attempts fail
 				r.put("x", "1")
 				time.Sleep(time.Second)
-				away = false
+				away.Store(false)
 				time.Sleep(5 * time.Minute)
 				got := r.rcv.requests()
 				last := got[len(got)-1]
