@@ -1,6 +1,7 @@
 package chart_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -177,7 +178,7 @@ func (c *cluster) testAppliedByTheServer(t *testing.T) {
 	args := []string{"template", "gitops", chartDir, "--namespace", ns, "--no-hooks", offline, "--set", "resourceSyncConfig.enabled=true,networkPolicy.enabled=true," +
 		"autoscaling.enabled=true,receiver.enabled=true,metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.certManager.enabled=true"}
 	first, second := mustRun(t, nil, helm(t), args...), mustRun(t, nil, helm(t), args...)
-	if string(first) != string(second) {
+	if !bytes.Equal(first, second) {
 		t.Error("the same values render other objects the second time")
 	}
 	apply := func() string {
