@@ -15,11 +15,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	m := &metrics{
 		waiting: f.NewGauge(prometheus.GaugeOpts{
-			Name: "k8s_vectordb_sync_capabilities_pending",
+			Name: "k8s_vectordb_sync_capabilities_pending_definitions",
 			Help: "CustomResourceDefinitions whose addition or removal is still to be sent, 0 on members that do not send it.",
 		}),
 		aside: f.NewGauge(prometheus.GaugeOpts{
-			Name: "k8s_vectordb_sync_capabilities_refused",
+			Name: "k8s_vectordb_sync_capabilities_refused_definitions",
 			Help: "CustomResourceDefinitions that the receiver refuses; they are sent again when they change.",
 		}),
 		requests: f.NewCounterVec(prometheus.CounterOpts{

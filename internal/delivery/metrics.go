@@ -49,7 +49,7 @@ func newMetrics(reg prometheus.Registerer, target string) (*metrics, error) {
 			[]float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}, "operation"),
 		bytes: histogram("payload_bytes", "Length of a request's body.",
 			prometheus.ExponentialBuckets(256, 4, 8)),
-		inFlight: gauge("in_flight", "Requests begun and not yet ended."),
+		inFlight: gauge("in_flight_requests", "Requests begun and not yet ended."),
 		open:     gauge("breaker_open", "1 while the receiver is in trouble: upserts, deletions or both are tried one at a time."),
 		limit:    gauge("in_flight_limit", "Requests that may be in flight while the breaker is closed."),
 		maxBytes: gauge("payload_limit_bytes", "Length that a request's body may have."),

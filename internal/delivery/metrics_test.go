@@ -49,7 +49,7 @@ func zeros(target string) map[string]float64 {
 		"batch_objects{operation=upsert,target=" + target + "}": 0,
 		"batch_objects{operation=delete,target=" + target + "}": 0,
 		"payload_bytes{target=" + target + "}":                  0,
-		"in_flight{target=" + target + "}":                      0,
+		"in_flight_requests{target=" + target + "}":             0,
 		"breaker_open{target=" + target + "}":                   0,
 		"in_flight_limit{target=" + target + "}":                0,
 		"payload_limit_bytes{target=" + target + "}":            0,
@@ -120,14 +120,14 @@ func TestSeriesCountWhatWasSent(t *testing.T) {
 	if diff := cmp.Diff(want, series(t, reg)); diff != "" {
 		t.Errorf("series (-want +got):\n%s", diff)
 	}
-	if during["in_flight{"+target] != 1 {
-		t.Errorf("%v in flight during a request", during["in_flight{"+target])
+	if during["in_flight_requests{"+target] != 1 {
+		t.Errorf("%v in flight during a request", during["in_flight_requests{"+target])
 	}
 }
 
 func TestForeignMetricOfTheSameNameIsAnError(t *testing.T) {
 	reg := prometheus.NewRegistry()
-	reg.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "k8s_vectordb_sync_delivery_in_flight"}))
+	reg.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "k8s_vectordb_sync_delivery_in_flight_requests"}))
 	if _, err := delivery.New("http://receiver", wire.DotAI(), delivery.Options{Registerer: reg}); err == nil || !strings.Contains(err.Error(), "registering metrics") {
 		t.Errorf("error %v", err)
 	}

@@ -185,12 +185,12 @@ func TestKeeperWritesWhenSomethingChanged(t *testing.T) {
 			t.Errorf("written again without a change: %v", err)
 		}
 		r.wantMetric("timestamp_seconds", float64(time.Now().Unix())) // it is up to date all the same
-		r.wantMetric("write_seconds", 1)
+		r.wantMetric("write_duration_seconds", 1)
 
 		r.source.set(pods, "shop/a", "shop/b")
 		pass(time.Minute)
 		r.wantWritten("pods: a b; ")
-		r.wantMetric("write_seconds", 2)
+		r.wantMetric("write_duration_seconds", 2)
 		r.wantMetric("write_errors_total", 0)
 		if lines := r.logged(); len(lines) > 0 {
 			t.Errorf("logged %q", lines)

@@ -34,7 +34,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "k8s_vectordb_sync_inventory_write_errors_total", Help: "Times that the inventory could not be written.",
 		}),
 		seconds: f.NewHistogram(prometheus.HistogramOpts{
-			Name: "k8s_vectordb_sync_inventory_write_seconds", Help: "How long it took to write the inventory.",
+			Name: "k8s_vectordb_sync_inventory_write_duration_seconds", Help: "How long it took to write the inventory.",
 			Buckets: []float64{0.01, 0.05, 0.2, 1, 5, 20},
 		}),
 	}

@@ -45,7 +45,7 @@ func newMetrics(reg prometheus.Registerer, target string, p *Pipeline) *metrics 
 			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 12.5, 15, 20, 30, 60, 120, 300, 900, 3600},
 		}),
 		refused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "k8s_vectordb_sync_quarantined_object", ConstLabels: labels,
+			Name: "k8s_vectordb_sync_quarantined_object_info", ConstLabels: labels,
 			Help: "1 for each object that the receiver refuses, by name; the first hundred.",
 		}, []string{"id"}),
 	}
@@ -95,13 +95,13 @@ func newGauges(labels prometheus.Labels, p *Pipeline) *gauges {
 	}
 	return &gauges{
 		p:           p,
-		dirty:       desc("dirty", "Objects that the receiver may not have in their current state."),
+		dirty:       desc("dirty_objects", "Objects that the receiver may not have in their current state."),
 		oldest:      desc("oldest_dirty_age_seconds", "Age of the oldest change that is not acknowledged: the true lag."),
-		parked:      desc("parked", "Changed objects that another member sends; kept until it has."),
-		hollow:      desc("hollow", "Dirty objects whose metadata was given up for lack of memory and will be read again."),
-		suspected:   desc("suspected", "Objects of batches that failed while they are tried apart."),
-		quarantined: desc("quarantined", "Objects that the receiver refuses, set aside until they change."),
-		unsettled:   desc("unsettled", "Objects whose last word will be repeated after a request of unknown outcome."),
+		parked:      desc("parked_objects", "Changed objects that another member sends; kept until it has."),
+		hollow:      desc("evicted_objects", "Dirty objects whose metadata was given up for lack of memory and will be read again."),
+		suspected:   desc("suspected_objects", "Objects of batches that failed while they are tried apart."),
+		quarantined: desc("quarantined_objects", "Objects that the receiver refuses, set aside until they change."),
+		unsettled:   desc("unsettled_objects", "Objects whose last word will be repeated after a request of unknown outcome."),
 		bytes:       desc("dirty_bytes", "Memory taken by the metadata of objects that wait."),
 		progress:    desc("first_sync_objects", "Objects of the first sync, by state: total or done.", "state"),
 	}

@@ -56,10 +56,10 @@ func TestAPoisonObjectIsFoundNamedAndLeftOutWhileOthersPass(t *testing.T) {
 				if len(q) != 1 || q[0].ID != id("poison") || q[0].Reason != "no" {
 					t.Fatalf("quarantined: %+v, stats %+v", q, r.p.Stats())
 				}
-				want := "# HELP k8s_vectordb_sync_quarantined_object 1 for each object that the receiver refuses, by name; the first hundred.\n" +
-					"# TYPE k8s_vectordb_sync_quarantined_object gauge\n" +
-					"k8s_vectordb_sync_quarantined_object{id=\"a/v1/Pod/poison\",target=\"t\"} 1\n"
-				if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "k8s_vectordb_sync_quarantined_object"); err != nil {
+				want := "# HELP k8s_vectordb_sync_quarantined_object_info 1 for each object that the receiver refuses, by name; the first hundred.\n" +
+					"# TYPE k8s_vectordb_sync_quarantined_object_info gauge\n" +
+					"k8s_vectordb_sync_quarantined_object_info{id=\"a/v1/Pod/poison\",target=\"t\"} 1\n"
+				if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "k8s_vectordb_sync_quarantined_object_info"); err != nil {
 					t.Error(err)
 				}
 				r.rcv.mu.Lock()
@@ -70,7 +70,7 @@ func TestAPoisonObjectIsFoundNamedAndLeftOutWhileOthersPass(t *testing.T) {
 				if got := r.rcv.documents()[id("poison")]; got != "2" {
 					t.Errorf("a quarantined object that changed is not tried again: %+v", r.p.Stats())
 				}
-				if n, _ := testutil.GatherAndCount(reg, "k8s_vectordb_sync_quarantined_object"); n != 0 {
+				if n, _ := testutil.GatherAndCount(reg, "k8s_vectordb_sync_quarantined_object_info"); n != 0 {
 					t.Error("the metric names an object that was delivered")
 				}
 			})

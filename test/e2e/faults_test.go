@@ -121,7 +121,7 @@ func poisoned(t *testing.T, r *fleet.Rig, p *fleet.Replica, churn func(), h *his
 	fleet.Eventually(t, converge, func() string {
 		_, metrics := p.Get("http://" + p.Metrics + "/metrics")
 		for _, id := range []resource.ID{named, silent} {
-			if !strings.Contains(metrics, `k8s_vectordb_sync_quarantined_object{id="`+string(id)+`",target="default"} 1`) {
+			if !strings.Contains(metrics, `k8s_vectordb_sync_quarantined_object_info{id="`+string(id)+`",target="default"} 1`) {
 				return fmt.Sprintf("the metrics do not name %s", id)
 			}
 		}
@@ -139,7 +139,7 @@ func poisoned(t *testing.T, r *fleet.Rig, p *fleet.Replica, churn func(), h *his
 	r.Receiver().ClearFaults()
 	r.Kube("", "label", "configmap", "refused-with-400", "refused-with-500", "cured=true")
 	r.WaitEqual(converge)
-	if q := p.Metric("k8s_vectordb_sync_quarantined"); q != 0 {
+	if q := p.Metric("k8s_vectordb_sync_quarantined_objects"); q != 0 {
 		t.Errorf("%v objects are still quarantined", q)
 	}
 	h.check(t, r, p)
