@@ -1,5 +1,6 @@
-// Command receiver is the reference receiver: it answers as cluster-whisperer and as dot-ai do, keeps what it is sent and
-// lets people search it, by words and with an embedder by meaning. It is made for demonstrations and tests; see docs/receiver.md.
+// Command receiver is the reference receiver: it answers as cluster-whisperer and as dot-ai do, keeps what it
+// is sent and lets people search it, by words and with an embedder by meaning. It is made for demonstrations
+// and tests; see docs/receiver.md.
 package main
 
 import (

@@ -1,12 +1,12 @@
-// Command demo shows k8s-vectordb-sync at work on one machine, without Docker, a cluster or an account: a real API server
-// with a small company in it, the reference receiver that can be searched, and three replicas as processes. It takes
-// about a minute, and then leaves everything running until Ctrl-C.
+// Command demo shows k8s-vectordb-sync at work on one machine, without Docker, a cluster or an account: a
+// real API server with a small company in it, the reference receiver that can be searched, and three replicas
+// as processes. It takes about a minute, and then leaves everything running until Ctrl-C.
 //
 //	make demo                  what it is for
 //	make demo DEMO_ONCE=1      ends after the showing, with an error if anything was not as it should be
 //
-// It expects the commands in bin/ (make build) and the binaries of the control plane (make controlplane); make demo sees
-// to both.
+// It expects the commands in bin/ (make build) and the binaries of the control plane (make controlplane);
+// make demo sees to both.
 package main
 
 import (

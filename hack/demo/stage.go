@@ -68,8 +68,8 @@ func (s *stage) cast(ctx context.Context, n int) (err error) {
 	return nil
 }
 
-// newReplica makes the environment of a replica, of which nothing is inherited but what a program needs anywhere. Timings
-// are shorter than by default, so that things can be told in seconds.
+// newReplica makes the environment of a replica, of which nothing is inherited but what a program needs
+// anywhere. Timings are shorter than by default, so that things can be told in seconds.
 func (s *stage) newReplica(name string) (*replica, error) {
 	r := &replica{name: name, binary: filepath.Join(s.binaries, "k8s-vectordb-sync"), log: filepath.Join(s.dir, name+".log")}
 	api, err := freeAddress()

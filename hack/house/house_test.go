@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,15 +14,16 @@ import (
 
 // source is a file of the main module, parsed.
 type source struct {
-	path string
-	file *ast.File
+	path, text string
+	set        *token.FileSet
+	file       *ast.File
 }
 
 // TestTestsSleepOnlyInBubbles lets tests sleep only in packages that have synctest bubbles, where a sleep takes no time
 // and waits for exactly what is to happen. Product code must not sleep at all; the linter sees to that.
 func TestTestsSleepOnlyInBubbles(t *testing.T) {
 	bubbles, sleeping := make(map[string]bool), make(map[string]string)
-	for _, s := range sources(t, "../..") {
+	for _, s := range sources(t) {
 		dir := filepath.Dir(s.path)
 		bubbles[dir] = bubbles[dir] || imports(s.file, "testing/synctest")
 		if calls(s.file, "time", "Sleep") {
@@ -35,11 +37,11 @@ func TestTestsSleepOnlyInBubbles(t *testing.T) {
 	}
 }
 
-// TestPackagesSayWhatTheyDo wants a package comment for each package. In a folder right below internal/ it is in doc.go: who
-// reads these, and nothing else, knows how the program works.
+// TestPackagesSayWhatTheyDo wants a package comment for each package. In a folder right below internal/ it is
+// in doc.go: who reads these, and nothing else, knows how the program works.
 func TestPackagesSayWhatTheyDo(t *testing.T) {
 	files := make(map[string][]source)
-	for _, s := range sources(t, "../..") {
+	for _, s := range sources(t) {
 		if !strings.HasSuffix(s.path, "_test.go") {
 			files[filepath.Dir(s.path)] = append(files[filepath.Dir(s.path)], s)
 		}
@@ -56,36 +58,112 @@ func TestPackagesSayWhatTheyDo(t *testing.T) {
 	}
 }
 
-// sources returns the Go files below root, but for those of other modules.
-func sources(t *testing.T, root string) []source {
+// idle is how many directives of linters that are not on are left over from before. It may only go down.
+const idle = 22
+
+// TestDirectivesNameLintersThatAreOn refuses a nolint that does nothing: why an error is not wrapped is an ordinary comment.
+func TestDirectivesNameLintersThatAreOn(t *testing.T) {
+	settings, err := os.ReadFile("../../.golangci.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(settings), "\n  enable:\n    - asasalint\n")
+	enabled, _, ok := strings.Cut(rest, "\n\n")
+	if !ok {
+		t.Fatal("the linters that are on were not found")
+	}
+	on := strings.Fields(strings.ReplaceAll(enabled, "- ", ""))
+	var places []string
+	for _, s := range sources(t) {
+		places = append(places, idleDirectives(s, on)...)
+	}
+	ratchet(t, "directives of linters that are not on", places, idle)
+}
+
+func TestAnIdleDirectiveIsSeen(t *testing.T) {
+	s := parse(t, "a.go", "package a\nvar a = 1 //nolint:on,off // why\nvar b = 1 //nolint:on // why\n")
+	if got, want := idleDirectives(s, []string{"on"}), []string{"a.go:2 off"}; !slices.Equal(got, want) {
+		t.Errorf("found %v, want %v", got, want)
+	}
+}
+
+// idleDirectives returns the directives of a file that name other linters than those.
+func idleDirectives(s source, on []string) (places []string) {
+	for _, group := range s.file.Comments {
+		for _, c := range group.List {
+			names, ok := strings.CutPrefix(c.Text, "//nolint:")
+			if !ok {
+				continue
+			}
+			names, _, _ = strings.Cut(names, " ")
+			for name := range strings.SplitSeq(names, ",") {
+				if !slices.Contains(on, name) {
+					places = append(places, place(s, c)+" "+name)
+				}
+			}
+		}
+	}
+	return places
+}
+
+// parsed is what [sources] returns, read once: tests of this package do not run in parallel.
+var parsed []source
+
+// sources returns the Go files of the main module.
+func sources(t *testing.T) []source {
 	t.Helper()
-	var all []source
+	if len(parsed) > 0 {
+		return parsed
+	}
+	walk(t, func(path string) {
+		if filepath.Ext(path) != ".go" {
+			return
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed = append(parsed, parse(t, path, string(text)))
+	})
+	if len(parsed) < 100 {
+		t.Fatalf("only %d files were found", len(parsed))
+	}
+	return parsed
+}
+
+func parse(t *testing.T, path, text string) source {
+	t.Helper()
+	set := token.NewFileSet()
+	file, err := parser.ParseFile(set, path, text, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return source{path, text, set, file}
+}
+
+// walk visits the files of the main module that people write.
+func walk(t *testing.T, visit func(path string)) {
+	t.Helper()
+	const root = "../.."
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() {
-			name := d.Name()
-			foreign, _ := filepath.Glob(filepath.Join(path, "go.mod"))
-			if path != root && (len(foreign) > 0 || strings.HasPrefix(name, ".") || slices.Contains([]string{"bin", "dist", "testdata", "tmp", "node_modules"}, name)) {
-				return filepath.SkipDir
-			}
+		if !d.IsDir() {
+			visit(path)
 			return nil
 		}
-		if filepath.Ext(path) != ".go" {
-			return nil
+		name := d.Name()
+		foreign, _ := filepath.Glob(filepath.Join(path, "go.mod"))
+		hidden := strings.HasPrefix(name, ".") && name != ".github" && path != root
+		if path != root && (len(foreign) > 0 || hidden || slices.Contains([]string{"bin", "dist", "testdata", "tmp", "node_modules"}, name)) {
+			return filepath.SkipDir
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
-		if err != nil {
-			return err
-		}
-		all = append(all, source{path, file})
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return all
 }
 
 func imports(f *ast.File, path string) bool {

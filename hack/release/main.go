@@ -1,6 +1,6 @@
 // Command release makes the parts of a release that a shell makes badly: images without Docker, archives whose bytes
-// depend on nothing but their content, the notes, and the check that an SBOM names every module. hack/release/release.sh
-// calls it.
+// depend on nothing but their content, the notes, and the check that an SBOM names every module.
+// hack/release/release.sh calls it.
 //
 //	release image -out F -reference R -arch A -binary B [-data] [-epoch N] [ARGUMENT...]
 //	release repack -epoch N F.tgz        the same entries, in order, with one time and no owner

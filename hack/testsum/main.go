@@ -2,9 +2,9 @@
 //
 //	go run ./hack/testsum FILE...
 //
-// It names what failed and the slowest tests, and ends with "N passed, N failed, N skipped". Tests are counted with their
-// subtests; a package that fails without a failing test, because it does not compile or ends on its own, counts as one
-// that failed. It exits with 1 when anything failed or nothing ran.
+// It names what failed and the slowest tests, and ends with "N passed, N failed, N skipped". Tests are
+// counted with their subtests; a package that fails without a failing test, because it does not compile or
+// ends on its own, counts as one that failed. It exits with 1 when anything failed or nothing ran.
 package main
 
 import (

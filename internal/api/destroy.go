@@ -5,9 +5,10 @@ import (
 	"net/http"
 )
 
-// mayDestroy tells whether a caller may ask for what deletes, and answers if not. The API is open inside the cluster: any
-// pod may read and have things sent again. To delete takes more: a token that the API server accepts and allows, or a
-// connection from this very machine, as kubectl port-forward makes one, which asks for a right of its own.
+// mayDestroy tells whether a caller may ask for what deletes, and answers if not. The API is open inside the
+// cluster: any pod may read and have things sent again. To delete takes more: a token that the API server
+// accepts and allows, or a connection from this very machine, as kubectl port-forward makes one, which asks
+// for a right of its own.
 func (s *Server) mayDestroy(w http.ResponseWriter, r *http.Request) bool {
 	if s.authorize != nil || fromHere(r) { // Everybody was authorized already.
 		return true

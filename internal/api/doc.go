@@ -18,11 +18,11 @@
 // resync lives there, so that a client that hangs up cancels nothing. It serves neither health probes nor metrics,
 // which have ports of their own, and it never offers CORS.
 //
-// The pages are written by functions that return markup, and not by html/template. The text/template beneath it looks up
-// methods by name while the program runs, so that the linker has to keep every exported method of every type that can be
-// reached: without it the stripped controller is of 31.2 MB instead of 39.6, and a replica takes 4.3 MiB less of the
-// 50 MiB that it may take with 20,000 objects. What html/template is good for is kept: no value from outside gets into a
-// page but escaped, and the compiler watches over it.
+// The pages are written by functions that return markup, and not by html/template. The text/template beneath
+// it looks up methods by name while the program runs, so that the linker has to keep every exported method of
+// every type that can be reached: without it the stripped controller is of 31.2 MB instead of 39.6, and a
+// replica takes 4.3 MiB less of the 50 MiB that it may take with 20,000 objects. What html/template is good
+// for is kept: no value from outside gets into a page but escaped, and the compiler watches over it.
 //
 // [New] starts nothing. [Server.Run] blocks until its context ends, answers whoever still waits, and returns within
 // seconds. Everything is safe for concurrent use.

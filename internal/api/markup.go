@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// markup is HTML. A constant becomes markup by itself, but a string that comes from outside does not compile where markup
-// is wanted: [text], [number] and [attr] are its ways in, and what could end a text or an attribute is escaped there. A
-// conversion would get around that, so a test forbids it outside this file.
+// markup is HTML. A constant becomes markup by itself, but a string that comes from outside does not compile
+// where markup is wanted: [text], [number] and [attr] are its ways in, and what could end a text or an
+// attribute is escaped there. A conversion would get around that, so a test forbids it outside this file.
 type markup string
 
 // text is a value between two tags. Bytes that no HTML document may hold become U+FFFD.

@@ -29,8 +29,8 @@ var hostile = []string{
 	"a\u2028b\u202ec",
 }
 
-// skeleton is a page without the values in it: its tags with the names of their attributes, and the targets of its links.
-// said are its texts and the values of its attributes, one after another.
+// skeleton is a page without the values in it: its tags with the names of their attributes, and the targets
+// of its links. said are its texts and the values of its attributes, one after another.
 func skeleton(t *testing.T, page string) (bones []string, said string) {
 	t.Helper()
 	root, err := html.Parse(strings.NewReader(page))
@@ -129,8 +129,9 @@ func TestStringsAreNotConvertedToMarkup(t *testing.T) {
 	}
 }
 
-// FuzzMarkup: an HTML parser reads back every value as it was, as text and as attribute, and finds nothing else. What it
-// cannot be told are NUL and bytes that are not UTF-8; and to it all ends of lines are the same.
+// FuzzMarkup: an HTML parser reads back every value as it was, as text and as attribute, and finds nothing
+// else. What it cannot be told are NUL and bytes that are not UTF-8; and to it all ends of lines are the
+// same.
 func FuzzMarkup(f *testing.F) {
 	for _, value := range hostile {
 		f.Add(value, value)

@@ -44,8 +44,8 @@ type call struct {
 }
 
 // parseCall reads the query and the body of a request. Its error is a [*BadRequestError] that names every mistake at
-// once, a [*mediaTypeError], or what reading the body returned. What was not said stays as it is in defaults. Fields are the
-// names that may be there.
+// once, a [*mediaTypeError], or what reading the body returned. What was not said stays as it is in defaults.
+// Fields are the names that may be there.
 //
 // What is misspelt or empty is refused and never skipped: "namespce=shop", or a variable that a script did not set,
 // would otherwise send the whole cluster.

@@ -36,8 +36,9 @@ type Options struct {
 	// status is the answer (401, 403, or 5xx when it cannot tell) and err, which may be nil, the reason: for 4xx the
 	// client is told, for 5xx the log. nil allows everything.
 	Authorize func(r *http.Request) (allowed bool, status int, err error)
-	// Destroy decides, likewise, about requests that may delete what a person has not looked at (force), when Authorize has
-	// not decided about them and they do not come from this very machine, as those through a port-forward do. nil allows none.
+	// Destroy decides, likewise, about requests that may delete what a person has not looked at (force), when
+	// Authorize has not decided about them and they do not come from this very machine, as those through a
+	// port-forward do. nil allows none.
 	Destroy func(r *http.Request) (allowed bool, status int, err error)
 	// Wait bounds how long POST /api/v1/resync waits when it is not told; 0 means 10 minutes.
 	Wait time.Duration

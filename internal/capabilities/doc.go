@@ -1,8 +1,9 @@
 // Package capabilities tells a newer cluster-whisperer which CustomResourceDefinitions there are, so that it can work
 // out what each is good for: POST /api/v1/capabilities/scan with names that were added and removed.
 //
-// A scan is dear: for each name the receiver runs kubectl twice, during which it answers nobody, and then asks a language
-// model, again and again for a name that it is sent twice. And its answer comes before any work is done. Hence
+// A scan is dear: for each name the receiver runs kubectl twice, during which it answers nobody, and then
+// asks a language model, again and again for a name that it is sent twice. And its answer comes before any
+// work is done. Hence
 //
 //   - one request at a time, of five names at most, and after each, and before the first, a pause as long as the
 //     receiver is likely to need;
@@ -12,9 +13,9 @@
 //   - nothing before the instances are in step, and never in the way of their delivery: it has connections and a gate
 //     of its own.
 //
-// What is begun is written down before it is sent, and what is accepted afterwards. So a definition may be scanned twice
-// (a crash in between, an answer that got lost), and none is left out; one that is removed later is taken back even if
-// nobody knows whether it ever arrived.
+// What is begun is written down before it is sent, and what is accepted afterwards. So a definition may be
+// scanned twice (a crash in between, an answer that got lost), and none is left out; one that is removed
+// later is taken back even if nobody knows whether it ever arrived.
 //
 // The state of one name:
 //

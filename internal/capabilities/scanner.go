@@ -18,10 +18,10 @@ import (
 
 // Source knows the CustomResourceDefinitions.
 type Source interface {
-	// Definitions returns all there are by name (plural.group), each with an identity that is not empty and differs when
-	// the definition has to be scanned again: of a definition that was deleted and created again, at least. It returns
-	// false as long as it does not know all of them, or the instances are not yet in step. The caller does not change the
-	// map.
+	// Definitions returns all there are by name (plural.group), each with an identity that is not empty and
+	// differs when the definition has to be scanned again: of a definition that was deleted and created
+	// again, at least. It returns false as long as it does not know all of them, or the instances are not yet
+	// in step. The caller does not change the map.
 	Definitions() (map[string]string, bool)
 }
 

@@ -28,8 +28,8 @@ type Options struct {
 	Out io.Writer
 }
 
-// Run asks each endpoint until it answers well, one after the other, and returns an error that names the first that does
-// not before ctx ends.
+// Run asks each endpoint until it answers well, one after the other, and returns an error that names the
+// first that does not before ctx ends.
 func Run(ctx context.Context, urls []string, opts Options) error {
 	client := opts.Client
 	if client == nil {
@@ -41,7 +41,7 @@ func Run(ctx context.Context, urls []string, opts Options) error {
 			status, err := ask(ctx, client, url)
 			if err != nil {
 				last = err
-				return false, nil //nolint:nilerr // An endpoint that does not answer well is asked again until ctx ends.
+				return false, nil //nolint:nilerr // What does not answer well is asked again until ctx ends.
 			}
 			_, err = fmt.Fprintf(opts.Out, "%s answers: %s\n", url, status)
 			return true, err

@@ -260,8 +260,8 @@ func withWant(name, format string, args ...any) Setting {
 // definitionType is that of CustomResourceDefinitions.
 var definitionType = resource.Type{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions", Kind: "CustomResourceDefinition"}
 
-// definitions is what is excluded because the receiver takes definitions by CAPABILITIES_ENDPOINT: they are no instances then,
-// unless WATCH_RESOURCE_TYPES names them, and not by a glob.
+// definitions is what is excluded because the receiver takes definitions by CAPABILITIES_ENDPOINT: they are
+// no instances then, unless WATCH_RESOURCE_TYPES names them, and not by a glob.
 func (c *Config) definitions() []string {
 	if c.CapabilitiesEndpoint == nil {
 		return nil

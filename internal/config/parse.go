@@ -136,8 +136,8 @@ func (t text) parse(value string) error {
 
 func (t text) String() string { return *t.field }
 
-// list is a list of strings, separated by commas. Entries of blanks are left out, unless they are refused; a comma at the
-// end never begins one.
+// list is a list of strings, separated by commas. Entries of blanks are left out, unless they are refused; a
+// comma at the end never begins one.
 type list struct {
 	field  *[]string
 	check  func(string) error // of an entry; nil for none

@@ -37,8 +37,8 @@ const name = "k8s-vectordb-sync"
 
 // Options are what a [Controller] may have beside its targets.
 type Options struct {
-	// Environment is the receiver that the process serves by its environment, if any: an object that names it as well is a
-	// duplicate.
+	// Environment is the receiver that the process serves by its environment, if any: an object that names it
+	// as well is a duplicate.
 	Environment *url.URL
 	// Registerer takes the metrics; nil switches them off.
 	Registerer prometheus.Registerer
@@ -71,8 +71,8 @@ func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, e
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("registering types: %w", err)
 	}
-	// There is one kind of object, so that the API server need not be asked what kinds there are; and while this one is not
-	// installed, the list is tried again and again, which a mapper that asks would not do.
+	// There is one kind of object, so that the API server need not be asked what kinds there are; and while
+	// this one is not installed, the list is tried again and again, which a mapper that asks would not do.
 	mapper := meta.NewDefaultRESTMapper(nil)
 	mapper.Add(v1alpha1.GroupVersion.WithKind(v1alpha1.Kind), meta.RESTScopeNamespace)
 	httpClient, err := rest.HTTPClientFor(restConfig)
@@ -108,7 +108,8 @@ func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, e
 	return c, c.build()
 }
 
-// informer has the cache watch the objects as everything else is watched: a stream that is open and dead is begun again.
+// informer has the cache watch the objects as everything else is watched: a stream that is open and dead is
+// begun again.
 func informer(opts Options) func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer {
 	return func(lw toolscache.ListerWatcher, o runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
 		source := toolscache.ToListerWatcherWithContext(lw)
@@ -152,8 +153,9 @@ func (c *Controller) build() (err error) {
 	return nil
 }
 
-// Run follows the objects until ctx ends. What runs then goes on running: whoever made the targets stops them. While the
-// CustomResourceDefinition is not installed, or may not be read, Run says so in the log and waits for it.
+// Run follows the objects until ctx ends. What runs then goes on running: whoever made the targets stops
+// them. While the CustomResourceDefinition is not installed, or may not be read, Run says so in the log and
+// waits for it.
 func (c *Controller) Run(ctx context.Context) error {
 	events := record.NewBroadcaster()
 	defer events.Shutdown()

@@ -111,8 +111,8 @@ func (r *reconciler) stop(key types.NamespacedName, why string) {
 	}
 }
 
-// follow brings the target into line with the object, and returns the facts; known is false as long as the Secret has not
-// been read.
+// follow brings the target into line with the object, and returns the facts; known is false as long as the
+// Secret has not been read.
 func (r *reconciler) follow(key types.NamespacedName, o *v1alpha1.ResourceSyncConfig) (f facts, known bool) {
 	f.generation = o.Generation
 	t, err := targetOf(o)

@@ -144,7 +144,7 @@ func (s *secrets) watch(v *value) {
 			if err != nil {
 				store.failed(err)
 			}
-			return w, err //nolint:wrapcheck // The reflector looks at the type of the error.
+			return w, err // The reflector looks at the type of the error.
 		},
 	}
 	s.all.Go(func() { // ends with ctx
@@ -237,7 +237,8 @@ func (s valueStore) set(token string, p *problem) {
 	}
 }
 
-// failed notes that the Secret cannot be read. A token that is known stays: that it cannot be read again proves nothing.
+// failed notes that the Secret cannot be read. A token that is known stays: that it cannot be read again
+// proves nothing.
 func (s valueStore) failed(err error) {
 	p := &problem{v1alpha1.ReasonSecretUnreadable, fmt.Sprintf("The API server does not answer for Secret %s in namespace %s; it is asked again.", s.v.ref.name, s.v.ref.namespace)}
 	if apierrors.IsForbidden(err) {

@@ -20,8 +20,8 @@ type facts struct {
 	report     Report   // its zero value while nothing is known
 }
 
-// statusOf returns the status that says what the facts are. What they do not speak of stays as it was: numbers and times
-// of a target that does not run, the last error, the time at which a condition turned.
+// statusOf returns the status that says what the facts are. What they do not speak of stays as it was:
+// numbers and times of a target that does not run, the last error, the time at which a condition turned.
 func statusOf(old *v1alpha1.ResourceSyncConfigStatus, f facts, now time.Time) v1alpha1.ResourceSyncConfigStatus {
 	s := *old.DeepCopy()
 	r := f.report

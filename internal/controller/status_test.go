@@ -35,7 +35,8 @@ func TestConditionsSayWhatTheFactsAre(t *testing.T) {
 		return controller.Facts{Running: true, Report: with(func(r *controller.Report) { r.Degraded, r.Kind, r.Reason = true, k, "says no" })}
 	}
 	nothing := "Unknown NotWatching"
-	// The order is Ready, ReceiverDegraded, DiscoveryIncomplete, DeletionsUnknown, RepairWaiting; empty is "False AsExpected".
+	// The order is Ready, ReceiverDegraded, DiscoveryIncomplete, DeletionsUnknown, RepairWaiting; empty is
+	// "False AsExpected".
 	tests := map[string]struct {
 		facts controller.Facts
 		want  [5]string

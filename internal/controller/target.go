@@ -49,8 +49,8 @@ type Targets interface {
 	Set(t Target) error
 	// Stop stops the target of that name, if it runs. What is known of the receiver is kept: it may come back.
 	Stop(name string)
-	// Remove stops the target of that name, if it runs, and forgets all that is known of the receiver, at which it deletes
-	// nothing.
+	// Remove stops the target of that name, if it runs, and forgets all that is known of the receiver, at
+	// which it deletes nothing.
 	Remove(name string)
 	// Known says which targets there are, running or not, once all objects have been read: what earlier lives know of
 	// others is forgotten. It is called once, and in spite of the above at any time.
@@ -95,8 +95,8 @@ type Report struct {
 	DiscoveryIncomplete string
 	// UnknownDeletes says of which types deletions may have been missed that nothing can tell any more; empty for none.
 	UnknownDeletes string
-	// Overlooked are the resource types and annotations that the spec names and the controller does not watch or keep; empty
-	// for none.
+	// Overlooked are the resource types and annotations that the spec names and the controller does not watch
+	// or keep; empty for none.
 	Overlooked string
 	// GuardWaiting says which repairs wait for a person because they would delete too much; empty for none.
 	GuardWaiting string

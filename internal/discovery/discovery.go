@@ -68,7 +68,8 @@ type Options struct {
 	Doubt time.Duration
 	// Streams count what becomes of the watches of definitions; nil counts nothing.
 	Streams *reflector.Metrics
-	// OnDefinition is called when a CustomResourceDefinition has come, changed or gone; it must not block. Nil is told nothing.
+	// OnDefinition is called when a CustomResourceDefinition has come, changed or gone; it must not block.
+	// Nil is told nothing.
 	OnDefinition func()
 	// Log is told about edges.
 	Log logr.Logger
@@ -159,8 +160,9 @@ func (d *Discovery) Status() Status {
 	return s
 }
 
-// Aggregated tells whether a type is served by an API of its own, and not by the API server itself. Where APIServices may
-// not be watched, whatever is neither a group of Kubernetes nor defined by a CustomResourceDefinition is taken for one.
+// Aggregated tells whether a type is served by an API of its own, and not by the API server itself. Where
+// APIServices may not be watched, whatever is neither a group of Kubernetes nor defined by a
+// CustomResourceDefinition is taken for one.
 func (d *Discovery) Aggregated(t resource.Type) bool {
 	d.mu.Lock()
 	l := d.loop
@@ -175,8 +177,8 @@ func (d *Discovery) Aggregated(t resource.Type) bool {
 	return !l.services.isWatching() && !defined && !strings.HasSuffix(t.Group, ".k8s.io")
 }
 
-// Definitions returns the CustomResourceDefinitions that there are, each with its generation, and whether they are watched
-// and have been listed. What types are wanted does not matter.
+// Definitions returns the CustomResourceDefinitions that there are, each with its generation, and whether
+// they are watched and have been listed. What types are wanted does not matter.
 func (d *Discovery) Definitions() (generations map[string]int64, complete bool) {
 	d.mu.Lock()
 	l := d.loop

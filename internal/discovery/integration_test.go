@@ -34,8 +34,8 @@ func init() {
 	}
 }
 
-// patience bounds every wait for a real API server on a busy machine. On an idle one a new type is told about after half
-// a second.
+// patience bounds every wait for a real API server on a busy machine. On an idle one a new type is told about
+// after half a second.
 const patience = 30 * time.Second
 
 // journal writes down what is told.

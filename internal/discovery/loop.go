@@ -110,8 +110,8 @@ func (l *loop) heardCRD(name string, n news) {
 	l.heard(n)
 }
 
-// heardService takes what was observed of an APIService. The status of one that is not the API server's own says whether
-// it answers.
+// heardService takes what was observed of an APIService. The status of one that is not the API server's own
+// says whether it answers.
 func (l *loop) heardService(name string, n news) {
 	if d, known := l.services.get(name); n == touched && known && !d.local {
 		n = changed

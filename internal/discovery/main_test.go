@@ -16,7 +16,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The second handler spaces errors out by the time since the last one, process-wide; a new bubble goes back in time.
+	// The second handler spaces errors out by the time since the last one, process-wide; a new bubble goes
+	// back in time.
 	utilruntime.ErrorHandlers = utilruntime.ErrorHandlers[:1]
 	goleak.VerifyTestMain(m, mayLeak...)
 }
@@ -25,8 +26,8 @@ func TestMain(m *testing.M) {
 var mayLeak []goleak.Option
 
 // served describes an API server: group/version → resources, each "plural Kind", with "!" for one that cannot be
-// watched, and "/" for a cluster-scoped one, before the plural. The versions of a group come in the order in which they are listed; the
-// first is the preferred one.
+// watched, and "/" for a cluster-scoped one, before the plural. The versions of a group come in the order in
+// which they are listed; the first is the preferred one.
 type served []version
 
 type version struct {

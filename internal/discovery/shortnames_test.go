@@ -14,7 +14,8 @@ import (
 )
 
 // TestShortNamesOfDefinitionsAreLearned has a filter that names a type of a definition by its short name: it is watched
-// when the server has told of it, and stays so while its group does not answer. One that is another type's name is none.
+// when the server has told of it, and stays so while its group does not answer. One that is another type's
+// name is none.
 func TestShortNamesOfDefinitionsAreLearned(t *testing.T) {
 	t.Parallel()
 	verbs := []string{"list", "watch"}

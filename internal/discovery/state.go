@@ -28,8 +28,8 @@ type absence struct {
 }
 
 // secondFor is how long a version that is served must not have been preferred until another takes its place. While the
-// servers behind a load balancer are upgraded one by one, each answer may prefer another one, and following it would send
-// and delete everything each time.
+// servers behind a load balancer are upgraded one by one, each answer may prefer another one, and following
+// it would send and delete everything each time.
 const secondFor = 5 * time.Minute
 
 func newState(filter Filter, doubt time.Duration, known []resource.Type) *state {
@@ -104,8 +104,8 @@ func (s *state) learn(told map[string][]string) {
 	s.shorts, s.filter = all, f.WithShortNames(all)
 }
 
-// outlived notes that another version of a type is preferred that is served at this one, too, and tells whether this has
-// been so for long enough.
+// outlived notes that another version of a type is preferred that is served at this one, too, and tells
+// whether this has been so for long enough.
 func (s *state) outlived(t resource.Type, complete bool, now time.Time) bool {
 	second := s.types[t].second
 	if second.IsZero() {

@@ -78,7 +78,7 @@ func New(opts Options) (*Client, error) {
 	if opts.Transport == nil {
 		settings, err := opts.Files.TLS(opts.Host, opts.CA)
 		if err != nil {
-			return nil, err //nolint:wrapcheck // It says which file.
+			return nil, err // It says which file.
 		}
 		own := newTransport(settings)
 		c.own, c.http.Transport = own, own
@@ -115,12 +115,13 @@ func (c *Client) Do(ctx context.Context, method string, u *url.URL, body []byte)
 	}
 	further, err := c.files.Header()
 	if err != nil {
-		return Answer{}, err //nolint:wrapcheck // It says which file.
+		return Answer{}, err // It says which file.
 	}
 	maps.Copy(req.Header, further)
 	req.Header.Set("User-Agent", c.agent)
 	if body != nil {
-		req.Header.Set("Content-Type", "application/json") // spelled otherwise, cluster-whisperer takes the body for empty
+		// Spelled otherwise, cluster-whisperer takes the body for empty.
+		req.Header.Set("Content-Type", "application/json")
 	}
 	if err := c.authorize(req); err != nil {
 		return Answer{}, err

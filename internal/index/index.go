@@ -41,8 +41,9 @@ type Change struct {
 	// Cause says how the index learned of it.
 	Cause Cause
 	// After is a version before which the object was not in this state. For an event of the watch it is the one before
-	// the event's own; for what a relist found, the one up to which everything had been seen before it; for a first list
-	// 0: the version that an object carries there is that of its last write, which need not be the one that matters.
+	// the event's own; for what a relist found, the one up to which everything had been seen before it; for a
+	// first list 0: the version that an object carries there is that of its last write, which need not be the
+	// one that matters.
 	After uint64
 	// Again tells that a relist found the object in the state in which it was known, with another version: it may have
 	// been in other states in between, which nobody here has seen.
@@ -62,7 +63,8 @@ type Index struct {
 	metrics *metrics
 	leftOut func(t resource.Type, namespace, name string) bool // see LeaveOut
 
-	mu        sync.RWMutex // guards types (not what they point to) and listeners; may be taken under a type's mu, never the reverse
+	// Guards types (not what they point to) and listeners; may be taken under a type's mu, never the reverse.
+	mu        sync.RWMutex
 	types     map[resource.Type]*objects
 	listeners []Listener
 }
@@ -154,13 +156,15 @@ func (x *Index) tell(c Change) {
 }
 
 // Replace applies a complete, consistent list of a type at a resourceVersion: new and changed objects become
-// upserts, known objects that the list lacks become deletions. The first list of a type has [Cause] Initial, and is told of in the
-// order of the hashes of the IDs, so that one of them says how far whoever works it off has come.
+// upserts, known objects that the list lacks become deletions. The first list of a type has [Cause] Initial,
+// and is told of in the order of the hashes of the IDs, so that one of them says how far whoever works it off
+// has come.
 //
 // A complete list is the truth, whatever the versions of its objects are. A list at a lower version than what was seen
 // before says that the API server went back in time: its etcd was restored from a backup. What is known then counts for
-// nothing but the digests; versions begin anew. The same is true of a single object whose version is lower than the known
-// one: a restore can raise the version of lists and not that of objects. Both are told of with the version of the list.
+// nothing but the digests; versions begin anew. The same is true of a single object whose version is lower
+// than the known one: a restore can raise the version of lists and not that of objects. Both are told of with
+// the version of the list.
 func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	x.take(t, rs, version, true)
 }
@@ -290,8 +294,8 @@ func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, c Change,
 		return back
 	}
 	if from.listed && c.Cause != Initial && (back || from.rewound || r.ResourceVersion <= c.After) {
-		// Everything up to After had been seen, and this had not. No checkpoint of the lost time, nor of the time before the
-		// backup, covers it.
+		// Everything up to After had been seen, and this had not. No checkpoint of the lost time, nor of the
+		// time before the backup, covers it.
 		r.ResourceVersion = from.version
 	}
 	c.Type, c.ID, c.Record = t, t.ID(r.Namespace, r.Name), r
@@ -459,8 +463,9 @@ func (x *Index) IfAbsent(t resource.Type, namespace, name string, f func()) bool
 	return true
 }
 
-// IfUnserved calls f if a type is not known at all, and tells whether it was. As with IfCurrent, no change of any object of the type is
-// applied while f runs: should it be served again at this moment, its first list comes after f.
+// IfUnserved calls f if a type is not known at all, and tells whether it was. As with IfCurrent, no change of
+// any object of the type is applied while f runs: should it be served again at this moment, its first list
+// comes after f.
 func (x *Index) IfUnserved(t resource.Type, f func()) bool {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
@@ -493,8 +498,9 @@ type Stats struct {
 	Listed bool
 	// Version is the newest resourceVersion seen, Event the newest one of an object's state or deletion.
 	Version, Event uint64
-	// Since is that of the last list: every change after it has been seen, of those before it the outcome. Before is up to
-	// where every change had been seen before that list; 0 for the first one. First is that of the first list.
+	// Since is that of the last list: every change after it has been seen, of those before it the outcome.
+	// Before is up to where every change had been seen before that list; 0 for the first one. First is that
+	// of the first list.
 	Since, Before, First uint64
 	// Restores counts the lists that have shown that versions went back in time.
 	Restores uint64

@@ -8,8 +8,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// An object that is no longer selected goes like one that was deleted; one that never was is not told of, however often it
-// changes: each word would be a request.
+// An object that is no longer selected goes like one that was deleted; one that never was is not told of,
+// however often it changes: each word would be a request.
 func TestWhatLeavesIsToldOfOnce(t *testing.T) {
 	t.Parallel()
 	x, r := newIndex()

@@ -76,7 +76,8 @@ func (s *sums) replace(h nameHash, had bool, old uint64, has bool, version uint6
 }
 
 // note remembers the sum as of the version of an event, when reached is how far the watch has come with it. Versions
-// ascend; where one does not, what the sum was at the versions between is ambiguous, and only what comes later is known.
+// ascend; where one does not, what the sum was at the versions between is ambiguous, and only what comes
+// later is known.
 func (s *sums) note(version, reached uint64) {
 	if n := len(s.past); version < reached || n > 0 && version <= s.at(n-1).version {
 		s.restart(reached + 1)

@@ -9,13 +9,14 @@
 //	footer    offset of the table (8 bytes), xxhash64 of all before (8 bytes), both big-endian
 //
 // [Write] replaces the file as a whole: a new one is written beside it, synced, and renamed over it. [Open] reads the
-// file twice, once for its checksum and once to parse every name, before it hands out anything; whatever is damaged, cut,
-// longer than it says, of another cluster or ring, or of another format is refused as a whole, with an error that can
-// be told by type. What it allocates does not depend on what the file claims.
+// file twice, once for its checksum and once to parse every name, before it hands out anything; whatever is
+// damaged, cut, longer than it says, of another cluster or ring, or of another format is refused as a whole,
+// with an error that can be told by type. What it allocates does not depend on what the file claims.
 //
 // [Judge] is the rule by which deletions are inferred, a pure function. It holds back more than a tenth of a type (see
 // package guard) until it is forced, and says nothing where the type has no complete list. Versions that are above
-// those of the API server mean that its database was restored ([ErrBackwards]). What the inventory knew and a complete list lacks is then a guarded repair all the same ([View.Lost]).
+// those of the API server mean that its database was restored ([ErrBackwards]). What the inventory knew and a
+// complete list lacks is then a guarded repair all the same ([View.Lost]).
 //
 // A [Keeper] writes the file while the process lives. It carries the names of an earlier inventory on until it is told
 // that they were looked for ([Keeper.Settle]): a type that cannot be listed today, or a deletion that waits for a

@@ -27,11 +27,11 @@ type View interface {
 	// Watched tells whether the object would be known if it existed, by the selection of namespaces that is configured.
 	// What is not watched is not missing.
 	Watched(t resource.Type, namespace, name string) bool
-	// NamespaceGone tells whether a complete list of the cluster's namespaces lacks one. What was in it is proven to be gone, and
-	// needs no person's word.
+	// NamespaceGone tells whether a complete list of the cluster's namespaces lacks one. What was in it is
+	// proven to be gone, and needs no person's word.
 	NamespaceGone(namespace string) bool
-	// Lost tells that the API server's database was restored from a backup since: versions compare no more, and nothing is
-	// proven. The inventory still names what a receiver may hold.
+	// Lost tells that the API server's database was restored from a backup since: versions compare no more,
+	// and nothing is proven. The inventory still names what a receiver may hold.
 	Lost() bool
 }
 
@@ -65,18 +65,18 @@ type Verdict struct {
 	Info TypeInfo
 	// Status says what the rest means.
 	Status Status
-	// Missing is how many objects of the inventory are not there although their namespaces are, and Limit how many of these may be
-	// deleted unasked.
+	// Missing is how many objects of the inventory are not there although their namespaces are, and Limit how
+	// many of these may be deleted unasked.
 	Missing, Limit int
-	// Deleted are the objects that are to be deleted, ascending: those in namespaces that are gone, and the missing ones where Status
-	// is Compared.
+	// Deleted are the objects that are to be deleted, ascending: those in namespaces that are gone, and the
+	// missing ones where Status is Compared.
 	Deleted []Object
 }
 
 // Judge compares the names of one type with the present. It is the rule and nothing else: it reads no file and no
 // clock. Force lets it name more than the guard allows, and holds all of them in memory; without it, it holds no more
-// than the guard allows of what is not proven. It fails with [ErrBackwards] when the type's versions went backwards, and with the error of
-// the names, and then says nothing else.
+// than the guard allows of what is not proven. It fails with [ErrBackwards] when the type's versions went
+// backwards, and with the error of the names, and then says nothing else.
 func Judge(info TypeInfo, names iter.Seq2[Object, error], v View, force bool) (Verdict, error) {
 	verdict := Verdict{Info: info, Limit: guard.Limit(info.Objects)}
 	now := v.State(info.Type)

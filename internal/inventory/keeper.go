@@ -20,10 +20,11 @@ type Source interface {
 	// Generation changes whenever an object that Types would name appears. It need not change when one goes: an
 	// inventory that names too much costs one deletion of what is gone already.
 	Generation() uint64
-	// Types yields the types that have a complete list, in the order of [resource.CompareTypes]. The names of a type are
-	// what may be at a receiver: every object that is known, and besides every one whose deletion is not acknowledged,
-	// or a crash would lose that deletion. Version and objects have to be of one moment, and the pending deletions
-	// collected after it: so an object that is deleted in between is in one of the two.
+	// Types yields the types that have a complete list, in the order of [resource.CompareTypes]. The names of
+	// a type are what may be at a receiver: every object that is known, and besides every one whose deletion
+	// is not acknowledged, or a crash would lose that deletion. Version and objects have to be of one moment,
+	// and the pending deletions collected after it: so an object that is deleted in between is in one of the
+	// two.
 	Types() iter.Seq[TypeSnapshot]
 }
 
@@ -171,7 +172,8 @@ func (k *Keeper) types() iter.Seq[namedType] {
 			}
 			n := namedType{typ: t.Type, version: t.Version, names: sure(t.Names)}
 			if len(carried) > 0 && resource.CompareTypes(carried[0].typ(), t.Type) == 0 {
-				if carried[0].typ() == t.Type { // else its kind was renamed under one name, and only one of them has a place
+				// Else its kind was renamed under one name, and only one of them has a place.
+				if carried[0].typ() == t.Type {
 					n.names = union(t.Names, k.old(carried[0]).names)
 				}
 				carried = carried[1:]

@@ -28,8 +28,8 @@ type Inventory struct {
 
 // Open reads and checks the inventory in a directory. Want says whose it has to be; its time is not looked at. It fails
 // with [fs.ErrNotExist] where there is none, with [ErrCorrupt], [ErrForeign], [ErrFormat] or [ErrTooLarge] for a file
-// that must not be believed, and with another error when the disk fails. It blocks until the file was read twice, 0.13 s
-// for a million objects. The caller closes the result.
+// that must not be believed, and with another error when the disk fails. It blocks until the file was read
+// twice, 0.13 s for a million objects. The caller closes the result.
 func Open(dir string, want Meta, limits Limits) (*Inventory, error) {
 	if err := want.check(); err != nil {
 		return nil, err

@@ -45,13 +45,14 @@ func NewRegistry() *Registry { return &Registry{registry: prometheus.NewRegistry
 // Register implements [prometheus.Registerer].
 func (r *Registry) Register(c prometheus.Collector) error {
 	if err := r.registry.Register(c); err != nil {
-		return err //nolint:wrapcheck // Callers look at its type, as of any registry.
+		return err // Callers look at its type, as of any registry.
 	}
 	r.entries = append(r.entries, entry{collector: c, pkg: registrant()})
 	return nil
 }
 
-// MustRegister implements [prometheus.Registerer]. It does not panic: what is refused is an error of [Registry.Families].
+// MustRegister implements [prometheus.Registerer]. It does not panic: what is refused is an error of
+// [Registry.Families].
 func (r *Registry) MustRegister(cs ...prometheus.Collector) {
 	for _, c := range cs {
 		if err := r.Register(c); err != nil {

@@ -20,7 +20,8 @@ import (
 const (
 	// ceiling is how many points dot-ai reads of its collection, whatever it is asked.
 	ceiling = 10_000
-	// pageSize is how many documents are asked for at once. dot-ai gives 1,000 at most; half of that is half the memory.
+	// pageSize is how many documents are asked for at once. dot-ai gives 1,000 at most; half of that is half
+	// the memory.
 	pageSize = 500
 	// maxDocuments bounds what is held of one kind, from a receiver that knows no ceiling. A document takes about 100
 	// bytes here.
@@ -195,8 +196,8 @@ type page struct {
 	Total *int `json:"total"`
 }
 
-// List returns the documents of one kind, page by page. An error means that nothing is known: what was read before it is
-// not handed out.
+// List returns the documents of one kind, page by page. An error means that nothing is known: what was read
+// before it is not handed out.
 func (c *Client) List(ctx context.Context, kind Kind) (Listing, error) {
 	l := Listing{Kind: kind}
 	total := -1

@@ -8,11 +8,11 @@
 // otherwise every kind is blind, which [Report] and [Verdict] say, and nothing is concluded from what is not seen. As
 // orphans are deleted, further documents come into sight, so passes that are repeated come to an end.
 //
-// [Judge] is the rule, a pure function. A document is an orphan when its type has a complete list that lacks the object,
-// or is proven to be served no longer. Left alone are types that are not known, namespaces that are not watched, and
-// documents that do not have the identity under which this program would have sent them: they are somebody else's, or
-// deleting them would delete another. More than a tenth of a kind waits for a person (package guard): a receiver may
-// hold the documents of two clusters.
+// [Judge] is the rule, a pure function. A document is an orphan when its type has a complete list that lacks
+// the object, or is proven to be served no longer. Left alone are types that are not known, namespaces that
+// are not watched, and documents that do not have the identity under which this program would have sent them:
+// they are somebody else's, or deleting them would delete another. More than a tenth of a kind waits for a
+// person (package guard): a receiver may hold the documents of two clusters.
 //
 // A verdict is as old as the list behind it. Whoever deletes asks again whether the object is there, at that moment and
 // under the lock that orders changes.

@@ -155,8 +155,9 @@ type Report struct {
 	Blind bool
 }
 
-// Find lists each kind that a receiver holds and judges it. A kind that cannot be listed is left out and makes an error,
-// beside which the report is good; so does the end of ctx. Kinds of which nothing is held are not in the report.
+// Find lists each kind that a receiver holds and judges it. A kind that cannot be listed is left out and
+// makes an error, beside which the report is good; so does the end of ctx. Kinds of which nothing is held are
+// not in the report.
 func Find(ctx context.Context, r Receiver, v View, opts FindOptions) (Report, error) {
 	kinds, blind, err := r.Kinds(ctx)
 	if err != nil {

@@ -22,7 +22,7 @@ var ours = []string{
 // Header reads the further headers; it is nil without a file. An error says which line is wrong, and not what is in it.
 func (f Files) Header() (http.Header, error) {
 	if f.Headers == "" {
-		return nil, nil //nolint:nilnil // There are none.
+		return nil, nil // There are none.
 	}
 	raw, err := os.ReadFile(f.Headers)
 	if err != nil {

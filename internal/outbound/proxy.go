@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Proxy says which proxy a request goes through: none inside the cluster, else what HTTPS_PROXY, HTTP_PROXY and NO_PROXY
-// say. The variables are set for a whole cluster, more often than not, by somebody who has the world outside in mind: no
-// proxy there knows the API server's address or the names of Services.
+// Proxy says which proxy a request goes through: none inside the cluster, else what HTTPS_PROXY, HTTP_PROXY
+// and NO_PROXY say. The variables are set for a whole cluster, more often than not, by somebody who has the
+// world outside in mind: no proxy there knows the API server's address or the names of Services.
 func Proxy(r *http.Request) (*url.URL, error) {
 	if Inside(r.URL.Hostname()) {
-		return nil, nil //nolint:nilnil // It goes direct.
+		return nil, nil // It goes direct.
 	}
 	return http.ProxyFromEnvironment(r)
 }

@@ -42,7 +42,8 @@ func (f Files) TLS(host string, bundle []byte) (*tls.Config, error) {
 	roots, err := f.roots(bundle)
 	switch {
 	case f.CA != "":
-		// What the file holds now counts. [tls.Config] has no hook for that but the one that takes the whole verification.
+		// What the file holds now counts. [tls.Config] has no hook for that but the one that takes the whole
+		// verification.
 		c.InsecureSkipVerify = true
 		c.VerifyConnection = func(s tls.ConnectionState) error { return f.verify(host, bundle, s.PeerCertificates) }
 	case err != nil:
@@ -75,7 +76,8 @@ func (f Files) verify(host string, bundle []byte, chain []*x509.Certificate) err
 	return nil
 }
 
-// roots are the system's authorities with those of the bundle and of the file; nil, which means the system's, without any.
+// roots are the system's authorities with those of the bundle and of the file; nil, which means the system's,
+// without any.
 func (f Files) roots(bundle []byte) (*x509.CertPool, error) {
 	if len(bundle) == 0 && f.CA == "" {
 		return nil, nil

@@ -46,7 +46,7 @@ func newDirect(address string, token string) (*replica, error) {
 	}
 	return &replica{
 		name: u.Host, base: strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), token: token,
-		client: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}, //nolint:forcetypeassert // It is one.
+		client: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}, // It is one.
 	}, nil
 }
 
@@ -154,8 +154,8 @@ func refusal(code int, body []byte) error {
 	return &answerError{Code: code, Message: e.Message}
 }
 
-// reason makes an error of a failed exchange shorter: who is asked is said anyway, and which URL is of no interest where
-// it leads into a tunnel.
+// reason makes an error of a failed exchange shorter: who is asked is said anyway, and which URL is of no
+// interest where it leads into a tunnel.
 func reason(ctx context.Context, err error) error {
 	if refused, ok := errors.AsType[*refusedError](err); ok {
 		return refused

@@ -107,7 +107,8 @@ func (c *connection) fleet(ctx context.Context, objects bool) (*fleet, error) {
 	return f, nil
 }
 
-// kubernetes returns a client with the rights of the kubeconfig, whose plugins for authentication are asked if it has some.
+// kubernetes returns a client with the rights of the kubeconfig, whose plugins for authentication are asked
+// if it has some.
 func (c *connection) kubernetes() (*rest.Config, *corev1client.CoreV1Client, error) {
 	config, err := c.config.ToRESTConfig()
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// followPause is how long reads of an operation are apart: often enough for a bar, and 1 % of the reads that a replica
-	// grants.
+	// followPause is how long reads of an operation are apart: often enough for a bar, and 1 % of the reads
+	// that a replica grants.
 	followPause = time.Second
 	// followPatience is how long no replica need answer before a resync is not followed any more: longer than a rollout
 	// takes to bring one back.
@@ -36,8 +36,9 @@ func startResync(ctx context.Context, f *fleet, query url.Values) (api.Operation
 	})
 }
 
-// follow reads an operation until it has finished, and shows each step. It ends with ctx, with an error after no replica
-// has answered for long, and with [errUnknownResync]. The operation that it returns is the last that was seen.
+// follow reads an operation until it has finished, and shows each step. It ends with ctx, with an error after
+// no replica has answered for long, and with [errUnknownResync]. The operation that it returns is the last
+// that was seen.
 func follow(ctx context.Context, f *fleet, first *replica, op api.Operation, show progress) (api.Operation, error) {
 	show.update(op)
 	defer show.end()
@@ -64,8 +65,8 @@ func follow(ctx context.Context, f *fleet, first *replica, op api.Operation, sho
 	return op, nil
 }
 
-// readResync asks the replica that was asked first, and then all others: any of them can be asked, but one that has just
-// started has not heard of it.
+// readResync asks the replica that was asked first, and then all others: any of them can be asked, but one
+// that has just started has not heard of it.
 func readResync(ctx context.Context, f *fleet, first *replica, id string) (api.Operation, error) {
 	order := []*replica{first}
 	for _, r := range f.replicas {

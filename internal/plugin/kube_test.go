@@ -35,7 +35,8 @@ type kube struct {
 	forbidden []string
 	// noWebSocket makes it one that speaks SPDY alone; deaf makes port-forwards never answer.
 	noWebSocket bool
-	// exec has the kubeconfig name a program for the token instead of the token, and token is what is right instead of it.
+	// exec has the kubeconfig name a program for the token instead of the token, and token is what is right
+	// instead of it.
 	exec  bool
 	token string
 	deaf  chan struct{}

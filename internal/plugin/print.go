@@ -16,7 +16,8 @@ import (
 // output is how a command prints what it found.
 type output string
 
-// The outputs of -o. Beside them there are those of kubectl that need an argument: custom-columns, jsonpath, go-template.
+// The outputs of -o. Beside them there are those of kubectl that need an argument: custom-columns, jsonpath,
+// go-template.
 const (
 	outputTable output = ""
 	outputWide  output = "wide"

@@ -38,7 +38,8 @@ func (w *watcher) look(ctx context.Context) (statusReport, error) {
 	return report, w.format.render(w.streams.Out, report, report.table)
 }
 
-// follow looks until ctx ends. Only what fails at the first look is an error: later it may be an API server that restarts.
+// follow looks until ctx ends. Only what fails at the first look is an error: later it may be an API server
+// that restarts.
 func (w *watcher) follow(ctx context.Context, pause time.Duration) error {
 	terminal := false
 	if f, ok := w.streams.Out.(*os.File); ok {

@@ -52,14 +52,15 @@ type Watcher struct {
 	metrics *metrics
 }
 
-// New returns a Watcher, which does nothing until it runs. It lists Deployments by the one client, and asks the other what it
-// may list: a request that is refused would be one more line in the audit log of whoever watches over permissions.
+// New returns a Watcher, which does nothing until it runs. It lists Deployments by the one client, and asks
+// the other what it may list: a request that is refused would be one more line in the audit log of whoever
+// watches over permissions.
 func New(client metadata.Interface, reviews authorizationv1client.SelfSubjectAccessReviewsGetter, opts Options) *Watcher {
 	return &Watcher{client: client, reviews: reviews, opts: opts, metrics: newMetrics(opts.Registerer)}
 }
 
-// Run looks until there is nothing to be found, or ctx ends. It names what it finds once, and never fails: what it looks
-// for is for people to know.
+// Run looks until there is nothing to be found, or ctx ends. It names what it finds once, and never fails:
+// what it looks for is for people to know.
 func (w *Watcher) Run(ctx context.Context) error {
 	var named []string
 	for {

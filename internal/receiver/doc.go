@@ -1,9 +1,10 @@
 // Package receiver is the reference receiver: both contracts that the controller speaks, as strict as the programs it
 // stands in for, with a full-text search over what was received, faults on demand, and a record of every request.
 //
-// It is built for demonstrations and tests. It ranks by words; with [Options.Embedder] by meaning as well, by vectors that
-// an embedder elsewhere gives. The controller neither needs it nor imports it. Nor does it share code with the controller's encoders: it parses JSON on its own, so
-// that a mistake on one side cannot hide behind the same mistake on the other.
+// It is built for demonstrations and tests. It ranks by words; with [Options.Embedder] by meaning as well, by
+// vectors that an embedder elsewhere gives. The controller neither needs it nor imports it. Nor does it share
+// code with the controller's encoders: it parses JSON on its own, so that a mistake on one side cannot hide
+// behind the same mistake on the other.
 //
 // Going in are the requests of cluster-whisperer's and dot-ai's contracts; what comes out are their answers, status
 // for status. What is kept beside them serves as the oracle of tests: [Server.Documents], [Server.Requests] and

@@ -80,7 +80,8 @@ func (m *meaning) nearest(ctx context.Context, q string, f filter, concepts []co
 	return hits
 }
 
-// prior prefers what runs to what belongs to it, as the ranking by words does, and much less so: texts of both are alike.
+// prior prefers what runs to what belongs to it, as the ranking by words does, and much less so: texts of
+// both are alike.
 func (m *meaning) prior(d Document, concepts []concept, x *searcher) float64 {
 	for _, t := range x.terms(spread(d.Kind)) {
 		for _, c := range concepts {

@@ -275,8 +275,8 @@ func plainField(analyzer string) *mapping.FieldMapping {
 }
 
 // searchFields are the parts of a document that are searched, and what a word is worth that is found there. The numbers
-// are chosen, not measured: a kind says what a thing is, its name or the group of a custom resource nearly so, labels and
-// descriptions what it has to do with.
+// are chosen, not measured: a kind says what a thing is, its name or the group of a custom resource nearly
+// so, labels and descriptions what it has to do with.
 var searchFields = []struct {
 	name   string
 	weight float64

@@ -260,8 +260,8 @@ func (j *journal) report(err error) {
 }
 
 // compact writes the documents to a new log and puts it in place of the old one. Changes wait meanwhile: 50,000
-// documents are 20 MB and take about a third of a second. What is pending is in the snapshot already; it is written behind
-// it all the same, and replaying it again changes nothing.
+// documents are 20 MB and take about a third of a second. What is pending is in the snapshot already; it is
+// written behind it all the same, and replaying it again changes nothing.
 func (j *journal) compact() error {
 	j.docs.mu.Lock()
 	defer j.docs.mu.Unlock()

@@ -216,8 +216,8 @@ func (m *meaning) refuses(k indexKey, hash uint64) bool {
 	return refused && was == hash
 }
 
-// embed asks for the vectors of a batch and keeps them. A batch that is refused is halved; a single text that is refused,
-// while another one is not, is set aside.
+// embed asks for the vectors of a batch and keeps them. A batch that is refused is halved; a single text that
+// is refused, while another one is not, is set aside.
 func (m *meaning) embed(w work) error {
 	if len(w.texts) > 0 {
 		got, err := m.client.Embed(m.ctx, w.texts)
@@ -263,8 +263,9 @@ func (m *meaning) refusal(w work, err error) error {
 	return m.vectors.Assign(w.assign, w.gone)
 }
 
-// keep stores vectors. The first answer of a run may bring another dimension than the file has: the model behind the URL
-// was changed, and everything is embedded again. A later one is refused: one after the other would be paid for in turns.
+// keep stores vectors. The first answer of a run may bring another dimension than the file has: the model
+// behind the URL was changed, and everything is embedded again. A later one is refused: one after the other
+// would be paid for in turns.
 func (m *meaning) keep(w work, got [][]float32) error {
 	dim := len(got[0])
 	_, kept := m.vectors.Len()

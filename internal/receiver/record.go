@@ -27,7 +27,8 @@ type Upsert struct {
 	Unchanged bool `json:"unchanged,omitempty"`
 }
 
-// Record is one request as the receiver saw it. Requests of the search page and of the admin endpoints are not recorded.
+// Record is one request as the receiver saw it. Requests of the search page and of the admin endpoints are
+// not recorded.
 type Record struct {
 	// Seq counts requests from 1 in the order in which their headers arrived.
 	Seq uint64 `json:"seq"`
@@ -39,8 +40,9 @@ type Record struct {
 	// Sender is the [SenderHeader], or the User-Agent without it.
 	Sender string `json:"sender,omitempty"`
 
-	// Begin is when the headers had been read, Applied when the last change became visible, End when the answer was about
-	// to be written or the request was given up. Applied is zero when nothing was written, End while it is in flight.
+	// Begin is when the headers had been read, Applied when the last change became visible, End when the
+	// answer was about to be written or the request was given up. Applied is zero when nothing was written,
+	// End while it is in flight.
 	Begin   time.Time `json:"begin"`
 	Applied time.Time `json:"applied,omitzero"`
 	End     time.Time `json:"end,omitzero"`

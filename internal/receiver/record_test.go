@@ -116,7 +116,8 @@ func TestBoundedRecordsForgetTheOldest(t *testing.T) {
 	}
 }
 
-// Two requests in flight at once that hold one ID break the rule of one sender, unless the client of the first had left.
+// Two requests in flight at once that hold one ID break the rule of one sender, unless the client of the
+// first had left.
 func TestOverlapsAreFound(t *testing.T) {
 	a, b := body([]map[string]any{instance("a"), instance("b")}), body([]map[string]any{instance("b"), instance("c")})
 	remove := body(nil, "b")

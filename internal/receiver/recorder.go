@@ -266,7 +266,8 @@ func (f *flight) copy() Record {
 }
 
 // abandoned tells whether the client of the request that was begun first had left before the other was begun. Which one
-// that is does not follow from the order in which their bodies were read: a busy receiver reads a body after its client left.
+// that is does not follow from the order in which their bodies were read: a busy receiver reads a body after
+// its client left.
 func (o overlap) abandoned() bool {
 	earlier, later := &o.first.rec, &o.second.rec
 	if later.BeginAt < earlier.BeginAt {

@@ -30,7 +30,8 @@ const (
 type Query struct {
 	// Text is a question or words.
 	Text string
-	// Store, Namespace and Kind limit the search; empty is any. A kind may be a plural, or one of kubectl's short names.
+	// Store, Namespace and Kind limit the search; empty is any. A kind may be a plural, or one of kubectl's
+	// short names.
 	Store, Namespace, Kind string
 	// Limit is how many hits there may be; outside 1 to 200 it is 20.
 	Limit int
@@ -221,9 +222,9 @@ func conceptQuery(c concept) query.Query {
 	return bleve.NewDisjunctionQuery(terms...)
 }
 
-// score ranks one candidate: for each concept the best place where it was found, weighed by how rare the concept is, and
-// then by how much this kind of thing is what people ask for. The index's own score is not used, because it divides by
-// the number of synonyms.
+// score ranks one candidate: for each concept the best place where it was found, weighed by how rare the
+// concept is, and then by how much this kind of thing is what people ask for. The index's own score is not
+// used, because it divides by the number of synonyms.
 func (x *searcher) score(d Document, concepts []concept) float64 {
 	sum := 0.0
 	kindAsked := false

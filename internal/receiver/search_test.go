@@ -156,7 +156,8 @@ func TestSearchFindsWhatWasThereBeforeTheRestart(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	torn := filepath.Join(dir, "index", "bleve") // what a run leaves behind that was killed, and the next must not trust
+	// What a run leaves behind that was killed, and the next must not trust.
+	torn := filepath.Join(dir, "index", "bleve")
 	if err := os.MkdirAll(torn, 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		defer cancel()
 		w := &reply{header: http.Header{}}
 		defer func() {
-			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // It is no error but whatever was thrown.
+			if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // It is what was thrown.
 				panic(p) //nolint:forbidigo // Somebody else's, handed on as net/http does.
 			}
 			done <- w

@@ -13,8 +13,8 @@
 //
 // The third is for objects of earlier versions, and for a StatefulSet that was deleted with --cascade=orphan and made
 // anew: its objects lose their references, and get those to the new one. The StatefulSet is looked up once a minute at
-// most for this. What cannot be looked up, for lack of a permission or of an API server, is written without an owner, and
-// stays: nothing else depends on it.
+// most for this. What cannot be looked up, for lack of a permission or of an API server, is written without
+// an owner, and stays: nothing else depends on it.
 //
 // All functions are safe for concurrent use. A write blocks for one more request where the StatefulSet is looked up.
 package remains

@@ -48,7 +48,8 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
-// set makes the StatefulSet, with that UID and maybe about to be deleted, in place of any before it. An empty UID is none.
+// set makes the StatefulSet, with that UID and maybe about to be deleted, in place of any before it. An empty
+// UID is none.
 func (c *cluster) set(uid types.UID, deleting bool) {
 	c.t.Helper()
 	_ = c.meta.Tracker().Delete(sets, "ns", "sync")

@@ -45,8 +45,8 @@ func (f AnnotationFilter) Match(key string) bool {
 	return matchAny(f.include, key) && !matchAny(f.exclude, key)
 }
 
-// Beyond returns the keys that f names to be kept, not by a glob, and that keep does not keep: what f asks for in vain of
-// annotations that have passed keep. The [DefaultAnnotations] are never among them.
+// Beyond returns the keys that f names to be kept, not by a glob, and that keep does not keep: what f asks
+// for in vain of annotations that have passed keep. The [DefaultAnnotations] are never among them.
 func (f AnnotationFilter) Beyond(keep AnnotationFilter) []string {
 	var keys []string
 	for _, p := range f.include {

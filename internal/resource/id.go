@@ -20,9 +20,9 @@ type ID string
 // Hash returns the xxhash64 of the ID, by which checkpoints name it and first syncs are ordered.
 func (id ID) Hash() uint64 { return xxhash.Sum64String(string(id)) }
 
-// HashOrder returns the positions 0 to n-1 in the order of their hashes, each of which is asked for once. First lists and what a
-// member takes over are sent in the order of [ID.Hash], so that a checkpoint tells by one hash how far that has come where it
-// cannot name what is left. It allocates 16 bytes a position.
+// HashOrder returns the positions 0 to n-1 in the order of their hashes, each of which is asked for once.
+// First lists and what a member takes over are sent in the order of [ID.Hash], so that a checkpoint tells by
+// one hash how far that has come where it cannot name what is left. It allocates 16 bytes a position.
 func HashOrder(n int, hash func(i int) uint64) []int {
 	hashes, positions := make([]uint64, n), make([]int, n)
 	for i := range n {

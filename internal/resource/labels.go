@@ -13,9 +13,9 @@ type LabelFilter struct {
 	include, exclude []string
 }
 
-// NewLabelFilter keeps labels whose key matches one of include, all labels when include is empty, and none of exclude. A
-// pattern is an exact key or a glob in which * stands for any characters but a slash, and ? for one: "app",
-// "app.kubernetes.io/*".
+// NewLabelFilter keeps labels whose key matches one of include, all labels when include is empty, and none of
+// exclude. A pattern is an exact key or a glob in which * stands for any characters but a slash, and ? for
+// one: "app", "app.kubernetes.io/*".
 func NewLabelFilter(include, exclude []string) (LabelFilter, error) {
 	include, exclude = slices.Clone(include), slices.Clone(exclude) // nobody may change them later
 	for _, p := range slices.Concat(include, exclude) {

@@ -47,8 +47,8 @@ type Content struct {
 	UpdatedAt time.Time
 }
 
-// NewRecord extracts from an object's metadata what is kept of it, with all labels. The result shares no memory with the
-// object, so neither pins the other.
+// NewRecord extracts from an object's metadata what is kept of it, with all labels. The result shares no
+// memory with the object, so neither pins the other.
 //
 // UpdatedAt is the newest time in managedFields at which a manager of labels or annotations wrote, or the creation
 // time where there is none. It depends on the object alone, so every replica computes the same one, before and after

@@ -233,7 +233,8 @@ func TestContentRefusesWhatIsNoBody(t *testing.T) {
 	}
 }
 
-// FuzzContent feeds bodies that nobody packed: unpacking ends, and either fails and returns nothing or returns something.
+// FuzzContent feeds bodies that nobody packed: unpacking ends, and either fails and returns nothing or
+// returns something.
 func FuzzContent(f *testing.F) {
 	f.Add(string(record(f, object()).Body))
 	f.Add(string(record(f, &metav1.ObjectMeta{}).Body))

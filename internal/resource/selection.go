@@ -29,17 +29,18 @@ type Selection struct {
 	Extra map[string]string
 	// Selector selects objects by their labels, before Labels and Extra are applied; nil selects all.
 	Selector labels.Selector
-	// OptOut is the annotation by which an object asks not to be sent, with the value "true". Empty ignores such wishes.
+	// OptOut is the annotation by which an object asks not to be sent, with the value "true". Empty ignores
+	// such wishes.
 	OptOut string
-	// OptOutValue is a word that the annotation may hold, perhaps among others separated by commas, to ask the same of the
-	// one receiver whose view this is. Empty for none.
+	// OptOutValue is a word that the annotation may hold, perhaps among others separated by commas, to ask
+	// the same of the one receiver whose view this is. Empty for none.
 	OptOutValue string
 	// SkipControlled leaves out objects whose controller is of a type that Types matches.
 	SkipControlled bool
 	Types          Filter
-	// KeepMarks keeps in a record what the view of a receiver asks for beside labels and annotations. It is a part of the
-	// digest then, or nobody would be told that an object has come into view or gone out of it: that an object gets another
-	// controller, or a word to opt out with, is a change for every receiver.
+	// KeepMarks keeps in a record what the view of a receiver asks for beside labels and annotations. It is a
+	// part of the digest then, or nobody would be told that an object has come into view or gone out of it:
+	// that an object gets another controller, or a word to opt out with, is a change for every receiver.
 	KeepMarks bool
 }
 
@@ -58,7 +59,7 @@ func (m Marks) hash() uint64 {
 // ParseSelector parses a label selector as kubectl does. An empty one is nil.
 func ParseSelector(text string) (labels.Selector, error) {
 	if strings.TrimSpace(text) == "" {
-		return nil, nil //nolint:nilnil // It selects everything.
+		return nil, nil // It selects everything.
 	}
 	s, err := labels.Parse(text)
 	if err != nil {
@@ -67,8 +68,8 @@ func ParseSelector(text string) (labels.Selector, error) {
 	return s, nil
 }
 
-// Record extracts from an object's metadata what is kept of it, and tells whether the object is selected. Of one that is
-// not, the record has the name and the version alone. It shares no memory with the object.
+// Record extracts from an object's metadata what is kept of it, and tells whether the object is selected. Of
+// one that is not, the record has the name and the version alone. It shares no memory with the object.
 func (s Selection) Record(o *metav1.ObjectMeta) (r Record, selected bool) {
 	m := s.marksOf(o)
 	if !s.selects(o.Labels, m) {
@@ -141,8 +142,8 @@ func (s Selection) optedOut(value string) bool {
 // Selects tells whether an object is selected, as [Selection.Record] does, and keeps nothing of it.
 func (s Selection) Selects(o *metav1.ObjectMeta) bool { return s.selects(o.Labels, s.marksOf(o)) }
 
-// MayHaveLeft tells of an object that was changed whether it is not selected now and may have been before. An object gets
-// its controller when it is created, most of them, so that a change is no sign that it had none.
+// MayHaveLeft tells of an object that was changed whether it is not selected now and may have been before. An
+// object gets its controller when it is created, most of them, so that a change is no sign that it had none.
 func (s Selection) MayHaveLeft(o *metav1.ObjectMeta) bool {
 	s.SkipControlled = false
 	return !s.selects(o.Labels, s.marksOf(o))
@@ -151,7 +152,8 @@ func (s Selection) MayHaveLeft(o *metav1.ObjectMeta) bool {
 // Hides tells whether some objects are not selected at all.
 func (s Selection) Hides() bool { return s.Selector != nil || s.SkipControlled || s.OptOutValue != "" }
 
-// ServerSide is the part of the selection that an API server can apply to lists and watches itself, as a label selector.
+// ServerSide is the part of the selection that an API server can apply to lists and watches itself, as a
+// label selector.
 func (s Selection) ServerSide() string {
 	if s.Selector == nil {
 		return ""

@@ -14,9 +14,10 @@
 // # What it costs
 //
 // A ring of 10 members takes about 7 ms to build, one of 50 about 70 to 160 ms and one of 100 about 250 ms, since the
-// library behind it sorts all virtual nodes again for each member it adds: the cost grows with the square of the members.
-// 500 members take 7 s or more; fleets beyond 100 members should run with fewer virtual nodes, at some cost in evenness.
-// BenchmarkNew measures it. A built ring keeps 2 bytes for each partition and answers in nanoseconds.
+// library behind it sorts all virtual nodes again for each member it adds: the cost grows with the square of
+// the members. 500 members take 7 s or more; fleets beyond 100 members should run with fewer virtual nodes,
+// at some cost in evenness. BenchmarkNew measures it. A built ring keeps 2 bytes for each partition and
+// answers in nanoseconds.
 //
 // Everything here is pure and immutable: no clock, no goroutine, no lock; safe for concurrent use.
 package ring

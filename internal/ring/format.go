@@ -26,7 +26,8 @@ const (
 type Format struct {
 	// Algorithm is [Algorithm]. A Lease may carry another one; no ring can be built from that here.
 	Algorithm string
-	// Partitions is the number of partitions, 64 to 65521. It should be a prime number and far above the number of members.
+	// Partitions is the number of partitions, 64 to 65521. It should be a prime number and far above the
+	// number of members.
 	Partitions int
 	// Replicas is the number of virtual nodes of each member, 10 to 2000.
 	Replicas int
@@ -91,5 +92,5 @@ func ParseFormat(s string) (Format, error) {
 // partitions, as every ring of this format has it, whatever its members. It does not allocate. The format must be
 // valid.
 func (f Format) Partition(key string) int {
-	return int(xxhash.Sum64String(key) % uint64(f.Partitions)) //nolint:gosec // Partitions is positive and below 2^16.
+	return int(xxhash.Sum64String(key) % uint64(f.Partitions)) // Partitions is positive and below 2^16.
 }

@@ -52,7 +52,7 @@ func New(members []string, f Format) (r *Ring, err error) {
 func distribute(sorted []string, f Format) (*Ring, error) {
 	nodes := make([]consistent.Member, len(sorted))
 	for i, m := range sorted {
-		nodes[i] = node{name: m, index: uint16(i)} //nolint:gosec // MaxMembers is below 2^16.
+		nodes[i] = node{name: m, index: uint16(i)} // MaxMembers is below 2^16.
 	}
 	c := consistent.New(nodes, consistent.Config{
 		Hasher:            hasher{},

@@ -18,12 +18,13 @@ const (
 )
 
 const (
-	// patience is how long an index may take to reach a version that somebody else has seen. A watch brings an event within
-	// milliseconds; only an idle one waits for a bookmark, and then its sum is the same already.
+	// patience is how long an index may take to reach a version that somebody else has seen. A watch brings
+	// an event within milliseconds; only an idle one waits for a bookmark, and then its sum is the same
+	// already.
 	patience = 15 * time.Second
-	// A type is not listed anew again before a pause is over, which doubles as long as its sum does not become equal: a type
-	// whose sums cannot be compared costs a list in half an hour. The first pause grows with the type, a second for each ten
-	// thousand objects.
+	// A type is not listed anew again before a pause is over, which doubles as long as its sum does not
+	// become equal: a type whose sums cannot be compared costs a list in half an hour. The first pause grows
+	// with the type, a second for each ten thousand objects.
 	firstPause = 5 * time.Second
 	perObject  = 100 * time.Microsecond
 	maxPause   = 30 * time.Minute

@@ -22,12 +22,13 @@
 // A claim of a version that the index no longer remembers says nothing and is dropped.
 //
 // The package deletes nothing and sends nothing. What a list lacks is believed only after a second list of its own has
-// said the same, and then leads to a list by the type's Reflector ([Relister]): what that one brings is the truth, as it
-// always is. A list that fails, at once or in the middle, proves nothing. Lists are read in pages, summed and thrown
-// away.
+// said the same, and then leads to a list by the type's Reflector ([Relister]): what that one brings is the
+// truth, as it always is. A list that fails, at once or in the middle, proves nothing. Lists are read in
+// pages, summed and thrown away.
 //
-// What members tell each other ([Statement]) travels in one ConfigMap for each member, which [Store] writes and follows.
+// What members tell each other ([Statement]) travels in one ConfigMap for each member, which [Store] writes
+// and follows.
 //
-// A [Verifier] is safe for concurrent use. [Verifier.Run], [Verifier.Wait] and [Part.Settle] block. [Verifier.mu] is the
-// only lock; it is never held while a Lister, a Relister or a Teller is called.
+// A [Verifier] is safe for concurrent use. [Verifier.Run], [Verifier.Wait] and [Part.Settle] block.
+// [Verifier.mu] is the only lock; it is never held while a Lister, a Relister or a Teller is called.
 package verify

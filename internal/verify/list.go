@@ -70,8 +70,9 @@ func (v *Verifier) nextJob() (job, bool) {
 	return v.listing, true
 }
 
-// nextScheduled returns the type whose turn it is. The first turn comes within an interval of the start, at a moment that
-// the hash of the name gives, so that lists are spread; a member that takes a type over knows when it was last listed.
+// nextScheduled returns the type whose turn it is. The first turn comes within an interval of the start, at a
+// moment that the hash of the name gives, so that lists are spread; a member that takes a type over knows
+// when it was last listed.
 func (v *Verifier) nextScheduled(now time.Time) (resource.Type, bool) {
 	if v.opts.Interval <= 0 {
 		return resource.Type{}, false
@@ -204,6 +205,6 @@ func wait(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
-		return ctx.Err() //nolint:wrapcheck // The caller says what it waited for, or ends.
+		return ctx.Err() // The caller says what it waited for, or ends.
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// settleFor is how long the watch may take to bring what a resync's list has shown. A list is no newer than what is on its
-// way for some milliseconds; a type that is listed anew for nothing costs a list.
+// settleFor is how long the watch may take to bring what a resync's list has shown. A list is no newer than
+// what is on its way for some milliseconds; a type that is listed anew for nothing costs a list.
 const settleFor = 2 * time.Second
 
 // Part holds one list of a part of a type, which a resync makes anyway, against the index, object by object. It keeps
@@ -54,9 +54,10 @@ func (p *Part) knows(r resource.Record) bool {
 // hashOf names an object within its type.
 func hashOf(namespace, name string) uint64 { return xxhash.Sum64String(namespace + "/" + name) }
 
-// Settle ends the comparison, after a complete list of a version. It waits a moment for what the watch is still to bring;
-// what differs then is repaired by listing the type anew. It returns what was repaired once the index has it:
-// the states that the list has shown and that were not known, and the objects that were known and are not there.
+// Settle ends the comparison, after a complete list of a version. It waits a moment for what the watch is
+// still to bring; what differs then is repaired by listing the type anew. It returns what was repaired once
+// the index has it: the states that the list has shown and that were not known, and the objects that were
+// known and are not there.
 func (p *Part) Settle(ctx context.Context, version uint64) (changed []resource.Record, gone []resource.ID, err error) {
 	if version == 0 {
 		return nil, nil, nil // There is no telling what is newer.

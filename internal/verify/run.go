@@ -231,7 +231,7 @@ func (v *Verifier) Wait(ctx context.Context, id string) (Run, error) {
 		select {
 		case <-r.ended:
 		case <-ctx.Done():
-			return Run{}, ctx.Err() //nolint:wrapcheck // It is the caller's.
+			return Run{}, ctx.Err() // It is the caller's.
 		}
 	}
 	run, ok := v.Get(id)

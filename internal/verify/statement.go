@@ -15,8 +15,8 @@ import (
 const (
 	// format is the version of the encoding. A statement of another one is not understood, hence not believed.
 	format = 1
-	// packFrom is from which size on a statement is packed, in bytes; maxUnpacked is how much is believed to be in a packed
-	// one. A thousand types take about 60 KB, a third of it when packed.
+	// packFrom is from which size on a statement is packed, in bytes; maxUnpacked is how much is believed to
+	// be in a packed one. A thousand types take about 60 KB, a third of it when packed.
 	packFrom    = 24 << 10
 	maxUnpacked = 4 << 20
 	// maxTypes bounds the types that a statement speaks of.
@@ -25,8 +25,8 @@ const (
 
 // Statement is what a member says of its index to the others.
 type Statement struct {
-	// Filter names what decides which objects are in an index. Sums under different filters have nothing to do with each
-	// other.
+	// Filter names what decides which objects are in an index. Sums under different filters have nothing to
+	// do with each other.
 	Filter string
 	// Sums are those of the member's index, by type.
 	Sums map[string]index.Sum
@@ -51,7 +51,8 @@ type Request struct {
 	Types []string `json:"types"`
 	// Label is how whoever asked has called them; empty for all.
 	Label string `json:"label,omitempty"`
-	// Started is when it was asked for, by the clock of the member that was asked. It is shown, and nothing is decided by it.
+	// Started is when it was asked for, by the clock of the member that was asked. It is shown, and nothing
+	// is decided by it.
 	Started time.Time `json:"started"`
 }
 

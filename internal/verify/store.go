@@ -77,7 +77,7 @@ func (s *Store) write(ctx context.Context, text []byte, packed bool) error {
 	if create {
 		m = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: s.Name()}}
 	} else if err != nil {
-		return err //nolint:wrapcheck // Tell looks at its type.
+		return err // Tell looks at its type.
 	}
 	if m.Labels == nil {
 		m.Labels = make(map[string]string)
@@ -92,7 +92,7 @@ func (s *Store) write(ctx context.Context, text []byte, packed bool) error {
 	} else {
 		_, err = s.client.Update(ctx, m, metav1.UpdateOptions{})
 	}
-	return err //nolint:wrapcheck // Tell looks at its type.
+	return err // Tell looks at its type.
 }
 
 // Run follows the ConfigMaps until ctx ends. What cannot be read is tried again, and holds nothing up.

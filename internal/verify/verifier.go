@@ -142,7 +142,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 	}{{v.wake.check, v.check}, {v.wake.repair, v.repair}, {v.wake.list, v.listDue}, {v.wake.tell, (&tellLoop{v: v}).step}} {
 		loops.Go(func() error { loop(ctx, l.slot, l.step); return nil })
 	}
-	return loops.Wait() //nolint:wrapcheck // None returns an error.
+	return loops.Wait() // None returns an error.
 }
 
 // loop calls step, which says how long to rest at most, again and again until ctx ends. It is woken by the slot.

@@ -65,9 +65,9 @@ func (s *idle) Delete(resource.Type, string, string, uint64) {}
 func (s *idle) Leave(resource.Type, string, string, uint64)  {}
 func (s *idle) Bookmark(resource.Type, uint64)               {}
 
-// BenchmarkStart lists 20,000 ConfigMaps with four labels, a description, a last-applied-configuration and managedFields
-// from a real API server. Live bytes are what the Reflector and the records hold at the moment of Replace, the peak of a
-// start.
+// BenchmarkStart lists 20,000 ConfigMaps with four labels, a description, a last-applied-configuration and
+// managedFields from a real API server. Live bytes are what the Reflector and the records hold at the moment
+// of Replace, the peak of a start.
 func BenchmarkStart(b *testing.B) {
 	const objects = 20_000
 	cp := controlplane.ForTest(b, controlplane.Options{})

@@ -24,18 +24,18 @@
 //	     more, or when Run is ending ─────────▶└─────────┘
 //
 // A start slot is given back at the first complete list, at the first error, or after [Options.StartTimeout]. A type
-// that fails is tried again within 30 s for as long as it is wanted. While it fails, and when it stops, the Sink is told
-// nothing: that something could not be read is no evidence that it is gone.
+// that fails is tried again within 30 s for as long as it is wanted. While it fails, and when it stops, the
+// Sink is told nothing: that something could not be read is no evidence that it is gone.
 //
 // A watch that has brought neither event nor bookmark for [Options.StaleAfter] is ended and begun again from its last
 // version, without a list; so is a request that is not answered at all. API servers send a bookmark about every minute.
 //
-// [Manager.Relist] is the one repair of a watch that has lost events: a new Reflector lists consistently, and the Sink's
-// Replace finds what differs.
+// [Manager.Relist] is the one repair of a watch that has lost events: a new Reflector lists consistently, and
+// the Sink's Replace finds what differs.
 //
-// A [Manager] is safe for concurrent use. Only [Manager.Run], [Manager.Relist] and [Manager.WaitStopped] block; the Sink is called from
-// one goroutine per type, and a Sink that takes its time holds up that type's watch and nothing else: the API server is
-// read more slowly, nothing is buffered.
+// A [Manager] is safe for concurrent use. Only [Manager.Run], [Manager.Relist] and [Manager.WaitStopped]
+// block; the Sink is called from one goroutine per type, and a Sink that takes its time holds up that type's
+// watch and nothing else: the API server is read more slowly, nothing is buffered.
 //
 // The package does not know who owns an object, what was sent, or which types exist; it keeps no object.
 package watch

@@ -13,11 +13,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Skeptic is a [Sink] that can tell what a list lacks and take the rest of it. A list after the first that lacks what is
-// known is then held against single objects before it is believed: that something is not in a list is no proof that
-// it is gone. The answer of an API server that has lost half of it is whole by all its looks.
+// Skeptic is a [Sink] that can tell what a list lacks and take the rest of it. A list after the first that
+// lacks what is known is then held against single objects before it is believed: that something is not in a
+// list is no proof that it is gone. The answer of an API server that has lost half of it is whole by all its
+// looks.
 type Skeptic interface {
-	// Lacks returns how many objects of a type are known, how many of them a list lacks, and the names of some of those.
+	// Lacks returns how many objects of a type are known, how many of them a list lacks, and the names of
+	// some of those.
 	Lacks(t resource.Type, rs []resource.Record, some int) (names []resource.Record, missing, known int)
 	// Merge is Replace, but what the list lacks stays.
 	Merge(t resource.Type, rs []resource.Record, resourceVersion uint64)
@@ -30,8 +32,8 @@ const (
 	sampleTimeout = 5 * time.Second
 	// doubtPause is how long after a list that is not believed the next one comes; it doubles up to maxDoubtPause.
 	doubtPause, maxDoubtPause = 2 * time.Second, 5 * time.Minute
-	// comeBack is how long an aggregated API may take after a restart until what it lacks is gone. Some fill their memory
-	// within a minute, and answer meanwhile as if that were all.
+	// comeBack is how long an aggregated API may take after a restart until what it lacks is gone. Some fill
+	// their memory within a minute, and answer meanwhile as if that were all.
 	comeBack = 90 * time.Second
 )
 
@@ -119,8 +121,8 @@ func (w *watcher) there(ctx context.Context, n resource.Record) (bool, error) {
 // errNotListed is no proof: it is a list that is in doubt.
 var errNotListed = errors.New("object is in no list of its name")
 
-// listed asks for one object by a list, for a role that allows to list and not to get. That it is there proves as much, that
-// it is not proves nothing.
+// listed asks for one object by a list, for a role that allows to list and not to get. That it is there
+// proves as much, that it is not proves nothing.
 func listed(ctx context.Context, client metadata.ResourceInterface, name string) (*metav1.PartialObjectMetadata, error) {
 	list, err := client.List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()})
 	if err != nil {
@@ -171,8 +173,8 @@ func (d *doubt) end() {
 }
 
 const (
-	// firstPace is how long after a list for events out of order the next one for them may come; it doubles up to maxPace,
-	// and is that again after a calm as long as maxPace.
+	// firstPace is how long after a list for events out of order the next one for them may come; it doubles
+	// up to maxPace, and is that again after a calm as long as maxPace.
 	firstPace, maxPace = 10 * time.Second, 10 * time.Minute
 )
 

@@ -20,14 +20,14 @@ type Deletion struct {
 	// Namespace is empty for an object of a cluster-scoped type.
 	Namespace, Name string
 	Version         uint64
-	// Now is nil. But where receivers have selections of their own, an object that was changed is told of as well, with what
-	// it is now: it may be none for one of them any more.
+	// Now is nil. But where receivers have selections of their own, an object that was changed is told of as
+	// well, with what it is now: it may be none for one of them any more.
 	Now *resource.Record
 }
 
 const (
-	// historyRound is how long the API server is asked to keep one watch of the past open. It says how far it has come 2 s
-	// before the end, which is what a type without changes waits for.
+	// historyRound is how long the API server is asked to keep one watch of the past open. It says how far it
+	// has come 2 s before the end, which is what a type without changes waits for.
 	historyRound = 3
 	// historyTimeout bounds all rounds together, for a type with more changes than a round brings.
 	historyTimeout = time.Minute
@@ -43,8 +43,9 @@ var errHistoryStopped = errors.New("the watch of the past has brought nothing fo
 // the past cannot show is among them: objects that were created after it and are gone by now. It costs one short watch
 // and holds nothing.
 //
-// API servers remember some minutes of changes, and nothing from before their start: a version that is older, or is 0, is an error
-// for which errors.Is(err, ErrExpired) holds. It blocks for a second or two, and for a minute at most.
+// API servers remember some minutes of changes, and nothing from before their start: a version that is older,
+// or is 0, is an error for which errors.Is(err, ErrExpired) holds. It blocks for a second or two, and for a
+// minute at most.
 func (l *Lister) Deletions(ctx context.Context, t resource.Type, after, until uint64, each func(Deletion)) error {
 	if after == 0 { // To an API server that means any version.
 		return fmt.Errorf("watching the past of %s from its beginning: %w", t, ErrExpired)
@@ -79,7 +80,7 @@ func (l *Lister) history(ctx context.Context, t resource.Type, after, until uint
 	for reached = after; reached < until; {
 		select {
 		case <-ctx.Done():
-			return reached, ctx.Err() //nolint:wrapcheck // Deletions says what it was doing.
+			return reached, ctx.Err() // Deletions says what it was doing.
 		case e, open := <-w.ResultChan():
 			if !open {
 				return reached, nil
@@ -102,8 +103,9 @@ func (l *Lister) history(ctx context.Context, t resource.Type, after, until uint
 	return reached, nil
 }
 
-// ends tells whether an object is to be had no more after an event, or may be: it was deleted, or changed so that it is no
-// longer selected. What it was before the change nobody tells; that it may have been selected is enough.
+// ends tells whether an object is to be had no more after an event, or may be: it was deleted, or changed so
+// that it is no longer selected. What it was before the change nobody tells; that it may have been selected
+// is enough.
 func (l *Lister) ends(e apiwatch.Event) (d Deletion, ends bool) {
 	o, ok := e.Object.(*metav1.PartialObjectMetadata)
 	switch {

@@ -44,8 +44,9 @@ func NewLister(client metadata.Interface, keep resource.Selection, namespaces Na
 // 5 minutes. The slice belongs to page, and may be empty, as all objects of a page may have been filtered out; page is
 // called at least once, with an empty slice when there is nothing.
 //
-// An error of page ends the list and is returned wrapped. A version that is gone, at the first page or in the middle, is
-// an error for which errors.Is(err, ErrExpired) holds; the list is never silently continued from another version.
+// An error of page ends the list and is returned wrapped. A version that is gone, at the first page or in the
+// middle, is an error for which errors.Is(err, ErrExpired) holds; the list is never silently continued from
+// another version.
 func (l *Lister) Pages(ctx context.Context, t resource.Type, opts ListOptions, page func([]resource.Record) error) (uint64, error) {
 	return l.pages(ctx, t, opts, func(list *metav1.PartialObjectMetadataList) error { return page(l.records(t, list)) })
 }
@@ -56,8 +57,8 @@ type State struct {
 	Version         uint64
 }
 
-// States lists as [Lister.Pages] does, at a fraction of the cost: no record is made. Each page comes with the version of
-// the list; the slice is used again for the next one.
+// States lists as [Lister.Pages] does, at a fraction of the cost: no record is made. Each page comes with the
+// version of the list; the slice is used again for the next one.
 func (l *Lister) States(ctx context.Context, t resource.Type, page func(version uint64, states []State) error) (uint64, error) {
 	var states []State
 	return l.pages(ctx, t, ListOptions{}, func(list *metav1.PartialObjectMetadataList) error {

@@ -27,8 +27,8 @@ type Sink interface {
 	Upsert(t resource.Type, r resource.Record)
 	// Delete is an object that was deleted, at resourceVersion. Namespace is empty for a cluster-scoped object.
 	Delete(t resource.Type, namespace, name string, resourceVersion uint64)
-	// Leave is an object that is there, or was until now, and is not selected: it has been reported before only if it was
-	// selected then. Namespace is empty for a cluster-scoped object.
+	// Leave is an object that is there, or was until now, and is not selected: it has been reported before
+	// only if it was selected then. Namespace is empty for a cluster-scoped object.
 	Leave(t resource.Type, namespace, name string, resourceVersion uint64)
 	// Bookmark says that everything up to resourceVersion has been reported.
 	Bookmark(t resource.Type, resourceVersion uint64)
@@ -44,26 +44,28 @@ type Options struct {
 	// Starts is how many types list at the same time at most; 2 when it is not positive. Two types at a time halve the
 	// peak of memory of a start against all at once, and take as long, because one API server answers either way.
 	Starts int
-	// Large tells that a type may have very many objects. It lists while no other does. Nil means the types that are the
-	// most numerous of most clusters.
+	// Large tells that a type may have very many objects. It lists while no other does. Nil means the types
+	// that are the most numerous of most clusters.
 	Large func(resource.Type) bool
 	// StartTimeout is how long a type may hold its start slot without having been listed; 10 s when it is not positive.
 	StartTimeout time.Duration
-	// Patience is how long a type may hold its start slot without an answer; 1.5 s when it is not positive. Each type that
-	// has not answered halves it for those that come, down to a tenth of a second: where 40 hang, the others start a few
-	// seconds later.
+	// Patience is how long a type may hold its start slot without an answer; 1.5 s when it is not positive.
+	// Each type that has not answered halves it for those that come, down to a tenth of a second: where 40
+	// hang, the others start a few seconds later.
 	Patience time.Duration
-	// Quiet is how long nothing may come of a first list until nobody waits for it any more; 5 s when it is not positive.
+	// Quiet is how long nothing may come of a first list until nobody waits for it any more; 5 s when it is
+	// not positive.
 	Quiet time.Duration
 	// StaleAfter is how long a watch may bring nothing, not even a bookmark, before it is begun again;
 	// [reflector.Silence] when it is not positive.
 	StaleAfter time.Duration
-	// Aggregated tells that a type is served by an API of its own, which may keep its objects in memory. Nil means none.
+	// Aggregated tells that a type is served by an API of its own, which may keep its objects in memory. Nil
+	// means none.
 	Aggregated func(resource.Type) bool
 	// Streams count what becomes of the watches; nil counts nothing.
 	Streams *reflector.Metrics
-	// OnSettled, when set, is called once, from a goroutine of Run, after [Manager.Settled] has become true. This is the
-	// moment to return the memory of the start to the system.
+	// OnSettled, when set, is called once, from a goroutine of Run, after [Manager.Settled] has become true.
+	// This is the moment to return the memory of the start to the system.
 	OnSettled func()
 	// Log is told about edges: that some types cannot be read, and that all can be again.
 	Log logr.Logger
@@ -139,8 +141,8 @@ func New(client metadata.Interface, sink Sink, opts Options) *Manager {
 }
 
 // Set says which types are wanted. It starts and stops watches as needed and returns at once; a second call with the
-// same types does nothing. A type whose kind or scope has changed is started anew. Before Run and after its end Set only
-// takes note.
+// same types does nothing. A type whose kind or scope has changed is started anew. Before Run and after its
+// end Set only takes note.
 //
 // A stopped watch deletes nothing. When Set returns, a call to the Sink for a type that was taken out may still be in
 // progress; no other one begins. [Manager.WaitStopped] waits for its end. A type that is wanted again is not started

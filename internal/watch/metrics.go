@@ -14,8 +14,8 @@ const (
 	restartUnlisted   = "unlisted"   // a streamed list whose end did not come
 )
 
-// metrics of all watches of one Manager. Those with a label resource are bounded by the number of types, and are removed
-// when the type stops.
+// metrics of all watches of one Manager. Those with a label resource are bounded by the number of types, and
+// are removed when the type stops.
 type metrics struct {
 	types    *prometheus.GaugeVec
 	restarts *prometheus.CounterVec

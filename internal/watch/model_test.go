@@ -85,7 +85,8 @@ func (m *model) Bookmark(resource.Type, uint64) {}
 // TestSinkEqualsTheServerAfterAnyHistory runs random histories of changes, faults and wishes and checks:
 //   - calls for one type never overlap, also over Set;
 //   - every list is the exact state at its version;
-//   - an object never goes back to an older version within a life of its watch, and is never deleted while it exists (I5);
+//   - an object never goes back to an older version within a life of its watch, and is never deleted while it
+//     exists (I5);
 //   - when the faults are over, what the Sink holds of every wanted type equals what the server holds (I4).
 func TestSinkEqualsTheServerAfterAnyHistory(t *testing.T) {
 	for seed := range uint64(60) {

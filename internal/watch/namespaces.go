@@ -14,8 +14,8 @@ type NamespaceFilter struct {
 	Exclude []string
 }
 
-// Match tells whether an object is reported. Cluster-scoped objects always are, but for Namespaces themselves, which are
-// filtered by their own name.
+// Match tells whether an object is reported. Cluster-scoped objects always are, but for Namespaces
+// themselves, which are filtered by their own name.
 func (f NamespaceFilter) Match(t resource.Type, namespace, name string) bool {
 	if !t.Namespaced {
 		if t.Group != "" || t.Resource != "namespaces" {

@@ -21,7 +21,7 @@ var ErrNotWatched = errors.New("type is not watched")
 //	    └────────────────────────▲
 type round struct {
 	w        *watcher
-	ctx      context.Context //nolint:containedctx // It is the life of the round; set by begin.
+	ctx      context.Context // It is the life of the round; set by begin.
 	cancel   context.CancelFunc
 	requests reflector.Requests // watches in all their length, and lists
 	listed   chan struct{}      // closed once its list has been handed to the Sink
@@ -43,7 +43,8 @@ func (w *watcher) nextRound(ctx context.Context) *round {
 	return r
 }
 
-// again ends the round that runs, if its list is done, and returns the one whose list is to come; nil when none has run.
+// again ends the round that runs, if its list is done, and returns the one whose list is to come; nil when
+// none has run.
 func (w *watcher) again() *round {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -68,8 +69,8 @@ func (r *round) run() {
 	r.requests.End()
 }
 
-// hasBeenListed notes that a list has been handed to the Sink: the first of the round, or, after a version has expired, a
-// later one. The Reflector's goroutine alone calls it.
+// hasBeenListed notes that a list has been handed to the Sink: the first of the round, or, after a version
+// has expired, a later one. The Reflector's goroutine alone calls it.
 func (r *round) hasBeenListed() {
 	if !r.hasListed() {
 		close(r.listed)
@@ -87,8 +88,8 @@ func (r *round) hasListed() bool {
 }
 
 // Relist lists a type anew, consistently, and goes on watching from there. It returns nil once the list has been handed
-// to the Sink, [ErrNotWatched] when the type is not wanted, and ctx's error. What the watch would have brought meanwhile
-// is in the list. While a list of the type is under way, Relist waits for that one.
+// to the Sink, [ErrNotWatched] when the type is not wanted, and ctx's error. What the watch would have
+// brought meanwhile is in the list. While a list of the type is under way, Relist waits for that one.
 //
 // After a list that fails, the type is [Failing], and is tried again like any other; the Sink is told nothing.
 func (m *Manager) Relist(ctx context.Context, t resource.Type) error {

@@ -17,8 +17,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
-// listerWatcher makes the requests of one Reflector. It sees every answer and every error, also those that the Reflector
-// handles without telling anybody, and gives up what is not answered.
+// listerWatcher makes the requests of one Reflector. It sees every answer and every error, also those that
+// the Reflector handles without telling anybody, and gives up what is not answered.
 type listerWatcher struct {
 	w        *watcher
 	requests *reflector.Requests

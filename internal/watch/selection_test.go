@@ -31,8 +31,8 @@ func optedOut(name string) metav1.ObjectMeta {
 	return o
 }
 
-// The server in memory knows no selectors, as some aggregated API servers do not: what is not selected is left out all the
-// same, in lists and in events, and an object that leaves is told of as one that does.
+// The server in memory knows no selectors, as some aggregated API servers do not: what is not selected is
+// left out all the same, in lists and in events, and an object that leaves is told of as one that does.
 func TestWhatIsNotSelectedIsNotReported(t *testing.T) {
 	var last uint64
 	inBubble(t, watch.Options{Keep: shop(t)}, func(s *watchtest.Server) {

@@ -32,8 +32,9 @@ func (l *listerWatcher) hooks(ctx context.Context) reflector.Hooks {
 	}
 }
 
-// streamFailed notes an error of a stream. In the middle of a list it is counted and no more: the Reflector tries a plain
-// list next, which is what counts. That a version has expired is no failure either: a list follows.
+// streamFailed notes an error of a stream. In the middle of a list it is counted and no more: the Reflector
+// tries a plain list next, which is what counts. That a version has expired is no failure either: a list
+// follows.
 func (l *listerWatcher) streamFailed(ctx context.Context, err error, listing bool) {
 	if ctx.Err() != nil {
 		return

@@ -133,9 +133,9 @@ func (w *watcher) active() {
 	w.st.LastActivity = time.Now()
 }
 
-// reached notes a version that was reported, hence that the watch goes on. Events of one type come in the order of their
-// versions. One that does not has been overtaken on its way, perhaps by the deletion of its object, or versions have
-// begun anew: the type is listed again.
+// reached notes a version that was reported, hence that the watch goes on. Events of one type come in the
+// order of their versions. One that does not has been overtaken on its way, perhaps by the deletion of its
+// object, or versions have begun anew: the type is listed again.
 func (w *watcher) reached(version uint64) {
 	w.mu.Lock()
 	if version != 0 && version < w.st.ResourceVersion {

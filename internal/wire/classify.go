@@ -134,11 +134,12 @@ func (f *faults) refuse(o *Outcome) {
 	o.Reason = fmt.Sprintf("%d of %d items refused, the first for %s", len(o.Bad), f.n, o.Bad[0].Reason)
 }
 
-// retryAfterCap bounds what a header can ask for, so that no arithmetic on it overflows. The breaker caps it much lower.
+// retryAfterCap bounds what a header can ask for, so that no arithmetic on it overflows. The breaker caps it
+// much lower.
 const retryAfterCap = 24 * time.Hour
 
-// retryAfter reads the header of that name: seconds, or a date in one of the three spellings of RFC 9110. What is in the
-// past or unreadable is 0.
+// retryAfter reads the header of that name: seconds, or a date in one of the three spellings of RFC 9110.
+// What is in the past or unreadable is 0.
 func retryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if value == "" {

@@ -20,8 +20,8 @@ func (clusterWhisperer) Name() string { return "cluster-whisperer" }
 
 // Defaults: its embedder gives up after 60 s, so 90 s leave room for the work around that, and a request it is still
 // busy with is over 60 s later. Two in flight reach 208 of the 226 objects a second that any number reaches, at half
-// the latency of four. A body of up to 100 upserts costs one embedding call; a delete costs 0.2 ms among many. Its limit
-// is 5 MiB, but time is short long before: 1 MiB is about 3,000 small objects.
+// the latency of four. A body of up to 100 upserts costs one embedding call; a delete costs 0.2 ms among
+// many. Its limit is 5 MiB, but time is short long before: 1 MiB is about 3,000 small objects.
 func (clusterWhisperer) Defaults() Defaults {
 	return Defaults{
 		Timeout:     90 * time.Second,

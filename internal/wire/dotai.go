@@ -13,8 +13,8 @@ import (
 //
 // It embeds each upsert by itself and deletes one by one, and makes the ID itself, so neither upserts nor deletes
 // carry one. Whatever comes with another updatedAt is embedded again. isResync is never sent: it deletes everything
-// that the same body does not list. JSON is ASCII only, because dot-ai breaks a character of several bytes that falls on
-// the border of two chunks of the body.
+// that the same body does not list. JSON is ASCII only, because dot-ai breaks a character of several bytes
+// that falls on the border of two chunks of the body.
 func DotAI() Format { return dotAI{} }
 
 type dotAI struct{}
@@ -23,8 +23,8 @@ func (dotAI) Name() string { return "dot-ai" }
 
 // Defaults: three items of a body may take 30 s each before its circuit breaker opens, so an honest answer takes up to
 // 90 s, and so does a request that nobody waits for. Work in one request is sequential and that of several is not
-// (9 objects a second at one in flight, 61 at eight): small bodies, more of them. A delete costs 100 ms. It has no limit
-// on the length of a body; the usual proxy in front of it has 1 MiB.
+// (9 objects a second at one in flight, 61 at eight): small bodies, more of them. A delete costs 100 ms. It
+// has no limit on the length of a body; the usual proxy in front of it has 1 MiB.
 func (dotAI) Defaults() Defaults {
 	return Defaults{
 		Timeout:     120 * time.Second,

@@ -66,7 +66,8 @@ func normalized(t *testing.T, m manifests) map[string]any {
 		}
 		o.SetLabels(nil)
 		objects[key(o)] = o.Object
-		// An overlay can give the Service of the kustomize manifests another name, which that of the certificate outlives.
+		// An overlay can give the Service of the kustomize manifests another name, which that of the
+		// certificate outlives.
 		switch o.GetKind() {
 		case "ServiceMonitor":
 			endpoint := o.Object["spec"].(map[string]any)["endpoints"].([]any)[0].(map[string]any)

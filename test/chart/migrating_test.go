@@ -186,7 +186,8 @@ func (c *cluster) testWayOverFromThePredecessor(t *testing.T) {
 // testWayOverFromDotAIController follows docs/migrating.md from dot-ai-controller 0.47, both ways.
 func (c *cluster) testWayOverFromDotAIController(t *testing.T) {
 	t.Setenv("HELM_CACHE_HOME", t.TempDir())
-	c.kubectl(t, nil, "delete", "crd", "resourcesyncconfigs.dot-ai.devopstoolkit.live", "--ignore-not-found") // which others have made
+	// Other tests may have made it.
+	c.kubectl(t, nil, "delete", "crd", "resourcesyncconfigs.dot-ai.devopstoolkit.live", "--ignore-not-found")
 	c.apply(t, read(t, "testdata/dot-ai-controller-0.47.yaml"))
 	c.kubectl(t, nil, "wait", "--for=condition=Established", "--timeout=60s", "crd/resourcesyncconfigs.dot-ai.devopstoolkit.live")
 	c.kubectl(t, nil, "create", "secret", "generic", "mcp-credentials", "-n", "dot-ai", "--from-literal=api-key=t")

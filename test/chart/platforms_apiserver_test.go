@@ -15,7 +15,8 @@ import (
 
 const openShift = "on-openshift"
 
-// testRunsOnOpenShift has the pods of every variant admitted where a policy demands what OpenShift's restricted-v2 demands.
+// testRunsOnOpenShift has the pods of every variant admitted where a policy demands what OpenShift's
+// restricted-v2 demands.
 func (c *cluster) testRunsOnOpenShift(t *testing.T) {
 	c.apply(t, read(t, "testdata/restricted-v2.yaml"))
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: openShift, Labels: map[string]string{"platform": "openshift"}, Annotations: map[string]string{
@@ -145,8 +146,8 @@ func (c *cluster) namespaced(t *testing.T, gvr schema.GroupVersionResource) bool
 	return false
 }
 
-// testPermissionsWithoutSecrets: everything that Kubernetes has may be watched but Secrets, and of what was added only what
-// was named.
+// testPermissionsWithoutSecrets: everything that Kubernetes has may be watched but Secrets, and of what was
+// added only what was named.
 func (c *cluster) testPermissionsWithoutSecrets(t *testing.T) {
 	client, meta := c.account(t, "discreet", "--set", "rbac.preset=no-secrets", "--set-json",
 		`rbac.extraRules=[{"apiGroups":["cert-manager.io"],"resources":["*"],"verbs":["list","watch"]}]`)
@@ -186,7 +187,8 @@ func (c *cluster) testAppliedByTheServer(t *testing.T) {
 		return string(c.kubectl(t, first, "apply", "--server-side", "--field-manager=argocd-controller", "--validate=strict", "-f", "-"))
 	}
 	apply()
-	c.kubectl(t, nil, "scale", "statefulset/gitops-k8s-vectordb-sync", "--replicas=4", "-n", ns) // as the autoscaler does
+	// The autoscaler does the same.
+	c.kubectl(t, nil, "scale", "statefulset/gitops-k8s-vectordb-sync", "--replicas=4", "-n", ns)
 	versions := func() string {
 		return string(c.kubectl(t, nil, "get", "statefulset,deployment,service,role,networkpolicy", "-n", ns, "-o", "jsonpath={range .items[*]}{.kind}/{.metadata.name}:{.metadata.generation}:{.metadata.resourceVersion} {end}"))
 	}

@@ -20,8 +20,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// examples are values of what the schema leaves open, by path or by definition: texts that fit a pattern, and objects whose
-// schema is Kubernetes's. A list of nil stands for what is not drawn.
+// examples are values of what the schema leaves open, by path or by definition: texts that fit a pattern, and
+// objects whose schema is Kubernetes's. A list of nil stands for what is not drawn.
 var examples = map[string][]any{
 	"#/definitions/url":           {"http://cluster-whisperer:3000/api/v1/instances/sync", "https://receiver.example.com/sync", ""},
 	"#/definitions/address":       {":7001", "0.0.0.0:7002", "127.0.0.1:7003", ""},
@@ -77,9 +77,10 @@ var examples = map[string][]any{
 	"extraEnv":                                       {[]any{}, []any{map[string]any{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}}},
 	"extraEnvFrom":                                   {[]any{}, []any{map[string]any{"secretRef": map[string]any{"name": "a"}}}},
 	"extraObjects":                                   {[]any{}, []any{"{apiVersion: v1, kind: ConfigMap, metadata: {name: '{{ .Release.Name }}-x', namespace: '{{ .Release.Namespace }}'}}"}},
-	"service.ipFamilyPolicy":                         {"", "SingleStack", "PreferDualStack"}, // of a cluster that has one family
-	"service.ipFamilies":                             {[]any{}, []any{"IPv4"}},
-	"persistence.size":                               {"1Gi", "500M", "1.5Ti"}, "receiver.persistence.size": {"2Gi"},
+	// A cluster with one family takes these.
+	"service.ipFamilyPolicy": {"", "SingleStack", "PreferDualStack"},
+	"service.ipFamilies":     {[]any{}, []any{"IPv4"}},
+	"persistence.size":       {"1Gi", "500M", "1.5Ti"}, "receiver.persistence.size": {"2Gi"},
 	"podDisruptionBudget.maxUnavailable": {0, 2, "25%", "100%"},
 	"nodeSelector":                       {map[string]any{"kubernetes.io/arch": "arm64"}, map[string]any{}},
 }
@@ -212,7 +213,8 @@ func (c *cluster) testTakesWhatTheSchemaAllows(t *testing.T) {
 		if seed > most {
 			t.Fatalf("%d of %d combinations were not refused as contradictory: the draw is too wild", taken, most)
 		}
-		d := &draw{t: t, rand: rand.New(rand.NewPCG(seed, 14)), schema: schema, missing: map[string]bool{}} //nolint:gosec // It is to be the same each time.
+		// It is to be the same each time.
+		d := &draw{t: t, rand: rand.New(rand.NewPCG(seed, 14)), schema: schema, missing: map[string]bool{}}
 		drawn := d.of("", schema)
 		if len(d.missing) > 0 {
 			t.Fatalf("there are no examples of %v", d.missing)

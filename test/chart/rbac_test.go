@@ -61,8 +61,8 @@ func TestPermissionsAreThoseOfTheWatchedTypes(t *testing.T) {
 	}
 }
 
-// Whatever a pattern of plurals matches, the role that it is turned into must allow: otherwise the controller is told to
-// watch what it may not.
+// Whatever a pattern of plurals matches, the role that it is turned into must allow: otherwise the controller
+// is told to watch what it may not.
 func TestPermissionsCoverWhateverThePatternsMatch(t *testing.T) {
 	t.Parallel()
 	types := []resource.Type{
@@ -143,7 +143,8 @@ func TestEveryBindingLeadsFromTheControllerToARole(t *testing.T) {
 			if !strings.HasSuffix(o.GetKind(), "RoleBinding") {
 				continue
 			}
-			b := decode[rbacv1.ClusterRoleBinding](t, manifests{o}, key(o)) // both kinds of bindings have the same fields
+			// Both kinds of bindings have the same fields.
+			b := decode[rbacv1.ClusterRoleBinding](t, manifests{o}, key(o))
 			if m.find(b.RoleRef.Kind+"/"+b.RoleRef.Name) == nil {
 				t.Errorf("%s: %s binds %s, which is not there", name, key(o), b.RoleRef.Name)
 			}
@@ -200,7 +201,7 @@ func kustomizeLabels() map[string]string {
 func upToDate(t *testing.T, path string, want []byte) {
 	t.Helper()
 	if *update {
-		if err := os.WriteFile(path, want, 0o644); err != nil { //nolint:gosec // a file of the repository
+		if err := os.WriteFile(path, want, 0o644); err != nil { // a file of the repository
 			t.Fatal(err)
 		}
 		return

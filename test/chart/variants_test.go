@@ -230,8 +230,8 @@ serviceAccount: {create: false, name: theirs}
 resources: {limits: null}`,
 }
 
-// predecessorsValues are a values file of the chart of k8s-vectordb-sync 0.1: the values that only that chart has, and those
-// of both.
+// predecessorsValues are a values file of the chart of k8s-vectordb-sync 0.1: the values that only that chart
+// has, and those of both.
 const predecessorsValues = `
 replicaCount: 1
 leaderElect: true

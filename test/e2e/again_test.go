@@ -143,8 +143,8 @@ func TestNothingIsSentAgain(t *testing.T) {
 	}
 }
 
-// victims are a share of a cluster's objects, spread over the types that are sent. What others hang on, or what is not gone
-// at once, is not among them.
+// victims are a share of a cluster's objects, spread over the types that are sent. What others hang on, or
+// what is not gone at once, is not among them.
 func victims(c *workload.Cluster, of int) []resource.ID {
 	ids := c.IDs()
 	slices.Sort(ids)
@@ -223,8 +223,8 @@ func kinds(ids []resource.ID) int {
 	return len(all)
 }
 
-// TestAThousandDeletionsThatNobodySaw deletes a twentieth of all objects while no replica runs, with less and less left that
-// could tell of it.
+// TestAThousandDeletionsThatNobodySaw deletes a twentieth of all objects while no replica runs, with less and
+// less left that could tell of it.
 func TestAThousandDeletionsThatNobodySaw(t *testing.T) {
 	longOnly(t)
 	t.Run("cluster-whisperer", func(t *testing.T) {
@@ -336,8 +336,8 @@ func compacted(t *testing.T, r *fleet.Rig) {
 	}
 }
 
-// TestATypeThatWentWhileNobodyRan removes a definition with its objects while no replica runs: the inventory tells of them,
-// once discovery is sure, and without one it is said that nothing can.
+// TestATypeThatWentWhileNobodyRan removes a definition with its objects while no replica runs: the inventory
+// tells of them, once discovery is sure, and without one it is said that nothing can.
 func TestATypeThatWentWhileNobodyRan(t *testing.T) {
 	longOnly(t)
 	r := fleet.New(t, fleet.Options{})

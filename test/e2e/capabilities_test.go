@@ -13,8 +13,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestDefinitionsAreScannedOnceByTheFleet has two replicas tell of a definition: one of them does, once, and takes it back
-// when it is deleted.
+// TestDefinitionsAreScannedOnceByTheFleet has two replicas tell of a definition: one of them does, once, and
+// takes it back when it is deleted.
 func TestDefinitionsAreScannedOnceByTheFleet(t *testing.T) {
 	t.Parallel() // it mostly waits
 	const name = "gadgets.example.com"

@@ -103,7 +103,8 @@ func grants(t *testing.T, manifest, account string) []grant {
 	all := objects(t, manifest)
 	for _, o := range all {
 		if o.GetKind() == "ClusterRole" || o.GetKind() == "Role" {
-			rules[o.GetKind()+"/"+o.GetNamespace()+"/"+o.GetName()] = as[rbacv1.ClusterRole](t, o).Rules // a Role has the same
+			// A Role has the same.
+			rules[o.GetKind()+"/"+o.GetNamespace()+"/"+o.GetName()] = as[rbacv1.ClusterRole](t, o).Rules
 		}
 	}
 	var found []grant

@@ -19,8 +19,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestACrashCostsFewEmbeddings kills one of three replicas while forty objects a second change, and restarts all of them
-// right after. Only what the dead one can have sent in another state is said again.
+// TestACrashCostsFewEmbeddings kills one of three replicas while forty objects a second change, and restarts
+// all of them right after. Only what the dead one can have sent in another state is said again.
 func TestACrashCostsFewEmbeddings(t *testing.T) {
 	longOnly(t)
 	r := fleet.New(t, fleet.Options{})

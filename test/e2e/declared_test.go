@@ -27,8 +27,8 @@ spec:
   resyncIntervalMinutes: 60
 `
 
-// TestADeclaredReceiverIsServed follows the quick start of ResourceSyncConfigs with two replicas that know of no receiver
-// by their environment.
+// TestADeclaredReceiverIsServed follows the quick start of ResourceSyncConfigs with two replicas that know of
+// no receiver by their environment.
 func TestADeclaredReceiverIsServed(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})

@@ -145,7 +145,8 @@ func poisoned(t *testing.T, r *fleet.Rig, p *fleet.Replica, churn func(), h *his
 	h.check(t, r, p)
 }
 
-// late is the story of requests that the receiver applies long after their client has gone, over what it was told since.
+// late is the story of requests that the receiver applies long after their client has gone, over what it was
+// told since.
 func late(t *testing.T, r *fleet.Rig, p *fleet.Replica, churn func(), h *history) {
 	const lateness = 4 * timeout
 	r.SetFaults(

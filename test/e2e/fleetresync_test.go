@@ -75,15 +75,16 @@ func listsByType(t *testing.T, r *fleet.Rig) map[string]int {
 	return counts
 }
 
-// TestAResyncIsSharedOutOverTheFleetAndStaysExact resyncs everything over three replicas while objects change, then again
-// while a replica is killed in the middle.
+// TestAResyncIsSharedOutOverTheFleetAndStaysExact resyncs everything over three replicas while objects
+// change, then again while a replica is killed in the middle.
 func TestAResyncIsSharedOutOverTheFleetAndStaysExact(t *testing.T) {
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
 	long, objects := size()
 	c := cluster(t, r, objects)
 	var replicas []*fleet.Replica
 	for range 3 {
-		replicas = append(replicas, r.Start(map[string]string{"SETTLE_TIME_MS": "1000", "VERIFY_INTERVAL_MIN": "0"})) // lists are counted
+		// Lists are counted, so none is made to verify.
+		replicas = append(replicas, r.Start(map[string]string{"SETTLE_TIME_MS": "1000", "VERIFY_INTERVAL_MIN": "0"}))
 	}
 	for _, p := range replicas {
 		p.WaitReady(time.Minute)

@@ -16,8 +16,8 @@ import (
 )
 
 // TestResyncsThatOverlapStayExact asks three replicas at once for full resyncs, and for some of one type or one
-// namespace, while 60 objects a second change, go and come again, at a receiver that is slow: no document may be missing,
-// stale or wrong afterwards, and no ID may have been in two requests at once.
+// namespace, while 60 objects a second change, go and come again, at a receiver that is slow: no document may
+// be missing, stale or wrong afterwards, and no ID may have been in two requests at once.
 func TestResyncsThatOverlapStayExact(t *testing.T) {
 	late := func(percent float64, d time.Duration) receiver.Rule {
 		return receiver.Rule{Match: receiver.Match{Percent: percent}, Effect: receiver.Effect{Delay: receiver.Duration(d)}}
@@ -88,8 +88,8 @@ func someNamespace(r *fleet.Rig) string {
 	return all[rand.IntN(len(all))]
 }
 
-// TestAJoinDoesNotWaitForAResync starts a replica in the middle of a full resync at a receiver that takes a second: it has
-// its share as soon as the requests in flight have ended.
+// TestAJoinDoesNotWaitForAResync starts a replica in the middle of a full resync at a receiver that takes a
+// second: it has its share as soon as the requests in flight have ended.
 func TestAJoinDoesNotWaitForAResync(t *testing.T) {
 	r := fleet.New(t, fleet.Options{})
 	_, objects := size()

@@ -177,8 +177,8 @@ func forget(t *testing.T, r *fleet.Rig, ids []resource.ID) {
 	}
 }
 
-// stays waits until a replica has said that deletions may be missing, and is in step otherwise; it fails when any of the
-// documents is gone.
+// stays waits until a replica has said that deletions may be missing, and is in step otherwise; it fails when
+// any of the documents is gone.
 func stays(t *testing.T, r *fleet.Rig, p *fleet.Replica, ids []resource.ID) {
 	t.Helper()
 	p.WaitReady(time.Minute)

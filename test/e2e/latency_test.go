@@ -13,12 +13,14 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestTakeoverLatency kills a replica, starts it again, has one leave in good order and starts that again, over and over,
-// while small changes go on all the time, and measures how long what they would have delivered waits.
+// TestTakeoverLatency kills a replica, starts it again, has one leave in good order and starts that again,
+// over and over, while small changes go on all the time, and measures how long what they would have delivered
+// waits.
 //
 // For a kill that is the time from the signal until everything is delivered that the dead member owned and that was
-// changed before its Lease can have expired. For a join or a leave it is the longest time from a change of an object that
-// moves until its delivery, the debounce window and the flush interval included, which are 100 ms each.
+// changed before its Lease can have expired. For a join or a leave it is the longest time from a change of an
+// object that moves until its delivery, the debounce window and the flush interval included, which are 100 ms
+// each.
 func TestTakeoverLatency(t *testing.T) {
 	longOnly(t)
 	rounds, objects, timings := 3, 500, shortLease

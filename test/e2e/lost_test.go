@@ -316,7 +316,8 @@ func TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater(t *testing.T) {
 	var seen atomic.Uint64
 	var mu sync.Mutex
 	type object struct{ typ, namespace, name string }
-	last := map[object]bool{} // whether the last event of an object was lost; what follows a lost event makes good for it
+	// Whether the last event of an object was lost; what follows a lost event makes good for it.
+	last := map[object]bool{}
 	remove := a.OnEvent(func(e netfault.Event) netfault.Verdict {
 		if e.Initial || e.Type == watch.Bookmark || e.Request.Resource.Resource == "leases" {
 			return netfault.Pass
@@ -346,7 +347,8 @@ func TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater(t *testing.T) {
 	if len(lost) == 0 {
 		t.Fatal("no event was lost: the test proves nothing")
 	}
-	fleet.Eventually(t, time.Minute, func() string { // an event of no consequence for the receiver is found as surely, and not sooner
+	// An event of no consequence for the receiver is found as surely, and not sooner.
+	fleet.Eventually(t, time.Minute, func() string {
 		for name := range lost {
 			if divergences(replicas[0], name, "") == 0 {
 				return "the metric does not name " + name

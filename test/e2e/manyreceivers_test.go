@@ -200,8 +200,9 @@ func wrongOnes(t *testing.T, good *outlet, tls *outlet) map[string]wrong {
 
 const copies = 5
 
-// TestAHundredReceiversOfWhichTenAreRight declares ten receivers, each with fields of its own, and ninety that are wrong
-// in eighteen ways: the ten are exact, and see no change that is none to them; the ninety say what is wrong with them.
+// TestAHundredReceiversOfWhichTenAreRight declares ten receivers, each with fields of its own, and ninety
+// that are wrong in eighteen ways: the ten are exact, and see no change that is none to them; the ninety say
+// what is wrong with them.
 func TestAHundredReceiversOfWhichTenAreRight(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{})

@@ -22,9 +22,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestObjectsOfRealOperatorsArrive installs the definitions of Argo CD, cert-manager, Crossplane, the Gateway API and the
-// Prometheus Operator while two fleets run, one for each receiver, makes objects by their schemas, with everything that
-// metadata can be, and takes them away again.
+// TestObjectsOfRealOperatorsArrive installs the definitions of Argo CD, cert-manager, Crossplane, the Gateway
+// API and the Prometheus Operator while two fleets run, one for each receiver, makes objects by their
+// schemas, with everything that metadata can be, and takes them away again.
 func TestObjectsOfRealOperatorsArrive(t *testing.T) {
 	t.Parallel() // it mostly waits
 	definitions := script(t, "hack/crds/ensure.sh")
@@ -190,8 +190,8 @@ type maker struct {
 	definition apiextensionsv1.CustomResourceDefinition
 }
 
-// make makes a plain object and one with a trait, in the stored version. Their IDs are of the version that is preferred,
-// which may be another one.
+// make makes a plain object and one with a trait, in the stored version. Their IDs are of the version that is
+// preferred, which may be another one.
 func (m maker) make(special trait) ([]resource.ID, error) {
 	spec := m.definition.Spec
 	i := slices.IndexFunc(spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool { return v.Storage })

@@ -16,8 +16,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestDotAIIsAskedWhatItHolds has deletions that neither the API server nor an inventory can tell of, and documents that
-// somebody else has put into the receiver. Two replicas share the work.
+// TestDotAIIsAskedWhatItHolds has deletions that neither the API server nor an inventory can tell of, and
+// documents that somebody else has put into the receiver. Two replicas share the work.
 func TestDotAIIsAskedWhatItHolds(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})

@@ -34,8 +34,8 @@ var rarelyNarrow = map[string]string{
 }
 
 // TestPermissionsAreEnoughAndNoMore lets replicas that have what the chart gives them, and nothing else, live through
-// everything that they do, and holds the API server's audit log against the roles: nothing was denied, and no permission
-// is there for nothing.
+// everything that they do, and holds the API server's audit log against the roles: nothing was denied, and no
+// permission is there for nothing.
 func TestPermissionsAreEnoughAndNoMore(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
@@ -91,7 +91,7 @@ func TestPermissionsAreEnoughAndNoMore(t *testing.T) {
 
 // insecure takes any certificate: those of replicas are of their own making.
 var insecure = &http.Client{Timeout: time.Minute, Transport: &http.Transport{
-	TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true, //nolint:gosec // see above
+	TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true, // see above
 }}
 
 // life is a fleet with the rights of a ServiceAccount.

@@ -81,8 +81,9 @@ func (k kubectl) sync(t *testing.T, code int, args ...string) string {
 	return said
 }
 
-// TestKubectlPlugin has the real kubectl find the plugin, and the plugin find three replicas: by their pods, through the
-// API server's port-forward, and by their addresses. Pods have no kubelet here. One is played: it forwards to processes.
+// TestKubectlPlugin has the real kubectl find the plugin, and the plugin find three replicas: by their pods,
+// through the API server's port-forward, and by their addresses. Pods have no kubelet here. One is played: it
+// forwards to processes.
 func TestKubectlPlugin(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{})

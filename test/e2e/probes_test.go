@@ -40,8 +40,9 @@ type probes struct {
 	err  error
 }
 
-// follow makes so many changes each second until the test ends: one object is created and one that has lived for so long
-// is deleted in turn. A creation must be delivered within that life, or nothing but the deletion ever is.
+// follow makes so many changes each second until the test ends: one object is created and one that has lived
+// for so long is deleted in turn. A creation must be delivered within that life, or nothing but the deletion
+// ever is.
 func follow(t *testing.T, r *fleet.Rig, perSecond int, life time.Duration) *probes {
 	t.Helper()
 	r.Kube("", "create", "namespace", "probes")

@@ -22,9 +22,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/monitoring"
 )
 
-// TestPrometheusSeesWhatIsWrong has a real Prometheus scrape three replicas as the chart's ServiceMonitor says, with the
-// chart's alerts, thirty times as fast. A rolling restart raises none of them; a receiver that is down and a replica that
-// dies raise theirs and no others.
+// TestPrometheusSeesWhatIsWrong has a real Prometheus scrape three replicas as the chart's ServiceMonitor
+// says, with the chart's alerts, thirty times as fast. A rolling restart raises none of them; a receiver that
+// is down and a replica that dies raise theirs and no others.
 func TestPrometheusSeesWhatIsWrong(t *testing.T) {
 	t.Parallel() // it mostly waits
 	began := time.Now()
@@ -90,7 +90,8 @@ func TestPrometheusSeesWhatIsWrong(t *testing.T) {
 	r.StartReceiver()
 	delete(want, "K8sVectorDBSyncReceiverDown")
 	fleet.Eventually(t, time.Minute, func() string {
-		if amiss := m.firing(want); amiss != "" && m.firing(nil) != "" { // the other one lasts for its quarter of an hour
+		// The other one lasts for its quarter of an hour.
+		if amiss := m.firing(want); amiss != "" && m.firing(nil) != "" {
 			return amiss
 		}
 		return ""
@@ -112,8 +113,8 @@ type monitored struct {
 	services          []corev1.Service
 }
 
-// newMonitored takes the ServiceMonitor and the Services of a manifest, and makes the certificate that the ServiceMonitor
-// wants to see.
+// newMonitored takes the ServiceMonitor and the Services of a manifest, and makes the certificate that the
+// ServiceMonitor wants to see.
 func newMonitored(t *testing.T, r *fleet.Rig, manifest string) *monitored {
 	t.Helper()
 	m := &monitored{t: t, r: r, dir: t.TempDir(), certificates: t.TempDir()}
@@ -136,7 +137,8 @@ func newMonitored(t *testing.T, r *fleet.Rig, manifest string) *monitored {
 	return m
 }
 
-// discover lets Prometheus find every port of every Service of the chart. Nothing here makes Pods, and EndpointSlices take no loopback address.
+// discover lets Prometheus find every port of every Service of the chart. Nothing here makes Pods, and
+// EndpointSlices take no loopback address.
 func (m *monitored) discover(replicas ...*fleet.Replica) {
 	m.t.Helper()
 	var found []map[string]any
@@ -219,7 +221,8 @@ func fasterAlerts(t *testing.T) map[string]any {
 	}
 	for _, rule := range file.Groups[0].Rules {
 		expr := faster(rule["expr"].(string))
-		if rule["alert"] != "K8sVectorDBSyncCheckpointStale" { // they are written every ten seconds, however fast the time runs
+		// They are written every ten seconds, however fast the time runs.
+		if rule["alert"] != "K8sVectorDBSyncCheckpointStale" {
 			expr = seconds.ReplaceAllStringFunc(expr, func(s string) string {
 				n, err := strconv.Atoi(s[2:])
 				if err != nil {

@@ -12,8 +12,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestARestoredEtcdIsNoticedAndRepaired is the story of a cluster that goes back to a backup while replicas run: what was
-// written since must not stay at the receiver, and what is written then must come, without anybody restarting anything.
+// TestARestoredEtcdIsNoticedAndRepaired is the story of a cluster that goes back to a backup while replicas
+// run: what was written since must not stay at the receiver, and what is written then must come, without
+// anybody restarting anything.
 func TestARestoredEtcdIsNoticedAndRepaired(t *testing.T) {
 	for name, opts := range map[string]controlplane.RestoreOptions{
 		"plainly":                        {},

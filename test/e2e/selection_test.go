@@ -94,8 +94,8 @@ metadata: {name: web, namespace: default, labels: {team: shop}}
 spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: c}]}}}
 `
 
-// TestWhatIsSentIsChosen has every way of choosing at once, follows objects that go out of the choice and come back, and
-// restarts the replica in between.
+// TestWhatIsSentIsChosen has every way of choosing at once, follows objects that go out of the choice and
+// come back, and restarts the replica in between.
 func TestWhatIsSentIsChosen(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{})

@@ -24,8 +24,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestMetricsAreForThoseWhomKubernetesAllows reads them over HTTPS without a token, with one that has no right, and with
-// one that has it; then the certificate is renewed as cert-manager does.
+// TestMetricsAreForThoseWhomKubernetesAllows reads them over HTTPS without a token, with one that has no
+// right, and with one that has it; then the certificate is renewed as cert-manager does.
 func TestMetricsAreForThoseWhomKubernetesAllows(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{})

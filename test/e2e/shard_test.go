@@ -58,7 +58,8 @@ func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
 	h := newHistory()
 	var replicas []*fleet.Replica
 	for range 3 {
-		replicas = append(replicas, r.Start(map[string]string{"SETTLE_TIME_MS": "1000", "VERIFY_INTERVAL_MIN": "0"})) // lists are counted
+		// Lists are counted, so none is made to verify.
+		replicas = append(replicas, r.Start(map[string]string{"SETTLE_TIME_MS": "1000", "VERIFY_INTERVAL_MIN": "0"}))
 	}
 	for _, p := range replicas {
 		p.WaitReady(time.Minute)

@@ -330,7 +330,8 @@ func (s *storm) check(h *history) {
 	}
 }
 
-// ourIDs replaces dot-ai's identities, namespace:apiVersion:kind:name, by those that are hashed. Only names hold colons.
+// ourIDs replaces dot-ai's identities, namespace:apiVersion:kind:name, by those that are hashed. Only names
+// hold colons.
 func ourIDs(records []receiver.Record) {
 	ours := func(id string) string { return strings.Join(strings.SplitN(id, ":", 4), "/") }
 	for _, r := range records {

@@ -74,9 +74,10 @@ type drawing struct {
 	now    time.Duration
 }
 
-// drawStorm draws a storm for the replicas called replica-0 to replica-2: in one lane what happens to replicas, one thing
-// after the other, and beside it, in another, what happens to the API server and the receiver. Every sort of fault
-// happens at least once, in an order of the seed's; then they go on until the time is over.
+// drawStorm draws a storm for the replicas called replica-0 to replica-2: in one lane what happens to
+// replicas, one thing after the other, and beside it, in another, what happens to the API server and the
+// receiver. Every sort of fault happens at least once, in an order of the seed's; then they go on until the
+// time is over.
 func drawStorm(seed uint64, atLeast, pause time.Duration, l lease) stormPlan {
 	d := &drawing{rng: rand.New(rand.NewPCG(seed, 3)), lease: l, pause: pause, serial: 3}
 	for i := range d.serial {

@@ -146,14 +146,14 @@ func (h *history) wrongDeletes(t *testing.T, r *fleet.Rig) []resource.ID {
 // resyncs is the object in which the fleet keeps the state of resyncs.
 const resyncs resource.ID = "default/v1/ConfigMap/k8s-vectordb-sync-resyncs"
 
-// checkpoint is the object in which a replica keeps how far it is: one that it writes itself, some seconds after its start
-// and when it ends.
+// checkpoint is the object in which a replica keeps how far it is: one that it writes itself, some seconds
+// after its start and when it ends.
 func checkpoint(p *fleet.Replica) resource.ID {
 	return resource.ID("default/v1/ConfigMap/k8s-vectordb-sync-default-" + p.Name)
 }
 
-// waitCheckpoint waits until the ConfigMaps that the replica writes, its checkpoint and the state of resyncs, are objects
-// like any other, where a story counts objects.
+// waitCheckpoint waits until the ConfigMaps that the replica writes, its checkpoint and the state of resyncs,
+// are objects like any other, where a story counts objects.
 func waitCheckpoint(t *testing.T, r *fleet.Rig, p *fleet.Replica) {
 	t.Helper()
 	fleet.Eventually(t, converge, func() string {

@@ -97,7 +97,8 @@ func TestAStreamedListWithoutAnEndIsReadInPages(t *testing.T) {
 	}
 }
 
-// TestStreamsThatAreOpenAndDeadAreBegunAgain freezes the watches of definitions, of the members' ConfigMaps and of one type.
+// TestStreamsThatAreOpenAndDeadAreBegunAgain freezes the watches of definitions, of the members' ConfigMaps
+// and of one type.
 func TestStreamsThatAreOpenAndDeadAreBegunAgain(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{})
@@ -154,8 +155,8 @@ func TestADefinitionThatIsWrittenAllTheTimeCostsNoDiscovery(t *testing.T) {
 	r.WaitEqual(converge)
 }
 
-// TestAPreferredVersionThatFlipsMovesNothing lets discovery answer now with one version preferred and now with the other, as
-// the servers behind a load balancer do while they are upgraded.
+// TestAPreferredVersionThatFlipsMovesNothing lets discovery answer now with one version preferred and now
+// with the other, as the servers behind a load balancer do while they are upgraded.
 func TestAPreferredVersionThatFlipsMovesNothing(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{})
@@ -169,7 +170,8 @@ func TestAPreferredVersionThatFlipsMovesNothing(t *testing.T) {
 	mark := r.Mark()
 	for i := range 2 {
 		flip := api.OnBody(func(q netfault.Request, body []byte) []byte { return preferLast(t, q, body) })
-		r.Apply(strings.NewReplacer("widget", fmt.Sprintf("flip%d", i), "Widget", fmt.Sprintf("Flip%d", i)).Replace(widgets("v1"))) // has discovery asked
+		// This makes discovery ask.
+		r.Apply(strings.NewReplacer("widget", fmt.Sprintf("flip%d", i), "Widget", fmt.Sprintf("Flip%d", i)).Replace(widgets("v1")))
 		fleet.Pause(10 * time.Second)
 		flip()
 		r.Kube("", "delete", "crd", fmt.Sprintf("flip%ds.example.com", i))

@@ -1,4 +1,5 @@
-// Command pause holds the namespaces of a pod: it does nothing, reaps what is orphaned to it, and ends when it is told to.
+// Command pause holds the namespaces of a pod: it does nothing, reaps what is orphaned to it, and ends when
+// it is told to.
 package main
 
 import (

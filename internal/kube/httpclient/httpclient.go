@@ -13,8 +13,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Configure has watches asked for without compression, and each warning of the API server logged once in the life of the
-// process. It changes config.
+// Configure has watches asked for without compression, and each warning of the API server logged once in the
+// life of the process. It changes config.
 //
 // A watch that is compressed keeps a gzip reader of some 40 KiB for as long as it is open, which is forever, and there
 // is one for each type. Events are small, and gain little by it. Lists are compressed as before.
@@ -38,8 +38,8 @@ func (p plainWatches) RoundTrip(r *http.Request) (*http.Response, error) {
 // WrappedRoundTripper is what client-go asks to find out what is beneath.
 func (p plainWatches) WrappedRoundTripper() http.RoundTripper { return p.next }
 
-// warnings logs each warning once. API servers repeat them with every request, and there are a few dozen at most; a server
-// that makes up new ones is not listened to for ever.
+// warnings logs each warning once. API servers repeat them with every request, and there are a few dozen at
+// most; a server that makes up new ones is not listened to for ever.
 type warnings struct {
 	log logr.Logger
 

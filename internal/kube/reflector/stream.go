@@ -37,7 +37,8 @@ type Hooks struct {
 	Event func(ev apiwatch.Event)
 	// Listed is called with the bookmark that ends a streamed list, before that is handed on.
 	Listed func(took time.Duration)
-	// Failed is called after an error was handed on, and with [ErrShort]. Listing says that it came in the middle of a list.
+	// Failed is called after an error was handed on, and with [ErrShort]. Listing says that it came in the
+	// middle of a list.
 	Failed func(err error, listing bool)
 	// Silent is called when a stream is given up because nothing came.
 	Silent func()
@@ -68,15 +69,16 @@ type StreamOptions struct {
 //	     │ events       │              └───────────┘
 //	     └──────────────┘ closed, silent, or not over in time: an error, after which a Reflector asks for a paged list
 type Stream struct {
-	ctx     context.Context //nolint:containedctx // Of the Reflector: after its end nothing is an error any more.
-	inner   apiwatch.Interface
-	opts    StreamOptions
-	out     chan apiwatch.Event
-	began   time.Time
-	listed  int             // events of the streamed list so far; used by the stream's goroutine alone, like what follows
+	ctx   context.Context // Of the Reflector: after its end nothing is an error any more.
+	inner apiwatch.Interface
+	opts  StreamOptions
+	out   chan apiwatch.Event
+	began time.Time
+	// Events of the streamed list so far; used by the stream's goroutine alone, like what follows.
+	listed  int
 	listing bool            // the list that comes first is not complete
 	empty   bool            // no event has come
-	stopped context.Context //nolint:containedctx // Its end is Stop.
+	stopped context.Context // Its end is Stop.
 	stop    context.CancelFunc
 }
 

@@ -28,8 +28,8 @@ const (
 
 // Options configure a [Client].
 type Options struct {
-	// URL is where the embedder is: with a path that ends in /embeddings it is taken as it is, with one that ends in /v1
-	// /embeddings is added, and without a path /v1/embeddings.
+	// URL is where the embedder is: with a path that ends in /embeddings it is taken as it is, with one that
+	// ends in /v1 /embeddings is added, and without a path /v1/embeddings.
 	URL string
 	// Model is sent along. Empty leaves it out, which servers of a single model do not mind.
 	Model string

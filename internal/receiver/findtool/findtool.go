@@ -1,5 +1,6 @@
 // Package findtool is the tool by which an assistant asks the reference receiver: find_resources, of the Model Context
-// Protocol. The receiver serves it over HTTP, and kubectl vectordb-sync over standard input and output; both say the same.
+// Protocol. The receiver serves it over HTTP, and kubectl vectordb-sync over standard input and output; both
+// say the same.
 //
 //	assistant ─MCP─▶ find_resources(query, namespace, kind, limit) ─▶ Finder ─▶ resources, best first
 //

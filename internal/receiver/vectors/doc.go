@@ -6,10 +6,11 @@
 // written again unchanged, and a second one with the same words, cost no embedding.
 //
 // With a path the vectors are in a bbolt file as well, and are there again after a restart: [Open] reads them all, the
-// caller names the documents by [Store.Assign], and [Store.Prune] drops what no document needs. The file is a cache, never
-// the only copy of anything: one that belongs to another model, or cannot be read, is begun anew.
+// caller names the documents by [Store.Assign], and [Store.Prune] drops what no document needs. The file is a
+// cache, never the only copy of anything: one that belongs to another model, or cannot be read, is begun
+// anew.
 //
-// All vectors are in memory, and [Store.Nearest] compares with each: 20,000 of 768 numbers are 60 MB and take some tens of
-// milliseconds. All have one dimension; which one, the first [Store.Add] says, and [Store.Reset] forgets. A Store is safe
-// for concurrent use; it has one lock, and takes no other while it holds it.
+// All vectors are in memory, and [Store.Nearest] compares with each: 20,000 of 768 numbers are 60 MB and take
+// some tens of milliseconds. All have one dimension; which one, the first [Store.Add] says, and [Store.Reset]
+// forgets. A Store is safe for concurrent use; it has one lock, and takes no other while it holds it.
 package vectors

@@ -33,8 +33,9 @@ type text struct {
 	used   int // documents that say it
 }
 
-// Open reads the vectors of a model from a file, which is created when it is missing. An empty path keeps them in memory.
-// Of a file that is broken or another model's nothing is kept; the reason is returned beside the Store.
+// Open reads the vectors of a model from a file, which is created when it is missing. An empty path keeps
+// them in memory. Of a file that is broken or another model's nothing is kept; the reason is returned beside
+// the Store.
 func Open(path, model string) (s *Store, anew string, err error) {
 	s = &Store{texts: map[uint64]*text{}, documents: map[string]uint64{}}
 	if path == "" {
@@ -99,8 +100,8 @@ func (s *Store) Add(vectors map[uint64][]float32) error {
 	return nil
 }
 
-// Assign says which texts documents have, and which documents are gone. A text without a vector is none. It blocks until
-// the vectors that nobody needs any more are off the disk.
+// Assign says which texts documents have, and which documents are gone. A text without a vector is none. It
+// blocks until the vectors that nobody needs any more are off the disk.
 func (s *Store) Assign(texts map[string]uint64, gone []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -51,8 +51,8 @@ type RestoreOptions struct {
 	Bump int64
 }
 
-// Restore puts a backup in the place of what etcd holds, and starts both processes again. The API server is down for some
-// seconds. What was written since the backup is lost.
+// Restore puts a backup in the place of what etcd holds, and starts both processes again. The API server is
+// down for some seconds. What was written since the backup is lost.
 func (c *ControlPlane) Restore(ctx context.Context, b Backup, opts RestoreOptions) error {
 	if err := c.StopAPIServer(false); err != nil {
 		return err
@@ -93,7 +93,7 @@ func private(dir string) error {
 		if err == nil && entry.IsDir() {
 			err = os.Chmod(path, 0o700)
 		}
-		return err //nolint:wrapcheck // It names the path.
+		return err // It names the path.
 	})
 }
 

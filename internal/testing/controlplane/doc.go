@@ -2,10 +2,10 @@
 // them on purpose.
 //
 // It makes its own certificate authority, service account keys and client certificates. RBAC is on. Aggregated APIs and
-// CustomResourceDefinitions work. There is no controller manager, no scheduler and no node: a Deployment gets no Pods, a
-// namespace stays Terminating, an owner reference collects nothing, and the ClusterRoles that are put together from others
-// (view, edit, admin) are empty. For the lack of a controller that makes default service accounts, the ServiceAccount
-// admission plugin is off, so that Pods can be created.
+// CustomResourceDefinitions work. There is no controller manager, no scheduler and no node: a Deployment gets
+// no Pods, a namespace stays Terminating, an owner reference collects nothing, and the ClusterRoles that are
+// put together from others (view, edit, admin) are empty. For the lack of a controller that makes default
+// service accounts, the ServiceAccount admission plugin is off, so that Pods can be created.
 //
 //	         Start                   PauseAPIServer
 //	(none) ─────────▶ running ◀───────────────────────▶ paused

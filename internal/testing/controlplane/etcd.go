@@ -52,8 +52,8 @@ type Write struct {
 }
 
 // Follow tells of every write to the keys that begin with prefix, in their order and without a gap, whatever becomes
-// of the API server: all since the first start if from is 1, and all from now on if it is 0. It calls each for one write
-// at a time and blocks until ctx ends, which is no error.
+// of the API server: all since the first start if from is 1, and all from now on if it is 0. It calls each
+// for one write at a time and blocks until ctx ends, which is no error.
 func (c *ControlPlane) Follow(ctx context.Context, prefix string, from int64, each func(Write)) error {
 	client, err := c.etcdClient(ctx)
 	if err != nil {

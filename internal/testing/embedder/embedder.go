@@ -155,7 +155,7 @@ func Vector(text string, dimension int) []float32 {
 func add(sum []float32, word string, weight float32) {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(word))                  // cannot fail
-	random := rand.New(rand.NewPCG(h.Sum64(), 1)) //nolint:gosec // The same on every machine is what is wanted.
+	random := rand.New(rand.NewPCG(h.Sum64(), 1)) // The same on every machine is what is wanted.
 	for i := range sum {
 		sum[i] += weight * float32(random.NormFloat64())
 	}

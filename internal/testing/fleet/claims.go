@@ -237,7 +237,8 @@ func ended(r *receiver.Record) time.Time {
 	return r.End
 }
 
-// givenUp returns the write by which a member gave up, in the same stay, a partition that it claimed at that moment, or nil.
+// givenUp returns the write by which a member gave up, in the same stay, a partition that it claimed at that
+// moment, or nil.
 func (j *Judge) givenUp(member string, where place, at time.Time) *version {
 	var last *version // that claims, in the stay of the moment
 	for i := range j.members[member] {

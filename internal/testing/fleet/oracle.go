@@ -82,7 +82,8 @@ func (r *Rig) WaitEqual(within time.Duration, except ...resource.ID) (took time.
 			r.t.Fatalf("the receiver does not equal the cluster of %d objects after %v:\n%s", len(want), took.Round(time.Second), diff)
 		}
 		Pause(200 * time.Millisecond)
-		if time.Since(listed) > 5*time.Second { // the API server keeps some objects of its own, and writes them when it likes
+		// The API server keeps some objects of its own, and writes them when it likes.
+		if time.Since(listed) > 5*time.Second {
 			want, listed = r.Objects(), time.Now()
 		}
 	}

@@ -76,8 +76,9 @@ func (r *Rig) In(t testing.TB) *Rig {
 	return &Rig{ControlPlane: r.ControlPlane, state: r.state, t: t, format: r.format}
 }
 
-// Speaking returns a view of the rig in another format, which the same receiver understands: what is started there speaks
-// it, and what the receiver holds is what came in it. Replicas of two formats need rings of their own.
+// Speaking returns a view of the rig in another format, which the same receiver understands: what is started
+// there speaks it, and what the receiver holds is what came in it. Replicas of two formats need rings of
+// their own.
 func (r *Rig) Speaking(format string) *Rig {
 	return &Rig{ControlPlane: r.ControlPlane, state: r.state, t: r.t, format: format}
 }

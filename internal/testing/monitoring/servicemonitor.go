@@ -15,8 +15,8 @@ type Scrape struct {
 	Job string
 	// Targets is a file that lists every port of every Service; see [Found].
 	Targets string
-	// Token is a file with the token of whoever scrapes, Authority one with the authority that the ServiceMonitor names, if
-	// it names one.
+	// Token is a file with the token of whoever scrapes, Authority one with the authority that the
+	// ServiceMonitor names, if it names one.
 	Token, Authority string
 }
 
@@ -27,8 +27,9 @@ func serviceLabel(label string) string {
 	return "__meta_kubernetes_service_label_" + notInLabels.ReplaceAllString(label, "_")
 }
 
-// Found is one entry of a file of targets: a port of a pod behind a Service, with the labels that Prometheus' discovery of
-// Kubernetes gives endpoints. Debian's Prometheus is built without that. An empty pod is left out.
+// Found is one entry of a file of targets: a port of a pod behind a Service, with the labels that Prometheus'
+// discovery of Kubernetes gives endpoints. Debian's Prometheus is built without that. An empty pod is left
+// out.
 func Found(service corev1.Service, pod, port, address string) map[string]any {
 	labels := map[string]string{
 		"__meta_kubernetes_namespace": service.Namespace, "__meta_kubernetes_service_name": service.Name,
@@ -53,8 +54,8 @@ func Endpoint(t testing.TB, monitor unstructured.Unstructured) map[string]any {
 	return endpoints[0].(map[string]any)
 }
 
-// ScrapeConfig is what the Prometheus Operator makes of a ServiceMonitor. It fails the test when the ServiceMonitor says
-// something that it does not understand.
+// ScrapeConfig is what the Prometheus Operator makes of a ServiceMonitor. It fails the test when the
+// ServiceMonitor says something that it does not understand.
 func ScrapeConfig(t testing.TB, monitor unstructured.Unstructured, s Scrape) map[string]any {
 	t.Helper()
 	e := Endpoint(t, monitor)

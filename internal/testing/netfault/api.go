@@ -24,11 +24,12 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// API is a proxy in front of an API server that understands lists and watches, and lets a test meddle with single events
-// and answers. Make one with [NewAPI]. A new one passes everything.
+// API is a proxy in front of an API server that understands lists and watches, and lets a test meddle with
+// single events and answers. Make one with [NewAPI]. A new one passes everything.
 //
-// It speaks HTTP/2 over TLS with a certificate of its own, and to the API server as the user of the configuration it was
-// made with; a bearer token of the client takes that user's place. Answers are not compressed.
+// It speaks HTTP/2 over TLS with a certificate of its own, and to the API server as the user of the
+// configuration it was made with; a bearer token of the client takes that user's place. Answers are not
+// compressed.
 type API struct {
 	server *httptest.Server
 	ended  chan struct{} // closed by Close: whatever hangs goes on

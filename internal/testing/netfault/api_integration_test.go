@@ -53,7 +53,8 @@ func readers(config *rest.Config) map[string]reader {
 	}
 }
 
-// TestSingleEventsAndAnswersAreMeddledWith holds each verdict and each answer against a real API server, in each encoding.
+// TestSingleEventsAndAnswersAreMeddledWith holds each verdict and each answer against a real API server, in
+// each encoding.
 func TestSingleEventsAndAnswersAreMeddledWith(t *testing.T) {
 	c := controlplane.ForTest(t, controlplane.Options{})
 	core := kubernetes.NewForConfigOrDie(c.RESTConfig()).CoreV1().ConfigMaps("default")

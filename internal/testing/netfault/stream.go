@@ -130,7 +130,7 @@ func (s *stream) frame() ([]byte, Event, error) {
 func document(decoder *json.Decoder) ([]byte, Event, error) {
 	var raw json.RawMessage
 	if err := decoder.Decode(&raw); err != nil {
-		return nil, Event{}, err //nolint:wrapcheck // It may be io.EOF, and is to stay that.
+		return nil, Event{}, err // It may be io.EOF, and is to stay that.
 	}
 	var event struct {
 		Type   watch.EventType              `json:"type"`

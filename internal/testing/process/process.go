@@ -55,7 +55,8 @@ func Start(c Command) (*Process, error) {
 }
 
 // run starts and awaits the process. The signal that Linux sends to a child at its parent's death is sent at the death
-// of the parent's *thread*, and Go ends threads as it likes: so this goroutine keeps its thread until the child is gone.
+// of the parent's *thread*, and Go ends threads as it likes: so this goroutine keeps its thread until the
+// child is gone.
 func (p *Process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -85,7 +86,8 @@ func (p *Process) Signal(s syscall.Signal) error {
 	return nil
 }
 
-// Stop ends the process and returns when it is gone. Asked to be gentle it sends SIGTERM first, and SIGKILL after grace.
+// Stop ends the process and returns when it is gone. Asked to be gentle it sends SIGTERM first, and SIGKILL
+// after grace.
 func (p *Process) Stop(gentle bool, grace time.Duration) error {
 	if gentle {
 		if err := p.Signal(syscall.SIGTERM); err != nil {
@@ -116,8 +118,8 @@ func (p *Process) Running() bool {
 	}
 }
 
-// Await calls ready every 20 ms until it returns nil. It gives up with a [*DiedError] when the process ends, and with the
-// context.
+// Await calls ready every 20 ms until it returns nil. It gives up with a [*DiedError] when the process ends,
+// and with the context.
 func (p *Process) Await(ctx context.Context, ready func(context.Context) error) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

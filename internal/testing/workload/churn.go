@@ -31,8 +31,9 @@ const (
 	OpNoise    Op = "noise"    // an annotation that nobody keeps gets a new value: nothing
 	OpDelete   Op = "delete"   // the object is deleted: a delete, or with a finalizer nothing yet
 	OpFinalize Op = "finalize" // a deleted object's finalizers are removed: a delete
-	OpRecreate Op = "recreate" // the object is deleted and created again under its name: an upsert, for it is another object
-	OpCreate   Op = "create"   // an object is created: an upsert
+	// The object is deleted and created again under its name: an upsert, for it is another object.
+	OpRecreate Op = "recreate"
+	OpCreate   Op = "create" // an object is created: an upsert
 )
 
 // ChurnOptions bound a [Cluster.Churn]. The zero value makes 50 changes a second until the context ends.
@@ -43,8 +44,8 @@ type ChurnOptions struct {
 	Changes int
 	// For is after how long no more are begun. Zero means never.
 	For time.Duration
-	// Workers is how many changes are made at once. Each works on objects of its own, in an order that the seed decides,
-	// so what happens to one object does not depend on speed. Zero means 8.
+	// Workers is how many changes are made at once. Each works on objects of its own, in an order that the
+	// seed decides, so what happens to one object does not depend on speed. Zero means 8.
 	Workers int
 	// Seed decides what is changed, and how.
 	Seed uint64

@@ -66,8 +66,8 @@ var demoExtras = map[string]struct{ resource, prefix string }{
 	"volume":  {"persistentvolumeclaims", "Disk of: "},
 }
 
-// Demo returns a cluster of a few hundred objects that a person recognises: shops, payments, databases, monitoring, with
-// descriptions. It is to be applied with [Apply].
+// Demo returns a cluster of a few hundred objects that a person recognises: shops, payments, databases,
+// monitoring, with descriptions. It is to be applied with [Apply].
 func Demo() ([]Object, error) {
 	var systems []system
 	if err := yaml.UnmarshalStrict(demoYAML, &systems); err != nil {

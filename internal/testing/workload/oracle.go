@@ -31,7 +31,8 @@ type Filter struct {
 	Annotations func(string) bool
 }
 
-// lastApplied is the annotation in which kubectl repeats the whole object, secrets too. Nobody keeps it, whatever is asked.
+// lastApplied is the annotation in which kubectl repeats the whole object, secrets too. Nobody keeps it,
+// whatever is asked.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
 // DefaultTypes is the product's default: everything but what changes all the time and says nothing.

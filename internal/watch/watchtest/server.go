@@ -1,8 +1,8 @@
 // Package watchtest is a small API server in memory, for tests of what lists and watches metadata: versions, streamed
 // and paged lists, bookmarks, compaction, and the ways to fail that a real one has.
 //
-// A [Server] is a metadata.Interface. It uses channels and short mutexes only, so it runs in a synctest bubble, and it is
-// safe for concurrent use. Objects are handed out as deep copies.
+// A [Server] is a metadata.Interface. It uses channels and short mutexes only, so it runs in a synctest
+// bubble, and it is safe for concurrent use. Objects are handed out as deep copies.
 package watchtest
 
 import (
@@ -31,7 +31,8 @@ type Requests struct {
 	Streams int
 	// Watches are watches that continue from a version.
 	Watches int
-	// Selectors are the label selectors that were asked for, each once, separated by bars. The server does not apply them.
+	// Selectors are the label selectors that were asked for, each once, separated by bars. The server does
+	// not apply them.
 	Selectors string
 }
 
@@ -143,8 +144,8 @@ func (s *Server) Version() uint64 {
 	return s.version
 }
 
-// At returns the objects of a resource at a version: namespace/name → version of the object. It knows compacted versions,
-// too.
+// At returns the objects of a resource at a version: namespace/name → version of the object. It knows
+// compacted versions, too.
 func (s *Server) At(gvr schema.GroupVersionResource, version uint64) map[string]uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,7 +156,8 @@ func (s *Server) At(gvr schema.GroupVersionResource, version uint64) map[string]
 	return names
 }
 
-// Compact forgets all versions but the present one: what begins at, or continues from, an earlier one is answered with 410.
+// Compact forgets all versions but the present one: what begins at, or continues from, an earlier one is
+// answered with 410.
 func (s *Server) Compact() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,7 +169,8 @@ func (s *Server) Fail(gvr schema.GroupVersionResource, err error) {
 	s.change(gvr, func(c *collection) { c.err = err; c.epoch++ })
 }
 
-// Hang leaves requests for a resource without an answer, and ends its watches. False answers again, those that hang too.
+// Hang leaves requests for a resource without an answer, and ends its watches. False answers again, those
+// that hang too.
 func (s *Server) Hang(gvr schema.GroupVersionResource, hang bool) {
 	s.change(gvr, func(c *collection) { c.hanging = hang; c.epoch++ })
 }
@@ -206,8 +209,8 @@ func (s *Server) EndWatches(gvr schema.GroupVersionResource) {
 	s.change(gvr, func(c *collection) { c.epoch++ })
 }
 
-// Hide makes lists of a resource, streamed or not, lack all objects whose name hidden says true of, as if they were whole.
-// Nil hides none.
+// Hide makes lists of a resource, streamed or not, lack all objects whose name hidden says true of, as if
+// they were whole. Nil hides none.
 func (s *Server) Hide(gvr schema.GroupVersionResource, hidden func(name string) bool) {
 	s.change(gvr, func(c *collection) { c.hidden = hidden })
 }

@@ -27,8 +27,8 @@ import (
 )
 
 // alarm is a Prometheus that scrapes the replicas as the chart's ServiceMonitor says,
-// with the token that the README has, and watches the chart's alerts in real time. It runs where the stories do, outside
-// the cluster: nil where pods cannot be reached from there, as on kind.
+// with the token that the README has, and watches the chart's alerts in real time. It runs where the stories
+// do, outside the cluster: nil where pods cannot be reached from there, as on kind.
 type alarm struct {
 	*monitoring.Prometheus
 }
@@ -123,7 +123,8 @@ func targets(ctx context.Context, client kubernetes.Interface) ([]byte, error) {
 	return json.Marshal(found)
 }
 
-// chartObject is the one object of a template of the chart, as the release of the stories would have it with a value set.
+// chartObject is the one object of a template of the chart, as the release of the stories would have it with
+// a value set.
 func chartObject(t *testing.T, template, value string) unstructured.Unstructured {
 	t.Helper()
 	out := sh(t, fmt.Sprintf("helm template %s %s -n %s --set %s=true --show-only templates/%s.yaml", name, chart, namespace, value, template))

@@ -66,8 +66,8 @@ func ctl(t testing.TB, args ...string) string {
 	return string(out)
 }
 
-// background runs a command of a README that does not end by itself, such as a port-forward, until the test ends or stop
-// is called. It returns once the command has printed something.
+// background runs a command of a README that does not end by itself, such as a port-forward, until the test
+// ends or stop is called. It returns once the command has printed something.
 func background(t testing.TB, script string) (stop func()) {
 	t.Helper()
 	read, write, err := os.Pipe()

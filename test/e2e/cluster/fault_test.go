@@ -32,8 +32,8 @@ func TestPodDeletedByForce(t *testing.T) {
 	waitWell(t, converge, 3)
 }
 
-// waitCheckpoints waits until every replica has written down what it has delivered so far, which it does every ten seconds.
-// What one has delivered that dies before is unknown to the others, and is sent again.
+// waitCheckpoints waits until every replica has written down what it has delivered so far, which it does
+// every ten seconds. What one has delivered that dies before is unknown to the others, and is sent again.
 func waitCheckpoints(t *testing.T) {
 	t.Helper()
 	const versions = "kubectl -n " + namespace + ` get configmaps -l vectordb-sync.io/target=default -o 'jsonpath={range .items[*]}{.metadata.name}={.metadata.resourceVersion}{"\n"}{end}'`
@@ -130,8 +130,8 @@ func TestAPIServerRestarted(t *testing.T) {
 	}
 }
 
-// TestReceiverMovedToAnotherNode drains the receiver's node. This receiver keeps nothing beyond its pod, so that it comes
-// back empty: nobody tells the controller, and a resync is what a user has for it.
+// TestReceiverMovedToAnotherNode drains the receiver's node. This receiver keeps nothing beyond its pod, so
+// that it comes back empty: nobody tells the controller, and a resync is what a user has for it.
 func TestReceiverMovedToAnotherNode(t *testing.T) {
 	loaded(t)
 	r := install(t, readme(t)+quick)

@@ -18,8 +18,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// load is what the stories change. It is made once and goes with the last test; what it is made of wakes no controller of
-// the cluster, so that what happens is what the stories do.
+// load is what the stories change. It is made once and goes with the last test; what it is made of wakes no
+// controller of the cluster, so that what happens is what the stories do.
 type load struct {
 	cluster *workload.Cluster
 	anew    map[resource.ID]bool // created, or created again
@@ -77,8 +77,9 @@ func loaded(t testing.TB) *load {
 	return theLoad
 }
 
-// during makes 200 changes a second for as long as f runs, and returns when both have ended. Changes may fail only where
-// the API server does. Each slice of changes is made to its end: one that is cut off would be one that nobody knows of.
+// during makes 200 changes a second for as long as f runs, and returns when both have ended. Changes may fail
+// only where the API server does. Each slice of changes is made to its end: one that is cut off would be one
+// that nobody knows of.
 func (l *load) during(t *testing.T, mayFail bool, f func()) {
 	t.Helper()
 	var changes []workload.Change
@@ -127,8 +128,9 @@ func (l *load) check(r *receiverPod, mark uint64, objects int) {
 	l.hold(r, mark, objects, func(id resource.ID) bool { return l.anew[id] })
 }
 
-// checkAfterCrash is check where a replica has vanished without a word. Whoever takes over cannot know what it delivered
-// since its last checkpoint, and sends that again: what changed meanwhile has a reason, and nothing else has.
+// checkAfterCrash is check where a replica has vanished without a word. Whoever takes over cannot know what
+// it delivered since its last checkpoint, and sends that again: what changed meanwhile has a reason, and
+// nothing else has.
 func (l *load) checkAfterCrash(r *receiverPod, mark uint64, objects int) {
 	r.t.Helper()
 	l.hold(r, mark, objects, func(id resource.ID) bool { return l.anew[id] || l.changed[id] })

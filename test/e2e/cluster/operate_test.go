@@ -128,8 +128,8 @@ func tlsSecret(t *testing.T, cert *x509.Certificate, key *ecdsa.PrivateKey) stri
 data: {tls.crt: %s, tls.key: %s, ca.crt: %s}}`, namespace, encode("CERTIFICATE", cert.Raw), encode("PRIVATE KEY", der), encode("CERTIFICATE", certAuthority[string(cert.Raw)]))
 }
 
-// TestAutoscalerIsAccepted asks the API server whether the HorizontalPodAutoscaler is a good one. Nobody measures pods here,
-// so that it would not scale.
+// TestAutoscalerIsAccepted asks the API server whether the HorizontalPodAutoscaler is a good one. Nobody
+// measures pods here, so that it would not scale.
 func TestAutoscalerIsAccepted(t *testing.T) {
 	out := sh(t, "helm template "+name+" "+chart+" -n default --set autoscaling.enabled=true --set autoscaling.targetMemoryUtilizationPercentage=80 "+
 		"--show-only templates/horizontalpodautoscaler.yaml | kubectl apply --dry-run=server --validate=strict -o yaml -f -")

@@ -47,8 +47,8 @@ func waitRing(t *testing.T, members int) {
 	t.Logf("%d members share the work after another %v", members, time.Since(began).Round(100*time.Millisecond))
 }
 
-// TestUpgradedUnderLoad is a helm upgrade from the previous chart to this one, with another image and another value, while
-// the cluster changes. No alert fires.
+// TestUpgradedUnderLoad is a helm upgrade from the previous chart to this one, with another image and another
+// value, while the cluster changes. No alert fires.
 func TestUpgradedUnderLoad(t *testing.T) {
 	l := loaded(t)
 	previous := t.TempDir() + "/previous"

@@ -17,7 +17,8 @@ import (
 const toTry = "helm install " + name + " " + chart + " --namespace " + namespace + " --create-namespace --set receiver.enabled=true" +
 	" --set receiver.image.repository=k8s-vectordb-sync.test/receiver --set receiver.image.tag=one"
 
-// TestTheFirstAnswerComesWithinTwoMinutes is somebody who has a cluster and nothing else: one helm install, one question.
+// TestTheFirstAnswerComesWithinTwoMinutes is somebody who has a cluster and nothing else: one helm install,
+// one question.
 func TestTheFirstAnswerComesWithinTwoMinutes(t *testing.T) {
 	clean(t)
 	t.Cleanup(func() {
@@ -50,8 +51,8 @@ func TestTheFirstAnswerComesWithinTwoMinutes(t *testing.T) {
 	}
 }
 
-// TestSomeNamespacesAreEqualWithoutRightsInTheCluster is an installation by somebody who may create Roles in two namespaces
-// and no ClusterRole: the receiver equals these namespaces, and holds nothing else.
+// TestSomeNamespacesAreEqualWithoutRightsInTheCluster is an installation by somebody who may create Roles in
+// two namespaces and no ClusterRole: the receiver equals these namespaces, and holds nothing else.
 func TestSomeNamespacesAreEqualWithoutRightsInTheCluster(t *testing.T) {
 	loaded(t)
 	all := strings.Fields(sh(t, "kubectl get namespaces -o jsonpath={.items[*].metadata.name}"))

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestUninstallLeavesNothing is helm uninstall of a release that has used everything that it may use: Leases, checkpoints,
-// the state of resyncs, ResourceSyncConfig objects.
+// TestUninstallLeavesNothing is helm uninstall of a release that has used everything that it may use: Leases,
+// checkpoints, the state of resyncs, ResourceSyncConfig objects.
 func TestUninstallLeavesNothing(t *testing.T) {
 	loaded(t)
 	t.Cleanup(func() { sh(t, "kubectl delete crd resourcesyncconfigs.dot-ai.devopstoolkit.live --ignore-not-found") })
@@ -42,8 +42,8 @@ spec:
 	began := time.Now()
 	eventually(t, converge, remains, func(out string) bool { return out == "" })
 	t.Logf("Leases and ConfigMaps were gone %v after helm uninstall", time.Since(began).Round(100*time.Millisecond))
-	// All that is left of the whole release, in any namespace, is what docs/install.md says: the definition and its object.
-	// A container may take some seconds to end.
+	// All that is left of the whole release, in any namespace, is what docs/install.md says: the definition
+	// and its object. A container may take some seconds to end.
 	const left = `types=$(kubectl api-resources --verbs=list -o name | grep -v '^events' | paste -sd,)
 for label in name instance; do
   kubectl get "$types" -A -l app.kubernetes.io/$label=` + name + ` -o name --ignore-not-found 2>/dev/null
@@ -54,7 +54,8 @@ done | sort -u`
 	if out := kubectl(t, "get pods,statefulsets,persistentvolumeclaims -l app.kubernetes.io/name="+name+" --ignore-not-found"); strings.Contains(out, name) {
 		t.Errorf("there are still\n%s", out)
 	}
-	// Whoever installs again begins anew: with an empty receiver, for nobody knows any more what was deleted in between.
+	// Whoever installs again begins anew: with an empty receiver, for nobody knows any more what was deleted
+	// in between.
 	kubectl(t, "delete pod -l app=cluster-whisperer")
 	r.find()
 	sh(t, readme(t)+quick)
@@ -63,8 +64,8 @@ done | sort -u`
 	waitWell(t, converge, 3)
 }
 
-// TestClaimsGoOrStayAsDocumented is helm uninstall with persistence. There is nobody here who provides volumes, and nothing
-// that happens needs one.
+// TestClaimsGoOrStayAsDocumented is helm uninstall with persistence. There is nobody here who provides
+// volumes, and nothing that happens needs one.
 func TestClaimsGoOrStayAsDocumented(t *testing.T) {
 	for policy, want := range map[string]int{"Delete": 0, "Retain": 2} {
 		t.Run(policy, func(t *testing.T) {

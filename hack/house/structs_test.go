@@ -1,0 +1,78 @@
+package house_test
+
+import (
+	"go/ast"
+	"strings"
+	"testing"
+)
+
+// maxFields is how many fields a struct may have. A dozen is the aim.
+const maxFields = 20
+
+// large are the structs that have more, with how many. A number may only go down, and a line that is not needed goes.
+//
+// ownership.Machine stays: it is the state of one protocol, and each part of it is read by each rule.
+var large = map[string]int{
+	"app.App":               21,
+	"app.finder":            27,
+	"app.target":            46,
+	"app.targetSpec":        21,
+	"config.Config":         46, // one field for each variable of the environment
+	"membership.Membership": 28,
+	"operations.Engine":     22,
+	"ownership.Machine":     48,
+	"pipeline.Pipeline":     38,
+	"pipeline.item":         29,
+	"receiver.Record":       22,
+	"receiver.Stats":        22,
+}
+
+// TestStructsAreSmall refuses structs that have more fields than a reader can hold in mind. What a person configures is one
+// field a variable, and tests are not counted.
+func TestStructsAreSmall(t *testing.T) {
+	seen := make(map[string]int)
+	for _, s := range sources(t) {
+		if strings.HasSuffix(s.path, "_test.go") {
+			continue
+		}
+		for name, n := range structs(s) {
+			seen[name] = max(seen[name], n)
+			if allowed := max(maxFields, large[name]); n > allowed {
+				t.Errorf("%s: %s has %d fields, want at most %d: cut it by what is read together", s.path, name, n, allowed)
+			}
+		}
+	}
+	for name, allowed := range large {
+		if seen[name] < allowed {
+			t.Logf("%s has %d fields, and %d are allowed", name, seen[name], allowed)
+		}
+	}
+}
+
+func TestALargeStructIsSeen(t *testing.T) {
+	fields := "int; " + strings.Repeat("a, b int; ", 10)
+	got := structs(parse(t, "a.go", "package a\ntype Large struct { "+fields+"}\ntype Small struct { a, b int }\nfunc f() { type inner struct { a int } }"))
+	if got["a.Large"] != 21 || got["a.Small"] != 2 || got["a.inner"] != 1 {
+		t.Errorf("found %v", got)
+	}
+}
+
+// structs returns the number of fields of each named struct of a file. What is embedded is one field.
+func structs(s source) map[string]int {
+	found := make(map[string]int)
+	ast.Inspect(s.file, func(n ast.Node) bool {
+		spec, ok := n.(*ast.TypeSpec)
+		if !ok {
+			return true
+		}
+		if body, ok := spec.Type.(*ast.StructType); ok {
+			n := 0
+			for _, f := range body.Fields.List {
+				n += max(1, len(f.Names))
+			}
+			found[s.file.Name.Name+"."+spec.Name.Name] = n
+		}
+		return true
+	})
+	return found
+}
