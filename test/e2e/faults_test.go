@@ -22,6 +22,7 @@ func ms(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 // TestNoFaultOfTheReceiverLosesAnything is 200 changes a second against a receiver in every sort of trouble. One
 // cluster, one replica and one receiver live through all of it.
 func TestNoFaultOfTheReceiverLosesAnything(t *testing.T) {
+	t.Parallel() // it mostly waits
 	long, objects := size()
 	r := fleet.New(t, fleet.Options{Receiver: receiver.Options{Dir: t.TempDir()}})
 	c := cluster(t, r, objects)

@@ -221,6 +221,7 @@ func TestVerificationDeletesNothingOnAbsenceOfEvidence(t *testing.T) {
 		"half": netfault.AnswerHalf, "empty": netfault.AnswerEmpty, "error": netfault.AnswerError, "broken": netfault.AnswerBroken,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := fleet.New(t, fleet.Options{})
 			cluster(t, r, 1000)
 			a, env := between(t, r)
@@ -301,6 +302,7 @@ func TestVerificationOfAnUnchangedClusterSendsNothing(t *testing.T) {
 
 // TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater: three replicas, one of which loses one event in so many.
 func TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater(t *testing.T) {
+	t.Parallel() // it mostly waits
 	lossy, every := 90*time.Second, uint64(200)
 	if testing.Short() {
 		lossy = 30 * time.Second

@@ -16,11 +16,13 @@ import (
 // run: what was written since must not stay at the receiver, and what is written then must come, without
 // anybody restarting anything.
 func TestARestoredEtcdIsNoticedAndRepaired(t *testing.T) {
+	t.Parallel() // it mostly waits
 	for name, opts := range map[string]controlplane.RestoreOptions{
 		"plainly":                        {},
 		"with a revision that is raised": {Bump: 3000},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := fleet.New(t, fleet.Options{})
 			writeConfigMaps(r, "kept", 40, "one")
 			r.Apply(widgets("v1"))
