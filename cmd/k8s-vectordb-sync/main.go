@@ -25,6 +25,8 @@ func main() {
 	runtime.MemProfileRate = 0 // Nobody can ask for a profile, whose buckets take 1.5 MB.
 	printVersion := pflag.Bool("version", false, "print the version and exit")
 	endpoints := pflag.StringArray("check", nil, "ask this URL until it answers well, for a minute at most, and exit; may be repeated")
+	var o planOptions
+	o.addFlags(pflag.CommandLine)
 	pflag.Usage = func() {
 		fmt.Fprintln(os.Stderr, "k8s-vectordb-sync is configured by environment variables; see docs/configuration.md.")
 		pflag.PrintDefaults()
@@ -37,7 +39,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	do := run
-	if len(*endpoints) > 0 {
+	switch {
+	case o.wanted:
+		do = o.run
+	case len(*endpoints) > 0:
 		do = func(ctx context.Context) error { return checkEndpoints(ctx, *endpoints) }
 	}
 	if err := do(ctx); err != nil {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -24,10 +23,6 @@ type declared struct {
 }
 
 var _ controller.Targets = declared{}
-
-// declaredMaxWait is the max wait of a declared receiver, which its object does not say, in debounce windows; a minute at
-// least.
-const declaredMaxWait = 6
 
 // Set implements [controller.Targets].
 func (d declared) Set(c controller.Target) error {
@@ -70,7 +65,7 @@ func (d declared) spec(c controller.Target) targetSpec {
 		own:  own,
 		name: c.Name, endpoint: c.Endpoint, format: c.Format.Name(), token: c.Token, ca: c.CABundle, selection: cfg.Selection,
 		narrow: true, types: c.Types, namespaces: c.Namespaces,
-		debounce: c.Debounce, maxWait: max(declaredMaxWait*c.Debounce, time.Minute), flush: cfg.BatchFlushInterval, resync: c.ResyncInterval,
+		debounce: c.Debounce, maxWait: c.MaxWait(), flush: cfg.BatchFlushInterval, resync: c.ResyncInterval,
 		settle: defaults.Settle, timeout: defaults.Timeout, maxUpserts: c.MaxUpserts, maxBytes: defaults.MaxBytes,
 		maxInFlight: c.MaxInFlight, dirtyMaxBytes: cfg.DirtyMaxBytes,
 	}

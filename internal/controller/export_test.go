@@ -15,9 +15,6 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
 )
 
-// TargetOf is the parser of specs.
-var TargetOf = targetOf
-
 // Facts are what a status is made of.
 type Facts struct {
 	Generation      int64

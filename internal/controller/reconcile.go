@@ -115,7 +115,7 @@ func (r *reconciler) stop(key types.NamespacedName, why string) {
 // Secret has not been read.
 func (r *reconciler) follow(key types.NamespacedName, o *v1alpha1.ResourceSyncConfig) (f facts, known bool) {
 	f.generation = o.Generation
-	t, err := targetOf(o)
+	t, err := TargetOf(o)
 	if err != nil {
 		r.stop(key, "its spec cannot be followed")
 		r.secrets.release(key)

@@ -33,10 +33,10 @@ const (
 // nameOf is the name of an object's target.
 func nameOf(namespace, name string) string { return namespace + "." + name }
 
-// targetOf makes a target, but for its Token, of an object. The error names every field that is wrong and says what
+// TargetOf makes a target, but for its Token, of an object. The error names every field that is wrong and says what
 // would be right. Most of it the API server refuses as well, but not in objects that were created while an older
 // CustomResourceDefinition was installed.
-func targetOf(o *v1alpha1.ResourceSyncConfig) (Target, error) {
+func TargetOf(o *v1alpha1.ResourceSyncConfig) (Target, error) {
 	if o.Namespace == "" {
 		return Target{}, errors.New("the object is in no namespace, where its Secret would have to be: the CustomResourceDefinition that is " +
 			"installed is one of scope Cluster; replace it by a newer one, and create the object in the Secret's namespace")

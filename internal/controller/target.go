@@ -41,6 +41,13 @@ type Target struct {
 	Selection  resource.Selection
 }
 
+// maxWaitWindows is the max wait of a declared receiver, which its object does not say, in debounce windows; a minute at
+// least.
+const maxWaitWindows = 6
+
+// MaxWait is how long a restless object waits at most.
+func (t Target) MaxWait() time.Duration { return max(maxWaitWindows*t.Debounce, time.Minute) }
+
 // Targets runs receivers. Its methods are called by one goroutine, never two at a time, and must not block for longer
 // than it takes to start one.
 type Targets interface {

@@ -110,14 +110,57 @@ func typeOfOwner(owner *metav1.OwnerReference) Type {
 	return Type{Group: strings.Clone(gv.Group), Version: strings.Clone(gv.Version), Resource: plural.Resource, Kind: strings.Clone(owner.Kind)}
 }
 
+// Exclusion is why an object is not selected.
+type Exclusion uint8
+
+// The exclusions, in the order in which they are looked for: the first that holds is told.
+const (
+	// Selected: it is.
+	Selected Exclusion = iota
+	// BySelector: its labels do not match [Selection.Selector].
+	BySelector
+	// ByOptOut: it has the annotation [Selection.OptOut].
+	ByOptOut
+	// ByController: its controller is watched, and [Selection.SkipControlled] is set.
+	ByController
+)
+
+// String returns the name of the exclusion as reports have it.
+func (e Exclusion) String() string {
+	switch e {
+	case Selected:
+		return "selected"
+	case BySelector:
+		return "labelSelector"
+	case ByOptOut:
+		return "optOut"
+	case ByController:
+		return "controlled"
+	default:
+		return "exclusion " + strconv.Itoa(int(e))
+	}
+}
+
+// Excludes tells why an object is not selected, and [Selected] for one that is. It keeps nothing of it.
+func (s Selection) Excludes(o *metav1.ObjectMeta) Exclusion {
+	return s.excludes(o.Labels, s.marksOf(o))
+}
+
 func (s Selection) selects(own map[string]string, m Marks) bool {
-	if s.Selector != nil && !s.Selector.Matches(labels.Set(own)) {
-		return false
+	return s.excludes(own, m) == Selected
+}
+
+func (s Selection) excludes(own map[string]string, m Marks) Exclusion {
+	switch {
+	case s.Selector != nil && !s.Selector.Matches(labels.Set(own)):
+		return BySelector
+	case s.optedOut(m.OptOut):
+		return ByOptOut
+	case s.SkipControlled && m.Controller != Type{} && s.Types.Match(m.Controller):
+		return ByController
+	default:
+		return Selected
 	}
-	if s.optedOut(m.OptOut) {
-		return false
-	}
-	return !s.SkipControlled || m.Controller == Type{} || !s.Types.Match(m.Controller)
 }
 
 // optedOut tells whether an object with that value of the annotation wants to be left out.

@@ -20,23 +20,31 @@ func (f AnnotationFilter) View(r Record) Record {
 // returned as it is, with its digest. Otherwise body and digest are those that a process with a selection of both would
 // make. It also tells whether the receiver sees the object at all.
 func (s Selection) View(r Record) (seen Record, selected bool) {
+	seen, why := s.Look(r)
+	return seen, why == Selected
+}
+
+// Look is View, and tells why the receiver does not see the object.
+func (s Selection) Look(r Record) (seen Record, why Exclusion) {
 	p, ok := split(r.Body)
 	if !ok {
-		return r, true // It has no body, or none of ours.
+		return r, Selected // It has no body, or none of ours.
 	}
 	own := (&reader{rest: p.labels}).pairs()
 	var m Marks
 	if r.Marks != nil {
 		m = *r.Marks
 	}
-	if s.Hides() && !s.selects(mapOf(own), m) {
-		return Record{Namespace: r.Namespace, Name: r.Name, ResourceVersion: r.ResourceVersion}, false
+	if s.Hides() {
+		if why := s.excludes(mapOf(own), m); why != Selected {
+			return Record{Namespace: r.Namespace, Name: r.Name, ResourceVersion: r.ResourceVersion}, why
+		}
 	}
 	labels := s.labels(own)
 	all := (&reader{rest: p.annotations}).pairs()
 	annotations := slices.DeleteFunc(slices.Clone(all), func(pair [2]string) bool { return !s.Annotations.Match(pair[0]) })
 	if len(annotations) == len(all) && slices.Equal(labels, own) {
-		return r, true
+		return r, Selected
 	}
 	buf := make([]byte, 0, len(r.Body))
 	buf = append(buf, p.head...)
@@ -44,7 +52,7 @@ func (s Selection) View(r Record) (seen Record, selected bool) {
 	whole := string(r.Body[:len(r.Body)-len(p.tail)])
 	r.Digest ^= xxhash.Sum64String(whole) ^ xxhash.Sum64(buf) // What is left of it is that of the UID, which stays.
 	r.Body = Body(append(buf, p.tail...))
-	return r, true
+	return r, Selected
 }
 
 // labels returns the labels that the selection lets through, with its own, in the order of their keys.

@@ -4,6 +4,8 @@ package main
 const selectionTable = `
 ## What a setting means for what is sent
 
+[plan.md](plan.md) has how to see what settings would send, and what it would cost, before anything is sent.
+
 A document's identity is namespace, version, kind and name; what it holds is labels, annotations and times. A replica knows of each object a digest of
 what would be sent, and how far each receiver is known to be in step (its checkpoint).
 

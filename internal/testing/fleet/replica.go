@@ -3,6 +3,7 @@ package fleet
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -123,6 +124,27 @@ func (r *Rig) StartBinary(binary string, env map[string]string) *Replica {
 		}
 	})
 	return p
+}
+
+// Ask runs the program with arguments and an environment of its own beside KUBECONFIG, waits for its end, and returns what it
+// has written. It must end well.
+func (r *Rig) Ask(ctx context.Context, env map[string]string, args ...string) string {
+	r.t.Helper()
+	binary, err := build()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + r.t.TempDir(), "KUBECONFIG=" + r.Kubeconfig()}
+	for _, k := range slices.Sorted(maps.Keys(env)) {
+		cmd.Env = append(cmd.Env, k+"="+env[k])
+	}
+	var out, complaints bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &complaints
+	if err := cmd.Run(); err != nil {
+		r.t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, &complaints)
+	}
+	return out.String()
 }
 
 func tokenFile(t testing.TB) string {

@@ -1,0 +1,98 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch/watchtest"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+var secret = resource.Type{Version: "v1", Resource: "secrets", Kind: "Secret", Namespaced: true}
+
+func newPlanner(s *watchtest.Server, opts Options, namespaces ...string) *planner {
+	return &planner{
+		opts: opts, client: s, lister: watch.NewLister(s, resource.Selection{}, watch.NamespaceFilter{}),
+		kept:      kept{namespaces: watch.NamespaceFilter{Include: namespaces}},
+		receivers: []Receiver{{Name: "default", Format: wire.ClusterWhisperer(), Debounce: time.Second, MaxWait: time.Minute}},
+	}
+}
+
+// TestPlannerFollowsFromItsList has a stream that breaks in the middle, a type whose history is lost, and one that may not be
+// read: what the first brings is counted, the second is named, and the third asked for namespace by namespace.
+func TestPlannerFollowsFromItsList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := watchtest.New()
+		put := func(ty resource.Type, namespace, name, tick string) {
+			s.Put(ty.GVR(), metav1.ObjectMeta{Namespace: namespace, Name: name, UID: "u", Labels: map[string]string{"tick": tick}})
+		}
+		for i := range 1200 {
+			put(configMap, "a", fmt.Sprintf("c%d", i), "0")
+		}
+		put(configMap, "b", "other", "0")
+		put(node, "", "n", "0")
+		s.Fail(secret.GVR(), apierrors.NewForbidden(secret.GVR().GroupResource(), "", errors.New("no rule")))
+		p := newPlanner(s, Options{Watch: time.Minute, Config: config.Config{}}, "a")
+		p.begin(discovery.Answer{})
+		p.list(t.Context(), []resource.Type{configMap, node, secret})
+		put(configMap, "a", "c7", "1") // between the list and the watch
+
+		done := make(chan struct{})
+		go func() { // Ends with the minute.
+			defer close(done)
+			p.watch(t.Context())
+		}()
+		time.Sleep(10 * time.Second)
+		s.EndWatches(configMap.GVR())
+		put(configMap, "a", "c7", "2")
+		put(configMap, "b", "other", "1")
+		s.Fail(node.GVR(), apierrors.NewResourceExpired("too old"))
+		s.EndWatches(node.GVR())
+		<-done
+
+		r := p.finish()
+		one := r.Receivers[0]
+		want := []Restless{{ID: "a/v1/ConfigMap/c7", Changes: 2, Embeddings: 2, EmbeddingsPerDay: 2880, Causes: []string{"label tick"}}}
+		if diff := cmp.Diff(want, one.Restless); diff != "" {
+			t.Errorf("restless (-want +got):\n%s", diff)
+		}
+		if one.Objects != 1201 || len(one.LeftOut) != 1 || one.LeftOut[0].Objects != 1 {
+			t.Errorf("%d objects are sent, and left out are %v, want 1200, the node, and one of the other namespace", one.Objects, one.LeftOut)
+		}
+		if len(r.Unreadable) != 1 || r.Unreadable[0].Resource != "secrets.v1 in a" || r.Unreadable[0].Reason != "forbidden" {
+			t.Errorf("unreadable are %+v", r.Unreadable)
+		}
+		if len(r.Unwatched) != 1 || r.Unwatched[0].Resource != "nodes.v1" || r.Unwatched[0].Reason != "expired" {
+			t.Errorf("not watched to the end are %+v", r.Unwatched)
+		}
+		if n := s.Requests(configMap.GVR()); n.Lists != 3 {
+			t.Errorf("%+v: a list has 3 pages", n)
+		}
+	})
+}
+
+// TestNarrowedRefusesWhatIsNotServed tells what is not there from what the settings leave out.
+func TestNarrowedRefusesWhatIsNotServed(t *testing.T) {
+	found := discovery.Answer{Types: []resource.Type{configMap, node}, LeftOut: []resource.Type{secret}}
+	if got, err := narrowed(found, []string{"cm"}); err != nil || !cmp.Equal([]resource.Type{configMap}, got) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for pattern, want := range map[string]string{
+		"secrets": "secrets is served, and left out by the settings", "gadgets": "nothing is served by the name of gadgets",
+	} {
+		if _, err := narrowed(found, []string{pattern}); err == nil || err.Error() != want {
+			t.Errorf("%s: %v, want %q", pattern, err, want)
+		}
+	}
+}
