@@ -20,6 +20,8 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
@@ -34,8 +36,10 @@ var (
 )
 
 // TestAFleetLosesNothingThatItsCheckpointsTell is a storm in virtual time: members of a fleet are killed, fenced, told to
-// leave and started, their watches lag or begin anew, the API server forgets its history, and the receiver refuses or
-// hangs, while objects come, change and go. What passes between the members is all real: pipelines, checkpoints, searches.
+// leave and started, their watches lag or begin anew, the API server forgets its history, and the receiver refuses, hangs,
+// or applies after as long as 20 s what it was sent by a client that has gone, while objects come, change and go, a type is
+// removed and comes back, and resyncs overlap: of everything, of one namespace, of what one replica owns. What passes between
+// the members is all real: pipelines, checkpoints, searches, senders of resyncs.
 // Afterwards the receiver has what the cluster has. -model.seed=N replays one.
 func TestAFleetLosesNothingThatItsCheckpointsTell(t *testing.T) {
 	first, last := *modelFirst, *modelFirst+*modelSeeds-1
@@ -66,13 +70,17 @@ type world struct {
 	events    []record
 	forgotten uint64 // the API server remembers what came after
 	away      bool   // the API server
-	mode      string // of the receiver: "", busy or hangs
+	mode      string // of the receiver: "", busy, hangs or slow
+	pace      *rand.Rand
+	takes     []*take // as they were asked for
 	docs      map[resource.ID]resource.Body
 	members   map[string]*member
-	view      []string
-	crashed   map[string]bool // since the view was agreed
+	agreed    agreed
+	crashed   map[string]bool // since that was agreed
 	removed   bool            // the second type is
 	ended     bool
+
+	late sync.WaitGroup // requests that the receiver has read
 }
 
 // gadgets is the type that is removed. Its objects are those whose names begin with a g.
@@ -85,6 +93,14 @@ func typeOf(name string) resource.Type {
 	return pods
 }
 
+// namespaceOf is the namespace of an object: those whose names end in 1 are in the second one.
+func namespaceOf(name string) string {
+	if strings.HasSuffix(name, "1") {
+		return "b"
+	}
+	return "a"
+}
+
 // record is one state of an object, or its deletion.
 type record struct {
 	name    string
@@ -93,11 +109,12 @@ type record struct {
 }
 
 func (r record) record() resource.Record {
-	return resource.Record{Namespace: "a", Name: r.name, ResourceVersion: r.version, Digest: r.version, Body: resource.Body(fmt.Sprint(r.version))}
+	return resource.Record{Namespace: namespaceOf(r.name), Name: r.name, ResourceVersion: r.version, Digest: r.version, Body: resource.Body(fmt.Sprint(r.version))}
 }
 
 // member is one process.
 type member struct {
+	w      *world
 	name   string
 	stay   int
 	peer   *app.Peer
@@ -113,6 +130,22 @@ type member struct {
 	next   int       // in events
 	solid  time.Time // since when it has seen everything
 	unseen bool      // the second type is not served, as far as it knows
+
+	fence     context.Context // ends with its Lease
+	fall      context.CancelFunc
+	resyncing context.Context // ends when it leaves
+	noResyncs context.CancelFunc
+}
+
+// Send implements the way to the receiver: what is in flight when the fence falls loses its client.
+func (m *member) Send(ctx context.Context, r delivery.Request) wire.Outcome {
+	m.w.mu.Lock()
+	fence := m.fence
+	m.w.mu.Unlock()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(fence, cancel)()
+	return m.w.Send(ctx, r)
 }
 
 func (m *member) incarnation() string { return fmt.Sprintf("%s-process-%p.%d", m.name, m, m.stay) }
@@ -121,6 +154,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, rng: rand.New(rand.NewPCG(seed, 1)), client: fake.NewClientset(), format: ring.DefaultFormat(), began: time.Now(),
 		version: 100, forgotten: 1, objects: map[string]record{}, docs: map[resource.ID]resource.Body{}, members: map[string]*member{}, crashed: map[string]bool{},
+		pace: rand.New(rand.NewPCG(seed, 3)),
 	}
 	w.client.PrependReactor("*", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
 		w.mu.Lock()
@@ -179,7 +213,41 @@ func (w *world) Send(ctx context.Context, r delivery.Request) wire.Outcome {
 		}
 		w.mu.Lock()
 		return wire.Outcome{Kind: wire.Unknown, Reason: "no answer"}
+	case "slow":
+		takes := time.Duration(w.pace.IntN(20_000)) * time.Millisecond
+		w.mu.Unlock()
+		defer w.mu.Lock()
+		return w.slowly(ctx, r, takes)
 	}
+	w.receive(r)
+	return wire.Outcome{Kind: wire.Delivered, Status: 200}
+}
+
+// slowly applies a request after a while, whether or not its client is still there.
+func (w *world) slowly(ctx context.Context, r delivery.Request, takes time.Duration) wire.Outcome {
+	applied := make(chan struct{})
+	w.late.Go(func() {
+		defer close(applied)
+		time.Sleep(takes)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.receive(r)
+	})
+	select {
+	case <-applied:
+		return wire.Outcome{Kind: wire.Delivered, Status: 200}
+	case <-ctx.Done():
+		return wire.Outcome{Kind: wire.Unknown, Own: true}
+	case <-time.After(slowTimeout):
+		return wire.Outcome{Kind: wire.Unknown, TimedOut: true, Reason: "no answer"}
+	}
+}
+
+// slowTimeout is how long a client waits for an answer.
+const slowTimeout = 5 * time.Second
+
+// receive applies a request. The caller holds mu.
+func (w *world) receive(r delivery.Request) {
 	for _, u := range r.Upserts {
 		w.note(u.Name, "the receiver gets %s of version %s", u.Name, u.Body)
 		w.docs[u.ID] = u.Body
@@ -189,23 +257,27 @@ func (w *world) Send(ctx context.Context, r delivery.Request) wire.Outcome {
 		w.note(name, "the receiver deletes %s", name)
 		delete(w.docs, id)
 	}
-	return wire.Outcome{Kind: wire.Delivered, Status: 200}
 }
 
-// Pages implements the API server's lists of the past.
+// Pages implements the API server's lists, of the present in pages, and of the past.
 func (w *world) Pages(_ context.Context, t resource.Type, o watch.ListOptions, page func([]resource.Record) error) (uint64, error) {
 	w.mu.Lock()
 	if w.away {
 		w.mu.Unlock()
 		return 0, apierrors.NewServiceUnavailable("away")
 	}
-	w.say("somebody asks what there was at version %d", o.Exact)
+	version := o.Exact
+	if version == 0 {
+		version = w.version
+	} else {
+		w.say("somebody asks what there was at version %d", o.Exact)
+	}
 	there := map[string]record{}
 	for _, e := range w.events {
-		if e.version > o.Exact {
+		if e.version > version {
 			break
 		}
-		if typeOf(e.name) != t {
+		if typeOf(e.name) != t || o.Namespace != "" && o.Namespace != namespaceOf(e.name) {
 			continue
 		}
 		if there[e.name] = e; e.deleted {
@@ -217,7 +289,16 @@ func (w *world) Pages(_ context.Context, t resource.Type, o watch.ListOptions, p
 	for _, name := range slices.Sorted(maps.Keys(there)) {
 		rs = append(rs, there[name].record())
 	}
-	return o.Exact, page(rs)
+	if o.Exact > 0 {
+		return version, page(rs)
+	}
+	for some := range slices.Chunk(rs, 4) {
+		if err := page(some); err != nil {
+			return 0, err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return version, nil
 }
 
 // Deletions implements the API server's history.
@@ -230,7 +311,7 @@ func (w *world) Deletions(_ context.Context, t resource.Type, after, until uint6
 	var gone []watch.Deletion
 	for _, e := range w.events {
 		if typeOf(e.name) == t && e.deleted && e.version > after && e.version <= until {
-			gone = append(gone, watch.Deletion{Namespace: "a", Name: e.name, Version: e.version})
+			gone = append(gone, watch.Deletion{Namespace: namespaceOf(e.name), Name: e.name, Version: e.version})
 		}
 	}
 	w.mu.Unlock()
@@ -351,7 +432,7 @@ func (w *world) bring(m *member) {
 		switch typ := typeOf(e.name); {
 		case typ == gadgets && (!served || back): // of a watch that has ended, or before its list
 		case e.deleted:
-			m.peer.Index.Delete(typ, "a", e.name, e.version)
+			m.peer.Index.Delete(typ, namespaceOf(e.name), e.name, e.version)
 		default:
 			m.peer.Index.Upsert(typ, e.record())
 		}
@@ -362,32 +443,140 @@ func (w *world) bring(m *member) {
 	}
 }
 
-// agree hands partitions over whenever members have come or gone, one change after the other, until the world ends.
+// take is what a member has asked for, to be its only sender.
+type take struct {
+	w     *world
+	m     *member
+	stay  int
+	parts []app.Span
+	ready chan struct{} // closed once it is granted
+	lost  chan struct{} // closed once it is over before it was given back
+}
+
+func (k *take) covers(t resource.Type, id resource.ID) bool {
+	namespace, _, _ := strings.Cut(string(id), "/")
+	return slices.ContainsFunc(k.parts, func(p app.Span) bool {
+		return p.Type == t && namespace >= p.From && (p.Until == "" || namespace < p.Until)
+	})
+}
+
+func (k *take) overlaps(o *take) bool {
+	return slices.ContainsFunc(k.parts, func(p app.Span) bool {
+		return slices.ContainsFunc(o.parts, func(q app.Span) bool {
+			return p.Type == q.Type && (p.Until == "" || q.From < p.Until) && (q.Until == "" || p.From < q.Until)
+		})
+	})
+}
+
+// Lost implements [app.Hold].
+func (k *take) Lost() <-chan struct{} { return k.lost }
+
+// Give implements [app.Hold].
+func (k *take) Give() {
+	k.w.mu.Lock()
+	defer k.w.mu.Unlock()
+	k.w.takes = slices.DeleteFunc(k.w.takes, func(o *take) bool { return o == k })
+}
+
+// take asks for parts, and waits until they are granted.
+func (w *world) take(ctx context.Context, m *member, parts []app.Span) (app.Hold, error) {
+	k := &take{w: w, m: m, parts: parts, ready: make(chan struct{}), lost: make(chan struct{})}
+	w.mu.Lock()
+	k.stay = m.stay
+	w.takes = append(w.takes, k)
+	w.mu.Unlock()
+	select {
+	case <-k.ready:
+		return k, nil
+	case <-k.lost:
+		return nil, membership.ErrLost
+	case <-ctx.Done():
+		k.Give()
+		return nil, ctx.Err()
+	}
+}
+
+// agreed is who sends what: the members of the ring, but for what some of them have taken.
+type agreed struct {
+	view  []string
+	takes []*take
+}
+
+// owner names the only sender of each object.
+func (a agreed) owner(f ring.Format) func(resource.Type, resource.ID) string {
+	if len(a.view) == 0 {
+		return func(resource.Type, resource.ID) string { return "" }
+	}
+	r, err := ring.New(a.view, f)
+	if err != nil {
+		panic(err)
+	}
+	return func(t resource.Type, id resource.ID) string {
+		for _, k := range a.takes {
+			if k.covers(t, id) {
+				return k.m.name
+			}
+		}
+		return r.Owner(r.Partition(string(id)))
+	}
+}
+
+// called is what the members call for. The caller holds mu.
+func (w *world) called() agreed {
+	var a agreed
+	for name, m := range w.members {
+		if m.live && m.joined && !m.away {
+			a.view = append(a.view, name)
+		}
+	}
+	slices.Sort(a.view)
+	w.takes = slices.DeleteFunc(w.takes, func(k *take) bool {
+		over := k.stay != k.m.stay || w.members[k.m.name] != k.m || !slices.Contains(a.view, k.m.name)
+		if over {
+			close(k.lost)
+		}
+		return over
+	})
+	for _, k := range w.takes {
+		if !slices.ContainsFunc(a.takes, k.overlaps) {
+			a.takes = append(a.takes, k)
+		}
+	}
+	return a
+}
+
+// agree hands over whenever members have come or gone, or something is taken or given back, one change after the other,
+// until the world ends.
 func (w *world) agree() {
 	for {
 		w.mu.Lock()
 		if w.ended {
+			for _, k := range w.takes {
+				close(k.lost)
+			}
+			w.takes = nil
 			w.mu.Unlock()
 			return
 		}
-		var view []string
-		for name, m := range w.members {
-			if m.live && m.joined && !m.away {
-				view = append(view, name)
-			}
+		before, crashed, away := w.agreed, w.crashed, w.away
+		after := before
+		if !away {
+			after = w.called()
 		}
-		slices.Sort(view)
-		before, crashed := w.view, w.crashed
-		changed := !slices.Equal(view, before) || len(crashed) > 0
+		changed := !slices.Equal(after.view, before.view) || !slices.Equal(after.takes, before.takes) || len(crashed) > 0
 		members := maps.Clone(w.members)
-		if changed && !w.away {
-			w.view, w.crashed = view, map[string]bool{}
+		if changed && !away {
+			w.agreed, w.crashed = after, map[string]bool{}
 		}
-		away := w.away
 		w.mu.Unlock()
 		if changed && !away {
-			w.say("the ring is %v, crashed %v", view, slices.Sorted(maps.Keys(crashed)))
-			w.handOver(members, before, view, crashed)
+			w.say("the ring is %v, with %d takes, crashed %v", after.view, len(after.takes), slices.Sorted(maps.Keys(crashed)))
+			w.handOver(members, before, after, crashed)
+			for _, k := range after.takes {
+				if !slices.Contains(before.takes, k) {
+					close(k.ready)
+				}
+			}
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -395,40 +584,39 @@ func (w *world) agree() {
 
 // handOver is what membership makes of a change of the ring: who loses drains, speaks and publishes before who gains
 // begins.
-func (w *world) handOver(members map[string]*member, before, after []string, crashed map[string]bool) {
-	owner := func(view []string) func(resource.ID) string {
-		if len(view) == 0 {
-			return func(resource.ID) string { return "" }
-		}
-		r, err := ring.New(view, w.format)
-		if err != nil {
-			w.t.Error(err)
-			return func(resource.ID) string { return "" }
-		}
-		return func(id resource.ID) string { return r.Owner(r.Partition(string(id))) }
-	}
-	was, is := owner(before), owner(after)
+func (w *world) handOver(members map[string]*member, before, after agreed, crashed map[string]bool) {
+	was, is := before.owner(w.format), after.owner(w.format)
 	var losing sync.WaitGroup
-	for _, name := range after {
+	for _, name := range after.view {
 		m := members[name]
-		if !slices.Contains(before, name) || crashed[name] {
+		if !slices.Contains(before.view, name) || crashed[name] {
 			continue
 		}
 		losing.Go(func() {
-			lost := func(id resource.ID) bool { return was(id) == name && is(id) != name }
+			lost := func(t resource.Type, id resource.ID) bool { return was(t, id) == name && is(t, id) != name }
 			m.peer.Lose(lost)
 			m.peer.Drain(lost)
 		})
 	}
 	losing.Wait()
 	var gaining sync.WaitGroup
-	for _, name := range after {
+	for _, name := range after.view {
 		m := members[name]
-		m.peer.Publish(after)
+		var takes, yields []app.Span
+		for _, k := range after.takes {
+			if k.m.name == name {
+				takes = append(takes, k.parts...)
+			} else {
+				yields = append(yields, k.parts...)
+			}
+		}
+		m.peer.Publish(after.view, takes, yields)
 		gaining.Go(func() {
-			mine := func(id resource.ID) bool { return is(id) == name }
-			gained := func(id resource.ID) bool { return is(id) == name && (was(id) != name || crashed[name]) }
-			m.peer.Gain(m.ctx, mine, gained, func(id resource.ID) bool { return gained(id) && crashed[was(id)] })
+			mine := func(t resource.Type, id resource.ID) bool { return is(t, id) == name }
+			gained := func(t resource.Type, id resource.ID) bool {
+				return is(t, id) == name && (was(t, id) != name || crashed[name])
+			}
+			m.peer.Gain(m.ctx, mine, gained, func(t resource.Type, id resource.ID) bool { return gained(t, id) && crashed[was(t, id)] })
 		})
 	}
 	gaining.Wait()
@@ -436,12 +624,15 @@ func (w *world) handOver(members map[string]*member, before, after []string, cra
 
 // start starts a process under a name.
 func (w *world) start(name string) {
-	m := &member{name: name, live: true}
+	m := &member{w: w, name: name, live: true}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.fence, m.fall = context.WithCancel(m.ctx)
+	m.resyncing, m.noResyncs = context.WithCancel(m.ctx)
 	reads := time.Now().Add(time.Duration(w.rng.IntN(2)*w.rng.IntN(6000)) * time.Millisecond)
 	m.peer = app.NewPeer(app.PeerOptions{
-		Name: name, Incarnation: m.incarnation(), Maps: w.client.CoreV1(), Sender: w, Pager: w, Leases: w.leases, Settle: 2 * time.Second, Exceptions: w.rng.IntN(8),
+		Name: name, Incarnation: m.incarnation(), Maps: w.client.CoreV1(), Sender: m, Pager: w, Leases: w.leases, Settle: 5 * time.Second, Exceptions: w.rng.IntN(8),
 		Read: func() bool { return time.Now().After(reads) },
+		Take: func(ctx context.Context, parts []app.Span) (app.Hold, error) { return w.take(ctx, m, parts) },
 		Served: func() []resource.Type {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -471,7 +662,8 @@ func (w *world) start(name string) {
 // crash ends a member's Lease as an expiry does. The caller holds mu.
 func (w *world) crash(m *member) {
 	m.live = false
-	if slices.Contains(w.view, m.name) {
+	m.fall()
+	if slices.Contains(w.agreed.view, m.name) {
 		w.crashed[m.name] = true
 	}
 }
@@ -494,7 +686,7 @@ func (w *world) deed() {
 	}
 	apiAway := w.away
 	w.mu.Unlock()
-	switch n := w.rng.IntN(17); {
+	switch n := w.rng.IntN(20); {
 	case n < 3 && len(here) < 4:
 		name := fmt.Sprint("m", w.rng.IntN(5))
 		w.mu.Lock()
@@ -538,6 +730,7 @@ func (w *world) deed() {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			some.away, some.live = false, some.ctx.Err() == nil
+			some.fence, some.fall = context.WithCancel(some.ctx)
 		})
 	case n < 12 && !apiAway:
 		w.say("the API server is away, and forgets")
@@ -555,13 +748,42 @@ func (w *world) deed() {
 		})
 	case n == 16 && !apiAway && solid(nil):
 		w.turn()
+	case n >= 17 && some != nil:
+		w.resync(some)
 	default:
-		mode := []string{"", "", "busy", "hangs"}[w.rng.IntN(4)]
+		mode := []string{"", "", "busy", "hangs", "slow"}[w.rng.IntN(5)]
 		w.say("the receiver: %q", mode)
 		w.mu.Lock()
 		w.mode = mode
 		w.mu.Unlock()
 	}
+}
+
+// resync asks a member to send something again: everything, one namespace of a type, or what it owns of both.
+func (w *world) resync(m *member) {
+	whole := operations.Part{Type: pods, Objects: 1}
+	var request operations.Request
+	parts := []operations.Part{whole}
+	what := "one namespace"
+	switch w.rng.IntN(4) {
+	case 0:
+		what = "everything"
+		parts = append(parts, operations.Part{Type: gadgets})
+	case 1:
+		what = "what it owns"
+		request.Scope = operations.Replica
+		parts = []operations.Part{{Type: pods, OwnedOnly: true}, {Type: gadgets, OwnedOnly: true}}
+	case 2:
+		what = "the second half"
+		parts = []operations.Part{{Type: pods, From: "b", Namespaces: []string{"b"}}}
+	default:
+		request.Namespace = []string{"a", "b"}[w.rng.IntN(2)]
+	}
+	w.say("%s is to send %s again", m.name, what)
+	w.late.Go(func() { // Ends when its member leaves, crashes, or has sent everything.
+		err := m.peer.Resync(m.resyncing, request, parts)
+		w.say("%s has sent %s again: %v", m.name, what, err)
+	})
 }
 
 // turn removes the second type with its objects, or serves it again.
@@ -584,6 +806,7 @@ func (w *world) turn() {
 
 // leave ends a member in order, while all else goes on.
 func (w *world) leave(m *member) {
+	m.noResyncs()
 	w.mu.Lock()
 	m.blind = true
 	w.mu.Unlock()
@@ -640,6 +863,7 @@ func (w *world) rage() {
 			m.peer.Kill()
 		}
 	}
+	w.late.Wait()
 }
 
 // compare says what the receiver has wrong.
@@ -649,7 +873,7 @@ func (w *world) compare() string {
 	var amiss []string
 	want := map[resource.ID]resource.Body{}
 	for _, r := range w.objects {
-		want[typeOf(r.name).ID("a", r.name)] = r.record().Body
+		want[typeOf(r.name).ID(namespaceOf(r.name), r.name)] = r.record().Body
 	}
 	for _, id := range slices.Sorted(maps.Keys(want)) {
 		if body, there := w.docs[id]; !there {

@@ -101,7 +101,7 @@ func (f *fleetOf) join(name string) {
 	p.Index.Replace(pods, slices.Clone(f.list), version)
 	f.members[name] = &member{name: name, peer: p, ctx: f.w.t.Context()}
 	after := append(slices.Clone(f.view), name)
-	f.w.handOver(f.members, f.view, after, nil)
+	f.w.handOver(f.members, agreed{view: f.view}, agreed{view: after}, nil)
 	f.view = after
 }
 
@@ -172,7 +172,7 @@ func TestWhatAFirstSyncHasSentIsNotSentAgainAfterACrash(t *testing.T) {
 		f.join("m1")
 		time.Sleep(3 * time.Second)
 		f.members["m0"].peer.Kill()
-		f.w.handOver(f.members, f.view, []string{"m1"}, map[string]bool{"m0": true})
+		f.w.handOver(f.members, agreed{view: f.view}, agreed{view: []string{"m1"}}, map[string]bool{"m0": true})
 		time.Sleep(10 * time.Second)
 		if got, sent := f.receiver.sum(); got != objects || sent != objects {
 			t.Errorf("%d of %d objects were sent, %d times in all", got, objects, sent)

@@ -46,7 +46,7 @@ func TestOfATypeWithoutVersionsNothingIsSentAgain(t *testing.T) {
 		f.list = append(f.list[:2], f.list[3:]...)
 		f.members["m0"].peer.Kill()
 		delete(f.members, "m0")
-		f.w.handOver(f.members, f.view, []string{"m1"}, map[string]bool{"m0": true})
+		f.w.handOver(f.members, agreed{view: f.view}, agreed{view: []string{"m1"}}, map[string]bool{"m0": true})
 		f.view = []string{"m1"}
 		want("after a crash", objects+1, 1)
 		f.members["m1"].peer.Kill()

@@ -3,6 +3,7 @@ package app
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,10 +14,12 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
@@ -41,9 +44,20 @@ type PeerOptions struct {
 	Progress          bool // is told of, as a replica does
 	// Served are the types that are served; nil: those that the peer is shown.
 	Served func() []resource.Type
+	// Take makes the peer the only sender of parts; nil: it takes none.
+	Take func(ctx context.Context, parts []Span) (Hold, error)
 	// Read tells whether types other than the one that it is shown have been read, too; nil: always.
 	Read func() bool
 }
+
+// Span is a part that a peer takes, Hold what it has of them then.
+type (
+	Span struct {
+		Type        resource.Type
+		From, Until string
+	}
+	Hold = taken
+)
 
 // fate is the membership of a peer.
 type fate struct {
@@ -51,8 +65,8 @@ type fate struct {
 
 	mu          sync.Mutex // guards what follows
 	incarnation string
-	view        []string
-	mine        func(resource.ID) bool // nil: nothing
+	claim       ownership.Claim
+	mine        pipeline.Match // nil: nothing
 }
 
 func (f *fate) Name() string { return f.o.Name }
@@ -63,13 +77,27 @@ func (f *fate) Incarnation() string {
 	return f.incarnation
 }
 
-func (f *fate) MaySend(_ resource.Type, id resource.ID) bool {
+func (f *fate) MaySend(t resource.Type, id resource.ID) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.mine != nil && f.mine(id)
+	return f.mine != nil && f.mine(t, id)
 }
 
-func (*fate) Taken(resource.Type) bool { return false }
+func (f *fate) Taken(t resource.Type) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.ContainsFunc(slices.Concat(f.claim.Takes, f.claim.Yields), func(p ownership.Part) bool {
+		return p.Group == t.Group && p.Version == t.Version && p.Resource == t.Resource
+	})
+}
+
+func (f *fate) take(ctx context.Context, parts []span) (taken, error) {
+	of := make([]Span, 0, len(parts))
+	for _, p := range parts {
+		of = append(of, Span{p.typ, p.from, p.until})
+	}
+	return f.o.Take(ctx, of)
+}
 
 func (f *fate) View() membership.View {
 	members := f.o.Leases()
@@ -79,7 +107,7 @@ func (f *fate) View() membership.View {
 		l := members[i].Lease
 		members[i].Self = l.Member == f.o.Name && ownership.Process(l.Incarnation) == ownership.Process(f.o.Incarnation)
 	}
-	return membership.View{Member: f.o.Name, Format: ring.DefaultFormat().String(), Status: ownership.Status{Claim: ownership.Claim{View: f.view}, Members: members}}
+	return membership.View{Member: f.o.Name, Format: ring.DefaultFormat().String(), Status: ownership.Status{Claim: f.claim, Members: members}}
 }
 
 // NewPeer returns a peer that has not begun.
@@ -87,7 +115,7 @@ func NewPeer(o PeerOptions) *Peer {
 	f := &fate{o: o, incarnation: o.Incarnation}
 	x := index.New(nil)
 	t := &target{
-		name: "default", log: logr.Discard(), member: f, index: x, identity: "f", exceptions: cmp.Or(o.Exceptions, checkpoint.MaxExcept), covered: make(chan struct{}, 1), format: wire.DotAI(),
+		name: "default", log: logr.Discard(), member: f, taker: f, index: x, identity: "f", exceptions: cmp.Or(o.Exceptions, checkpoint.MaxExcept), covered: make(chan struct{}, 1), format: wire.DotAI(),
 		metrics: newRegistered(nil, "default"), census: &census{},
 	}
 	t.ready = func() bool {
@@ -109,6 +137,8 @@ func NewPeer(o PeerOptions) *Peer {
 		Log:          logr.Discard(),
 	})
 	t.tombstones = deletions.New(t.book)
+	sees := seeing{t.pipeline, x, nil}
+	t.sender = resync.NewSender(o.Pager, sees, sees, resync.Options{Deleted: t.deleted})
 	t.finder = newFinder(t, parts{})
 	t.finder.pager, t.finder.index = o.Pager, x
 	t.finder.served = func() ([]resource.Type, bool) {
@@ -141,7 +171,7 @@ func (p *Peer) Synced() <-chan struct{} { return p.t.store.Synced() }
 // Fence takes everything from it: its Lease is lost. It comes back in another stay.
 func (p *Peer) Fence(incarnation string) {
 	p.fate.mu.Lock()
-	p.fate.view, p.fate.mine, p.fate.incarnation = nil, nil, incarnation
+	p.fate.claim, p.fate.mine, p.fate.incarnation = ownership.Claim{}, nil, incarnation
 	p.fate.mu.Unlock()
 	p.t.pipeline.MaySendChanged()
 }
@@ -167,48 +197,65 @@ func (p *Peer) Leave(ctx context.Context) {
 func (p *Peer) Gone() { p.t.stop() }
 
 // Lose gives up what matches, and waits until no request holds it.
-func (p *Peer) Lose(lost func(resource.ID) bool) {
+func (p *Peer) Lose(lost pipeline.Match) {
 	p.fate.mu.Lock()
 	if mine := p.fate.mine; mine != nil {
-		p.fate.mine = func(id resource.ID) bool { return mine(id) && !lost(id) }
+		p.fate.mine = func(t resource.Type, id resource.ID) bool { return mine(t, id) && !lost(t, id) }
 	}
 	p.fate.mu.Unlock()
 	p.t.pipeline.MaySendChanged()
 }
 
 // Drain waits until no request holds what matches, and writes the last word under the old view.
-func (p *Peer) Drain(lost func(resource.ID) bool) {
-	<-p.t.pipeline.Drain(anyType(lost))
+func (p *Peer) Drain(lost pipeline.Match) {
+	<-p.t.pipeline.Drain(lost)
 	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
 	defer cancel()
 	p.t.publishLast(ctx)
 }
 
-// Publish publishes a view.
-func (p *Peer) Publish(view []string) {
+// Publish publishes a claim.
+func (p *Peer) Publish(view []string, takes, yields []Span) {
+	of := func(spans []Span) (parts []ownership.Part) {
+		for _, s := range spans {
+			kind := ownership.Kind{Target: "default", Group: s.Type.Group, Version: s.Type.Version, Resource: s.Type.Resource}
+			parts = append(parts, ownership.Part{Kind: kind, From: s.From, Until: s.Until})
+		}
+		return parts
+	}
 	p.fate.mu.Lock()
 	defer p.fate.mu.Unlock()
-	p.fate.view = view
+	p.fate.claim = ownership.Claim{View: view, Takes: of(takes), Yields: of(yields)}
+}
+
+// Resync sends parts again, as an operation has it.
+func (p *Peer) Resync(ctx context.Context, r operations.Request, parts []operations.Part) error {
+	b, err := p.t.Take(ctx, r, parts)
+	if err != nil {
+		return err
+	}
+	defer b.End()
+	for _, part := range parts {
+		if _, err := b.Run(ctx, r, part, func(int, int) {}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Gain takes up what matches, of which some was a member's that has crashed.
-func (p *Peer) Gain(ctx context.Context, mine, gained, crashed func(resource.ID) bool) {
+func (p *Peer) Gain(ctx context.Context, mine, gained, crashed pipeline.Match) {
 	for ctx.Err() == nil && (p.t.store.Refresh(ctx) != nil || p.t.behind(func(resource.Type) bool { return true }) != "") {
 		time.Sleep(20 * time.Millisecond)
 	}
-	p.t.takeUp(anyType(gained), anyType(crashed))
+	p.t.takeUp(gained, crashed)
 	p.fate.mu.Lock()
 	p.fate.mine = mine
 	p.fate.mu.Unlock()
-	p.t.pipeline.Gained(anyType(gained))
+	p.t.pipeline.Gained(gained)
 	p.t.receive()
 	p.t.pipeline.MaySendChanged()
 }
 
 // Stats are those of its pipeline.
 func (p *Peer) Stats() pipeline.Stats { return p.t.pipeline.Stats() }
-
-// anyType looks at IDs alone.
-func anyType(f func(resource.ID) bool) pipeline.Match {
-	return func(_ resource.Type, id resource.ID) bool { return f(id) }
-}

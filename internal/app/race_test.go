@@ -25,7 +25,7 @@ func TestAMemberMayGiveUpWhileItsSearchBegins(t *testing.T) {
 			})
 			p.Begin()
 			<-p.Synced()
-			p.Publish([]string{"m"})
+			p.Publish([]string{"m"}, nil, nil)
 			p.Index.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 1, Digest: 1}}, 100)
 			var all sync.WaitGroup
 			for i := range 4 {
@@ -34,7 +34,7 @@ func TestAMemberMayGiveUpWhileItsSearchBegins(t *testing.T) {
 						time.Sleep(10 * time.Millisecond)
 						p.Index.Bookmark(pods, 101+n)
 						if i > 0 {
-							p.Drain(func(resource.ID) bool { return false })
+							p.Drain(func(resource.Type, resource.ID) bool { return false })
 						}
 					}
 				})

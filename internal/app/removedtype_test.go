@@ -67,7 +67,7 @@ func TestATypeThatIsRemovedLeavesNothingBehind(t *testing.T) {
 		}
 		f.members["m0"].peer.Kill()
 		delete(f.members, "m0")
-		f.w.handOver(f.members, f.view, []string{"m1", "m2"}, map[string]bool{"m0": true})
+		f.w.handOver(f.members, agreed{view: f.view}, agreed{view: []string{"m1", "m2"}}, map[string]bool{"m0": true})
 		time.Sleep(2 * time.Minute)
 		if again := d.deleted - objects; again > 0 {
 			t.Errorf("%d deletions are sent again after a crash", again)

@@ -105,7 +105,7 @@ func (t *target) deleted(ctx context.Context, gone []resource.ID) error {
 	for {
 		open := false
 		for _, d := range t.pipeline.Tombstones() {
-			open = open || waitsFor[d.ID] && t.member.MaySend(d.Type, d.ID)
+			open = open || waitsFor[d.ID] && !d.Undoable && t.member.MaySend(d.Type, d.ID)
 		}
 		if !open {
 			return nil

@@ -167,15 +167,16 @@ func (p *Pipeline) putBack(it *item, f *flight, now time.Time) {
 
 // complete ends an item whose current state is acknowledged. It stays only while its last word is to be repeated.
 func (p *Pipeline) complete(it *item, now time.Time) {
-	if it.deleted || it.version == 0 {
-		p.opts.Delivered(it.id, it.state())
-	}
 	if it.extra != nil && it.extra.why != "" {
 		p.metrics.released(it.id)
 		p.log.Info("Object that was quarantined is delivered", "target", p.opts.Target, "id", string(it.id))
 		it.extra.why = ""
 	}
-	if it.extra == nil || !p.settle(it, now) {
+	settles := it.extra != nil && p.settle(it, now)
+	if it.deleted && !it.overwritable() || !it.deleted && it.version == 0 {
+		p.opts.Delivered(it.id, it.state())
+	}
+	if !settles {
 		p.forget(it)
 		return
 	}

@@ -70,8 +70,8 @@ type Options struct {
 	// object that a first list brings and that is covered needs no sending. It is called under the pipeline's lock. nil
 	// means that nothing is known.
 	Covers func(t resource.Type, id resource.ID, s State) bool
-	// Delivered is told of each deletion that is acknowledged, and of each state whose version is no number. It is called under
-	// the pipeline's lock. nil tells nobody.
+	// Delivered is told of each deletion that is acknowledged, once no older request can undo it any more, and of each state
+	// whose version is no number. It is called under the pipeline's lock. nil tells nobody.
 	Delivered func(id resource.ID, s State)
 	// Acknowledged returns the version up to which every state of an object is known to be acknowledged. It is called under
 	// the pipeline's lock. nil means that nothing is known.
@@ -239,7 +239,7 @@ func (p *Pipeline) Apply(c index.Change) {
 		}
 		return
 	}
-	if ok && c.Cause == index.Found && it.deleted && it.dirty() && (c.After < it.version || it.state() == stateOf(c)) {
+	if ok && c.Cause == index.Found && it.deleted && (it.dirty() && c.After < it.version || it.state() == stateOf(c)) {
 		// It was there before the deletion that is known, which is better than to know that it has happened at some time. If it
 		// was there after that, it has been deleted again, and others may have sent it in between.
 		return
@@ -370,6 +370,11 @@ func (p *Pipeline) park(it *item) {
 // route puts a dirty item where its state belongs. Whatever it was waiting in before, it is taken out of.
 func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 	it.bulk = bulk
+	if it.place == parked && p.mine(it) { // It is ours since a moment ago, and its former owner may have left a doubt.
+		if d, doubted := p.opts.Doubtful(it.id); doubted {
+			p.inherit(it, d)
+		}
+	}
 	switch {
 	case !p.mine(it):
 		p.park(it)

@@ -93,17 +93,19 @@ type Tombstone struct {
 	// Since is when it was first seen. Found tells that it was not watched but found, or told by another member.
 	Since time.Time
 	Found bool
+	// Undoable tells that the receiver has acknowledged it, and that a request of unknown outcome may still undo it.
+	Undoable bool
 }
 
 // Tombstones returns all deletions that the receiver may not know of, whoever is to send them, but those that it has
-// refused.
+// refused; and those that an older request may still undo: whoever takes over is to repeat them.
 func (p *Pipeline) Tombstones() []Tombstone {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all []Tombstone
 	for id, it := range p.items {
-		if it.deleted && it.dirty() && it.place != quarantined {
-			all = append(all, Tombstone{Type: *it.typ, ID: id, State: it.state(), Since: it.firstAt, Found: it.found})
+		if it.deleted && (it.dirty() || it.overwritable()) && it.place != quarantined {
+			all = append(all, Tombstone{Type: *it.typ, ID: id, State: it.state(), Since: it.firstAt, Found: it.found, Undoable: !it.dirty()})
 		}
 	}
 	return all

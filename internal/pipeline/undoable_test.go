@@ -1,0 +1,65 @@
+package pipeline_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+// A request of unknown outcome carries an object that is deleted then. The deletion is acknowledged, and the receiver may still apply
+// the older request. If we end now, whoever comes next has to say the deletion again: it is kept as a tombstone, and named as
+// delivered only when nothing can undo it any more.
+func TestADeletionThatAnOlderRequestMayUndoIsKeptUntilItIsSure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var named atomic.Int64
+		r := newRig(t, pipeline.Options{Settle: time.Minute, Delivered: func(resource.ID, pipeline.State) { named.Add(1) }})
+		r.rcv.decide = func(n int, _ delivery.Request) answer {
+			if n == 0 {
+				return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, apply: true, late: 70 * time.Second}
+			}
+			return delivered
+		}
+		r.list()
+		r.put("x", "1")
+		time.Sleep(20 * time.Second) // The request has ended without an answer.
+		r.del("x")
+		time.Sleep(10 * time.Second)
+		if all := r.p.Tombstones(); len(all) != 1 || !all[0].Undoable || all[0].ID != id("x") {
+			t.Errorf("tombstones of a deletion that may be undone: %+v", all)
+		}
+		time.Sleep(2 * time.Minute)
+		if len(r.rcv.documents()) > 0 || named.Load() > 0 {
+			t.Errorf("the receiver has %v; named as delivered %d times while it may be undone", r.rcv.documents(), named.Load())
+		}
+		time.Sleep(10 * time.Minute)
+		if all := r.p.Tombstones(); len(all) > 0 || named.Load() != 1 {
+			t.Errorf("at the end %+v are kept, and it was named %d times", all, named.Load())
+		}
+	})
+}
+
+// What was parked becomes ours, and is told once more before the pipeline has looked: its former owner's doubt goes with it.
+func TestAnObjectThatChangesInTheMomentItBecomesOursIsInDoubtAsBefore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(nobody)
+		var left atomic.Bool
+		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
+			return pipeline.Doubt{ID: i, Overwritable: true}, left.Load()
+		}})
+		r.list("x", "1")
+		r.del("x")
+		left.Store(true) // its former owner, which writes that down
+		o.set(anybody)
+		r.found("x", 150, 160)
+		r.p.MaySendChanged()
+		time.Sleep(10 * time.Minute)
+		if n := len(r.rcv.requests()); n < 2 {
+			t.Errorf("its deletion was said %d times, want the last word repeated: %v", n, r.rcv.requests())
+		}
+	})
+}
