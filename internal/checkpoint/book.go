@@ -289,7 +289,11 @@ func (b *Book) setDoubts(self string, earlier []Doubt) {
 			doubts[d.ID] = d
 		}
 	}
-	b.doubts.Store(&doubts)
+	if before := b.doubts.Swap(&doubts); before != nil && len(*before) > 0 && !maps.Equal(*before, doubts) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.news.all = true // What is delivered may be in no doubt any more.
+	}
 }
 
 // Events returns, by type, the newest change that any other member had seen when it gave its word.

@@ -347,7 +347,9 @@ func (k sink) takeBeside(configMap string, own Checkpoint, data map[string]strin
 	}
 	select {
 	case <-k.s.synced:
-		k.s.doubts = nil
+		if own.Incarnation != k.s.left.Incarnation { // else it is that of the earlier stay, read once more
+			k.s.doubts = nil
+		}
 	default:
 		k.s.left, k.s.doubts = l, own.Doubts
 	}

@@ -200,3 +200,43 @@ func TestAfterARestoreNoCheckpointIsBelievedForAWhile(t *testing.T) {
 		}
 	})
 }
+
+// A pod comes back under its name. What its earlier life was in doubt about stays so until it has written something itself, however
+// often its own checkpoint is read until then.
+func TestWhatAnEarlierLifeIsInDoubtAboutIsNotForgottenByReadingItAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		earlier := word("a", 10)
+		earlier.Incarnation, earlier.Doubts = "one.1", []checkpoint.Doubt{{ID: id(1).Hash(), Version: 7, Overwritable: true}}
+		if err := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())).Publish(t.Context(), earlier, word("a", 10), checkpoint.Beside{}); err != nil {
+			t.Fatal(err)
+		}
+		book := checkpoint.NewBook("f", ring.DefaultFormat())
+		s := store(client, "a", book)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		<-s.Synced()
+		for range 2 {
+			if err := s.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, doubted := book.Doubtful(id(1)); !doubted {
+				t.Error("the doubt is forgotten before anything has been written")
+			}
+		}
+		now := word("a", 20)
+		now.Incarnation = "two.1"
+		if err := s.Publish(t.Context(), now, now, checkpoint.Beside{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, doubted := book.Doubtful(id(1)); doubted {
+			t.Error("it is in doubt after our own checkpoint has taken the place of the earlier one")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -231,9 +231,14 @@ func (p *Pipeline) Apply(c index.Change) {
 	}
 	it, ok := p.items[c.ID]
 	if !ok && (c.Cause == index.Initial || c.Again) && p.opts.Covers(c.Type, c.ID, stateOf(c)) {
-		if d, ok := p.opts.Doubtful(c.ID); ok && p.opts.Owner.MaySend(c.Type, c.ID) {
+		if d, ok := p.opts.Doubtful(c.ID); ok {
 			it = p.add(c.ID, c.Type)
 			p.set(it, c.Deleted, c.Record)
+			it.firstAt, it.firstVersion = now, c.Record.ResourceVersion
+			if !p.mine(it) {
+				p.park(it) // Its owner may give it to us before the doubt is over.
+				return
+			}
 			p.inherit(it, d)
 			p.watchOver(it, now)
 		}

@@ -50,8 +50,8 @@ func (p *Pipeline) Doubt(match Match) {
 	}
 }
 
-// ForgetCovered forgets the parked objects that are covered by now ([Options.Covers]): their owner has delivered them. It
-// looks at those that may have become so, by type and whether they are delivered by name, as deletions and states without a
+// ForgetCovered forgets the parked objects that are covered by now ([Options.Covers]): their owner has delivered them, and is in
+// no doubt about them, which we would have to take over. It looks at those that may have become so, by type and whether they are delivered by name, as deletions and states without a
 // version are; nil means all. The lock is given up now and then, because there may be very many.
 func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) bool) {
 	p.mu.Lock()
@@ -74,7 +74,7 @@ func (p *Pipeline) forgetCovered(q *queue) {
 		it := q.front
 		q.remove(it)
 		q.pushBack(it)
-		if !it.inFlight && p.opts.Covers(*it.typ, it.id, it.state()) {
+		if _, doubted := p.opts.Doubtful(it.id); !doubted && !it.inFlight && p.opts.Covers(*it.typ, it.id, it.state()) {
 			p.forget(it)
 		}
 		if n%forgetAtOnce == 0 {
@@ -146,7 +146,7 @@ func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unackn
 	defer p.mu.Unlock()
 	own, all = make(map[resource.Type]Unacknowledged), make(map[resource.Type]Unacknowledged)
 	for id, it := range p.items {
-		sure := !it.dirty() && (it.extra == nil || it.extra.repeats < p.opts.Repeats || !it.overwritable())
+		sure := !it.dirty() && (it.extra == nil || it.extra.repeats < p.opts.Repeats || !it.overwritable()) || p.onlyDoubted(it)
 		if sure && (it.extra == nil || !it.extra.inDoubt()) {
 			continue
 		}
@@ -157,6 +157,15 @@ func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unackn
 		}
 	}
 	return own, all
+}
+
+// onlyDoubted tells whether a parked item is kept for nothing but its owner's doubt.
+func (p *Pipeline) onlyDoubted(it *item) bool {
+	if it.place != parked || it.inFlight {
+		return false
+	}
+	_, doubted := p.opts.Doubtful(it.id)
+	return doubted && p.opts.Covers(*it.typ, it.id, it.state())
 }
 
 // raise takes account of what others have told since an item became dirty: an object that came with a first list, where

@@ -63,3 +63,49 @@ func TestAnObjectThatChangesInTheMomentItBecomesOursIsInDoubtAsBefore(t *testing
 		}
 	})
 }
+
+// Its owner has delivered what we have parked, and an older request of it may still be applied. Should it give the object to us
+// before that is over, nobody else repeats the last word.
+func TestWhatItsOwnerIsInDoubtAboutStaysParked(t *testing.T) {
+	for name, listed := range map[string]bool{"it changed while we watched": false, "it was there when we came": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				o := owning(nobody)
+				var sure atomic.Bool
+				r := newRig(t, pipeline.Options{
+					Owner: o, Settle: time.Minute,
+					Covers: func(resource.Type, resource.ID, pipeline.State) bool { return true },
+					Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
+						return pipeline.Doubt{ID: i, Version: 101, Acknowledged: true, Overwritable: true}, !sure.Load()
+					},
+				})
+				if listed {
+					r.list("x", "1")
+				} else {
+					r.list()
+					r.put("x", "1")
+				}
+				r.p.ForgetCovered(nil)
+				if s := r.p.Stats(); s.Parked != 1 {
+					t.Fatalf("%d are parked", s.Parked)
+				}
+				if _, all := r.p.Unacknowledged(match(nobody)); len(all[pods].IDs) > 0 {
+					t.Errorf("what is delivered counts as not acknowledged: %+v", all)
+				}
+				o.set(anybody)
+				r.p.MaySendChanged()
+				time.Sleep(10 * time.Minute)
+				if got := r.rcv.requests(); len(got) == 0 {
+					t.Error("its last word is not repeated")
+				}
+				o.set(nobody)
+				r.put("x", "2")
+				sure.Store(true)
+				r.p.ForgetCovered(nil)
+				if s := r.p.Stats(); s.Parked != 0 {
+					t.Errorf("%d are parked that nobody is in doubt about", s.Parked)
+				}
+			})
+		})
+	}
+}
