@@ -22,7 +22,8 @@ import (
 var version = "dev"
 
 func main() {
-	runtime.MemProfileRate = 0 // Nobody can ask for a profile, whose buckets take 1.5 MB.
+	profiled := runtime.MemProfileRate
+	runtime.MemProfileRate = 0 // Unless somebody may ask for a profile: its buckets take 1.5 MB.
 	printVersion := pflag.Bool("version", false, "print the version and exit")
 	endpoints := pflag.StringArray("check", nil, "ask this URL until it answers well, for a minute at most, and exit; may be repeated")
 	var o planOptions
@@ -38,7 +39,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	do := run
+	do := func(ctx context.Context) error { return run(ctx, profiled) }
 	switch {
 	case o.wanted:
 		do = o.run
@@ -51,13 +52,17 @@ func main() {
 	}
 }
 
-func run(ctx context.Context) error {
+// run runs a replica. profiled is the rate at which allocations are noted for a profile, if there may be one.
+func run(ctx context.Context, profiled int) error {
 	cfg, err := config.FromEnviron(os.Environ())
 	if err != nil {
 		for _, w := range cfg.Warnings {
 			fmt.Fprintln(os.Stderr, "k8s-vectordb-sync: warning:", w)
 		}
 		return fmt.Errorf("the configuration is not usable:\n%w", err)
+	}
+	if cfg.DebugEndpoints {
+		runtime.MemProfileRate = profiled
 	}
 	restConfig, err := app.ClusterConfig()
 	if err != nil {

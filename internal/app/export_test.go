@@ -150,7 +150,7 @@ func NewMemory(dir, cluster, ring string, x *index.Index, receivers ...*pipeline
 	for i, p := range receivers {
 		all.put(&target{name: strconv.Itoa(i), pipeline: p})
 	}
-	cfg := config.Config{StateDir: dir, RingName: ring}
+	cfg := config.Config{Replica: config.Replica{StateDir: dir, RingName: ring}}
 	return Memory{newMemory(cfg, cluster, x, all, logr.Discard(), nil)}
 }
 

@@ -15,6 +15,8 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/inspect"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kubeauth"
 )
 
 // servers are what the process listens on. All addresses are bound before anything starts, so that one that is taken
@@ -39,14 +41,14 @@ func (a *App) listen(restConfig *rest.Config) (_ *servers, err error) {
 	if s.health.listener, err = listenOn("HEALTH_PROBE_BIND_ADDRESS", a.cfg.HealthProbeBindAddress); err != nil {
 		return nil, err
 	}
-	if s.metrics, err = a.metricsServer(restConfig); err != nil {
-		return nil, err
-	}
-	options := api.Options{Log: a.log.WithName("api"), Registerer: ctrlmetrics.Registry}
 	reviewer, err := newReviewer(restConfig)
 	if err != nil {
 		return nil, err
 	}
+	if s.metrics, err = a.metricsServer(restConfig, reviewer); err != nil {
+		return nil, err
+	}
+	options := api.Options{Log: a.log.WithName("api"), Registerer: ctrlmetrics.Registry}
 	options.Destroy = reviewer.Authorize
 	if a.cfg.APIAuth {
 		options.Authorize = reviewer.Authorize
@@ -65,23 +67,28 @@ func (s *servers) close() {
 }
 
 // metricsServer serves metrics as controller-runtime does: over HTTPS, with a certificate of its own making unless one
-// is mounted (and read again when it is renewed), to those whom the API server authorizes.
-func (a *App) metricsServer(restConfig *rest.Config) (metricsserver.Server, error) {
+// is mounted (and read again when it is renewed), to those whom the API server authorizes. With DEBUG_ENDPOINTS it lets
+// them look inside, too; without HTTPS nobody is let in there who is not authorized.
+func (a *App) metricsServer(restConfig *rest.Config, reviewer *kubeauth.Reviewer) (metricsserver.Server, error) {
 	if a.cfg.MetricsBindAddress == config.Off {
 		return nil, nil //nolint:nilnil // Switched off is no error.
 	}
 	options := metricsserver.Options{
 		BindAddress: a.cfg.MetricsBindAddress, SecureServing: a.cfg.MetricsSecure, CertDir: a.cfg.MetricsCertDir,
 	}
+	wrap := func(handler http.Handler) http.Handler {
+		return reviewer.Wrap(handler, func(err error) { a.log.Error(err, "Reader of metrics could not be authorized") })
+	}
+	if a.cfg.DebugEndpoints {
+		options.ExtraHandlers = inspect.Handlers(a)
+	}
 	if a.cfg.MetricsSecure {
-		options.FilterProvider = func(c *rest.Config, _ *http.Client) (metricsserver.Filter, error) {
-			reviewer, err := newReviewer(c)
-			if err != nil {
-				return nil, err
-			}
-			return func(log logr.Logger, handler http.Handler) (http.Handler, error) {
-				return reviewer.Wrap(handler, func(err error) { log.Error(err, "Reader of metrics could not be authorized") }), nil
-			}, nil
+		options.FilterProvider = func(*rest.Config, *http.Client) (metricsserver.Filter, error) {
+			return func(_ logr.Logger, handler http.Handler) (http.Handler, error) { return wrap(handler), nil }, nil
+		}
+	} else {
+		for path, handler := range options.ExtraHandlers {
+			options.ExtraHandlers[path] = wrap(handler)
 		}
 	}
 	server, err := metricsserver.NewServer(options, restConfig, http.DefaultClient) // Neither uses the client.

@@ -26,6 +26,28 @@ const Off = "0"
 // Config is the whole configuration of a process. Fields are as [FromEnviron] validated them; the reference of every
 // variable is docs/configuration.md. It holds no secret.
 type Config struct {
+	Receiver
+	Timing
+	Scope
+	Replica
+	Servers
+
+	// LogLevel is the least level that is logged; -1 and below are logr's V(1) and above.
+	LogLevel zapcore.Level
+	// LogFormat is json or console.
+	LogFormat string
+
+	// Warnings are what looks like a mistake but need not be one, sentences for the log.
+	Warnings []string
+
+	// The lists that the filters were built from, for Map.
+	watchTypes, excludeTypes             []string
+	annotationInclude, annotationExclude []string
+	labelInclude, labelExclude           []string
+}
+
+// Receiver is the receiver that the environment names, and whether objects name more of them.
+type Receiver struct {
 	// Endpoint is where the receiver of the environment takes changes, without user, query and fragment. It is nil
 	// when there is no such receiver: then ResourceSyncConfig is true, and the objects of that kind name receivers.
 	Endpoint *url.URL
@@ -45,7 +67,10 @@ type Config struct {
 	SettleTime time.Duration
 	// ResourceSyncConfig tells whether the objects of that kind are read, each one more receiver.
 	ResourceSyncConfig bool
+}
 
+// Timing says what waits for how long, and how much goes at once.
+type Timing struct {
 	// DebounceWindow is how long an object has to be quiet before it is sent; 0 sends it with the next batch.
 	DebounceWindow time.Duration
 	// DebounceMaxWait is how long a restless object waits at most; never less than DebounceWindow.
@@ -64,7 +89,10 @@ type Config struct {
 	ResyncInterval time.Duration
 	// VerifyInterval is how often each type is held against a list; 0 for never but when it is asked for.
 	VerifyInterval time.Duration
+}
 
+// Scope says what of the cluster is sent.
+type Scope struct {
 	// Types decides which resource types are watched.
 	Types resource.Filter
 	// WatchNamespaces are the only namespaces whose objects are sent; empty for all.
@@ -73,7 +101,10 @@ type Config struct {
 	ExcludeNamespaces []string
 	// Selection decides which objects of those types and namespaces are sent, and which labels and annotations of them.
 	Selection resource.Selection
+}
 
+// Replica is this process among the others, and what it keeps.
+type Replica struct {
 	// PodName names this replica; a DNS subdomain, never empty.
 	PodName string
 	// PodUID tells one pod of that name from the next; empty when nobody said.
@@ -93,7 +124,10 @@ type Config struct {
 	LeaseRenewInterval time.Duration
 	// StateDir keeps the inventory between starts; empty for none. It may not exist yet.
 	StateDir string
+}
 
+// Servers are what the process listens on.
+type Servers struct {
 	// APIBindAddress is where the API listens.
 	APIBindAddress string
 	// APIAuth tells whether callers of the API are authenticated and authorized by Kubernetes.
@@ -104,21 +138,10 @@ type Config struct {
 	MetricsSecure bool
 	// MetricsCertDir holds tls.crt and tls.key; empty for a self-signed certificate.
 	MetricsCertDir string
+	// DebugEndpoints tells whether authorized callers may look inside and take profiles, beside the metrics.
+	DebugEndpoints bool
 	// HealthProbeBindAddress is where /healthz and /readyz are served.
 	HealthProbeBindAddress string
-
-	// LogLevel is the least level that is logged; -1 and below are logr's V(1) and above.
-	LogLevel zapcore.Level
-	// LogFormat is json or console.
-	LogFormat string
-
-	// Warnings are what looks like a mistake but need not be one, sentences for the log.
-	Warnings []string
-
-	// The lists that the filters were built from, for Map.
-	watchTypes, excludeTypes             []string
-	annotationInclude, annotationExclude []string
-	labelInclude, labelExclude           []string
 }
 
 // Error says what is wrong with the value of one variable.

@@ -196,6 +196,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"METRICS_BIND_ADDRESS":      {"0", nil, func(c config.Config) any { return c.MetricsBindAddress }, "0"},
 		"METRICS_SECURE":            {"False", nil, func(c config.Config) any { return c.MetricsSecure }, false},
 		"METRICS_CERT_DIR":          {dir, nil, func(c config.Config) any { return c.MetricsCertDir }, dir},
+		"DEBUG_ENDPOINTS":           {"true", nil, func(c config.Config) any { return c.DebugEndpoints }, true},
 		"HEALTH_PROBE_BIND_ADDRESS": {"[::1]:0", nil, func(c config.Config) any { return c.HealthProbeBindAddress }, "[::1]:0"},
 		"LOG_LEVEL":                 {"Debug", nil, func(c config.Config) any { return c.LogLevel }, zapcore.DebugLevel},
 		"LOG_FORMAT":                {"console", nil, func(c config.Config) any { return c.LogFormat }, "console"},

@@ -79,6 +79,7 @@ func TestBadValues(t *testing.T) {
 		"METRICS_SECURE":            {{"2", "neither true nor false"}},
 		"METRICS_CERT_DIR":          {{"certs", "not an absolute path"}},
 		"API_AUTH":                  {{"on", "neither true nor false"}},
+		"DEBUG_ENDPOINTS":           {{"yes", "neither true nor false"}},
 		"HEALTH_PROBE_BIND_ADDRESS": {{":8443", "the same port as METRICS_BIND_ADDRESS=:8443"}, {":-1", "has a port that is none"}},
 		"LOG_LEVEL":                 {{"trace", "unknown level"}, {"-1", "unknown level"}, {"11", "unknown level"}, {"300", "unknown level"}},
 		"LOG_FORMAT":                {{"text", "unknown"}},
@@ -141,6 +142,9 @@ func TestVariablesThatContradictEachOther(t *testing.T) {
 				"METRICS_BIND_ADDRESS=10.0.0.1:80: the same port as API_BIND_ADDRESS=0.0.0.0:80",
 				"HEALTH_PROBE_BIND_ADDRESS=10.0.0.1:80: the same port as API_BIND_ADDRESS=0.0.0.0:80",
 			},
+		},
+		"a look inside where there is no server": {
+			[]string{"DEBUG_ENDPOINTS=true", "METRICS_BIND_ADDRESS=0"}, []string{"DEBUG_ENDPOINTS=true: there is no server for them: METRICS_BIND_ADDRESS=0"},
 		},
 		"a certificate without a key": {
 			[]string{"METRICS_CERT_DIR=" + filepath.Dir(cert)}, []string{"METRICS_CERT_DIR=" + filepath.Dir(cert) + ": tls.key: the file does not exist"},

@@ -373,6 +373,13 @@ var serverSettings = group("Servers", []Setting{{
 	Doc:    "Directory with `tls.crt` and `tls.key` for metrics. When it is not set, the certificate is self-signed.",
 	parser: checked(func(c *Config) *string { return &c.MetricsCertDir }, absolutePath),
 }, {
+	Name:    debugEndpoints,
+	Default: "false",
+	Want:    "true or false, and true only with metrics",
+	Doc: "Whether `/debug/objects`, `/debug/types`, `/debug/checkpoints` and `/debug/pprof/` are served beside the metrics, " +
+		"to callers with a token of Kubernetes and the right to the path. It costs 1.5 MB of memory.",
+	parser: toggle(func(c *Config) *bool { return &c.DebugEndpoints }),
+}, {
 	Name:    healthAddress,
 	Default: ":8081",
 	Want:    wantAddress + ":8081",
@@ -414,6 +421,7 @@ const (
 	apiAddress        = "API_BIND_ADDRESS"
 	metricsAddress    = "METRICS_BIND_ADDRESS"
 	healthAddress     = "HEALTH_PROBE_BIND_ADDRESS"
+	debugEndpoints    = "DEBUG_ENDPOINTS"
 
 	wantTypes       = "a comma-separated list of types such as deployments, deployments.apps, deployments.v1.apps or *.example.com"
 	wantAnnotations = "a comma-separated list of keys such as description or globs such as */description"

@@ -28,6 +28,7 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 		p.totals.Failed++
 		p.totals.LastError = o.Reason
 	}
+	p.metrics.failures.note(f.items, o, now)
 	p.decide(f, o, now)
 	if p.opts.Observe != nil {
 		p.opts.Observe(p.breaker.State())

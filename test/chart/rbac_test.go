@@ -161,16 +161,38 @@ func TestEveryBindingLeadsFromTheControllerToARole(t *testing.T) {
 func TestReviewsAreAllowedOnlyWhereSomethingIsReviewed(t *testing.T) {
 	t.Parallel()
 	for set, want := range map[string]bool{
-		"config.metricsSecure=true":                        true,
-		"config.metricsSecure=false":                       false,
-		"config.metricsSecure=false,config.apiAuth=true":   true,
-		"config.metricsBindAddress=0":                      false,
-		"config.metricsBindAddress=0,config.apiAuth=true":  true,
-		"config.metricsBindAddress=0,config.apiAuth=false": false,
-		"config.metricsSecure=true,config.apiAuth=true":    true,
+		"config.metricsSecure=true":                             true,
+		"config.metricsSecure=false":                            false,
+		"config.metricsSecure=false,config.apiAuth=true":        true,
+		"config.metricsBindAddress=0":                           false,
+		"config.metricsBindAddress=0,config.apiAuth=true":       true,
+		"config.metricsBindAddress=0,config.apiAuth=false":      false,
+		"config.metricsSecure=true,config.apiAuth=true":         true,
+		"config.metricsSecure=false,config.debugEndpoints=true": true,
 	} {
 		if got := template(t, "--set", set).find("ClusterRole/k8s-vectordb-sync-metrics-auth-role") != nil; got != want {
 			t.Errorf("%s: the role for reviews is there: %v, want %v", set, got, want)
+		}
+	}
+}
+
+func TestWhoLooksInsideIsAsked(t *testing.T) {
+	t.Parallel()
+	const role = "ClusterRole/k8s-vectordb-sync-debug-reader"
+	if template(t).find(role) != nil {
+		t.Error("there is a role for what is off")
+	}
+	m := template(t, "--set", "config.debugEndpoints=true")
+	if m.find(role) == nil || environment(t, m)["DEBUG_ENDPOINTS"] != "true" {
+		t.Errorf("the environment is %v, and the role is %v", environment(t, m), m.find(role))
+	}
+	for set, want := range map[string]string{
+		"config.debugEndpoints=true,config.metricsBindAddress=0":                     "which turns them off",
+		"config.debugEndpoints=true,rbac.namespaced=true,config.watchNamespaces={a}": "it cannot go with rbac.namespaced",
+		"config.debugEndpoints=maybe":                                                "boolean",
+	} {
+		if message := refused(t, "--set", set); !strings.Contains(message, want) {
+			t.Errorf("%s: message %q, want %q in it", set, message, want)
 		}
 	}
 }

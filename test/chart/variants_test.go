@@ -47,6 +47,7 @@ config:
   extraLabels: {cluster: prod-eu, example.com/tier: ""}
   apiBindAddress: :9082
   apiAuth: true
+  debugEndpoints: true
   metricsBindAddress: :9443
   healthProbeBindAddress: :9081
   logLevel: 4

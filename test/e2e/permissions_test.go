@@ -4,16 +4,19 @@ package e2e
 
 import (
 	"crypto/tls"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/inspect"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
@@ -44,7 +47,7 @@ func TestPermissionsAreEnoughAndNoMore(t *testing.T) {
 	}
 
 	t.Run("all that the chart can switch on", func(t *testing.T) {
-		manifest := render(t, "k8s-vectordb-sync", chartNamespace, "--set", "config.apiAuth=true,resourceSyncConfig.enabled=true,"+
+		manifest := render(t, "k8s-vectordb-sync", chartNamespace, "--set", "config.apiAuth=true,config.debugEndpoints=true,resourceSyncConfig.enabled=true,"+
 			"resourceSyncConfig.secrets.namespaces={dot-ai},resourceSyncConfig.secrets.names={mcp-credentials}",
 			"--show-only", "templates/rbac.yaml", "--show-only", "templates/serviceaccount.yaml",
 			"--show-only", "templates/resourcesyncconfig-rbac.yaml", "--show-only", "templates/crd.yaml")
@@ -123,10 +126,14 @@ func (l *life) start(name string) *fleet.Replica {
 func (l *life) live(manifest string) *fleet.Replica {
 	t := l.t
 	l.namespace = chartNamespace
-	l.env = map[string]string{"API_AUTH": "true", "RESOURCE_SYNC_CONFIG": "true", "STATE_DIR": t.TempDir()}
+	l.env = map[string]string{"API_AUTH": "true", "DEBUG_ENDPOINTS": "true", "RESOURCE_SYNC_CONFIG": "true", "STATE_DIR": t.TempDir()}
 	l.Apply(manifest)
 	l.Apply(`
 {apiVersion: v1, kind: ServiceAccount, metadata: {name: editor, namespace: default}}
+---
+{apiVersion: v1, kind: ServiceAccount, metadata: {name: inspector, namespace: default}}
+---
+{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: inspector}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: k8s-vectordb-sync-debug-reader}, subjects: [{kind: ServiceAccount, name: inspector, namespace: default}]}
 ---
 {apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: editor}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: k8s-vectordb-sync-api-editor}, subjects: [{kind: ServiceAccount, name: editor, namespace: default}]}
 `)
@@ -139,6 +146,7 @@ func (l *life) live(manifest string) *fleet.Replica {
 	l.Apply(fmt.Sprintf(declaredObject, "http://"+l.ReceiverAddress()+"/api/v1/resources/sync"))
 
 	l.lookAtMetrics(replicas[0])
+	l.lookInside(replicas[0])
 	for token, want := range map[string]int{"": http.StatusUnauthorized, l.token("default", "editor"): http.StatusOK} {
 		if code, body := l.ask(replicas[0], http.MethodGet, "/api/v1/status", token); code != want {
 			t.Errorf("the status is answered %d, want %d: %.300s", code, want, body)
@@ -215,6 +223,49 @@ func (l *life) lookAtMetrics(p *fleet.Replica) {
 	if n := l.metric(p, "k8s_vectordb_sync_dropped_total{"); n != 0 {
 		l.t.Errorf("%v changes dropped", n)
 	}
+}
+
+// lookInside has the debug endpoints answer, to those who may.
+func (l *life) lookInside(p *fleet.Replica) {
+	l.t.Helper()
+	const object = "_cluster/v1/Namespace/dot-ai"
+	paths := []string{"/debug/objects?id=" + object, "/debug/types?type=namespaces", "/debug/checkpoints", "/debug/pprof/heap?debug=1", "/debug/pprof/"}
+	for token, want := range map[string]int{
+		"": http.StatusUnauthorized, l.token(l.namespace, l.account): http.StatusForbidden, l.token("default", "inspector"): http.StatusOK,
+	} {
+		for _, path := range paths {
+			if code, body := l.get(http.MethodGet, "https://"+p.Metrics+path, token); code != want {
+				l.t.Errorf("%s is answered %d, want %d: %.300s", path, code, want, body)
+			}
+		}
+	}
+	see := func(path string, v any) {
+		_, body := l.get(http.MethodGet, "https://"+p.Metrics+path, l.token("default", "inspector"))
+		if err := json.Unmarshal([]byte(body), v); err != nil {
+			l.t.Errorf("%s: %v: %.300s", path, err, body)
+		}
+	}
+	var o inspect.Object
+	see(paths[0], &o)
+	if o.ID != object || o.Type != "namespaces.v1" || o.Owner == "" || o.Index == nil || len(o.Targets) != 1 || o.Targets[0].Target != "default" {
+		l.t.Errorf("an object that is in step is shown as %+v", o)
+	}
+	var types struct{ Types []inspect.Type }
+	see(paths[1], &types)
+	if len(types.Types) != 1 || !types.Types[0].Listed || types.Types[0].Objects == 0 {
+		l.t.Errorf("a type that is watched is shown as %+v", types)
+	}
+	fleet.Eventually(l.t, time.Minute, func() string { // one is written each ten seconds
+		var all struct{ Checkpoints []inspect.Checkpoint }
+		see(paths[2], &all)
+		for _, c := range all.Checkpoints {
+			see("/debug/checkpoints?name="+url.QueryEscape(c.Name), &all)
+			if e := all.Checkpoints[0].Entries["namespaces.v1"]; e.Low > 0 {
+				return ""
+			}
+		}
+		return fmt.Sprintf("no checkpoint speaks of namespaces: %+v", all)
+	})
 }
 
 // metric returns the first value whose series begins so.

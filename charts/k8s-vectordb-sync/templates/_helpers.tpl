@@ -563,9 +563,15 @@ crashes in the middle of an upgrade.
 {{- if $c.apiAuth }}
 {{- fail "config.apiAuth asks the API server who a caller is, which takes permissions in the whole cluster: it cannot go with rbac.namespaced" }}
 {{- end }}
+{{- if $c.debugEndpoints }}
+{{- fail "config.debugEndpoints asks the API server who a caller is, which takes permissions in the whole cluster: it cannot go with rbac.namespaced" }}
+{{- end }}
 {{- if .Values.resourceSyncConfig.enabled }}
 {{- fail "resourceSyncConfig.enabled reads objects of the whole cluster: it cannot go with rbac.namespaced" }}
 {{- end }}
+{{- end }}
+{{- if and $c.debugEndpoints (not (include "k8s-vectordb-sync.metricsOn" .)) }}
+{{- fail "config.debugEndpoints are served beside the metrics: config.metricsBindAddress is 0, which turns them off" }}
 {{- end }}
 {{- if and (eq (default "" .Values.dnsPolicy) "None") (not .Values.dnsConfig.nameservers) }}
 {{- fail "dnsPolicy is None, with which Kubernetes gives the pods no servers: name some in dnsConfig.nameservers" }}

@@ -1,0 +1,147 @@
+package app
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/inspect"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+var _ inspect.Source = (*App)(nil)
+
+// Object implements [inspect.Source].
+func (a *App) Object(id resource.ID) inspect.Object {
+	typ, known := a.known(id)
+	owner := a.shard.member.Owner(seat{target: environmentTarget}.kind(typ), namespaceOf(id), id)
+	o := inspect.Object{
+		ID: string(id), Partition: owner.Partition, Owner: owner.Member, Claimants: owner.Claimants, MaySend: owner.MaySend,
+		Targets: []inspect.Item{},
+	}
+	if typ != (resource.Type{}) {
+		o.Type = typ.String()
+	}
+	if known {
+		namespace, name := namespaceOf(id), string(id)[strings.LastIndexByte(string(id), '/')+1:]
+		if digest, version, ok := a.index.Get(typ, namespace, name); ok {
+			o.Index = &inspect.State{Version: version, Digest: fmt.Sprintf("%016x", digest)}
+		}
+	}
+	for _, t := range a.targets() {
+		s, held := t.pipeline.Item(id)
+		item := itemOf(s, held)
+		item.Target, item.Acknowledged = t.name, t.book.Acknowledged(typ.String(), id)
+		o.Targets = append(o.Targets, item)
+	}
+	return o
+}
+
+// itemOf is what a pipeline holds, as people are shown it.
+func itemOf(s pipeline.ItemStatus, held bool) inspect.Item {
+	if !held {
+		return inspect.Item{Place: "nowhere"}
+	}
+	item := inspect.Item{
+		Place: s.Place, Operation: "upsert", State: &inspect.State{Version: s.State.Version, Digest: fmt.Sprintf("%016x", s.State.Digest)},
+		InFlight: s.InFlight, InDoubt: s.InDoubt, Repeats: s.Repeats, DirtySince: timeOf(s.Since), DueAt: timeOf(s.DueAt),
+		BatchLimit: s.BatchLimit, Quarantined: s.Reason,
+	}
+	if s.State.Deleted {
+		item.Operation = "delete"
+	}
+	if f := s.Failure; f.Tries > 0 {
+		item.Failure = &inspect.Failure{Tries: f.Tries, Outcome: f.Outcome.String(), Reason: f.Reason, At: f.At}
+	}
+	return item
+}
+
+// timeOf is nil for no time.
+func timeOf(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// Types implements [inspect.Source].
+func (a *App) Types(target, name string) []inspect.Type {
+	types, err := match(a.index.Types(), strings.ToLower(name))
+	if err != nil {
+		return nil
+	}
+	var all []inspect.Type
+	for _, t := range a.targets() {
+		if target != "" && t.name != target {
+			continue
+		}
+		for _, typ := range types {
+			s := a.index.Type(typ)
+			shown := inspect.Type{
+				Target: t.name, Type: typ.String(), Objects: s.Objects, Listed: s.Listed, Version: s.Version, Since: s.Since, Restores: s.Restores,
+				Pending: t.pipeline.Pending(typ),
+			}
+			shown.Recovery, shown.Gap = t.finder.inspect(typ)
+			all = append(all, shown)
+		}
+	}
+	return all
+}
+
+// inspect tells how far the search for the missed deletions of a type has come.
+func (f *finder) inspect(t resource.Type) (state string, g *inspect.Gap) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.looks[t]
+	if l == nil {
+		return "", nil
+	}
+	if l.gap != nil {
+		g = &inspect.Gap{After: l.gap.after, Until: l.gap.since, Retry: timeOf(l.gap.retry)}
+	}
+	return l.state.String(), g
+}
+
+// Checkpoints implements [inspect.Source].
+func (a *App) Checkpoints(target, name string) []inspect.Checkpoint {
+	var all []inspect.Checkpoint
+	for _, t := range a.targets() {
+		if target != "" && t.name != target {
+			continue
+		}
+		for n, c := range t.book.All() {
+			if name == "" || n == name {
+				all = append(all, checkpointOf(t.name, n, c, name != ""))
+			}
+		}
+	}
+	slices.SortFunc(all, func(x, y inspect.Checkpoint) int {
+		return strings.Compare(x.Target+" "+x.Name, y.Target+" "+y.Name)
+	})
+	return all
+}
+
+func checkpointOf(target, name string, c checkpoint.Checkpoint, whole bool) inspect.Checkpoint {
+	shown := inspect.Checkpoint{
+		Target: target, Name: name, Member: c.Member, Incarnation: c.Incarnation, View: c.View, InDoubt: len(c.Doubts), Types: len(c.Types),
+	}
+	for _, p := range c.Takes {
+		shown.Takes = append(shown.Takes, p.Name())
+	}
+	for _, p := range c.Yields {
+		shown.Yields = append(shown.Yields, p.Name())
+	}
+	if !whole {
+		return shown
+	}
+	shown.Entries = make(map[string]inspect.Entry, len(c.Types))
+	for typ, e := range c.Types {
+		shown.Entries[typ] = inspect.Entry{
+			Low: e.Low, High: e.High, Until: e.Until, Event: e.Event, Deleted: e.Deleted, Opaque: e.Opaque, Except: len(e.Except), Refused: len(e.Refused),
+		}
+	}
+	return shown
+}
