@@ -64,9 +64,9 @@ type App struct {
 	types      *typeKeeper
 	scanner    *capabilities.Scanner // nil: nobody is told of definitions
 	rivals     *predecessor.Watcher
+	notices    *notices
+	restores   restores
 
-	restored   chan struct{} // one slot: the cluster has gone back in time
-	restoring  atomic.Bool   // it has, and has not been read since
 	discovered atomic.Bool
 	stopping   atomic.Bool
 }
@@ -105,7 +105,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	if err != nil {
 		return nil, fmt.Errorf("making the discovery client: %w", err)
 	}
-	a := &App{cfg: cfg, opts: opts, log: opts.Log, started: time.Now(), restored: make(chan struct{}, 1)}
+	a := &App{cfg: cfg, opts: opts, log: opts.Log, started: time.Now(), restores: newRestores()}
 	streams := reflector.NewMetrics(reg)
 	namespaces := watch.NamespaceFilter{Include: cfg.WatchNamespaces, Exclude: cfg.ExcludeNamespaces}
 	a.index = index.New(reg)
@@ -126,13 +126,14 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		return nil, fmt.Errorf("making the client for checkpoints: %w", err)
 	}
 	maps := remains.ConfigMaps(core, heir)
+	a.notices = newNotices(a, heir, core)
 	a.verify = newVerification(a, maps, streams, reg)
 	a.memory = newMemory(cfg, cluster, a.index, a.shard.targets, opts.Log.WithName("inventory"), reg)
 	a.discovery = discovery.New(disco, client, discovery.Options{ // what it knew before is told when it is gone
 		Filter: cfg.Types, Known: a.memory.types(), Streams: streams, OnDefinition: a.definitionSeen, Log: opts.Log.WithName("discovery"), Registerer: reg,
 	})
 	a.parts = parts{
-		cfg: cfg, streams: streams, restoring: a.restoring.Load, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
+		cfg: cfg, streams: streams, restoring: a.restores.open.Load, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
 		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes,
 		compare: a.verify.compare,
 	}
@@ -199,6 +200,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	observe.start("predecessor", a.rivals.Run)
 	observe.start("restores", a.followRestores)
 	observe.start("verification", a.verify.run)
+	observe.start("events", a.notices.run)
 	if a.controller != nil {
 		observe.start("controller", a.controller.Run)
 	}

@@ -255,3 +255,12 @@ func Farewell(ctx context.Context, p *pipeline.Pipeline, b *checkpoint.Book, s *
 	}
 	return t.farewell(ctx)
 }
+
+// Figures are what a member says of a target, Waiting a repair that it holds back.
+type (
+	Figures = figures
+	Waiting = waiting
+)
+
+// ReceiverOf is how a receiver fares by the word of all members.
+var ReceiverOf = receiverOf

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -13,15 +14,24 @@ const (
 	restoreTimeout = time.Minute
 )
 
+// restores are the times that the cluster has gone back.
+type restores struct {
+	signal chan struct{} // one slot: it has
+	open   atomic.Bool   // it has, and has not been read since
+	count  atomic.Int64  // how often it has
+}
+
+func newRestores() restores { return restores{signal: make(chan struct{}, 1)} }
+
 // noteRestore takes the word of our Lease that the cluster has gone back in time. It does not block. Checkpoints are void from
 // here on, and we write none before we have read the cluster again: ours would speak of versions that are gone.
 func (a *App) noteRestore() {
-	a.restoring.Store(true)
+	a.restores.open.Store(true)
 	for _, t := range a.targets() {
 		t.store.Void()
 	}
 	select {
-	case a.restored <- struct{}{}:
+	case a.restores.signal <- struct{}{}:
 	default: // it is known
 	}
 }
@@ -32,7 +42,7 @@ func (a *App) followRestores(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-a.restored:
+		case <-a.restores.signal:
 		}
 		noticed := time.Now()
 		a.log.Info("The cluster has gone back in time, everything is listed again; what was written since the backup is void")
@@ -42,14 +52,15 @@ func (a *App) followRestores(ctx context.Context) error {
 		case <-time.After(restoreGrace):
 		}
 		select {
-		case <-a.restored: // the same one, by another sign
+		case <-a.restores.signal: // the same one, by another sign
 		default:
 		}
+		a.restores.count.Add(1) // When Leases are written again, so that one member speaks of it.
 		lists, cancel := context.WithTimeout(ctx, restoreTimeout)
 		a.watches.RelistBefore(lists, noticed)
 		cancel()
-		if len(a.restored) == 0 {
-			a.restoring.Store(false)
+		if len(a.restores.signal) == 0 {
+			a.restores.open.Store(false)
 		}
 	}
 }

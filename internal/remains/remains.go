@@ -40,6 +40,10 @@ func NewHeir(client metadata.Interface, namespace, name string, log logr.Logger)
 	return &Heir{client: client.Resource(sets).Namespace(namespace), name: name, log: log}
 }
 
+// Reference returns the StatefulSet as an owner reference, or the one that was seen last when it cannot be
+// read now; none for a nil Heir and as long as none has been seen. It blocks for two seconds at most.
+func (h *Heir) Reference(ctx context.Context) []metav1.OwnerReference { return h.created(ctx) }
+
 // created returns the owners of something that is about to be created. When the StatefulSet has gone it is the one that
 // was: what is created late is then collected at once, as it should be.
 func (h *Heir) created(ctx context.Context) []metav1.OwnerReference {

@@ -61,6 +61,8 @@ type Options struct {
 	Filter string
 	// Interval is how often each type is listed by somebody; 0 is never but when it is asked for.
 	Interval time.Duration
+	// Diverged is told of each type that is found to differ. It must not block. Nil tells nobody.
+	Diverged func(t resource.Type)
 	// Log gets what is found.
 	Log logr.Logger
 	// Registerer takes the metrics; nil registers none.
@@ -276,13 +278,21 @@ func (v *Verifier) check(context.Context) time.Duration {
 func (v *Verifier) found(t resource.Type, f finding, now time.Time) {
 	switch {
 	case f.first:
-		v.metrics.divergences.WithLabelValues(t.String(), string(f.source)).Inc()
+		v.diverged(t, f.source)
 		v.opts.Log.Info("What is known of a resource differs from the cluster, it is listed anew",
 			"resource", t.String(), "source", string(f.source), "member", f.member, "version", f.sum.Version, "objects", f.sum.Objects)
 	case f.verdict != Pending:
 		v.sayVerdict(f.run, t.String(), f.verdict, now)
 	case f.run != "": // too long ago to be compared: we find out for ourselves
 		v.queue(job{run: f.run, typ: t})
+	}
+}
+
+// diverged counts a difference, and tells of it.
+func (v *Verifier) diverged(t resource.Type, s Source) {
+	v.metrics.divergences.WithLabelValues(t.String(), string(s)).Inc()
+	if v.opts.Diverged != nil {
+		v.opts.Diverged(t)
 	}
 }
 

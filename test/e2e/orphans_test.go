@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,6 +87,12 @@ func TestDotAIIsAskedWhatItHolds(t *testing.T) {
 				if held := x.Status().Targets[0].HeldRepairs; len(held) != 1 || held[0].Source != "receiver" || held[0].Documents != 80 || held[0].Resource != "configmaps.v1" {
 					return fmt.Sprintf("%s says that these wait: %+v", x.Name, held)
 				}
+			}
+			return ""
+		})
+		fleet.Eventually(t, converge, func() string {
+			if got := eventsOf(r, "default", "RepairHeld"); len(got) != 1 || !strings.Contains(got[0], " 80 of configmaps.v1 ") {
+				return fmt.Sprintf("Events of held repairs: %q, want one about 80 ConfigMaps", got)
 			}
 			return ""
 		})

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/inspect"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
@@ -27,6 +28,7 @@ var rarely = map[string]string{
 	"get leases":    "a replica whose renewal was not answered looks what became of it",
 	"list leases":   "older API servers do not stream lists",
 	"list secrets":  "older API servers do not stream lists",
+	"patch events":  "an Event that is repeated word for word is counted up",
 }
 
 // rarelyNarrow are those of replicas that serve no declared receiver, and watch few types.
@@ -34,6 +36,7 @@ var rarelyNarrow = map[string]string{
 	"delete configmaps":              "the checkpoints of a declared receiver go with it",
 	"list customresourcedefinitions": "older API servers do not stream lists",
 	"list apiservices":               "older API servers do not stream lists",
+	"create events":                  "the receiver is never down",
 }
 
 // TestPermissionsAreEnoughAndNoMore lets replicas that have what the chart gives them, and nothing else, live through
@@ -143,6 +146,15 @@ func (l *life) live(manifest string) *fleet.Replica {
 		p.WaitReady(time.Minute)
 	}
 	l.WaitEqual(converge)
+	l.SetFaults(receiver.Rule{Effect: receiver.Effect{Status: http.StatusServiceUnavailable}})
+	l.Kube("", "create", "namespace", "meanwhile")
+	fleet.Eventually(t, converge, func() string {
+		if got := eventsOf(l.Rig, l.namespace, "ReceiverDown"); len(got) != 1 {
+			return fmt.Sprintf("Events of a receiver that is down: %q, want one", got)
+		}
+		return ""
+	})
+	l.SetFaults()
 	l.Apply(fmt.Sprintf(declaredObject, "http://"+l.ReceiverAddress()+"/api/v1/resources/sync"))
 
 	l.lookAtMetrics(replicas[0])
@@ -220,6 +232,12 @@ func (l *life) withoutCheckpoints(p *fleet.Replica) {
 // lookAtMetrics reads them as the chart's own account, which may.
 func (l *life) lookAtMetrics(p *fleet.Replica) {
 	l.t.Helper()
+	fleet.Eventually(l.t, converge, func() string {
+		if !p.Logged("Serving metrics server") {
+			return "metrics are not served yet"
+		}
+		return ""
+	})
 	if n := l.metric(p, "k8s_vectordb_sync_dropped_total{"); n != 0 {
 		l.t.Errorf("%v changes dropped", n)
 	}

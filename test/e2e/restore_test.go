@@ -59,6 +59,12 @@ func TestARestoredEtcdIsNoticedAndRepaired(t *testing.T) {
 			t.Logf("%d objects equal %v after the API server was back, %v after it was noticed", objects,
 				time.Since(restored).Round(100*time.Millisecond), took.Round(100*time.Millisecond))
 
+			fleet.Eventually(t, converge, func() string {
+				if got := eventsOf(r, "default", "RestoreNoticed"); len(got) != 1 {
+					return fmt.Sprintf("Events of the restore: %q, want one", got)
+				}
+				return ""
+			})
 			fleet.Pause(10 * time.Second) // checkpoints are written
 			after := cpuOf(replicas, 20*time.Second)
 			t.Logf("processor time a second and replica: %v before, %v after", before, after)

@@ -1,0 +1,85 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/notice"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/remains"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// formingFor is how long members that disagree on the ring keep Events back. Later two may say the same.
+const formingFor = 30 * time.Second
+
+// notices are Events about our workload: the StatefulSet, or the pod where there is none.
+type notices struct {
+	teller    *notice.Teller
+	events    corev1client.EventsGetter
+	divergent notice.Divergent
+}
+
+// run writes Events until ctx ends.
+func (n *notices) run(ctx context.Context) error {
+	if err := n.teller.Run(ctx, n.events); err != nil {
+		return fmt.Errorf("writing Events: %w", err)
+	}
+	return nil
+}
+
+func newNotices(a *App, heir *remains.Heir, events corev1client.EventsGetter) *notices {
+	return &notices{events: events, teller: notice.NewTeller(notice.Options{
+		Member: a.cfg.PodName, Look: a.situation, Log: a.log.WithName("events"),
+		Speaks: func() (speaks, known bool) {
+			speaker := a.shard.member.Owner(ownership.Kind{}, "", resource.ID("events")).Member
+			forming := a.shard.member.View().Disagreeing
+			return speaker == a.cfg.PodName, speaker != "" && (forming == 0 || forming > formingFor)
+		},
+		Regarding: func(ctx context.Context) *corev1.ObjectReference {
+			o := &corev1.ObjectReference{
+				APIVersion: "v1", Kind: "Pod", Name: a.cfg.PodName, UID: types.UID(a.cfg.PodUID), Namespace: a.cfg.PodNamespace,
+			}
+			for _, set := range heir.Reference(ctx) {
+				o.APIVersion, o.Kind, o.Name, o.UID = set.APIVersion, set.Kind, set.Name, set.UID
+			}
+			return o
+		},
+	})}
+}
+
+// situation is what is so, for Events. What concerns receivers of ResourceSyncConfigs is told by package controller.
+func (a *App) situation() notice.Situation {
+	s := notice.Situation{Restores: int(a.restores.count.Load()), Divergent: a.notices.divergent.Take()}
+	if t := a.shard.targets.get(environmentTarget); t != nil {
+		all := t.peerStats()
+		all[t.member.Name()] = t.figures()
+		s.Receiver = receiverOf(t.endpoint, all)
+	}
+	return s
+}
+
+// receiverOf is how a receiver fares by the word of all members.
+func receiverOf(endpoint string, all map[string]figures) *notice.Receiver {
+	r := &notice.Receiver{Endpoint: endpoint}
+	for _, member := range slices.Sorted(maps.Keys(all)) {
+		f := all[member]
+		if f.Degraded {
+			if !r.Down {
+				r.Down, r.Reason, r.Advice = true, f.Reason, notice.Advice(f.Kind)
+			}
+			r.By = append(r.By, member)
+		}
+		for _, w := range f.Held {
+			r.Held = append(r.Held, notice.Held{Resource: w.Resource, Source: w.Source, Member: member, Documents: w.Documents})
+		}
+	}
+	return r
+}

@@ -1,0 +1,10 @@
+package notice
+
+import (
+	"context"
+
+	"k8s.io/client-go/tools/record"
+)
+
+// Tell looks, and records what is new, until ctx ends.
+func (t *Teller) Tell(ctx context.Context, recorder record.EventRecorder) { t.tell(ctx, recorder) }

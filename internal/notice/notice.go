@@ -1,0 +1,128 @@
+package notice
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Reasons of the Events, which people select by.
+const (
+	ReceiverDown    = "ReceiverDown"
+	ReceiverBack    = "ReceiverBack"
+	RepairHeld      = "RepairHeld"
+	RestoreNoticed  = "RestoreNoticed"
+	DivergenceFound = "DivergenceFound"
+)
+
+// Situation is what is so at one moment.
+type Situation struct {
+	// Receiver is the one that the environment names; nil when it names none.
+	Receiver *Receiver
+	// Restores is how often the cluster has been seen to go back in time since the start.
+	Restores int
+	// Divergent are the types of which this member has found its knowledge to differ since the situation before,
+	// sorted.
+	Divergent []string
+}
+
+// Receiver is how the receiver fares, by the word of all members.
+type Receiver struct {
+	// Endpoint is its URL as it may be shown.
+	Endpoint string
+	// Down tells that some member's requests fail, so that it only probes.
+	Down bool
+	// Reason is why, in words, and Advice what to do about it.
+	Reason, Advice string
+	// By are the members that say so, sorted.
+	By []string
+	// Held are the repairs that wait for a person's word.
+	Held []Held
+}
+
+// Held is a repair that would delete more than may be deleted unasked.
+type Held struct {
+	Resource, Source, Member string
+	Documents                int
+}
+
+// key names a held repair; how many documents it is about may change.
+func (h Held) key() string { return h.Resource + " " + h.Source + " " + h.Member }
+
+// Notice is something to be said.
+type Notice struct {
+	// Reason is one of the constants.
+	Reason string
+	// Warning tells that somebody should look.
+	Warning bool
+	// Own tells that only this member has met it.
+	Own bool
+	// Note is the text for people.
+	Note string
+}
+
+// Watcher finds what is new in a situation. The zero value has seen nothing, and takes the first situation as news
+// where it is bad.
+type Watcher struct {
+	down     bool
+	since    time.Time
+	held     map[string]bool
+	restores int
+}
+
+// Look takes the situation at a time and returns what is new in it.
+func (w *Watcher) Look(s Situation, now time.Time) []Notice {
+	var news []Notice
+	if s.Restores > w.restores {
+		news = append(news, Notice{Reason: RestoreNoticed, Warning: true, Note: "The cluster has gone back in time, as after a restore of etcd. " +
+			"Everything is listed again, and what the receiver has otherwise is corrected. Nothing need be done."})
+	}
+	w.restores = s.Restores
+	if len(s.Divergent) > 0 {
+		news = append(news, Notice{Reason: DivergenceFound, Warning: true, Own: true, Note: fmt.Sprintf(
+			"What this replica knew of %s differed from the cluster, so it is listed again and what differs is sent. "+
+				"Something between the API server and this replica loses events.", few(s.Divergent))})
+	}
+	if s.Receiver != nil {
+		news = append(news, w.receiver(*s.Receiver, now)...)
+	}
+	return news
+}
+
+func (w *Watcher) receiver(r Receiver, now time.Time) (news []Notice) {
+	switch {
+	case r.Down && !w.down:
+		w.since = now
+		news = append(news, Notice{Reason: ReceiverDown, Warning: true, Note: fmt.Sprintf(
+			"The receiver at %s takes nothing, says %s: %s. %s Changes are kept until it answers.", r.Endpoint, few(r.By), r.Reason, r.Advice)})
+	case !r.Down && w.down:
+		news = append(news, Notice{Reason: ReceiverBack, Note: fmt.Sprintf(
+			"The receiver at %s takes what is sent again, after %s.", r.Endpoint, now.Sub(w.since).Round(time.Second))})
+	}
+	w.down = r.Down
+	held := make(map[string]bool, len(r.Held))
+	var fresh []string
+	for _, h := range r.Held {
+		held[h.key()] = true
+		if !w.held[h.key()] {
+			fresh = append(fresh, fmt.Sprintf("%d of %s (by the %s, at %s)", h.Documents, h.Resource, h.Source, h.Member))
+		}
+	}
+	w.held = held
+	if len(fresh) > 0 {
+		news = append(news, Notice{Reason: RepairHeld, Warning: true, Note: fmt.Sprintf(
+			"Documents whose objects seem to be gone stay at the receiver, because they are more than may be deleted unasked: %s. "+
+				"If they are to go, ask for a resync with force.", few(fresh))})
+	}
+	return news
+}
+
+// few names a few of them, and says how many more there are: the API server takes a note of 1 KiB at most.
+func few(all []string) string {
+	const most = 3
+	if n := len(all); n > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(slices.Clone(all[:most]), ", "), n-most)
+	}
+	return strings.Join(all, ", ")
+}
