@@ -61,7 +61,8 @@ func TestPackagesSayWhatTheyDo(t *testing.T) {
 // idle is how many directives of linters that are not on are left over from before. It may only go down.
 const idle = 22
 
-// TestDirectivesNameLintersThatAreOn refuses a nolint that does nothing: why an error is not wrapped is an ordinary comment.
+// TestDirectivesNameLintersThatAreOn refuses a nolint that does nothing: why an error is not wrapped is an
+// ordinary comment.
 func TestDirectivesNameLintersThatAreOn(t *testing.T) {
 	settings, err := os.ReadFile("../../.golangci.yml")
 	if err != nil {

@@ -115,8 +115,8 @@ var (
 	sentenceEnd = regexp.MustCompile(`[.!?][)"*_]*(\s+|$)`)
 )
 
-// longOnes returns the sentences of a Markdown document that have too many words. A code span is one word, and a colon or a
-// semicolon ends no sentence.
+// longOnes returns the sentences of a Markdown document that have too many words. A code span is one word,
+// and a colon or a semicolon ends no sentence.
 func longOnes(text string) (long []string) {
 	var block []string
 	end := func() {

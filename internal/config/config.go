@@ -179,8 +179,9 @@ func FromEnviron(environ []string) (Config, error) {
 	return l.config, nil
 }
 
-// ForPlan is FromEnviron for a process that only tells what it would send. It looks at what decides what is sent, and when;
-// files, Leases and addresses of servers may be those of another machine, and a receiver need not be named.
+// ForPlan is FromEnviron for a process that only tells what it would send. It looks at what decides what is
+// sent, and when; files, Leases and addresses of servers may be those of another machine, and a receiver need
+// not be named.
 func ForPlan(environ []string) (Config, error) {
 	l := &loader{env: parseEnviron(environ), failed: map[string]bool{}}
 	l.env["POD_NAME"] = "plan" // a host's own name need not be one that a pod may have

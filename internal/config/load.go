@@ -221,8 +221,8 @@ func (l *loader) checkOrder(name string, value time.Duration, otherName string, 
 		fmt.Sprintf("at least %d (a fifth of LEASE_DURATION_MS) less than %s", margin.Milliseconds(), otherName)})
 }
 
-// checkServers refuses two servers on one port, and a look inside where no server gives it. Port 0 is a free one, another
-// for each.
+// checkServers refuses two servers on one port, and a look inside where no server gives it. Port 0 is a free
+// one, another for each.
 func (l *loader) checkServers() {
 	c := &l.config
 	if c.DebugEndpoints && c.MetricsBindAddress == Off && l.fine(debugEndpoints, metricsAddress) {

@@ -41,8 +41,8 @@ type Target struct {
 	Selection  resource.Selection
 }
 
-// maxWaitWindows is the max wait of a declared receiver, which its object does not say, in debounce windows; a minute at
-// least.
+// maxWaitWindows is the max wait of a declared receiver, which its object does not say, in debounce windows;
+// a minute at least.
 const maxWaitWindows = 6
 
 // MaxWait is how long a restless object waits at most.

@@ -12,8 +12,8 @@ import (
 type Answer struct {
 	// Types are those that would be watched, sorted.
 	Types []resource.Type
-	// LeftOut are those that could be watched and are not wanted, sorted: by the filter, or because another type of Types
-	// holds the same objects.
+	// LeftOut are those that could be watched and are not wanted, sorted: by the filter, or because another
+	// type of Types holds the same objects.
 	LeftOut []resource.Type
 	// Failed has the groups that could not be discovered, as [Change.Failed] has them.
 	Failed map[string]error
@@ -23,8 +23,8 @@ type Answer struct {
 	ShortNames map[string][]string
 }
 
-// Once asks once what is served, and returns what [Discovery.Run] would have watched at its start. Nothing is watched and
-// nothing is told. It fails when there is no answer at all.
+// Once asks once what is served, and returns what [Discovery.Run] would have watched at its start. Nothing is
+// watched and nothing is told. It fails when there is no answer at all.
 func (d *Discovery) Once(ctx context.Context) (Answer, error) {
 	a := d.ask(ctx)
 	if a.err != nil {

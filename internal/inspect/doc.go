@@ -6,10 +6,10 @@
 //	/debug/checkpoints[?name=N][&target=T]  what each member says is in step; entries of one with its name
 //	/debug/pprof/                           profiles, as net/http/pprof has them
 //
-// Answers hold names, versions, hashes and times, and nothing of an object's labels or annotations. They are for people:
-// fields may change with any version.
+// Answers hold names, versions, hashes and times, and nothing of an object's labels or annotations. They are
+// for people: fields may change with any version.
 //
-// The package decides nothing about callers. Who serves its [Handlers] has each request authorized. The handlers are safe
-// for concurrent use, and block for as long as the [Source] does; a profile takes the seconds that it is asked for, five
-// minutes at most.
+// The package decides nothing about callers. Who serves its [Handlers] has each request authorized. The
+// handlers are safe for concurrent use, and block for as long as the [Source] does; a profile takes the
+// seconds that it is asked for, five minutes at most.
 package inspect

@@ -41,8 +41,8 @@ type State struct {
 // Item is an object on its way to one receiver.
 type Item struct {
 	Target string `json:"target"`
-	// Place is where it is: waiting for the end of its debounce window, queued, suspected, parked, and so on; nowhere when
-	// nothing is to be sent, or a request carries it.
+	// Place is where it is: waiting for the end of its debounce window, queued, suspected, parked, and so on;
+	// nowhere when nothing is to be sent, or a request carries it.
 	Place     string `json:"place"`
 	Operation string `json:"operation,omitempty"` // upsert or delete
 	State     *State `json:"state,omitempty"`
@@ -74,15 +74,15 @@ type Type struct {
 	Target  string `json:"target"`
 	Type    string `json:"type"`
 	Objects int    `json:"objects"`
-	// Listed tells whether a complete list has been read. Version is how far the index has come, Since the version of the
-	// last list.
+	// Listed tells whether a complete list has been read. Version is how far the index has come, Since the
+	// version of the last list.
 	Listed  bool   `json:"listed"`
 	Version uint64 `json:"version,string"`
 	Since   uint64 `json:"since,string"`
 	// Restores counts the lists that have shown that versions went back.
 	Restores uint64 `json:"restores,omitempty"`
-	// Recovery is how far the search for missed deletions has come: pending, answered, replayed, compared, held or unknown.
-	// It is empty before it has begun.
+	// Recovery is how far the search for missed deletions has come: pending, answered, replayed, compared,
+	// held or unknown. It is empty before it has begun.
 	Recovery string `json:"recovery"`
 	// Gap is a time of which the watch has seen only the outcome, and which is still being looked into.
 	Gap *Gap `json:"gap,omitempty"`

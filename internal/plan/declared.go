@@ -27,7 +27,7 @@ func (o *Declared) name() string { return o.Namespace + "." + o.Name }
 func (o *Declared) receiver(shorts map[string][]string) (Receiver, error) {
 	t, err := controller.TargetOf((*v1alpha1.ResourceSyncConfig)(o))
 	if err != nil {
-		return Receiver{}, err //nolint:wrapcheck // It names each field.
+		return Receiver{}, err // It names each field.
 	}
 	types := t.Types.WithShortNames(shorts)
 	t.Selection.Types = types

@@ -29,8 +29,9 @@ func newPlanner(s *watchtest.Server, opts Options, namespaces ...string) *planne
 	}
 }
 
-// TestPlannerFollowsFromItsList has a stream that breaks in the middle, a type whose history is lost, and one that may not be
-// read: what the first brings is counted, the second is named, and the third asked for namespace by namespace.
+// TestPlannerFollowsFromItsList has a stream that breaks in the middle, a type whose history is lost, and one
+// that may not be read: what the first brings is counted, the second is named, and the third asked for
+// namespace by namespace.
 func TestPlannerFollowsFromItsList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := watchtest.New()

@@ -36,9 +36,10 @@ func planned(ctx context.Context, t *testing.T, r *fleet.Rig, env map[string]str
 	return report
 }
 
-// TestAPlanSaysWhatAFirstSyncSends plans with settings that leave something out in every way, and then with none of them,
-// and starts a replica with the same: the receiver gets as many upserts and bytes of each type as the plan has said. Before
-// that, the audit log has seen nothing but reading, and each type listed once for each plan.
+// TestAPlanSaysWhatAFirstSyncSends plans with settings that leave something out in every way, and then with
+// none of them, and starts a replica with the same: the receiver gets as many upserts and bytes of each type
+// as the plan has said. Before that, the audit log has seen nothing but reading, and each type listed once
+// for each plan.
 func TestAPlanSaysWhatAFirstSyncSends(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
@@ -103,8 +104,8 @@ func onlyRead(t *testing.T, r *fleet.Rig, plans int) {
 	}
 }
 
-// meets starts a replica, and compares what the receiver gets until it is in step with what was planned. What replicas write
-// themselves was not there yet.
+// meets starts a replica, and compares what the receiver gets until it is in step with what was planned. What
+// replicas write themselves was not there yet.
 func meets(t *testing.T, r *fleet.Rig, env map[string]string, report plan.Report) {
 	t.Helper()
 	mark := r.Mark()
@@ -147,7 +148,8 @@ func meets(t *testing.T, r *fleet.Rig, env map[string]string, report plan.Report
 	}
 }
 
-// kindAndName reads the ID of a document of either receiver: namespace/apiVersion/Kind/name, or namespace:apiVersion:Kind:name.
+// kindAndName reads the ID of a document of either receiver: namespace/apiVersion/Kind/name, or
+// namespace:apiVersion:Kind:name.
 func kindAndName(id string) (kind, name string) {
 	if p, err := resource.ParseID(id); err == nil {
 		return p.Kind, p.Name
@@ -156,8 +158,8 @@ func kindAndName(id string) (kind, name string) {
 	return parts[2], parts[3]
 }
 
-// TestAPlanNamesWhatIsRestless relabels an object while the plan watches: it is named with its label, and so is what a node's
-// clock would cost if its label were not left out.
+// TestAPlanNamesWhatIsRestless relabels an object while the plan watches: it is named with its label, and so
+// is what a node's clock would cost if its label were not left out.
 func TestAPlanNamesWhatIsRestless(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{})

@@ -126,8 +126,8 @@ func (r *Rig) StartBinary(binary string, env map[string]string) *Replica {
 	return p
 }
 
-// Ask runs the program with arguments and an environment of its own beside KUBECONFIG, waits for its end, and returns what it
-// has written. It must end well.
+// Ask runs the program with arguments and an environment of its own beside KUBECONFIG, waits for its end, and
+// returns what it has written. It must end well.
 func (r *Rig) Ask(ctx context.Context, env map[string]string, args ...string) string {
 	r.t.Helper()
 	binary, err := build()
