@@ -161,76 +161,6 @@ func (m *Machine) steerAt() time.Duration {
 	return min(m.pendingFrom+m.t.Stability, m.pendingHead+m.t.MaxStability)
 }
 
-// refresh computes what we may send for.
-func (m *Machine) refresh(time.Duration) {
-	granted, others := m.granted(), m.others()
-	m.conflicts = granted.rest.and(others.rest)
-	if !m.rules.noOthers {
-		granted = granted.Minus(others)
-	}
-	if !m.settled {
-		granted = granted.And(m.owned)
-	}
-	if begun := granted.Minus(m.owned); !begun.Empty() {
-		m.gains.All = m.gains.All.Plus(begun)
-		m.gains.Crashed = m.gains.Crashed.Plus(begun.And(m.crashed))
-		m.crashed = m.crashed.Minus(begun)
-	}
-	m.owned = granted
-}
-
-// granted returns what we have published, seen published, and are not about to give away.
-func (m *Machine) granted() Area {
-	if !m.joined || m.leaving {
-		return Area{}
-	}
-	granted := m.area(&m.known.lease.Claim)
-	if !m.rules.noObserve {
-		o := m.leases[m.self.Member]
-		if o == nil || !m.mine(&o.lease) || o.lease.State != Live {
-			return Area{}
-		}
-		granted = granted.And(m.area(&o.lease.Claim))
-	}
-	for i := range m.maybe {
-		granted = granted.And(m.area(&m.maybe[i].claim))
-	}
-	if m.hasTarget {
-		granted = granted.And(m.area(&m.target))
-	}
-	return granted
-}
-
-// area returns what a claim of ours covers. One from which no ring can be built covers nothing.
-func (m *Machine) area(c *Claim) Area {
-	a, err := m.cache.area(c, m.self.Member)
-	if err != nil {
-		return Area{}
-	}
-	return a
-}
-
-// others returns what anybody else claims or may still be sending for.
-func (m *Machine) others() Area {
-	var claimed Area
-	for _, o := range m.leases {
-		if m.mine(&o.lease) {
-			continue
-		}
-		claim := o.claim
-		if m.rules.noYields {
-			for _, p := range m.known.lease.Takes {
-				claim = claim.with(p, Set{})
-			}
-		}
-		claimed = claimed.Plus(claim)
-	}
-	for _, g := range m.ghosts {
-		claimed = claimed.Plus(g.claim)
-	}
-	return claimed
-}
-
 // Take asks for parts: from now on our claim is to have all partitions of them, and the others are to yield. It ends
 // with our stay in the ring.
 func (m *Machine) Take(parts []Part, now time.Duration) {
@@ -290,40 +220,6 @@ func (m *Machine) Drained(token uint64, now time.Duration) {
 	m.rejoining = false
 	m.update(now)
 }
-
-// MaySend tells whether a request for an object of a kind, in a namespace and a partition, may be begun now.
-func (m *Machine) MaySend(k Kind, namespace string, partition int, now time.Duration) bool {
-	return m.owned.Has(k, namespace, partition) && !m.Fenced(now)
-}
-
-// Fenced tells whether our last successful renewal began too long ago for anything to be sent: from then on somebody
-// may find us dead. Requests in flight have to be cancelled.
-func (m *Machine) Fenced(now time.Duration) bool {
-	if m.rules.noFence {
-		return false
-	}
-	return !m.hasRenewed || now >= m.renewed+m.t.RenewDeadline
-}
-
-// FencedAt returns when the fence falls if nothing is renewed until then; 0 when it has fallen for good.
-func (m *Machine) FencedAt() time.Duration {
-	if !m.hasRenewed {
-		return 0
-	}
-	return m.renewed + m.t.RenewDeadline
-}
-
-// Claimed returns what we have published that we claim, everything while we have no Lease: what is not in it is another
-// member's.
-func (m *Machine) Claimed() Area {
-	if !m.joined {
-		return m.all
-	}
-	return m.area(&m.known.lease.Claim)
-}
-
-// Owned returns what we may send for while not fenced.
-func (m *Machine) Owned() Area { return m.owned }
 
 // Wake returns when [Machine.Tick] has to be called, or a write or a retirement becomes due, if nothing happens before.
 func (m *Machine) Wake(now time.Duration) time.Duration {
