@@ -184,3 +184,18 @@ func BenchmarkTouchAndPop(b *testing.B) {
 		w.Pop(now)
 	}
 }
+
+// TestATouchDoesNotAllocate: what waits already costs no memory, however restless it is.
+func TestATouchDoesNotAllocate(t *testing.T) {
+	w := debounce.New[int](10*time.Second, time.Minute)
+	for i := range 1000 {
+		w.Touch(i, t0)
+	}
+	i := 0
+	if n := testing.AllocsPerRun(1000, func() {
+		w.Touch(i%1000, t0.Add(time.Duration(i)))
+		i++
+	}); n > 0 {
+		t.Errorf("a touch allocates %.1f times", n)
+	}
+}

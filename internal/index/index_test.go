@@ -407,3 +407,47 @@ func TestIfUnservedNeedsATypeThatIsNotKnownAtAll(t *testing.T) {
 		t.Error("not called after the type was removed")
 	}
 }
+
+// TestAnUpdateAllocatesLittle bounds what every event of the cluster costs every replica: the key of the map and the name of
+// the type; what changes something is told to a listener besides.
+func TestAnUpdateAllocatesLittle(t *testing.T) {
+	x := index.New(nil)
+	x.Listen(nothing{})
+	rs := realistic(1000)
+	x.Replace(pods, rs, 1)
+	i := 0
+	if n := testing.AllocsPerRun(1000, func() {
+		x.Upsert(pods, rs[i%len(rs)])
+		i++
+	}); n > 2 {
+		t.Errorf("an update that changes nothing allocates %.1f times, want 2", n)
+	}
+	version := uint64(1) << 40
+	if n := testing.AllocsPerRun(1000, func() {
+		version++
+		r := rs[int(version)%len(rs)]
+		r.Digest, r.ResourceVersion = version, version
+		x.Upsert(pods, r)
+	}); n > 3 {
+		t.Errorf("an update that changes something allocates %.1f times, want 3", n)
+	}
+}
+
+// TestAnObjectTakesLittleMemory holds the figure of docs/benchmarks.md: an object that is known and delivered, its name
+// included, takes some 115 bytes.
+func TestAnObjectTakesLittleMemory(t *testing.T) {
+	const objects, most = 20_000, 130
+	rs := realistic(objects)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	x := index.New(nil)
+	x.Replace(pods, rs, 1)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if each := float64(after.HeapAlloc-before.HeapAlloc) / objects; each > most {
+		t.Errorf("an object takes %.0f bytes, want at most %d", each, most)
+	}
+	runtime.KeepAlive(x)
+	runtime.KeepAlive(rs)
+}

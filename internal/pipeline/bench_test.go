@@ -136,3 +136,24 @@ func BenchmarkStats(b *testing.B) {
 		})
 	}
 }
+
+// TestAnEventAllocatesLittle bounds what an event costs that has passed the index.
+func TestAnEventAllocatesLittle(t *testing.T) {
+	const runs = 1000
+	changes := ordinary(2 * runs)
+	p := newBenchmark(nil, wire.ClusterWhisperer(), pipeline.Options{Debounce: time.Hour, MaxWait: time.Hour})
+	i := 0
+	if n := testing.AllocsPerRun(runs, func() {
+		p.Apply(changes[i])
+		i++
+	}); n > 4 {
+		t.Errorf("an object that is new allocates %.1f times, want at most 4", n)
+	}
+	i = 0
+	if n := testing.AllocsPerRun(runs, func() {
+		p.Apply(changes[i])
+		i++
+	}); n > 0 {
+		t.Errorf("an object that waits allocates %.1f times, want 0", n)
+	}
+}

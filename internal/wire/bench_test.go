@@ -44,3 +44,18 @@ func benchItems() []wire.Item {
 	}
 	return items
 }
+
+// TestAnUpsertAllocatesLittle bounds what encoding costs an object that is sent.
+func TestAnUpsertAllocatesLittle(t *testing.T) {
+	for _, f := range wire.Formats() {
+		items := benchItems()
+		n := testing.AllocsPerRun(100, func() {
+			if _, err := f.EncodeUpserts(items); err != nil {
+				t.Error(err)
+			}
+		})
+		if each := n / float64(len(items)); each > 5 {
+			t.Errorf("%s: an upsert allocates %.1f times, want at most 5", f.Name(), each)
+		}
+	}
+}
