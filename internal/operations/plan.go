@@ -87,10 +87,10 @@ func key(t resource.Type, from, until string) string {
 	return t.String() + "/" + from // A slash is in no name of a type.
 }
 
-// Plan shares out types over members. A type goes to the member that the ring gives its name to; then the cheapest parts
-// that help move from members with too much to those with the least, and a type that is too large to be moved is cut by
-// namespaces. Nobody is left with more than 1.5 times the fair share of objects, and no part that can be cut has more than
-// [PartObjects].
+// Plan shares out types over members. A type that is more than half a member's fair share of all objects is cut by
+// namespaces. The largest pieces go first: each to the member that the ring gives its type to, unless that one has then more
+// than 1.5 times the fair share, and else to the one with the least. So nobody is left with more than that, and no part that
+// can be cut has more than [PartObjects].
 //
 // The exception is what cannot be cut: a cluster-scoped type, or a single namespace of a type, that has more than half
 // a fair share of all objects. Where there are such, a member is above the bound only with nothing else that could be
@@ -103,14 +103,33 @@ func Plan(members []string, format ring.Format, types []Weight) ([]Part, error) 
 	if err != nil {
 		return nil, fmt.Errorf("planning a resync: %w", err)
 	}
-	p := &planner{members: r.Members(), loads: make([]int, len(members))}
+	members = r.Members()
+	var pieces []*piece
+	total := 0
 	for _, w := range types {
-		i, _ := slices.BinarySearch(p.members, r.Owner(r.Partition(w.Type.String())))
-		p.add(piece{Type: w.Type, spaces: spaces(w), member: i}, w.Objects)
+		x := newPiece(w)
+		x.member, _ = slices.BinarySearch(members, r.Owner(r.Partition(w.Type.String())))
+		total += x.objects
+		pieces = append(pieces, x)
 	}
-	p.balance()
-	p.bound()
-	return p.parts(), nil
+	pieces = cut(pieces, func(objects int) bool { return objects*2*len(members) <= total })
+	slices.SortFunc(pieces, func(a, b *piece) int { return cmp.Or(b.objects-a.objects, a.compare(b)) })
+	loads := make([]int, len(members))
+	for _, x := range pieces {
+		if (loads[x.member]+x.objects)*2*len(members) > 3*total {
+			x.member = slices.Index(loads, slices.Min(loads))
+		}
+		loads[x.member] += x.objects
+	}
+	pieces = cut(join(pieces), func(objects int) bool { return objects <= PartObjects })
+	parts := make([]Part, 0, len(pieces))
+	for _, x := range pieces {
+		parts = append(parts, Part{
+			Key: key(x.Type, x.from, x.until), Type: x.Type, From: x.from, Until: x.until, Member: members[x.member], Objects: x.objects,
+		})
+	}
+	slices.SortFunc(parts, compareParts)
+	return parts, nil
 }
 
 // planReplica makes a plan in which one member does it all.
@@ -133,202 +152,67 @@ type space struct {
 	objects int
 }
 
-// spaces returns the namespaces of a type by name, none if it must stay whole.
-func spaces(w Weight) []space {
-	if !w.Type.Namespaced {
-		return nil
-	}
-	ss := make([]space, 0, len(w.Namespaces))
-	for _, name := range slices.Sorted(maps.Keys(w.Namespaces)) {
-		ss = append(ss, space{name: name, objects: max(w.Namespaces[name], 0)})
-	}
-	return ss
-}
-
 // piece is a part in the making.
 type piece struct {
 	Type        resource.Type
 	from, until string
 	spaces      []space // in the range, by name; none or one cannot be cut
 	objects     int
-	member      int // index in planner.members
+	member      int // its index
+}
+
+// newPiece makes one piece of all of a type. It has no spaces if the type must stay whole.
+func newPiece(w Weight) *piece {
+	if !w.Type.Namespaced || len(w.Namespaces) == 0 {
+		return &piece{Type: w.Type, objects: max(w.Objects, 0)}
+	}
+	x := &piece{Type: w.Type}
+	for _, name := range slices.Sorted(maps.Keys(w.Namespaces)) {
+		x.spaces = append(x.spaces, space{name: name, objects: max(w.Namespaces[name], 0)})
+		x.objects += max(w.Namespaces[name], 0)
+	}
+	return x
 }
 
 func (p *piece) compare(o *piece) int {
 	return cmp.Or(resource.CompareTypes(p.Type, o.Type), strings.Compare(p.from, o.from))
 }
 
-type planner struct {
-	members []string // sorted
-	pieces  []*piece
-	loads   []int // by member
-	total   int
-}
-
-func (p *planner) add(x piece, objects int) {
-	x.objects = max(objects, 0)
-	if len(x.spaces) > 0 {
-		x.objects = 0
-		for _, s := range x.spaces {
-			x.objects += s.objects
-		}
-	}
-	p.pieces = append(p.pieces, &x)
-	p.loads[x.member] += x.objects
-	p.total += x.objects
-}
-
-// fits tells whether a load is at most 1.5 times the fair share.
-func (p *planner) fits(load int) bool { return load*2*len(p.members) <= 3*p.total }
-
-// small tells whether a piece is at most half a fair share. The least loaded member has no more than a fair share, so a
-// small piece always finds room.
-func (p *planner) small(objects int) bool { return objects*2*len(p.members) <= p.total }
-
-// balance brings every load within bounds, as far as it can be. It ends, because each move makes the sum of the squares
-// of the loads smaller, and what can be cut becomes less.
-func (p *planner) balance() {
-	slices.SortFunc(p.pieces, (*piece).compare) // so that the order of the types means nothing
-	stuck := make(map[int]bool)
-	for {
-		heavy := -1
-		for m, load := range p.loads {
-			if !p.fits(load) && !stuck[m] && (heavy < 0 || load > p.loads[heavy]) {
-				heavy = m
-			}
-		}
-		switch {
-		case heavy < 0:
-			return
-		case p.move(heavy) || p.cut(heavy) || p.improve(heavy):
-			clear(stuck)
-		default:
-			stuck[heavy] = true
-		}
-	}
-}
-
-// least is the member with the least to do.
-func (p *planner) least() int { return slices.Index(p.loads, slices.Min(p.loads)) }
-
-func (p *planner) give(x *piece, to int) {
-	p.loads[x.member] -= x.objects
-	p.loads[to] += x.objects
-	x.member = to
-}
-
-// move gives one piece of a member to the least loaded one, where it must fit: the cheapest that brings the member within
-// bounds, or else the dearest.
-func (p *planner) move(from int) bool {
-	to := p.least()
-	var best *piece
-	for _, x := range p.pieces {
-		if x.member != from || x.objects == 0 || !p.fits(p.loads[to]+x.objects) {
+// cut cuts what is too large, and can be, into pieces that are small, or of one namespace.
+func cut(pieces []*piece, small func(objects int) bool) []*piece {
+	var cuts []*piece
+	for _, p := range pieces {
+		if len(p.spaces) < 2 || small(p.objects) {
+			cuts = append(cuts, p)
 			continue
 		}
-		if best == nil || p.better(x, best, p.loads[from]) {
-			best = x
+		next := &piece{Type: p.Type, from: p.from, member: p.member}
+		for i, s := range p.spaces {
+			if i > 0 && !small(next.objects+s.objects) {
+				next.until = s.name
+				cuts = append(cuts, next)
+				next = &piece{Type: p.Type, from: s.name, member: p.member}
+			}
+			next.spaces = append(next.spaces, s)
+			next.objects += s.objects
 		}
+		next.until = p.until
+		cuts = append(cuts, next)
 	}
-	if best == nil {
-		return false
-	}
-	p.give(best, to)
-	return true
+	return cuts
 }
 
-// better tells whether moving x away from a member with this load is better than moving y.
-func (p *planner) better(x, y *piece, load int) bool {
-	enough := p.fits(load - x.objects)
-	if enough != p.fits(load-y.objects) {
-		return enough
-	}
-	if enough {
-		return x.objects < y.objects
-	}
-	return x.objects > y.objects
-}
-
-// cut cuts the largest piece of a member that can be cut into pieces of at most half a fair share, or of one namespace.
-func (p *planner) cut(member int) bool {
-	at := -1
-	for i, x := range p.pieces {
-		if x.member == member && len(x.spaces) > 1 && !p.small(x.objects) && (at < 0 || x.objects > p.pieces[at].objects) {
-			at = i
-		}
-	}
-	if at < 0 {
-		return false
-	}
-	p.pieces = slices.Replace(p.pieces, at, at+1, p.pieces[at].cutUp(p.small)...)
-	return true
-}
-
-// cutUp cuts a piece into pieces that are small, or of one namespace.
-func (p *piece) cutUp(small func(objects int) bool) []*piece {
-	var cuts []*piece
-	next := &piece{Type: p.Type, from: p.from, member: p.member}
-	for i, s := range p.spaces {
-		if i > 0 && !small(next.objects+s.objects) {
-			next.until = s.name
-			cuts = append(cuts, next)
-			next = &piece{Type: p.Type, from: s.name, member: p.member}
-		}
-		next.spaces = append(next.spaces, s)
-		next.objects += s.objects
-	}
-	next.until = p.until
-	return append(cuts, next)
-}
-
-// improve gives the cheapest piece of a member to the least loaded one, although that one is then above the bound, if it
-// has less than the giver had.
-func (p *planner) improve(from int) bool {
-	to := p.least()
-	var best *piece
-	for _, x := range p.pieces {
-		if x.member == from && x.objects > 0 && p.loads[to]+x.objects < p.loads[from] && (best == nil || x.objects < best.objects) {
-			best = x
-		}
-	}
-	if best == nil {
-		return false
-	}
-	p.give(best, to)
-	return true
-}
-
-// bound joins neighbours that have stayed with one member, and cuts what is too large.
-func (p *planner) bound() {
-	slices.SortFunc(p.pieces, (*piece).compare)
+// join makes one of neighbours that have stayed with one member.
+func join(pieces []*piece) []*piece {
+	slices.SortFunc(pieces, (*piece).compare)
 	var joined []*piece
-	for _, x := range p.pieces {
-		if n := len(joined); n > 0 && joined[n-1].Type == x.Type && joined[n-1].until == x.from && x.from != "" && joined[n-1].member == x.member {
+	for _, x := range pieces {
+		if n := len(joined); n > 0 && joined[n-1].Type == x.Type && x.from != "" && joined[n-1].until == x.from && joined[n-1].member == x.member {
 			last := joined[n-1]
-			last.until, last.objects, last.spaces = x.until, last.objects+x.objects, append(slices.Clone(last.spaces), x.spaces...)
+			last.until, last.objects, last.spaces = x.until, last.objects+x.objects, slices.Concat(last.spaces, x.spaces)
 			continue
 		}
 		joined = append(joined, x)
 	}
-	p.pieces = nil
-	for _, x := range joined {
-		if len(x.spaces) > 1 && x.objects > PartObjects {
-			p.pieces = append(p.pieces, x.cutUp(func(objects int) bool { return objects <= PartObjects })...)
-		} else {
-			p.pieces = append(p.pieces, x)
-		}
-	}
-}
-
-// parts puts all in order.
-func (p *planner) parts() []Part {
-	parts := make([]Part, 0, len(p.pieces))
-	for _, x := range p.pieces {
-		parts = append(parts, Part{
-			Key: key(x.Type, x.from, x.until), Type: x.Type, From: x.from, Until: x.until,
-			Member: p.members[x.member], Objects: x.objects,
-		})
-	}
-	slices.SortFunc(parts, compareParts)
-	return parts
+	return joined
 }
