@@ -12,8 +12,6 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/go-logr/logr"
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
@@ -24,6 +22,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/capabilities"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/configmap"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
@@ -208,16 +207,13 @@ func (s scanned) name() string { return s.ring + "-capabilities" }
 
 // Load implements [capabilities.Store].
 func (s scanned) Load(ctx context.Context) (map[string]string, error) {
-	m, err := s.client.Get(ctx, s.name(), metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		return map[string]string{}, nil
-	case err != nil:
+	m, err := configmap.Get(ctx, s.client, s.name())
+	if err != nil {
 		return nil, fmt.Errorf("reading ConfigMap %s: %w", s.name(), err)
 	}
 	done := make(map[string]string)
-	if text := m.Data[scannedKey]; text != "" {
-		if err := json.Unmarshal([]byte(text), &done); err != nil {
+	if m != nil && m.Data[scannedKey] != "" {
+		if err := json.Unmarshal([]byte(m.Data[scannedKey]), &done); err != nil {
 			return nil, fmt.Errorf("reading ConfigMap %s: %w", s.name(), err)
 		}
 	}
@@ -230,15 +226,9 @@ func (s scanned) Save(ctx context.Context, done map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("encoding what was scanned: %w", err)
 	}
-	m, err := s.client.Get(ctx, s.name(), metav1.GetOptions{})
-	switch {
-	case apierrors.IsNotFound(err):
-		_, err = s.client.Create(ctx, &corev1.ConfigMap{
-			ObjectMeta: metav1.ObjectMeta{Name: s.name()}, Data: map[string]string{scannedKey: string(text)},
-		}, metav1.CreateOptions{})
-	case err == nil:
-		m.Data = map[string]string{scannedKey: string(text)}
-		_, err = s.client.Update(ctx, m, metav1.UpdateOptions{})
+	m, err := configmap.Get(ctx, s.client, s.name())
+	if err == nil {
+		_, err = configmap.Put(ctx, s.client, s.name(), m, configmap.Content{Data: map[string]string{scannedKey: string(text)}})
 	}
 	if err != nil {
 		return fmt.Errorf("writing ConfigMap %s: %w", s.name(), err)

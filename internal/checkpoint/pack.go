@@ -19,15 +19,14 @@ const (
 	maxUnpacked = 4 << 20
 )
 
-// pack puts keys into a ConfigMap.
-func pack(m *corev1.ConfigMap, data map[string]string) error {
-	m.Data, m.BinaryData = data, nil
+// pack returns keys as a ConfigMap holds them, as text or packed.
+func pack(data map[string]string) (text map[string]string, binary map[string][]byte, err error) {
 	size := 0
 	for k, v := range data {
 		size += len(k) + len(v)
 	}
 	if size < packFrom {
-		return nil
+		return data, nil, nil
 	}
 	var packed bytes.Buffer
 	w, err := flate.NewWriter(&packed, flate.BestSpeed)
@@ -38,10 +37,9 @@ func pack(m *corev1.ConfigMap, data map[string]string) error {
 		err = w.Close()
 	}
 	if err != nil { // A buffer takes everything.
-		return fmt.Errorf("packing a checkpoint: %w", err)
+		return nil, nil, fmt.Errorf("packing a checkpoint: %w", err)
 	}
-	m.Data, m.BinaryData = nil, map[string][]byte{packedKey: packed.Bytes()}
-	return nil
+	return nil, map[string][]byte{packedKey: packed.Bytes()}, nil
 }
 
 // unpack returns what pack was given. What it cannot read it leaves out, as if it had not been written.

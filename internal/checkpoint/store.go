@@ -5,27 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/watch"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/tools/cache"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/configmap"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
 const (
-	// ringLabel and targetLabel find the ConfigMaps of a ring and target.
-	ringLabel   = "vectordb-sync.io/ring"
-	targetLabel = "vectordb-sync.io/target"
+	// RingLabel and TargetLabel are the labels of a checkpoint's ConfigMap that name its ring and its target.
+	RingLabel   = configmap.RingLabel
+	TargetLabel = "vectordb-sync.io/target"
 	// ownKey and allKey are the two checkpoints of a ConfigMap: for the member's own partitions, and for all.
 	ownKey, allKey = "checkpoint", "all"
 	// openKey holds [Beside.Open], deliveredKey [Beside.Delivered], statsKey [Beside.Stats].
@@ -54,7 +51,6 @@ type Store struct {
 	ours   map[string][]uint64
 	left   List
 	once   sync.Once
-	fatal  chan error // one slot: a permission is missing
 
 	seen     sync.Mutex        // guards what follows, and is held while the book changes
 	voidTo   time.Time         // until then nothing is believed; see Void
@@ -69,7 +65,7 @@ type Store struct {
 // NewStore returns a store of that book.
 func NewStore(client corev1client.ConfigMapsGetter, book *Book, opts StoreOptions) *Store {
 	return &Store{client: client.ConfigMaps(opts.Namespace), book: book, opts: opts,
-		synced: make(chan struct{}), fatal: make(chan error, 1), versions: make(map[string]uint64)}
+		synced: make(chan struct{}), versions: make(map[string]uint64)}
 }
 
 // Name is the name of our ConfigMap.
@@ -118,73 +114,18 @@ func (s *Store) Void() {
 }
 
 func (s *Store) selector() string {
-	return ringLabel + "=" + s.opts.Ring + "," + targetLabel + "=" + s.opts.Target
-}
-
-// Remove deletes our ConfigMap, as for a target that is gone for good.
-func (s *Store) Remove(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.current, s.data = nil, nil
-	if err := s.client.Delete(ctx, s.Name(), metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("deleting checkpoint %s: %w", s.Name(), err)
-	}
-	return nil
+	return RingLabel + "=" + s.opts.Ring + "," + TargetLabel + "=" + s.opts.Target
 }
 
 // Run follows the ConfigMaps until ctx ends. It returns an error when they may not be read before they ever were.
 func (s *Store) Run(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ended := make(chan struct{})
-	go func() { // Ends with ctx; waited for below.
-		defer close(ended)
-		s.guard().Run(ctx)
-	}()
-	defer func() { cancel(); <-ended }()
-	select {
-	case <-ctx.Done():
-		return nil
-	case err := <-s.fatal:
+	err := configmap.Follow(ctx, configmap.Source{
+		Client: s.client, Labels: s.selector(), Stream: reflector.Checkpoints, Streams: s.opts.Streams, Log: s.opts.Log,
+	}, sink{s})
+	if err != nil {
 		return fmt.Errorf("checkpoints are kept in ConfigMaps of namespace %s, which needs list, watch, get, create, update and delete there: %w", s.opts.Namespace, err)
 	}
-}
-
-func (s *Store) guard() *reflector.Guard {
-	selector := s.selector()
-	source := reflector.Source{
-		List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.LabelSelector = selector
-			list, err := s.client.List(ctx, o)
-			s.refused(err)
-			return list, err //nolint:wrapcheck // The reflector looks at the type of the error.
-		},
-		Watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.LabelSelector = selector
-			w, err := s.client.Watch(ctx, o)
-			s.refused(err)
-			return w, err //nolint:wrapcheck // The reflector looks at the type of the error.
-		},
-	}
-	return reflector.NewGuard(reflector.Checkpoints, source, sink{s}, reflector.Options{
-		Retry:   wait.Backoff{Duration: 100 * time.Millisecond, Cap: 5 * time.Second, Steps: 10, Factor: 2, Jitter: 0.5},
-		Metrics: s.opts.Streams, Log: s.opts.Log,
-	})
-}
-
-// refused notes a missing permission, which is fatal only before the first list has come.
-func (s *Store) refused(err error) {
-	if !apierrors.IsForbidden(err) {
-		return
-	}
-	select {
-	case <-s.synced:
-	default:
-		select {
-		case s.fatal <- err:
-		default: // One is enough.
-		}
-	}
+	return nil
 }
 
 // Publish writes our checkpoints, for our own partitions and for all, with what goes beside them, unless they are what was
@@ -217,14 +158,10 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 			s.data = data
 			return nil
 		}
-		if beside.Last || !apierrors.IsConflict(err) && !apierrors.IsAlreadyExists(err) && !apierrors.IsNotFound(err) {
+		if beside.Last || !configmap.Lost(err) {
 			break
 		}
-		s.current, err = s.client.Get(ctx, s.Name(), metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			s.current, err = nil, nil
-		}
-		if err != nil {
+		if s.current, err = configmap.Get(ctx, s.client, s.Name()); err != nil {
 			break
 		}
 	}
@@ -238,8 +175,8 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 // when the member has written since.
 func (s *Store) Strike(ctx context.Context, member, sum string) error {
 	name := s.opts.Ring + "-" + s.opts.Target + "-" + member
-	m, err := s.client.Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
+	m, err := configmap.Get(ctx, s.client, name)
+	if m == nil && err == nil {
 		return nil
 	}
 	if err != nil {
@@ -255,48 +192,34 @@ func (s *Store) Strike(ctx context.Context, member, sum string) error {
 	}
 	data = maps.Clone(data)
 	delete(data, openKey)
-	if err := pack(m, data); err != nil {
-		return err
-	}
-	if _, err = s.client.Update(ctx, m, metav1.UpdateOptions{}); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+	if _, err := s.put(ctx, name, m, data); err != nil && !configmap.Lost(err) {
 		return fmt.Errorf("writing checkpoint %s: %w", name, err)
 	}
 	return nil
 }
 
 func (s *Store) write(ctx context.Context, data map[string]string) error {
-	m := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: s.Name(), Labels: map[string]string{
-			ringLabel: s.opts.Ring, targetLabel: s.opts.Target, "app.kubernetes.io/name": "k8s-vectordb-sync",
-		}},
-	}
-	err := pack(m, data)
-	if err != nil {
-		return err
-	}
-	if s.current == nil {
-		m, err = s.client.Create(ctx, m, metav1.CreateOptions{})
-	} else {
-		m.ResourceVersion, m.OwnerReferences = s.current.ResourceVersion, s.current.OwnerReferences
-		m, err = s.client.Update(ctx, m, metav1.UpdateOptions{})
-	}
+	m, err := s.put(ctx, s.Name(), s.current, data)
 	if err == nil {
 		s.current = m
 	}
-	return err //nolint:wrapcheck // Publish looks at its type.
+	return err
 }
 
-// sink is what the reflector writes to.
+func (s *Store) put(ctx context.Context, name string, current *corev1.ConfigMap, data map[string]string) (*corev1.ConfigMap, error) {
+	c := configmap.Content{Labels: map[string]string{RingLabel: s.opts.Ring, TargetLabel: s.opts.Target}}
+	var err error
+	if c.Data, c.Binary, err = pack(data); err != nil {
+		return nil, err
+	}
+	return configmap.Put(ctx, s.client, name, current, c)
+}
+
+// sink takes what is followed.
 type sink struct{ s *Store }
 
-var _ cache.ReflectorStore = sink{}
-
 // take puts the checkpoints of a ConfigMap into the book, and tells whether any is believed.
-func (k sink) take(o any) bool {
-	m, ok := o.(*corev1.ConfigMap)
-	if !ok {
-		return false
-	}
+func (k sink) take(m *corev1.ConfigMap) bool {
 	k.s.seen.Lock()
 	defer k.s.seen.Unlock()
 	if time.Now().Before(k.s.voidTo) {
@@ -358,61 +281,47 @@ func (k sink) takeBeside(configMap string, own Checkpoint, data map[string]strin
 // page is the name of a checkpoint in the book.
 func page(configMap, key string) string { return configMap + "/" + key }
 
-// Add takes a ConfigMap that appeared.
-func (k sink) Add(o any) error { return k.Update(o) }
-
-// Update takes a ConfigMap that changed.
-func (k sink) Update(o any) error {
-	k.take(o)
+// Set takes a ConfigMap that appeared or changed.
+func (k sink) Set(m *corev1.ConfigMap) {
+	k.take(m)
 	k.s.opts.Changed()
-	return nil
 }
 
 // Delete takes a ConfigMap that is gone.
-func (k sink) Delete(o any) error {
-	if m, ok := o.(*corev1.ConfigMap); ok {
-		k.s.seen.Lock()
-		defer k.s.seen.Unlock()
-		delete(k.s.versions, m.Name)
-		k.s.book.Delete(page(m.Name, ownKey))
-		k.s.book.Delete(page(m.Name, allKey))
-	}
-	return nil
+func (k sink) Delete(m *corev1.ConfigMap) {
+	k.s.seen.Lock()
+	defer k.s.seen.Unlock()
+	delete(k.s.versions, m.Name)
+	k.forget(m.Name)
+}
+
+func (k sink) forget(configMap string) {
+	k.s.book.Delete(page(configMap, ownKey))
+	k.s.book.Delete(page(configMap, allKey))
 }
 
 // Replace takes all there are. The list is believed whatever the versions in it are: etcd may have been restored from a
 // backup, and what was written since then is void. What the list has not yet, the watch brings.
-func (k sink) Replace(list []any, _ string) error {
+func (k sink) Replace(all []*corev1.ConfigMap) {
 	k.s.seen.Lock()
-	listed := make(map[string]bool, len(list))
-	for _, o := range list {
-		if m, ok := o.(*corev1.ConfigMap); ok {
-			listed[m.Name] = true
-		}
-	}
 	for name := range k.s.versions {
-		if !listed[name] {
-			k.s.book.Delete(page(name, ownKey))
-			k.s.book.Delete(page(name, allKey))
+		if !slices.ContainsFunc(all, func(m *corev1.ConfigMap) bool { return m.Name == name }) {
+			k.forget(name)
 		}
 	}
 	clear(k.s.versions)
 	k.s.seen.Unlock()
 	believed := 0
-	for _, o := range list {
-		if k.take(o) {
+	for _, m := range all {
+		if k.take(m) {
 			believed++
 		}
 	}
 	k.s.once.Do(func() {
-		k.s.opts.Log.Info("Checkpoints are read", "found", len(list), "believed", believed)
+		k.s.opts.Log.Info("Checkpoints are read", "found", len(all), "believed", believed)
 		k.s.before = k.s.book.Past(nil)
 		k.s.ours = k.s.book.Past(func(member, _ string) bool { return member == k.s.opts.Member }).Versions
 		close(k.s.synced)
 	})
 	k.s.opts.Changed()
-	return nil
 }
-
-// Resync does nothing.
-func (sink) Resync() error { return nil }

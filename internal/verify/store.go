@@ -8,20 +8,15 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/retry"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/configmap"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
 const (
-	// ringLabel and sumsLabel find the ConfigMaps of a ring.
-	ringLabel = "vectordb-sync.io/ring"
+	// sumsLabel finds the ConfigMaps, with that of the ring.
 	sumsLabel = "vectordb-sync.io/sums"
 	// statementKey and packedKey hold the statement, as it is or packed.
 	statementKey, packedKey = "statement", "packed"
@@ -61,9 +56,7 @@ func (s *Store) Tell(ctx context.Context, what Statement) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
 	defer cancel()
-	err = retry.OnError(retry.DefaultRetry, func(err error) bool {
-		return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err)
-	}, func() error { return s.write(ctx, text, packed) })
+	err = retry.OnError(retry.DefaultRetry, configmap.Lost, func() error { return s.write(ctx, text, packed) })
 	if err != nil {
 		return fmt.Errorf("writing ConfigMap %s: %w", s.Name(), err)
 	}
@@ -72,56 +65,41 @@ func (s *Store) Tell(ctx context.Context, what Statement) error {
 
 // write makes the ConfigMap what it is to be. Nobody else writes it, so it is read only to keep its owner.
 func (s *Store) write(ctx context.Context, text []byte, packed bool) error {
-	m, err := s.client.Get(ctx, s.Name(), metav1.GetOptions{})
-	create := apierrors.IsNotFound(err)
-	if create {
-		m = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: s.Name()}}
-	} else if err != nil {
-		return err // Tell looks at its type.
+	m, err := configmap.Get(ctx, s.client, s.Name())
+	if err != nil {
+		return err
 	}
-	if m.Labels == nil {
-		m.Labels = make(map[string]string)
-	}
-	m.Labels[ringLabel], m.Labels[sumsLabel], m.Labels["app.kubernetes.io/name"] = s.ring, "true", "k8s-vectordb-sync"
-	m.Data, m.BinaryData = map[string]string{statementKey: string(text)}, nil
+	c := configmap.Content{Labels: map[string]string{configmap.RingLabel: s.ring, sumsLabel: "true"}}
 	if packed {
-		m.Data, m.BinaryData = nil, map[string][]byte{packedKey: text}
-	}
-	if create {
-		_, err = s.client.Create(ctx, m, metav1.CreateOptions{})
+		c.Binary = map[string][]byte{packedKey: text}
 	} else {
-		_, err = s.client.Update(ctx, m, metav1.UpdateOptions{})
+		c.Data = map[string]string{statementKey: string(text)}
 	}
-	return err // Tell looks at its type.
+	_, err = configmap.Put(ctx, s.client, s.Name(), m, c)
+	return err
 }
 
 // Run follows the ConfigMaps until ctx ends. What cannot be read is tried again, and holds nothing up.
 func (s *Store) Run(ctx context.Context) error {
-	selector := ringLabel + "=" + s.ring + "," + sumsLabel
-	source := reflector.Source{
-		List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.LabelSelector = selector
-			return s.client.List(ctx, o)
-		},
-		Watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.LabelSelector = selector
-			return s.client.Watch(ctx, o)
-		},
+	source := configmap.Source{
+		Client: s.client, Labels: configmap.RingLabel + "=" + s.ring + "," + sumsLabel, Stream: reflector.Sums, Streams: s.streams, Log: s.log,
 	}
-	reflector.NewGuard(reflector.Sums, source, sink{s}, reflector.Options{Metrics: s.streams, Log: s.log}).Run(ctx)
+	for ctx.Err() == nil {
+		if err := configmap.Follow(ctx, source, sink{s}); err != nil {
+			s.log.V(1).Info("What other members know may not be read; trying again", "reason", err.Error())
+			select {
+			case <-ctx.Done():
+			case <-time.After(tellTimeout):
+			}
+		}
+	}
 	return nil
 }
 
-// sink is what the reflector writes to.
+// sink takes what is followed.
 type sink struct{ s *Store }
 
-var _ cache.ReflectorStore = sink{}
-
-func (k sink) take(o any, ok bool) {
-	m, is := o.(*corev1.ConfigMap)
-	if !is {
-		return
-	}
+func (k sink) take(m *corev1.ConfigMap, ok bool) {
 	member, ours := strings.CutPrefix(m.Name, k.s.ring+infix)
 	if !ours || member == k.s.member {
 		return
@@ -141,22 +119,15 @@ func (k sink) take(o any, ok bool) {
 	k.s.hear(member, s, err == nil)
 }
 
-// Add takes a ConfigMap that appeared.
-func (k sink) Add(o any) error { k.take(o, true); return nil }
-
-// Update takes a ConfigMap that changed.
-func (k sink) Update(o any) error { k.take(o, true); return nil }
+// Set takes a ConfigMap that appeared or changed.
+func (k sink) Set(m *corev1.ConfigMap) { k.take(m, true) }
 
 // Delete takes a ConfigMap that is gone.
-func (k sink) Delete(o any) error { k.take(o, false); return nil }
+func (k sink) Delete(m *corev1.ConfigMap) { k.take(m, false) }
 
 // Replace takes all there are. What is gone is forgotten with its member.
-func (k sink) Replace(list []any, _ string) error {
-	for _, o := range list {
-		k.take(o, true)
+func (k sink) Replace(all []*corev1.ConfigMap) {
+	for _, m := range all {
+		k.take(m, true)
 	}
-	return nil
 }
-
-// Resync does nothing.
-func (sink) Resync() error { return nil }
