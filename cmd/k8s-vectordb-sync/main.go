@@ -16,6 +16,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/check"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 )
 
 // version is set by the linker.
@@ -68,7 +69,13 @@ func run(ctx context.Context, profiled int) error {
 	if err != nil {
 		return err
 	}
-	return app.Run(ctx, cfg, restConfig, app.Options{Version: version, Log: app.NewLogger(cfg)})
+	log := app.NewLogger(cfg)
+	tracer, err := tracing.FromEnviron(os.Getenv, tracing.Options{Version: version, Member: cfg.PodName, Log: log.WithName("tracing")})
+	if err != nil {
+		return fmt.Errorf("the configuration of tracing is not usable:\n%w", err)
+	}
+	defer tracer.Close()
+	return app.Run(ctx, cfg, restConfig, app.Options{Version: version, Tracer: tracer, Log: log})
 }
 
 // checkPatience is how long an endpoint may take to answer well: helm test may follow an installation at once.

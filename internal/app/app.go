@@ -33,6 +33,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/predecessor"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/remains"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 )
 
@@ -40,6 +41,8 @@ import (
 type Options struct {
 	// Version is that of the program.
 	Version string
+	// Tracer begins spans; nil begins none.
+	Tracer *tracing.Tracer
 	// Log takes everything that is logged.
 	Log logr.Logger
 }
@@ -133,7 +136,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		Filter: cfg.Types, Known: a.memory.types(), Streams: streams, OnDefinition: a.definitionSeen, Log: opts.Log.WithName("discovery"), Registerer: reg,
 	})
 	a.parts = parts{
-		cfg: cfg, streams: streams, restoring: a.restores.open.Load, version: opts.Version, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
+		cfg: cfg, streams: streams, restoring: a.restores.open.Load, version: opts.Version, tracer: opts.Tracer, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
 		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes,
 		compare: a.verify.compare,
 	}

@@ -29,6 +29,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
@@ -149,6 +150,7 @@ type parts struct {
 	// restoring tells that the cluster has gone back in time and has not been read since.
 	restoring func() bool
 	version   string
+	tracer    *tracing.Tracer
 	cluster   string
 	log       logr.Logger
 	reg       prometheus.Registerer
@@ -173,7 +175,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	log := p.log.WithName("delivery")
 	client, err := delivery.New(spec.endpoint.String(), format, delivery.Options{
 		Target: spec.name, Version: p.version, Member: p.cfg.PodName, Token: spec.token, CA: spec.ca, Files: spec.files,
-		Timeout: spec.timeout, BeforeWrite: p.member.BeforeWrite, Registerer: p.reg, Log: log,
+		Timeout: spec.timeout, BeforeWrite: p.member.BeforeWrite, Tracer: p.tracer, Registerer: p.reg, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the client of %s: %w", spec.endpoint.Redacted(), err)
@@ -210,7 +212,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	t.lens = newLens(spec.own)
 	sees := seeing{t.pipeline, p.index, t.lens}
 	t.sender = resync.NewSender(p.lister, sees, sees, resync.Options{
-		Wants: t.wants, Registerer: t.metrics, Compare: p.compare, Deleted: t.deleted,
+		Wants: t.wants, Target: spec.name, Tracer: p.tracer, Registerer: t.metrics, Compare: p.compare, Deleted: t.deleted,
 	})
 	t.filler = &resync.Filler{Lister: p.lister, Catalog: sees, Target: sees, Log: p.log.WithName("fill")}
 	t.resyncs, err = operations.New(p.maps, t, catalog{target: t, served: p.served}, members{p.member}, operations.Options{

@@ -36,7 +36,7 @@ func newVerification(a *App, maps corev1client.ConfigMapsGetter, streams *reflec
 	v.Verifier = verify.New(verify.Options{
 		Member: a.cfg.PodName, Index: a.index, Lister: a.lister, Relister: a.watches, Fleet: verifyFleet{a.shard.member},
 		Teller: v.store, Watched: a.wellWatched, Filter: filterOf(a.cfg), Interval: a.cfg.VerifyInterval, Log: log,
-		Diverged: func(t resource.Type) { a.notices.divergent.Add(t.String()) }, Registerer: reg,
+		Diverged: func(t resource.Type) { a.notices.divergent.Add(t.String()) }, Registerer: reg, Tracer: a.opts.Tracer,
 	})
 	return v
 }

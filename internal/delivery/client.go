@@ -17,6 +17,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
 
@@ -56,6 +57,8 @@ type Options struct {
 	// then asked before RoundTrip alone, and an error of RoundTrip is [wire.Unknown] unless it is a *net.OpError of
 	// operation "dial". Nil means real connections.
 	Transport http.RoundTripper
+	// Tracer begins a span for each request, which carries its traceparent. Nil begins none.
+	Tracer *tracing.Tracer
 	// Registerer takes the metrics. Nil means none.
 	Registerer prometheus.Registerer
 	// Log gets one line per request at V(1), and none above. The zero Logger discards.
@@ -74,6 +77,7 @@ type Client struct {
 	files       outbound.Files
 	own         *http.Transport // nil when Options.Transport replaced it
 	metrics     *metrics
+	tracer      *tracing.Tracer
 	log         logr.Logger
 }
 
@@ -92,6 +96,7 @@ func New(endpoint string, format wire.Format, opts Options) (*Client, error) {
 		beforeWrite: opts.BeforeWrite,
 		transport:   opts.Transport,
 		files:       opts.Files,
+		tracer:      opts.Tracer,
 		log:         opts.Log.WithValues("target", target),
 	}
 	if c.beforeWrite == nil {
@@ -154,11 +159,16 @@ func checkEndpoint(endpoint string) error {
 // [wire.Fenced], later [wire.Unknown]; both with Own set. An item that cannot be encoded gives [wire.Refused] without
 // anything being sent, with Own set as well.
 func (c *Client) Send(ctx context.Context, r Request) wire.Outcome {
-	start := time.Now()
+	start, kind := time.Now(), "upserts"
+	if len(r.Deletes) > 0 {
+		kind = "deletes"
+	}
+	ctx, span := c.tracer.Attempt(ctx, c.metrics.target, kind, len(r.Upserts)+len(r.Deletes))
 	body, o, ok := c.encode(r)
 	if ok {
-		o = c.post(ctx, body, wire.Sent{Upserts: r.Upserts, Deletes: r.Deletes, Bytes: len(body)})
+		o = c.post(ctx, span, body, wire.Sent{Upserts: r.Upserts, Deletes: r.Deletes, Bytes: len(body)})
 	}
+	end(span, len(body), o)
 	return c.finish(start, len(r.Upserts), len(r.Deletes), len(body), o)
 }
 
@@ -166,7 +176,20 @@ func (c *Client) Send(ctx context.Context, r Request) wire.Outcome {
 // database for it, neither at its embedder. It blocks like Send.
 func (c *Client) Probe(ctx context.Context) wire.Outcome {
 	start, body := time.Now(), []byte("{}")
-	return c.finish(start, 0, 0, len(body), c.post(ctx, body, wire.Sent{Bytes: len(body)}))
+	ctx, span := c.tracer.Attempt(ctx, c.metrics.target, "probe", 0)
+	o := c.post(ctx, span, body, wire.Sent{Bytes: len(body)})
+	end(span, len(body), o)
+	return c.finish(start, 0, 0, len(body), o)
+}
+
+// end ends the span of a request with its outcome, whose reason holds no secret.
+func end(span tracing.Span, size int, o wire.Outcome) {
+	span.Sent(size, o.Status)
+	trouble := o.Reason
+	if o.Kind == wire.Delivered {
+		trouble = ""
+	}
+	span.End(o.Kind.String(), trouble)
 }
 
 // Observe writes the breaker's state into the target's metrics.
@@ -211,7 +234,7 @@ func (c *Client) finish(start time.Time, upserts, deletes, size int, o wire.Outc
 }
 
 // post sends one body. Everything that may fail or take time before the connection comes before the fence is asked.
-func (c *Client) post(ctx context.Context, body []byte, sent wire.Sent) wire.Outcome {
+func (c *Client) post(ctx context.Context, span tracing.Span, body []byte, sent wire.Sent) wire.Outcome {
 	token, err := c.bearer()
 	if err != nil {
 		return wire.Outcome{Kind: wire.Unauthorized, Reason: wire.Reason(err.Error())}
@@ -232,6 +255,7 @@ func (c *Client) post(ctx context.Context, body []byte, sent wire.Sent) wire.Out
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
+	span.Inject(ctx, req.Header)
 	if err := ctx.Err(); err != nil {
 		return wire.Outcome{Kind: wire.Fenced, Own: true, Reason: "not begun: " + err.Error()}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 )
 
@@ -47,6 +48,10 @@ type Part struct {
 type Options struct {
 	// Wants tells which objects the receiver is to have; nil means all.
 	Wants func(t resource.Type, namespace, name string) bool
+	// Target is the receiver's name in spans.
+	Target string
+	// Tracer begins a span for each part; nil begins none.
+	Tracer *tracing.Tracer
 	// Registerer takes the metrics; nil registers none.
 	Registerer prometheus.Registerer
 	// Compare begins to hold the list of a part against what is known, for the resync is to end equal to the list; nil
@@ -94,6 +99,23 @@ var errNotListed = errors.New("its objects have not been read yet; they are sent
 // we were not its only sender throughout, which ends early when lost is closed. progress is told how much was offered and
 // how much of that is still to be taken, about twice a second.
 func (s *Sender) Send(ctx context.Context, p Part, lost <-chan struct{}, progress func(offered, open int)) error {
+	ctx, span := s.opts.Tracer.Part(ctx, s.opts.Target, p.Type.String())
+	offered := 0
+	err := s.send(ctx, p, lost, func(n, open int) {
+		offered = n
+		progress(n, open)
+	})
+	span.Objects(offered)
+	if err != nil {
+		span.End("failed", err.Error())
+	} else {
+		span.End("sent", "")
+	}
+	return err
+}
+
+// send is Send without a span.
+func (s *Sender) send(ctx context.Context, p Part, lost <-chan struct{}, progress func(offered, open int)) error {
 	if !s.catalog.Type(p.Type).Listed {
 		return errNotListed
 	}

@@ -115,12 +115,19 @@ func dueAt(w Watched, listed, began time.Time, interval time.Duration) time.Time
 // listFor makes a list, and a second one where it differs, and tells of it.
 func (v *Verifier) listFor(ctx context.Context, j job) {
 	name := j.typ.String()
+	ctx, span := v.opts.Tracer.Verification(ctx, name)
 	sum, result, err := v.hold(ctx, j.typ)
 	if err == nil && result == different {
 		// What one list says alone is not believed: see confirmAfter.
 		if err = wait(ctx, confirmAfter); err == nil {
 			sum, result, err = v.hold(ctx, j.typ)
 		}
+	}
+	span.Objects(sum.Objects)
+	if err != nil {
+		span.End("failed", err.Error())
+	} else {
+		span.End(result.String(), "")
 	}
 	if ctx.Err() != nil {
 		return

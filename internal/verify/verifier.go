@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 )
 
@@ -63,6 +64,8 @@ type Options struct {
 	Interval time.Duration
 	// Diverged is told of each type that is found to differ. It must not block. Nil tells nobody.
 	Diverged func(t resource.Type)
+	// Tracer begins a span for each list; nil begins none.
+	Tracer *tracing.Tracer
 	// Log gets what is found.
 	Log logr.Logger
 	// Registerer takes the metrics; nil registers none.
