@@ -162,19 +162,19 @@ type ResourceSyncConfigSpec struct {
 	// +kubebuilder:validation:MaxLength=4096
 	WatchLabelSelector string `json:"watchLabelSelector,omitempty"`
 
-	// A word by which a resource can ask not to be sent to this receiver: one
-	// whose opt-out annotation (vectordb-sync.io/ignore, unless the controller is
-	// told otherwise) holds it, perhaps among others separated by commas, is
-	// deleted there. With the value true it is sent to no receiver at all.
+	// A word by which a resource can ask not to be sent to this receiver. One whose
+	// opt-out annotation holds it, perhaps among others separated by commas, is
+	// deleted there. The annotation is vectordb-sync.io/ignore, unless the
+	// controller is told otherwise. With the value true it is sent to no receiver at all.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
 	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['true', 'false', 't', 'f', '1', '0'])",message="must not be a truth value: true stands for every receiver"
 	OptOutValue string `json:"optOutValue,omitempty"`
 
-	// Whether resources are left out whose controller (the owner reference with
-	// controller: true) is itself of a type that is sent, such as the ReplicaSets
-	// of a Deployment and the Pods of a Job.
+	// Whether resources are left out whose controller is itself of a type that is
+	// sent, such as the ReplicaSets of a Deployment and the Pods of a Job. The
+	// controller is the owner reference with controller: true.
 	// +optional
 	SkipControlled bool `json:"skipControlled,omitempty"`
 

@@ -19,7 +19,7 @@ const (
 // What is left over from before, as totals, so that code can be moved. They may only go down.
 const (
 	longComments  = 320
-	longSentences = 104
+	longSentences = 0
 )
 
 // TestCommentsFitAScreen refuses lines of comments that nobody can read beside another file.

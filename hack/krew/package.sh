@@ -4,7 +4,7 @@
 #   hack/krew/package.sh VERSION [FOLDER]      default: dist/krew
 #
 # PLATFORMS are those to build for, BASE_URL is where the archives will be found. Archives of one commit are the same
-# whoever builds them. kubectl krew install --manifest=FOLDER/vectordb-sync.yaml --archive=FOLDER/ARCHIVE tries one out.
+# on every machine. kubectl krew install --manifest=FOLDER/vectordb-sync.yaml --archive=FOLDER/ARCHIVE tries one out.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -229,9 +230,18 @@ func (l *life) withoutCheckpoints(p *fleet.Replica) {
 	}
 }
 
-// lookAtMetrics reads them as the chart's own account, which may.
+// lookAtMetrics reads them as the chart's own account, which may. Their server makes itself a certificate first, and a
+// replica that is quick is ready before that.
 func (l *life) lookAtMetrics(p *fleet.Replica) {
 	l.t.Helper()
+	fleet.Eventually(l.t, time.Minute, func() string {
+		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(l.t.Context(), "tcp", p.Metrics)
+		if err != nil {
+			return err.Error()
+		}
+		_ = conn.Close()
+		return ""
+	})
 	fleet.Eventually(l.t, converge, func() string {
 		if !p.Logged("Serving metrics server") {
 			return "metrics are not served yet"
