@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -95,5 +96,26 @@ func TestNarrowedRefusesWhatIsNotServed(t *testing.T) {
 		if _, err := narrowed(found, []string{pattern}); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %q", pattern, err, want)
 		}
+	}
+}
+
+// TestDeclaredReceiversTakeThePlaceOfThoseOfTheirName has one that is to be changed, one that is not, and one that is wrong.
+func TestDeclaredReceiversTakeThePlaceOfThoseOfTheirName(t *testing.T) {
+	named := func(name, endpoint string) Declared {
+		return Declared{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name},
+			Spec:       v1alpha1.ResourceSyncConfigSpec{McpEndpoint: endpoint, McpAuthSecretRef: v1alpha1.SecretReference{Name: "s", Key: "k"}, DebounceWindowSeconds: 20},
+		}
+	}
+	all := overlaid([]Declared{named("a", "http://old/"), named("b", "http://b/")}, []Declared{named("a", "ftp://new/")})
+	if len(all) != 2 || all[0].name() != "ns.b" || all[1].Spec.McpEndpoint != "ftp://new/" {
+		t.Fatalf("planned for are %+v", all)
+	}
+	r, err := all[0].receiver(nil)
+	if err != nil || r.Name != "ns.b" || r.Format.Name() != "dot-ai" || r.Debounce != 20*time.Second || r.MaxWait != 2*time.Minute || r.View == nil {
+		t.Errorf("the receiver is %+v, %v", r, err)
+	}
+	if _, err := all[1].receiver(nil); err == nil {
+		t.Error("a receiver by ftp is one")
 	}
 }

@@ -80,7 +80,7 @@ func newRoot(version string, streams genericiooptions.IOStreams) *cobra.Command 
 	root.SetErr(streams.ErrOut)
 	c.addFlags(root.PersistentFlags())
 	root.AddCommand(newStatus(c, streams), newRing(c, streams.Out), newOwner(c, streams.Out), newResync(c, streams),
-		newResyncs(c, streams.Out), newVerify(c, streams), newSearch(c, streams.Out), newMCP(c, streams), newVersion(c, streams.Out))
+		newResyncs(c, streams.Out), newVerify(c, streams), newPlan(c, streams), newSearch(c, streams.Out), newMCP(c, streams), newVersion(c, streams.Out))
 	_ = root.RegisterFlagCompletionFunc("namespace", c.completeNamespaces)
 	_ = root.RegisterFlagCompletionFunc("controller-namespace", c.completeNamespaces)
 	for _, cmd := range root.Commands() {

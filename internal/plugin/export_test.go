@@ -2,7 +2,10 @@ package plugin
 
 import (
 	"context"
+	"io"
 	"net/http"
+
+	"github.com/spf13/pflag"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
@@ -27,3 +30,27 @@ var (
 	NewProgress = newProgress
 	NewBar      = newBar
 )
+
+// ReadSettings reads the settings of a plan as the command does with these arguments, and returns them, the names of
+// ResourceSyncConfigs and where they are from.
+func ReadSettings(ctx context.Context, in io.Reader, args ...string) (env map[string]string, declared []string, from string, notes []string, err error) {
+	c, o := newConnection("test"), &settingsFlags{}
+	flags := pflag.NewFlagSet("plan", pflag.ContinueOnError)
+	c.addFlags(flags)
+	o.addFlags(flags)
+	if err := flags.Parse(args); err != nil {
+		return nil, nil, "", nil, err
+	}
+	_, client, err := c.kubernetes()
+	if err != nil {
+		return nil, nil, "", nil, err
+	}
+	s, err := o.read(ctx, c, client, in)
+	if err != nil {
+		return nil, nil, "", nil, err
+	}
+	for _, d := range s.declared {
+		declared = append(declared, d.Namespace+"/"+d.Name)
+	}
+	return s.env, declared, s.from, s.notes, nil
+}

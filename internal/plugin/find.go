@@ -25,6 +25,11 @@ const (
 	apiPort     = 8082
 )
 
+// nothingFoundError says that there is no release where one was looked for.
+type nothingFoundError struct{ message string }
+
+func (e *nothingFoundError) Error() string { return e.message }
+
 // release is one installation of the controller.
 type release struct {
 	Namespace string `json:"namespace"`
@@ -70,8 +75,8 @@ func (s search) find(ctx context.Context, client corev1client.PodsGetter) (relea
 		slices.SortFunc(list, func(x, y corev1.Pod) int { return strings.Compare(x.Name, y.Name) })
 		return all[0], list, nil
 	case 0:
-		return release{}, nil, fmt.Errorf("no replica was found %s by the labels %s; "+
-			"say where it runs with --controller-namespace, or how its pods are labelled with --selector", where, s.labels())
+		return release{}, nil, &nothingFoundError{fmt.Sprintf("no replica was found %s by the labels %s; "+
+			"say where it runs with --controller-namespace, or how its pods are labelled with --selector", where, s.labels())}
 	}
 	slices.SortFunc(all, func(x, y release) int { return cmp.Compare(x.String(), y.String()) })
 	names := make([]string, 0, len(all))

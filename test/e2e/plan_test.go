@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -111,6 +113,12 @@ func meets(t *testing.T, r *fleet.Rig, env map[string]string, report plan.Report
 	mark := r.Mark()
 	p := r.Start(env)
 	p.WaitReady(time.Minute)
+	fleet.Eventually(t, time.Minute, func() string {
+		if s := p.Status(); len(s.Targets) == 0 || s.Targets[0].Upserts < uint64(report.Receivers[0].Objects) {
+			return "no receiver has what was planned for it"
+		}
+		return ""
+	})
 	p.WaitInStep(time.Minute)
 	format, err := wire.FormatOf(report.Receivers[0].Format)
 	if err != nil {
@@ -187,4 +195,61 @@ func TestAPlanNamesWhatIsRestless(t *testing.T) {
 	if worst[0].Embeddings == 0 || worst[0].EmbeddingsPerDay < 10_000 || report.Receivers[0].PerDay.Embeddings != worst[0].EmbeddingsPerDay {
 		t.Errorf("it would cost %+v, in all %+v", worst[0], report.Receivers[0].PerDay)
 	}
+}
+
+// declaredNarrow is a receiver that is to have less than what the process keeps.
+const declaredNarrow = `
+apiVersion: dot-ai.devopstoolkit.live/v1alpha1
+kind: ResourceSyncConfig
+metadata: {name: narrow, namespace: dot-ai}
+spec:
+  mcpEndpoint: %s
+  mcpAuthSecretRef: {name: mcp-credentials, key: api-key}
+  debounceWindowSeconds: 1
+  watchResourceTypes: [configmaps, deploy, rs]
+  excludeNamespaces: [kube-system]
+  watchLabelSelector: team
+  skipControlled: true
+  extraLabels: {cluster: prod-eu}
+  labelExclude: ["a*"]
+`
+
+// TestAPlanOfManifestsIsWhatIsSentWhenTheyAreApplied plans with the plugin, by what the chart renders and a ResourceSyncConfig
+// that is in no cluster yet, and then applies both.
+func TestAPlanOfManifestsIsWhatIsSentWhenTheyAreApplied(t *testing.T) {
+	t.Parallel() // it mostly waits
+	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
+	k := newKubectl(t, r)
+	r.Kube("", "apply", "--server-side", "-f", filepath.Join("..", "..", "config", "crd", "dot-ai.devopstoolkit.live_resourcesyncconfigs.yaml"))
+	r.Kube("", "wait", "--for=condition=Established", "--timeout=60s", "crd/resourcesyncconfigs.dot-ai.devopstoolkit.live")
+	r.Kube("", "create", "namespace", "dot-ai")
+	r.Apply(selectionObjects)
+	dir := t.TempDir()
+	chart, declared := filepath.Join(dir, "chart.yaml"), filepath.Join(dir, "declared.yaml")
+	for path, text := range map[string]string{
+		chart:    render(t, "sync", "vec", "--set", "resourceSyncConfig.enabled=true,config.restEndpoint=,config.optOutAnnotation=example.com/no"),
+		declared: fmt.Sprintf(declaredNarrow, r.SyncURL()),
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	code, out, errOut := k.run(t, "vectordb-sync", "plan", "-f", chart, "-f", declared, "--watch=0", "-o", "json")
+	var report plan.Report
+	if err := json.Unmarshal([]byte(out), &report); err != nil || code != 0 {
+		t.Fatalf("exit code %d, %v:\n%.2000s%s", code, err, out, errOut)
+	}
+	if len(report.Receivers) != 1 || report.Receivers[0].Name != "dot-ai.narrow" || report.Receivers[0].Objects != 4 {
+		t.Fatalf("planned are %+v, want the three ConfigMaps and the Deployment, for the declared receiver alone", report.Receivers)
+	}
+	if code, out, errOut = k.run(t, "vectordb-sync", "plan", "-f", chart, "-f", declared, "--watch=0", "--resource=cm", "-n", "default"); code != 0 ||
+		!strings.Contains(out, "configmaps.v1   3 ") || strings.Contains(out, "deployments") {
+		t.Errorf("a plan of ConfigMaps ends with %d:\n%s%s", code, out, errOut)
+	}
+
+	r.Kube("", "create", "secret", "generic", "mcp-credentials", "-n", "dot-ai", "--from-literal=api-key="+fleet.Token)
+	r.Kube("", "apply", "-f", declared)
+	meets(t, r, map[string]string{
+		"RESOURCE_SYNC_CONFIG": "true", "REST_ENDPOINT": "", "AUTH_TOKEN_FILE": "", "OPT_OUT_ANNOTATION": "example.com/no",
+	}, report)
 }
