@@ -71,6 +71,8 @@ func TestEverythingThatIsGivenIsTaken(t *testing.T) {
 			WatchResourceTypes: []string{"deployments.apps"}, ExcludeResourceTypes: []string{},
 			WatchNamespaces: []string{"shop"}, ExcludeNamespaces: []string{"kube-system"},
 			AnnotationInclude: []string{}, BatchMaxSize: 1000, MaxInFlight: 1, CABundle: []byte(certificate),
+			LabelInclude: []string{"app", "*/*"}, LabelExclude: []string{"*/rev"}, WatchLabelSelector: "team=shop", OptOutValue: "search",
+			SkipControlled: true, ExtraLabels: map[string]string{"cluster": "prod-eu"},
 		}
 	})
 	got, err := controller.TargetOf(o)
@@ -80,6 +82,9 @@ func TestEverythingThatIsGivenIsTaken(t *testing.T) {
 	if got.Format.Name() != "cluster-whisperer" || got.Debounce != 5*time.Minute || got.ResyncInterval != 24*time.Hour ||
 		got.MaxUpserts != 1000 || got.MaxInFlight != 1 || string(got.CABundle) != certificate {
 		t.Errorf("target %+v", got)
+	}
+	if s, want := got.Selection.String(), "labels include=app,*/* exclude=*/rev extra cluster=prod-eu selector team=shop optOutValue search skipControlled by"; !strings.Contains(s, want) {
+		t.Errorf("selection is %q, want it to contain %q", s, want)
 	}
 	if diff := cmp.Diff(watch.NamespaceFilter{Include: []string{"shop"}, Exclude: []string{"kube-system"}}, got.Namespaces); diff != "" {
 		t.Errorf("namespaces (-want +got):\n%s", diff)
@@ -125,6 +130,14 @@ var wrongSpecs = map[string]struct {
 		s.WatchNamespaces, s.ExcludeNamespaces = []string{"a"}, []string{"a"}
 	}, `both name "a"`},
 	"annotation":              {func(s *v1alpha1.ResourceSyncConfigSpec) { s.AnnotationInclude = []string{"["} }, `annotation pattern "[" is malformed`},
+	"label to keep":           {func(s *v1alpha1.ResourceSyncConfigSpec) { s.LabelInclude = []string{"app", "["} }, `label pattern "[" is malformed`},
+	"label to leave out":      {func(s *v1alpha1.ResourceSyncConfigSpec) { s.LabelExclude = []string{""} }, `spec.labelInclude and spec.labelExclude label pattern "" is malformed`},
+	"selector":                {func(s *v1alpha1.ResourceSyncConfigSpec) { s.WatchLabelSelector = "team in shop" }, `spec.watchLabelSelector is "team in shop", want a label selector`},
+	"opt-out for everybody":   {func(s *v1alpha1.ResourceSyncConfigSpec) { s.OptOutValue = "true" }, `spec.optOutValue is "true", which stands for every receiver`},
+	"opt-out in two words":    {func(s *v1alpha1.ResourceSyncConfigSpec) { s.OptOutValue = "a,b" }, `spec.optOutValue is "a,b", want one word`},
+	"extra label's key":       {func(s *v1alpha1.ResourceSyncConfigSpec) { s.ExtraLabels = map[string]string{"a b": "c"} }, "spec.extraLabels has a b=c, which no label can be"},
+	"extra label's value":     {func(s *v1alpha1.ResourceSyncConfigSpec) { s.ExtraLabels = map[string]string{"a": "b c"} }, "spec.extraLabels has a=b c, which no label can be"},
+	"subresource":             {func(s *v1alpha1.ResourceSyncConfigSpec) { s.WatchResourceTypes = []string{"pods/status"} }, `resource type "pods/status" is malformed`},
 	"bundle without https":    {func(s *v1alpha1.ResourceSyncConfigSpec) { s.CABundle = []byte(certificate) }, "is of use with an https endpoint only"},
 	"bundle that is no PEM":   {func(s *v1alpha1.ResourceSyncConfigSpec) { tls(s).CABundle = []byte("LS0tLS1CRUdJTg==") }, "holds no certificate"},
 	"bundle of a key":         {func(s *v1alpha1.ResourceSyncConfigSpec) { tls(s).CABundle = block("PRIVATE KEY") }, "holds a PRIVATE KEY"},
@@ -154,8 +167,12 @@ func TestEachWrongSpecSaysWhatIsWrong(t *testing.T) {
 
 func TestAllThatIsWrongIsSaidAtOnce(t *testing.T) {
 	t.Parallel()
-	_, err := controller.TargetOf(&v1alpha1.ResourceSyncConfig{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b"}, Spec: v1alpha1.ResourceSyncConfigSpec{Format: "x"}})
-	for _, want := range []string{"spec.mcpEndpoint", "spec.mcpAuthSecretRef", "spec.format"} {
+	_, err := controller.TargetOf(&v1alpha1.ResourceSyncConfig{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b"}, Spec: v1alpha1.ResourceSyncConfigSpec{
+		Format: "x", LabelInclude: []string{"["}, AnnotationInclude: []string{"["}, WatchLabelSelector: "((", OptOutValue: "false", ExtraLabels: map[string]string{"": ""},
+	}})
+	for _, want := range []string{
+		"spec.mcpEndpoint", "spec.mcpAuthSecretRef", "spec.format", "spec.labelInclude", "spec.annotationInclude", "spec.watchLabelSelector", "spec.optOutValue", "spec.extraLabels",
+	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want it to name %s", err, want)
 		}

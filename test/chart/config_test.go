@@ -1,12 +1,19 @@
 package chart_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
@@ -101,6 +108,11 @@ func TestControllerAcceptsTheEnvironmentOfEveryVariant(t *testing.T) {
 			t.Parallel()
 			env := environment(t, template(t, values(t, variant)...))
 			provideFiles(t, env)
+			for _, variable := range []string{"ENDPOINT_CA_FILE", "ENDPOINT_CLIENT_CERT_FILE", "ENDPOINT_CLIENT_KEY_FILE", "ENDPOINT_HEADERS_FILE"} {
+				if strings.Contains(variant, "endpointSecretRef") && env[variable] == "" {
+					t.Errorf("the chart does not set %s", variable)
+				}
+			}
 			c, err := config.FromEnviron(environ(env))
 			if err != nil {
 				t.Fatalf("the controller refuses the environment: %v", err)
@@ -117,27 +129,46 @@ func TestControllerAcceptsTheEnvironmentOfEveryVariant(t *testing.T) {
 	}
 }
 
-// provideFiles leads the variables that name files, which only exist in the pod, to files that exist here.
+// provideFiles leads the variables that name files, which only exist in the pod, to files that exist here and hold what such
+// files hold: the program refuses certificates that are none.
 func provideFiles(t *testing.T, env map[string]string) {
 	t.Helper()
 	dir := t.TempDir()
-	for _, name := range []string{"token", "tls.crt", "tls.key"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("content"), 0o600); err != nil {
+	cert, key := certificate(t)
+	for name, content := range map[string][]byte{
+		"token": []byte("content"), "headers": []byte("X-Team: search\n"), "tls.crt": cert, "tls.key": key,
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "headers"), []byte("X-Team: search\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	// Certificates that are none would be refused; package config tests those that are.
-	for _, variable := range []string{"ENDPOINT_CA_FILE", "ENDPOINT_CLIENT_CERT_FILE", "ENDPOINT_CLIENT_KEY_FILE"} {
-		delete(env, variable)
-	}
-	for variable, path := range map[string]string{"AUTH_TOKEN_FILE": dir + "/token", "METRICS_CERT_DIR": dir, "ENDPOINT_HEADERS_FILE": dir + "/headers"} {
+	for variable, name := range map[string]string{
+		"AUTH_TOKEN_FILE": "token", "METRICS_CERT_DIR": "", "ENDPOINT_HEADERS_FILE": "headers",
+		"ENDPOINT_CA_FILE": "tls.crt", "ENDPOINT_CLIENT_CERT_FILE": "tls.crt", "ENDPOINT_CLIENT_KEY_FILE": "tls.key",
+	} {
 		if env[variable] != "" {
-			env[variable] = path
+			env[variable] = filepath.Join(dir, name)
 		}
 	}
+}
+
+// certificate returns one that has signed itself, and its key, as PEM.
+func certificate(t *testing.T) (cert, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }
 
 func environ(env map[string]string) []string {
