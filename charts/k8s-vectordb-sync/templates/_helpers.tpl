@@ -495,6 +495,7 @@ granted in every group; a star in a name grants the whole group; a star for a gr
 {{- if kindIs "string" $types }}
 {{- $types = splitList "," $types }}
 {{- end }}
+{{- include "k8s-vectordb-sync.checkNames" (default list $types) }}
 {{- $wide := false }}
 {{- $byGroup := dict }}
 {{- range $types }}

@@ -51,7 +51,7 @@ const tail = selectionTable + `
 |---------|---------------|
 | ` + "`deployments`" + ` | The plural, in any group and version. |
 | ` + "`Deployment`" + ` | The kind, wherever the plural may stand. |
-| ` + "`deploy`" + ` | A short name, as ` + "`kubectl api-resources`" + ` lists them. One that is the plural or the kind of another type names that one. |
+| ` + "`deploy`" + ` | A short name, as ` + "`kubectl api-resources`" + ` lists them. One that is the plural or the kind of another type names that one. The chart refuses these and kinds, by which no role can grant anything. |
 | ` + "`deployments.apps`" + ` | With its group. |
 | ` + "`deployments.v1.apps`" + ` | With version and group. |
 | ` + "`pods.v1`, `pods.core`" + ` | A type of the core group. |
