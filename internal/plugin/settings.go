@@ -201,7 +201,7 @@ func (m *manifests) readFile(name string, in io.Reader) error {
 	if name != "-" {
 		f, err := os.Open(filepath.Clean(name))
 		if err != nil {
-			return err //nolint:wrapcheck // It names the file.
+			return err // It names the file.
 		}
 		defer func() { _ = f.Close() }() // it was only read
 		in = f
@@ -276,7 +276,7 @@ type rawDocument struct {
 // UnmarshalJSON implements [json.Unmarshaler].
 func (r *rawDocument) UnmarshalJSON(text []byte) error {
 	r.text = slices.Clone(text)
-	return json.Unmarshal(text, &r.TypeMeta) //nolint:wrapcheck // The decoder says what it is about.
+	return json.Unmarshal(text, &r.TypeMeta) // The decoder says what it is about.
 }
 
 func (r *rawDocument) into(v any) error {
