@@ -99,7 +99,8 @@ type Scope struct {
 	WatchNamespaces []string
 	// ExcludeNamespaces are namespaces whose objects are not sent. No namespace is in both lists.
 	ExcludeNamespaces []string
-	// Selection decides which objects of those types and namespaces are sent, and which labels and annotations of them.
+	// Selection decides which objects of those types and namespaces are sent, and which labels and annotations
+	// of them.
 	Selection resource.Selection
 }
 

@@ -12,8 +12,8 @@ import (
 type Answer struct {
 	// Types are those that would be watched, sorted.
 	Types []resource.Type
-	// LeftOut are those that could be watched and are not wanted, sorted: by the filter, or because another
-	// type of Types holds the same objects.
+	// LeftOut are those that could be watched and are not wanted, sorted: by the filter, or because another type
+	// of Types holds the same objects.
 	LeftOut []resource.Type
 	// Failed has the groups that could not be discovered, as [Change.Failed] has them.
 	Failed map[string]error

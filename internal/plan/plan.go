@@ -31,8 +31,8 @@ type Options struct {
 	Watch time.Duration
 	// Resources narrows what is read to types that one of these patterns names; empty for all.
 	Resources []string
-	// Namespace narrows what is read to one namespace; empty for all, and [resource.ClusterNamespace] for
-	// what is in none.
+	// Namespace narrows what is read to one namespace; empty for all, and [resource.ClusterNamespace] for what
+	// is in none.
 	Namespace string
 	// Declared are ResourceSyncConfigs that are planned for beside those of the cluster, and in the place of those of
 	// their name.
@@ -57,8 +57,8 @@ type planner struct {
 	report    Report
 }
 
-// Run reads the cluster and tells what would be sent. It fails when the API server does not answer, and when
-// the options cannot be understood; that some types cannot be read is a part of the report.
+// Run reads the cluster and tells what would be sent. It fails when the API server does not answer, and when the
+// options cannot be understood; that some types cannot be read is a part of the report.
 func Run(ctx context.Context, restConfig *rest.Config, opts Options) (Report, error) {
 	restConfig = rest.CopyConfig(restConfig)
 	restConfig.QPS = -1 // as a replica has it: the API server bounds what it is asked for
@@ -180,8 +180,8 @@ func decisive(c config.Config) map[string]string {
 	return some
 }
 
-// list reads every type, and namespace by namespace those that may not be read as a whole, if the settings
-// name namespaces.
+// list reads every type, and namespace by namespace those that may not be read as a whole, if the settings name
+// namespaces.
 func (p *planner) list(ctx context.Context, types []resource.Type) {
 	var lists errgroup.Group
 	lists.SetLimit(listsAtOnce)

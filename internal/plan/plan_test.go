@@ -31,8 +31,8 @@ func newPlanner(s *watchtest.Server, opts Options, namespaces ...string) *planne
 }
 
 // TestPlannerFollowsFromItsList has a stream that breaks in the middle, a type whose history is lost, and one
-// that may not be read: what the first brings is counted, the second is named, and the third asked for
-// namespace by namespace.
+// that may not be read: what the first brings is counted, the second is named, and the third asked for namespace
+// by namespace.
 func TestPlannerFollowsFromItsList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := watchtest.New()
@@ -99,7 +99,8 @@ func TestNarrowedRefusesWhatIsNotServed(t *testing.T) {
 	}
 }
 
-// TestDeclaredReceiversTakeThePlaceOfThoseOfTheirName has one that is to be changed, one that is not, and one that is wrong.
+// TestDeclaredReceiversTakeThePlaceOfThoseOfTheirName has one that is to be changed, one that is not, and one
+// that is wrong.
 func TestDeclaredReceiversTakeThePlaceOfThoseOfTheirName(t *testing.T) {
 	named := func(name, endpoint string) Declared {
 		return Declared{

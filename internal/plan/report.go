@@ -33,7 +33,8 @@ type ReceiverReport struct {
 	Format string `json:"format"`
 	// Problem is why nothing can be told of it, empty where all is well.
 	Problem string `json:"problem,omitempty"`
-	// Objects is how many upserts the first sync makes, and Bytes their length in bodies, which a body adds some 30 to.
+	// Objects is how many upserts the first sync makes, and Bytes their length in bodies, which a body adds some
+	// 30 to.
 	Objects int   `json:"objects"`
 	Bytes   int64 `json:"bytes"`
 	// PerDay is what changes would cost, extrapolated.

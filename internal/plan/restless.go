@@ -18,9 +18,9 @@ const (
 	recreated = "recreated, or another controller"
 )
 
-// tracker counts what changes of the objects of one type would cost one receiver. It is the path of a change
-// in small: the digest says whether it is one, the debounce window when it is sent, and a state that is
-// undone meanwhile is not.
+// tracker counts what changes of the objects of one type would cost one receiver. It is the path of a change in
+// small: the digest says whether it is one, the debounce window when it is sent, and a state that is undone
+// meanwhile is not.
 type tracker struct {
 	states   map[uint64]state
 	window   *debounce.Window[uint64]

@@ -63,7 +63,8 @@ func TestTrackerCountsWhatDebouncingWouldSend(t *testing.T) {
 	k.finish(at(time.Minute))
 
 	all, worst := k.report(time.Minute)
-	// secondly goes after 30 s, and what came after that waits at the end; minutely when it had been quiet, and again.
+	// secondly goes after 30 s, and what came after that waits at the end; minutely when it had been quiet, and
+	// again.
 	wantAll := PerDay{Embeddings: 5 * 1440, Changes: (2 + 60 + 2 + 1 + 1) * 1440, Deletes: 1440}
 	if diff := cmp.Diff(wantAll, all); diff != "" {
 		t.Errorf("a day (-want +got):\n%s", diff)

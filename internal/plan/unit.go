@@ -19,8 +19,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 )
 
-// unit is one list and the watch that goes on from it: a type, or a type in a namespace. One goroutine uses
-// it at a time.
+// unit is one list and the watch that goes on from it: a type, or a type in a namespace. One goroutine uses it
+// at a time.
 type unit struct {
 	t         resource.Type
 	namespace string // empty for all

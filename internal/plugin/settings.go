@@ -114,7 +114,8 @@ func controllerOf(containers []corev1.Container) *corev1.Container {
 	return nil
 }
 
-// take reads the environment of a container as the kubelet does. What comes from a Secret is not read, and no setting is one.
+// take reads the environment of a container as the kubelet does. What comes from a Secret is not read, and no
+// setting is one.
 func (s *settings) take(ctx context.Context, client corev1client.ConfigMapsGetter, namespace string, container *corev1.Container) error {
 	for _, from := range container.EnvFrom {
 		if from.ConfigMapRef == nil {

@@ -17,15 +17,15 @@ import (
 // DefaultOptOut is the annotation by which an object asks not to be sent.
 const DefaultOptOut = "vectordb-sync.io/ignore"
 
-// Selection decides which objects are sent, and what of them. Its zero value selects every object, with all labels and
-// without annotations. A process has one, of which the index is made; a receiver may have a narrower one, through which
-// it sees what the process keeps ([Selection.View]).
+// Selection decides which objects are sent, and what of them. Its zero value selects every object, with all
+// labels and without annotations. A process has one, of which the index is made; a receiver may have a narrower
+// one, through which it sees what the process keeps ([Selection.View]).
 type Selection struct {
 	// Annotations and Labels decide what is kept.
 	Annotations AnnotationFilter
 	Labels      LabelFilter
-	// Extra are labels that every object gets. They take the place of an object's own label of the same key: a document
-	// says which cluster it is of whatever somebody in the cluster has written on the object.
+	// Extra are labels that every object gets. They take the place of an object's own label of the same key: a
+	// document says which cluster it is of whatever somebody in the cluster has written on the object.
 	Extra map[string]string
 	// Selector selects objects by their labels, before Labels and Extra are applied; nil selects all.
 	Selector labels.Selector
@@ -99,8 +99,8 @@ func (s Selection) marksOf(o *metav1.ObjectMeta) (m Marks) {
 	return m
 }
 
-// typeOfOwner makes a type of an owner reference, which holds no plural: that is guessed by the rules that Kubernetes'
-// own names follow. A filter that names kinds is not misled by a plural that is spelled otherwise.
+// typeOfOwner makes a type of an owner reference, which holds no plural: that is guessed by the rules that
+// Kubernetes' own names follow. A filter that names kinds is not misled by a plural that is spelled otherwise.
 func typeOfOwner(owner *metav1.OwnerReference) Type {
 	gv, err := schema.ParseGroupVersion(owner.APIVersion)
 	if err != nil {

@@ -15,10 +15,10 @@ func (f AnnotationFilter) View(r Record) Record {
 	return seen
 }
 
-// View returns the record as a receiver sees it that has a selection of its own: labels and annotations that passed the
-// selection of the process and pass this one as well, with its own extra labels. A record of which nothing changes is
-// returned as it is, with its digest. Otherwise body and digest are those that a process with a selection of both would
-// make. It also tells whether the receiver sees the object at all.
+// View returns the record as a receiver sees it that has a selection of its own: labels and annotations that
+// passed the selection of the process and pass this one as well, with its own extra labels. A record of which
+// nothing changes is returned as it is, with its digest. Otherwise body and digest are those that a process with
+// a selection of both would make. It also tells whether the receiver sees the object at all.
 func (s Selection) View(r Record) (seen Record, selected bool) {
 	seen, why := s.Look(r)
 	return seen, why == Selected

@@ -72,8 +72,9 @@ func (l *Lister) States(ctx context.Context, t resource.Type, page func(version 
 	})
 }
 
-// Objects lists as [Lister.Pages] does, and hands out the metadata as it came, selected or not. A label selector of the
-// Lister is applied by the API server all the same. The version is as the API server spells it, for a watch from there.
+// Objects lists as [Lister.Pages] does, and hands out the metadata as it came, selected or not. A label selector
+// of the Lister is applied by the API server all the same. The version is as the API server spells it, for a
+// watch from there.
 func (l *Lister) Objects(ctx context.Context, t resource.Type, opts ListOptions, page func([]metav1.PartialObjectMetadata) error) (string, error) {
 	version := ""
 	_, err := l.pages(ctx, t, opts, func(list *metav1.PartialObjectMetadataList) error {

@@ -129,8 +129,8 @@ func TestControllerAcceptsTheEnvironmentOfEveryVariant(t *testing.T) {
 	}
 }
 
-// provideFiles leads the variables that name files, which only exist in the pod, to files that exist here and hold what such
-// files hold: the program refuses certificates that are none.
+// provideFiles leads the variables that name files, which only exist in the pod, to files that exist here and
+// hold what such files hold: the program refuses certificates that are none.
 func provideFiles(t *testing.T, env map[string]string) {
 	t.Helper()
 	dir := t.TempDir()

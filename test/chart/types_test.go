@@ -40,8 +40,8 @@ var builtin = map[resource.Type][]string{
 	{Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses", Kind: "StorageClass"}:                              {"sc"},
 }
 
-// A role cannot grant deploy: what the controller would take for Deployments, it could not read. All such names are refused at
-// once, with what to write; with rules of their own, or without roles, users may write them.
+// A role cannot grant deploy: what the controller would take for Deployments, it could not read. All such names
+// are refused at once, with what to write; with rules of their own, or without roles, users may write them.
 func TestTypes_ByAnotherNameThanThePlural_AreRefusedByName(t *testing.T) {
 	t.Parallel()
 	var names, want []string

@@ -38,10 +38,10 @@ func planned(ctx context.Context, t *testing.T, r *fleet.Rig, env map[string]str
 	return report
 }
 
-// TestAPlanSaysWhatAFirstSyncSends plans with settings that leave something out in every way, and then with
-// none of them, and starts a replica with the same: the receiver gets as many upserts and bytes of each type
-// as the plan has said. Before that, the audit log has seen nothing but reading, and each type listed once
-// for each plan.
+// TestAPlanSaysWhatAFirstSyncSends plans with settings that leave something out in every way, and then with none
+// of them, and starts a replica with the same: the receiver gets as many upserts and bytes of each type as the
+// plan has said. Before that, the audit log has seen nothing but reading, and each type listed once for each
+// plan.
 func TestAPlanSaysWhatAFirstSyncSends(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
@@ -166,8 +166,8 @@ func kindAndName(id string) (kind, name string) {
 	return parts[2], parts[3]
 }
 
-// TestAPlanNamesWhatIsRestless relabels an object while the plan watches: it is named with its label, and so
-// is what a node's clock would cost if its label were not left out.
+// TestAPlanNamesWhatIsRestless relabels an object while the plan watches: it is named with its label, and so is
+// what a node's clock would cost if its label were not left out.
 func TestAPlanNamesWhatIsRestless(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{})
@@ -214,8 +214,8 @@ spec:
   labelExclude: ["a*"]
 `
 
-// TestAPlanOfManifestsIsWhatIsSentWhenTheyAreApplied plans with the plugin, by what the chart renders and a ResourceSyncConfig
-// that is in no cluster yet, and then applies both.
+// TestAPlanOfManifestsIsWhatIsSentWhenTheyAreApplied plans with the plugin, by what the chart renders and a
+// ResourceSyncConfig that is in no cluster yet, and then applies both.
 func TestAPlanOfManifestsIsWhatIsSentWhenTheyAreApplied(t *testing.T) {
 	t.Parallel() // it mostly waits
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})

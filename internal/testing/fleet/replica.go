@@ -53,8 +53,8 @@ var build = sync.OnceValues(func() (string, error) {
 type Replica struct {
 	// Name is its POD_NAME.
 	Name string
-	// API, Health and Metrics are host:port of its servers. Metrics are served without TLS unless its environment says
-	// otherwise.
+	// API, Health and Metrics are host:port of its servers. Metrics are served without TLS unless its
+	// environment says otherwise.
 	API, Health, Metrics string
 
 	t   testing.TB
