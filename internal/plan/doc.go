@@ -14,7 +14,7 @@
 // wanted. No Lease is taken, no receiver is asked, and nothing is written anywhere.
 //
 // What is held in memory is a page of each list that is under way, sums by type and namespace, and, while changes are
-// watched for, about 30 bytes and 8 for each label and annotation of each object.
+// watched for, about 150 bytes of each object.
 //
 // [Run] blocks for as long as lists take, and then for [Options.Watch]. What it starts ends before it
 // returns. All else in the package is used by one goroutine at a time.

@@ -84,6 +84,27 @@ func TestPlannerFollowsFromItsList(t *testing.T) {
 	})
 }
 
+// TestAListThatIsNotAnsweredIsGivenUp has an API that takes requests and says nothing.
+func TestAListThatIsNotAnsweredIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := watchtest.New()
+		s.Put(node.GVR(), metav1.ObjectMeta{Name: "n", UID: "u"})
+		s.Hang(configMap.GVR(), true)
+		p := newPlanner(s, Options{Watch: time.Minute})
+		p.begin(discovery.Answer{})
+		began := time.Now()
+		p.list(t.Context(), []resource.Type{configMap, node})
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("the lists took %v", took)
+		}
+		p.watch(t.Context())
+		r := p.finish()
+		if r.Receivers[0].Objects != 1 || len(r.Unreadable) != 1 || r.Unreadable[0].Reason != "unanswered" {
+			t.Errorf("%d objects are sent, unreadable are %+v", r.Receivers[0].Objects, r.Unreadable)
+		}
+	})
+}
+
 // TestNarrowedRefusesWhatIsNotServed tells what is not there from what the settings leave out.
 func TestNarrowedRefusesWhatIsNotServed(t *testing.T) {
 	found := discovery.Answer{Types: []resource.Type{configMap, node}, LeftOut: []resource.Type{secret}}

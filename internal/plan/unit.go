@@ -15,6 +15,7 @@ import (
 	watchtools "k8s.io/client-go/tools/watch"
 	"k8s.io/klog/v2"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 )
@@ -35,11 +36,14 @@ type unit struct {
 // listAttempts is how often a list is begun again whose version has expired while it was read.
 const listAttempts = 3
 
+// pageTimeout is how long a page may take, as long as a replica gives a list that is streamed.
+const pageTimeout = reflector.ListWithin
+
 // list reads the objects. What a list has brought that is begun again does not count.
 func (u *unit) list(ctx context.Context, lister *watch.Lister, fresh func() []*tally) {
 	for range listAttempts {
 		u.tallies = fresh()
-		u.version, u.err = lister.Objects(ctx, u.t, watch.ListOptions{Namespace: u.namespace}, u.page)
+		u.err = u.pages(ctx, lister)
 		if !errors.Is(u.err, watch.ErrExpired) {
 			break
 		}
@@ -47,13 +51,25 @@ func (u *unit) list(ctx context.Context, lister *watch.Lister, fresh func() []*t
 	u.listed = time.Now()
 }
 
-func (u *unit) page(objects []metav1.PartialObjectMetadata) error {
-	for i := range objects {
-		for _, c := range u.tallies {
-			c.list(u.t, &objects[i].ObjectMeta)
+// pages reads one page after another, each of which has its time.
+func (u *unit) pages(ctx context.Context, lister *watch.Lister) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	patience := time.AfterFunc(pageTimeout, func() { cancel(reflector.ErrSilent) })
+	defer patience.Stop()
+	u.version, err = lister.Objects(ctx, u.t, watch.ListOptions{Namespace: u.namespace}, func(objects []metav1.PartialObjectMetadata) error {
+		for i := range objects {
+			for _, c := range u.tallies {
+				c.list(u.t, &objects[i].ObjectMeta)
+			}
 		}
+		patience.Reset(pageTimeout)
+		return nil
+	})
+	if err != nil && errors.Is(context.Cause(ctx), reflector.ErrSilent) {
+		return fmt.Errorf("listing %s: %w", u.t, reflector.ErrSilent)
 	}
-	return nil
+	return err
 }
 
 // watch follows changes until ctx ends. A stream that breaks is taken up again where it was.
