@@ -64,6 +64,11 @@ func TestADeclaredReceiverIsServed(t *testing.T) {
 		}
 		return ""
 	})
+	for _, field := range []string{"active", "watchedResourceTypes", "totalResourcesSynced", "syncErrors", "conditions"} { // as the guide to them asks
+		if v := status(".status." + field); v == "" {
+			t.Errorf("the object's status has no %s", field)
+		}
+	}
 	if code, table := 0, r.Kube("", "get", "resourcesyncconfig", "-n", "dot-ai"); code != 0 || !strings.Contains(table, "default-sync") {
 		t.Errorf("kubectl get says:\n%s", table)
 	} else {
