@@ -221,6 +221,34 @@ func TestRun_TheWholeFleetGivesItsVerdict(t *testing.T) {
 	})
 }
 
+// TestRun_TypesHaveJustBeenListed_EveryMemberKnowsThem: what is watched since the last statement is watched.
+func TestRun_TypesHaveJustBeenListed_EveryMemberKnowsThem(t *testing.T) {
+	inWorld(t, 0, []string{"m0", "m1", "m2"}, some, func(t *testing.T, w *world) {
+		time.Sleep(time.Minute)
+		for _, m := range w.members {
+			m.watches.Set(nil)
+		}
+		time.Sleep(time.Minute)
+		for _, m := range w.members {
+			m.watches.Set([]resource.Type{pods, jobs})
+		}
+		synctest.Wait()
+		run, err := w.members["m0"].verifier.Start([]resource.Type{pods, jobs}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err = w.members["m0"].verifier.Wait(t.Context(), run.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, tv := range run.Types {
+			if tv.Verdict != verify.Equal {
+				t.Errorf("verdict %+v, want equal", tv)
+			}
+		}
+	})
+}
+
 func TestRun_AListFails_TheVerdictSaysSo(t *testing.T) {
 	inWorld(t, 0, []string{"m0", "m1"}, some, func(t *testing.T, w *world) {
 		for _, m := range w.members {

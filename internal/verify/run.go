@@ -106,6 +106,18 @@ func (v *Verifier) join(id, member string, r Request, now time.Time) {
 	v.opts.Log.Info("Verifying", "id", id, "member", member, "types", len(r.Types))
 }
 
+// anyRun tells whether there is a run to take part in.
+func (v *Verifier) anyRun() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, s := range v.others {
+		if len(s.Runs) > 0 {
+			return true
+		}
+	}
+	return len(v.runs) > 0
+}
+
 // assign queues the lists of a run that are ours and have been made by nobody. The caller holds mu.
 func (v *Verifier) assign(id string, r *running, now time.Time) {
 	for _, name := range r.request.Types {

@@ -186,6 +186,9 @@ func (v *Verifier) Hear(member string, s Statement, ok bool) {
 	}
 	now := time.Now()
 	defer poke(v.wake.check)
+	if len(s.Lists) > 0 {
+		v.refresh() // What is told of a type is not told again.
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	before := v.others[member]
@@ -255,6 +258,9 @@ func (v *Verifier) refresh() []Watched {
 // check compares all open claims, and looks after the runs.
 func (v *Verifier) check(context.Context) time.Duration {
 	now := time.Now()
+	if v.anyRun() {
+		v.refresh() // A type that is watched since we last looked is watched.
+	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	open := len(v.runs) > 0
