@@ -73,6 +73,8 @@ const (
 	TypeWatching TypePhase = "watching"
 	// TypeFailing means that it is tried again after a pause; what was known of it stays.
 	TypeFailing TypePhase = "failing"
+	// TypeUnreadable means that it is in no namespace, and that rights are given by namespace: it is left out.
+	TypeUnreadable TypePhase = "unreadable"
 )
 
 // Discovery tells how completely the cluster's types are known.

@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	clientdiscovery "k8s.io/client-go/discovery"
-	authorizationv1client "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
@@ -28,6 +27,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/httpclient"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/predecessor"
@@ -55,6 +55,7 @@ type App struct {
 	started time.Time
 
 	index      *index.Index
+	scopes     *access.Scopes // nil: every type is read as a whole
 	watches    *watch.Manager
 	discovery  *discovery.Discovery
 	lister     *watch.Lister
@@ -77,7 +78,7 @@ type App struct {
 // Run runs a replica until ctx ends, then stops it in order. It returns an error when the replica cannot start, or a
 // part of it fails for good.
 func Run(ctx context.Context, cfg config.Config, restConfig *rest.Config, opts Options) error {
-	cluster, err := clusterID(ctx, restConfig, opts.Log)
+	cluster, err := clusterID(ctx, cfg, restConfig, opts.Log)
 	if err != nil {
 		return err
 	}
@@ -104,6 +105,10 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	if err != nil {
 		return nil, fmt.Errorf("making the metadata client: %w", err)
 	}
+	rights, err := newRights(restConfig, client)
+	if err != nil {
+		return nil, err
+	}
 	disco, err := clientdiscovery.NewDiscoveryClientForConfig(restConfig)
 	if err != nil {
 		return nil, fmt.Errorf("making the discovery client: %w", err)
@@ -111,13 +116,17 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	a := &App{cfg: cfg, opts: opts, log: opts.Log, started: time.Now(), restores: newRestores()}
 	streams := reflector.NewMetrics(reg)
 	namespaces := watch.NamespaceFilter{Include: cfg.WatchNamespaces, Exclude: cfg.ExcludeNamespaces}
+	a.scopes = access.NewScopes(rights.Reviews, cfg.WatchNamespaces, cfg.ExcludeNamespaces, opts.Log.WithName("scopes"))
 	a.index = index.New(reg)
 	a.index.LeaveOut(ours(cfg))
 	a.watches = watch.New(client, a.index, watch.Options{
 		Keep: cfg.Selection, Namespaces: namespaces, OnSettled: a.settled, Log: opts.Log.WithName("watch"), Registerer: reg,
-		Streams: streams, Aggregated: func(t resource.Type) bool { return a.discovery.Aggregated(t) },
+		MayRead: rights.MayRead, Narrow: a.scopes.ByNamespace, Streams: streams, Aggregated: func(t resource.Type) bool { return a.discovery.Aggregated(t) },
 	})
-	a.types = &typeKeeper{watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered, gone: a.gone}
+	a.types = &typeKeeper{
+		scopes: a.scopes, watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered, gone: a.gone,
+		remembered: func() []resource.Type { return a.memory.types() },
+	}
 	a.lister = watch.NewLister(client, cfg.Selection, namespaces)
 	heir := remains.NewHeir(client, cfg.PodNamespace, cfg.StatefulSetName, opts.Log)
 	a.shard, err = newShard(cfg, restConfig, heir, a.index, a.noteRestore, streams, opts.Log, reg)
@@ -133,18 +142,14 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	a.verify = newVerification(a, maps, streams, reg)
 	a.memory = newMemory(cfg, cluster, a.index, a.shard.targets, opts.Log.WithName("inventory"), reg)
 	a.discovery = discovery.New(disco, client, discovery.Options{ // what it knew before is told when it is gone
-		Filter: cfg.Types, Known: a.memory.types(), Streams: streams, OnDefinition: a.definitionSeen, Log: opts.Log.WithName("discovery"), Registerer: reg,
+		Filter: cfg.Types, Known: whole(a.memory.types()), MayRead: rights.MayRead, Streams: streams, OnDefinition: a.definitionSeen, Log: opts.Log.WithName("discovery"), Registerer: reg,
 	})
 	a.parts = parts{
 		cfg: cfg, streams: streams, restoring: a.restores.open.Load, version: opts.Version, tracer: opts.Tracer, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
 		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes,
 		compare: a.verify.compare,
 	}
-	reviews, err := authorizationv1client.NewForConfig(restConfig)
-	if err != nil {
-		return nil, fmt.Errorf("making the client for reviews: %w", err)
-	}
-	a.rivals = predecessor.New(client, reviews, predecessor.Options{
+	a.rivals = predecessor.New(client, rights.client, predecessor.Options{
 		Namespaces: append([]string{cfg.PodNamespace}, cfg.WatchNamespaces...), ResourceSyncConfig: cfg.ResourceSyncConfig, Log: opts.Log.WithName("predecessor"), Registerer: reg,
 	})
 	if a.scanner, err = a.newScanner(restConfig, maps); err != nil {
@@ -303,8 +308,6 @@ func (a *App) settled() {
 // ready tells what /readyz does: discovery is done and every healthy type has been listed once. It does not depend on
 // any receiver: a replica that is taken out of service because a receiver is down would help nobody.
 func (a *App) ready() bool { return a.discovered.Load() && a.watches.Settled() }
-
-func (a *App) servedTypes() []resource.Type { return a.discovery.Status().Types }
 
 // apply takes what discovery has found.
 func (a *App) apply(ctx context.Context, c discovery.Change) {

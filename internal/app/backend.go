@@ -58,8 +58,11 @@ func (a *App) typeStatus(w watch.Status) api.TypeStatus {
 		s.Phase = api.TypeListing
 	case watch.Synced:
 		s.Phase = api.TypeWatching
-	case watch.Failing:
+	case watch.Failing, watch.Unreadable:
 		s.Phase = api.TypeFailing
+		if w.Phase == watch.Unreadable {
+			s.Phase = api.TypeUnreadable
+		}
 		if w.Err != nil {
 			s.Error = w.Err.Error()
 		}
@@ -101,10 +104,20 @@ func (a *App) targetStatus(t *target) api.Target {
 	return s
 }
 
-// sureTypes are the types that are served and wanted; ok is false while some group does not answer.
+// sureTypes are the types that are served and wanted, each as a whole, whatever is read of it; ok is false while some group
+// does not answer.
 func (a *App) sureTypes() (types []resource.Type, ok bool) {
 	s := a.discovery.Status()
 	return s.Types, !s.LastComplete.IsZero() && len(s.Failed) == 0
+}
+
+// servedTypes are the types, and slices of types, that are served and wanted, without those that nobody expects to be read.
+func (a *App) servedTypes() []resource.Type {
+	unreadable := make(map[resource.Type]bool)
+	for _, w := range a.watches.Status() {
+		unreadable[w.Type] = w.Phase == watch.Unreadable
+	}
+	return slices.DeleteFunc(a.scopes.Of(a.discovery.Status().Types), func(t resource.Type) bool { return unreadable[t] })
 }
 
 // watching tells whether the watch of a type is well.
@@ -123,7 +136,7 @@ func (a *App) known(id resource.ID) (resource.Type, bool) {
 		namespace = ""
 	}
 	for _, t := range a.index.Types() {
-		if t.APIVersion() == parts.APIVersion && strings.EqualFold(t.Kind, parts.Kind) {
+		if t.APIVersion() == parts.APIVersion && strings.EqualFold(t.Kind, parts.Kind) && (t.Within == "" || t.Within == namespace) {
 			_, _, ok := a.index.Get(t, namespace, parts.Name)
 			return t, ok
 		}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 )
 
 // TestTheClusterIsKnownWithTheRightToReadItsNamespaceAlone has an API server that allows what the chart's role for a few
@@ -36,7 +37,7 @@ func TestTheClusterIsKnownWithTheRightToReadItsNamespaceAlone(t *testing.T) {
 			_, _ = fmt.Fprint(w, test.body)
 		}))
 		t.Cleanup(server.Close)
-		got, err := app.ClusterID(t.Context(), &rest.Config{Host: server.URL}, logr.Discard())
+		got, err := app.ClusterID(t.Context(), config.Config{}, &rest.Config{Host: server.URL}, logr.Discard())
 		if err != nil || got != test.want {
 			t.Errorf("%s: the cluster is %q (error %v), want %q", name, got, err, test.want)
 		}

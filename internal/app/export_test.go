@@ -13,6 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
@@ -28,14 +29,18 @@ import (
 var (
 	ClusterID      = clusterID
 	Match          = match
+	Within         = within
 	CheckNamespace = checkNamespace
 	ReleaseBy      = releaseBy
 	Operation      = operation
 )
 
 // NewTypeKeeper returns what carries discovery's findings to the watches and the index, as a function.
-func NewTypeKeeper(w *watch.Manager, x *index.Index, delivered func(resource.Type) bool) func(context.Context, discovery.Change) {
-	k := &typeKeeper{watches: w, index: x, log: logr.Discard(), delivered: delivered, gone: func(resource.Type) {}}
+func NewTypeKeeper(s *access.Scopes, w *watch.Manager, x *index.Index, delivered func(resource.Type) bool) func(context.Context, discovery.Change) {
+	k := &typeKeeper{
+		scopes: s, watches: w, index: x, log: logr.Discard(), delivered: delivered, gone: func(resource.Type) {},
+		remembered: func() []resource.Type { return nil },
+	}
 	return k.apply
 }
 

@@ -182,7 +182,7 @@ func (f *finder) enter(t resource.Type, now time.Time) *look {
 		return l
 	}
 	name := t.String()
-	l = &look{begun: now, listed: stats.Version, versions: f.past.Versions[name], seen: position{stats.Since, stats.Version}}
+	l = &look{begun: now, listed: stats.Version, versions: f.past.Of(name), seen: position{stats.Since, stats.Version}}
 	f.looks[t] = l
 	switch {
 	case len(l.versions) > 0:
@@ -190,7 +190,7 @@ func (f *finder) enter(t resource.Type, now time.Time) *look {
 	case stats.Before > 0: // Our watch has begun anew already, perhaps more than once.
 		l.gap = &gap{after: stats.First, since: stats.Since, begun: now}
 	}
-	if len(l.versions) == 0 && !f.past.Opaque[name] && !f.memory.has(t) {
+	if len(l.versions) == 0 && !f.past.OpaqueOf(name) && !f.memory.has(t) {
 		l.state = answered // Nothing was ever sent of it.
 	}
 	return l
@@ -248,7 +248,7 @@ func (f *finder) hearOut(ctx context.Context) bool {
 		f.past.Versions[name] = versions
 	}
 	for t, l := range f.looks {
-		l.versions = f.past.Versions[t.String()]
+		l.versions = f.past.Of(t.String())
 	}
 	f.heardOut = true
 	return true
@@ -279,7 +279,7 @@ func (f *finder) advance(ctx context.Context, t resource.Type, accompanied bool,
 // told tells whether the peers know that there is nothing to look for in a type. Who began when we did counts only where we
 // remember nothing ourselves: it may have found that nothing can tell. The caller holds mu.
 func (f *finder) told(t resource.Type, l *look, accompanied bool) bool {
-	if f.past.Opaque[t.String()] && len(l.versions) == 0 {
+	if f.past.OpaqueOf(t.String()) && len(l.versions) == 0 {
 		return accompanied
 	}
 	if f.memory.has(t) && len(f.incumbents) == 0 {
@@ -417,7 +417,11 @@ func (f *finder) coverage() map[string]checkpoint.Seen {
 	defer f.mu.Unlock()
 	f.begin()
 	seen := make(map[string]checkpoint.Seen)
+	divided := f.divided()
 	for name, versions := range f.past.Versions {
+		if divided(name) { // What is known of it is said of what is watched in its place.
+			continue
+		}
 		seen[name] = checkpoint.Seen{Deleted: versions[0], Earlier: f.ours[name]}
 	}
 	for _, t := range slices.AppendSeq(f.index.Types(), maps.Keys(f.looks)) {
@@ -443,12 +447,32 @@ func (f *finder) coverage() map[string]checkpoint.Seen {
 	return seen
 }
 
+// divided returns what tells of a name whether the type is watched in the other division: a whole one by slices, or a slice
+// as the whole. The caller holds mu.
+func (f *finder) divided() func(name string) bool {
+	whole, sliced := make(map[string]bool), make(map[string]bool)
+	for _, t := range f.index.Types() {
+		if f.looks[t] == nil {
+			continue
+		}
+		into := whole
+		if t.Within != "" {
+			into = sliced
+		}
+		into[t.Whole().String()] = true
+	}
+	return func(name string) bool {
+		of, within := resource.WholeName(name)
+		return within == "" && sliced[of] || within != "" && whole[of]
+	}
+}
+
 // again says of a type's deletions no more than before they were looked for.
 func (f *finder) again(name string, s checkpoint.Seen) checkpoint.Seen {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.Deleted, s.Earlier = 1, f.ours[name]
-	if before := f.past.Versions[name]; len(before) > 0 {
+	if before := f.past.Of(name); len(before) > 0 {
 		s.Deleted = before[0]
 	}
 	return s

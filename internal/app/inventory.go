@@ -130,10 +130,28 @@ func (m *memory) settle() {
 		if !m.keeper.Unsettled(t) {
 			continue
 		}
-		if !slices.ContainsFunc(m.targets.all(), func(o *target) bool { return !o.finder.settled(t) }) {
+		done := func(t resource.Type) bool {
+			return !slices.ContainsFunc(m.targets.all(), func(o *target) bool { return !o.finder.settled(t) })
+		}
+		if done(t) || m.dividedInto(t, done) {
 			m.keeper.Settle(t)
 		}
 	}
+}
+
+// dividedInto tells whether a type is watched in the other division than in the earlier life, and all that is watched in its
+// place is done: what the earlier life knew under its name, nobody will ask about.
+func (m *memory) dividedInto(t resource.Type, done func(resource.Type) bool) bool {
+	found := false
+	for _, o := range m.index.Types() {
+		if o.Whole() != t.Whole() || (o.Within == "") == (t.Within == "") {
+			continue
+		}
+		if found = true; !done(o) {
+			return false
+		}
+	}
+	return found
 }
 
 // Apply implements [index.Listener].
@@ -306,13 +324,13 @@ func (f *finder) lookForGone() {
 	}
 	here := make(map[string]bool)
 	for _, t := range slices.Concat(types, f.index.Types(), f.memory.types()) {
-		here[t.String()] = true
+		here[t.Whole().String()] = true
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for name := range f.past.Versions {
-		t, ok := typeOf(name)
-		if !ok || here[name] || f.looks[t] != nil || !f.selected(t) || !f.wants(t, "", "") {
+		t, ok := resource.ParseType(name)
+		if !ok || here[t.Whole().String()] || f.looks[t] != nil || !f.selected(t) || !f.wants(t, "", "") {
 			continue
 		}
 		f.looks[t] = &look{gone: true, state: unknown}
@@ -342,7 +360,7 @@ func (f *finder) apply(t resource.Type, l *look, v inventory.Verdict, err error)
 		f.log.Info("More objects are missing than may be deleted without a person's word; their documents stay until a resync with force",
 			"resource", t.String(), "missing", v.Missing, "limit", v.Limit, "known", v.Info.Objects)
 		f.report()
-	case v.Status == inventory.Unknown && (len(l.versions) > 0 || f.past.Opaque[t.String()]):
+	case v.Status == inventory.Unknown && (len(l.versions) > 0 || f.past.OpaqueOf(t.String())):
 		l.state = unknown
 		f.setUnknown(t)
 	default:

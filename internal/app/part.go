@@ -21,7 +21,7 @@ func (t *target) Take(ctx context.Context, op operations.Request, parts []operat
 		}
 		s := span{p.Type, p.From, p.Until}
 		if op.Namespace != "" && op.Namespace != resource.ClusterNamespace {
-			s.from, s.until = op.Namespace, op.Namespace+"-" // No name lies between a name and that name with a dash.
+			s.from, s.until = op.Namespace, after(op.Namespace)
 		}
 		b.spans = append(b.spans, s)
 	}

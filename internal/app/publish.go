@@ -174,11 +174,10 @@ const idlePublish = time.Minute
 func (t *target) idle(own, all checkpoint.Checkpoint, beside checkpoint.Beside, now time.Time) bool {
 	rest := func(c checkpoint.Checkpoint) checkpoint.Checkpoint {
 		c.Types = maps.Clone(c.Types)
-		for _, name := range ownTypes {
-			if e := c.Types[name]; e.Low == e.High {
-				delete(c.Types, name)
-			}
-		}
+		maps.DeleteFunc(c.Types, func(name string, e checkpoint.Entry) bool {
+			whole, _ := resource.WholeName(name)
+			return e.Low == e.High && slices.Contains(ownTypes, whole)
+		})
 		return c
 	}
 	said := published{own: rest(own), all: rest(all), beside: beside}
@@ -242,7 +241,7 @@ func (t *target) behind(among func(resource.Type) bool) string {
 	events := t.book.Events(t.member.Name())
 	for _, typ := range t.index.Types() {
 		name := typ.String()
-		if stats := t.index.Type(typ); stats.Listed && stats.Version < events[name] && among(typ) {
+		if stats := t.index.Type(typ); stats.Listed && stats.Version < events.Of(name) && among(typ) {
 			return name
 		}
 	}

@@ -57,7 +57,7 @@ func within(types []resource.Type, namespace string) []resource.Type {
 		case resource.ClusterNamespace:
 			return t.Namespaced
 		default:
-			return !t.Namespaced
+			return !t.Namespaced || t.Within != "" && t.Within != namespace
 		}
 	})
 }
@@ -70,7 +70,7 @@ func match(served []resource.Type, name string) ([]resource.Type, error) {
 	var matched []resource.Type
 	var names []string
 	for _, t := range served {
-		if slices.Contains([]string{t.Resource, t.GroupResource(), t.String()}, name) {
+		if slices.Contains([]string{t.Resource, t.GroupResource(), t.Whole().String(), t.String()}, name) {
 			matched = append(matched, t)
 		}
 		names = append(names, t.Resource, t.GroupResource())

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,6 +31,19 @@ func TestNamesOfTypes(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q: %s", name, diff)
+		}
+	}
+	cut := []resource.Type{events, pods.In("a"), pods.In("b")}
+	for name, want := range map[string][]resource.Type{
+		"pods": cut[1:], "pods.v1": cut[1:], "pods.v1@b": cut[2:],
+	} {
+		if got, err := app.Match(cut, name); err != nil || !cmp.Equal(want, got) {
+			t.Errorf("%q of %v: %v, %v", name, cut, got, err)
+		}
+	}
+	for namespace, want := range map[string][]resource.Type{"": cut, "a": cut[:2], "b": {events, cut[2]}, resource.ClusterNamespace: nil} {
+		if got := app.Within(cut, namespace); !slices.Equal(want, got) {
+			t.Errorf("in %q of %v: %v", namespace, cut, got)
 		}
 	}
 	for name, want := range map[string]string{"pod": "pods", "widget": "widgets", "widgets.example.org": "widgets.example.com"} {

@@ -23,6 +23,8 @@ type seat struct {
 	target string // its key
 }
 
+// kind is what Leases say of a type. They know no slices of it, but ranges of namespaces, so that members of which some read
+// a type as a whole and some by namespace understand one another.
 func (s seat) kind(t resource.Type) ownership.Kind {
 	return ownership.Kind{Target: s.target, Group: t.Group, Version: t.Version, Resource: t.Resource}
 }
@@ -77,9 +79,15 @@ type span struct {
 	from, until string
 }
 
+// after is the first name that may follow that of a namespace: none lies between a name and that name with a dash.
+func after(namespace string) string { return namespace + "-" }
+
 func (s seat) take(ctx context.Context, parts []span) (taken, error) {
 	of := make([]ownership.Part, 0, len(parts))
 	for _, p := range parts {
+		if in := p.typ.Within; in != "" {
+			p.from, p.until = in, after(in)
+		}
 		of = append(of, ownership.Part{Kind: s.kind(p.typ), From: p.from, Until: p.until})
 	}
 	t, err := s.Take(ctx, of)

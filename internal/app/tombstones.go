@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
@@ -84,7 +83,7 @@ func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) de
 	}
 	typ, known := types[o.Type]
 	if !known {
-		if typ, known = typeOf(o.Type); !known {
+		if typ, known = resource.ParseType(o.Type); !known {
 			return deletions.Settled
 		}
 		typ.Kind, typ.Namespaced = parts.Kind, parts.Namespace != ""
@@ -113,19 +112,12 @@ func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) de
 	return deletions.Later
 }
 
-// typeOf reads the name of a type, as [resource.Type.String] spells it. It has no kind.
-func typeOf(name string) (resource.Type, bool) {
-	plural, rest, ok := strings.Cut(name, ".")
-	version, group, _ := strings.Cut(rest, ".")
-	t := resource.Type{Group: group, Version: version, Resource: plural}
-	return t, ok && t.String() == name
-}
-
 // servedNoLonger tells whether a type is known for sure to be served no longer, although it would be wanted.
 func (f *finder) servedNoLonger(t resource.Type) bool {
 	if f.index.Type(t) != (index.Stats{}) || !f.selected(t) {
 		return false
 	}
 	types, sure := f.served()
-	return sure && !slices.ContainsFunc(types, func(o resource.Type) bool { return o.String() == t.String() })
+	name := t.Whole().String()
+	return sure && !slices.ContainsFunc(types, func(o resource.Type) bool { return o.String() == name })
 }

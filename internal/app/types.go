@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 )
@@ -17,6 +19,7 @@ import (
 // has ended before its objects are forgotten, and a type that takes another's place is delivered before what the other
 // has left is deleted.
 type typeKeeper struct {
+	scopes  *access.Scopes
 	watches *watch.Manager
 	index   *index.Index
 	log     logr.Logger
@@ -24,6 +27,8 @@ type typeKeeper struct {
 	delivered func(resource.Type) bool
 	// gone is told of a type whose objects have been forgotten: there may have been others, in an earlier life.
 	gone func(resource.Type)
+	// remembered are the types of an earlier life, and slices of types.
+	remembered func() []resource.Type
 
 	mu         sync.Mutex                   // guards migrations and what they point to
 	migrations map[resource.Type]*migration // by the old type
@@ -41,17 +46,52 @@ const stopTimeout = 30 * time.Second
 // apply is called by one goroutine. It blocks until types that are gone are forgotten, so that a type that comes back
 // with the next change is not mistaken for the one that went.
 func (k *typeKeeper) apply(ctx context.Context, c discovery.Change) {
-	k.revive(c.Types)
-	k.watches.Set(c.Types)
-	for _, t := range c.Removed {
-		k.forget(ctx, t)
-		k.forgetMigrating(ctx, t)
+	read := k.scopes.Decide(ctx, c.Types)
+	k.revive(read)
+	k.watches.Set(read)
+	for _, gone := range c.Removed {
+		for _, t := range k.slicesOf(gone) {
+			k.forget(ctx, t)
+			k.forgetMigrating(ctx, t)
+		}
 	}
-	for _, m := range c.Migrated {
-		k.redirect(m)
-		k.migrate(ctx, m)
+	for _, moved := range c.Migrated {
+		for _, m := range k.moves(moved) {
+			k.redirect(m)
+			k.migrate(ctx, m)
+		}
 	}
-	k.log.V(1).Info("Types applied", "types", len(c.Types), "removed", len(c.Removed), "migrated", len(c.Migrated), "complete", c.Complete)
+	k.log.V(1).Info("Types applied", "types", len(c.Types), "watches", len(read), "removed", len(c.Removed), "migrated", len(c.Migrated), "complete", c.Complete)
+}
+
+// slicesOf returns a type with all slices of it that are known, now or from an earlier life.
+func (k *typeKeeper) slicesOf(t resource.Type) []resource.Type {
+	known := []resource.Type{t}
+	for _, o := range slices.Concat(k.index.Types(), k.remembered()) {
+		if o.Whole() == t && !slices.Contains(known, o) {
+			known = append(known, o)
+		}
+	}
+	return known
+}
+
+// moves returns which type takes which one's place, slice by slice. A type that was read by namespace in one life is not read
+// as a whole in the next but for a change of rights, so that both have the same slices; what is left of another division goes
+// when the last slice of the new type is delivered.
+func (k *typeKeeper) moves(m discovery.Migration) []discovery.Migration {
+	to := k.scopes.Of([]resource.Type{m.New})
+	if len(to) == 0 {
+		return nil // we are ending
+	}
+	var all []discovery.Migration
+	for _, from := range k.slicesOf(m.Old) {
+		into := to[len(to)-1]
+		if i := slices.IndexFunc(to, func(t resource.Type) bool { return t.Within == from.Within }); i >= 0 {
+			into = to[i]
+		}
+		all = append(all, discovery.Migration{Old: from, New: into})
+	}
+	return all
 }
 
 func (k *typeKeeper) forget(ctx context.Context, t resource.Type) {

@@ -9,12 +9,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch/watchtest"
@@ -34,11 +36,13 @@ type keeper struct {
 	log       []string      // deletions of documents
 }
 
-func newKeeper(t *testing.T) *keeper {
+func newKeeper(t *testing.T) *keeper { return newScopedKeeper(t, nil) }
+
+func newScopedKeeper(t *testing.T, scopes *access.Scopes) *keeper {
 	k := &keeper{t: t, server: watchtest.New(), index: index.New(nil), delivered: map[resource.Type]bool{}, docs: map[resource.ID]bool{}}
 	k.index.Listen(k)
 	watches := watch.New(k.server, k.index, watch.Options{})
-	k.apply = app.NewTypeKeeper(watches, k.index, func(typ resource.Type) bool {
+	k.apply = app.NewTypeKeeper(scopes, watches, k.index, func(typ resource.Type) bool {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		return k.delivered[typ]
@@ -245,6 +249,34 @@ func TestAMigrationThatIsOvertaken(t *testing.T) {
 			k.apply(t.Context(), discovery.Change{Removed: []resource.Type{widgets("v2")}, Complete: true})
 			k.want()
 		})
+	})
+}
+
+// noRights allow nothing in the whole cluster.
+type noRights struct{}
+
+func (noRights) MayReadAll(context.Context) (bool, error)             { return false, nil }
+func (noRights) MayRead(context.Context, resource.Type) (bool, error) { return false, nil }
+
+// TestTypesThatAreReadByNamespace: a type is watched in each of the namespaces and nowhere else; one that takes its place
+// does so slice by slice, and its end is the end of all slices.
+func TestTypesThatAreReadByNamespace(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		k := newScopedKeeper(t, access.NewScopes(noRights{}, []string{"a", "b"}, nil, logr.Discard()))
+		for _, v := range []string{"v1", "v2"} {
+			for _, ns := range []string{"a", "b", "c"} {
+				k.server.Put(widgets(v).GVR(), metav1.ObjectMeta{Namespace: ns, Name: "w"})
+			}
+		}
+		k.apply(t.Context(), change(widgets("v1")))
+		k.want("a/example.com/v1/Widget/w", "b/example.com/v1/Widget/w")
+		k.apply(t.Context(), migrated("v1", "v2"))
+		k.deliver(widgets("v2").In("b"))
+		k.want("a/example.com/v1/Widget/w", "a/example.com/v2/Widget/w", "b/example.com/v2/Widget/w")
+		k.deliver(widgets("v2").In("a"))
+		k.want("a/example.com/v2/Widget/w", "b/example.com/v2/Widget/w")
+		k.apply(t.Context(), discovery.Change{Removed: []resource.Type{widgets("v2")}, Complete: true})
+		k.want()
 	})
 }
 

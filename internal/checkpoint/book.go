@@ -40,7 +40,7 @@ func (n News) Of(typeName string, named bool) bool {
 	if named {
 		return n.delivered
 	}
-	return n.all || n.types[typeName]
+	return n.all || n.types[typeName] || n.types[other(typeName)]
 }
 
 // News returns what has come since it was asked last.
@@ -64,6 +64,9 @@ func (b *Book) note(before entry, c Checkpoint) {
 	for name, e := range c.Types {
 		if o, ok := before.checkpoint.Types[name]; !ok || !reflect.DeepEqual(o, e) {
 			b.news.types[name] = true
+			if all := slicesOf(name); all != "" {
+				b.news.types[all] = true
+			}
 		}
 	}
 }
@@ -145,7 +148,7 @@ func (b *Book) Covers(typeName string, id resource.ID, version uint64) bool {
 	}
 	partition := b.format.Partition(string(id))
 	return slices.ContainsFunc(pages, func(p entry) bool {
-		e, ok := p.checkpoint.Types[typeName]
+		e, ok := p.checkpoint.of(typeName, id)
 		return ok && version <= e.High && p.owns(typeName, id, partition) && e.Covers(id, version) && !excepted(pages, p, typeName, id)
 	})
 }
@@ -154,7 +157,11 @@ func (b *Book) Covers(typeName string, id resource.ID, version uint64) bool {
 // acknowledged. That for all partitions names no exceptions but what is refused.
 func excepted(pages []entry, p entry, typeName string, id resource.ID) bool {
 	return slices.ContainsFunc(pages, func(o entry) bool {
-		return o.checkpoint.Member == p.checkpoint.Member && o.checkpoint.Types[typeName].excepts(id)
+		if o.checkpoint.Member != p.checkpoint.Member {
+			return false
+		}
+		e, _ := o.checkpoint.of(typeName, id)
+		return e.excepts(id)
 	})
 }
 
@@ -219,7 +226,8 @@ func (b *Book) Bound(typeName string) uint64 {
 	var bound uint64
 	for _, p := range *b.believed.Load() {
 		if p.all() {
-			bound = max(bound, p.checkpoint.Types[typeName].deleted())
+			e, _ := p.checkpoint.of(typeName, "")
+			bound = max(bound, e.deleted())
 		}
 	}
 	return bound
@@ -236,7 +244,7 @@ func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
 	var bound uint64
 	partition, hash := b.format.Partition(string(id)), Short(id)
 	for _, p := range pages {
-		e := p.checkpoint.Types[typeName]
+		e, _ := p.checkpoint.of(typeName, id)
 		if e.Low <= bound || !p.owns(typeName, id, partition) {
 			continue
 		}
@@ -297,15 +305,15 @@ func (b *Book) setDoubts(self string, earlier []Doubt) {
 }
 
 // Events returns, by type, the newest change that any other member had seen when it gave its word.
-func (b *Book) Events(self string) map[string]uint64 {
-	events := make(map[string]uint64)
+func (b *Book) Events(self string) Events {
+	events := make(Events)
 	for _, p := range *b.believed.Load() {
 		if p.checkpoint.Member == self {
 			continue
 		}
 		for t, e := range p.checkpoint.Types {
 			if e.Event > 0 {
-				events[t] = max(events[t], e.Event)
+				events.add(t, e.Event)
 			}
 		}
 	}
@@ -372,7 +380,7 @@ type Position struct {
 func (b *Book) Positions(typeName string) []Position {
 	var all []Position
 	for _, p := range *b.believed.Load() {
-		e, ok := p.checkpoint.Types[typeName]
+		e, ok := p.checkpoint.of(typeName, "")
 		if !ok || !p.excepts {
 			continue
 		}

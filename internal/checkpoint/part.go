@@ -10,14 +10,15 @@ import (
 
 // Part is a type, or the objects of it whose namespaces lie in a range, that one member takes as a whole for a resync.
 type Part struct {
-	// Type is the type's name, as [resource.Type.String] has it.
+	// Type is the name of the whole type, as [resource.Type.String] has it.
 	Type string
 	// From is the first name of a namespace in the part, Until the first that is not in it any more. Empty is no bound.
 	From, Until string
 }
 
 func (p Part) covers(typeName, namespace string) bool {
-	return p.Type == typeName && namespace >= p.From && (p.Until == "" || namespace < p.Until)
+	whole, _ := resource.WholeName(typeName)
+	return p.Type == whole && namespace >= p.From && (p.Until == "" || namespace < p.Until)
 }
 
 // taken tells whether a checkpoint speaks of an object because its member takes a part, or does not because it yields one;

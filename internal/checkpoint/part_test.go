@@ -49,6 +49,37 @@ func TestACheckpointSpeaksOfWhatItsMemberTakesAndNotOfWhatItYields(t *testing.T)
 	}
 }
 
+// TestAPartInACheckpointIsOfTheWholeType: what Leases and checkpoints say of a range of namespaces is understood by a member
+// that reads the type by namespace.
+func TestAPartInACheckpointIsOfTheWholeType(t *testing.T) {
+	b := checkpoint.NewBook("f", ring.DefaultFormat())
+	taker, yields := word("a", 100), word("b", 90)
+	taker.View, yields.View = []string{"a", "b"}, []string{"a", "b"}
+	taker.Takes = []checkpoint.Part{{Type: "pods.v1", From: "m", Until: "m-"}}
+	yields.Yields = taker.Takes
+	for _, name := range []string{"pods.v1@m", "pods.v1@n"} {
+		taker.Types[name], yields.Types[name] = checkpoint.Entry{Low: 100, High: 100}, checkpoint.Entry{Low: 100, High: 100}
+	}
+	b.Set("b", yields)
+	covered := map[string]int{}
+	count := func(who string) {
+		for i := range 100 {
+			for _, in := range []string{"m", "n"} {
+				if b.Covers("pods.v1@"+in, resource.ID(in+string(id(i)[1:])), 100) {
+					covered[who+" "+in]++
+				}
+			}
+		}
+	}
+	count("b")
+	b.Delete("b")
+	b.Set("a", taker)
+	count("a")
+	if covered["b m"] != 0 || covered["a m"] != 100 || covered["a n"]+covered["b n"] != 100 || covered["a n"] == 0 {
+		t.Errorf("covered by the word of a member, in a namespace: %v", covered)
+	}
+}
+
 func decodeOf(c checkpoint.Checkpoint) (checkpoint.Checkpoint, error) {
 	text, err := c.Encode()
 	if err != nil {

@@ -221,7 +221,9 @@ var scopeSettings = group("What is sent", []Setting{{
 	Name: "WATCH_NAMESPACES",
 	Want: "a comma-separated list of namespaces such as shop,payments",
 	Doc: "Comma-separated list of the only namespaces whose objects are sent. When empty, all are. " +
-		"Objects that are in no namespace are sent all the same, except Namespaces, which go by their own name.",
+		"Objects that are in no namespace are sent all the same, except Namespaces, which go by their own name. " +
+		"What may not be listed in the whole cluster is listed and watched in each of them " +
+		"([without rights in the whole cluster](install.md#without-rights-in-the-whole-cluster)).",
 	parser:     entries(func(c *Config) *[]string { return &c.WatchNamespaces }, dnsLabel),
 	keepsEmpty: true,
 }, {

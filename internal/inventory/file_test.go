@@ -27,12 +27,14 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	w := write(t, dir,
 		snapshot(nodes, 11, "a", "ab", "b", "ü"),
 		snapshot(pods, 18446744073709551615, "default/web-1", "default/web-10", "default/web-2", "shop/cart", long),
+		snapshot(pods.In("shop"), 12, "shop/cart"),
 		snapshot(deployments, 0),
 	)
 	inv := open(t, dir)
 	want := map[string][]string{
 		"nodes.v1":            {"/a", "/ab", "/b", "/ü"},
 		"pods.v1":             {"default/web-1", "default/web-10", "default/web-2", "shop/cart", long},
+		"pods.v1@shop":        {"shop/cart"},
 		"deployments.v1.apps": {},
 	}
 	for range 2 { // each iteration reads again
@@ -40,14 +42,14 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 			t.Errorf("names (-want +got):\n%s", diff)
 		}
 	}
-	infos := []inventory.TypeInfo{{Type: nodes, Version: 11, Objects: 4}, {Type: pods, Version: 18446744073709551615, Objects: 5}, {Type: deployments}}
+	infos := []inventory.TypeInfo{{Type: nodes, Version: 11, Objects: 4}, {Type: pods, Version: 18446744073709551615, Objects: 5}, {Type: pods.In("shop"), Version: 12, Objects: 1}, {Type: deployments}}
 	if diff := cmp.Diff(infos, inv.Types()); diff != "" {
 		t.Errorf("Types (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(inventory.Meta{Cluster: "uid-1", Ring: "main", Written: time.Unix(1000, 0).UTC()}, inv.Meta()); diff != "" {
 		t.Errorf("Meta (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(inventory.Written{Bytes: int64(len(read(t, dir))), Types: 3, Objects: 9}, w); diff != "" {
+	if diff := cmp.Diff(inventory.Written{Bytes: int64(len(read(t, dir))), Types: 4, Objects: 10}, w); diff != "" {
 		t.Errorf("Written (-want +got):\n%s", diff)
 	}
 	if inv.Bytes() != w.Bytes {

@@ -115,6 +115,7 @@ type section struct {
 	Resource   string `json:"resource"`
 	Kind       string `json:"kind"`
 	Namespaced bool   `json:"namespaced,omitempty"`
+	Within     string `json:"within,omitempty"` // the one namespace, of a type that is read by namespace
 
 	Version uint64 `json:"resourceVersion"`
 	Objects int    `json:"objects"`
@@ -124,7 +125,7 @@ type section struct {
 }
 
 func (s section) typ() resource.Type {
-	return resource.Type{Group: s.Group, Version: s.APIVersion, Resource: s.Resource, Kind: s.Kind, Namespaced: s.Namespaced}
+	return resource.Type{Group: s.Group, Version: s.APIVersion, Resource: s.Resource, Kind: s.Kind, Namespaced: s.Namespaced, Within: s.Within}
 }
 
 func (s section) info() TypeInfo {

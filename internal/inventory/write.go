@@ -198,7 +198,7 @@ func (e *encoder) section(ctx context.Context, t namedType) error {
 		return fmt.Errorf("types out of order: %s after %s", t.typ, e.table.Types[n-1].typ())
 	}
 	s := section{
-		Group: t.typ.Group, APIVersion: t.typ.Version, Resource: t.typ.Resource, Kind: t.typ.Kind, Namespaced: t.typ.Namespaced,
+		Group: t.typ.Group, APIVersion: t.typ.Version, Resource: t.typ.Resource, Kind: t.typ.Kind, Namespaced: t.typ.Namespaced, Within: t.typ.Within,
 		Version: t.version, Offset: e.offset(),
 	}
 	e.deflate.Reset(e.out)

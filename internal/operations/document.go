@@ -185,12 +185,11 @@ func (p *plan) add(part encodedPart) error {
 
 // parseType reads the name of a type as [resource.Type.String] spells it.
 func parseType(p encodedPart) (resource.Type, error) {
-	name, rest, ok := strings.Cut(p.Type, ".")
-	version, group, _ := strings.Cut(rest, ".")
-	t := resource.Type{Group: group, Version: version, Resource: name, Kind: p.Kind, Namespaced: p.Namespaced}
-	if !ok || name == "" || version == "" || p.Kind == "" || t.String() != p.Type {
+	t, ok := resource.ParseType(p.Type)
+	if !ok || p.Kind == "" || t.Within != "" && !p.Namespaced {
 		return resource.Type{}, fmt.Errorf("type %q of kind %q is not understood, want a name such as deployments.v1.apps and a kind", p.Type, p.Kind)
 	}
+	t.Kind, t.Namespaced = p.Kind, p.Namespaced
 	return t, nil
 }
 

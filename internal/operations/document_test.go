@@ -30,34 +30,43 @@ func TestWhatIsWrittenIsReadAsItWas(t *testing.T) {
 	}
 }
 
+func TestSlicesOfTypesAreReadAsTheyWere(t *testing.T) {
+	text := strings.ReplaceAll(aPlan, `"t":"jobs.v1.batch"`, `"t":"jobs.v1.batch@team-a"`)
+	again, err := operations.Decode("op.id", text)
+	if d := cmp.Diff(text, again); err != nil || d != "" {
+		t.Errorf("%v\n%s", err, d)
+	}
+}
+
 func TestWhatMakesNoSenseIsRefused(t *testing.T) {
 	for name, c := range map[string]struct{ key, old, replacement string }{
-		"no JSON":                  {"op.id", aPlan, "["},
-		"another version":          {"op.id", `"v":1`, `"v":2`},
-		"an ID with a dot":         {"op.i.d", "", ""},
-		"no ID":                    {"op.", "", ""},
-		"nobody asked":             {"op.id", `"member":"vs-0"`, `"member":""`},
-		"no members":               {"op.id", `["vs-0","vs-1"]`, `[]`},
-		"a member without a name":  {"op.id", `["vs-0","vs-1"]`, `["vs-0",""]`},
-		"no beginning":             {"op.id", `"startedAt":"2026-01-02T03:04:05Z",`, ``},
-		"an unknown scope":         {"op.id", `"fleet"`, `"all"`},
-		"an unknown assignee":      {"op.id", `"m":1`, `"m":2`},
-		"a negative assignee":      {"op.id", `"m":1`, `"m":-1`},
-		"a negative count":         {"op.id", `"o":3`, `"o":-3`},
-		"an empty range":           {"op.id", `"u":"m"`, `"f":"m","u":"m"`},
-		"a type without a version": {"op.id", `pods.v1`, `pods`},
-		"a type without a kind":    {"op.id", `"k":"Job"`, `"k":""`},
-		"a type with a final dot":  {"op.id", `pods.v1"`, `pods.v1."`},
-		"an unknown end":           {"op.id", `"parts"`, `"result":{"status":"running"},"parts"`},
-		"progress: no JSON":        {"run.id.a", aRun, "x"},
-		"progress: version":        {"run.id.a", `"v":1`, `"v":0`},
-		"progress: backwards":      {"run.id.a", `1-2`, `2-1`},
-		"progress: no numbers":     {"run.id.a", `1-2`, `a`},
-		"progress: negative":       {"run.id.a", `1-2`, `-2`},
-		"progress: too large":      {"run.id.a", `1-2`, `0-99999999999`},
-		"progress: offered":        {"run.id.a", `"offered":9`, `"offered":-9`},
-		"progress: running":        {"run.id.a", `"part":0`, `"part":-1`},
-		"last":                     {"last", "", "yesterday"},
+		"no JSON":                           {"op.id", aPlan, "["},
+		"another version":                   {"op.id", `"v":1`, `"v":2`},
+		"an ID with a dot":                  {"op.i.d", "", ""},
+		"no ID":                             {"op.", "", ""},
+		"nobody asked":                      {"op.id", `"member":"vs-0"`, `"member":""`},
+		"no members":                        {"op.id", `["vs-0","vs-1"]`, `[]`},
+		"a member without a name":           {"op.id", `["vs-0","vs-1"]`, `["vs-0",""]`},
+		"no beginning":                      {"op.id", `"startedAt":"2026-01-02T03:04:05Z",`, ``},
+		"an unknown scope":                  {"op.id", `"fleet"`, `"all"`},
+		"an unknown assignee":               {"op.id", `"m":1`, `"m":2`},
+		"a negative assignee":               {"op.id", `"m":1`, `"m":-1`},
+		"a negative count":                  {"op.id", `"o":3`, `"o":-3`},
+		"an empty range":                    {"op.id", `"u":"m"`, `"f":"m","u":"m"`},
+		"a type without a version":          {"op.id", `pods.v1`, `pods`},
+		"a type without a kind":             {"op.id", `"k":"Job"`, `"k":""`},
+		"a type with a final dot":           {"op.id", `pods.v1"`, `pods.v1."`},
+		"a slice of a type of no namespace": {"op.id", `"t":"jobs.v1.batch","k":"Job","n":true`, `"t":"jobs.v1.batch@a","k":"Job"`},
+		"an unknown end":                    {"op.id", `"parts"`, `"result":{"status":"running"},"parts"`},
+		"progress: no JSON":                 {"run.id.a", aRun, "x"},
+		"progress: version":                 {"run.id.a", `"v":1`, `"v":0`},
+		"progress: backwards":               {"run.id.a", `1-2`, `2-1`},
+		"progress: no numbers":              {"run.id.a", `1-2`, `a`},
+		"progress: negative":                {"run.id.a", `1-2`, `-2`},
+		"progress: too large":               {"run.id.a", `1-2`, `0-99999999999`},
+		"progress: offered":                 {"run.id.a", `"offered":9`, `"offered":-9`},
+		"progress: running":                 {"run.id.a", `"part":0`, `"part":-1`},
+		"last":                              {"last", "", "yesterday"},
 	} {
 		text := aPlan
 		if strings.HasPrefix(c.key, "run.") {

@@ -157,6 +157,9 @@ func (f *findings) everywhere(all []look) {
 		if l.Status == nil {
 			continue
 		}
+		if n := unreadable(l.Status.Types); n > 0 {
+			notes.add(l.Name, fmt.Sprintf("%s of no namespace are left out, for they take rights in the whole cluster", count(n, "type")), "")
+		}
 		for _, t := range l.Status.Types {
 			if t.Phase == api.TypeFailing {
 				problems.add(l.Name, fmt.Sprintf("type %s could not be watched for %s: %s", t.Name, l.since(t.Since), orNone(t.Error)), t.Name+"|"+t.Error)
@@ -188,6 +191,16 @@ func (f *findings) everywhere(all []look) {
 	for _, s := range notes.list {
 		f.note("%s (%s)", s.text, strings.Join(s.by, ", "))
 	}
+}
+
+// unreadable counts the types that nobody expects to be read.
+func unreadable(types []api.TypeStatus) (n int) {
+	for _, t := range types {
+		if t.Phase == api.TypeUnreadable {
+			n++
+		}
+	}
+	return n
 }
 
 // sayings collects sentences with who says each.

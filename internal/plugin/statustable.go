@@ -113,7 +113,7 @@ func typesText(types []api.TypeStatus) string {
 			watching++
 		}
 	}
-	return fmt.Sprintf("%d/%d", watching, len(types))
+	return fmt.Sprintf("%d/%d", watching, len(types)-unreadable(types))
 }
 
 func lastResync(l look) string {

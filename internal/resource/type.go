@@ -21,6 +21,31 @@ type Type struct {
 	Kind string
 	// Namespaced tells whether objects of this type live in a namespace.
 	Namespaced bool
+	// Within is the one namespace whose objects are meant, where a type is read namespace by namespace; empty means all.
+	// Everything that is known of a type is known of each such slice apart: lists have versions of their own, and streams
+	// an order of their own.
+	Within string
+}
+
+// withinMark stands between the name of a type and the namespace that it is read in. No name of either has it.
+const withinMark = "@"
+
+// In returns the slice of a namespaced type that is in one namespace.
+func (t Type) In(namespace string) Type {
+	t.Within = namespace
+	return t
+}
+
+// Whole returns the type that this is a slice of, itself if it is whole.
+func (t Type) Whole() Type {
+	t.Within = ""
+	return t
+}
+
+// WholeName returns the name of the type that a name, as [Type.String] has it, is a slice of, and the namespace of the slice.
+func WholeName(name string) (whole, namespace string) {
+	whole, namespace, _ = strings.Cut(name, withinMark)
+	return whole, namespace
 }
 
 // APIVersion returns group/version as objects spell it: apps/v1, or v1 for the core group.
@@ -39,12 +64,26 @@ func (t Type) GroupResource() string {
 	return t.Resource + "." + t.Group
 }
 
-// String returns the fully qualified name, as kubectl spells it: deployments.v1.apps, or pods.v1.
+// String returns the fully qualified name, as kubectl spells it: deployments.v1.apps, or pods.v1. That of a slice has the
+// namespace behind it: pods.v1@team-a.
 func (t Type) String() string {
-	if t.Group == "" {
+	switch {
+	case t.Within != "":
+		return t.Whole().String() + withinMark + t.Within
+	case t.Group == "":
 		return t.Resource + "." + t.Version
+	default:
+		return t.Resource + "." + t.Version + "." + t.Group
 	}
-	return t.Resource + "." + t.Version + "." + t.Group
+}
+
+// ParseType reads what [Type.String] returns. The kind is not in it.
+func ParseType(name string) (Type, bool) {
+	whole, within := WholeName(name)
+	plural, rest, ok := strings.Cut(whole, ".")
+	version, group, _ := strings.Cut(rest, ".")
+	t := Type{Group: group, Version: version, Resource: plural, Namespaced: within != "", Within: within}
+	return t, ok && plural != "" && version != "" && !strings.Contains(within, withinMark) && t.String() == name
 }
 
 // GVR returns the type as the clients of Kubernetes name it.
@@ -78,11 +117,12 @@ func (t Type) appendID(b []byte, namespace, name string) []byte {
 	return append(b, name...)
 }
 
-// CompareTypes orders types by group, resource and version, so that lists of types are the same on every replica.
+// CompareTypes orders types by group, resource, version and slice, so that lists of types are the same on every replica.
 func CompareTypes(a, b Type) int {
 	return cmp.Or(
 		strings.Compare(a.Group, b.Group),
 		strings.Compare(a.Resource, b.Resource),
 		strings.Compare(a.Version, b.Version),
+		strings.Compare(a.Within, b.Within),
 	)
 }

@@ -69,7 +69,7 @@ func (l *Lister) Deletions(ctx context.Context, t resource.Type, after, until ui
 
 // history watches for one round, and returns up to which version everything was seen.
 func (l *Lister) history(ctx context.Context, t resource.Type, after, until uint64, each func(Deletion)) (reached uint64, err error) {
-	w, err := l.client.Resource(t.GVR()).Watch(ctx, metav1.ListOptions{
+	w, err := in(l.client, t).Watch(ctx, metav1.ListOptions{
 		ResourceVersion: strconv.FormatUint(after, 10), AllowWatchBookmarks: true, TimeoutSeconds: new(int64(historyRound)),
 		LabelSelector: l.keep.ServerSide(),
 	})

@@ -16,9 +16,13 @@ import (
 // before are of that version; a list that is begun again is of another one.
 var ErrExpired = errors.New("resource version has expired")
 
+// errElsewhere is the mistake to look into one namespace for what is in another.
+var errElsewhere = errors.New("a slice of a type has nothing in another namespace")
+
 // ListOptions of [Lister.Pages]. The zero value lists everything as of now.
 type ListOptions struct {
-	// Namespace restricts the list to one namespace; empty means all. It must be empty for a cluster-scoped type.
+	// Namespace restricts the list to one namespace; empty means all. It must be empty for a cluster-scoped type, and for a
+	// slice of a type it may be no other than the slice's.
 	Namespace string
 	// PageSize is how many objects a request asks for; 500 when it is not positive.
 	PageSize int64
@@ -86,8 +90,11 @@ func (l *Lister) Objects(ctx context.Context, t resource.Type, opts ListOptions,
 
 // pages asks for one page after another.
 func (l *Lister) pages(ctx context.Context, t resource.Type, opts ListOptions, page func(*metav1.PartialObjectMetadataList) error) (uint64, error) {
-	var client metadata.ResourceInterface = l.client.Resource(t.GVR())
-	if opts.Namespace != "" {
+	client := in(l.client, t)
+	switch {
+	case t.Within != "" && opts.Namespace != "" && opts.Namespace != t.Within:
+		return 0, fmt.Errorf("listing %s in namespace %s: %w", t, opts.Namespace, errElsewhere)
+	case opts.Namespace != "":
 		client = l.client.Resource(t.GVR()).Namespace(opts.Namespace)
 	}
 	req := metav1.ListOptions{Limit: opts.PageSize, LabelSelector: l.keep.ServerSide()}

@@ -37,7 +37,7 @@ type Sink interface {
 // Options of a [Manager]. The zero value is usable: it keeps labels and no annotation, selects everything, and logs
 // nothing.
 type Options struct {
-	// Keep decides which objects are reported, and what of them becomes part of a record.
+	// Keep decides which objects are reported, and what of them becomes slice of a record.
 	Keep resource.Selection
 	// Namespaces decides which objects are reported at all.
 	Namespaces NamespaceFilter
@@ -62,6 +62,12 @@ type Options struct {
 	// Aggregated tells that a type is served by an API of its own, which may keep its objects in memory. Nil
 	// means none.
 	Aggregated func(resource.Type) bool
+	// MayRead asks whether a type, or a slice of one, may be listed and watched. What was refused is asked about before it is
+	// tried again. Nil asks nobody, and has everything tried again.
+	MayRead func(ctx context.Context, t resource.Type) (bool, error)
+	// Narrow tells that rights are given by namespace: whether a type may be read is asked before the first request, and one
+	// that is in no namespace is not expected to be. Nil means that they are not.
+	Narrow func() bool
 	// Streams count what becomes of the watches; nil counts nothing.
 	Streams *reflector.Metrics
 	// OnSettled, when set, is called once, from a goroutine of Run, after [Manager.Settled] has become true.
@@ -88,6 +94,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Quiet <= 0 {
 		o.Quiet = 5 * time.Second
+	}
+	if o.Narrow == nil {
+		o.Narrow = func() bool { return false }
 	}
 	if o.StaleAfter <= 0 {
 		o.StaleAfter = reflector.Silence
@@ -121,8 +130,25 @@ type Manager struct {
 	ctx      context.Context
 	running  sync.WaitGroup
 	told     bool // Set has been called
-	wanted   map[schema.GroupVersionResource]*watcher
-	stopping map[schema.GroupVersionResource]*watcher
+	wanted   map[place]*watcher
+	stopping map[place]*watcher
+}
+
+// place is where a watch looks: at a resource, or at what of it is in one namespace.
+type place struct {
+	schema.GroupVersionResource
+
+	namespace string
+}
+
+func placeOf(t resource.Type) place { return place{t.GVR(), t.Within} }
+
+// in returns the requests for a type, or for a slice of it.
+func in(client metadata.Interface, t resource.Type) metadata.ResourceInterface {
+	if t.Within != "" {
+		return client.Resource(t.GVR()).Namespace(t.Within)
+	}
+	return client.Resource(t.GVR())
 }
 
 // New returns a Manager that wants no type yet. The client must be one of metadata only.
@@ -135,8 +161,8 @@ func New(client metadata.Interface, sink Sink, opts Options) *Manager {
 		metrics:  newMetrics(opts.Registerer),
 		slots:    semaphore.NewWeighted(int64(opts.Starts)),
 		changed:  make(chan struct{}, 1),
-		wanted:   map[schema.GroupVersionResource]*watcher{},
-		stopping: map[schema.GroupVersionResource]*watcher{},
+		wanted:   map[place]*watcher{},
+		stopping: map[place]*watcher{},
 	}
 }
 
@@ -151,20 +177,20 @@ func (m *Manager) Set(types []resource.Type) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.told = true
-	keep := make(map[schema.GroupVersionResource]resource.Type, len(types))
+	keep := make(map[place]resource.Type, len(types))
 	for _, t := range types {
-		keep[t.GVR()] = t
+		keep[placeOf(t)] = t
 	}
-	for gvr, w := range m.wanted {
-		if t, ok := keep[gvr]; ok && t == w.t {
-			delete(keep, gvr)
+	for at, w := range m.wanted {
+		if t, ok := keep[at]; ok && t == w.t {
+			delete(keep, at)
 			continue
 		}
-		m.stop(gvr, w)
+		m.stop(at, w)
 	}
-	for gvr, t := range keep {
-		w := newWatcher(m, t, m.stopping[gvr])
-		m.wanted[gvr] = w
+	for at, t := range keep {
+		w := newWatcher(m, t, m.stopping[at])
+		m.wanted[at] = w
 		if m.ctx != nil {
 			m.start(w)
 		}
@@ -173,10 +199,10 @@ func (m *Manager) Set(types []resource.Type) {
 }
 
 // stop ends a wanted watch. The caller holds m.mu.
-func (m *Manager) stop(gvr schema.GroupVersionResource, w *watcher) {
-	delete(m.wanted, gvr)
+func (m *Manager) stop(at place, w *watcher) {
+	delete(m.wanted, at)
 	if w.stop() {
-		m.stopping[gvr] = w
+		m.stopping[at] = w
 	}
 }
 
@@ -193,8 +219,8 @@ func (m *Manager) start(w *watcher) {
 func (m *Manager) forget(w *watcher) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.stopping[w.t.GVR()] == w {
-		delete(m.stopping, w.t.GVR())
+	if at := placeOf(w.t); m.stopping[at] == w {
+		delete(m.stopping, at)
 	}
 }
 
@@ -217,11 +243,11 @@ func (m *Manager) Run(ctx context.Context) error {
 	return nil
 }
 
-// WaitStopped returns nil once no watch of that GVR that Set has stopped can call the Sink any more, and ctx's error
+// WaitStopped returns nil once no watch of that GVR, or of that slice of it, that Set has stopped can call the Sink any more, and ctx's error
 // when ctx is done before. It does not wait for a type that is wanted.
 func (m *Manager) WaitStopped(ctx context.Context, t resource.Type) error {
 	m.mu.Lock()
-	w := m.stopping[t.GVR()]
+	w := m.stopping[placeOf(t)]
 	m.mu.Unlock()
 	if w == nil {
 		return nil
@@ -237,7 +263,7 @@ func (m *Manager) WaitStopped(ctx context.Context, t resource.Type) error {
 // HasSynced tells whether the type is wanted and has been listed at least once since it was.
 func (m *Manager) HasSynced(t resource.Type) bool {
 	m.mu.Lock()
-	w := m.wanted[t.GVR()]
+	w := m.wanted[placeOf(t)]
 	m.mu.Unlock()
 	return w != nil && w.t == t && w.status().Synced()
 }

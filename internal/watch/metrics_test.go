@@ -38,6 +38,7 @@ func TestMetricsFollowTheTypes(t *testing.T) {
 k8s_vectordb_sync_watch_types{phase="failing"} 1
 k8s_vectordb_sync_watch_types{phase="listing"} 0
 k8s_vectordb_sync_watch_types{phase="synced"} 1
+k8s_vectordb_sync_watch_types{phase="unreadable"} 0
 k8s_vectordb_sync_watch_types{phase="waiting"} 0
 # HELP k8s_vectordb_sync_watch_failing 1 for each resource that cannot be read, with the reason; absent for all others.
 # TYPE k8s_vectordb_sync_watch_failing gauge
@@ -53,6 +54,7 @@ k8s_vectordb_sync_watch_listed_objects{resource="pods.v1"} 1
 k8s_vectordb_sync_watch_types{phase="failing"} 0
 k8s_vectordb_sync_watch_types{phase="listing"} 0
 k8s_vectordb_sync_watch_types{phase="synced"} 0
+k8s_vectordb_sync_watch_types{phase="unreadable"} 0
 k8s_vectordb_sync_watch_types{phase="waiting"} 0
 `)
 	})

@@ -15,8 +15,11 @@ type NamespaceFilter struct {
 }
 
 // Match tells whether an object is reported. Cluster-scoped objects always are, but for Namespaces
-// themselves, which are filtered by their own name.
+// themselves, which are filtered by their own name. Of a slice of a type, no object of another namespace is.
 func (f NamespaceFilter) Match(t resource.Type, namespace, name string) bool {
+	if t.Within != "" && namespace != t.Within {
+		return false
+	}
 	if !t.Namespaced {
 		if t.Group != "" || t.Resource != "namespaces" {
 			return true

@@ -31,6 +31,9 @@ func TestNamespaceFilter(t *testing.T) {
 		"namespace itself, not included":       {only, namespaces, "", "c", false},
 		"namespace itself, excluded":           {not, namespaces, "", "b", false},
 		"namespaces of another group are none": {not, projects, "", "b", true},
+		"slice, in its namespace":              {only, pods.In("a"), "a", "x", true},
+		"slice, elsewhere":                     {watch.NamespaceFilter{}, pods.In("a"), "b", "x", false},
+		"slice of an excluded namespace":       {not, pods.In("b"), "b", "x", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -64,7 +64,7 @@ func (w *watcher) again() *round {
 func (r *round) run() {
 	defer r.cancel()
 	w := r.w
-	lw := &listerWatcher{w: w, requests: &r.requests, client: w.m.client.Resource(w.t.GVR())}
+	lw := &listerWatcher{w: w, requests: &r.requests, client: in(w.m.client, w.t)}
 	reflector.Run(r.ctx, w.t.String(), lw.forReflector(w.m.client), &store{w: w, round: r}, w.m.opts.Log)
 	r.requests.End()
 }
@@ -94,7 +94,7 @@ func (r *round) hasListed() bool {
 // After a list that fails, the type is [Failing], and is tried again like any other; the Sink is told nothing.
 func (m *Manager) Relist(ctx context.Context, t resource.Type) error {
 	m.mu.Lock()
-	w := m.wanted[t.GVR()]
+	w := m.wanted[placeOf(t)]
 	m.mu.Unlock()
 	if w == nil || w.t != t {
 		return ErrNotWatched

@@ -15,7 +15,7 @@ const reportEvery = 10 * time.Second
 func (m *Manager) report(ctx context.Context) {
 	tick := time.NewTicker(reportEvery)
 	defer tick.Stop()
-	settled, failing := false, []string(nil)
+	settled, failing, unreadable := false, []string(nil), []string(nil)
 	for {
 		select {
 		case <-ctx.Done():
@@ -24,12 +24,13 @@ func (m *Manager) report(ctx context.Context) {
 			if !settled && m.Settled() {
 				settled = true
 				m.opts.Log.Info("Every resource has been listed or has failed")
+				unreadable = m.reportUnreadable(unreadable)
 				if m.opts.OnSettled != nil {
 					m.opts.OnSettled()
 				}
 			}
 		case <-tick.C:
-			failing = m.reportFailing(failing)
+			failing, unreadable = m.reportFailing(failing), m.reportUnreadable(unreadable)
 		}
 	}
 }
@@ -49,6 +50,20 @@ func (m *Manager) reportFailing(before []string) []string {
 		m.opts.Log.Info("All resources can be read again")
 	default:
 		m.opts.Log.Info("Some resources cannot be read", "count", len(now), "resources", now[:min(most, len(now))])
+	}
+	return now
+}
+
+// reportUnreadable names what is in no namespace and may not be read, if it differs from before, and returns it.
+func (m *Manager) reportUnreadable(before []string) []string {
+	var now []string
+	for _, s := range m.Status() {
+		if s.Phase == Unreadable {
+			now = append(now, s.Type.String())
+		}
+	}
+	if len(now) > 0 && !slices.Equal(before, now) {
+		m.opts.Log.Info("Resources of no namespace are left out, for they take rights in the whole cluster", "count", len(now), "resources", now)
 	}
 	return now
 }

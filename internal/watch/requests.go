@@ -41,6 +41,11 @@ func (l *listerWatcher) list(ctx context.Context, opts metav1.ListOptions) (runt
 		return nil, reflector.ErrEnded
 	}
 	defer l.requests.Done()
+	if opts.Continue == "" {
+		if err := l.admitted(ctx); err != nil {
+			return nil, err
+		}
+	}
 	l.resume.List(&opts)
 	ctx, cancel := context.WithTimeoutCause(ctx, l.w.m.opts.listTimeout(), reflector.ErrSilent)
 	defer cancel()
@@ -68,6 +73,10 @@ func (l *listerWatcher) list(ctx context.Context, opts metav1.ListOptions) (runt
 func (l *listerWatcher) watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Interface, error) {
 	if !l.requests.Begin() {
 		return nil, reflector.ErrEnded
+	}
+	if err := l.admitted(ctx); err != nil {
+		l.requests.Done()
+		return nil, err
 	}
 	opts.LabelSelector = l.w.m.opts.Keep.ServerSide()
 	initial := opts.SendInitialEvents != nil && *opts.SendInitialEvents
@@ -144,6 +153,7 @@ func (l *listerWatcher) counted(ctx context.Context, err error) error {
 		return err
 	}
 	err = cause(ctx, err)
+	l.w.deny(err)
 	l.w.m.metrics.errors.WithLabelValues(string(ReasonFor(err))).Inc()
 	return err
 }

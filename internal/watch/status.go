@@ -19,12 +19,14 @@ const (
 	Synced
 	// Failing has met an error since it last went well, and is being tried again.
 	Failing
+	// Unreadable is in no namespace, and rights are given by namespace: nobody expects it to be read.
+	Unreadable
 	// Stopped is no longer wanted.
 	Stopped
 )
 
 // phases in the order of their values.
-var phases = [...]string{"waiting", "listing", "synced", "failing", "stopped"}
+var phases = [...]string{"waiting", "listing", "synced", "failing", "unreadable", "stopped"}
 
 // String returns the phase in lower case.
 func (p Phase) String() string {

@@ -40,6 +40,7 @@ func (l *listerWatcher) streamFailed(ctx context.Context, err error, listing boo
 		return
 	}
 	reason := ReasonFor(err)
+	l.w.deny(err)
 	l.w.m.metrics.errors.WithLabelValues(string(reason)).Inc()
 	if !listing && reason != Expired {
 		l.w.fail(err)

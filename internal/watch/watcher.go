@@ -13,7 +13,7 @@ import (
 type watcher struct {
 	m       *Manager
 	t       resource.Type
-	former  *watcher // of the same GVR; must have ended before this one begins
+	former  *watcher // of the same place; must have ended before this one begins
 	cancel  context.CancelFunc
 	stopped atomic.Bool
 	done    chan struct{} // closed when the Sink is called no more
@@ -30,9 +30,11 @@ type watcher struct {
 	doubt doubt
 	// disorder paces the lists that events out of order lead to.
 	disorder pace
+	// asked says that its rights have been asked about, denied that a request was refused since.
+	asked, denied bool
 }
 
-// newWatcher returns a watcher that is Waiting. Former is nil or a watcher of the same GVR that was stopped.
+// newWatcher returns a watcher that is Waiting. Former is nil or a watcher of the same place that was stopped.
 func newWatcher(m *Manager, t resource.Type, former *watcher) *watcher {
 	m.metrics.types.WithLabelValues(Waiting.String()).Inc()
 	return &watcher{
@@ -168,7 +170,10 @@ func (w *watcher) listed(n int, version uint64) {
 }
 
 // fail notes an error. One that comes because the watch is being stopped is none.
-func (w *watcher) fail(err error) {
+func (w *watcher) fail(err error) { w.failedInto(Failing, err) }
+
+// failedInto is fail, into a phase.
+func (w *watcher) failedInto(p Phase, err error) {
 	if w.stopped.Load() {
 		return
 	}
@@ -177,7 +182,7 @@ func (w *watcher) fail(err error) {
 	w.st.Failures++
 	w.mu.Unlock()
 	w.m.opts.Log.V(1).Info("Resource cannot be read", "resource", w.t.String(), "reason", ReasonFor(err), "err", err.Error())
-	w.enter(Failing)
+	w.enter(p)
 	w.free()
 }
 
@@ -194,7 +199,7 @@ func (w *watcher) restarted(cause string) {
 func (w *watcher) enter(p Phase) {
 	w.mu.Lock()
 	from := w.st.Phase
-	if from == Stopped || from == p && p != Failing {
+	if from == Stopped || from == p && p != Failing || from == Unreadable && p == Failing {
 		w.mu.Unlock()
 		return
 	}
