@@ -23,6 +23,8 @@ type Observer interface {
 	Status(ctx context.Context) Status
 	// Ring returns who shares the work, as this replica sees it. A single replica is a ring of one.
 	Ring(ctx context.Context) Ring
+	// Fleet returns how all receivers fare, by the word of all members as far as this one has heard it.
+	Fleet(ctx context.Context) Fleet
 	// Owner tells who may send an object; the object need not exist. The ID is well-formed. It returns [ErrNotReady]
 	// while there is no ring yet.
 	Owner(id resource.ID) (Owner, error)

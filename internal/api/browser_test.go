@@ -45,11 +45,11 @@ func chromium(t *testing.T, args ...string) (stdout, stderr string) {
 	return out.String(), log.String()
 }
 
-// browse serves a ring.
-func browse(t *testing.T, r api.Ring) (url string) {
+// browse serves a ring and a fleet.
+func browse(t *testing.T, r api.Ring, f api.Fleet) (url string) {
 	t.Helper()
 	b := full()
-	b.ring = r
+	b.ring, b.fleet = r, f
 	srv := httptest.NewServer(api.New(b, api.Options{}).Handler())
 	t.Cleanup(srv.Close)
 	return srv.URL
@@ -58,7 +58,7 @@ func browse(t *testing.T, r api.Ring) (url string) {
 // TestBrowserAcceptsThePages loads each page in a real browser, which says on its console when it refuses something
 // that the policy forbids. SCREENSHOTS names a folder that keeps the pictures, for eyes.
 func TestBrowserAcceptsThePages(t *testing.T) {
-	well, ill := browse(t, threeMembers()), browse(t, troubled())
+	well, ill := browse(t, threeMembers(), wellFleet()), browse(t, troubled(), illFleet())
 	for name, tc := range map[string]struct {
 		url, size string
 		dark      bool
@@ -68,6 +68,11 @@ func TestBrowserAcceptsThePages(t *testing.T) {
 		"index-dark":    {url: well + "/", size: "1200,900", dark: true},
 		"ring":          {url: well + "/ring", size: "1200,900", want: []string{"All 3 members agree", "sync-2", "34.2 %"}},
 		"ring-dark":     {url: well + "/ring", size: "1200,900", dark: true},
+		"status":        {url: well + "/status", size: "1200,900", want: []string{"Receiver", "cluster-whisperer"}},
+		"status-dark":   {url: well + "/status", size: "1200,900", dark: true},
+		"status-phone":  {url: well + "/status?refresh=30", size: "500,1100"},
+		"status-ill":    {url: ill + "/status", size: "1200,1400", want: []string{"needs a person", "--force", "sync-2&lt;b&gt;", "HTTP 401 &lt;b&gt;"}},
+		"status-ill-dk": {url: ill + "/status", size: "1200,1400", dark: true},
 		"ring-phone":    {url: well + "/ring?refresh=30", size: "500,1100"},
 		"troubled":      {url: ill + "/ring", size: "1200,1000", want: []string{"The members have not agreed for", "This replica is fenced", "sync-4&lt;b&gt;"}},
 		"troubled-dark": {url: ill + "/ring", size: "1200,1000", dark: true},

@@ -186,13 +186,15 @@ func exchanges() []exchange {
 		{method: "GET", target: "/", want: 200},
 		{method: "GET", target: "/ring", want: 200},
 		{method: "GET", target: "/ring?refresh=0", want: 400},
+		{method: "GET", target: "/status", want: 200},
+		{method: "GET", target: "/status?refresh=0", want: 400},
 		{method: "GET", target: "/openapi.json", want: 200},
 		{method: "GET", target: "/openapi.yaml", want: 200},
 	}
 	refuse := func(code int) api.Options {
 		return api.Options{Authorize: func(*http.Request) (bool, int, error) { return false, code, errors.New("refused") }}
 	}
-	for _, target := range []string{"/", "/ring", "/api/v1/status", "/api/v1/ring", "/api/v1/resync", "/api/v1/resync/op-0", "/api/v1/verify", "/api/v1/verify/v-0", "/api/v1/owner?id=a/v1/B/c", "/openapi.json", "/openapi.yaml"} {
+	for _, target := range []string{"/", "/ring", "/status", "/api/v1/status", "/api/v1/ring", "/api/v1/resync", "/api/v1/resync/op-0", "/api/v1/verify", "/api/v1/verify/v-0", "/api/v1/owner?id=a/v1/B/c", "/openapi.json", "/openapi.yaml"} {
 		for _, code := range []int{401, 403, 500} {
 			all = append(all, exchange{method: "GET", target: target, opts: refuse(code), want: code})
 		}

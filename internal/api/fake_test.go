@@ -19,6 +19,7 @@ import (
 type backend struct {
 	status api.Status
 	ring   api.Ring
+	fleet  api.Fleet
 	// startErr, waitErr and ownerErr are returned instead of an answer when they are set.
 	startErr, waitErr, ownerErr error
 	// startBlocks makes StartResync wait for its context to end.
@@ -36,6 +37,7 @@ var epoch = time.Date(2026, 2, 20, 10, 0, 0, 0, time.UTC)
 
 func (b *backend) Status(context.Context) api.Status { return b.status }
 func (b *backend) Ring(context.Context) api.Ring     { return b.ring }
+func (b *backend) Fleet(context.Context) api.Fleet   { return b.fleet }
 
 func (b *backend) Owner(id resource.ID) (api.Owner, error) {
 	if b.ownerErr != nil {
@@ -225,4 +227,46 @@ func troubled() api.Ring {
 			{Name: "sync-4<b>", State: api.MemberWorking, Format: "consistent-v2/8191", HeartbeatAgeSeconds: 200000, View: []string{"sync-4<b>"}},
 		},
 	}
+}
+
+// wellFleet is a fleet of two in which all is well.
+func wellFleet() api.Fleet {
+	checked := epoch.Add(-23 * time.Minute)
+	return api.Fleet{
+		Member: "sync-0", Ready: true, Phase: api.PhaseInSync, Objects: 20243, Discovery: api.Discovery{Complete: true},
+		Types: []api.TypeStatus{{Name: "deployments.v1.apps", Objects: 412, Phase: api.TypeWatching, Since: epoch, VerifiedAt: &checked}},
+		Receivers: []api.FleetReceiver{{
+			Name: "default", Endpoint: "http://cluster-whisperer:3000/api/v1/instances/sync", Format: "cluster-whisperer",
+			Shares: []api.FleetShare{
+				{Member: "sync-0", Self: true, LastSync: epoch.Add(-2 * time.Minute)},
+				{Member: "sync-1", LastSync: epoch.Add(-40 * time.Second), Dirty: 3, DirtySince: epoch.Add(-10 * time.Second)},
+			},
+		}},
+	}
+}
+
+// illFleet is one in which everything is amiss.
+func illFleet() api.Fleet {
+	f := wellFleet()
+	f.Phase, f.Discovery = api.PhaseSyncing, api.Discovery{
+		Failed:  []api.FailedGroup{{GroupVersion: "metrics.k8s.io/v1beta1", Error: "service unavailable"}},
+		Unknown: []string{"deploymnets"},
+	}
+	f.Types = append(f.Types, api.TypeStatus{Name: "widgets.v1.example.com", Phase: api.TypeFailing, Since: epoch.Add(-time.Hour), Error: "forbidden"})
+	f.Receivers[0] = api.FleetReceiver{
+		Name: "default", Endpoint: "http://dot-ai:3456/api/v1/resources/sync", Format: "dot-ai",
+		Shares: []api.FleetShare{
+			{Member: "sync-0", Self: true, Dirty: 412, DirtySince: epoch.Add(-7 * time.Minute), Quarantined: 1, LastSync: epoch.Add(-8 * time.Minute),
+				Down: true, Reason: "HTTP 401 <b>", Advice: "Put the right token into the Secret."},
+			{Member: "sync-1", FirstSync: true, Dirty: 20, DirtySince: epoch.Add(-time.Minute), Quarantined: 2},
+			{Member: "sync-2<b>", Silent: true},
+		},
+		Quarantined:      []api.Quarantined{{ID: "shop/v1/ConfigMap/odd", Reason: "labels: too long", Since: epoch}},
+		UnknownDeletions: []string{"configmaps.v1", "secrets.v1"},
+		HeldRepairs:      []api.HeldRepair{{Resource: "configmaps.v1", Source: "receiver", Member: "sync-1", Documents: 80, Limit: 50}},
+	}
+	f.Receivers = append(f.Receivers, api.FleetReceiver{Name: "shop/other", Endpoint: "http://other", Format: "dot-ai", Shares: []api.FleetShare{
+		{Member: "sync-0", Self: true, Dirty: 1, DirtySince: epoch.Add(-time.Hour), LastSync: epoch.Add(-time.Hour)},
+	}})
+	return f
 }

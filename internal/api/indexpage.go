@@ -37,6 +37,7 @@ func (p indexPage) state() markup {
 
 // waysIn says what can be asked.
 const waysIn markup = `<h2>For people</h2>
+<p><a href="/status">The status</a>: how all receivers fare, by the word of all replicas, and what to do where they do not.</p>
 <p><a href="/ring">The ring</a>: which replicas share the work, and whether they agree.</p>
 
 <h2>For programs</h2>

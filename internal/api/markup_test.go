@@ -69,6 +69,18 @@ func namedAfter(value string) *backend {
 			{Name: "strange " + value, Format: "strange format " + value},
 		},
 	}
+	b.fleet = api.Fleet{
+		Member: "member " + value, Ready: true,
+		Types:     []api.TypeStatus{{Name: "type " + value, Phase: api.TypeFailing, Error: "failure " + value}},
+		Discovery: api.Discovery{Unknown: []string{"unknown " + value}, Failed: []api.FailedGroup{{GroupVersion: "~group " + value, Error: "down " + value}}},
+		Receivers: []api.FleetReceiver{{
+			Name: "receiver " + value, Endpoint: "endpoint " + value, Format: "format " + value,
+			Shares:           []api.FleetShare{{Member: "share " + value, Self: true, Down: true, Reason: "reason " + value, Advice: "advice " + value}},
+			Quarantined:      []api.Quarantined{{ID: "refused " + value, Reason: "because " + value}},
+			UnknownDeletions: []string{"deleted " + value},
+			HeldRepairs:      []api.HeldRepair{{Resource: "held " + value, Source: "source " + value}},
+		}},
+	}
 	return b
 }
 
@@ -77,7 +89,11 @@ func namedAfter(value string) *backend {
 func TestValuesFromOutsideStayText(t *testing.T) {
 	t.Parallel()
 	says := map[string][]string{
-		"/":     {"member ", "version ", "phase "},
+		"/": {"member ", "version ", "phase "},
+		"/status": {
+			"member ", "type ", "failure ", "unknown ", "~group ", "down ", "receiver ", "endpoint ", "format ", "share ", "reason ", "advice ",
+			"refused ", "because ", "deleted ", "held ", "source ",
+		},
 		"/ring": {"ring ", "format ", "error ", "self ", "other ", "strange ", "state ", "with found ", "without lost ", "another ring, strange format "},
 	}
 	for path, names := range says {

@@ -39,8 +39,8 @@ func newFrame(title, here string) frame {
 		Title: title,
 		Pages: []link{
 			{Name: "Overview", Path: "/"},
+			{Name: "Status", Path: "/status"},
 			{Name: "Ring", Path: "/ring"},
-			{Name: "Status", Path: "/api/v1/status"},
 			{Name: "API", Path: "/openapi.json"},
 		},
 	}
@@ -95,7 +95,27 @@ func (s *Server) getIndexPage(w http.ResponseWriter, r *http.Request) {
 // maxRefresh is an hour: a page that is refreshed less often need not be.
 const maxRefresh = 3600
 
-func (s *Server) getRingPage(w http.ResponseWriter, r *http.Request) {
+// refreshChoices are the ways to refresh a page.
+func refreshChoices(path string, refresh int) (all []link) {
+	for _, c := range []struct {
+		name    string
+		seconds int
+	}{{"off", 0}, {"every 5 s", 5}, {"every 30 s", 30}} {
+		l := link{Name: c.name, Path: path, Here: c.seconds == refresh}
+		if c.seconds > 0 {
+			l.Path += "?refresh=" + strconv.Itoa(c.seconds)
+		}
+		all = append(all, l)
+	}
+	return all
+}
+
+// refreshable serves a page that may ask to be loaded again every so many seconds.
+func (s *Server) refreshable(page func(r *http.Request, refresh int) markup) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { s.writeRefreshable(w, r, page) }
+}
+
+func (s *Server) writeRefreshable(w http.ResponseWriter, r *http.Request, page func(r *http.Request, refresh int) markup) {
 	refresh := 0
 	if value := r.URL.Query().Get("refresh"); value != "" {
 		n, err := strconv.Atoi(value)
@@ -105,7 +125,15 @@ func (s *Server) getRingPage(w http.ResponseWriter, r *http.Request) {
 		}
 		refresh = n
 	}
-	writePage(w, newRingPage(s.backend.Ring(r.Context()), refresh, time.Now()).markup())
+	writePage(w, page(r, refresh))
+}
+
+func (s *Server) ringPage(r *http.Request, refresh int) markup {
+	return newRingPage(s.backend.Ring(r.Context()), refresh, time.Now()).markup()
+}
+
+func (s *Server) statusPage(r *http.Request, refresh int) markup {
+	return newStatusPage(s.backend.Fleet(r.Context()), refresh, time.Now()).markup()
 }
 
 // duration says how long something took as people do: two units at most, and no fractions.

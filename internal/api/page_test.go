@@ -66,7 +66,8 @@ func TestPagesStandAlone(t *testing.T) {
 	b := full()
 	b.ring = troubled()
 	h := api.New(b, api.Options{}).Handler()
-	for _, path := range []string{"/", "/ring", "/ring?refresh=30"} {
+	b.fleet = illFleet()
+	for _, path := range []string{"/", "/ring", "/ring?refresh=30", "/status", "/status?refresh=30"} {
 		root, err := html.Parse(do(t, h, "GET", path, "").Body)
 		if err != nil {
 			t.Fatal(err)
@@ -120,12 +121,77 @@ func TestPagesStandAlone(t *testing.T) {
 	}
 }
 
+// TestGoldenStatusPages holds the page about the fleet against files: all is well, everything is amiss, nothing is known yet.
+func TestGoldenStatusPages(t *testing.T) {
+	t.Parallel()
+	starting := wellFleet()
+	starting.Ready, starting.Phase, starting.Discovery.Complete = false, api.PhaseStarting, false
+	for name, tc := range map[string]struct {
+		target string
+		fleet  api.Fleet
+	}{
+		"status":          {target: "/status?refresh=30", fleet: wellFleet()},
+		"status-ill":      {target: "/status", fleet: illFleet()},
+		"status-starting": {target: "/status", fleet: starting},
+		"status-empty":    {target: "/status", fleet: api.Fleet{Ready: true, Phase: api.PhaseInSync, Discovery: api.Discovery{Complete: true}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { // for its clock, which stands still
+				time.Sleep(epoch.Sub(time.Now()))
+				b := full()
+				b.fleet = tc.fleet
+				golden(t, "testdata/"+name+".html", []byte(withoutStyle(t, do(t, api.New(b, api.Options{}).Handler(), "GET", tc.target, "").Body.String())))
+			})
+		})
+	}
+}
+
+// TestTheStatusPageSaysHowBadItIs reads the sentence that people come for.
+func TestTheStatusPageSaysHowBadItIs(t *testing.T) {
+	t.Parallel()
+	share := func(change func(*api.FleetShare)) api.Fleet {
+		f := wellFleet()
+		f.Receivers[0].Shares = f.Receivers[0].Shares[:1]
+		change(&f.Receivers[0].Shares[0])
+		return f
+	}
+	for name, tc := range map[string]struct {
+		fleet api.Fleet
+		want  []string
+	}{
+		"well":          {wellFleet(), []string{"notice good", "All is well", "Following: 3 objects are waiting, the oldest for 10 s.", "within the last 23 min"}},
+		"in step":       {share(func(*api.FleetShare) {}), []string{"All is well", "In step since 2026-02-20T09:58:00Z, for 2 min 0 s."}},
+		"behind":        {share(func(s *api.FleetShare) { s.Dirty, s.DirtySince = 1, epoch.Add(-3*time.Minute) }), []string{"deserves a look", "Behind: 1 object is waiting, the oldest for 3 min 0 s."}},
+		"first sync":    {share(func(s *api.FleetShare) { s.FirstSync, s.Dirty = true, 7 }), []string{"The first sync is under way. 7 objects are waiting."}},
+		"down":          {share(func(s *api.FleetShare) { s.Down, s.Reason, s.Advice = true, "refused", "do this" }), []string{"needs a person", "It takes nothing from 1 of 1 replica.", "sync-0 says: refused", "do this"}},
+		"refused":       {share(func(s *api.FleetShare) { s.Quarantined = 2 }), []string{"deserves a look", "does not take 2 objects", "kubectl vectordb-sync resync<"}},
+		"everything is": {illFleet(), []string{"needs a person", "--resource configmaps.v1 --force", "configmaps.v1, secrets.v1", "2 objects more at other replicas", "2 types or groups cannot be read", "deploymnets", "not heard of yet"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				time.Sleep(epoch.Sub(time.Now()))
+				b := full()
+				b.fleet = tc.fleet
+				body := do(t, api.New(b, api.Options{}).Handler(), "GET", "/status", "").Body.String()
+				for _, want := range tc.want {
+					if !strings.Contains(body, want) {
+						t.Errorf("the page lacks %q", want)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestRefreshIsANumberOfSeconds(t *testing.T) {
 	t.Parallel()
 	h := api.New(full(), api.Options{}).Handler()
 	for target, want := range map[string]string{
 		"/ring":              "",
 		"/ring?refresh=1":    `<meta http-equiv="refresh" content="1">`,
+		"/status?refresh=5":  `<meta http-equiv="refresh" content="5">`,
 		"/ring?refresh=3600": `<meta http-equiv="refresh" content="3600">`,
 	} {
 		w := do(t, h, "GET", target, "")

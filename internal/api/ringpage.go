@@ -52,16 +52,7 @@ type row struct {
 func newRingPage(r Ring, refresh int, now time.Time) ringPage {
 	p := ringPage{frame: newFrame("Ring", "/ring"), Ring: r, At: now.UTC().Format(time.RFC3339), WorkingWord: "members"}
 	p.Refresh = refresh
-	for _, c := range []struct {
-		name    string
-		seconds int
-	}{{"off", 0}, {"every 5 s", 5}, {"every 30 s", 30}} {
-		l := link{Name: c.name, Path: "/ring", Here: c.seconds == refresh}
-		if c.seconds > 0 {
-			l.Path += "?refresh=" + strconv.Itoa(c.seconds)
-		}
-		p.Choices = append(p.Choices, l)
-	}
+	p.Choices = refreshChoices("/ring", refresh)
 	var view []string
 	for _, m := range r.Members {
 		if m.Self {

@@ -21,7 +21,8 @@ func (s *Server) table() []route {
 	}
 	return []route{
 		get("/{$}", s.getIndexPage),
-		get("/ring", s.getRingPage),
+		get("/status", s.refreshable(s.statusPage)),
+		get("/ring", s.refreshable(s.ringPage)),
 		{"/api/v1/resync", map[string]http.HandlerFunc{http.MethodGet: s.read(s.getResyncs), http.MethodPost: s.postResync}},
 		get("/api/v1/resync/{id}", s.getResync),
 		{"/api/v1/verify", map[string]http.HandlerFunc{http.MethodGet: s.read(s.getVerifications), http.MethodPost: s.postVerify}},

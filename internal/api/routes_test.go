@@ -76,6 +76,7 @@ func TestOtherMethodsAreToldWhatIsAllowed(t *testing.T) {
 	for path, want := range map[string]string{
 		"/":                   "GET, HEAD",
 		"/ring":               "GET, HEAD",
+		"/status":             "GET, HEAD",
 		"/openapi.json":       "GET, HEAD",
 		"/api/v1/status":      "GET, HEAD",
 		"/api/v1/resync":      "GET, HEAD, POST",
@@ -137,7 +138,7 @@ func TestForeignWebPagesCannotStartAResync(t *testing.T) {
 func TestEveryAnswerHasSafeHeaders(t *testing.T) {
 	t.Parallel()
 	h := api.New(full(), api.Options{}).Handler()
-	for _, path := range []string{"/", "/ring", "/api/v1/status", "/nowhere"} {
+	for _, path := range []string{"/", "/ring", "/status", "/api/v1/status", "/nowhere"} {
 		got := do(t, h, "GET", path, "").Header()
 		for name, want := range map[string]string{
 			"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
@@ -171,7 +172,7 @@ func TestAuthorizationGuardsEveryRoute(t *testing.T) {
 			t.Parallel()
 			b := full()
 			h := api.New(b, api.Options{Authorize: func(*http.Request) (bool, int, error) { return false, tc.code, tc.err }}).Handler()
-			for _, path := range []string{"/", "/ring", "/api/v1/status", "/api/v1/ring", "/api/v1/resync", "/api/v1/resync/op-0", "/api/v1/owner?id=a/v1/B/c", "/openapi.json", "/nowhere"} {
+			for _, path := range []string{"/", "/ring", "/status", "/api/v1/status", "/api/v1/ring", "/api/v1/resync", "/api/v1/resync/op-0", "/api/v1/owner?id=a/v1/B/c", "/openapi.json", "/nowhere"} {
 				w := do(t, h, "GET", path, "")
 				if e := decode[api.Error](t, w); w.Code != tc.want || e.Message != tc.message {
 					t.Errorf("%s: got %d %+v", path, w.Code, e)
@@ -239,8 +240,8 @@ func TestRequestsAreCounted(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	h := api.New(full(), api.Options{Registerer: reg}).Handler()
 	before := testutil.CollectAndCount(reg, "k8s_vectordb_sync_api_requests_total")
-	if before != 13 {
-		t.Errorf("%d series at the start, want one for each of 13 routes", before)
+	if before != 14 {
+		t.Errorf("%d series at the start, want one for each of 14 routes", before)
 	}
 	do(t, h, "GET", "/api/v1/resync/op-0", "")
 	do(t, h, "GET", "/api/v1/resync/op-1", "")
@@ -261,6 +262,7 @@ k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/api/v1/veri
 k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/openapi.json"} 0
 k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/openapi.yaml"} 0
 k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/ring"} 0
+k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/status"} 0
 k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/{$}"} 0
 k8s_vectordb_sync_api_requests_total{code="200",method="POST",route="/api/v1/resync"} 0
 k8s_vectordb_sync_api_requests_total{code="200",method="POST",route="/api/v1/verify"} 0

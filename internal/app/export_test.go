@@ -269,3 +269,6 @@ type (
 
 // ReceiverOf is how a receiver fares by the word of all members.
 var ReceiverOf = receiverOf
+
+// Shares are what the members say of a receiver.
+var Shares = shares

@@ -16,6 +16,7 @@ type figures struct {
 	Quarantined int       `json:"quarantined,omitempty"`
 	First       bool      `json:"first,omitempty"` // the first sync is under way
 	LastSync    time.Time `json:"lastSync,omitzero"`
+	DirtySince  time.Time `json:"dirtySince,omitzero"` // to ten seconds, so that it does not change by itself
 	LastError   string    `json:"lastError,omitempty"`
 	Degraded    bool      `json:"degraded,omitempty"`
 	Kind        wire.Kind `json:"kind,omitempty"`
@@ -47,6 +48,9 @@ func (t *target) figures() figures {
 	}
 	if last := s.Totals.LastDelivered; !last.IsZero() {
 		f.LastSync = last.UTC().Truncate(time.Second)
+	}
+	if s.OldestDirty > 0 {
+		f.DirtySince = time.Now().Add(-s.OldestDirty).UTC().Truncate(10 * time.Second)
 	}
 	if s.Breaker.Open {
 		f.Degraded, f.Kind, f.Reason = true, s.Breaker.Kind, s.Breaker.Reason

@@ -38,6 +38,7 @@ var _ api.Backend = (*backend)(nil)
 
 func (b *backend) Status(context.Context) api.Status { return b.status }
 func (b *backend) Ring(context.Context) api.Ring     { return b.ring }
+func (b *backend) Fleet(context.Context) api.Fleet   { return api.Fleet{} }
 
 func (b *backend) Owner(id resource.ID) (api.Owner, error) {
 	o := b.owner

@@ -29,7 +29,7 @@ func encode(s sdktrace.ReadOnlySpan) *tracepb.Span {
 		TraceId: trace[:], SpanId: id[:], TraceState: s.SpanContext().TraceState().String(), Flags: uint32(s.SpanContext().TraceFlags()),
 		Name: s.Name(), Kind: tracepb.Span_SpanKind(s.SpanKind()), Attributes: attributes(s.Attributes()),
 		StartTimeUnixNano: uint64(max(0, s.StartTime().UnixNano())), EndTimeUnixNano: uint64(max(0, s.EndTime().UnixNano())),
-		DroppedAttributesCount: uint32(max(0, s.DroppedAttributes())), //nolint:gosec // It is small.
+		DroppedAttributesCount: uint32(max(0, s.DroppedAttributes())),
 	}
 	if s.Parent().IsValid() {
 		o.ParentSpanId = parent[:]

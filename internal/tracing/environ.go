@@ -73,7 +73,7 @@ func newTracer(exporter sdktrace.SpanExporter, getenv func(string) string, opts 
 // read returns the settings, nil when tracing is off.
 func read(getenv func(string) string) (*settings, error) {
 	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") || getenv("OTEL_TRACES_EXPORTER") == "none" {
-		return nil, nil //nolint:nilnil // It is off.
+		return nil, nil
 	}
 	of := func(name string) string { // what is said of traces goes before what is said of everything
 		return cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_"+name), getenv("OTEL_EXPORTER_OTLP_"+name))
@@ -83,7 +83,7 @@ func read(getenv func(string) string) (*settings, error) {
 		endpoint = strings.TrimRight(base, "/") + "/v1/traces"
 	}
 	if endpoint == "" {
-		return nil, nil //nolint:nilnil // It is off.
+		return nil, nil
 	}
 	s := &settings{endpoint: endpoint, headers: make(http.Header), timeout: defaultTimeout}
 	var errs []error

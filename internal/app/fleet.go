@@ -1,0 +1,52 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/notice"
+)
+
+// Fleet implements [api.Observer].
+func (a *App) Fleet(ctx context.Context) api.Fleet {
+	s := a.Status(ctx)
+	f := api.Fleet{Member: s.Member, Ready: s.Ready, Phase: s.Phase, Objects: s.Objects, Types: s.Types, Discovery: s.Discovery}
+	members := a.shard.member.View().View
+	for _, t := range a.targets() {
+		i := slices.IndexFunc(s.Targets, func(o api.Target) bool { return o.Name == t.name })
+		if i < 0 {
+			continue // It came in between.
+		}
+		o := s.Targets[i]
+		all := t.peerStats()
+		all[t.member.Name()] = t.figures()
+		f.Receivers = append(f.Receivers, api.FleetReceiver{
+			Name: o.Name, Endpoint: o.Endpoint, Format: o.Format, Quarantined: o.Quarantined, UnknownDeletions: o.UnknownDeletions, HeldRepairs: o.HeldRepairs,
+			Shares: shares(all, members, t.member.Name()),
+		})
+	}
+	return f
+}
+
+// shares are what the members say of a receiver, those that have said nothing included.
+func shares(all map[string]figures, members []string, self string) (said []api.FleetShare) {
+	for member, f := range all {
+		s := api.FleetShare{
+			Member: member, Self: member == self, Dirty: f.Dirty, DirtySince: f.DirtySince, Quarantined: f.Quarantined, FirstSync: f.First,
+			LastSync: f.LastSync, Down: f.Degraded, Reason: f.Reason,
+		}
+		if f.Degraded {
+			s.Advice = notice.Advice(f.Kind)
+		}
+		said = append(said, s)
+	}
+	for _, member := range members {
+		if _, heard := all[member]; !heard {
+			said = append(said, api.FleetShare{Member: member, Silent: true})
+		}
+	}
+	slices.SortFunc(said, func(a, b api.FleetShare) int { return cmp.Compare(a.Member, b.Member) })
+	return said
+}
