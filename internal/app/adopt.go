@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -82,32 +81,24 @@ func (t *target) coversAll(typ resource.Type) bool {
 	return all
 }
 
-// adoptType goes on where it was when a list expires in the middle, as it does under a slow receiver: API servers list in
-// the order of namespace/name.
+// adoptType lists a type, and goes on where it was when the list expires in the middle, as it does under a slow receiver.
 func (t *target) adoptType(ctx context.Context, typ resource.Type) error {
-	reached := ""
-	for {
-		_, err := t.lister.Pages(ctx, typ, watch.ListOptions{}, func(rs []resource.Record) error {
-			for _, r := range rs {
-				key := r.Namespace + "/" + r.Name
-				if key <= reached || !t.wants(typ, r.Namespace, r.Name) {
-					continue
-				}
-				reached = key
-				t.unread.Add(-1)
-				t.index.IfCurrent(typ, r, func() {
-					if shown, seen := t.lens.show(typ, r); seen {
-						t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: shown, Cause: index.Initial})
-					}
-				})
+	_, err := t.lister.Pages(ctx, typ, watch.ListOptions{Inexact: true}, func(rs []resource.Record) error {
+		for _, r := range rs {
+			if !t.wants(typ, r.Namespace, r.Name) {
+				continue
 			}
-			return t.pipeline.Room(ctx) // before the next page is asked for
-		})
-		switch {
-		case err == nil || t.index.Type(typ) == index.Stats{}: // or the type is gone
-			return nil
-		case !errors.Is(err, watch.ErrExpired):
-			return fmt.Errorf("reading what there is: %w", err)
+			t.unread.Add(-1)
+			t.index.IfCurrent(typ, r, func() {
+				if shown, seen := t.lens.show(typ, r); seen {
+					t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: shown, Cause: index.Initial})
+				}
+			})
 		}
+		return t.pipeline.Room(ctx) // before the next page is asked for
+	})
+	if err == nil || t.index.Type(typ) == (index.Stats{}) { // or the type is gone
+		return nil
 	}
+	return fmt.Errorf("reading what there is: %w", err)
 }

@@ -99,20 +99,11 @@ func (b *batch) Run(ctx context.Context, op operations.Request, part operations.
 	}
 }
 
-// returned is the pace at which is looked whether a type has been given back.
-const returned = 20 * time.Millisecond
-
 // waitReturned waits until no resync of the fleet has anything of a type: what another replica has taken is not ours to send,
 // also in the moment after it gave it back. The wait ends with that resync's part, and so within minutes, or with ctx.
 func (t *target) waitReturned(ctx context.Context, typ resource.Type) error {
-	pause := time.NewTicker(returned)
-	defer pause.Stop()
-	for t.member.Taken(typ) {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for another resync of %s: %w", typ, ctx.Err())
-		case <-pause.C:
-		}
+	if err := t.member.Await(ctx, func() bool { return !t.member.Taken(typ) }); err != nil {
+		return fmt.Errorf("waiting for another resync of %s: %w", typ, err)
 	}
 	return nil
 }

@@ -67,6 +67,7 @@ type fate struct {
 	incarnation string
 	claim       ownership.Claim
 	mine        pipeline.Match // nil: nothing
+	moved       chan struct{}  // closed and replaced with each claim
 }
 
 func (f *fate) Name() string { return f.o.Name }
@@ -91,6 +92,22 @@ func (f *fate) Taken(t resource.Type) bool {
 	})
 }
 
+func (f *fate) Await(ctx context.Context, ok func() bool) error {
+	for {
+		f.mu.Lock()
+		moved := f.moved
+		f.mu.Unlock()
+		if ok() {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 func (f *fate) take(ctx context.Context, parts []span) (taken, error) {
 	of := make([]Span, 0, len(parts))
 	for _, p := range parts {
@@ -112,7 +129,7 @@ func (f *fate) View() membership.View {
 
 // NewPeer returns a peer that has not begun.
 func NewPeer(o PeerOptions) *Peer {
-	f := &fate{o: o, incarnation: o.Incarnation}
+	f := &fate{o: o, incarnation: o.Incarnation, moved: make(chan struct{})}
 	x := index.New(nil)
 	t := &target{
 		name: "default", log: logr.Discard(), member: f, taker: f, index: x, identity: "f", exceptions: cmp.Or(o.Exceptions, checkpoint.MaxExcept), covered: make(chan struct{}, 1), format: wire.DotAI(),
@@ -226,6 +243,8 @@ func (p *Peer) Publish(view []string, takes, yields []Span) {
 	p.fate.mu.Lock()
 	defer p.fate.mu.Unlock()
 	p.fate.claim = ownership.Claim{View: view, Takes: of(takes), Yields: of(yields)}
+	close(p.fate.moved)
+	p.fate.moved = make(chan struct{})
 }
 
 // Resync sends parts again, as an operation has it.

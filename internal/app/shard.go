@@ -159,15 +159,7 @@ func (s *shard) waitJoined(ctx context.Context) {
 		case <-t.store.Synced():
 		}
 	}
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for s.member.Owned().Rest().Len() == 0 && !s.member.Holding() {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
+	_ = s.member.Await(ctx, func() bool { return s.member.Owned().Rest().Len() > 0 || s.member.Holding() })
 }
 
 // run keeps the pipelines informed of what they may send until ctx ends.

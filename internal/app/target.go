@@ -89,6 +89,7 @@ type ringMember interface {
 	View() membership.View
 	MaySend(t resource.Type, id resource.ID) bool
 	Taken(t resource.Type) bool
+	Await(ctx context.Context, ok func() bool) error
 }
 
 // target is one receiver with everything that serves it.

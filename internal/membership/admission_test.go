@@ -9,6 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 )
 
 func admission(o *membership.Options, _ *client) { o.Admission = true }
@@ -19,11 +20,11 @@ func TestWhatIsGainedWaitsToBeAdmitted(t *testing.T) {
 		a := start(t, s, "a", "uid-a", admission)
 		time.Sleep(time.Second)
 		gains, token := a.Gains()
-		if a.Owned().Rest().Len() != 0 || a.maySend(7) || gains.All.Rest().Len() != a.Partitions() {
+		if a.Owned().Rest().Len() != 0 || a.maySend(7) || gains.All.Rest().Len() != ring.DefaultFormat().Partitions {
 			t.Fatalf("may send for %d partitions before any was admitted, %d gained", a.Owned().Rest().Len(), gains.All.Rest().Len())
 		}
 		a.Admit(token)
-		if a.Owned().Rest().Len() != a.Partitions() {
+		if a.Owned().Rest().Len() != ring.DefaultFormat().Partitions {
 			t.Errorf("may send for %d partitions after all were admitted", a.Owned().Rest().Len())
 		}
 		if gains, _ := a.Gains(); gains.All.Rest().Len() != 0 {
@@ -35,16 +36,16 @@ func TestWhatIsGainedWaitsToBeAdmitted(t *testing.T) {
 		_, old := b.Gains()
 		a.leave(t)
 		time.Sleep(time.Second)
-		if gains, _ := b.Gains(); gains.All.Rest().Len() != b.Partitions() {
+		if gains, _ := b.Gains(); gains.All.Rest().Len() != ring.DefaultFormat().Partitions {
 			t.Errorf("%d partitions wait, want all", gains.All.Rest().Len())
 		}
 		b.Admit(old) // what was gained since has not been prepared
-		if n := b.Owned().Rest().Len(); n == 0 || n == b.Partitions() {
+		if n := b.Owned().Rest().Len(); n == 0 || n == ring.DefaultFormat().Partitions {
 			t.Errorf("may send for %d partitions, want those of the first gain alone", n)
 		}
 		_, token = b.Gains()
 		b.Admit(token)
-		if n := b.Owned().Rest().Len(); n != b.Partitions() {
+		if n := b.Owned().Rest().Len(); n != ring.DefaultFormat().Partitions {
 			t.Errorf("may send for %d partitions in the end, want all", n)
 		}
 		b.leave(t)
@@ -99,12 +100,12 @@ func TestWhoIsHeldJoinsWhenItIsReadyOrNeeded(t *testing.T) {
 		s := newServer()
 		a := start(t, s, "a", "uid-a", hold)
 		time.Sleep(time.Second)
-		if a.Holding() || a.Owned().Rest().Len() != a.Partitions() {
+		if a.Holding() || a.Owned().Rest().Len() != ring.DefaultFormat().Partitions {
 			t.Fatal("the first member waits although nobody else does the work")
 		}
 		b := start(t, s, "b", "uid-b", hold)
 		time.Sleep(time.Minute)
-		if !b.Holding() || s.get("vs-b") != nil || a.Owned().Rest().Len() != a.Partitions() {
+		if !b.Holding() || s.get("vs-b") != nil || a.Owned().Rest().Len() != ring.DefaultFormat().Partitions {
 			t.Error("b has joined before it was ready")
 		}
 		b.Proceed()

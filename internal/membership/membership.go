@@ -146,9 +146,6 @@ func (m *Membership) WithFence(ctx context.Context) (_ context.Context, cancel c
 // Partition returns the partition that an ID belongs to. It is the same in every process with this ring format.
 func (m *Membership) Partition(id resource.ID) int { return m.opts.Format.Partition(string(id)) }
 
-// Partitions returns how many partitions there are.
-func (m *Membership) Partitions() int { return m.opts.Format.Partitions }
-
 // Changes has a value when what we may send for has changed, or the fence has fallen or been lifted, since it was last
 // received from. It has one slot and one reader.
 func (m *Membership) Changes() <-chan struct{} { return m.changes }

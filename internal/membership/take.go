@@ -31,29 +31,46 @@ func (m *Membership) Take(ctx context.Context, parts []ownership.Part) (*Taken, 
 			m.machine.Take(parts, now)
 		}
 	})
-	for joined {
+	if !joined {
+		return nil, ErrLost
+	}
+	wanted := false
+	err := m.Await(ctx, func() bool {
 		m.mu.Lock()
-		wanted := m.machine.Wants(parts)
+		defer m.mu.Unlock()
+		wanted = m.machine.Wants(parts)
 		ours := wanted && m.machine.Took(parts) && m.machine.Covers(m.grant.Load().owned, parts)
 		if ours {
 			m.taken = append(m.taken, t)
 		}
+		return ours || !wanted
+	})
+	switch {
+	case err != nil:
+		t.Give()
+		return nil, fmt.Errorf("waiting for the other replicas to yield: %w", err)
+	case !wanted:
+		return nil, ErrLost
+	}
+	return t, nil
+}
+
+// Await blocks until ok returns true, or ctx ends. ok is asked at first, and whenever anything may have changed that this package
+// tells of.
+func (m *Membership) Await(ctx context.Context, ok func() bool) error {
+	for {
+		m.mu.Lock()
 		moved := m.moved
 		m.mu.Unlock()
-		switch {
-		case ours:
-			return t, nil
-		case !wanted:
-			return nil, ErrLost
+		if ok() {
+			return nil
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
-			t.Give()
-			return nil, fmt.Errorf("waiting for the other replicas to yield: %w", ctx.Err())
+			return ctx.Err()
 		}
 	}
-	return nil, ErrLost
 }
 
 // Lost is closed once anything of the parts is not ours any more. A fence alone does not end it: nothing is sent by

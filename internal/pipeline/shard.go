@@ -139,7 +139,8 @@ type Unacknowledged struct {
 }
 
 // Unacknowledged returns, by type, the objects that the receiver may not have in their current state, whoever is to send
-// them, and those whose last word has not been repeated even once after a doubt; own are those of them that are mine. What the receiver refuses is named apart: it would hold everything else
+// them, and those whose last word has not been repeated even once after a doubt; own are those of them that are mine, and what
+// our own requests leave in doubt, whoever has it now. What the receiver refuses is named apart: it would hold everything else
 // back for ever.
 func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unacknowledged) {
 	p.mu.Lock()
@@ -152,8 +153,13 @@ func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unackn
 		}
 		p.raise(it)
 		include(all, it, sure)
-		if mine(*it.typ, id) {
+		switch {
+		case mine(*it.typ, id):
 			include(own, it, sure)
+		case it.extra != nil && it.extra.inDoubt() && !it.extra.suspicion: // Its new owner may not have read our word under the old claim.
+			u := own[*it.typ]
+			u.Doubtful = append(u.Doubtful, it.doubtful())
+			own[*it.typ] = u
 		}
 	}
 	return own, all
@@ -190,9 +196,14 @@ func include(in map[resource.Type]Unacknowledged, it *item, sure bool) {
 		u.IDs = append(u.IDs, it.id)
 	}
 	if it.extra != nil && it.extra.inDoubt() {
-		u.Doubtful = append(u.Doubtful, Doubt{ID: it.id, Version: it.version, Acknowledged: !it.dirty(), Overwritable: it.overwritable()})
+		u.Doubtful = append(u.Doubtful, it.doubtful())
 	}
 	in[*it.typ] = u
+}
+
+// doubtful is what is to be said of an item in doubt.
+func (it *item) doubtful() Doubt {
+	return Doubt{ID: it.id, Version: it.version, Acknowledged: !it.dirty(), Overwritable: it.overwritable()}
 }
 
 // Gained tells the pipeline that the objects that match are ours anew. Another member may have sent any of them in

@@ -338,7 +338,10 @@ func TestUnacknowledgedNamesEverythingThatACheckpointMustNotClaim(t *testing.T) 
 			t.Errorf("%+v, want from version 102: doubtful, parked, waiting", got)
 		}
 		only, _ := r.p.Unacknowledged(match(func(i resource.ID) bool { return i == id("waiting") }))
-		want := map[resource.Type]pipeline.Unacknowledged{pods: {Version: 105, IDs: []resource.ID{id("waiting")}}}
+		want := map[resource.Type]pipeline.Unacknowledged{pods: {
+			Version: 105, IDs: []resource.ID{id("waiting")},
+			Doubtful: []pipeline.Doubt{{ID: id("doubtful"), Version: 102, Acknowledged: true, Overwritable: true}}, // by our own request
+		}}
 		if diff := cmp.Diff(want, only); diff != "" {
 			t.Error(diff)
 		}

@@ -109,3 +109,25 @@ func TestWhatItsOwnerIsInDoubtAboutStaysParked(t *testing.T) {
 		})
 	}
 }
+
+// A request is given up when its object is taken from us. What it may still change is said for as long as we know of it: whoever has
+// it now may read our checkpoint only after we have written the next one, under another claim.
+func TestWhatOurOwnRequestLeavesInDoubtIsSaidAfterItIsGivenAway(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(anybody)
+		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute})
+		r.rcv.decide = func(int, delivery.Request) answer {
+			return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: 10 * time.Second, apply: true, late: time.Minute}
+		}
+		r.list()
+		r.put("x", "1")
+		time.Sleep(20 * time.Second) // It is under way.
+		o.set(nobody)
+		r.p.MaySendChanged()
+		time.Sleep(20 * time.Second)
+		own, _ := r.p.Unacknowledged(match(nobody))
+		if u := own[pods]; len(u.Doubtful) != 1 || u.Doubtful[0].ID != id("x") || len(u.IDs) > 0 {
+			t.Errorf("what is said: %+v, want a doubt and nothing else", u)
+		}
+	})
+}

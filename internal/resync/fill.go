@@ -58,7 +58,7 @@ func (f *Filler) fill(ctx context.Context, t resource.Type) error {
 	if err := f.Target.Room(ctx); err != nil {
 		return fmt.Errorf("waiting for the receiver: %w", err)
 	}
-	_, err := f.Lister.Pages(ctx, t, watch.ListOptions{}, func(rs []resource.Record) error {
+	_, err := f.Lister.Pages(ctx, t, watch.ListOptions{Inexact: true}, func(rs []resource.Record) error {
 		for _, r := range rs {
 			f.Catalog.IfCurrent(t, r, func() { f.Target.Fill(t, r) })
 		}

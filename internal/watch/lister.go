@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/metadata"
 
@@ -28,6 +29,9 @@ type ListOptions struct {
 	PageSize int64
 	// Exact, when not 0, lists the state at exactly that resourceVersion. etcd keeps about the last 5 minutes.
 	Exact uint64
+	// Inexact lets a list whose version expires in the middle go on from its last page, at a later version: it takes a list of a
+	// million objects to its end however slowly its pages are taken, and is no picture of one moment.
+	Inexact bool
 }
 
 // Lister lists metadata page by page. It is safe for concurrent use and starts no goroutine.
@@ -108,6 +112,10 @@ func (l *Lister) pages(ctx context.Context, t resource.Type, opts ListOptions, p
 	version := ""
 	for {
 		list, err := client.List(ctx, req)
+		if next := laterToken(err); opts.Inexact && next != "" {
+			req.Continue, version = next, ""
+			continue
+		}
 		if err != nil {
 			return 0, fmt.Errorf("listing %s: %w", t, expired(err))
 		}
@@ -139,4 +147,12 @@ func (l *Lister) records(t resource.Type, list *metav1.PartialObjectMetadataList
 		}
 	}
 	return rs
+}
+
+// laterToken is the token by which the API server lets a list that has expired go on at a later version.
+func laterToken(err error) string {
+	if status, ok := errors.AsType[*apierrors.StatusError](err); ok && apierrors.IsResourceExpired(err) {
+		return status.ErrStatus.Continue
+	}
+	return ""
 }

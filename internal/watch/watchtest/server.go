@@ -358,7 +358,11 @@ func (g *getter) List(ctx context.Context, opts metav1.ListOptions) (*metav1.Par
 		version, _ = strconv.ParseUint(opts.ResourceVersion, 10, 64)
 	}
 	if version < g.s.compacted && opts.ResourceVersion != "0" {
-		return nil, apierrors.NewResourceExpired("The provided resourceVersion is too old.")
+		err := apierrors.NewResourceExpired("The provided resourceVersion is too old.")
+		if opts.Continue != "" {
+			err.ErrStatus.Continue = fmt.Sprintf("%d %s", g.s.version, after) // for a list that need not be consistent
+		}
+		return nil, err
 	}
 	state := g.s.collection(g.gvr).at(version)
 	list := &metav1.PartialObjectMetadataList{}

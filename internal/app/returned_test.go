@@ -1,0 +1,59 @@
+package app_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// A resync of what one replica owns waits for the type, which another resync has: it goes on at the moment when that gives back, and
+// not before, and ends when it is told to.
+func TestResync_OfWhatAReplicaOwns_WaitsForWhatAnotherHasTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &counting{got: map[resource.ID]bool{}}
+		p := app.NewPeer(app.PeerOptions{
+			Name: "m", Incarnation: "m.1", Maps: fake.NewClientset().CoreV1(), Sender: c, Settle: time.Second,
+			Leases: func() []ownership.MemberStatus { return nil }, Pager: &world{t: t, forgotten: 1},
+		})
+		p.Begin()
+		<-p.Synced()
+		taken := []app.Span{{Type: pods, From: "b"}}
+		p.Publish([]string{"m", "n"}, nil, taken)
+		p.Index.Replace(pods, nil, 100)
+		resync := func(ctx context.Context) chan error {
+			done := make(chan error, 1)
+			go func() {
+				done <- p.Resync(ctx, operations.Request{Scope: operations.Replica}, []operations.Part{{Type: pods, OwnedOnly: true}})
+			}()
+			return done
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ends, goesOn := resync(ctx), resync(t.Context())
+		p.Publish([]string{"m"}, nil, taken) // something else changes
+		time.Sleep(time.Hour)
+		select {
+		case err := <-goesOn:
+			t.Fatalf("it does not wait: %v", err)
+		default:
+		}
+		cancel()
+		if err := <-ends; !errors.Is(err, context.Canceled) {
+			t.Errorf("it ends with %v", err)
+		}
+		p.Publish([]string{"m"}, nil, nil)
+		given := time.Now()
+		if err := <-goesOn; err != nil || time.Since(given) > time.Second {
+			t.Errorf("it ends with %v, %v after the type was given back", err, time.Since(given))
+		}
+		p.Kill()
+	})
+}
