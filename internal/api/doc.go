@@ -24,6 +24,6 @@
 // replica takes 4.3 MiB less of the 50 MiB that it may take with 20,000 objects. What html/template is good
 // for is kept: no value from outside gets into a page but escaped, and the compiler watches over it.
 //
-// [New] starts nothing. [Server.Run] blocks until its context ends, answers whoever still waits, and returns within
-// seconds. Everything is safe for concurrent use.
+// [New] starts nothing. [Server.Run] blocks until its context ends, answers the callers that still wait, and
+// returns within seconds. Everything is safe for concurrent use.
 package api

@@ -63,7 +63,7 @@ func TestVerify_WaitsUnlessToldOtherwise(t *testing.T) {
 	}
 }
 
-// What means something for a resync alone is refused: whoever writes it expects something else.
+// What means something for a resync alone is refused: its writer expects something else.
 func TestVerify_ParametersOfAResync_AreRefused(t *testing.T) {
 	t.Parallel()
 	h := api.New(full(), api.Options{}).Handler()

@@ -153,7 +153,7 @@ func (c *Controller) build() (err error) {
 	return nil
 }
 
-// Run follows the objects until ctx ends. What runs then goes on running: whoever made the targets stops
+// Run follows the objects until ctx ends. What runs then goes on running: the maker of the targets stops
 // them. While the CustomResourceDefinition is not installed, or may not be read, Run says so in the log and
 // waits for it.
 func (c *Controller) Run(ctx context.Context) error {

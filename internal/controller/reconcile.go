@@ -238,7 +238,7 @@ func (r *reconciler) tell(ctx context.Context, o *v1alpha1.ResourceSyncConfig, f
 }
 
 // write patches the status and leaves in o what the API server has made of it. The whole status is sent each time, for
-// whoever wrote last may have been another member.
+// the last writer may have been another member.
 func (r *reconciler) write(ctx context.Context, o *v1alpha1.ResourceSyncConfig, s v1alpha1.ResourceSyncConfigStatus) error {
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": o.UID}, // A conflict if it is another object of that name.

@@ -74,7 +74,7 @@ type objects struct {
 	mu       sync.Mutex // guards everything below; held while listeners are called
 	entries  map[string]entry
 	listed   bool   // a complete list has been applied
-	removed  bool   // no longer in Index.types; whoever waited for mu looks the type up again
+	removed  bool   // no longer in Index.types; a waiter for mu looks the type up again
 	version  uint64 // the newest resourceVersion seen: of a list, an event or a bookmark
 	event    uint64 // the newest one of an object's state or deletion
 	since    uint64 // of the last list: every change after it has been seen
@@ -157,7 +157,7 @@ func (x *Index) tell(c Change) {
 
 // Replace applies a complete, consistent list of a type at a resourceVersion: new and changed objects become
 // upserts, known objects that the list lacks become deletions. The first list of a type has [Cause] Initial,
-// and is told of in the order of the hashes of the IDs, so that one of them says how far whoever works it off
+// and is told of in the order of the hashes of the IDs, so that one of them says how far the member that works it off
 // has come.
 //
 // A complete list is the truth, whatever the versions of its objects are. A list at a lower version than what was seen

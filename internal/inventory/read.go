@@ -35,7 +35,7 @@ func Open(dir string, want Meta, limits Limits) (*Inventory, error) {
 		return nil, err
 	}
 	path := filepath.Join(dir, fileName)
-	info, err := os.Lstat(path) // a pipe would block whoever opens it
+	info, err := os.Lstat(path) // a pipe would block the opener
 	if err != nil {
 		return nil, fmt.Errorf("opening inventory: %w", err)
 	}

@@ -21,7 +21,7 @@ const (
 	// Remember is how long a permission that was taken away may still be used. A scrape every 15 s then costs two
 	// reviews a minute for each scraper.
 	Remember = 30 * time.Second
-	// rememberRefusal is shorter: whoever has just been given a right wants to use it.
+	// rememberRefusal is shorter: a caller that has just been given a right wants to use it.
 	rememberRefusal = 5 * time.Second
 	// maxRemembered bounds the memory for verdicts; guesses at tokens push one another out.
 	maxRemembered = 1024

@@ -14,8 +14,8 @@
 // they are somebody else's, or deleting them would delete another. More than a tenth of a kind waits for a
 // person (package guard): a receiver may hold the documents of two clusters.
 //
-// A verdict is as old as the list behind it. Whoever deletes asks again whether the object is there, at that moment and
-// under the lock that orders changes.
+// A verdict is as old as the list behind it. The member that deletes asks again whether the object is there,
+// at that moment and under the lock that orders changes.
 //
 // [Client] and [Find] block for the network; each request is bounded in time, each answer in bytes, each list in
 // documents. Nothing is retried: the next pass is the retry. All of it is safe for concurrent use.

@@ -131,7 +131,7 @@ func odd(now State, parts resource.Parts, namespace string) bool {
 	return now.Listed && (now.Type.ID(namespace, parts.Name) != id || now.Type.Namespaced && namespace == "")
 }
 
-// Receiver is whoever can be asked what it holds; [Client] is one.
+// Receiver can be asked what it holds; [Client] is one.
 type Receiver interface {
 	// Kinds is as [Client.Kinds].
 	Kinds(ctx context.Context) (kinds []Kind, blind bool, err error)

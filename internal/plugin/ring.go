@@ -107,7 +107,7 @@ func newRingReport(r *release, all []look) ringReport {
 }
 
 // mergeMembers puts side by side what replicas say of each member. A member knows itself best; where it does
-// not answer, whoever heard of it last does.
+// not answer, the one that heard of it last does.
 func mergeMembers(all []look) []member {
 	merged := make(map[string]*member)
 	for _, l := range all {

@@ -53,8 +53,8 @@ type Watcher struct {
 }
 
 // New returns a Watcher, which does nothing until it runs. It lists Deployments by the one client, and asks
-// the other what it may list: a request that is refused would be one more line in the audit log of whoever
-// watches over permissions.
+// the other what it may list: a request that is refused would be one more line in the audit log, for
+// those who watch over permissions.
 func New(client metadata.Interface, reviews authorizationv1client.SelfSubjectAccessReviewsGetter, opts Options) *Watcher {
 	return &Watcher{client: client, reviews: reviews, opts: opts, metrics: newMetrics(opts.Registerer)}
 }

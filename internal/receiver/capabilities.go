@@ -61,7 +61,7 @@ func (capabilitiesContract) apply(a *application) answer {
 			return
 		}
 		if scan.remove(scan.payload.deletes) != nil || scan.put(0, len(scan.puts)) != nil {
-			return // the journal has failed, and says so to whoever waits for it
+			return // the journal has failed, and says so to its waiters
 		}
 	})
 	return jsonAnswer(http.StatusAccepted, struct {

@@ -167,7 +167,8 @@ func (r *recorder) faulted(f *flight, rule string) {
 	f.rec.Fault = rule
 }
 
-// end closes the record. It is called before the answer is written: whoever has read the answer began later.
+// end closes the record. It is called before the answer is written: a client that has read the answer began
+// its next later.
 func (r *recorder) end(ctx context.Context, f *flight, status int, message string) {
 	if ctx.Err() != nil {
 		r.gone(f) // the AfterFunc may not have run yet

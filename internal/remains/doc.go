@@ -4,7 +4,7 @@
 // They belong to the StatefulSet and not to a pod, because they have to outlive every pod: they are what a restarted
 // replica goes on from.
 //
-// A [Heir] knows the StatefulSet. [Leases] and [ConfigMaps] wrap a client's getters, so that whoever writes through
+// A [Heir] knows the StatefulSet. [Leases] and [ConfigMaps] wrap a client's getters, so that those who write through
 // them need not know of any of this:
 //
 //	create                          the reference is added, after the StatefulSet has been looked up

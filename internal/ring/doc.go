@@ -3,7 +3,7 @@
 // The ID space is cut into a fixed number of partitions; a key belongs to the partition that its xxhash64 names. A
 // [Ring] gives every partition to one member, by consistent hashing with bounded loads: shares are almost equal, and a
 // member that comes or goes moves little more than its own share. Bounded loads move some partitions between the
-// members that stay, too; whoever hands over partitions has to be ready for any of them to move.
+// members that stay, too; who hands over partitions has to be ready for any of them to move.
 //
 // Two replicas agree on every owner if and only if they agree on the members and on the [Format]: algorithm,
 // partitions, virtual nodes and load. The order in which members are given means nothing. Rings of two formats have

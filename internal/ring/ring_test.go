@@ -114,7 +114,7 @@ func TestOrderOfMembersMeansNothing(t *testing.T) {
 }
 
 // TestOwnersArePinned fails when any owner changes under an unchanged format string: that would be a split brain
-// during a rolling upgrade. Whoever has to change the sums changes ring.Algorithm too.
+// during a rolling upgrade. A change of the sums is a change of ring.Algorithm, too.
 func TestOwnersArePinned(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]uint64{1: 0xda6f51b6923d063a, 3: 0x9ca339c1d0bbe96b, 10: 0xc08bb93145aefd94} {

@@ -49,7 +49,7 @@ type List struct {
 type Request struct {
 	// Types are the types, by name.
 	Types []string `json:"types"`
-	// Label is how whoever asked has called them; empty for all.
+	// Label is how the asker has called them; empty for all.
 	Label string `json:"label,omitempty"`
 	// Started is when it was asked for, by the clock of the member that was asked. It is shown, and nothing
 	// is decided by it.

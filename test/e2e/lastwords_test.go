@@ -89,7 +89,7 @@ func TestDeletionsThatWaitOutliveAllReplicas(t *testing.T) {
 	took, n := r.WaitEqual(converge)
 	t.Logf("%d objects equal %v after another replica was ready", n, took.Round(time.Millisecond))
 
-	// Once is enough, for whoever comes later, too.
+	// Once is enough, for members that come later, too.
 	last := r.Start(env)
 	last.WaitReady(time.Minute)
 	agreed(t, converge, p, last)

@@ -67,7 +67,7 @@ func TestDotAIIsAskedWhatItHolds(t *testing.T) {
 		r.WaitEqual(converge)
 	})
 
-	t.Run("too many wait for force, whoever is asked", func(t *testing.T) {
+	t.Run("too many wait for force, whichever replica is asked", func(t *testing.T) {
 		r, p, q := r.In(t), p.In(t), q.In(t)
 		haunt(t, r, "default", "many", 80)
 		if got := postResync(t, p, "?resource=configmaps"); got.OrphansDeleted != 0 || got.OrphansHeld != 80 {

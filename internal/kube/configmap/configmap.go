@@ -1,7 +1,7 @@
-// Package configmap is how this process shares state through ConfigMaps: it follows those that a selector names, and writes one
-// under the condition that nobody else has written it meanwhile.
+// Package configmap is how this process shares state through ConfigMaps: it follows those that a selector
+// names, and writes one under the condition that nobody else has written it meanwhile.
 //
-// [Follow] blocks; [Get] and [Put] make one request. What a ConfigMap means is the business of whoever calls.
+// [Follow] blocks; [Get] and [Put] make one request. What a ConfigMap means is the business of the caller.
 package configmap
 
 import (
@@ -46,8 +46,8 @@ type Source struct {
 	Log logr.Logger
 }
 
-// Follow shows the sink what a source selects until ctx ends. It returns an error, that of the API server, when it may not be read
-// before it ever was; whatever else goes wrong is tried again.
+// Follow shows the sink what a source selects until ctx ends. It returns an error, that of the API server,
+// when it may not be read before it ever was; whatever else goes wrong is tried again.
 func Follow(ctx context.Context, s Source, sink Sink) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -138,8 +138,8 @@ type Content struct {
 	Binary map[string][]byte
 }
 
-// Put makes a ConfigMap what it is to be, if current is what is there; nil means none. It returns what it has become. Where somebody
-// else was faster, the error is one of which [Lost] is true.
+// Put makes a ConfigMap what it is to be, if current is what is there; nil means none. It returns what it has
+// become. Where somebody else was faster, the error is one of which [Lost] is true.
 func Put(ctx context.Context, client corev1client.ConfigMapInterface, name string, current *corev1.ConfigMap, c Content) (*corev1.ConfigMap, error) {
 	next := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	if current != nil {

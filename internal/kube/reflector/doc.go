@@ -8,7 +8,7 @@
 //   - [Resume] notices that versions have begun anew: etcd was restored, or an aggregated API was started again;
 //   - [Guard] is both of them for the few objects that this process coordinates itself by. The watches of objects have
 //     their own account of what comes, in package watch, and use the same two;
-//   - [Requests] lets whoever ran a Reflector wait for the requests that it leaves behind.
+//   - [Requests] lets the runner of a Reflector wait for the requests that it leaves behind.
 //
 // Nothing here blocks but [Run], [Guard.Run] and [Requests.End], and everything is safe for concurrent use.
 package reflector

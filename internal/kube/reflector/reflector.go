@@ -17,7 +17,7 @@ import (
 var retry = wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 0.5, Cap: 20 * time.Second, Steps: 30}
 
 // Run runs a Reflector until ctx is done and returns then. Name is for its log messages, which come at V(2), and its
-// errors at V(1): whoever makes the requests of lw knows them all and decides what a person is to be told.
+// errors at V(1): the caller, which makes the requests of lw, knows them all and decides what a person is to be told.
 //
 // A list that is in progress at the end is not waited for; lw's List sees its context end.
 func Run(ctx context.Context, name string, lw cache.ListerWatcher, store cache.ReflectorStore, log logr.Logger) {

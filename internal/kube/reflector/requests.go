@@ -9,7 +9,7 @@ import (
 var ErrEnded = errors.New("reflector has ended")
 
 // Requests are the requests of one Reflector that are in progress. A Reflector makes its lists in goroutines that it
-// leaves behind when it is stopped, some of them before they have even begun; whoever ran it can wait for
+// leaves behind when it is stopped, some of them before they have even begun; its runner can wait for
 // them here. The zero value is ready for use, and all methods are safe for concurrent use.
 type Requests struct {
 	mu    sync.Mutex // guards ended, and Add against Wait

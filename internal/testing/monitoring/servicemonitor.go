@@ -15,7 +15,7 @@ type Scrape struct {
 	Job string
 	// Targets is a file that lists every port of every Service; see [Found].
 	Targets string
-	// Token is a file with the token of whoever scrapes, Authority one with the authority that the
+	// Token is a file with the token of the scraper, Authority one with the authority that the
 	// ServiceMonitor names, if it names one.
 	Token, Authority string
 }

@@ -99,7 +99,7 @@ func (p *Proxy) Mend() {
 	p.openGate()
 }
 
-// openGate wakes whoever waits. The caller holds mu.
+// openGate wakes the waiters. The caller holds mu.
 func (p *Proxy) openGate() {
 	select {
 	case <-p.open:

@@ -132,7 +132,7 @@ func plugin(t *testing.T, r *receiverPod, objects int) {
 	}
 }
 
-// metrics are read as the README has it, and refused to whoever is not somebody, or not somebody who may.
+// metrics are read as the README has it, and refused to callers without a token, or without the right.
 func metrics(t *testing.T) {
 	lines := block(t, root+"/README.md", "kubectl create token")
 	forward, rest, found := strings.Cut(lines, "\nTOKEN=")

@@ -128,7 +128,7 @@ func (l *load) check(r *receiverPod, mark uint64, objects int) {
 	l.hold(r, mark, objects, func(id resource.ID) bool { return l.anew[id] })
 }
 
-// checkAfterCrash is check where a replica has vanished without a word. Whoever takes over cannot know what
+// checkAfterCrash is check where a replica has vanished without a word. The successor cannot know what
 // it delivered since its last checkpoint, and sends that again: what changed meanwhile has a reason, and
 // nothing else has.
 func (l *load) checkAfterCrash(r *receiverPod, mark uint64, objects int) {

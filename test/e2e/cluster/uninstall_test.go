@@ -54,7 +54,7 @@ done | sort -u`
 	if out := kubectl(t, "get pods,statefulsets,persistentvolumeclaims -l app.kubernetes.io/name="+name+" --ignore-not-found"); strings.Contains(out, name) {
 		t.Errorf("there are still\n%s", out)
 	}
-	// Whoever installs again begins anew: with an empty receiver, for nobody knows any more what was deleted
+	// A later installation begins anew: with an empty receiver, for nobody knows any more what was deleted
 	// in between.
 	kubectl(t, "delete pod -l app=cluster-whisperer")
 	r.find()
