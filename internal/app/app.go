@@ -29,9 +29,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/httpclient"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/ownerref"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/predecessor"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/remains"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
@@ -128,8 +128,8 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		remembered: func() []resource.Type { return a.memory.types() },
 	}
 	a.lister = watch.NewLister(client, cfg.Selection, namespaces)
-	heir := remains.NewHeir(client, cfg.PodNamespace, cfg.StatefulSetName, opts.Log)
-	a.shard, err = newShard(cfg, restConfig, heir, a.index, a.noteRestore, streams, opts.Log, reg)
+	owner := ownerref.New(client, cfg.PodNamespace, cfg.StatefulSetName, opts.Log)
+	a.shard, err = newShard(cfg, restConfig, owner, a.index, a.noteRestore, streams, opts.Log, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -137,8 +137,8 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	if err != nil {
 		return nil, fmt.Errorf("making the client for checkpoints: %w", err)
 	}
-	maps := remains.ConfigMaps(core, heir)
-	a.notices = newNotices(a, heir, core)
+	maps := ownerref.ConfigMaps(core, owner)
+	a.notices = newNotices(a, owner, core)
 	a.verify = newVerification(a, maps, streams, reg)
 	a.memory = newMemory(cfg, cluster, a.index, a.shard.targets, opts.Log.WithName("inventory"), reg)
 	a.discovery = discovery.New(disco, client, discovery.Options{ // what it knew before is told when it is gone
@@ -263,8 +263,8 @@ func (a *App) flush(end time.Time) {
 	all.Wait()
 }
 
-// cutOff ends the requests that are still under way: a receiver that does not answer must not keep us from giving up the Lease.
-// What they have done is unknown, and said to be in the last checkpoint.
+// cutOff ends the requests that are still under way: a receiver that does not answer must not keep us from
+// giving up the Lease. What they have done is unknown, and said to be in the last checkpoint.
 func (a *App) cutOff() {
 	var all sync.WaitGroup
 	for _, t := range a.targets() {
@@ -273,8 +273,9 @@ func (a *App) cutOff() {
 	all.Wait()
 }
 
-// gcPercent makes the collector run at a third of the growth that Go allows by itself: it trades a few per cent of a core
-// at the start for a third of the peak (20,000 objects: 51 MiB instead of 73), and costs nothing at rest. GOGC overrides it.
+// gcPercent makes the collector run at a third of the growth that Go allows by itself: it trades a few per
+// cent of a core at the start for a third of the peak (20,000 objects: 51 MiB instead of 73), and costs
+// nothing at rest. GOGC overrides it.
 const gcPercent = 30
 
 // releaseTimeout bounds the last writes to the API server. One that is away then costs the others a Lease's duration.
@@ -288,8 +289,8 @@ func (a *App) release(end time.Time) {
 	a.shard.release(ctx)
 }
 
-// releaseBy is until when the API server may take to take them: releaseTimeout, and where deletions wait that perhaps nobody
-// else knows of, all the time that is left until the end.
+// releaseBy is until when the API server may take to take them: releaseTimeout, and where deletions wait that
+// perhaps nobody else knows of, all the time that is left until the end.
 func releaseBy(now, end time.Time, deletions bool) time.Time {
 	by := now.Add(releaseTimeout)
 	if deletions && end.After(by) {

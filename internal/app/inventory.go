@@ -25,7 +25,7 @@ import (
 // remembers nothing and writes nothing.
 type memory struct {
 	before     *inventory.Inventory // nil: none, or none that may be believed
-	keeper     *inventory.Keeper
+	writer     *inventory.Writer
 	index      *index.Index
 	targets    *targets
 	namespaces watch.NamespaceFilter
@@ -38,8 +38,8 @@ type memory struct {
 	behind time.Time  // since when the API server seems to be behind before; zero for not
 }
 
-// newMemory opens the inventory in STATE_DIR. Whatever is wrong with it is logged, and the replica goes on without: what
-// cannot be remembered is never a reason to delete, nor to stand still.
+// newMemory opens the inventory in STATE_DIR. Whatever is wrong with it is logged, and the replica goes on
+// without: what cannot be remembered is never a reason to delete, nor to stand still.
 func newMemory(cfg config.Config, cluster string, x *index.Index, all *targets, log logr.Logger, reg prometheus.Registerer) *memory {
 	if cfg.StateDir == "" {
 		return nil
@@ -60,14 +60,14 @@ func newMemory(cfg config.Config, cluster string, x *index.Index, all *targets, 
 	default:
 		log.Error(err, "Inventory of an earlier life is left out: nothing is deleted by its word")
 	}
-	m.keeper, err = inventory.NewKeeper(cfg.StateDir, meta, m, inventory.KeeperOptions{Before: m.before, Log: log, Registerer: reg})
+	m.writer, err = inventory.NewWriter(cfg.StateDir, meta, m, inventory.WriterOptions{Before: m.before, Log: log, Registerer: reg})
 	if err != nil {
 		log.Error(err, "No inventory is kept; deletions that happen while no replica runs may be missed")
 		return nil // Before is nil, for the same reason.
 	}
 	for _, t := range m.types() {
 		if !cfg.Types.Match(t) {
-			m.keeper.Settle(t)
+			m.writer.Settle(t)
 		}
 	}
 	x.Listen(m) // for as long as there is an index
@@ -79,7 +79,7 @@ func (m *memory) run(ctx context.Context) error {
 	if m == nil {
 		return nil
 	}
-	return m.keeper.Run(ctx) //nolint:wrapcheck // It never fails.
+	return m.writer.Run(ctx) //nolint:wrapcheck // It never fails.
 }
 
 // types are those of the earlier life.
@@ -97,8 +97,8 @@ func (m *memory) types() []resource.Type {
 // has tells whether the earlier life knew a type.
 func (m *memory) has(t resource.Type) bool { return slices.Contains(m.types(), t) }
 
-// judge compares what the earlier life knew of a type with what there is, as far as wants says; force passes the guard. It
-// is [inventory.Unknown] where nothing can be said.
+// judge compares what the earlier life knew of a type with what there is, as far as wants says; force passes
+// the guard. It is [inventory.Unknown] where nothing can be said.
 func (m *memory) judge(t resource.Type, wants func(t resource.Type, namespace, name string) bool, force bool) (inventory.Verdict, error) {
 	if !m.has(t) {
 		return inventory.Verdict{}, nil
@@ -121,20 +121,20 @@ func (m *memory) discard(err error) {
 		return
 	}
 	m.log.Error(err, "Inventory of an earlier life is left out: nothing is deleted by its word")
-	m.keeper.Settle(types...)
+	m.writer.Settle(types...)
 }
 
 // settle lets go of what the earlier life knew of the types that all receivers are done with.
 func (m *memory) settle() {
 	for _, t := range m.types() {
-		if !m.keeper.Unsettled(t) {
+		if !m.writer.Unsettled(t) {
 			continue
 		}
 		done := func(t resource.Type) bool {
 			return !slices.ContainsFunc(m.targets.all(), func(o *target) bool { return !o.finder.settled(t) })
 		}
 		if done(t) || m.dividedInto(t, done) {
-			m.keeper.Settle(t)
+			m.writer.Settle(t)
 		}
 	}
 }
@@ -244,8 +244,9 @@ func (v view) Watched(t resource.Type, namespace, name string) bool {
 // time that was lost: a cache of an API server lags by seconds, and a restored etcd until it has written as much again.
 const lagPatience = time.Minute
 
-// ofALostTime tells, once that is clear, whether the API server was behind the inventory: its database was restored from a backup.
-// The checkpoints went back with it, so that the API server's history tells nothing of what was lost.
+// ofALostTime tells, once that is clear, whether the API server was behind the inventory: its database was
+// restored from a backup. The checkpoints went back with it, so that the API server's history tells nothing
+// of what was lost.
 func (m *memory) ofALostTime(now time.Time) bool {
 	if m == nil || m.before == nil || m.void.Load() {
 		return false

@@ -11,9 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/ownerref"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/notice"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/remains"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -35,7 +35,7 @@ func (n *notices) run(ctx context.Context) error {
 	return nil
 }
 
-func newNotices(a *App, heir *remains.Heir, events corev1client.EventsGetter) *notices {
+func newNotices(a *App, owner *ownerref.Owner, events corev1client.EventsGetter) *notices {
 	return &notices{events: events, teller: notice.NewTeller(notice.Options{
 		Member: a.cfg.PodName, Look: a.situation, Log: a.log.WithName("events"),
 		Speaks: func() (speaks, known bool) {
@@ -47,7 +47,7 @@ func newNotices(a *App, heir *remains.Heir, events corev1client.EventsGetter) *n
 			o := &corev1.ObjectReference{
 				APIVersion: "v1", Kind: "Pod", Name: a.cfg.PodName, UID: types.UID(a.cfg.PodUID), Namespace: a.cfg.PodNamespace,
 			}
-			for _, set := range heir.Reference(ctx) {
+			for _, set := range owner.Reference(ctx) {
 				o.APIVersion, o.Kind, o.Name, o.UID = set.APIVersion, set.Kind, set.Name, set.UID
 			}
 			return o

@@ -15,11 +15,11 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/ownerref"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/remains"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 )
@@ -28,8 +28,9 @@ const (
 	// publishEvery is the pace of checkpoints: what a member parks, and what a failover sends twice at most, are the
 	// changes of this long. Each costs one write to etcd.
 	publishEvery = 10 * time.Second
-	// publishTimeout bounds how long a handoff waits for its checkpoint. Without it the new owner may send what has been
-	// sent; an API server that does not take a ConfigMap for so long does not take the Lease either.
+	// publishTimeout bounds how long a handoff waits for its checkpoint. Without it the new owner may send
+	// what has been sent; an API server that does not take a ConfigMap for so long does not take the Lease
+	// either.
 	publishTimeout = 15 * time.Second
 	// joinWait is how long the first lists wait for the ring. A member that must wait for longer, for the Lease of a
 	// predecessor to expire, reads the cluster meanwhile and parks it.
@@ -47,7 +48,7 @@ type shard struct {
 }
 
 // newShard makes the member. Targets join it later.
-func newShard(cfg config.Config, restConfig *rest.Config, heir *remains.Heir, x *index.Index,
+func newShard(cfg config.Config, restConfig *rest.Config, owner *ownerref.Owner, x *index.Index,
 	restored func(), streams *reflector.Metrics, log logr.Logger, reg prometheus.Registerer,
 ) (*shard, error) {
 	leases, err := coordinationclient.NewForConfig(restConfig)
@@ -59,7 +60,7 @@ func newShard(cfg config.Config, restConfig *rest.Config, heir *remains.Heir, x 
 	if uid == "" {
 		uid = uuid.NewString()
 	}
-	s.member, err = membership.New(remains.Leases(leases, heir), membership.Options{
+	s.member, err = membership.New(ownerref.Leases(leases, owner), membership.Options{
 		RingName: cfg.RingName, Namespace: cfg.PodNamespace, PodName: cfg.PodName, PodUID: uid, Format: ring.DefaultFormat(),
 		Timings: timings(cfg), Duty: duty(cfg),
 		Drainer: s, Objects: s.objects, Hold: true, Admission: true, Log: log.WithName("ring"), Registerer: reg,
@@ -78,8 +79,8 @@ func timings(cfg config.Config) ownership.Timings {
 	return t
 }
 
-// ownedCount remembers how many objects we own for as long as a count is worth: it hashes every ID, which takes a tenth of
-// a second for a million.
+// ownedCount remembers how many objects we own for as long as a count is worth: it hashes every ID, which
+// takes a tenth of a second for a million.
 type ownedCount struct {
 	mu sync.Mutex // guards what follows
 	n  int
@@ -109,8 +110,8 @@ func (s *shard) objects() int {
 	return s.shard.n
 }
 
-// drainPatience is how long a handoff waits for requests in flight. One that hangs is ended: what it may still change is in
-// doubt then, which whoever takes over is told.
+// drainPatience is how long a handoff waits for requests in flight. One that hangs is ended: what it may
+// still change is in doubt then, which whoever takes over is told.
 const drainPatience = 10 * time.Second
 
 // Drain implements [membership.Drainer]: the requests of what is lost end, then a last checkpoint under the old claim
@@ -209,8 +210,8 @@ func (s *shard) touched(a ownership.Area) iter.Seq2[*target, seat] {
 	}
 }
 
-// takeUp prepares what has been gained, some of it from members that have crashed, before it may be sent. Checkpoints are as
-// they were when it was given up.
+// takeUp prepares what has been gained, some of it from members that have crashed, before it may be sent.
+// Checkpoints are as they were when it was given up.
 func (t *target) takeUp(gained, crashed pipeline.Match) {
 	t.pipeline.Gained(gained)
 	t.pipeline.ForgetCovered(nil)

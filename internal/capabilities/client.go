@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/exchange"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound/httpclient"
 )
 
 // maxReason bounds what is repeated of an answer, in bytes.
@@ -19,7 +19,7 @@ const maxReason = 200
 
 // client makes a request of a batch.
 type client struct {
-	exchange *exchange.Client
+	http     *httpclient.Client
 	endpoint *url.URL
 }
 
@@ -35,7 +35,7 @@ func (c client) scan(ctx context.Context, b batch, now func() time.Time) (result
 	if err != nil {
 		return result{}, fmt.Errorf("encoding names: %w", err)
 	}
-	a, err := c.exchange.Do(ctx, http.MethodPost, c.endpoint, body)
+	a, err := c.http.Do(ctx, http.MethodPost, c.endpoint, body)
 	if err != nil {
 		return result{}, err
 	}
@@ -71,7 +71,7 @@ func counted(body []byte, b batch) error {
 	return nil
 }
 
-func said(a exchange.Answer) error {
+func said(a httpclient.Answer) error {
 	text := strings.ToValidUTF8(string(a.Body[:min(len(a.Body), maxReason)]), "")
 	return fmt.Errorf("HTTP %d: %q", a.Status, text)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/exchange"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound/httpclient"
 )
 
 // Source knows the CustomResourceDefinitions.
@@ -37,10 +37,10 @@ type Store interface {
 
 // Options are the settings of a [Scanner]. Their zero values suit cluster-whisperer.
 type Options struct {
-	// Token and CA are as in [exchange.Options].
+	// Token and CA are as in [httpclient.Options].
 	Token func() (string, error)
 	CA    []byte
-	// Files are as in [exchange.Options].
+	// Files are as in [httpclient.Options].
 	Files outbound.Files
 	// Version is the version of this program.
 	Version string
@@ -94,14 +94,14 @@ func New(endpoint *url.URL, source Source, store Store, opts Options) (*Scanner,
 	if opts.Leader == nil {
 		opts.Leader = func() bool { return true }
 	}
-	e, err := exchange.New(exchange.Options{
+	e, err := httpclient.New(httpclient.Options{
 		Version: opts.Version, Token: opts.Token, CA: opts.CA, Host: endpoint.Hostname(), Files: opts.Files, Timeout: opts.Timeout, Transport: opts.Transport,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the client of %s: %w", endpoint.Redacted(), err)
 	}
 	return &Scanner{
-		client: client{exchange: e, endpoint: endpoint}, source: source, store: store, opts: opts,
+		client: client{http: e, endpoint: endpoint}, source: source, store: store, opts: opts,
 		metrics: newMetrics(opts.Registerer), woken: make(chan struct{}, 1),
 	}, nil
 }
@@ -117,7 +117,7 @@ func (s *Scanner) Wake() {
 // Run scans until ctx ends. It never fails: what goes wrong is counted, logged at its edges and tried again. It is
 // called once.
 func (s *Scanner) Run(ctx context.Context) error {
-	defer s.client.exchange.Close()
+	defer s.client.http.Close()
 	for ctx.Err() == nil {
 		wait := s.step(ctx)
 		if wait <= 0 {

@@ -18,14 +18,14 @@
 // those of the API server mean that its database was restored ([ErrBackwards]). What the inventory knew and a
 // complete list lacks is then a guarded repair all the same ([View.Lost]).
 //
-// A [Keeper] writes the file while the process lives. It carries the names of an earlier inventory on until it is told
-// that they were looked for ([Keeper.Settle]): a type that cannot be listed today, or a deletion that waits for a
+// A [Writer] writes the file while the process lives. It carries the names of an earlier inventory on until it is told
+// that they were looked for ([Writer.Settle]): a type that cannot be listed today, or a deletion that waits for a
 // person, is not forgotten by the next write or the next life.
 //
 // Memory: writing allocates 1.3 MB in all, whatever the number of objects, most of it the deflater's tables; reading
 // 0.2 MB. A million objects are 4.5 MB on disk, written in 0.2 s. The standard library's deflate is used because it is
 // in the program anyway; zstd would add its code and megabytes of windows.
 //
-// All functions block for the disk. An [Inventory] and a [Keeper] are safe for concurrent use; one process writes to a
+// All functions block for the disk. An [Inventory] and a [Writer] are safe for concurrent use; one process writes to a
 // directory at a time.
 package inventory

@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// OnDisk makes a keeper write through create.
-func OnDisk(k *Keeper, create func(path string) (io.WriteCloser, func() error, error)) {
+// OnDisk makes a writer write through create.
+func OnDisk(k *Writer, create func(path string) (io.WriteCloser, func() error, error)) {
 	k.disk.create = func(path string) (file, error) {
 		w, sync, err := create(path)
 		return syncer{w, sync}, err

@@ -287,7 +287,7 @@ func TestAnUnfinishedFileIsReplaced(t *testing.T) {
 	}
 }
 
-// What is open is not changed by what is written next, which is how the keeper can read while it writes.
+// What is open is not changed by what is written next, which is how the writer can read while it writes.
 func TestAnOpenInventoryOutlivesItsFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -75,13 +75,13 @@ func (l *life) Has(t resource.Type, namespace, name string) bool {
 func (*life) Watched(resource.Type, string, string) bool { return true }
 
 // live keeps the inventory of one life, which is shorter than the first interval.
-func (l *life) live(t *testing.T, dir string, f func(before *inventory.Inventory, k *inventory.Keeper)) {
+func (l *life) live(t *testing.T, dir string, f func(before *inventory.Inventory, k *inventory.Writer)) {
 	t.Helper()
 	before, err := inventory.Open(dir, ours, noLimit)
 	if err != nil {
 		before = nil
 	}
-	k, err := inventory.NewKeeper(dir, ours, l, inventory.KeeperOptions{Before: before})
+	k, err := inventory.NewWriter(dir, ours, l, inventory.WriterOptions{Before: before})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestDeletionsBetweenLivesAreFound(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	first := newLife()
-	first.live(t, dir, func(*inventory.Inventory, *inventory.Keeper) {
+	first.live(t, dir, func(*inventory.Inventory, *inventory.Writer) {
 		first.list(pods, 10, "a", "b", "c")
 		first.list(deployments, 11, "x", "y")
 		first.Delete(pods, "shop", "c", 12)
@@ -106,7 +106,7 @@ func TestDeletionsBetweenLivesAreFound(t *testing.T) {
 	})
 
 	second := newLife()
-	second.live(t, dir, func(before *inventory.Inventory, k *inventory.Keeper) {
+	second.live(t, dir, func(before *inventory.Inventory, k *inventory.Writer) {
 		second.list(pods, 20, "a", "d") // deployments cannot be listed in this life
 		for _, info := range before.Types() {
 			v, err := before.Judge(info.Type, second, false)
@@ -127,7 +127,7 @@ func TestDeletionsBetweenLivesAreFound(t *testing.T) {
 	})
 
 	third := newLife()
-	third.live(t, dir, func(before *inventory.Inventory, _ *inventory.Keeper) {
+	third.live(t, dir, func(before *inventory.Inventory, _ *inventory.Writer) {
 		want := map[string][]string{"pods.v1": {"shop/a", "shop/d"}, "deployments.v1.apps": {"shop/x", "shop/y"}}
 		if diff := cmp.Diff(want, names(t, before)); diff != "" {
 			t.Errorf("known to the third life (-want +got):\n%s", diff)

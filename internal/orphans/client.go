@@ -13,8 +13,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/exchange"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound/httpclient"
 )
 
 const (
@@ -79,10 +79,10 @@ type Listing struct {
 
 // Options are the settings of a [Client].
 type Options struct {
-	// Token yields the bearer token, which dot-ai requires; CA is a bundle in PEM. See [exchange.Options].
+	// Token yields the bearer token, which dot-ai requires; CA is a bundle in PEM. See [httpclient.Options].
 	Token func() (string, error)
 	CA    []byte
-	// Files are as in [exchange.Options].
+	// Files are as in [httpclient.Options].
 	Files outbound.Files
 	// Version is the version of this program.
 	Version string
@@ -96,10 +96,10 @@ type Options struct {
 
 // Client asks one receiver. Create it with [New].
 type Client struct {
-	exchange *exchange.Client
-	base     *url.URL // of /api/v1/resources
-	most     int      // documents of one kind
-	pace     func(ctx context.Context) (done func(), err error)
+	http *httpclient.Client
+	base *url.URL // of /api/v1/resources
+	most int      // documents of one kind
+	pace func(ctx context.Context) (done func(), err error)
 }
 
 // New makes a client of the receiver to which documents of that format are posted at endpoint, such as
@@ -113,13 +113,13 @@ func New(format string, endpoint *url.URL, opts Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := exchange.New(exchange.Options{
+	e, err := httpclient.New(httpclient.Options{
 		Version: opts.Version, Token: opts.Token, CA: opts.CA, Host: base.Hostname(), Files: opts.Files, Timeout: opts.Timeout, MaxBytes: maxAnswer, Transport: opts.Transport,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the client of %s: %w", base.Redacted(), err)
 	}
-	c := &Client{exchange: e, base: base, most: maxDocuments, pace: opts.Pace}
+	c := &Client{http: e, base: base, most: maxDocuments, pace: opts.Pace}
 	if c.pace == nil {
 		c.pace = func(context.Context) (func(), error) { return func() {}, nil }
 	}
@@ -140,7 +140,7 @@ func listsBeside(endpoint *url.URL) (*url.URL, error) {
 }
 
 // Close ends the idle connections.
-func (c *Client) Close() { c.exchange.Close() }
+func (c *Client) Close() { c.http.Close() }
 
 // Kinds returns the kinds of which the receiver holds documents, ordered by kind and version, and whether it may hold
 // documents that it does not see.
@@ -258,7 +258,7 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, data an
 	if err != nil {
 		return err
 	}
-	a, err := c.exchange.Do(ctx, http.MethodGet, &u, nil)
+	a, err := c.http.Do(ctx, http.MethodGet, &u, nil)
 	done()
 	if err != nil {
 		return err

@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/exchange"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/orphans"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound/httpclient"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
 )
 
@@ -175,7 +175,7 @@ func TestAnAnswerWithoutEndIsNotRead(t *testing.T) {
 		}
 	}))
 	t.Cleanup(web.Close)
-	if _, _, err := clientOf(t, web.URL, nil).Kinds(t.Context()); !errors.Is(err, exchange.ErrTooLong) {
+	if _, _, err := clientOf(t, web.URL, nil).Kinds(t.Context()); !errors.Is(err, httpclient.ErrTooLong) {
 		t.Errorf("Kinds: %v, want that the answer is too long", err)
 	}
 }

@@ -196,10 +196,10 @@ func TestEstateIsStrippedByOthersAndInheritedByItsOwn(t *testing.T) {
 		t.Fatalf("released Lease is %+v, want an estate", l)
 	}
 	saved := b.api.leases["a"]
-	heir := b.join("a", "uid-2", formatOld)
+	successor := b.join("a", "uid-2", formatOld)
 	b.settle(100 * time.Millisecond)
-	if heir.sends() != 64 {
-		t.Errorf("the heir sends for %d partitions, want all at once", heir.sends())
+	if successor.sends() != 64 {
+		t.Errorf("the successor sends for %d partitions, want all at once", successor.sends())
 	}
 
 	b = newBench(t)

@@ -55,7 +55,7 @@ func registry() (*metricsdoc.Registry, error) {
 	}
 	app.DescribeMetrics(each)
 	meta := inventory.Meta{Cluster: "uid", Ring: "ring"}
-	if _, err := inventory.NewKeeper("", meta, nil, inventory.KeeperOptions{Registerer: reg}); err != nil {
+	if _, err := inventory.NewWriter("", meta, nil, inventory.WriterOptions{Registerer: reg}); err != nil {
 		return nil, fmt.Errorf("making the keeper of an inventory: %w", err)
 	}
 	endpoint := &url.URL{Scheme: "http", Host: "localhost", Path: "/scan"}

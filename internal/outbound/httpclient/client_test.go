@@ -1,4 +1,4 @@
-package exchange_test
+package httpclient_test
 
 import (
 	"context"
@@ -16,22 +16,22 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/exchange"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound/httpclient"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // newClient asks a handler.
-func newClient(t *testing.T, h http.HandlerFunc, opts exchange.Options) (*exchange.Client, *url.URL) {
+func newClient(t *testing.T, h http.HandlerFunc, opts httpclient.Options) (*httpclient.Client, *url.URL) {
 	t.Helper()
 	web := httptest.NewServer(h)
 	t.Cleanup(web.Close)
 	return clientOf(t, web, opts)
 }
 
-func clientOf(t *testing.T, web *httptest.Server, opts exchange.Options) (*exchange.Client, *url.URL) {
+func clientOf(t *testing.T, web *httptest.Server, opts httpclient.Options) (*httpclient.Client, *url.URL) {
 	t.Helper()
-	c, err := exchange.New(opts)
+	c, err := httpclient.New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func clientOf(t *testing.T, web *httptest.Server, opts exchange.Options) (*excha
 func TestDoSendsAndReads(t *testing.T) {
 	t.Parallel()
 	tokens := []string{"first", "second", ""}
-	opts := exchange.Options{Version: "1.2", Token: func() (string, error) {
+	opts := httpclient.Options{Version: "1.2", Token: func() (string, error) {
 		token := tokens[0]
 		tokens = tokens[1:]
 		return token, nil
@@ -78,12 +78,12 @@ func TestDoSendsAndReads(t *testing.T) {
 func TestTheAnswerIsBounded(t *testing.T) {
 	t.Parallel()
 	size := 100
-	c, u := newClient(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, size)) }, exchange.Options{MaxBytes: 100})
+	c, u := newClient(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, size)) }, httpclient.Options{MaxBytes: 100})
 	if a, err := c.Do(t.Context(), "GET", u, nil); err != nil || len(a.Body) != 100 {
 		t.Errorf("an answer of 100 bytes: %d, %v", len(a.Body), err)
 	}
 	size = 101
-	if a, err := c.Do(t.Context(), "GET", u, nil); !errors.Is(err, exchange.ErrTooLong) || a.Body != nil {
+	if a, err := c.Do(t.Context(), "GET", u, nil); !errors.Is(err, httpclient.ErrTooLong) || a.Body != nil {
 		t.Errorf("an answer of 101 bytes: %d, %v, want that it is too long", len(a.Body), err)
 	}
 }
@@ -95,7 +95,7 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 			t.Errorf("asked for %s", r.URL)
 		}
 		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
-	}, exchange.Options{})
+	}, httpclient.Options{})
 	if a, err := c.Do(t.Context(), "GET", u, nil); err != nil || a.Status != http.StatusTemporaryRedirect {
 		t.Errorf("answer is %d, %v, want the redirect", a.Status, err)
 	}
@@ -108,7 +108,7 @@ func TestAnAnswerThatBreaksOffIsNone(t *testing.T) {
 		_, _ = w.Write([]byte("half"))
 		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
-	}, exchange.Options{})
+	}, httpclient.Options{})
 	if a, err := c.Do(t.Context(), "GET", u, nil); err == nil {
 		t.Errorf("answer is %q, want an error", a.Body)
 	}
@@ -117,11 +117,11 @@ func TestAnAnswerThatBreaksOffIsNone(t *testing.T) {
 func TestDoEndsWithItsTimeAndItsContext(t *testing.T) {
 	t.Parallel()
 	hang := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
-	c, u := newClient(t, hang, exchange.Options{Timeout: time.Millisecond})
+	c, u := newClient(t, hang, httpclient.Options{Timeout: time.Millisecond})
 	if _, err := c.Do(t.Context(), "GET", u, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("time-out: %v", err)
 	}
-	c, u = newClient(t, hang, exchange.Options{})
+	c, u = newClient(t, hang, httpclient.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := c.Do(ctx, "GET", u, nil); !errors.Is(err, context.Canceled) {
@@ -142,7 +142,7 @@ func TestATokenThatCannotBeHadOrSentSendsNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c, u := newClient(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }, exchange.Options{Token: source})
+			c, u := newClient(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") }, httpclient.Options{Token: source})
 			_, err := c.Do(t.Context(), "GET", u, nil)
 			if err == nil || strings.Contains(err.Error(), "secret") {
 				t.Errorf("error is %v, want one without the token", err)
@@ -159,15 +159,15 @@ func TestCertificates(t *testing.T) {
 	web := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	t.Cleanup(web.Close)
 	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw})
-	c, u := clientOf(t, web, exchange.Options{CA: bundle})
+	c, u := clientOf(t, web, httpclient.Options{CA: bundle})
 	if a, err := c.Do(t.Context(), "GET", u, nil); err != nil || a.Status != 200 {
 		t.Errorf("with its certificate: %d, %v", a.Status, err)
 	}
-	c, u = clientOf(t, web, exchange.Options{})
+	c, u = clientOf(t, web, httpclient.Options{})
 	if _, err := c.Do(t.Context(), "GET", u, nil); err == nil {
 		t.Error("without its certificate it is trusted all the same")
 	}
-	if _, err := exchange.New(exchange.Options{CA: []byte("none")}); err == nil {
+	if _, err := httpclient.New(httpclient.Options{CA: []byte("none")}); err == nil {
 		t.Error("a bundle without a certificate is taken")
 	}
 }

@@ -28,14 +28,14 @@ type Source interface {
 	Types() iter.Seq[TypeSnapshot]
 }
 
-// KeeperOptions are the settings of a [Keeper].
-type KeeperOptions struct {
+// WriterOptions are the settings of a [Writer].
+type WriterOptions struct {
 	// Interval is how often the inventory is written, when something changed. Zero means 60 s: what was created within
 	// the last interval before a crash, and deleted before the next start, leaves its document behind.
 	Interval time.Duration
 	// StopTimeout bounds the last write. Zero means 10 s.
 	StopTimeout time.Duration
-	// Before is the inventory of the process's earlier life, nil for none. The keeper closes it.
+	// Before is the inventory of the process's earlier life, nil for none. The writer closes it.
 	Before *Inventory
 	// Log gets the edges: that writing fails, that it works again.
 	Log logr.Logger
@@ -43,12 +43,12 @@ type KeeperOptions struct {
 	Registerer prometheus.Registerer
 }
 
-// Keeper writes an inventory again and again. Create it with [NewKeeper].
-type Keeper struct {
+// Writer writes an inventory again and again. Create it with [NewWriter].
+type Writer struct {
 	dir     string
 	meta    Meta
 	source  Source
-	opts    KeeperOptions
+	opts    WriterOptions
 	disk    disk
 	metrics *metrics
 
@@ -62,14 +62,14 @@ type Keeper struct {
 	last    [2]uint64 // generation and settlements at the last write
 }
 
-// NewKeeper returns a keeper of the inventory in a directory. The time of meta is not looked at.
-func NewKeeper(dir string, meta Meta, source Source, opts KeeperOptions) (*Keeper, error) {
+// NewWriter returns a writer of the inventory in a directory. The time of meta is not looked at.
+func NewWriter(dir string, meta Meta, source Source, opts WriterOptions) (*Writer, error) {
 	if err := meta.check(); err != nil {
 		return nil, err
 	}
 	opts.Interval = cmp.Or(opts.Interval, time.Minute)
 	opts.StopTimeout = cmp.Or(opts.StopTimeout, 10*time.Second)
-	k := &Keeper{dir: dir, meta: meta, source: source, opts: opts, metrics: newMetrics(opts.Registerer), unsettled: map[resource.Type]bool{}}
+	k := &Writer{dir: dir, meta: meta, source: source, opts: opts, metrics: newMetrics(opts.Registerer), unsettled: map[resource.Type]bool{}}
 	if opts.Before != nil {
 		for _, s := range opts.Before.types {
 			k.unsettled[s.typ()] = true
@@ -81,7 +81,7 @@ func NewKeeper(dir string, meta Meta, source Source, opts KeeperOptions) (*Keepe
 
 // Settle says that the earlier inventory's names of some types are needed no more: what was deleted has been handed to
 // where the [Source] has its pending deletions from, or the type is no longer wanted. It does not block.
-func (k *Keeper) Settle(types ...resource.Type) {
+func (k *Writer) Settle(types ...resource.Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, t := range types {
@@ -94,7 +94,7 @@ func (k *Keeper) Settle(types ...resource.Type) {
 }
 
 // Unsettled tells whether the earlier inventory's names of a type are carried on.
-func (k *Keeper) Unsettled(t resource.Type) bool {
+func (k *Writer) Unsettled(t resource.Type) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.unsettled[t]
@@ -102,7 +102,7 @@ func (k *Keeper) Unsettled(t resource.Type) bool {
 
 // Run writes the inventory every interval in which something changed, and once more when ctx ends. It never fails: what
 // goes wrong is counted, logged at its edges, and tried again. It is called once.
-func (k *Keeper) Run(ctx context.Context) error {
+func (k *Writer) Run(ctx context.Context) error {
 	if k.opts.Before != nil {
 		defer k.opts.Before.Close()
 	}
@@ -122,7 +122,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 }
 
 // keep writes if there is anything new.
-func (k *Keeper) keep(ctx context.Context) {
+func (k *Writer) keep(ctx context.Context) {
 	now := [2]uint64{k.source.Generation()} // before the names are asked for: what comes between is written again
 	k.mu.Lock()
 	now[1] = k.settled
@@ -150,7 +150,7 @@ func (k *Keeper) keep(ctx context.Context) {
 	}
 }
 
-func (k *Keeper) failed(err error) {
+func (k *Writer) failed(err error) {
 	k.metrics.errors.Inc()
 	if k.failing {
 		return
@@ -160,7 +160,7 @@ func (k *Keeper) failed(err error) {
 }
 
 // types yields what the source knows, and what the earlier inventory says of types that are not settled.
-func (k *Keeper) types() iter.Seq[namedType] {
+func (k *Writer) types() iter.Seq[namedType] {
 	return func(yield func(namedType) bool) {
 		carried := k.carried()
 		for t := range k.source.Types() {
@@ -191,7 +191,7 @@ func (k *Keeper) types() iter.Seq[namedType] {
 }
 
 // carried returns the sections that are not settled.
-func (k *Keeper) carried() []section {
+func (k *Writer) carried() []section {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var carried []section
@@ -207,7 +207,7 @@ func (k *Keeper) carried() []section {
 
 // old is a type as the earlier inventory has it. When that cannot be read any more, which is the end of the disk, the
 // type is settled, so that the next write succeeds without it.
-func (k *Keeper) old(s section) namedType {
+func (k *Writer) old(s section) namedType {
 	return namedType{typ: s.typ(), version: s.Version, names: func(yield func(string, error) bool) {
 		for name, err := range k.opts.Before.names(s.typ()) {
 			if err != nil {

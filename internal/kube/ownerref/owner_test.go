@@ -1,4 +1,4 @@
-package remains_test
+package ownerref_test
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 	metadatafake "k8s.io/client-go/metadata/fake"
 	clienttesting "k8s.io/client-go/testing"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/remains"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/ownerref"
 )
 
 var sets = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
@@ -29,7 +29,7 @@ type cluster struct {
 	t       *testing.T
 	core    *fake.Clientset
 	meta    *metadatafake.FakeMetadataClient
-	heir    *remains.Heir
+	belongs *ownerref.Owner
 	lookups int
 	refuse  error
 }
@@ -44,7 +44,7 @@ func newCluster(t *testing.T) *cluster {
 		c.lookups++
 		return c.refuse != nil, nil, c.refuse
 	})
-	c.heir = remains.NewHeir(c.meta, "ns", "sync", logr.Discard())
+	c.belongs = ownerref.New(c.meta, "ns", "sync", logr.Discard())
 	return c
 }
 
@@ -75,8 +75,8 @@ func (c *cluster) writes(name string, owner types.UID, create bool) types.UID {
 	if owner != "" {
 		meta.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "sync", UID: owner}}
 	}
-	maps := remains.ConfigMaps(c.core.CoreV1(), c.heir).ConfigMaps("ns")
-	leases := remains.Leases(c.core.CoordinationV1(), c.heir).Leases("ns")
+	maps := ownerref.ConfigMaps(c.core.CoreV1(), c.belongs).ConfigMaps("ns")
+	leases := ownerref.Leases(c.core.CoordinationV1(), c.belongs).Leases("ns")
 	ctx := c.t.Context()
 	m, l := &corev1.ConfigMap{ObjectMeta: meta}, &coordinationv1.Lease{ObjectMeta: meta}
 	var errs error
@@ -165,12 +165,12 @@ func TestAnUpdateLeavesTheOwnerAlone(t *testing.T) {
 func TestWhatHasNoOwnerIsAdoptedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
-		none := remains.NewHeir(c.meta, "ns", "", logr.Discard())
-		c.heir, none = none, c.heir
+		none := ownerref.New(c.meta, "ns", "", logr.Discard())
+		c.belongs, none = none, c.belongs
 		if got := c.writes("a", "", true); got != "" || c.lookups > 0 {
 			t.Fatalf("without a StatefulSet it belongs to %q after %d looks at one", got, c.lookups)
 		}
-		c.heir = none
+		c.belongs = none
 
 		c.set("one", true) // deleted, and its pods are left to somebody else
 		for range 5 {
@@ -185,7 +185,7 @@ func TestWhatHasNoOwnerIsAdoptedInTime(t *testing.T) {
 		time.Sleep(time.Minute)
 		adopted := map[types.UID]bool{}
 		for range 2 { // the first look is for the ConfigMap, and the Lease's turn comes a minute later
-			m, err := remains.ConfigMaps(c.core.CoreV1(), c.heir).ConfigMaps("ns").Update(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a"}}, metav1.UpdateOptions{})
+			m, err := ownerref.ConfigMaps(c.core.CoreV1(), c.belongs).ConfigMaps("ns").Update(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a"}}, metav1.UpdateOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package remains
+package ownerref
 
 import (
 	"context"
@@ -19,8 +19,8 @@ const (
 	adoptEvery = time.Minute
 )
 
-// Heir is the StatefulSet to which what we write belongs. A nil *Heir gives nothing an owner. Make one with [NewHeir].
-type Heir struct {
+// Owner is the StatefulSet to which what we write belongs. A nil *Owner gives nothing an owner. Make one with [New].
+type Owner struct {
 	client metadata.ResourceInterface
 	name   string
 	log    logr.Logger
@@ -31,68 +31,68 @@ type Heir struct {
 	refused bool                    // a missing permission has been logged
 }
 
-// NewHeir returns the StatefulSet of that name, or nil for an empty one.
-func NewHeir(client metadata.Interface, namespace, name string, log logr.Logger) *Heir {
+// New returns the StatefulSet of that name, or nil for an empty one.
+func New(client metadata.Interface, namespace, name string, log logr.Logger) *Owner {
 	if name == "" {
 		return nil
 	}
 	sets := schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
-	return &Heir{client: client.Resource(sets).Namespace(namespace), name: name, log: log}
+	return &Owner{client: client.Resource(sets).Namespace(namespace), name: name, log: log}
 }
 
 // Reference returns the StatefulSet as an owner reference, or the one that was seen last when it cannot be
-// read now; none for a nil Heir and as long as none has been seen. It blocks for two seconds at most.
-func (h *Heir) Reference(ctx context.Context) []metav1.OwnerReference { return h.created(ctx) }
+// read now; none for a nil Owner and as long as none has been seen. It blocks for two seconds at most.
+func (o *Owner) Reference(ctx context.Context) []metav1.OwnerReference { return o.created(ctx) }
 
 // created returns the owners of something that is about to be created. When the StatefulSet has gone it is the one that
 // was: what is created late is then collected at once, as it should be.
-func (h *Heir) created(ctx context.Context) []metav1.OwnerReference {
-	if h == nil {
+func (o *Owner) created(ctx context.Context) []metav1.OwnerReference {
+	if o == nil {
 		return nil
 	}
-	refs := h.lookup(ctx)
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	refs := o.lookup(ctx)
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if refs == nil {
-		return h.last
+		return o.last
 	}
 	return refs
 }
 
 // adopted returns the owners of something that has none, nil as long as it is to stay so.
-func (h *Heir) adopted(ctx context.Context) []metav1.OwnerReference {
-	if h == nil {
+func (o *Owner) adopted(ctx context.Context) []metav1.OwnerReference {
+	if o == nil {
 		return nil
 	}
-	h.mu.Lock()
-	early := !h.looked.IsZero() && time.Since(h.looked) < adoptEvery
+	o.mu.Lock()
+	early := !o.looked.IsZero() && time.Since(o.looked) < adoptEvery
 	if !early {
-		h.looked = time.Now()
+		o.looked = time.Now()
 	}
-	h.mu.Unlock()
+	o.mu.Unlock()
 	if early {
 		return nil
 	}
-	return h.lookup(ctx)
+	return o.lookup(ctx)
 }
 
 // lookup returns a reference to the StatefulSet, nil when there is none that will last.
-func (h *Heir) lookup(ctx context.Context) []metav1.OwnerReference {
+func (o *Owner) lookup(ctx context.Context) []metav1.OwnerReference {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	set, err := h.client.Get(ctx, h.name, metav1.GetOptions{})
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	set, err := o.client.Get(ctx, o.name, metav1.GetOptions{})
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	if err != nil {
-		if apierrors.IsForbidden(err) && !h.refused {
-			h.refused = true
-			h.log.Info("StatefulSet may not be read: Leases and ConfigMaps will stay when it is deleted", "statefulSet", h.name, "reason", err.Error())
+		if apierrors.IsForbidden(err) && !o.refused {
+			o.refused = true
+			o.log.Info("StatefulSet may not be read: Leases and ConfigMaps will stay when it is deleted", "statefulSet", o.name, "reason", err.Error())
 		}
 		return nil
 	}
 	if set.DeletionTimestamp != nil {
 		return nil
 	}
-	h.last = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: h.name, UID: set.UID}}
-	return h.last
+	o.last = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "StatefulSet", Name: o.name, UID: set.UID}}
+	return o.last
 }

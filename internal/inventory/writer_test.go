@@ -56,9 +56,9 @@ func (s *source) set(t resource.Type, names ...string) {
 	s.types[t] = names
 }
 
-// rig is a keeper in a bubble.
+// rig is a writer in a bubble.
 type rig struct {
-	*inventory.Keeper
+	*inventory.Writer
 	t      *testing.T
 	dir    string
 	source *source
@@ -69,8 +69,8 @@ type rig struct {
 	lines []string
 }
 
-// start runs a keeper, over what an earlier life left in dir.
-func start(t *testing.T, dir string, prepare ...func(k *inventory.Keeper)) *rig {
+// start runs a writer, over what an earlier life left in dir.
+func start(t *testing.T, dir string, prepare ...func(k *inventory.Writer)) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: dir, source: &source{types: map[resource.Type][]string{}}, reg: prometheus.NewRegistry()}
 	before, err := inventory.Open(dir, ours, noLimit)
@@ -82,11 +82,11 @@ func start(t *testing.T, dir string, prepare ...func(k *inventory.Keeper)) *rig 
 		defer r.mu.Unlock()
 		r.lines = append(r.lines, line)
 	}, funcr.Options{})
-	k, err := inventory.NewKeeper(dir, ours, r.source, inventory.KeeperOptions{Before: before, Registerer: r.reg, Log: log})
+	k, err := inventory.NewWriter(dir, ours, r.source, inventory.WriterOptions{Before: before, Registerer: r.reg, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Keeper = k
+	r.Writer = k
 	for _, p := range prepare {
 		p(k)
 	}
@@ -160,7 +160,7 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-func TestKeeperWritesWhenSomethingChanged(t *testing.T) {
+func TestWriterWritesWhenSomethingChanged(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -198,7 +198,7 @@ func TestKeeperWritesWhenSomethingChanged(t *testing.T) {
 	})
 }
 
-func TestKeeperWritesAtTheEnd(t *testing.T) {
+func TestWriterWritesAtTheEnd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -211,7 +211,7 @@ func TestKeeperWritesAtTheEnd(t *testing.T) {
 
 // What the earlier inventory says stays until it was looked for: the types that have no list yet, and the objects that
 // the lists of others lack.
-func TestKeeperCarriesOnWhatIsNotSettled(t *testing.T) {
+func TestWriterCarriesOnWhatIsNotSettled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir, snapshot(nodes, 1, "n"), snapshot(pods, 2, "shop/a", "shop/c", "shop/e"), snapshot(widgets, 3, "shop/w"))
@@ -272,7 +272,7 @@ func TestADiskThatIsFullIsNotedOnceAndHarmsNothing(t *testing.T) {
 					room.Store(1 << 20)
 					unsynced.Store(true)
 				}
-				r := start(t, dir, func(k *inventory.Keeper) {
+				r := start(t, dir, func(k *inventory.Writer) {
 					inventory.OnDisk(k, func(path string) (io.WriteCloser, func() error, error) {
 						f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 						return full{f, &room}, func() error {
@@ -343,17 +343,17 @@ func TestAnEarlierInventoryThatIsLostDoesNotHoldUpTheNext(t *testing.T) {
 	})
 }
 
-func TestKeeperCreationIsRefusedWithoutCluster(t *testing.T) {
+func TestWriterCreationIsRefusedWithoutCluster(t *testing.T) {
 	t.Parallel()
-	if _, err := inventory.NewKeeper(t.TempDir(), inventory.Meta{Ring: "main"}, nil, inventory.KeeperOptions{}); err == nil {
-		t.Error("NewKeeper takes an inventory of no cluster")
+	if _, err := inventory.NewWriter(t.TempDir(), inventory.Meta{Ring: "main"}, nil, inventory.WriterOptions{}); err == nil {
+		t.Error("NewWriter takes an inventory of no cluster")
 	}
 }
 
 func TestMetricsAreWellFormed(t *testing.T) {
 	t.Parallel()
 	reg := prometheus.NewPedanticRegistry()
-	if _, err := inventory.NewKeeper(t.TempDir(), ours, &source{}, inventory.KeeperOptions{Registerer: reg}); err != nil {
+	if _, err := inventory.NewWriter(t.TempDir(), ours, &source{}, inventory.WriterOptions{Registerer: reg}); err != nil {
 		t.Fatal(err)
 	}
 	problems, err := testutil.GatherAndLint(reg)

@@ -1,10 +1,11 @@
-// Package remains sees to it that nothing remains of a release that is removed: the Leases and ConfigMaps that replicas
-// write belong to the StatefulSet of the replicas, and Kubernetes collects them when that is deleted.
+// Package ownerref sees to it that nothing remains of a release that is removed: the Leases and ConfigMaps
+// that replicas write belong to the StatefulSet of the replicas, and Kubernetes collects them when that is
+// deleted.
 //
 // They belong to the StatefulSet and not to a pod, because they have to outlive every pod: they are what a restarted
 // replica goes on from.
 //
-// A [Heir] knows the StatefulSet. [Leases] and [ConfigMaps] wrap a client's getters, so that those who write through
+// An [Owner] knows the StatefulSet. [Leases] and [ConfigMaps] wrap a client's getters, so that those who write through
 // them need not know of any of this:
 //
 //	create                          the reference is added, after the StatefulSet has been looked up
@@ -17,4 +18,4 @@
 // an owner, and stays: nothing else depends on it.
 //
 // All functions are safe for concurrent use. A write blocks for one more request where the StatefulSet is looked up.
-package remains
+package ownerref
