@@ -21,9 +21,6 @@ func ParseCall(r *http.Request) (Call, error) {
 // Fields are the names that a request may hold.
 var Fields = fields
 
-// Edits is the edit distance.
-var Edits = edits
-
 // Routes returns method and pattern of every route.
 func (s *Server) Routes() [][2]string {
 	var all [][2]string

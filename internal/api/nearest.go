@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/spelling"
 )
 
 // maxSuggestions is how many names a person still reads.
@@ -51,10 +53,10 @@ func nearness(typed, name string) (distance int, near bool) {
 	if len(typed) > 253 || len(name) > 253 {
 		return 0, false
 	}
-	distance = edits(typed, name)
+	distance = spelling.Distance(typed, name)
 	limit := max(1, len(typed)/3)
 	if dotted {
-		distance = min(distance, edits(typed, first)+1)
+		distance = min(distance, spelling.Distance(typed, first)+1)
 		limit++
 	}
 	if distance <= limit {
@@ -65,28 +67,4 @@ func nearness(typed, name string) (distance int, near bool) {
 		return distance, true
 	}
 	return 0, false
-}
-
-// edits returns how many insertions, deletions, replacements and swaps of neighbours turn a into b (the optimal string
-// alignment distance, in bytes).
-func edits(a, b string) int {
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			change := 1
-			if a[i-1] == b[j-1] {
-				change = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }

@@ -1,7 +1,6 @@
 package api_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,29 +46,4 @@ func TestNearestIsBoundedAndHasNoDuplicates(t *testing.T) {
 	if diff := cmp.Diff([]string{"shop-1", "shop-2", "shop-3", "shop-4", "shop-5"}, got); diff != "" {
 		t.Error(diff)
 	}
-}
-
-// FuzzEdits: the distance is 0 for equals alone, symmetric, at least the difference in length and at most the longer
-// length, and one for one swap.
-func FuzzEdits(f *testing.F) {
-	f.Add("pods", "psod")
-	f.Add("", "nodes")
-	f.Add("deployments.apps", "deploymnets.apps")
-	f.Fuzz(func(t *testing.T, a, b string) {
-		if len(a) > 300 || len(b) > 300 {
-			t.Skip("quadratic")
-		}
-		d := api.Edits(a, b)
-		if (d == 0) != (a == b) || d != api.Edits(b, a) || d < len(a)-len(b) || d < len(b)-len(a) || d > max(len(a), len(b)) {
-			t.Errorf("%q %q: %d, and %d the other way round", a, b, d, api.Edits(b, a))
-		}
-		if len(a) >= 2 && a[0] != a[1] {
-			if swapped := string(a[1]) + string(a[0]) + a[2:]; len(swapped) == len(a) && api.Edits(a, swapped) != 1 {
-				t.Errorf("%q and %q are %d apart", a, swapped, api.Edits(a, swapped))
-			}
-		}
-		if d := api.Edits(a, a+strings.Repeat("x", 3)); d != 3 {
-			t.Errorf("three appended to %q are %d", a, d)
-		}
-	})
 }

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/spelling"
 )
 
 // misspelled returns a warning for each variable of the environment that is none of ours but looks as if it were
@@ -19,7 +21,7 @@ func misspelled(env map[string]string) []string {
 	return warnings
 }
 
-// meant returns the variable that name is a likely misspelling of: the nearest that differs in one character, or two
+// meant returns the variable that name is a likely misspelling of: the nearest that differs by one mistake, or two
 // when it is a long name (POD_IP is no misspelling of POD_UID), or else the first that begins with all the words of
 // name, two at least (AUTH_TOKEN).
 func meant(name string) string {
@@ -32,7 +34,10 @@ func meant(name string) string {
 		if len(s.Name) < 10 {
 			limit = 1
 		}
-		if d := distance(name, s.Name, limit); d <= limit && d < bestDistance {
+		if longer := len(name) - len(s.Name); longer > limit || -longer > limit {
+			continue // whatever it holds, and however long it is
+		}
+		if d := spelling.Distance(name, s.Name); d <= limit && d < bestDistance {
 			best, bestDistance = s.Name, d
 		}
 	}
@@ -44,29 +49,4 @@ func meant(name string) string {
 		}
 	}
 	return best
-}
-
-// distance returns how many characters have to be inserted, removed or replaced to make b of a; more than limit means
-// at least limit+1.
-func distance(a, b string, limit int) int {
-	if d := len(a) - len(b); d > limit || -d > limit {
-		return limit + 1
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			replaced := diagonal
-			if a[i] != b[j] {
-				replaced++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replaced, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -17,6 +17,10 @@ import (
 // little endian) and the payload, the JSON of an [entry]. Appending is fast and ordered; one goroutine writes and syncs
 // whatever has gathered meanwhile (group commit), so that many small requests share the price of one fsync.
 //
+// A database (bbolt, which the index brings along) was tried in its place: 50 documents to a commit took it
+// 6.7 ms instead of 1.7, and 50,000 of them 50 MB on disk instead of 26, because each commit writes whole
+// pages and syncs twice.
+//
 // A crash can only tear the last frames. Opening the log cuts it at the first frame that is not whole: nothing after it
 // was ever answered, because an answer waits for the sync that covers its frame.
 type journal struct {
