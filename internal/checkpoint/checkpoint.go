@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -15,6 +16,9 @@ import (
 
 // format is the version of the encoding. A checkpoint of another one is not understood, hence not believed.
 const format = 3
+
+// Format is the version of the encoding, for people.
+func Format() string { return strconv.Itoa(format) }
 
 // MaxExcept bounds the exceptions of one checkpoint, of all types together: 4 bytes each stay below 64 KiB packed, together
 // with 300 types said twice and all else. What a receiver that is down keeps waiting should be among them: where it is

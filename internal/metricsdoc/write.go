@@ -33,6 +33,7 @@ var sections = []section{
 	{"capabilities", "Scans of CustomResourceDefinitions"},
 	{"api", "HTTP API"},
 	{"predecessor", "Predecessors"},
+	{"buildinfo", "The program"},
 	{"reflector", "Other watches"},
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app" //nolint:depguard // This is a command.
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/buildinfo"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/capabilities"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
@@ -65,6 +66,7 @@ func registry() (*metricsdoc.Registry, error) {
 	if _, err := controller.New(&rest.Config{}, nil, controller.Options{Registerer: reg}); err != nil {
 		return nil, fmt.Errorf("making the controller: %w", err)
 	}
+	buildinfo.Register(reg, buildinfo.Info{})
 	predecessor.New(nil, nil, predecessor.Options{Registerer: reg})
 	api.New(nil, api.Options{Registerer: reg})
 	return reg, nil
