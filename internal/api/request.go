@@ -32,7 +32,8 @@ var fields = []string{"scope", "resource", "namespace", "force", "wait", "timeou
 var verifyFields = []string{"resource", "wait", "timeout"}
 
 var (
-	resourceName  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`)
+	// With a namespace behind it, it is what of the type is in that: pods.v1@team-a.
+	resourceName  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(@[a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`)
 	namespaceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 )
 

@@ -169,7 +169,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	}
 	if cfg.ResourceSyncConfig {
 		a.controller, err = controller.New(restConfig, declared{a: a, left: make(map[string]*estate)}, controller.Options{
-			Environment: cfg.Endpoint, Streams: streams, Registerer: reg, Log: opts.Log.WithName("controller"),
+			Environment: cfg.Endpoint, MayRead: rights.MayRead, Streams: streams, Registerer: reg, Log: opts.Log.WithName("controller"),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("making the controller of ResourceSyncConfigs: %w", err)

@@ -30,6 +30,7 @@ var (
 	ClusterID      = clusterID
 	Match          = match
 	Within         = within
+	ReadAs         = readAs
 	CheckNamespace = checkNamespace
 	ReleaseBy      = releaseBy
 	Operation      = operation

@@ -81,7 +81,7 @@ func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) de
 	if parts.Namespace == resource.ClusterNamespace {
 		parts.Namespace = ""
 	}
-	typ, known := types[o.Type]
+	typ, known := readAs(types, o.Type, parts.Namespace)
 	if !known {
 		if typ, known = resource.ParseType(o.Type); !known {
 			return deletions.Settled
@@ -110,6 +110,22 @@ func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) de
 		return deletions.Settled
 	}
 	return deletions.Later
+}
+
+// readAs returns the type of that name, or, where its division is another here, the slice or the whole type that an object
+// of a namespace is read as.
+func readAs(types map[string]resource.Type, name, namespace string) (resource.Type, bool) {
+	if typ, known := types[name]; known {
+		return typ, true
+	}
+	whole, within := resource.WholeName(name)
+	if within == "" {
+		if named, ok := resource.ParseType(name); ok && namespace != "" {
+			whole = named.In(namespace).String()
+		}
+	}
+	typ, known := types[whole]
+	return typ, known
 }
 
 // servedNoLonger tells whether a type is known for sure to be served no longer, although it would be wanted.

@@ -14,8 +14,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
@@ -29,7 +31,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
 // name is this controller's, in events and the metrics of controller-runtime.
@@ -44,6 +48,9 @@ type Options struct {
 	Registerer prometheus.Registerer
 	// Log is for transitions.
 	Log logr.Logger
+	// MayRead asks whether the objects may be listed and watched, before the first time and after each request that was
+	// refused; nil asks nobody, and has it tried again.
+	MayRead func(ctx context.Context, t resource.Type) (bool, error)
 	// Streams count what becomes of the watches of the objects and of their Secrets; nil counts nothing.
 	Streams *reflector.Metrics
 }
@@ -81,7 +88,7 @@ func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, e
 	}
 	c.cache, err = cache.New(restConfig, cache.Options{
 		HTTPClient: httpClient, Scheme: scheme, Mapper: mapper,
-		NewInformer:              informer(opts),
+		NewInformer:              c.informer(opts),
 		DefaultTransform:         cache.TransformStripManagedFields(),
 		DefaultWatchErrorHandler: c.unreadable,
 	})
@@ -110,13 +117,40 @@ func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, e
 
 // informer has the cache watch the objects as everything else is watched: a stream that is open and dead is
 // begun again.
-func informer(opts Options) func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer {
+func (c *Controller) informer(opts Options) func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer {
 	return func(lw toolscache.ListerWatcher, o runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
-		source := toolscache.ToListerWatcherWithContext(lw)
-		guard := reflector.NewGuard(reflector.ResourceSyncConfigs, reflector.Source{List: source.ListWithContext, Watch: source.WatchWithContext},
-			nil, reflector.Options{Metrics: opts.Streams, Log: opts.Log})
+		source, gate := toolscache.ToListerWatcherWithContext(lw), c.gate(opts)
+		guard := reflector.NewGuard(reflector.ResourceSyncConfigs, reflector.Source{
+			List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+				list, err := source.ListWithContext(ctx, o)
+				gate.Answered(err)
+				return list, err //nolint:wrapcheck // The Reflector looks at the type of the error.
+			},
+			Watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+				w, err := source.WatchWithContext(ctx, o)
+				gate.Answered(err)
+				return w, err //nolint:wrapcheck // The Reflector looks at the type of the error.
+			},
+		}, nil, reflector.Options{Admit: gate.Admit, Metrics: opts.Streams, Log: opts.Log})
 		return toolscache.NewSharedIndexInformer(guard.ListerWatcher(), o, resync, indexers)
 	}
+}
+
+// errNoRight is what the API server has said of a right, without a request that it would have had to refuse.
+var errNoRight = errors.New("its account may not list and watch them in the whole cluster")
+
+// gate holds requests for the objects back that would be refused; nil holds none back.
+func (c *Controller) gate(opts Options) *access.Gate {
+	if opts.MayRead == nil {
+		return nil
+	}
+	const plural = "resourcesyncconfigs"
+	of := v1alpha1.GroupVersion
+	return access.NewGate(func(ctx context.Context) (bool, error) {
+		return opts.MayRead(ctx, resource.Type{Group: of.Group, Version: of.Version, Resource: plural})
+	}, access.Often, func() {
+		c.unreadable(context.Background(), nil, apierrors.NewForbidden(of.WithResource(plural).GroupResource(), "", errNoRight))
+	})
 }
 
 // build makes the controller-runtime part.

@@ -33,35 +33,40 @@ type definitions struct {
 	tell   func(name string, n news) // called after each event, with an empty name after a list; never blocks
 
 	streams *reflector.Metrics
-	mayRead func(ctx context.Context, t resource.Type) (bool, error) // nil asks nobody
+	gate    *access.Gate // nil: nobody is asked
 
 	state    sync.Mutex // guards what follows
 	watching bool
-	admitted bool // they may be listed and watched, and no list was refused since that was said
 	told     bool // that they may not be watched
 }
 
 var _ cache.TransformingStore = (*definitions)(nil)
 
 func newDefinitions(client metadata.Interface, gvr schema.GroupVersionResource, opts Options, tell func(string, news)) *definitions {
-	return &definitions{names: newNames(), gvr: gvr, client: client.Resource(gvr), log: opts.Log, streams: opts.Streams, mayRead: opts.MayRead, tell: tell}
+	d := &definitions{names: newNames(), gvr: gvr, client: client.Resource(gvr), log: opts.Log, streams: opts.Streams, tell: tell}
+	if opts.MayRead != nil {
+		d.gate = access.NewGate(func(ctx context.Context) (bool, error) {
+			return opts.MayRead(ctx, resource.Type{Group: gvr.Group, Version: gvr.Version, Resource: gvr.Resource})
+		}, access.Rarely, func() { d.failed(apierrors.NewForbidden(gvr.GroupResource(), "", errNoRight)) })
+	}
+	return d
 }
 
 // run watches until ctx is done.
 func (d *definitions) run(ctx context.Context, client metadata.Interface) {
 	reflector.NewGuard(reflector.Definitions, reflector.Source{List: d.list, Watch: d.watch}, d, reflector.Options{
-		Client: client, Metrics: d.streams, Log: d.log,
+		Client: client, Admit: d.gate.Admit, Metrics: d.streams, Log: d.log,
 	}).Run(ctx)
 }
 
 // list learns whether a list is allowed.
 func (d *definitions) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-	if err := d.wait(ctx); err != nil {
-		return nil, err
-	}
 	list, err := d.client.List(ctx, opts)
 	if err != nil {
-		d.failed(ctx, err)
+		d.gate.Answered(err)
+		if ctx.Err() == nil {
+			d.failed(err)
+		}
 		return nil, err
 	}
 	for i := range list.Items {
@@ -71,42 +76,19 @@ func (d *definitions) list(ctx context.Context, opts metav1.ListOptions) (runtim
 }
 
 func (d *definitions) watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Interface, error) {
-	if err := d.wait(ctx); err != nil {
-		return nil, err
-	}
-	return d.client.Watch(ctx, opts)
+	w, err := d.client.Watch(ctx, opts)
+	d.gate.Answered(err)
+	return w, err
 }
 
 // errNoRight is what the API server has said of a right, without a request that it would have had to refuse.
 var errNoRight = errors.New("its account may not list and watch them")
 
-// wait returns once definitions may be listed and watched, as far as can be told, or ctx has ended.
-func (d *definitions) wait(ctx context.Context) error {
-	d.state.Lock()
-	admitted := d.admitted
-	d.state.Unlock()
-	if d.mayRead == nil || admitted {
-		return nil
-	}
-	ask := func(ctx context.Context) (bool, error) {
-		allowed, err := d.mayRead(ctx, resource.Type{Group: d.gvr.Group, Version: d.gvr.Version, Resource: d.gvr.Resource})
-		d.state.Lock()
-		defer d.state.Unlock()
-		d.admitted = err == nil && allowed
-		return allowed, err
-	}
-	refused := func() { d.failed(ctx, apierrors.NewForbidden(d.gvr.GroupResource(), "", errNoRight)) }
-	return access.Wait(ctx, ask, access.Rarely, refused) //nolint:wrapcheck // The Reflector is ending.
-}
-
 // failed notes that the definitions cannot be watched, and says so once when it is for lack of a right or of the API.
-func (d *definitions) failed(ctx context.Context, err error) {
-	if ctx.Err() != nil {
-		return
-	}
+func (d *definitions) failed(err error) {
 	d.state.Lock()
 	defer d.state.Unlock()
-	d.watching, d.admitted = false, d.admitted && !apierrors.IsForbidden(err)
+	d.watching = false
 	if !d.told && (apierrors.IsForbidden(err) || apierrors.IsUnauthorized(err) || apierrors.IsNotFound(err)) {
 		d.told = true
 		d.log.Info("Definitions of resources cannot be watched, new ones are found by the timer alone",

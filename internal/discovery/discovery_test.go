@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -263,6 +264,56 @@ func TestWithoutTheRightToWatchDefinitionsTheTimerFindsThem(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		if !b.Status().Watching {
 			t.Error("status says that definitions are not watched after the grant")
+		}
+	})
+}
+
+// TestDefinitionsThatMayNotBeReadAreNotAskedFor: a right that is not there is asked about and not tried, before the first
+// list as after one that was refused.
+func TestDefinitionsThatMayNotBeReadAreNotAskedFor(t *testing.T) {
+	var allowed atomic.Bool
+	var asked atomic.Int32
+	requests := func(b *bubble) (n int) {
+		for _, gvr := range []schema.GroupVersionResource{crds, services} {
+			r := b.server.Requests(gvr)
+			n += r.Lists + r.Streams + r.Watches
+		}
+		return n
+	}
+	inBubble(t, discovery.Options{MayRead: func(_ context.Context, typ resource.Type) (bool, error) {
+		asked.Add(1)
+		if typ.GVR() != crds && typ.GVR() != services {
+			return false, fmt.Errorf("asked about %s", typ)
+		}
+		return allowed.Load(), nil
+	}}, nil, func(t *testing.T, b *bubble) {
+		one(t, b.take())
+		time.Sleep(time.Hour)
+		if n := requests(b); n != 0 || asked.Load() > 40 || b.Status().Watching {
+			t.Errorf("%d requests for definitions, %d questions in an hour; watching: %t", n, asked.Load(), b.Status().Watching)
+		}
+		if got := b.logs("cannot be watched"); got != 2 {
+			t.Errorf("said %d times that definitions cannot be watched, want once for each of the 2 kinds", got)
+		}
+		allowed.Store(true)
+		time.Sleep(12 * time.Minute)
+		if !b.Status().Watching {
+			t.Error("definitions are not watched although they may be")
+		}
+		before := requests(b)
+		allowed.Store(false)
+		b.server.Fail(crds, errNotWatched)
+		b.server.Fail(services, errNotWatched)
+		time.Sleep(time.Hour)
+		if n := requests(b) - before; n > 8 {
+			t.Errorf("%d requests for definitions in the hour after the right was taken", n)
+		}
+		b.server.Fail(crds, nil)
+		b.server.Fail(services, nil)
+		allowed.Store(true)
+		time.Sleep(12 * time.Minute)
+		if !b.Status().Watching {
+			t.Error("definitions are not watched although they may be again")
 		}
 	})
 }

@@ -1,7 +1,7 @@
 // Package access finds out what this process may read, before it asks for it: a request that is refused would be one more
 // line in the audit log of those who watch over permissions, and tried again for as long as the process lives.
 //
-// [Reviews] asks the API server about one right. [Scopes] decides, where namespaces are named, whether a type is read as a
+// [Reviews] asks the API server about one right, and a [Gate] holds the requests of a watch back until it is there. [Scopes] decides, where namespaces are named, whether a type is read as a
 // whole or as a slice in each of these namespaces:
 //
 //	             list and watch everywhere are allowed

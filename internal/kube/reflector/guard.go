@@ -30,6 +30,9 @@ type Options struct {
 	// Client tells by its type whether lists can be streamed; nil has them asked for in pages, which is as good for a
 	// handful of objects.
 	Client any
+	// Admit is called before each request, and may block for as long as it takes until that may be made; nil lets every
+	// request be made at once.
+	Admit func(ctx context.Context) error
 	// Retry is how something that fails is tried again; the zero value is as [Run] does.
 	Retry wait.Backoff
 	// Rewound is called when versions have begun anew, before everything is listed; it may be nil and must not block.
@@ -98,6 +101,9 @@ func (g *Guard) list(ctx context.Context, opts metav1.ListOptions) (runtime.Obje
 		return nil, ErrEnded
 	}
 	defer g.requests.Done()
+	if err := g.admit(ctx); err != nil {
+		return nil, err
+	}
 	g.resume.List(&opts)
 	ctx, cancel := context.WithTimeoutCause(ctx, ListTimeout, ErrSilent)
 	defer cancel()
@@ -114,6 +120,10 @@ func (g *Guard) list(ctx context.Context, opts metav1.ListOptions) (runtime.Obje
 func (g *Guard) watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Interface, error) {
 	if !g.requests.Begin() {
 		return nil, ErrEnded
+	}
+	if err := g.admit(ctx); err != nil {
+		g.requests.Done()
+		return nil, err
 	}
 	initial := opts.SendInitialEvents != nil && *opts.SendInitialEvents
 	if initial {
@@ -143,6 +153,14 @@ func (g *Guard) watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.In
 	defer g.mu.Unlock()
 	g.current = s
 	return s, nil
+}
+
+// admit waits until a request may be made.
+func (g *Guard) admit(ctx context.Context) error {
+	if g.opts.Admit == nil {
+		return nil
+	}
+	return g.opts.Admit(ctx)
 }
 
 // unwatched is what a Reflector is told about a watch request that brought no watch.

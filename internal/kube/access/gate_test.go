@@ -1,0 +1,62 @@
+package access_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
+)
+
+// TestGate: a gate asks before the first request and after each that was refused, waits as long as the answer is no, and
+// lets everything through that it knows nothing against.
+func TestGate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no rule"))
+		allowed, asked, told := true, 0, 0
+		var noAnswer error
+		g := access.NewGate(func(context.Context) (bool, error) { asked++; return allowed, noAnswer }, time.Minute, func() { told++ })
+		admit := func(want time.Duration) {
+			t.Helper()
+			began := time.Now()
+			if err := g.Admit(t.Context()); err != nil {
+				t.Errorf("Admit returned %v", err)
+			}
+			if took := time.Since(began); took < want || took > want+time.Minute {
+				t.Errorf("admitted after %v, want %v", took, want)
+			}
+		}
+		admit(0)
+		admit(0)
+		g.Answered(nil)
+		g.Answered(errors.New("of another kind"))
+		admit(0)
+		if asked != 1 {
+			t.Errorf("asked %d times, want once", asked)
+		}
+		g.Answered(forbidden)
+		allowed = false
+		time.AfterFunc(time.Hour, func() { allowed = true })
+		admit(time.Hour)
+		if told != 1 || asked > 70 {
+			t.Errorf("told %d times of a refusal, and asked %d times", told, asked)
+		}
+		g.Answered(forbidden)
+		noAnswer = errors.New("no answer")
+		admit(0)
+		noAnswer, allowed = nil, false
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := g.Admit(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Admit returned %v: what was not answered does not open the gate", err)
+		}
+		if err := (*access.Gate)(nil).Admit(t.Context()); err != nil {
+			t.Errorf("a nil Gate returned %v", err)
+		}
+	})
+}
