@@ -89,11 +89,7 @@ func (t *target) adoptType(ctx context.Context, typ resource.Type) error {
 				continue
 			}
 			t.unread.Add(-1)
-			t.index.IfCurrent(typ, r, func() {
-				if shown, seen := t.lens.show(typ, r); seen {
-					t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: shown, Cause: index.Initial})
-				}
-			})
+			t.adoptRecord(typ, r)
 		}
 		return t.pipeline.Room(ctx) // before the next page is asked for
 	})
@@ -101,4 +97,20 @@ func (t *target) adoptType(ctx context.Context, typ resource.Type) error {
 		return nil
 	}
 	return fmt.Errorf("reading what there is: %w", err)
+}
+
+// adoptRecord takes in an object that is there. One that the receiver is not to have any more, but had of its
+// predecessor, is deleted.
+func (t *target) adoptRecord(typ resource.Type, r resource.Record) {
+	left := false
+	t.index.IfCurrent(typ, r, func() {
+		shown, seen := t.lens.show(typ, r)
+		if seen {
+			t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: shown, Cause: index.Initial})
+		}
+		left = !seen && t.estate.saw(typ, r.Namespace, r.Name)
+	})
+	if left {
+		t.missing(typ, r.Namespace, r.Name, 0, r.ResourceVersion)
+	}
 }

@@ -23,14 +23,15 @@ import (
 // census asks one receiver what it holds, where it can be asked, and has the documents deleted whose objects are gone:
 // after a start, of the types of which nothing else can tell what was deleted meanwhile, and with every resync.
 //
-// A document is an orphan only if its object was neither known when the list was begun, nor is known now: what was
-// deleted in between is on its way like any other change. And whoever owns the object looks again before it deletes.
+// A document is an orphan only if its object was neither known when the list was begun, nor is known now, or if the
+// receiver is not to have it: what was deleted in between is on its way like any other change. And whoever owns the object looks again before it deletes.
 type census struct {
 	receiver   orphans.Receiver // nil: it has no list
 	close      func()
 	index      *index.Index
 	namespaces watch.NamespaceFilter
 	wants      func(t resource.Type, namespace, name string) bool
+	hides      func(t resource.Type, namespace, name string) bool // the receiver is not to have an object that is there
 	watching   func(t resource.Type) bool // its watch is well
 	pending    func(t resource.Type, f func(namespace, name string))
 	sweep      sweeper
@@ -315,7 +316,7 @@ func (p present) Kind(kind, apiVersion string) orphans.State {
 func (p present) Has(_ resource.Type, namespace, name string) bool {
 	there := slices.ContainsFunc(p.alike, func(t resource.Type) bool {
 		_, _, ok := p.c.index.Get(t, namespace, name)
-		return ok
+		return ok && !p.c.hides(t, namespace, name)
 	})
 	return there || p.lately.has(namespace, name) // in this order: it may be deleted in between
 }

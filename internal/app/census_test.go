@@ -84,10 +84,13 @@ func TestDocumentsWithoutAnObjectAreDeleted(t *testing.T) {
 		repair    operations.Repair
 		held      int
 	}{
-		"none":                         {[]string{"a/x", "b/y"}, nil, "", false, nil, operations.Repair{}, 0},
-		"one of each namespace":        {[]string{"a/x", "b/y", "a/o", "b/p"}, nil, "", false, []string{"a/o", "b/p"}, operations.Repair{Deleted: 2}, 0},
-		"only in one namespace":        {[]string{"a/x", "b/y", "a/o", "b/p"}, nil, "b", false, []string{"b/p"}, operations.Repair{Deleted: 1}, 0},
-		"nobody wants it there":        {[]string{"unwanted/o"}, nil, "", false, nil, operations.Repair{}, 0},
+		"none":                  {[]string{"a/x", "b/y"}, nil, "", false, nil, operations.Repair{}, 0},
+		"one of each namespace": {[]string{"a/x", "b/y", "a/o", "b/p"}, nil, "", false, []string{"a/o", "b/p"}, operations.Repair{Deleted: 2}, 0},
+		"only in one namespace": {[]string{"a/x", "b/y", "a/o", "b/p"}, nil, "b", false, []string{"b/p"}, operations.Repair{Deleted: 1}, 0},
+		"nobody wants it there": {[]string{"unwanted/o"}, nil, "", false, nil, operations.Repair{}, 0},
+		"it is not to have one": {[]string{"a/x", "a/hidden"}, func(a *asking) {
+			a.index.Upsert(pods, resource.Record{Namespace: "a", Name: "hidden", ResourceVersion: 101})
+		}, "", false, []string{"a/hidden"}, operations.Repair{Deleted: 1}, 0},
 		"more than may be unasked":     {many(60), nil, "", false, nil, operations.Repair{Held: 60}, 60},
 		"as many, at a person's word":  {many(51), nil, "", true, many(51)[2:], operations.Repair{Deleted: 51}, 0},
 		"a deletion is on its way":     {[]string{"a/o"}, func(a *asking) { a.pending = []string{"a/o"} }, "", false, nil, operations.Repair{}, 0},

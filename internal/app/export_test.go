@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -188,6 +189,7 @@ type Census struct{ *census }
 func NewCensus(r orphans.Receiver, x *index.Index, watching func() bool, pending func(f func(namespace, name string)), deleted func(namespace, name string)) Census {
 	return Census{&census{
 		receiver: r, index: x, wants: func(_ resource.Type, namespace, _ string) bool { return namespace != "unwanted" },
+		hides:    func(_ resource.Type, _, name string) bool { return strings.HasPrefix(name, "hidden") },
 		watching: func(resource.Type) bool { return watching() },
 		pending:  func(_ resource.Type, f func(namespace, name string)) { pending(f) },
 		sweep: func(_ context.Context, _ resource.Type, gone []place, _ bool) (int, error) {
@@ -249,6 +251,23 @@ func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) (ke
 	defer x.Listen(after)()
 	next.inherit(e)
 	return kept
+}
+
+// Narrowed has a receiver with one view followed by one with another, which adopts what is there.
+func Narrowed(x *index.Index, t resource.Type, all []resource.Record, before, after *resource.Selection, p *pipeline.Pipeline) {
+	spec := targetSpec{endpoint: &url.URL{Scheme: "http", Host: "receiver"}}
+	old := &target{spec: spec, format: wire.DotAI(), pipeline: p, index: x, lens: newLens(before)}
+	for _, r := range all {
+		old.lens.show(t, r)
+	}
+	next := &target{
+		spec: spec, format: wire.DotAI(), member: &fate{}, tombstones: deletions.New(nil), pipeline: p, index: x, finder: &finder{index: x},
+		lens: newLens(after), estate: old.leave(), log: logr.Discard(),
+	}
+	defer next.estate.close()
+	for _, r := range all {
+		next.adoptRecord(t, r)
+	}
 }
 
 // Farewell has a replica that leaves without a Lease write down what waits. own is what its last checkpoint said, nil for

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
@@ -69,6 +70,43 @@ func TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept(t *testing.T) {
 	})
 	if diff := cmp.Diff([]string{"there"}, pending(second)); diff != "" || kept != 1 {
 		t.Errorf("%d names are kept, want 1; the successor has to delete (-want +got):\n%s", kept, diff)
+	}
+}
+
+// TestWhatLeavesTheViewWithASuccessorIsDeleted narrows the view of a receiver: it loses what it had, and nothing else.
+func TestWhatLeavesTheViewWithASuccessorIsDeleted(t *testing.T) {
+	t.Parallel()
+	selecting := func(text string) *resource.Selection {
+		s, err := resource.ParseSelector(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &resource.Selection{Selector: s}
+	}
+	record := func(name string, version int, labels map[string]string) resource.Record {
+		return resource.NewRecord(&metav1.ObjectMeta{Namespace: "a", Name: name, ResourceVersion: strconv.Itoa(version), Labels: labels}, resource.AnnotationFilter{})
+	}
+	x := index.New(nil)
+	all := []resource.Record{
+		record("stays", 1, map[string]string{"team": "shop"}), record("leaves", 2, map[string]string{"team": "other"}),
+		record("never", 3, nil), record("comes", 4, map[string]string{"team": "new"}),
+	}
+	x.Replace(pods, all, 100)
+	for name, tt := range map[string]struct {
+		before *resource.Selection
+		want   []string
+	}{
+		"narrower":      {selecting("team in (shop,other)"), []string{"leaves"}},
+		"from all":      {nil, []string{"leaves", "never"}},
+		"to the same":   {selecting("team in (shop,new)"), nil},
+		"from another":  {selecting("!team"), []string{"never"}},
+		"none was here": {selecting("nobody"), nil},
+	} {
+		p := idle()
+		app.Narrowed(x, pods, all, tt.before, selecting("team in (shop,new)"), p)
+		if diff := cmp.Diff(tt.want, pending(p)); diff != "" {
+			t.Errorf("%s: the successor has to delete (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

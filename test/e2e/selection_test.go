@@ -141,3 +141,61 @@ spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, s
 		}
 	}
 }
+
+// TestADeclaredReceiverSeesLessAndWhatLeavesItsViewGoes declares a receiver that is to have less than the
+// process keeps, opts an object out of it alone, narrows it further, and breaks it: what leaves its view is
+// deleted there, and what is wrong is said at once.
+func TestADeclaredReceiverSeesLessAndWhatLeavesItsViewGoes(t *testing.T) {
+	t.Parallel() // it mostly waits
+	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
+	r.Kube("", "apply", "--server-side", "-f", definition)
+	r.Kube("", "create", "namespace", "dot-ai")
+	r.Kube("", "create", "secret", "generic", "mcp-credentials", "-n", "dot-ai", "--from-literal=api-key="+fleet.Token)
+	r.Apply(selectionObjects)
+	r.Kube("", "create", "configmap", "third")
+	r.Kube("", "label", "configmap", "third", "team=shop", "secret-token=x")
+	r.Start(onlyDeclared()).WaitReady(time.Minute)
+	r.Apply(declaration(t, "narrow", map[string]any{
+		"mcpEndpoint": r.SyncURL(), "watchResourceTypes": []string{"cm", "deployments"}, "watchLabelSelector": "team", "optOutValue": "search",
+		"labelExclude": []string{"secret-*"}, "extraLabels": map[string]string{"cluster": "eu"},
+	}))
+	const configMap, web = "default/v1/ConfigMap/", "default/apps/v1/Deployment/web"
+	labelled := func(name, key, want string) {
+		t.Helper()
+		fleet.Eventually(t, converge, func() string {
+			if labels := r.Documents()[resource.ID(name)].Labels; labels[key] != want {
+				return fmt.Sprintf("%s has the labels %v, want %s=%q", name, labels, key, want)
+			}
+			return ""
+		})
+	}
+	holds(t, r, []string{configMap + "plain", configMap + "theirs", configMap + "third", web},
+		[]string{configMap + "private", configMap + "kube-root-ca.crt", "_cluster/v1/Namespace/default"})
+	labelled(configMap+"third", "cluster", "eu")
+	labelled(configMap+"third", "secret-token", "")
+
+	r.Kube("", "annotate", "configmap", "plain", "vectordb-sync.io/ignore=other,search")
+	holds(t, r, nil, []string{configMap + "plain"})
+	change := func(spec string) {
+		r.Kube("", "patch", "resourcesyncconfig", "narrow", "-n", "dot-ai", "--type=merge", "-p", `{"spec":`+spec+`}`)
+	}
+	change(`{"watchLabelSelector":"team=shop","extraLabels":{"cluster":"us"},"labelExclude":null}`)
+	holds(t, r, []string{configMap + "third", web}, []string{configMap + "plain", configMap + "theirs"})
+	labelled(configMap+"third", "cluster", "us")
+	labelled(configMap+"third", "secret-token", "x")
+
+	change(`{"watchLabelSelector":"((","labelInclude":["["],"extraLabels":{"a b":"c"}}`)
+	fleet.Eventually(t, converge, func() string {
+		ready := r.Kube("", "get", "resourcesyncconfig", "narrow", "-n", "dot-ai", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")]}`)
+		for _, want := range []string{"InvalidSpec", "spec.watchLabelSelector", "spec.labelInclude", "spec.extraLabels"} {
+			if !strings.Contains(ready, want) {
+				return "Ready says nothing of " + want + ": " + ready
+			}
+		}
+		return ""
+	})
+	holds(t, r, []string{configMap + "third", web}, nil)
+	change(`{"watchLabelSelector":"team=shop","labelInclude":["team"],"extraLabels":null}`)
+	labelled(configMap+"third", "secret-token", "")
+	labelled(configMap+"third", "team", "shop")
+}

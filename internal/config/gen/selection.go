@@ -26,6 +26,7 @@ selector with a mistake in it empties nothing.
 
 A receiver that a ResourceSyncConfig names has the same settings as fields. They narrow what the process keeps and cannot widen it: ` + "`watchLabelSelector`" + ` sees
 the labels that were kept, with ` + "`EXTRA_LABELS`" + `; ` + "`optOutValue`" + ` is a word that the annotation may hold in the place of ` + "`true`" + ` to keep an object from that
-receiver alone; ` + "`extraLabels`" + ` win over those of the process. The receiver's own checkpoints are void when they change, and no others.
+receiver alone; ` + "`extraLabels`" + ` win over those of the process. The receiver's own checkpoints are void when they change, and no others. What leaves its view
+while a replica runs is deleted there at once.
 While ResourceSyncConfigs are read, a word in the annotation and another controller are a change of the object for every receiver.
 `
