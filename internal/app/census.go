@@ -32,7 +32,7 @@ type census struct {
 	namespaces watch.NamespaceFilter
 	wants      func(t resource.Type, namespace, name string) bool
 	hides      func(t resource.Type, namespace, name string) bool // the receiver is not to have an object that is there
-	watching   func(t resource.Type) bool // its watch is well
+	watching   func(t resource.Type) bool                         // its watch is well
 	pending    func(t resource.Type, f func(namespace, name string))
 	sweep      sweeper
 	metrics    *searchMetrics
