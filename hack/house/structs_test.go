@@ -13,7 +13,6 @@ const maxFields = 20
 //
 // ownership.Machine stays: it is the state of one protocol, and each part of it is read by each rule.
 var large = map[string]int{
-	"app.App":               21,
 	"app.finder":            27,
 	"app.target":            46,
 	"app.targetSpec":        21,

@@ -121,7 +121,8 @@ func TestPagesStandAlone(t *testing.T) {
 	}
 }
 
-// TestGoldenStatusPages holds the page about the fleet against files: all is well, everything is amiss, nothing is known yet.
+// TestGoldenStatusPages holds the page about the fleet against files: all is well, everything is amiss,
+// nothing is known yet.
 func TestGoldenStatusPages(t *testing.T) {
 	t.Parallel()
 	starting := wellFleet()

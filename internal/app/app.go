@@ -52,10 +52,11 @@ type Options struct {
 
 // App is one replica. It is built by build and runs once.
 type App struct {
-	cfg     config.Config
-	opts    Options
-	log     logr.Logger
-	started time.Time
+	life
+
+	cfg  config.Config
+	opts Options
+	log  logr.Logger
 
 	index      *index.Index
 	scopes     *access.Scopes // nil: every type is read as a whole
@@ -73,7 +74,11 @@ type App struct {
 	rivals     *predecessor.Watcher
 	notices    *notices
 	restores   restores
+}
 
+// life is how far a replica has come.
+type life struct {
+	started    time.Time
 	discovered atomic.Bool
 	stopping   atomic.Bool
 }
@@ -116,7 +121,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	if err != nil {
 		return nil, fmt.Errorf("making the discovery client: %w", err)
 	}
-	a := &App{cfg: cfg, opts: opts, log: opts.Log, started: time.Now(), restores: newRestores()}
+	a := &App{cfg: cfg, opts: opts, log: opts.Log, life: life{started: time.Now()}, restores: newRestores()}
 	buildinfo.Register(reg, buildinfo.Info{Version: opts.Version, RingFormat: ring.DefaultFormat().String(), CheckpointFormat: checkpoint.Format()})
 	streams := reflector.NewMetrics(reg)
 	namespaces := watch.NamespaceFilter{Include: cfg.WatchNamespaces, Exclude: cfg.ExcludeNamespaces}

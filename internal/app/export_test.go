@@ -64,7 +64,7 @@ func SumOfOperations(ops ...operations.Operation) api.Operation { return operati
 // TargetStatus translates what a pipeline tells of itself.
 func TargetStatus(p *pipeline.Pipeline, started time.Time) api.Target {
 	t := &target{name: "default", endpoint: "http://receiver", format: wire.DotAI(), pipeline: p}
-	return (&App{started: started}).targetStatus(t)
+	return (&App{life: life{started: started}}).targetStatus(t)
 }
 
 // Stage is a set of parts that stop together.

@@ -66,8 +66,8 @@ type Options struct {
 	// Doubt is how long complete discoveries must have lacked a type, without other evidence, until it is removed; 60 s
 	// when it is not positive.
 	Doubt time.Duration
-	// MayRead asks whether definitions may be listed and watched, before the first time and after each list that was refused;
-	// nil asks nobody, and has a list tried again.
+	// MayRead asks whether definitions may be listed and watched, before the first time and after each list
+	// that was refused; nil asks nobody, and has a list tried again.
 	MayRead func(ctx context.Context, t resource.Type) (bool, error)
 	// Streams count what becomes of the watches of definitions; nil counts nothing.
 	Streams *reflector.Metrics

@@ -408,8 +408,8 @@ func TestIfUnservedNeedsATypeThatIsNotKnownAtAll(t *testing.T) {
 	}
 }
 
-// TestAnUpdateAllocatesLittle bounds what every event of the cluster costs every replica: the key of the map and the name of
-// the type; what changes something is told to a listener besides.
+// TestAnUpdateAllocatesLittle bounds what every event of the cluster costs every replica: the key of the map
+// and the name of the type; what changes something is told to a listener besides.
 func TestAnUpdateAllocatesLittle(t *testing.T) {
 	x := index.New(nil)
 	x.Listen(nothing{})

@@ -341,8 +341,8 @@ func BenchmarkContent(b *testing.B) {
 	}
 }
 
-// TestARecordAllocatesLittle bounds what the decoding of an event costs after the protobuf: body, names, and the digest's
-// scratch.
+// TestARecordAllocatesLittle bounds what the decoding of an event costs after the protobuf: body, names, and
+// the digest's scratch.
 func TestARecordAllocatesLittle(t *testing.T) {
 	keep := newAnnotations(t, resource.DefaultAnnotations(), nil)
 	o := object()

@@ -21,9 +21,9 @@ type Type struct {
 	Kind string
 	// Namespaced tells whether objects of this type live in a namespace.
 	Namespaced bool
-	// Within is the one namespace whose objects are meant, where a type is read namespace by namespace; empty means all.
-	// Everything that is known of a type is known of each such slice apart: lists have versions of their own, and streams
-	// an order of their own.
+	// Within is the one namespace whose objects are meant, where a type is read namespace by namespace; empty
+	// means all. Everything that is known of a type is known of each such slice apart: lists have versions of
+	// their own, and streams an order of their own.
 	Within string
 }
 
@@ -42,7 +42,8 @@ func (t Type) Whole() Type {
 	return t
 }
 
-// WholeName returns the name of the type that a name, as [Type.String] has it, is a slice of, and the namespace of the slice.
+// WholeName returns the name of the type that a name, as [Type.String] has it, is a slice of, and the
+// namespace of the slice.
 func WholeName(name string) (whole, namespace string) {
 	whole, namespace, _ = strings.Cut(name, withinMark)
 	return whole, namespace
@@ -64,8 +65,8 @@ func (t Type) GroupResource() string {
 	return t.Resource + "." + t.Group
 }
 
-// String returns the fully qualified name, as kubectl spells it: deployments.v1.apps, or pods.v1. That of a slice has the
-// namespace behind it: pods.v1@team-a.
+// String returns the fully qualified name, as kubectl spells it: deployments.v1.apps, or pods.v1. That of a
+// slice has the namespace behind it: pods.v1@team-a.
 func (t Type) String() string {
 	switch {
 	case t.Within != "":
@@ -117,7 +118,8 @@ func (t Type) appendID(b []byte, namespace, name string) []byte {
 	return append(b, name...)
 }
 
-// CompareTypes orders types by group, resource, version and slice, so that lists of types are the same on every replica.
+// CompareTypes orders types by group, resource, version and slice, so that lists of types are the same on
+// every replica.
 func CompareTypes(a, b Type) int {
 	return cmp.Or(
 		strings.Compare(a.Group, b.Group),

@@ -22,15 +22,16 @@ var errElsewhere = errors.New("a slice of a type has nothing in another namespac
 
 // ListOptions of [Lister.Pages]. The zero value lists everything as of now.
 type ListOptions struct {
-	// Namespace restricts the list to one namespace; empty means all. It must be empty for a cluster-scoped type, and for a
-	// slice of a type it may be no other than the slice's.
+	// Namespace restricts the list to one namespace; empty means all. It must be empty for a cluster-scoped
+	// type, and for a slice of a type it may be no other than the slice's.
 	Namespace string
 	// PageSize is how many objects a request asks for; 500 when it is not positive.
 	PageSize int64
 	// Exact, when not 0, lists the state at exactly that resourceVersion. etcd keeps about the last 5 minutes.
 	Exact uint64
-	// Inexact lets a list whose version expires in the middle go on from its last page, at a later version: it takes a list of a
-	// million objects to its end however slowly its pages are taken, and is no picture of one moment.
+	// Inexact lets a list whose version expires in the middle go on from its last page, at a later version:
+	// it takes a list of a million objects to its end however slowly its pages are taken, and is no picture
+	// of one moment.
 	Inexact bool
 }
 

@@ -62,11 +62,11 @@ type Options struct {
 	// Aggregated tells that a type is served by an API of its own, which may keep its objects in memory. Nil
 	// means none.
 	Aggregated func(resource.Type) bool
-	// MayRead asks whether a type, or a slice of one, may be listed and watched. What was refused is asked about before it is
-	// tried again. Nil asks nobody, and has everything tried again.
+	// MayRead asks whether a type, or a slice of one, may be listed and watched. What was refused is asked
+	// about before it is tried again. Nil asks nobody, and has everything tried again.
 	MayRead func(ctx context.Context, t resource.Type) (bool, error)
-	// Narrow tells that rights are given by namespace: whether a type may be read is asked before the first request, and one
-	// that is in no namespace is not expected to be. Nil means that they are not.
+	// Narrow tells that rights are given by namespace: whether a type may be read is asked before the first
+	// request, and one that is in no namespace is not expected to be. Nil means that they are not.
 	Narrow func() bool
 	// Streams count what becomes of the watches; nil counts nothing.
 	Streams *reflector.Metrics
@@ -243,8 +243,8 @@ func (m *Manager) Run(ctx context.Context) error {
 	return nil
 }
 
-// WaitStopped returns nil once no watch of that GVR, or of that slice of it, that Set has stopped can call the Sink any more, and ctx's error
-// when ctx is done before. It does not wait for a type that is wanted.
+// WaitStopped returns nil once no watch of that GVR, or of that slice of it, that Set has stopped can call
+// the Sink any more, and ctx's error when ctx is done before. It does not wait for a type that is wanted.
 func (m *Manager) WaitStopped(ctx context.Context, t resource.Type) error {
 	m.mu.Lock()
 	w := m.stopping[placeOf(t)]

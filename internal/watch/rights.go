@@ -13,8 +13,8 @@ import (
 // errNoRight is what the API server has said of a right, without a request that it would have had to refuse.
 var errNoRight = errors.New("its account may not list and watch it")
 
-// admitted returns once the type may be read, as far as can be told, or ctx has ended. Nobody is asked as long as nothing
-// has been refused, but before the first request where rights are given by namespace.
+// admitted returns once the type may be read, as far as can be told, or ctx has ended. Nobody is asked as
+// long as nothing has been refused, but before the first request where rights are given by namespace.
 //
 //	          refused, or the first time by namespace         allowed, or no answer
 //	reading ──────────────────────────────────────────▶ asking ────────────────────▶ reading
@@ -47,8 +47,8 @@ func (w *watcher) mustAsk() bool {
 	return w.denied || !w.asked && w.m.opts.Narrow()
 }
 
-// unreadable tells whether the type is one that nobody expects to be read: one of no namespace, where rights are given by
-// namespace.
+// unreadable tells whether the type is one that nobody expects to be read: one of no namespace, where rights
+// are given by namespace.
 func (w *watcher) unreadable() bool { return !w.t.Namespaced && w.m.opts.Narrow() }
 
 // deny notes that a request was refused, if it was.

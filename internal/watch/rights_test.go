@@ -170,8 +170,8 @@ func wantLines(t *testing.T, s *sink, typ resource.Type, want ...string) {
 	}
 }
 
-// TestSlices_EachHasAListAndAStreamOfItsOwn: what is told of a slice is of its namespace, and a new list of one is no list of
-// the other.
+// TestSlices_EachHasAListAndAStreamOfItsOwn: what is told of a slice is of its namespace, and a new list of
+// one is no list of the other.
 func TestSlices_EachHasAListAndAStreamOfItsOwn(t *testing.T) {
 	a, b := pods.In("a"), pods.In("b")
 	inRooms(t, true, []string{"pods@a", "pods@b"}, []resource.Type{a, b}, func(t *testing.T, g *guarded, m *watch.Manager, s *sink) {
@@ -204,8 +204,8 @@ func TestSlices_EachHasAListAndAStreamOfItsOwn(t *testing.T) {
 	})
 }
 
-// TestRights_GivenByNamespace_NothingThatIsRefusedIsAskedFor: types of no namespace are left out and keep nobody waiting; a
-// right that is given is used.
+// TestRights_GivenByNamespace_NothingThatIsRefusedIsAskedFor: types of no namespace are left out and keep
+// nobody waiting; a right that is given is used.
 func TestRights_GivenByNamespace_NothingThatIsRefusedIsAskedFor(t *testing.T) {
 	a, b := pods.In("a"), pods.In("b")
 	inRooms(t, true, []string{"pods@a"}, []resource.Type{a, b, nodes}, func(t *testing.T, g *guarded, m *watch.Manager, s *sink) {
@@ -229,7 +229,8 @@ func TestRights_GivenByNamespace_NothingThatIsRefusedIsAskedFor(t *testing.T) {
 	})
 }
 
-// TestRights_AreTaken_NothingIsToldUntilTheyAreGivenAgain: a request that is refused is not repeated, and deletes nothing.
+// TestRights_AreTaken_NothingIsToldUntilTheyAreGivenAgain: a request that is refused is not repeated, and
+// deletes nothing.
 func TestRights_AreTaken_NothingIsToldUntilTheyAreGivenAgain(t *testing.T) {
 	for _, narrow := range []bool{true, false} {
 		t.Run(fmt.Sprintf("by namespace %t", narrow), func(t *testing.T) {

@@ -64,7 +64,8 @@ func TestADeclaredReceiverIsServed(t *testing.T) {
 		}
 		return ""
 	})
-	for _, field := range []string{"active", "watchedResourceTypes", "totalResourcesSynced", "syncErrors", "conditions"} { // as the guide to them asks
+	// As the guide to them asks.
+	for _, field := range []string{"active", "watchedResourceTypes", "totalResourcesSynced", "syncErrors", "conditions"} {
 		if v := status(".status." + field); v == "" {
 			t.Errorf("the object's status has no %s", field)
 		}

@@ -20,9 +20,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// TestNamespacesAreEqualWithoutRightsInTheCluster lets replicas live that have the Roles which the chart renders for two
-// namespaces, and nothing else: the receiver equals these namespaces through changes, a restart, a crash, a handoff, a
-// deletion while nobody runs, a resync and a verification, and nothing was asked for that had to be refused.
+// TestNamespacesAreEqualWithoutRightsInTheCluster lets replicas live that have the Roles which the chart
+// renders for two namespaces, and nothing else: the receiver equals these namespaces through changes, a
+// restart, a crash, a handoff, a deletion while nobody runs, a resync and a verification, and nothing was
+// asked for that had to be refused.
 func TestNamespacesAreEqualWithoutRightsInTheCluster(t *testing.T) {
 	t.Parallel() // it mostly waits
 	two := func(ns string) bool { return ns == "team-a" || ns == "team-b" }
@@ -179,7 +180,8 @@ func TestNamespacesAreEqualWithoutRightsInTheCluster(t *testing.T) {
 		r.Apply(manifest)
 		r.In(t).WaitEqual(time.Minute)
 		upserts, _ := tally(r.Since(mark))
-		delete(upserts, "team-b/rbac.authorization.k8s.io/v1/RoleBinding/"+resource.ID(role)) // which is another one now
+		// Which is another one now.
+		delete(upserts, "team-b/rbac.authorization.k8s.io/v1/RoleBinding/"+resource.ID(role))
 		if len(upserts) > 0 {
 			t.Errorf("sent again: %v", upserts)
 		}

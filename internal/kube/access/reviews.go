@@ -23,8 +23,8 @@ type Reviews struct {
 	client  metadata.Interface
 }
 
-// NewReviews returns a Reviews that asks the one client, and tries with the other where not even that may be asked: every
-// account may by default, but a cluster can take the right away.
+// NewReviews returns a Reviews that asks the one client, and tries with the other where not even that may be
+// asked: every account may by default, but a cluster can take the right away.
 func NewReviews(reviews authorizationv1client.SelfSubjectAccessReviewsGetter, client metadata.Interface) *Reviews {
 	return &Reviews{reviews: reviews, client: client}
 }

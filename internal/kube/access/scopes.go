@@ -19,8 +19,8 @@ type Reader interface {
 	MayReadAll(ctx context.Context) (bool, error)
 }
 
-// Scopes decides which types are read as a whole, and which by namespace. Make one with [NewScopes]. A nil Scopes, for where
-// no namespaces are named, reads every type as a whole.
+// Scopes decides which types are read as a whole, and which by namespace. Make one with [NewScopes]. A nil
+// Scopes, for where no namespaces are named, reads every type as a whole.
 type Scopes struct {
 	reader     Reader
 	namespaces []string
@@ -53,8 +53,8 @@ const (
 	again = time.Second
 )
 
-// Decide returns what is to be read of types: each as a whole, or its slices. It blocks until that is known of each, or ctx
-// ends; then types of which it is not known are left out.
+// Decide returns what is to be read of types: each as a whole, or its slices. It blocks until that is known
+// of each, or ctx ends; then types of which it is not known are left out.
 func (s *Scopes) Decide(ctx context.Context, types []resource.Type) []resource.Type {
 	for s != nil && !s.decide(ctx, types) {
 		select {
@@ -118,8 +118,8 @@ func (s *Scopes) ask(ctx context.Context, t resource.Type) error {
 	return nil
 }
 
-// undecided returns the types that still have to be asked about. A type that is in no namespace is read as a whole or not at
-// all, which is for its watch to find out.
+// undecided returns the types that still have to be asked about. A type that is in no namespace is read as a
+// whole or not at all, which is for its watch to find out.
 func (s *Scopes) undecided(types []resource.Type) []resource.Type {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -103,8 +103,8 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// TestDecide_StandsForTheLifeOfTheProcess: rights that change move no type from one division to the other, nor does a new
-// version of it. A type that comes later is asked about.
+// TestDecide_StandsForTheLifeOfTheProcess: rights that change move no type from one division to the other,
+// nor does a new version of it. A type that comes later is asked about.
 func TestDecide_StandsForTheLifeOfTheProcess(t *testing.T) {
 	t.Parallel()
 	r := &reader{}
