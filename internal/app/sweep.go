@@ -11,26 +11,23 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-const (
-	// sweepPatience is how long a repair waits for the end of its deletions. What is not delivered by then is delivered
-	// like any other change.
-	sweepPatience = 2 * time.Minute
-	sweepPause    = 200 * time.Millisecond
-)
+// sweepPatience is how long a repair waits for the end of its deletions. What is not delivered by then is delivered
+// like any other change.
+const sweepPatience = 2 * time.Minute
 
 // sweep implements [sweeper]. Deletions go before live changes, so of a large repair few are under way at a time. It waits
 // for the last of them only if it is to see the end.
 func (t *target) sweep(ctx context.Context, typ resource.Type, gone []place, end bool) (told int, err error) {
 	version := t.index.Type(typ).Version // After which they were deleted nobody knows; any tells this deletion from another.
-	open := make(map[place]bool)
+	var open []resource.ID
 	for some := range slices.Chunk(gone, 2*t.format.Defaults().MaxDeletes) {
-		if err := t.swept(ctx, typ, open); err != nil {
+		if err := t.swept(ctx, open); err != nil {
 			return told, err
 		}
-		clear(open)
+		open = open[:0]
 		for _, g := range some {
 			if t.missing(typ, g.namespace, g.name, version, version+1) {
-				open[g] = true
+				open = append(open, typ.ID(g.namespace, g.name))
 			}
 		}
 		told += len(open)
@@ -38,28 +35,15 @@ func (t *target) sweep(ctx context.Context, typ resource.Type, gone []place, end
 	if !end {
 		return told, nil
 	}
-	return told, t.swept(ctx, typ, open)
+	return told, t.swept(ctx, open)
 }
 
 // swept waits until deletions are delivered, but not for longer than sweepPatience.
-func (t *target) swept(ctx context.Context, typ resource.Type, open map[place]bool) error {
-	patience := time.NewTimer(sweepPatience)
-	defer patience.Stop()
-	tick := time.NewTicker(sweepPause)
-	defer tick.Stop()
-	for len(open) > 0 {
-		left := false
-		t.pipeline.PendingDeletions(typ, func(namespace, name string) { left = left || open[place{namespace, name}] })
-		if !left {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for deletions: %w", ctx.Err())
-		case <-patience.C:
-			return nil
-		case <-tick.C:
-		}
+func (t *target) swept(ctx context.Context, open []resource.ID) error {
+	bounded, cancel := context.WithTimeout(ctx, sweepPatience)
+	defer cancel()
+	if err := t.pipeline.AwaitDeleted(bounded, open); err != nil && ctx.Err() != nil {
+		return fmt.Errorf("waiting for deletions: %w", err)
 	}
 	return nil
 }

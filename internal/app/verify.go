@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -92,29 +91,7 @@ func (v *verification) compare(t resource.Type, in func(namespace, name string) 
 	return v.Part(t, in)
 }
 
-// deletedPause is how often a receiver is asked whether it knows of deletions.
-const deletedPause = 100 * time.Millisecond
-
 // deleted is for [resync.Options.Deleted]: it waits until the receiver knows of those deletions that are ours to send.
-func (t *target) deleted(ctx context.Context, gone []resource.ID) error {
-	waitsFor := make(map[resource.ID]bool, len(gone))
-	for _, id := range gone {
-		waitsFor[id] = true
-	}
-	tick := time.NewTicker(deletedPause)
-	defer tick.Stop()
-	for {
-		open := false
-		for _, d := range t.pipeline.Tombstones() {
-			open = open || waitsFor[d.ID] && !d.Undoable && t.member.MaySend(d.Type, d.ID)
-		}
-		if !open {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // The sender says what it waited for.
-		case <-tick.C:
-		}
-	}
+func (t *target) deleted(ctx context.Context, typ resource.Type, gone []resource.ID) error {
+	return t.pipeline.AwaitDeleted(ctx, slices.DeleteFunc(gone, func(id resource.ID) bool { return !t.member.MaySend(typ, id) }))
 }

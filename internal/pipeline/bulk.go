@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -134,20 +133,7 @@ func (p *Pipeline) FlushBulk() {
 // Room blocks until the receiver has caught up with the bulk traffic so far, or ctx ends. It is what makes a resync
 // read the next page no sooner than it is needed.
 func (p *Pipeline) Room(ctx context.Context) error {
-	for {
-		p.mu.Lock()
-		room := p.ended || p.bulk.len < bulkBatches*p.opts.MaxUpserts && p.bodyBytes <= p.opts.MaxBodyBytes/2
-		changed := p.nextChange()
-		p.mu.Unlock()
-		if room {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the receiver: %w", ctx.Err())
-		}
-	}
+	return p.await(ctx, func() bool { return p.bulk.len < bulkBatches*p.opts.MaxUpserts && p.bodyBytes <= p.opts.MaxBodyBytes/2 })
 }
 
 // Hollow returns the types of which some objects wait without their bodies, and how many.

@@ -2,6 +2,8 @@ package pipeline
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
@@ -67,21 +69,38 @@ func (p *Pipeline) Flush(ctx context.Context) Left {
 	p.draining = true
 	p.mu.Unlock()
 	p.poke()
+	_ = p.await(ctx, func() bool { return p.dirty() == p.counts[hollow] })
+	return p.left()
+}
+
+// await blocks until ok returns true, which is asked under the lock whenever less may be left to do, until the pipeline ends, or ctx.
+func (p *Pipeline) await(ctx context.Context, ok func() bool) error {
 	for {
 		p.mu.Lock()
-		n := p.dirty() - p.counts[hollow]
-		changed := p.nextChange()
-		ended := p.ended
+		done, changed := p.ended || ok(), p.nextChange()
 		p.mu.Unlock()
-		if n == 0 || ended {
-			return p.left()
+		if done {
+			return nil
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return p.left()
+			return fmt.Errorf("waiting for the receiver: %w", ctx.Err())
 		}
 	}
+}
+
+// AwaitDeleted blocks until the receiver has acknowledged the deletions of some objects, as far as it is to be told of them and has
+// not refused them, or ctx ends.
+func (p *Pipeline) AwaitDeleted(ctx context.Context, ids []resource.ID) error {
+	left := slices.Clone(ids)
+	return p.await(ctx, func() bool {
+		left = slices.DeleteFunc(left, func(id resource.ID) bool {
+			it := p.items[id]
+			return it == nil || !it.deleted || !it.dirty() || it.place == quarantined
+		})
+		return len(left) == 0
+	})
 }
 
 func (p *Pipeline) left() Left {
