@@ -1,8 +1,10 @@
 package plan
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
@@ -140,4 +144,63 @@ func TestDeclaredReceiversTakeThePlaceOfThoseOfTheirName(t *testing.T) {
 	if _, err := all[1].receiver(nil); err == nil {
 		t.Error("a receiver by ftp is one")
 	}
+}
+
+// confined is a cluster that may be read in some namespaces alone.
+type confined struct {
+	*watchtest.Server
+	namespaces []string
+}
+
+func (c confined) Resource(gvr schema.GroupVersionResource) metadata.Getter {
+	return confinedGetter{c.Server.Resource(gvr), gvr, c.namespaces}
+}
+
+type confinedGetter struct {
+	metadata.Getter
+	gvr        schema.GroupVersionResource
+	namespaces []string
+}
+
+func (g confinedGetter) List(context.Context, metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
+	return nil, apierrors.NewForbidden(g.gvr.GroupResource(), "", errors.New("no rule"))
+}
+
+func (g confinedGetter) Namespace(namespace string) metadata.ResourceInterface {
+	if slices.Contains(g.namespaces, namespace) {
+		return g.Getter.Namespace(namespace)
+	}
+	return g // which refuses
+}
+
+// TestPlannerReadsByNamespaceWithoutRightsInTheCluster has rights in one of two namespaces, and none in the cluster.
+func TestPlannerReadsByNamespaceWithoutRightsInTheCluster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := watchtest.New()
+		put := func(namespace, name, tick string) {
+			s.Put(configMap.GVR(), metav1.ObjectMeta{Namespace: namespace, Name: name, UID: "u", Labels: map[string]string{"tick": tick}})
+		}
+		for _, namespace := range []string{"a", "b", "c"} {
+			put(namespace, "m", "0")
+		}
+		p := newPlanner(s, Options{Watch: time.Minute}, "a", "b")
+		p.client = confined{s, []string{"a"}}
+		p.lister = watch.NewLister(p.client, resource.Selection{}, watch.NamespaceFilter{})
+		p.begin(discovery.Answer{})
+		p.list(t.Context(), []resource.Type{configMap, node})
+		put("a", "m", "1")
+		put("b", "m", "1")
+		p.watch(t.Context())
+		r := p.finish()
+		if one := r.Receivers[0]; one.Objects != 1 || one.PerDay.Embeddings != 1440 || len(one.Types) != 1 || one.Types[0].Namespaces["a"] != 1 {
+			t.Errorf("planned are %+v, want the one of namespace a, and its change", one)
+		}
+		var unreadable []string
+		for _, u := range r.Unreadable {
+			unreadable = append(unreadable, u.Resource+" "+u.Reason)
+		}
+		if diff := cmp.Diff([]string{"configmaps.v1 in b forbidden", "nodes.v1 forbidden"}, unreadable); diff != "" {
+			t.Errorf("unreadable (-want +got):\n%s", diff)
+		}
+	})
 }
