@@ -21,8 +21,6 @@ var large = map[string]int{
 	"ownership.Machine":     48,
 	"pipeline.Pipeline":     38,
 	"pipeline.item":         29,
-	"receiver.Record":       22,
-	"receiver.Stats":        22,
 }
 
 // TestStructsAreSmall refuses structs that have more fields than a reader can hold in mind. Tests are not

@@ -27,6 +27,13 @@ type Upsert struct {
 	Unchanged bool `json:"unchanged,omitempty"`
 }
 
+// Monotonic holds the times of a [Record] on the monotonic clock, since the receiver's start.
+type Monotonic struct {
+	BeginAt   time.Duration `json:"beginAt"`
+	AppliedAt time.Duration `json:"appliedAt,omitempty"`
+	EndAt     time.Duration `json:"endAt,omitempty"`
+}
+
 // Record is one request as the receiver saw it. Requests of the search page and of the admin endpoints are
 // not recorded.
 type Record struct {
@@ -46,10 +53,7 @@ type Record struct {
 	Begin   time.Time `json:"begin"`
 	Applied time.Time `json:"applied,omitzero"`
 	End     time.Time `json:"end,omitzero"`
-	// The same on the monotonic clock, since the receiver's start.
-	BeginAt   time.Duration `json:"beginAt"`
-	AppliedAt time.Duration `json:"appliedAt,omitempty"`
-	EndAt     time.Duration `json:"endAt,omitempty"`
+	Monotonic
 
 	Bytes   int64    `json:"bytes"`
 	Upserts []Upsert `json:"upserts,omitempty"`
@@ -86,6 +90,13 @@ type Overlap struct {
 // abandonGrace is explained at [Overlap].
 const abandonGrace = 100 * time.Millisecond
 
+// Recorded is what was found in all records, those that are forgotten included.
+type Recorded struct {
+	Overlaps  int `json:"overlaps"`  // pairs that break the rule of one sender; see [Overlap]
+	Abandoned int `json:"abandoned"` // pairs whose first client had left
+	Forgotten int `json:"forgotten"` // records dropped because of [Options.MaxRecords]
+}
+
 // Stats sums up what was recorded since the start or the last [Server.ResetRequests].
 type Stats struct {
 	Requests  int            `json:"requests"`  // all kinds
@@ -109,9 +120,7 @@ type Stats struct {
 	Embedded   int `json:"embedded"`   // texts embedded
 	EmbedCalls int `json:"embedCalls"` // calls of the embedder
 
-	Overlaps  int `json:"overlaps"`  // pairs that break the rule of one sender; see [Overlap]
-	Abandoned int `json:"abandoned"` // pairs whose first client had left
-	Forgotten int `json:"forgotten"` // records dropped because of [Options.MaxRecords]
+	Recorded
 
 	Documents map[string]int `json:"documents"` // by store
 }
