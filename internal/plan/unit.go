@@ -13,7 +13,6 @@ import (
 	"k8s.io/client-go/metadata"
 	toolscache "k8s.io/client-go/tools/cache"
 	watchtools "k8s.io/client-go/tools/watch"
-	"k8s.io/klog/v2"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -85,7 +84,7 @@ func (u *unit) watch(ctx context.Context, client metadata.Interface) {
 	if u.namespace != "" {
 		of = client.Resource(u.t.GVR()).Namespace(u.namespace)
 	}
-	quiet := klog.NewContext(ctx, logr.Discard()) // what goes wrong is in the report
+	quiet := logr.NewContext(ctx, logr.Discard()) // what goes wrong is in the report
 	refused := make(chan error, 1)
 	stream, err := watchtools.NewRetryWatcherWithContext(quiet, u.version, &toolscache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {

@@ -93,8 +93,8 @@ func (o *settingsFlags) container(ctx context.Context, c *connection, client cor
 		return nil, "", nil
 	}
 	found, pods, err := c.find(ctx, client, true)
-	switch none := (*nothingFoundError)(nil); {
-	case errors.As(err, &none):
+	switch _, none := errors.AsType[*nothingFoundError](err); {
+	case none:
 		s.from = "the defaults, for no release was found"
 		return nil, "", nil
 	case err != nil:
