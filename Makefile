@@ -62,6 +62,10 @@ test-long: ## Run at full length what the unit tests cut short: simulations.
 test-integration: ## Run the tests that need an API server.
 	hack/test.sh integration
 
+.PHONY: pictures
+pictures: ## Take the pictures of docs/pictures anew, with headless Chromium.
+	PICTURES=write go test -count=1 -run ThePictureOf ./internal/api ./internal/receiver
+
 .PHONY: test-browser
 test-browser: ## Run the tests that look at pages in headless Chromium.
 	hack/test.sh browser
