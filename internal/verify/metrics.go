@@ -56,8 +56,9 @@ func newMetrics(reg prometheus.Registerer, a ages) *metrics {
 	return m
 }
 
-// begin makes the series of a type, so that its first divergence is an increase.
+// begin makes the series of a type, so that its first divergence, and its first failure, is an increase.
 func (m *metrics) begin(t resource.Type) {
+	m.failures.WithLabelValues(t.String())
 	for _, s := range []Source{FromList, FromPeer, FromResync} {
 		m.divergences.WithLabelValues(t.String(), string(s))
 	}

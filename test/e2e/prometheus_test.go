@@ -79,6 +79,8 @@ func TestPrometheusSeesWhatIsWrong(t *testing.T) {
 		t.Errorf("a rolling restart raised %v", fired)
 	}
 
+	m.everyPanelAnswers()
+
 	t.Logf("the rolling restart has ended after %v", time.Since(began).Round(time.Second))
 
 	r.StopReceiver()
@@ -97,6 +99,52 @@ func TestPrometheusSeesWhatIsWrong(t *testing.T) {
 		return ""
 	})
 	r.WaitEqual(converge)
+}
+
+// conditional are panels that are empty as long as all is well.
+var conditional = []string{"Types that cannot be read"}
+
+// legendLabel is a label in a legend.
+var legendLabel = regexp.MustCompile(`{{(\w+)}}`)
+
+// everyPanelAnswers asks the chart's dashboard of Prometheus: each query has a result, with the labels that
+// its legend names. What only shows a series that is above 0 is asked for all of them.
+func (m *monitored) everyPanelAnswers() {
+	m.t.Helper()
+	text, err := os.ReadFile(chartDir + "/files/dashboard.json")
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			Title   string                                `json:"title"`
+			Targets []struct{ Expr, LegendFormat string } `json:"targets"`
+		} `json:"panels"`
+	}
+	if err := yaml.Unmarshal(text, &dashboard); err != nil {
+		m.t.Fatal(err)
+	}
+	asked := 0
+	for _, p := range dashboard.Panels {
+		for _, q := range p.Targets {
+			asked++
+			expr := strings.TrimSuffix(strings.ReplaceAll(q.Expr, "$namespace", ".+"), " > 0")
+			series := m.Query(expr)
+			if len(series) == 0 && !slices.Contains(conditional, p.Title) {
+				m.t.Errorf("the panel %q is empty: %s", p.Title, expr)
+			}
+			for _, labels := range series {
+				for _, name := range legendLabel.FindAllStringSubmatch(q.LegendFormat, -1) {
+					if labels[name[1]] == "" {
+						m.t.Errorf("a series of the panel %q has no label %s: %v", p.Title, name[1], labels)
+					}
+				}
+			}
+		}
+	}
+	if asked < 50 {
+		m.t.Errorf("%d queries were asked, want those of all panels", asked)
+	}
 }
 
 // quicker is by how much the story's time runs faster than that of the alerts: a minute takes two seconds.
@@ -242,8 +290,8 @@ func fasterAlerts(t *testing.T) map[string]any {
 	return map[string]any{"groups": file.Groups}
 }
 
-// waitScraped waits until this many replicas have been scraped, and nothing else is: not their API, and nothing by a
-// stranger.
+// waitScraped waits until this many replicas have been scraped, and nothing else is: not their API, and
+// nothing by a stranger.
 func (m *monitored) waitScraped(replicas int) {
 	m.t.Helper()
 	fleet.Eventually(m.t, converge, func() string {
