@@ -74,7 +74,7 @@ var (
 // those of links, from its folder. Names of packages count as folders below internal.
 func missingPaths(text, folder string) (missing []string) {
 	exists := func(path string) bool {
-		_, err := os.Stat(filepath.Join("../..", path))
+		_, err := os.Stat(filepath.Join("..", "..", path))
 		return err == nil
 	}
 	for _, m := range codePath.FindAllStringSubmatch(text, -1) {

@@ -133,7 +133,7 @@ func TestMetricsThatAreNamedExist(t *testing.T) {
 	name := regexp.MustCompile(`\bk8s_vectordb_sync_[a-z_]*[a-z]\b`)
 	seen := 0
 	for _, root := range []string{"charts", "config", "docs", "test", "README.md"} {
-		err := filepath.WalkDir(filepath.Join("../../..", root), func(path string, d fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join("..", "..", "..", root), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
 				return err
 			}
