@@ -124,12 +124,12 @@ func (c *Controller) informer(opts Options) func(toolscache.ListerWatcher, runti
 			List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 				list, err := source.ListWithContext(ctx, o)
 				gate.Answered(err)
-				return list, err //nolint:wrapcheck // The Reflector looks at the type of the error.
+				return list, err // The Reflector looks at the type of the error.
 			},
 			Watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 				w, err := source.WatchWithContext(ctx, o)
 				gate.Answered(err)
-				return w, err //nolint:wrapcheck // The Reflector looks at the type of the error.
+				return w, err // The Reflector looks at the type of the error.
 			},
 		}, nil, reflector.Options{Admit: gate.Admit, Metrics: opts.Streams, Log: opts.Log})
 		return toolscache.NewSharedIndexInformer(guard.ListerWatcher(), o, resync, indexers)

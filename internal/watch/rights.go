@@ -37,7 +37,7 @@ func (l *listerWatcher) admitted(ctx context.Context) error {
 		}
 		return allowed, err
 	}
-	return access.Wait(ctx, ask, most, w.refused) //nolint:wrapcheck // The Reflector is ending.
+	return access.Wait(ctx, ask, most, w.refused) // The Reflector is ending.
 }
 
 // mustAsk tells whether a right is to be asked about before a request is made.

@@ -105,7 +105,7 @@ func (s *Scopes) ask(ctx context.Context, t resource.Type) error {
 	if !whole {
 		var err error
 		if whole, err = s.reader.MayRead(ctx, t); err != nil {
-			return err //nolint:wrapcheck // It says everything.
+			return err // It says everything.
 		}
 	}
 	s.mu.Lock()

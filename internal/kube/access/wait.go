@@ -20,16 +20,16 @@ func Wait(ctx context.Context, may func(context.Context) (bool, error), most tim
 		allowed, err := may(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return ctx.Err() //nolint:wrapcheck // The caller knows what is ending.
+			return ctx.Err() // The caller knows what is ending.
 		case err != nil || allowed:
-			return nil
+			return nil //nolint:nilerr // Without an answer the request itself meets whatever is wrong.
 		case !told:
 			told = true
 			refused()
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err() //nolint:wrapcheck // The caller knows what is ending.
+			return ctx.Err() // The caller knows what is ending.
 		case <-time.After(pause):
 		}
 	}

@@ -126,7 +126,7 @@ func (*store) Resync() error { return nil }
 func Get(ctx context.Context, client corev1client.ConfigMapInterface, name string) (*corev1.ConfigMap, error) {
 	m, err := client.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, nil //nolint:nilnil // That there is none is an answer.
+		return nil, nil // That there is none is an answer.
 	}
 	return m, err
 }
