@@ -59,7 +59,6 @@ type App struct {
 	log  logr.Logger
 
 	index      *index.Index
-	scopes     *access.Scopes // nil: every type is read as a whole
 	watches    *watch.Manager
 	discovery  *discovery.Discovery
 	lister     *watch.Lister
@@ -125,15 +124,15 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	buildinfo.Register(reg, buildinfo.Info{Version: opts.Version, RingFormat: ring.DefaultFormat().String(), CheckpointFormat: checkpoint.Format()})
 	streams := reflector.NewMetrics(reg)
 	namespaces := watch.NamespaceFilter{Include: cfg.WatchNamespaces, Exclude: cfg.ExcludeNamespaces}
-	a.scopes = access.NewScopes(rights.Reviews, cfg.WatchNamespaces, cfg.ExcludeNamespaces, opts.Log.WithName("scopes"))
+	scopes := access.NewScopes(rights.Reviews, cfg.WatchNamespaces, cfg.ExcludeNamespaces, opts.Log.WithName("scopes"))
 	a.index = index.New(reg)
 	a.index.LeaveOut(ours(cfg))
 	a.watches = watch.New(client, a.index, watch.Options{
 		Keep: cfg.Selection, Namespaces: namespaces, OnSettled: a.settled, Log: opts.Log.WithName("watch"), Registerer: reg,
-		MayRead: rights.MayRead, Narrow: a.scopes.ByNamespace, Streams: streams, Aggregated: func(t resource.Type) bool { return a.discovery.Aggregated(t) },
+		MayRead: rights.MayRead, Narrow: scopes.ByNamespace, Streams: streams, Aggregated: func(t resource.Type) bool { return a.discovery.Aggregated(t) },
 	})
 	a.types = &typeKeeper{
-		scopes: a.scopes, watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered, gone: a.gone,
+		scopes: scopes, watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered, gone: a.gone,
 		remembered: func() []resource.Type { return a.memory.types() },
 	}
 	a.lister = watch.NewLister(client, cfg.Selection, namespaces)

@@ -104,20 +104,21 @@ func (a *App) targetStatus(t *target) api.Target {
 	return s
 }
 
-// sureTypes are the types that are served and wanted, each as a whole, whatever is read of it; ok is false while some group
-// does not answer.
+// sureTypes are the types that are served and wanted, each as a whole, whatever is read of it; ok
+// is false while some group does not answer.
 func (a *App) sureTypes() (types []resource.Type, ok bool) {
 	s := a.discovery.Status()
 	return s.Types, !s.LastComplete.IsZero() && len(s.Failed) == 0
 }
 
-// servedTypes are the types, and slices of types, that are served and wanted, without those that nobody expects to be read.
+// servedTypes are the types, and slices of types, that are served and wanted, without those that
+// nobody expects to be read.
 func (a *App) servedTypes() []resource.Type {
 	unreadable := make(map[resource.Type]bool)
 	for _, w := range a.watches.Status() {
 		unreadable[w.Type] = w.Phase == watch.Unreadable
 	}
-	return slices.DeleteFunc(a.scopes.Of(a.discovery.Status().Types), func(t resource.Type) bool { return unreadable[t] })
+	return slices.DeleteFunc(a.types.scopes.Of(a.discovery.Status().Types), func(t resource.Type) bool { return unreadable[t] })
 }
 
 // watching tells whether the watch of a type is well.

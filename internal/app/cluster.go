@@ -20,8 +20,9 @@ import (
 // startPatience is how long an API server may be away when a replica starts, before it gives up and is started again.
 const startPatience = time.Minute
 
-// identityNamespaces are those whose UID tells this cluster from every other, the first that may be read: kube-system, or,
-// for an account without rights in the whole cluster, the release's own or the first that is watched.
+// identityNamespaces are those whose UID tells this cluster from every other, the first that may be
+// read: kube-system, or, for an account without rights in the whole cluster, the release's own or
+// the first that is watched.
 func identityNamespaces(cfg config.Config) []string {
 	namespaces := []string{"kube-system"}
 	for _, n := range slices.Concat([]string{cfg.PodNamespace}, slices.Sorted(slices.Values(cfg.WatchNamespaces))) {
@@ -32,8 +33,9 @@ func identityNamespaces(cfg config.Config) []string {
 	return namespaces
 }
 
-// clusterID returns what tells this cluster from every other: the UID of a namespace. Where none may be read it is empty,
-// and checkpoints of another cluster at the same address are not told apart.
+// clusterID returns what tells this cluster from every other: the UID of a namespace. Where none
+// may be read it is empty, and checkpoints of another cluster at the same address are not told
+// apart.
 func clusterID(ctx context.Context, cfg config.Config, restConfig *rest.Config, log logr.Logger) (string, error) {
 	client, err := metadata.NewForConfig(metadata.ConfigFor(restConfig))
 	if err != nil {
@@ -74,11 +76,11 @@ func clusterID(ctx context.Context, cfg config.Config, restConfig *rest.Config, 
 	return id, nil
 }
 
-// namespaceUID returns the UID of a namespace, empty if it may not be read or is not there. It is read by its name and not
-// listed: a role for some types allows no more.
+// namespaceUID returns the UID of a namespace, empty if it may not be read or is not there. It is
+// read by its name and not listed: a role for some types allows no more.
 func namespaceUID(ctx context.Context, rights rights, namespaces metadata.ResourceInterface, name string) (string, error) {
 	if allowed, err := rights.MayGetNamespace(ctx, name); err != nil || !allowed {
-		return "", err //nolint:wrapcheck // It says everything.
+		return "", err
 	}
 	namespace, err := namespaces.Get(ctx, name, metav1.GetOptions{})
 	switch {

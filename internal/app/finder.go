@@ -447,8 +447,8 @@ func (f *finder) coverage() map[string]checkpoint.Seen {
 	return seen
 }
 
-// divided returns what tells of a name whether the type is watched in the other division: a whole one by slices, or a slice
-// as the whole. The caller holds mu.
+// divided returns what tells of a name whether the type is watched in the other division: a whole
+// one by slices, or a slice as the whole. The caller holds mu.
 func (f *finder) divided() func(name string) bool {
 	whole, sliced := make(map[string]bool), make(map[string]bool)
 	for _, t := range f.index.Types() {

@@ -139,8 +139,9 @@ func (m *memory) settle() {
 	}
 }
 
-// dividedInto tells whether a type is watched in the other division than in the earlier life, and all that is watched in its
-// place is done: what the earlier life knew under its name, nobody will ask about.
+// dividedInto tells whether a type is watched in the other division than in the earlier life, and
+// all that is watched in its place is done: what the earlier life knew under its name, nobody will
+// ask about.
 func (m *memory) dividedInto(t resource.Type, done func(resource.Type) bool) bool {
 	found := false
 	for _, o := range m.index.Types() {

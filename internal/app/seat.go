@@ -23,8 +23,8 @@ type seat struct {
 	target string // its key
 }
 
-// kind is what Leases say of a type. They know no slices of it, but ranges of namespaces, so that members of which some read
-// a type as a whole and some by namespace understand one another.
+// kind is what Leases say of a type. They know no slices of it, but ranges of namespaces, so that
+// members of which some read a type as a whole and some by namespace understand one another.
 func (s seat) kind(t resource.Type) ownership.Kind {
 	return ownership.Kind{Target: s.target, Group: t.Group, Version: t.Version, Resource: t.Resource}
 }

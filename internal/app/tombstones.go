@@ -112,8 +112,8 @@ func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) de
 	return deletions.Later
 }
 
-// readAs returns the type of that name, or, where its division is another here, the slice or the whole type that an object
-// of a namespace is read as.
+// readAs returns the type of that name, or, where its division is another here, the slice or the
+// whole type that an object of a namespace is read as.
 func readAs(types map[string]resource.Type, name, namespace string) (resource.Type, bool) {
 	if typ, known := types[name]; known {
 		return typ, true

@@ -19,7 +19,7 @@ import (
 // has ended before its objects are forgotten, and a type that takes another's place is delivered before what the other
 // has left is deleted.
 type typeKeeper struct {
-	scopes  *access.Scopes
+	scopes  *access.Scopes // nil: every type is read as a whole
 	watches *watch.Manager
 	index   *index.Index
 	log     logr.Logger
@@ -75,9 +75,10 @@ func (k *typeKeeper) slicesOf(t resource.Type) []resource.Type {
 	return known
 }
 
-// moves returns which type takes which one's place, slice by slice. A type that was read by namespace in one life is not read
-// as a whole in the next but for a change of rights, so that both have the same slices; what is left of another division goes
-// when the last slice of the new type is delivered.
+// moves returns which type takes which one's place, slice by slice. A type that was read by
+// namespace in one life is not read as a whole in the next but for a change of rights, so that both
+// have the same slices; what is left of another division goes when the last slice of the new type
+// is delivered.
 func (k *typeKeeper) moves(m discovery.Migration) []discovery.Migration {
 	to := k.scopes.Of([]resource.Type{m.New})
 	if len(to) == 0 {

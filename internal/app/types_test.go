@@ -258,8 +258,8 @@ type noRights struct{}
 func (noRights) MayReadAll(context.Context) (bool, error)             { return false, nil }
 func (noRights) MayRead(context.Context, resource.Type) (bool, error) { return false, nil }
 
-// TestTypesThatAreReadByNamespace: a type is watched in each of the namespaces and nowhere else; one that takes its place
-// does so slice by slice, and its end is the end of all slices.
+// TestTypesThatAreReadByNamespace: a type is watched in each of the namespaces and nowhere else;
+// one that takes its place does so slice by slice, and its end is the end of all slices.
 func TestTypesThatAreReadByNamespace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newScopedKeeper(t, access.NewScopes(noRights{}, []string{"a", "b"}, nil, logr.Discard()))

@@ -7,9 +7,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// A type is read as a whole, or as a slice in each of some namespaces, as the rights are when a process starts. What a
-// checkpoint of the other division says is understood: of a whole type it speaks of each of its slices, and of a slice it
-// speaks of those objects of the whole.
+// A type is read as a whole, or as a slice in each of some namespaces, as the rights are when a
+// process starts. What a checkpoint of the other division says is understood: of a whole type it
+// speaks of each of its slices, and of a slice it speaks of those objects of the whole.
 
 // slicesMark is behind the name of a whole type where all its slices are meant. No name of a type ends with it.
 const slicesMark = "@"
@@ -28,7 +28,8 @@ func (c *Checkpoint) of(typeName string, id resource.ID) (Entry, bool) {
 	return e, ok
 }
 
-// other is the name under which the other division speaks of a type: the whole one of a slice, all slices of a whole one.
+// other is the name under which the other division speaks of a type: the whole one of a slice, all
+// slices of a whole one.
 func other(typeName string) string {
 	whole, within := resource.WholeName(typeName)
 	if within == "" {

@@ -49,8 +49,8 @@ func TestACheckpointSpeaksOfWhatItsMemberTakesAndNotOfWhatItYields(t *testing.T)
 	}
 }
 
-// TestAPartInACheckpointIsOfTheWholeType: what Leases and checkpoints say of a range of namespaces is understood by a member
-// that reads the type by namespace.
+// TestAPartInACheckpointIsOfTheWholeType: what Leases and checkpoints say of a range of namespaces
+// is understood by a member that reads the type by namespace.
 func TestAPartInACheckpointIsOfTheWholeType(t *testing.T) {
 	b := checkpoint.NewBook("f", ring.DefaultFormat())
 	taker, yields := word("a", 100), word("b", 90)

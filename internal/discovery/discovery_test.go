@@ -268,8 +268,8 @@ func TestWithoutTheRightToWatchDefinitionsTheTimerFindsThem(t *testing.T) {
 	})
 }
 
-// TestDefinitionsThatMayNotBeReadAreNotAskedFor: a right that is not there is asked about and not tried, before the first
-// list as after one that was refused.
+// TestDefinitionsThatMayNotBeReadAreNotAskedFor: a right that is not there is asked about and not
+// tried, before the first list as after one that was refused.
 func TestDefinitionsThatMayNotBeReadAreNotAskedFor(t *testing.T) {
 	var allowed atomic.Bool
 	var asked atomic.Int32

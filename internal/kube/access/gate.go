@@ -20,8 +20,8 @@ type Gate struct {
 	open bool
 }
 
-// NewGate returns a gate that asks for the right, at a pace that doubles up to most, and tells refused each time that it has to
-// wait.
+// NewGate returns a gate that asks for the right, at a pace that doubles up to most, and tells
+// refused each time that it has to wait.
 func NewGate(ask func(context.Context) (bool, error), most time.Duration, refused func()) *Gate {
 	return &Gate{ask: ask, most: most, refused: refused}
 }

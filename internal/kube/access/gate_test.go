@@ -13,8 +13,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 )
 
-// TestGate: a gate asks before the first request and after each that was refused, waits as long as the answer is no, and
-// lets everything through that it knows nothing against.
+// TestGate: a gate asks before the first request and after each that was refused, waits as long as
+// the answer is no, and lets everything through that it knows nothing against.
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no rule"))
