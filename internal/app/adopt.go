@@ -11,9 +11,10 @@ import (
 )
 
 // adopt brings a target that began late the objects of the types that had been read before: the watches do not tell of
-// them again, and the index does not hold what is to be sent. Each such type is listed, as the receiver takes it, unless
-// checkpoints cover all that the index knows of it. One that has a view of its own is shown everything, of which what is
-// covered is not sent. A target that was there from the start has nothing to adopt.
+// them again, and the index does not hold what is to be sent. Each such type is listed, as the receiver takes
+// it, unless checkpoints cover all that the index knows of it. One that has a view of its own is shown
+// everything, of which what is covered is not sent. A target that was there from the start has nothing to
+// adopt.
 func (t *target) adopt(ctx context.Context) error {
 	if !t.late {
 		t.adopted.Store(true)
@@ -81,7 +82,8 @@ func (t *target) coversAll(typ resource.Type) bool {
 	return all
 }
 
-// adoptType lists a type, and goes on where it was when the list expires in the middle, as it does under a slow receiver.
+// adoptType lists a type, and goes on where it was when the list expires in the middle, as it does under a
+// slow receiver.
 func (t *target) adoptType(ctx context.Context, typ resource.Type) error {
 	_, err := t.lister.Pages(ctx, typ, watch.ListOptions{Inexact: true}, func(rs []resource.Record) error {
 		for _, r := range rs {

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// askWait is how long after the search for missed deletions the receiver is first asked: by then the members know of
-	// which types each other cannot tell.
+	// askWait is how long after the search for missed deletions the receiver is first asked: by then the
+	// members know of which types each other cannot tell.
 	askWait = 3 * time.Second
 	// askAgain is how long after a pass that found something in a list that is not whole the next follows: as documents
 	// go, others come into sight.
@@ -80,7 +80,7 @@ func (t *target) calm(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-	return t.pipeline.Room(ctx) //nolint:wrapcheck // It says what it was doing.
+	return t.pipeline.Room(ctx) // It says what it was doing.
 }
 
 // askBack asks the receiver about types of which nothing else can tell what was deleted while nobody watched, and again
@@ -117,8 +117,8 @@ func (t *target) askBack(ctx context.Context) error {
 	}
 }
 
-// toAsk returns the types that we have to ask the receiver about. Of members that know equally little, the first by name
-// asks, and the others take its word.
+// toAsk returns the types that we have to ask the receiver about. Of members that know equally little, the
+// first by name asks, and the others take its word.
 func (t *target) toAsk() []resource.Type {
 	unresolved, told := t.finder.unresolved(), t.peerStats()
 	var ask []resource.Type

@@ -34,14 +34,14 @@ const capabilitiesKey resource.ID = "capabilities"
 func (a *App) newScanner(restConfig *rest.Config, maps corev1client.ConfigMapsGetter) (*capabilities.Scanner, error) {
 	cfg := a.cfg
 	if cfg.CapabilitiesEndpoint == nil {
-		return nil, nil //nolint:nilnil // It is off.
+		return nil, nil // It is off.
 	}
 	opts := capabilities.Options{
 		Version: a.opts.Version, Leader: func() bool { return a.shard.member.MaySend(capabilitiesKey) },
 		Log: a.log.WithName("capabilities"), Registerer: a.parts.reg,
 	}
-	// Whom to trust, and as whom to appear, is the same for both. Token and headers are the receiver's, and nobody else's
-	// business.
+	// Whom to trust, and as whom to appear, is the same for both. Token and headers are the receiver's, and
+	// nobody else's business.
 	opts.Files = outbound.Files{CA: cfg.Files.CA, Cert: cfg.Files.Cert, Key: cfg.Files.Key}
 	if e := cfg.Endpoint; e != nil && e.Scheme == cfg.CapabilitiesEndpoint.Scheme && e.Host == cfg.CapabilitiesEndpoint.Host {
 		opts.Files = cfg.Files
@@ -90,9 +90,10 @@ const definitionsTimeout = time.Minute
 
 var definitionResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 
-// definitions implements [capabilities.Source] over what discovery sees of definitions, whether they are sent as objects or
-// not. Their identities are made of what is served: of the versions that are, with their schemas. A label, an annotation or
-// the certificate of a conversion webhook makes no other definition. Generations say which have to be read anew.
+// definitions implements [capabilities.Source] over what discovery sees of definitions, whether they are sent
+// as objects or not. Their identities are made of what is served: of the versions that are, with their
+// schemas. A label, an annotation or the certificate of a conversion webhook makes no other definition.
+// Generations say which have to be read anew.
 type definitions struct {
 	seen   func() (generations map[string]int64, complete bool)
 	client dynamic.ResourceInterface

@@ -24,7 +24,8 @@ import (
 // after a start, of the types of which nothing else can tell what was deleted meanwhile, and with every resync.
 //
 // A document is an orphan only if its object was neither known when the list was begun, nor is known now, or if the
-// receiver is not to have it: what was deleted in between is on its way like any other change. And whoever owns the object looks again before it deletes.
+// receiver is not to have it: what was deleted in between is on its way like any other change. And the owner
+// of the object looks again before it deletes.
 type census struct {
 	receiver   orphans.Receiver // nil: it has no list
 	close      func()
@@ -37,7 +38,7 @@ type census struct {
 	sweep      sweeper
 	metrics    *searchMetrics
 	log        logr.Logger
-	asking     chan struct{} // one slot, held by whoever asks
+	asking     chan struct{} // one slot, held by the asker
 	followed   atomic.Pointer[lately]
 
 	mu       sync.Mutex // guards what follows
@@ -55,8 +56,8 @@ type kinds struct {
 	at    time.Time
 }
 
-// sweeper has documents deleted, and returns how many deletions were told. It returns when they are on their way, or, to
-// the end, when they are delivered, or after a while.
+// sweeper has documents deleted, and returns how many deletions were told. It returns when they are on their
+// way, or, to the end, when they are delivered, or after a while.
 type sweeper func(ctx context.Context, t resource.Type, gone []place, end bool) (told int, err error)
 
 // place is where an object was.
@@ -86,7 +87,8 @@ type judgedType struct {
 }
 
 // repair asks what the receiver holds of a type and has those documents deleted that are in scope and have no object,
-// unless they are too many. With force it returns when they are deleted, or after a while. The type must have been listed.
+// unless they are too many. With force it returns when they are deleted, or after a while. The type must have
+// been listed.
 func (c *census) repair(ctx context.Context, t resource.Type, within scope, force bool) (judgedType, error) {
 	select {
 	case c.asking <- struct{}{}:
@@ -174,7 +176,7 @@ func (c *census) kindsHeld(ctx context.Context) (kinds, error) {
 	k.at = time.Now()
 	var err error
 	if k.all, k.blind, err = c.receiver.Kinds(ctx); err != nil {
-		return kinds{}, err //nolint:wrapcheck // It says what it was doing.
+		return kinds{}, err // It says what it was doing.
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -182,8 +184,8 @@ func (c *census) kindsHeld(ctx context.Context) (kinds, error) {
 	return k, nil
 }
 
-// lately are the objects of a type that were deleted a moment ago: the receiver may not have heard of it when it made its
-// list, and hears of it like of any other change.
+// lately are the objects of a type that were deleted a moment ago: the receiver may not have heard of it when
+// it made its list, and hears of it like of any other change.
 type lately struct {
 	t resource.Type
 

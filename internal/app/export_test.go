@@ -91,8 +91,8 @@ type refresher struct {
 func (r refresher) Before() (all checkpoint.Past, ours map[string][]uint64) { return r.past, nil }
 func (r refresher) Refresh(_ context.Context) error                         { return r.refresh() }
 
-// NewSearch returns one that knows what checkpoints said before, and the processes, by member, that were here then. leases are
-// the members as they are now.
+// NewSearch returns one that knows what checkpoints said before, and the processes, by member, that were here
+// then. leases are the members as they are now.
 func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.Past, incumbents map[string]string,
 	leases func() []ownership.MemberStatus, missing func(t resource.Type, namespace, name string, after, at uint64) bool,
 ) Search {
@@ -270,8 +270,8 @@ func Narrowed(x *index.Index, t resource.Type, all []resource.Record, before, af
 	}
 }
 
-// Farewell has a replica that leaves without a Lease write down what waits. own is what its last checkpoint said, nil for
-// nothing.
+// Farewell has a replica that leaves without a Lease write down what waits. own is what its last checkpoint
+// said, nil for nothing.
 func Farewell(ctx context.Context, p *pipeline.Pipeline, b *checkpoint.Book, s *checkpoint.Store, own *checkpoint.Checkpoint) (done bool) {
 	t := &target{pipeline: p, store: s, tombstones: deletions.New(b), log: logr.Discard()}
 	t.leaving.Store(true)

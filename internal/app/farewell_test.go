@@ -15,8 +15,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 )
 
-// TestWhoHasLostItsLeaseSaysWhatWaitsAllTheSame: the API server was away for longer than the Lease lasts, and is back when
-// we leave.
+// TestWhoHasLostItsLeaseSaysWhatWaitsAllTheSame: the API server was away for longer than the Lease lasts, and
+// is back when we leave.
 func TestWhoHasLostItsLeaseSaysWhatWaitsAllTheSame(t *testing.T) {
 	t.Parallel()
 	client, format := fake.NewClientset(), ring.DefaultFormat()
@@ -43,7 +43,7 @@ func TestWhoHasLostItsLeaseSaysWhatWaitsAllTheSame(t *testing.T) {
 	}
 	x.Delete(pods, "a", "x", 102)
 	if !app.Farewell(t.Context(), leaver, mine, ours, nil) || len(read().Lists()["a"].Open) > 0 {
-		t.Error("whoever has said nothing before has nothing to add to")
+		t.Error("a member that has said nothing before has nothing to add to")
 	}
 	if !app.Farewell(t.Context(), leaver, mine, ours, &own) {
 		t.Error("not done")

@@ -78,38 +78,40 @@ type look struct {
 // position is how far our watch had come, and since which list.
 type position struct{ since, version uint64 }
 
-// gap is a time of which our watch has seen only the outcome: the API server did not remember what had happened, as after its own
-// restart. What came before our first list is one, too. Of what was created and deleted in it we know nothing. A peer
-// may have seen the one, and have delivered it, and be gone before the other: what existed at the last version that its
-// checkpoint speaks of, in the gap, tells.
+// gap is a time of which our watch has seen only the outcome: the API server did not remember what had
+// happened, as after its own restart. What came before our first list is one, too. Of what was created and
+// deleted in it we know nothing. A peer may have seen the one, and have delivered it, and be gone before the
+// other: what existed at the last version that its checkpoint speaks of, in the gap, tells.
 type gap struct {
 	after, since uint64
 	begun, retry time.Time
 }
 
-// finder finds, for one target, the objects that were deleted while no member watched. Each type is looked at once, when it has been
-// listed, by a chain of evidence, of which the first that can tell decides:
+// finder finds, for one target, the objects that were deleted while no member watched. Each type is looked at
+// once, when it has been listed, by a chain of evidence, of which the first that can tell decides:
 //
-//  1. peers: an incumbent, which was there before us, in the process that wrote its checkpoint, keeps a tombstone for every deletion
-//     ([deletions]). When it says that all is delivered up to our list, there is nothing to look for. As long as one is there, we
-//     wait for that.
+//  1. peers: an incumbent, which was there before us, in the process that wrote its checkpoint, keeps a
+//     tombstone for every deletion ([deletions]). When it says that all is delivered up to our list, there is
+//     nothing to look for. As long as one is there, we wait for that.
 //  2. history: the API server tells the deletions since everything was acknowledged. etcd keeps about five minutes.
-//  3. exact lists: what the API server held at the versions of checkpoints, and does not hold now, was deleted. That misses what was
-//     created, delivered and deleted in between.
+//  3. exact lists: what the API server held at the versions of checkpoints, and does not hold now, was
+//     deleted. That misses what was created, delivered and deleted in between.
 //  4. the inventory of our earlier life, within the guard.
 //
-// Where none can tell, the receiver is asked for its own list ([census]); where that cannot be done either, the type is said to be
-// unknown. Until a type is done, our checkpoints say of deletions only what was true before.
+// Where none can tell, the receiver is asked for its own list ([census]); where that cannot be done either,
+// the type is said to be unknown. Until a type is done, our checkpoints say of deletions only what was true
+// before.
 type finder struct {
 	pager   pager
 	index   *index.Index
 	book    *checkpoint.Book
 	store   checkpoints
 	wants   func(t resource.Type, namespace, name string) bool
-	saw     func(r resource.Record) bool                                         // tells whether the receiver was to have an object in that state
+	// Tells whether the receiver was to have an object in that state.
+	saw     func(r resource.Record) bool
 	missing func(t resource.Type, namespace, name string, after, at uint64) bool // tells of a deletion
-	// served are the types that are served and wanted; ok is false while that is not known for sure. selected tells whether
-	// one would be wanted, were it served.
+	// served are the types that are served and wanted; ok is false while that is not known for sure. selected
+	// tells whether one would be wanted, were it served.
 	served   func() (types []resource.Type, ok bool)
 	selected func(t resource.Type) bool
 	leases   func() []ownership.MemberStatus
@@ -125,7 +127,8 @@ type finder struct {
 	incumbents map[string]string   // processes by member
 	consulted  map[string]string   // who was there when checkpoints were last read for a gap
 	restored   bool                // the inventory is of a time that was lost
-	heardOut   bool                // all incumbents are gone, and what they said last is in past; there may have been none
+	// All incumbents are gone, and what they said last is in past; there may have been none.
+	heardOut   bool
 	looks      map[resource.Type]*look
 	found      int
 	untold     []string                  // types that became unknown since the last report
@@ -134,16 +137,16 @@ type finder struct {
 }
 
 const (
-	// patience bounds the wait for an incumbent. Its checkpoint comes with the next change or bookmark of the type, of which
-	// there is one a minute; history lasts about five.
+	// patience bounds the wait for an incumbent. Its checkpoint comes with the next change or bookmark of the
+	// type, of which there is one a minute; history lasts about five.
 	patience = 4 * time.Minute
 	// searchPause is the wait before a search that failed is tried again.
 	searchPause = 10 * time.Second
-	// lookers is how many types are looked at side by side. Most of them wait, for a second, for the API server's word that
-	// nothing has happened.
+	// lookers is how many types are looked at side by side. Most of them wait, for a second, for the API
+	// server's word that nothing has happened.
 	lookers = 32
-	// searchers is how many lists of the past are taken side by side: one takes the API server some tens of milliseconds, of
-	// which it uses a few.
+	// searchers is how many lists of the past are taken side by side: one takes the API server some tens of
+	// milliseconds, of which it uses a few.
 	searchers = 4
 )
 
@@ -227,8 +230,9 @@ func (f *finder) step(ctx context.Context, now time.Time) {
 	f.closeGaps(ctx, now)
 }
 
-// hearOut takes account of what incumbents said last, now that they are gone: what they had seen since our start, and was
-// deleted when they could not see it any more, their first checkpoints do not show. It tells whether that is done.
+// hearOut takes account of what incumbents said last, now that they are gone: what they had seen since our
+// start, and was deleted when they could not see it any more, their first checkpoints do not show. It tells
+// whether that is done.
 func (f *finder) hearOut(ctx context.Context) bool {
 	if len(f.incumbents) > 0 { // set once, before
 		if err := f.store.Refresh(ctx); err != nil { // The watch may not have brought their last checkpoints.
@@ -276,8 +280,8 @@ func (f *finder) advance(ctx context.Context, t resource.Type, accompanied bool,
 	f.consult(t, l, now)
 }
 
-// told tells whether the peers know that there is nothing to look for in a type. Who began when we did counts only where we
-// remember nothing ourselves: it may have found that nothing can tell. The caller holds mu.
+// told tells whether the peers know that there is nothing to look for in a type. Who began when we did counts
+// only where we remember nothing ourselves: it may have found that nothing can tell. The caller holds mu.
 func (f *finder) told(t resource.Type, l *look, accompanied bool) bool {
 	if f.past.OpaqueOf(t.String()) && len(l.versions) == 0 {
 		return accompanied
@@ -315,13 +319,14 @@ func (f *finder) replay(ctx context.Context, t resource.Type, l *look, versions 
 	return true
 }
 
-// compare looks at what the API server held at a type's versions, and tells whether it remembers them, or is to be asked again. Of
-// those whose history is gone the latest decides: the earlier ones hold nothing that it has not, but what members have
-// acknowledged beyond it.
+// compare looks at what the API server held at a type's versions, and tells whether it remembers them, or is
+// to be asked again. Of those whose history is gone the latest decides: the earlier ones hold nothing that it
+// has not, but what members have acknowledged beyond it.
 func (f *finder) compare(ctx context.Context, t resource.Type, l *look, versions []uint64, now time.Time) bool {
 	f.slots <- struct{}{}
 	defer func() { <-f.slots }()
-	told := make(map[[2]string]bool) // what was there at a later version is told: nearer to its deletion than by an earlier one
+	// What was there at a later version is told: nearer to its deletion than by an earlier one.
+	told := make(map[[2]string]bool)
 	for _, version := range slices.Backward(versions) {
 		err := f.compareAt(ctx, t, version, told)
 		switch {
@@ -409,8 +414,9 @@ func (f *finder) news() (found int, unknown []string) {
 	return found, unknown
 }
 
-// coverage returns, by the names of the types, how far each has been seen, for our next checkpoint, and at which versions deletions
-// are still to be looked for. It may be asked for once everything that checkpoints said has been read.
+// coverage returns, by the names of the types, how far each has been seen, for our next checkpoint, and at
+// which versions deletions are still to be looked for. It may be asked for once everything that checkpoints
+// said has been read.
 func (f *finder) coverage() map[string]checkpoint.Seen {
 	now := time.Now()
 	f.mu.Lock()

@@ -35,12 +35,13 @@ var (
 	modelSeeds = flag.Uint64("model.seeds", 12, "how many seeds of the model of the fleet are run")
 )
 
-// TestAFleetLosesNothingThatItsCheckpointsTell is a storm in virtual time: members of a fleet are killed, fenced, told to
-// leave and started, their watches lag or begin anew, the API server forgets its history, and the receiver refuses, hangs,
-// or applies after as long as 20 s what it was sent by a client that has gone, while objects come, change and go, a type is
-// removed and comes back, and resyncs overlap: of everything, of one namespace, of what one replica owns. What passes between
-// the members is all real: pipelines, checkpoints, searches, senders of resyncs.
-// Afterwards the receiver has what the cluster has. -model.seed=N replays one.
+// TestAFleetLosesNothingThatItsCheckpointsTell is a storm in virtual time: members of a fleet are killed,
+// fenced, told to leave and started, their watches lag or begin anew, the API server forgets its history, and
+// the receiver refuses, hangs, or applies after as long as 20 s what it was sent by a client that has gone,
+// while objects come, change and go, a type is removed and comes back, and resyncs overlap: of everything, of
+// one namespace, of what one replica owns. What passes between the members is all real: pipelines,
+// checkpoints, searches, senders of resyncs. Afterwards the receiver has what the cluster has. -model.seed=N
+// replays one.
 func TestAFleetLosesNothingThatItsCheckpointsTell(t *testing.T) {
 	first, last := *modelFirst, *modelFirst+*modelSeeds-1
 	if *modelSeed > 0 {
@@ -170,8 +171,8 @@ func newWorld(t *testing.T, seed uint64) *world {
 // say notes what happens to the fleet.
 func (w *world) say(format string, args ...any) { w.note("", format, args...) }
 
-// note notes what happens to an object; without a name, to the fleet. All of it that concerns what is amiss is told when the
-// test fails.
+// note notes what happens to an object; without a name, to the fleet. All of it that concerns what is amiss
+// is told when the test fails.
 func (w *world) note(name, format string, args ...any) {
 	w.story.Lock()
 	defer w.story.Unlock()

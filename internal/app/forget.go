@@ -12,8 +12,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
 )
 
-// forget deletes the ConfigMaps of the targets whose keys match, whichever member has written them: their checkpoints, and
-// the state of their resyncs. A member that still serves one writes its own again, and deletes it in turn.
+// forget deletes the ConfigMaps of the targets whose keys match, whichever member has written them: their
+// checkpoints, and the state of their resyncs. A member that still serves one writes its own again, and
+// deletes it in turn.
 func (a *App) forget(ctx context.Context, match func(key string) bool) error {
 	maps := a.parts.maps.ConfigMaps(a.cfg.PodNamespace)
 	list, err := maps.List(ctx, metav1.ListOptions{LabelSelector: checkpoint.RingLabel + "=" + a.cfg.RingName})
@@ -29,7 +30,7 @@ func (a *App) forget(ctx context.Context, match func(key string) bool) error {
 		if key == "" || !match(key) {
 			continue
 		}
-		// Only what was listed: whoever writes it anew has a reason.
+		// Only what was listed: its writer has a reason to write it anew.
 		uid := m.UID
 		err := maps.Delete(ctx, m.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {

@@ -39,8 +39,8 @@ func (p presence) has(member, process string) bool {
 	return process != "" && p.others[member] == process
 }
 
-// gapOf returns the gap in the watch of a type, nil for none. A gap that is open stays so if the watch begins anew once more, and
-// grows. The caller holds mu.
+// gapOf returns the gap in the watch of a type, nil for none. A gap that is open stays so if the watch begins
+// anew once more, and grows. The caller holds mu.
 func (f *finder) gapOf(t resource.Type, l *look, now time.Time) *gap {
 	stats, last := f.index.Type(t), l.seen
 	l.seen = position{since: stats.Since, version: stats.Version}
@@ -61,8 +61,8 @@ func (f *finder) gapOf(t resource.Type, l *look, now time.Time) *gap {
 	return l.gap
 }
 
-// closeGaps looks into the gaps of our watches, until every peer has written a checkpoint from after them, or is gone. Until then
-// what our checkpoints say of deletions ends where the gap begins.
+// closeGaps looks into the gaps of our watches, until every peer has written a checkpoint from after them, or
+// is gone. Until then what our checkpoints say of deletions ends where the gap begins.
 func (f *finder) closeGaps(ctx context.Context, now time.Time) {
 	here := f.present()
 	fresh := maps.Equal(here.others, f.consulted)
@@ -96,8 +96,8 @@ func (f *finder) closeGaps(ctx context.Context, now time.Time) {
 	}
 }
 
-// lookInto looks for what was deleted in a gap, by the last checkpoints of the members that are gone. It tells whether no
-// peer is left that could still write one.
+// lookInto looks for what was deleted in a gap, by the last checkpoints of the members that are gone. It
+// tells whether no peer is left that could still write one.
 func (f *finder) lookInto(ctx context.Context, t resource.Type, l *look, g gap, here presence, now time.Time) (closed bool, err error) {
 	f.mu.Lock()
 	// An incumbent has said that all is delivered that was deleted before our first list, and we have had no gap since.

@@ -115,7 +115,7 @@ func scattered(n int) []resource.Record {
 	return list
 }
 
-// What has been sent while the cluster was still being read is not sent again by whoever takes it over: when replicas start
+// What has been sent while the cluster was still being read is not sent again by the successor: when replicas start
 // together, the ring changes under the first lists, and again before they are complete.
 func TestWhatIsHandedOverWhileTheClusterIsReadIsNotSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -131,8 +131,9 @@ func TestWhatIsHandedOverWhileTheClusterIsReadIsNotSentAgain(t *testing.T) {
 	})
 }
 
-// Who gives something up in the middle of its first sync has more left than its checkpoint can name, of one type. What it has
-// sent is not sent again all the same: it goes in the order of the hashes of the IDs, so that one of them tells how far it has come.
+// Who gives something up in the middle of its first sync has more left than its checkpoint can name, of one
+// type. What it has sent is not sent again all the same: it goes in the order of the hashes of the IDs, so
+// that one of them tells how far it has come.
 func TestWhatIsHandedOverInTheMiddleOfAFirstSyncIsNotSentAgain(t *testing.T) {
 	for name, read := range map[string]bool{"all has been read": true, "more is to be read": false} {
 		t.Run(name, func(t *testing.T) {

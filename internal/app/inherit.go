@@ -15,7 +15,8 @@ import (
 // have all stopped the same target at about the same time.
 //
 // It is an [index.Listener] from before the target is stopped until the successor listens; its memory is that of the
-// names of what was there and is deleted meanwhile, and of what is there since; and what the target saw otherwise than the index.
+// names of what was there and is deleted meanwhile, and of what is there since; and what the target saw
+// otherwise than the index.
 type estate struct {
 	receiver string // where, and in which format
 	wants    func(t resource.Type, namespace, name string) bool
@@ -79,8 +80,8 @@ func (e *estate) known(id resource.ID) bool {
 	return deleted
 }
 
-// take adds what a target that is stopped by now has not delivered. Its own lock is the innermost: Apply is called under
-// that of a type, and doubtful under that of a pipeline.
+// take adds what a target that is stopped by now has not delivered. Its own lock is the innermost: Apply is
+// called under that of a type, and doubtful under that of a pipeline.
 func (e *estate) take(t *target) {
 	_, all := t.pipeline.Unacknowledged(func(resource.Type, resource.ID) bool { return false })
 	types := make(map[resource.Type]uint64)

@@ -50,7 +50,8 @@ func TestDeletionsGoToTheSuccessor(t *testing.T) {
 	}
 }
 
-// TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept: a ResourceSyncConfig that is invalid may stay so, and jobs come and go meanwhile.
+// TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept: a ResourceSyncConfig that is invalid may stay so, and
+// jobs come and go meanwhile.
 func TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept(t *testing.T) {
 	t.Parallel()
 	x := index.New(nil)

@@ -111,8 +111,9 @@ func TestInventoryNamesWhatIsNotYetDeletedAtTheReceiver(t *testing.T) {
 	t.Error("there is no type")
 }
 
-// The database of the API server was restored from a backup, and all replicas began anew. The checkpoints went back with it, so history
-// tells that nothing is missing. The inventory is of the time that was lost: a/y was there, and its document still is.
+// The database of the API server was restored from a backup, and all replicas began anew. The checkpoints
+// went back with it, so history tells that nothing is missing. The inventory is of the time that was lost:
+// a/y was there, and its document still is.
 func TestOfALostTimeTheInventoryIsConsultedWhateverHistoryTells(t *testing.T) {
 	t.Parallel()
 	for name, catchesUp := range map[string]bool{"it stays behind": false, "it has written as much again within a minute": true} {

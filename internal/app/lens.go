@@ -8,12 +8,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// lens is what one receiver sees of the objects that all receivers share: without the objects, labels and annotations that
-// it is not to have, with its own labels, and without the changes that are of what it does not see. The nil lens sees
-// everything.
+// lens is what one receiver sees of the objects that all receivers share: without the objects, labels and
+// annotations that it is not to have, with its own labels, and without the changes that are of what it does
+// not see. The nil lens sees everything.
 //
-// The index knows one digest of each object, that of everything which is kept. Where the receiver sees an object otherwise,
-// or not at all, the lens remembers that: some 40 bytes for each such object, and nothing for any other.
+// The index knows one digest of each object, that of everything which is kept. Where the receiver sees an
+// object otherwise, or not at all, the lens remembers that: some 40 bytes for each such object, and nothing
+// for any other.
 type lens struct {
 	selection resource.Selection
 
@@ -109,8 +110,8 @@ func (l *lens) forget(t resource.Type, id uint64) {
 }
 
 // see returns a change as the receiver sees it; changed is false when it sees none. Of an object that the lens has not
-// been shown before, it takes every change for one. An object that it sees no longer is deleted; known tells whether the
-// index knew it, though the receiver may never have been sent it.
+// been shown before, it takes every change for one. An object that it sees no longer is deleted; known tells
+// whether the index knew it, though the receiver may never have been sent it.
 func (l *lens) see(c index.Change, known bool) (seen index.Change, changed bool) {
 	if l == nil {
 		return c, true
@@ -151,8 +152,8 @@ func (l *lens) see(c index.Change, known bool) (seen index.Change, changed bool)
 	return c, c.Again
 }
 
-// lost makes a deletion of a change after which the receiver does not see the object; changed is false if it did not see it
-// before either. Between two lists it may have, and another member may have sent it then.
+// lost makes a deletion of a change after which the receiver does not see the object; changed is false if it
+// did not see it before either. Between two lists it may have, and another member may have sent it then.
 func (l *lens) lost(c index.Change, hidden bool) (seen index.Change, changed bool) {
 	changed = c.Known || hidden && (c.Again || c.Listed)
 	c.Deleted, c.Again, c.Listed = true, false, false

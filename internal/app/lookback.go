@@ -19,8 +19,8 @@ func (t *target) missing(typ resource.Type, namespace, name string, after, at ui
 	return told
 }
 
-// ifAbsent calls f if an object is not there, or the receiver is not to have it, and tells whether it was called. Gone tells that the
-// type is served no longer. No change of the object is applied while f runs.
+// ifAbsent calls f if an object is not there, or the receiver is not to have it, and tells whether it was
+// called. Gone tells that the type is served no longer. No change of the object is applied while f runs.
 func (t *target) ifAbsent(gone bool, typ resource.Type, namespace, name string, f func()) bool {
 	if gone && t.index.IfUnserved(typ, f) || t.index.IfAbsent(typ, namespace, name, f) {
 		return true
@@ -44,9 +44,9 @@ func (t *target) deletion(typ resource.Type, namespace, name string, after, at u
 	}
 }
 
-// lookBack waits until the types have been read, then looks for what was deleted while nobody watched, until ctx ends. No
-// checkpoint of ours is written before that: it would claim deletions that nobody has sent, and the others would
-// believe it.
+// lookBack waits until the types have been read, then looks for what was deleted while nobody watched, until
+// ctx ends. No checkpoint of ours is written before that: it would claim deletions that nobody has sent, and
+// the others would believe it.
 func (t *target) lookBack(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -60,7 +60,8 @@ func (t *target) lookBack(ctx context.Context) error {
 			t.receive()
 			t.finder.step(ctx, time.Now())
 			if ctx.Err() == nil && !t.looked.Swap(true) {
-				t.publish(ctx) // at once, so that the ConfigMap itself is delivered like any other object, whenever we end
+				// This goes at once, so that the ConfigMap itself is delivered like any other object, whenever we end.
+				t.publish(ctx)
 				tick.Reset(time.Second)
 			}
 			t.finder.memory.settle()

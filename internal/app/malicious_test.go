@@ -16,8 +16,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
 )
 
-// guessed is what a replica deletes by the word of an inventory, of a cluster that holds a/x; versions are those at which
-// pods are now. history is gone.
+// guessed is what a replica deletes by the word of an inventory, of a cluster that holds a/x; versions are
+// those at which pods are now. history is gone.
 func guessed(t *testing.T, dir, cluster string, version uint64) (deleted int) {
 	t.Helper()
 	x := index.New(nil)

@@ -8,9 +8,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Of a type whose versions are no numbers no version says how far it is in step. So its owner names each object that it has delivered,
-// by the digest of its state, for as long as it owns it: what a member takes over, or lists after a restart, is not sent again. Beyond
-// [checkpoint.MaxDelivered] names it is.
+// Of a type whose versions are no numbers no version says how far it is in step. So its owner names each
+// object that it has delivered, by the digest of its state, for as long as it owns it: what a member takes
+// over, or lists after a restart, is not sent again. Beyond [checkpoint.MaxDelivered] names it is.
 
 // opaqueState is what the index knows of an object whose version is no number.
 type opaqueState struct {
@@ -38,8 +38,8 @@ func (t *target) opaque(mine pipeline.Match) []opaqueState {
 	return all
 }
 
-// inStep returns names of what was delivered, with those of opaque states that are acknowledged, as many as fit. What is left has to be
-// read after the states.
+// inStep returns names of what was delivered, with those of opaque states that are acknowledged, as many as
+// fit. What is left has to be read after the states.
 func inStep(delivered []uint64, states []opaqueState, left map[resource.Type]pipeline.Unacknowledged) []uint64 {
 	if len(states) == 0 {
 		return delivered

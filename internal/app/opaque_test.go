@@ -9,8 +9,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// An aggregated API gives versions that are no numbers. What is delivered of it is named, so that nobody keeps it parked, and nothing is
-// sent again by a member that joins, after a crash, or after a restart of all.
+// An aggregated API gives versions that are no numbers. What is delivered of it is named, so that nobody
+// keeps it parked, and nothing is sent again by a member that joins, after a crash, or after a restart of
+// all.
 func TestOfATypeWithoutVersionsNothingIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const objects = 200

@@ -47,7 +47,7 @@ func (b *batch) begin(ctx context.Context) error {
 			b.held = held
 			return nil
 		case !errors.Is(err, membership.ErrLost):
-			return err //nolint:wrapcheck // It says everything.
+			return err // It says everything.
 		}
 		select {
 		case <-ctx.Done():
@@ -90,7 +90,7 @@ func (b *batch) Run(ctx context.Context, op operations.Request, part operations.
 		case err == nil:
 			return b.t.repair(ctx, op, part), nil
 		case !errors.Is(err, resync.ErrLost) || ctx.Err() != nil:
-			return operations.Repair{}, err //nolint:wrapcheck // It is shown as it is, under the name of the type.
+			return operations.Repair{}, err // It is shown as it is, under the name of the type.
 		}
 		b.End()
 		if err := b.begin(ctx); err != nil {
@@ -99,8 +99,9 @@ func (b *batch) Run(ctx context.Context, op operations.Request, part operations.
 	}
 }
 
-// waitReturned waits until no resync of the fleet has anything of a type: what another replica has taken is not ours to send,
-// also in the moment after it gave it back. The wait ends with that resync's part, and so within minutes, or with ctx.
+// waitReturned waits until no resync of the fleet has anything of a type: what another replica has taken is
+// not ours to send, also in the moment after it gave it back. The wait ends with that resync's part, and so
+// within minutes, or with ctx.
 func (t *target) waitReturned(ctx context.Context, typ resource.Type) error {
 	if err := t.member.Await(ctx, func() bool { return !t.member.Taken(typ) }); err != nil {
 		return fmt.Errorf("waiting for another resync of %s: %w", typ, err)

@@ -149,7 +149,8 @@ func NewPeer(o PeerOptions) *Peer {
 	t.pipeline = pipeline.New(o.Sender, t.format, gate, pipeline.Options{
 		Target: "default", Debounce: 300 * time.Millisecond, MaxWait: time.Second, FlushInterval: 100 * time.Millisecond,
 		Settle: o.Settle, Owner: f, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
-		OwnedSince:   func(resource.Type, resource.ID) uint64 { return 1 << 62 }, // others may have sent whatever it was
+		// Others may have sent whatever it was.
+		OwnedSince:   func(resource.Type, resource.ID) uint64 { return 1 << 62 },
 		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.book.Acknowledged(typ.String(), id) },
 		Log:          logr.Discard(),
 	})

@@ -98,8 +98,8 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	defer t.publishing.Unlock()
 	view := t.member.View()
 	looked := t.looked.Load()
-	// Before the cluster has been read, there is nothing to say, and what was said before is still true; unless we end, or
-	// give something up, with what we have done so far.
+	// Before the cluster has been read, there is nothing to say, and what was said before is still true;
+	// unless we end, or give something up, with what we have done so far.
 	if early := forced && !looked && t.unheard(); !early && (!looked || !t.read() && !t.leaving.Load()) {
 		return true
 	}
@@ -116,7 +116,8 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 		return true
 	}
 	mine := func(typ resource.Type, id resource.ID) bool { return owns(typ.String(), id) }
-	// First how far each type was seen, then what of it is not acknowledged or named: what comes in between is above that version.
+	// First how far each type was seen, then what of it is not acknowledged or named: what comes in between
+	// is above that version.
 	seen, opaque := t.finder.coverage(), t.opaque(mine)
 	kept := t.kept(mine)
 	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
@@ -152,9 +153,9 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	return err == nil
 }
 
-// unheard tells whether nobody has heard of our name yet, and we may say how far we are although the cluster has not been read:
-// replicas that start together hand over while it is, and nobody should send again what has been sent until then. A word of an
-// earlier life would be of more worth than that.
+// unheard tells whether nobody has heard of our name yet, and we may say how far we are although the cluster
+// has not been read: replicas that start together hand over while it is, and nobody should send again what
+// has been sent until then. A word of an earlier life would be of more worth than that.
 func (t *target) unheard() bool {
 	if !t.informed() || !t.adopted.Load() {
 		return false
@@ -202,8 +203,9 @@ func (p published) equal(o published) bool {
 		slices.Equal(b.Open, o.beside.Open) && slices.Equal(b.Delivered, o.beside.Delivered) && b.Stats == o.beside.Stats
 }
 
-// farewell writes, when we leave without a Lease, the deletions that we know of beside what our last checkpoint said, which
-// is still true. It tells whether that is done, or there is nothing to be done. The caller holds publishing.
+// farewell writes, when we leave without a Lease, the deletions that we know of beside what our last
+// checkpoint said, which is still true. It tells whether that is done, or there is nothing to be done. The
+// caller holds publishing.
 func (t *target) farewell(ctx context.Context) bool {
 	if !t.leaving.Load() || t.last == nil {
 		return true
@@ -217,7 +219,7 @@ func (t *target) farewell(ctx context.Context) bool {
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err): // a successor of our name
 		return true
 	case err != nil && ctx.Err() == nil && !t.unwritten:
-		t.log.Error(err, "Deletions that wait could not be written down; whoever comes has to find them")
+		t.log.Error(err, "Deletions that wait could not be written down; the successor has to find them")
 	}
 	t.unwritten = err != nil
 	return err == nil
@@ -235,8 +237,8 @@ func (t *target) publishLast(ctx context.Context) {
 	}
 }
 
-// behind returns a type among some of which we have seen less than another member had when it wrote its last checkpoint,
-// empty when there is none.
+// behind returns a type among some of which we have seen less than another member had when it wrote its last
+// checkpoint, empty when there is none.
 func (t *target) behind(among func(resource.Type) bool) string {
 	events := t.book.Events(t.member.Name())
 	for _, typ := range t.index.Types() {

@@ -13,8 +13,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// A member gives something up while its search begins: what the checkpoint says of deletions, and what the search takes of earlier
-// checkpoints, is read and written at the same time. The race detector would tell.
+// A member gives something up while its search begins: what the checkpoint says of deletions, and what the
+// search takes of earlier checkpoints, is read and written at the same time. The race detector would tell.
 func TestAMemberMayGiveUpWhileItsSearchBegins(t *testing.T) {
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {

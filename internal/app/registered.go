@@ -30,7 +30,7 @@ func (r *registered) Register(c prometheus.Collector) error {
 		return nil
 	}
 	if err := r.reg.Register(c); err != nil {
-		return err //nolint:wrapcheck // It is the other's answer.
+		return err // It is the other's answer.
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -42,7 +42,7 @@ func (r *registered) Register(c prometheus.Collector) error {
 func (r *registered) MustRegister(cs ...prometheus.Collector) {
 	for _, c := range cs {
 		if err := r.Register(c); err != nil {
-			panic(err) //nolint:forbidigo // Whoever calls this wants it.
+			panic(err) //nolint:forbidigo // The caller wants it.
 		}
 	}
 }

@@ -7,10 +7,12 @@ import (
 )
 
 const (
-	// restoreGrace is how long the watches have to find out by themselves that the cluster has gone back in time: those that
-	// have ended look at the version before they go on. What has not been listed again by then is.
+	// restoreGrace is how long the watches have to find out by themselves that the cluster has gone back in
+	// time: those that have ended look at the version before they go on. What has not been listed again by
+	// then is.
 	restoreGrace = 3 * time.Second
-	// restoreTimeout bounds the lists that follow: a type that does not answer must not keep our checkpoints back for ever.
+	// restoreTimeout bounds the lists that follow: a type that does not answer must not keep our checkpoints
+	// back for ever.
 	restoreTimeout = time.Minute
 )
 
@@ -23,8 +25,9 @@ type restores struct {
 
 func newRestores() restores { return restores{signal: make(chan struct{}, 1)} }
 
-// noteRestore takes the word of our Lease that the cluster has gone back in time. It does not block. Checkpoints are void from
-// here on, and we write none before we have read the cluster again: ours would speak of versions that are gone.
+// noteRestore takes the word of our Lease that the cluster has gone back in time. It does not block.
+// Checkpoints are void from here on, and we write none before we have read the cluster again: ours would
+// speak of versions that are gone.
 func (a *App) noteRestore() {
 	a.restores.open.Store(true)
 	for _, t := range a.targets() {

@@ -15,8 +15,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// A resync of what one replica owns waits for the type, which another resync has: it goes on at the moment when that gives back, and
-// not before, and ends when it is told to.
+// A resync of what one replica owns waits for the type, which another resync has: it goes on at the moment
+// when that gives back, and not before, and ends when it is told to.
 func TestResync_OfWhatAReplicaOwns_WaitsForWhatAnotherHasTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &counting{got: map[resource.ID]bool{}}

@@ -26,8 +26,8 @@ type history struct {
 	at    map[uint64][]string
 	fail  error
 	asked []uint64
-	// memory are the deletions that the server remembers, those after the version forgotten; it remembers nothing when that
-	// is 0.
+	// memory are the deletions that the server remembers, those after the version forgotten; it remembers
+	// nothing when that is 0.
 	memory    []watch.Deletion
 	forgotten uint64
 }
@@ -184,9 +184,9 @@ func TestAWitnessSparesTheSearch(t *testing.T) {
 	}
 }
 
-// TestTheLastWordOfAWitnessSaysWhereToLook is a ghost of a storm: while a joiner waited for the word of those who were there
-// before it, an object was created and delivered; they left, and it was deleted when nobody watched. The checkpoints that
-// the joiner had begun with did not show it, their last ones did.
+// TestTheLastWordOfAWitnessSaysWhereToLook is a ghost of a storm: while a joiner waited for the word of those
+// who were there before it, an object was created and delivered; they left, and it was deleted when nobody
+// watched. The checkpoints that the joiner had begun with did not show it, their last ones did.
 func TestTheLastWordOfAWitnessSaysWhereToLook(t *testing.T) {
 	s := newSearching([]uint64{50}, map[string]string{"b": "one"}, map[uint64][]string{50: {"x"}, 80: {"x", "brief"}, 90: {"x", "stranger"}})
 	s.Step(t.Context(), time.Unix(0, 0))
@@ -238,8 +238,9 @@ func TestAWitnessThatGoesIsReplacedByASearch(t *testing.T) {
 	s.want(t, "patience is over", true, "gone")
 }
 
-// TestTheServersMemoryIsAskedUpToOurLastList: while the search waited for a witness, our watch began anew. The server's memory
-// tells what was deleted in that gap, too, and only then may we say that we know of every deletion.
+// TestTheServersMemoryIsAskedUpToOurLastList: while the search waited for a witness, our watch began anew.
+// The server's memory tells what was deleted in that gap, too, and only then may we say that we know of every
+// deletion.
 func TestTheServersMemoryIsAskedUpToOurLastList(t *testing.T) {
 	s := newSearching([]uint64{50}, map[string]string{"b": "one"}, nil)
 	s.history.forgotten = 50
@@ -284,8 +285,9 @@ func TestAFirstCheckpointSaysOfDeletionsOnlyWhatIsKnown(t *testing.T) {
 	}
 }
 
-// TestAGapStaysOpenUntilWhoeverIsThereHasSpoken: somebody began when we did, and has given no word yet but in an earlier life. It
-// goes, and its last word tells of what it has delivered before our first list, and was deleted when it had stopped watching.
+// TestAGapStaysOpenUntilWhoeverIsThereHasSpoken: somebody began when we did, and has given no word yet but in
+// an earlier life. It goes, and its last word tells of what it has delivered before our first list, and was
+// deleted when it had stopped watching.
 func TestAGapStaysOpenUntilWhoeverIsThereHasSpoken(t *testing.T) {
 	s := newSearching([]uint64{50}, nil, map[uint64][]string{50: {"x"}, 90: {"x", "brief"}})
 	says := func(incarnation string, high uint64) {
@@ -298,7 +300,7 @@ func TestAGapStaysOpenUntilWhoeverIsThereHasSpoken(t *testing.T) {
 	says("old.1", 45)
 	s.Step(t.Context(), time.Unix(0, 0))
 	if _, bound := s.Done(pods); bound != 50 {
-		t.Errorf("of deletions our word ends at %d, want 50: whoever is there has said nothing", bound)
+		t.Errorf("of deletions our word ends at %d, want 50: the peers have said nothing", bound)
 	}
 	says("new.1", 90)
 	s.members = nil
@@ -309,8 +311,9 @@ func TestAGapStaysOpenUntilWhoeverIsThereHasSpoken(t *testing.T) {
 	}
 }
 
-// TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone: our watch has begun anew, and of what was created and deleted meanwhile
-// we know nothing. Somebody else had seen the one and delivered it, and was gone before the other.
+// TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone: our watch has begun anew, and of what was created and
+// deleted meanwhile we know nothing. Somebody else had seen the one and delivered it, and was gone before the
+// other.
 func TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone(t *testing.T) {
 	s := newSearching([]uint64{50}, nil, map[uint64][]string{50: {"x"}, 130: {"x", "brief"}, 145: {"x", "other"}})
 	s.Step(t.Context(), time.Unix(0, 0))
@@ -335,7 +338,7 @@ func TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone(t *testing.T) {
 		t.Errorf("of deletions our word ends at %d, want where we looked last", bound)
 	}
 	s.Step(t.Context(), time.Unix(1, 0))
-	s.want(t, "whoever is there answers for what it has seen", true)
+	s.want(t, "a peer that is there answers for what it has seen", true)
 	s.index.Bookmark(pods, 160)
 	s.Step(t.Context(), time.Unix(1, 0))
 	relist(160)

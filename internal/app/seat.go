@@ -53,8 +53,8 @@ func (s seat) OwnedSince(t resource.Type, id resource.ID) uint64 {
 	return s.Membership.OwnedSince(s.kind(t), id)
 }
 
-// Taken tells whether a resync has set anything of a type apart, at this replica or at another one that we yield to, or what
-// it gave back is not yet ours again.
+// Taken tells whether a resync has set anything of a type apart, at this replica or at another one that we
+// yield to, or what it gave back is not yet ours again.
 func (s seat) Taken(t resource.Type) bool { return s.Owned().Apart(s.kind(t)) }
 
 // in matches what is in an area.
@@ -122,8 +122,8 @@ func (c claim) exceeds(before claim) bool {
 	return missing(c.takes, before.takes) || missing(before.yields, c.yields)
 }
 
-// duty is what this replica sends where, as its Lease has it: members that differ in it form no ring, in which each of two
-// receivers would get a part of the objects.
+// duty is what this replica sends where, as its Lease has it: members that differ in it form no ring, in
+// which each of two receivers would get a part of the objects.
 func duty(cfg config.Config) string {
 	if cfg.Endpoint == nil {
 		return ""

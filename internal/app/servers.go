@@ -71,7 +71,7 @@ func (s *servers) close() {
 // them look inside, too; without HTTPS nobody is let in there who is not authorized.
 func (a *App) metricsServer(restConfig *rest.Config, reviewer *kubeauth.Reviewer) (metricsserver.Server, error) {
 	if a.cfg.MetricsBindAddress == config.Off {
-		return nil, nil //nolint:nilnil // Switched off is no error.
+		return nil, nil // Switched off is no error.
 	}
 	options := metricsserver.Options{
 		BindAddress: a.cfg.MetricsBindAddress, SecureServing: a.cfg.MetricsSecure, CertDir: a.cfg.MetricsCertDir,

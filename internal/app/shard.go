@@ -111,7 +111,7 @@ func (s *shard) objects() int {
 }
 
 // drainPatience is how long a handoff waits for requests in flight. One that hangs is ended: what it may
-// still change is in doubt then, which whoever takes over is told.
+// still change is in doubt then, which the successor is told.
 const drainPatience = 10 * time.Second
 
 // Drain implements [membership.Drainer]: the requests of what is lost end, then a last checkpoint under the old claim

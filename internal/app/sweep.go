@@ -15,10 +15,11 @@ import (
 // like any other change.
 const sweepPatience = 2 * time.Minute
 
-// sweep implements [sweeper]. Deletions go before live changes, so of a large repair few are under way at a time. It waits
-// for the last of them only if it is to see the end.
+// sweep implements [sweeper]. Deletions go before live changes, so of a large repair few are under way at a
+// time. It waits for the last of them only if it is to see the end.
 func (t *target) sweep(ctx context.Context, typ resource.Type, gone []place, end bool) (told int, err error) {
-	version := t.index.Type(typ).Version // After which they were deleted nobody knows; any tells this deletion from another.
+	// Nobody knows after which version they were deleted; any tells this deletion from another.
+	version := t.index.Type(typ).Version
 	var open []resource.ID
 	for some := range slices.Chunk(gone, 2*t.format.Defaults().MaxDeletes) {
 		if err := t.swept(ctx, open); err != nil {
@@ -51,7 +52,7 @@ func (t *target) swept(ctx context.Context, open []resource.ID) error {
 // repair asks the receiver about the type of a part that was sent. What it can tell is not worth a failure.
 func (t *target) repair(ctx context.Context, op operations.Request, part operations.Part) operations.Repair {
 	var r operations.Repair
-	if part.From != "" { // Whoever has the first part of a type looks after all of it.
+	if part.From != "" { // The member with the first part of a type looks after all of it.
 		return r
 	}
 	if t.census.able() {

@@ -285,7 +285,7 @@ func (t *target) start(fail context.CancelCauseFunc) {
 	t.observe.start("fill", t.filler.Run)
 }
 
-// stop ends it at once: whoever wants a flush has it done before.
+// stop ends it at once: who wants a flush has it done before.
 func (t *target) stop() {
 	t.remove()
 	t.observe.stop()
@@ -294,8 +294,8 @@ func (t *target) stop() {
 	t.metrics.remove()
 }
 
-// endObserving ends what looks at the cluster. A target that ends before it has looked back for the first time may have sent
-// something all the same: its last checkpoint is to tell of that.
+// endObserving ends what looks at the cluster. A target that ends before it has looked back for the first
+// time may have sent something all the same: its last checkpoint is to tell of that.
 func (t *target) endObserving() {
 	t.observe.stop()
 	if !t.looked.Load() && t.informed() {

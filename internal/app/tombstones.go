@@ -71,8 +71,9 @@ func (t *target) strike(ctx context.Context, done map[string]string) {
 	}
 }
 
-// take deletes what a tombstone names, if it is ours and does not exist. The index has to have come up to the tombstone: a member
-// whose watch lags might send an older state after the deletion, and nobody would know of the deletion any more.
+// take deletes what a tombstone names, if it is ours and does not exist. The index has to have come up to the
+// tombstone: a member whose watch lags might send an older state after the deletion, and nobody would know of
+// the deletion any more.
 func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) deletions.Answer {
 	parts, err := resource.ParseID(string(o.ID))
 	if err != nil {

@@ -219,8 +219,8 @@ func TestATypeThatComesBackIsNotForgotten(t *testing.T) {
 	})
 }
 
-// TestAMigrationThatIsOvertaken has the successor replaced, or removed, before it was delivered. Its own end alone would
-// leave the documents of the first version behind for ever.
+// TestAMigrationThatIsOvertaken has the successor replaced, or removed, before it was delivered. Its own end
+// alone would leave the documents of the first version behind for ever.
 func TestAMigrationThatIsOvertaken(t *testing.T) {
 	arrange := func(t *testing.T) *keeper {
 		k := newKeeper(t)

@@ -47,7 +47,7 @@ func (a *App) WaitVerification(ctx context.Context, id string) (api.Verification
 	if errors.Is(err, verify.ErrUnknownRun) {
 		return api.Verification{}, &api.NotFoundError{What: "verification", Name: id}
 	}
-	return verificationOf(run), err //nolint:wrapcheck // It is that of ctx.
+	return verificationOf(run), err // It is that of ctx.
 }
 
 // Verification implements [api.Verifications].

@@ -86,9 +86,9 @@ func NewBook(fingerprint string, format ring.Format) *Book {
 	return b
 }
 
-// Set takes a checkpoint under a name, in place of an earlier one. One whose name ends in /all speaks for all partitions, and
-// names no exceptions. It returns whether it is believed: of this target
-// and ring format, with a view from which a ring can be built.
+// Set takes a checkpoint under a name, in place of an earlier one. One whose name ends in /all speaks for all
+// partitions, and names no exceptions. It returns whether it is believed: of this target and ring format,
+// with a view from which a ring can be built.
 func (b *Book) Set(name string, c Checkpoint) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -195,7 +195,8 @@ func (b *Book) setList(member string, l List) {
 	b.news.delivered = true
 }
 
-// Owns returns whether a checkpoint of a member, under a view and with what it takes and yields, speaks of an object. The ring is kept as long as a checkpoint has it.
+// Owns returns whether a checkpoint of a member, under a view and with what it takes and yields, speaks of an
+// object. The ring is kept as long as a checkpoint has it.
 func (b *Book) Owns(member string, view []string, takes, yields []Part) (func(typeName string, id resource.ID) bool, error) {
 	b.mu.Lock()
 	r, ok := b.rings[strings.Join(view, ",")]
@@ -203,7 +204,7 @@ func (b *Book) Owns(member string, view []string, takes, yields []Part) (func(ty
 	if !ok {
 		var err error
 		if r, err = ring.New(view, b.format); err != nil {
-			return nil, err //nolint:wrapcheck // It says everything.
+			return nil, err // It says everything.
 		}
 	}
 	e := entry{checkpoint: Checkpoint{Member: member, Takes: takes, Yields: yields}, ring: r}
@@ -221,7 +222,7 @@ func (e *entry) owns(typeName string, id resource.ID, partition int) bool {
 }
 
 // Bound returns the version up to which a type is acknowledged in every partition, deletions that nobody has watched
-// among it, by the word of whoever knows best; 0 when nobody has said so.
+// among it, by the word of the member that knows best; 0 when nobody has said so.
 func (b *Book) Bound(typeName string) uint64 {
 	var bound uint64
 	for _, p := range *b.believed.Load() {
@@ -234,8 +235,8 @@ func (b *Book) Bound(typeName string) uint64 {
 }
 
 // Acknowledged returns the version up to which every state of an object is acknowledged, deletions that nobody has
-// watched aside, by the word of whoever knows best: of its owner, or of one that speaks for all partitions. It takes no
-// lock.
+// watched aside, by the word of the member that knows best: of its owner, or of one that speaks for all
+// partitions. It takes no lock.
 func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
 	pages := *b.believed.Load()
 	if len(pages) == 0 {
@@ -268,8 +269,8 @@ func (b *Book) setStats(member, stats string) {
 	b.stats[member] = stats
 }
 
-// Doubtful returns what another member, or an earlier life of ours, says of an object that a request of unknown outcome may
-// still change. It takes no lock.
+// Doubtful returns what another member, or an earlier life of ours, says of an object that a request of
+// unknown outcome may still change. It takes no lock.
 func (b *Book) Doubtful(id resource.ID) (Doubt, bool) {
 	all := b.doubts.Load()
 	if all == nil || len(*all) == 0 {
@@ -279,8 +280,8 @@ func (b *Book) Doubtful(id resource.ID) (Doubt, bool) {
 	return d, ok
 }
 
-// setDoubts gathers what the members other than self, and self before its present stay, are in doubt about. Who speaks of one object with another is not
-// believed further than that there is a doubt.
+// setDoubts gathers what the members other than self, and self before its present stay, are in doubt about.
+// Who speaks of one object with another is not believed further than that there is a doubt.
 func (b *Book) setDoubts(self string, earlier []Doubt) {
 	doubts := make(map[uint64]Doubt)
 	for _, d := range earlier {
@@ -327,9 +328,9 @@ func (e entry) all() bool {
 
 // Past is what the checkpoints of one moment say about the time before.
 type Past struct {
-	// Versions are, by type, those at which the receiver had what the API server had then, ascending: the one up to which
-	// everything is acknowledged, and beyond it those up to which some member's own partitions are. What existed at one of
-	// these and exists no longer was deleted since.
+	// Versions are, by type, those at which the receiver had what the API server had then, ascending: the one
+	// up to which everything is acknowledged, and beyond it those up to which some member's own partitions
+	// are. What existed at one of these and exists no longer was deleted since.
 	Versions map[string][]uint64
 	// Opaque are the types that were sent although their versions are no numbers.
 	Opaque map[string]bool
@@ -369,14 +370,15 @@ func (b *Book) Past(of func(member, incarnation string) bool) Past {
 	return past
 }
 
-// Position is how far a member had seen a type when it wrote its last checkpoint. One without an incarnation is of a process that is
-// gone.
+// Position is how far a member had seen a type when it wrote its last checkpoint. One without an incarnation
+// is of a process that is gone.
 type Position struct {
 	Member, Incarnation string
 	High                uint64
 }
 
-// Positions returns those of all members in a type, for their own partitions, and the earlier ones that they still name.
+// Positions returns those of all members in a type, for their own partitions, and the earlier ones that they
+// still name.
 func (b *Book) Positions(typeName string) []Position {
 	var all []Position
 	for _, p := range *b.believed.Load() {

@@ -20,9 +20,10 @@ const format = 3
 // Format is the version of the encoding, for people.
 func Format() string { return strconv.Itoa(format) }
 
-// MaxExcept bounds the exceptions of one checkpoint, of all types together: 4 bytes each stay below 64 KiB packed, together
-// with 300 types said twice and all else. What a receiver that is down keeps waiting should be among them: where it is
-// more, whoever takes over sends again what has changed since the oldest of it, of those IDs that [Entry.Until] leaves out.
+// MaxExcept bounds the exceptions of one checkpoint, of all types together: 4 bytes each stay below 64 KiB
+// packed, together with 300 types said twice and all else. What a receiver that is down keeps waiting should
+// be among them: where it is more, the successor sends again what has changed since the oldest of it, of
+// those IDs that [Entry.Until] leaves out.
 const MaxExcept = 3500
 
 // maxRefused bounds the exceptions of one type that are there because the receiver refuses the objects.
@@ -38,29 +39,30 @@ const MaxDoubts = 500
 type Entry struct {
 	// Low is the resourceVersion up to which everything is acknowledged.
 	Low uint64
-	// High is the one up to which everything is acknowledged but what Except names, and what Until leaves out. It is never below
-	// Low.
+	// High is the one up to which everything is acknowledged but what Except names, and what Until leaves
+	// out. It is never below Low.
 	High uint64
-	// Until is the hash from which on High says nothing, because more is not acknowledged than can be named: for an ID whose
-	// [Short] is not below it, only Low counts. 0 leaves out none. A first sync goes in the order of the hashes, so this is how
-	// far it has come.
+	// Until is the hash from which on High says nothing, because more is not acknowledged than can be named:
+	// for an ID whose [Short] is not below it, only Low counts. 0 leaves out none. A first sync goes in the
+	// order of the hashes, so this is how far it has come.
 	Until uint32
-	// Event is the version of the newest change of the type that the member had seen. Whoever takes over from it must have
+	// Event is the version of the newest change of the type that the member had seen. Its successor must have
 	// seen as much before it sends anything of the type.
 	Event uint64
-	// Deleted is the version up to which every deletion is acknowledged, but for those that are named as open, where that is below
-	// Low: deletions that nobody has watched are still being looked for. 0 says that it is Low. So what is said of objects
-	// that are there does not wait for a search, which takes long when the API server has forgotten the past.
+	// Deleted is the version up to which every deletion is acknowledged, but for those that are named as
+	// open, where that is below Low: deletions that nobody has watched are still being looked for. 0 says
+	// that it is Low. So what is said of objects that are there does not wait for a search, which takes long
+	// when the API server has forgotten the past.
 	Deleted uint64
-	// Earlier are versions, at most [MaxEarlier], that earlier checkpoints of the member's name spoke of, ascending, while it has
-	// not yet looked for what was deleted since: this one has taken their place.
+	// Earlier are versions, at most [MaxEarlier], that earlier checkpoints of the member's name spoke of,
+	// ascending, while it has not yet looked for what was deleted since: this one has taken their place.
 	Earlier []uint64
 	// Opaque tells that the versions of the type are no numbers: nothing is said but that its objects were sent.
 	Opaque bool
 	// Except are the hashes of the IDs that are not, ascending; see [Short]. It says nothing of these at any version.
 	Except []uint32
-	// Refused are the hashes of the IDs that the receiver refuses, ascending. Nothing is said of these either, and they hold
-	// nothing else back.
+	// Refused are the hashes of the IDs that the receiver refuses, ascending. Nothing is said of these
+	// either, and they hold nothing else back.
 	Refused []uint32
 }
 
@@ -266,12 +268,14 @@ type Backlog struct {
 	Version uint64
 	// IDs are the objects.
 	IDs []resource.ID
-	// Refused are objects that the receiver refuses. They are excepted as long as they are few, and hold nothing else back.
+	// Refused are objects that the receiver refuses. They are excepted as long as they are few, and hold
+	// nothing else back.
 	Refused []resource.ID
 }
 
-// Bounds makes entries without exceptions, but for what the receiver refuses: how far each type is acknowledged without a gap. They are short enough to
-// speak for all partitions, where [Entries] speak for a member's own.
+// Bounds makes entries without exceptions, but for what the receiver refuses: how far each type is
+// acknowledged without a gap. They are short enough to speak for all partitions, where [Entries] speak for a
+// member's own.
 func Bounds(seen map[string]uint64, backlog map[string]Backlog) map[string]Entry {
 	entries := make(map[string]Entry, len(seen))
 	for name, high := range seen {
@@ -283,7 +287,7 @@ func Bounds(seen map[string]uint64, backlog map[string]Backlog) map[string]Entry
 	return entries
 }
 
-// refused are the exceptions for what the receiver refuses: whoever takes the objects over tries them again.
+// refused are the exceptions for what the receiver refuses: the successor tries them again.
 func refused(b Backlog) []uint32 {
 	if len(b.Refused) > maxRefused {
 		return nil
@@ -305,8 +309,9 @@ func hashes(ids []resource.ID) []uint32 {
 }
 
 // Entries makes the entries of a checkpoint from the version up to which each type was seen, and what of it is not
-// acknowledged, with room for so many exceptions; see [MaxExcept]. Where there are more, each type names as many as any other
-// that needs them, those with the lowest hashes, and says nothing of what comes after these.
+// acknowledged, with room for so many exceptions; see [MaxExcept]. Where there are more, each type names as
+// many as any other that needs them, those with the lowest hashes, and says nothing of what comes after
+// these.
 func Entries(seen map[string]uint64, backlog map[string]Backlog, room int) map[string]Entry {
 	entries := make(map[string]Entry, len(seen))
 	var names []string

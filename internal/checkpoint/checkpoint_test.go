@@ -39,10 +39,10 @@ func TestAnEntryCoversWhatIsAcknowledgedAndNothingElse(t *testing.T) {
 	}
 }
 
-// TestWhatAMemberIsStillToSendIsCoveredByNoneOfItsWords has one state under two versions, because an update in between has
-// changed nothing that is sent: a member that began later knows it by the higher one. Its checkpoints end below that, and
-// must not be taken for the word that the lower one is acknowledged: whoever holds it would forget it, say so, and be
-// believed in turn.
+// TestWhatAMemberIsStillToSendIsCoveredByNoneOfItsWords has one state under two versions, because an update
+// in between has changed nothing that is sent: a member that began later knows it by the higher one. Its
+// checkpoints end below that, and must not be taken for the word that the lower one is acknowledged: its
+// holder would forget it, say so, and be believed in turn.
 func TestWhatAMemberIsStillToSendIsCoveredByNoneOfItsWords(t *testing.T) {
 	format := ring.DefaultFormat()
 	b := checkpoint.NewBook("receiver", format)
@@ -114,8 +114,9 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 	}
 }
 
-// TestASearchHoldsBackOnlyWhatIsSaidOfDeletions: a storm found that members which came and went before their searches were
-// done said nothing new of all partitions, so that half of the cluster was sent again each time.
+// TestASearchHoldsBackOnlyWhatIsSaidOfDeletions: a storm found that members which came and went before their
+// searches were done said nothing new of all partitions, so that half of the cluster was sent again each
+// time.
 func TestASearchHoldsBackOnlyWhatIsSaidOfDeletions(t *testing.T) {
 	b := checkpoint.NewBook("f", ring.DefaultFormat())
 	c := word("a", 0)
@@ -125,7 +126,8 @@ func TestASearchHoldsBackOnlyWhatIsSaidOfDeletions(t *testing.T) {
 	own, all := checkpoint.Compose(seen, nil, nil, 10)
 	want := map[string]checkpoint.Entry{
 		"pods.v1": {Low: 100, High: 100, Event: 90, Deleted: 40, Earlier: []uint64{50}}, "odd.v1": {Opaque: true},
-		"secrets.v1": {Low: 30, High: 30, Deleted: 30, Earlier: []uint64{35}}, // not known yet: what was true before still is
+		// Not known yet: what was true before still is.
+		"secrets.v1": {Low: 30, High: 30, Deleted: 30, Earlier: []uint64{35}},
 	}
 	if diff := cmp.Diff([]map[string]checkpoint.Entry{want, want}, []map[string]checkpoint.Entry{own, all}); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)
@@ -146,7 +148,7 @@ func TestASearchHoldsBackOnlyWhatIsSaidOfDeletions(t *testing.T) {
 }
 
 // TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack: an object that a receiver in trouble has refused must not be
-// taken for delivered by whoever takes it over.
+// taken for delivered by the successor.
 func TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack(t *testing.T) {
 	seen := map[string]uint64{"pods.v1": 100}
 	backlog := map[string]checkpoint.Backlog{"pods.v1": {Refused: []resource.ID{id(1)}}}

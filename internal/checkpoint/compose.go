@@ -2,8 +2,8 @@ package checkpoint
 
 // Seen is how far a member has seen one type.
 type Seen struct {
-	// Version is up to where, 0 for a type that has not been listed; Event the newest change. Opaque tells that versions are no
-	// numbers.
+	// Version is up to where, 0 for a type that has not been listed; Event the newest change. Opaque tells
+	// that versions are no numbers.
 	Version, Event uint64
 	Opaque         bool
 	// Deleted and Earlier are for the fields of [Entry] of that name.
@@ -11,9 +11,9 @@ type Seen struct {
 	Earlier []uint64
 }
 
-// Compose makes the entries of a member's two checkpoints, for its own partitions and for all, from how far it has seen each type and
-// what of it is not acknowledged, with room for so many exceptions. What was seen has to be read before what is not
-// acknowledged: a change in between is above that version.
+// Compose makes the entries of a member's two checkpoints, for its own partitions and for all, from how far
+// it has seen each type and what of it is not acknowledged, with room for so many exceptions. What was seen
+// has to be read before what is not acknowledged: a change in between is above that version.
 func Compose(seen map[string]Seen, own, all map[string]Backlog, room int) (ownTypes, allTypes map[string]Entry) {
 	versions := make(map[string]uint64, len(seen))
 	for name, s := range seen {

@@ -8,8 +8,9 @@
 //
 // A member publishes two: one for its own partitions, exact, by which the others forget what they have parked; and one
 // for all partitions, without exceptions, since it knows of every change whether it has seen it acknowledged. The
-// second is what a restart of everything goes by, whoever comes back first and whatever its share was. It says apart up to
-// which version deletions are acknowledged, as long as some may still have to be found.
+// second is what a restart of everything goes by, whichever member comes back first and whatever its share
+// was. It says apart up to which version deletions are acknowledged, as long as some may still have to be
+// found.
 //
 // Every member keeps the [Book] of all checkpoints it has seen. A parked change that somebody's checkpoint covers is
 // delivered and forgotten; an object that the first list brings and a checkpoint covers is in step and not sent.

@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	// packedKey holds all other keys, as deflated JSON, where they would be large: of 300 types with all that can be said
-	// of them a quarter is left. Small ones stay readable.
+	// packedKey holds all other keys, as deflated JSON, where they would be large: of 300 types with all that
+	// can be said of them a quarter is left. Small ones stay readable.
 	packedKey = "packed"
-	// packFrom is from which size on they are packed, in bytes; maxUnpacked is how much is believed to be in a packed one.
+	// packFrom is from which size on they are packed, in bytes; maxUnpacked is how much is believed to be in
+	// a packed one.
 	packFrom    = 24 << 10
 	maxUnpacked = 4 << 20
 )

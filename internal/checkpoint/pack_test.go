@@ -98,8 +98,8 @@ func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
 	}
 }
 
-// TestWhatWaitsForLongFitsBesideAllElse: a receiver that is down for minutes keeps thousands of deletions waiting, and then thousands
-// are delivered at once.
+// TestWhatWaitsForLongFitsBesideAllElse: a receiver that is down for minutes keeps thousands of deletions
+// waiting, and then thousands are delivered at once.
 func TestWhatWaitsForLongFitsBesideAllElse(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
@@ -155,7 +155,8 @@ func TestWhatIsNoPackedCheckpointIsNotBelieved(t *testing.T) {
 	if diff := cmp.Diff(0, book.Len()); diff != "" {
 		t.Errorf("checkpoints that are believed: %s", diff)
 	}
-	if err := writer.Publish(t.Context(), word("a", 20), word("a", 20), checkpoint.Beside{}); err != nil { // a small one again
+	// A small one again.
+	if err := writer.Publish(t.Context(), word("a", 20), word("a", 20), checkpoint.Beside{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := store(client, "b", book).Refresh(t.Context()); err != nil || !book.Covers("pods.v1", id(1), 20) {

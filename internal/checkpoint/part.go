@@ -21,8 +21,8 @@ func (p Part) covers(typeName, namespace string) bool {
 	return p.Type == whole && namespace >= p.From && (p.Until == "" || namespace < p.Until)
 }
 
-// taken tells whether a checkpoint speaks of an object because its member takes a part, or does not because it yields one;
-// by neither, its partition decides.
+// taken tells whether a checkpoint speaks of an object because its member takes a part, or does not because
+// it yields one; by neither, its partition decides.
 func (c *Checkpoint) taken(typeName string, id resource.ID) (taken, decided bool) {
 	if len(c.Takes)+len(c.Yields) == 0 {
 		return false, false

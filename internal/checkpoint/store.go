@@ -74,18 +74,19 @@ func (s *Store) Name() string { return s.opts.Ring + "-" + s.opts.Target + "-" +
 // Synced is closed once all checkpoints that there were at the start are in the book.
 func (s *Store) Synced() <-chan struct{} { return s.synced }
 
-// Before returns what the checkpoints said that there were at the start, and, by type, the versions that those of our own name
-// spoke of. It may be called once Synced is closed.
+// Before returns what the checkpoints said that there were at the start, and, by type, the versions that
+// those of our own name spoke of. It may be called once Synced is closed.
 func (s *Store) Before() (all Past, ours map[string][]uint64) { return s.before, s.ours }
 
-// Left returns what the checkpoint of our own name named that there was at the start. It may be called once Synced is closed.
+// Left returns what the checkpoint of our own name named that there was at the start. It may be called once
+// Synced is closed.
 func (s *Store) Left() List { return s.left }
 
-// refreshTimeout bounds [Store.Refresh]: whoever asks tries again.
+// refreshTimeout bounds [Store.Refresh]: the asker tries again.
 const refreshTimeout = 5 * time.Second
 
-// Refresh brings the book up to what the API server holds now, whatever the watch has shown so far. It blocks for one request,
-// five seconds at most.
+// Refresh brings the book up to what the API server holds now, whatever the watch has shown so far. It blocks
+// for one request, five seconds at most.
 func (s *Store) Refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
@@ -99,12 +100,13 @@ func (s *Store) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// voidFor is how long after a restore of etcd no checkpoint is believed. Each member finds out within a few seconds, and says
-// nothing from then on until it has read the cluster again; what it wrote before that speaks of versions that are gone.
+// voidFor is how long after a restore of etcd no checkpoint is believed. Each member finds out within a few
+// seconds, and says nothing from then on until it has read the cluster again; what it wrote before that
+// speaks of versions that are gone.
 const voidFor = 20 * time.Second
 
-// Void forgets all checkpoints, and believes none for 20 seconds: the cluster has gone back in time. What they covered may be
-// another state under a version that begins anew. It does not block.
+// Void forgets all checkpoints, and believes none for 20 seconds: the cluster has gone back in time. What
+// they covered may be another state under a version that begins anew. It does not block.
 func (s *Store) Void() {
 	s.seen.Lock()
 	defer s.seen.Unlock()
@@ -128,8 +130,8 @@ func (s *Store) Run(ctx context.Context) error {
 	return nil
 }
 
-// Publish writes our checkpoints, for our own partitions and for all, with what goes beside them, unless they are what was
-// written last. It blocks for one request, or a few when somebody else has written.
+// Publish writes our checkpoints, for our own partitions and for all, with what goes beside them, unless they
+// are what was written last. It blocks for one request, or a few when somebody else has written.
 func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside) error {
 	open, err := encodeOpen(beside.Open)
 	if err != nil {
@@ -171,8 +173,8 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 	return fmt.Errorf("writing checkpoint %s: %w", s.Name(), err)
 }
 
-// Strike removes the open tombstones of a member that is gone, once all of them are delivered. Sum names them. It does nothing
-// when the member has written since.
+// Strike removes the open tombstones of a member that is gone, once all of them are delivered. Sum names
+// them. It does nothing when the member has written since.
 func (s *Store) Strike(ctx context.Context, member, sum string) error {
 	name := s.opts.Ring + "-" + s.opts.Target + "-" + member
 	m, err := configmap.Get(ctx, s.client, name)

@@ -161,8 +161,8 @@ func TestTheLastWordOfWhoHasNoLeaseOverwritesNobody(t *testing.T) {
 	}
 }
 
-// TestAfterARestoreNoCheckpointIsBelievedForAWhile has the cluster go back in time: what the checkpoints cover may be another
-// state, under a version that begins anew.
+// TestAfterARestoreNoCheckpointIsBelievedForAWhile has the cluster go back in time: what the checkpoints
+// cover may be another state, under a version that begins anew.
 func TestAfterARestoreNoCheckpointIsBelievedForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
@@ -201,8 +201,8 @@ func TestAfterARestoreNoCheckpointIsBelievedForAWhile(t *testing.T) {
 	})
 }
 
-// A pod comes back under its name. What its earlier life was in doubt about stays so until it has written something itself, however
-// often its own checkpoint is read until then.
+// A pod comes back under its name. What its earlier life was in doubt about stays so until it has written
+// something itself, however often its own checkpoint is read until then.
 func TestWhatAnEarlierLifeIsInDoubtAboutIsNotForgottenByReadingItAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()

@@ -19,8 +19,8 @@ type Tombstone struct {
 	// Type is the type's name, ID the object's.
 	Type string      `json:"type"`
 	ID   resource.ID `json:"id"`
-	// Version is that of the deletion, or of a list that lacked the object. Where versions are no numbers it is 0, and Digest is
-	// that of the object's last state.
+	// Version is that of the deletion, or of a list that lacked the object. Where versions are no numbers it
+	// is 0, and Digest is that of the object's last state.
 	Version uint64 `json:"version,omitempty"`
 	Digest  uint64 `json:"digest,omitempty"`
 }
@@ -28,8 +28,9 @@ type Tombstone struct {
 // Name is the tombstone's name.
 func (t Tombstone) Name() uint64 { return Name(t.ID, t.Version, t.Digest) }
 
-// Name names one state of an object, or one deletion of it, among all members: by its version, and by the digest of the state
-// where versions are no numbers. Two with one name, of which one in a million millions is expected, would cost a deletion.
+// Name names one state of an object, or one deletion of it, among all members: by its version, and by the
+// digest of the state where versions are no numbers. Two with one name, of which one in a million millions is
+// expected, would cost a deletion.
 func Name(id resource.ID, version, digest uint64) uint64 {
 	if version == 0 {
 		version = digest ^ 1<<63
@@ -39,23 +40,25 @@ func Name(id resource.ID, version, digest uint64) uint64 {
 
 // Beside is what a member writes beside its checkpoints. The zero value is nothing.
 type Beside struct {
-	// Open are tombstones, at most [MaxOpen], that the member keeps because no member has named them as delivered. The owner of
-	// each object takes them, whether the member is alive or gone.
+	// Open are tombstones, at most [MaxOpen], that the member keeps because no member has named them as
+	// delivered. The owner of each object takes them, whether the member is alive or gone.
 	Open []Tombstone
-	// Delivered are names, at most [MaxDelivered], of what the member has delivered in the last minutes. Who keeps one of these
-	// forgets it.
+	// Delivered are names, at most [MaxDelivered], of what the member has delivered in the last minutes. Who
+	// keeps one of these forgets it.
 	Delivered []uint64
 	// Stats are for [Book.Stats].
 	Stats string
-	// Last is for a member that has lost its Lease, and ends: it may have a successor of its name, whose checkpoint is not
-	// overwritten.
+	// Last is for a member that has lost its Lease, and ends: it may have a successor of its name, whose
+	// checkpoint is not overwritten.
 	Last bool
 }
 
 const (
-	// MaxOpen bounds [Beside.Open]: what a receiver that is down for some minutes keeps waiting, at 30 to 40 bytes each when packed.
+	// MaxOpen bounds [Beside.Open]: what a receiver that is down for some minutes keeps waiting, at 30 to 40
+	// bytes each when packed.
 	MaxOpen = 5000
-	// MaxDelivered bounds [Beside.Delivered], at 8 bytes each. What does not fit is delivered once more when it is named as open.
+	// MaxDelivered bounds [Beside.Delivered], at 8 bytes each. What does not fit is delivered once more when
+	// it is named as open.
 	MaxDelivered = 12000
 )
 

@@ -35,7 +35,8 @@ func TestANameTellsDeletionsOfOneObjectApart(t *testing.T) {
 	}
 }
 
-// TestWhatOneMemberNamesTheOthersRead, and of our own name what an earlier stay has left, which our first checkpoint takes the place of.
+// TestWhatOneMemberNamesTheOthersRead, and of our own name what an earlier stay has left, which our first
+// checkpoint takes the place of.
 func TestWhatOneMemberNamesTheOthersRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()

@@ -38,8 +38,8 @@ func TestAnEntryThatLeavesOutWhatItCannotName(t *testing.T) {
 	}
 }
 
-// TestEntriesNameAsMuchAsThereIsRoomFor: in the middle of a first sync more is left of one type than can be named. The others
-// are named whole all the same, and of that one all counts that comes before what is left.
+// TestEntriesNameAsMuchAsThereIsRoomFor: in the middle of a first sync more is left of one type than can be
+// named. The others are named whole all the same, and of that one all counts that comes before what is left.
 func TestEntriesNameAsMuchAsThereIsRoomFor(t *testing.T) {
 	var left, sent []resource.ID
 	for i := range 3 * checkpoint.MaxExcept {
@@ -71,7 +71,8 @@ func TestEntriesNameAsMuchAsThereIsRoomFor(t *testing.T) {
 	}
 }
 
-// A replica of an earlier version, as in the middle of an upgrade, must not take for delivered what an entry leaves out.
+// A replica of an earlier version, as in the middle of an upgrade, must not take for delivered what an entry
+// leaves out.
 func TestWhoKnowsOfNothingLeftOutBelievesNoMoreThanLow(t *testing.T) {
 	c := word("a", 0)
 	c.Types["pods.v1"] = checkpoint.Entry{Low: 10, High: 20, Until: 1 << 31}
@@ -102,7 +103,7 @@ func TestWhoKnowsOfNothingLeftOutBelievesNoMoreThanLow(t *testing.T) {
 	}
 }
 
-// What an entry leaves out was there at Low, and may have been deleted since: whoever looks for deletions looks there, too.
+// What an entry leaves out was there at Low, and may have been deleted since: a search for deletions looks there, too.
 func TestWhatIsLeftOutIsLookedForFromLowOn(t *testing.T) {
 	b := checkpoint.NewBook("f", ring.DefaultFormat())
 	c := word("a", 0)

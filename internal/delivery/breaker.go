@@ -114,7 +114,8 @@ func (b *Breaker) Begin(lane Lane) Attempt {
 // Probe tells whether the request was begun while the breaker was open for it.
 func (a Attempt) Probe() bool { return a.probesWhole || a.probesLane }
 
-// Wait is how long until the next attempt in a lane may start, 0 when only the end of another keeps it back, or nothing.
+// Wait is how long until the next attempt in a lane may start, 0 when only the end of another keeps it back,
+// or nothing.
 func (b *Breaker) Wait(now time.Time, lane Lane) time.Duration {
 	at := b.hold
 	for _, c := range []*circuit{&b.whole, &b.lanes[lane]} {
@@ -125,9 +126,9 @@ func (b *Breaker) Wait(now time.Time, lane Lane) time.Duration {
 	return max(0, at.Sub(now))
 }
 
-// Report takes the outcome of an attempt and says what it changed. An outcome that this process caused itself (Own) says
-// nothing about the receiver. Nor does that of a request begun before its circuit opened, but for a pause asked for and a
-// limit on bytes.
+// Report takes the outcome of an attempt and says what it changed. An outcome that this process caused itself
+// (Own) says nothing about the receiver. Nor does that of a request begun before its circuit opened, but for
+// a pause asked for and a limit on bytes.
 func (b *Breaker) Report(now time.Time, a Attempt, o wire.Outcome) Transition {
 	b.end(a)
 	before := b.State()

@@ -61,8 +61,8 @@ func TestClosedBreakerAllowsUpToItsLimit(t *testing.T) {
 	}
 }
 
-// TestBreakerOpensWhenNothingPasses: what may be chance, or one body's fault, opens it in a row only; a receiver that says that it
-// takes nothing, at once.
+// TestBreakerOpensWhenNothingPasses: what may be chance, or one body's fault, opens it in a row only; a
+// receiver that says that it takes nothing, at once.
 func TestBreakerOpensWhenNothingPasses(t *testing.T) {
 	answered := func(k wire.Kind, status int) wire.Outcome { o := is(k); o.Status = status; return o }
 	slow := is(wire.Unknown)
@@ -191,8 +191,8 @@ func TestOpenBreakerLetsOneProbeThrough(t *testing.T) {
 	}
 }
 
-// A receiver whose embedder is down takes every deletion. That says nothing about upserts, whose backoff goes on growing, and
-// deletions are not held up.
+// A receiver whose embedder is down takes every deletion. That says nothing about upserts, whose backoff goes
+// on growing, and deletions are not held up.
 func TestLanesHaveCircuitsOfTheirOwn(t *testing.T) {
 	b := newBreaker(2)
 	breakOpen(t, b, delivery.Upserts, start, is(wire.ServerError))

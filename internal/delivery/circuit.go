@@ -11,17 +11,19 @@ const (
 	// streakBase and the limit on requests in flight are how many failures in a row, without a request that passes in
 	// between, open a circuit: of requests that fail at random three times in ten, one row in some hundreds is as long.
 	streakBase = 3
-	// streakTime opens it as well: so long has nothing passed. It is for receivers that hang, where a row takes minutes.
+	// streakTime opens it as well: so long has nothing passed. It is for receivers that hang, where a row
+	// takes minutes.
 	streakTime = 30 * time.Second
-	// relapse is how soon after closing a receiver that asks to be left alone counts as not having been well, so that the
-	// backoff goes on where it was.
+	// relapse is how soon after closing a receiver that asks to be left alone counts as not having been well,
+	// so that the backoff goes on where it was.
 	relapse = 10 * time.Second
 )
 
 // circuit is the health of a receiver in one respect. While it is open it waits longer after each probe that failed, in
 // the second half of a span that doubles: from 1 s to 15 s in general, and from 5 s to 60 s when the credential is
 // refused or the endpoint is wrong, which takes a person or a minute. The general bound is what lets a receiver that
-// comes back after hours be in step within half a minute; four small requests a minute are no burden to one that is down.
+// comes back after hours be in step within half a minute; four small requests a minute are no burden to one
+// that is down.
 type circuit struct {
 	// While it is closed: failures in a row, and when the first of them was begun.
 	streak int

@@ -88,7 +88,8 @@ func New(endpoint string, format wire.Format, opts Options) (*Client, error) {
 		endpoint: endpoint,
 		format:   format,
 		header: http.Header{
-			"Content-Type": {"application/json"}, // spelled otherwise, cluster-whisperer takes the body for empty and answers 200
+			// Spelled otherwise, cluster-whisperer takes the body for empty and answers 200.
+			"Content-Type": {"application/json"},
 			"User-Agent":   {"k8s-vectordb-sync/" + cmp.Or(opts.Version, "dev")},
 		},
 		token:       opts.Token,

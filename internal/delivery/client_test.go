@@ -166,7 +166,7 @@ func TestOwnCancelIsOwn(t *testing.T) {
 	})
 }
 
-// A request that waits for a connection has not been begun, whoever ends its waiting.
+// A request that waits for a connection has not been begun, whatever ends its waiting.
 func TestWaitingForAConnectionIsNotSent(t *testing.T) {
 	busy := make(chan struct{}, 1)
 	c := newClient(t, listen(t, func(conn net.Conn) {

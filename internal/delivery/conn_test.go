@@ -63,7 +63,8 @@ func TestWriteThatTookNothingIsNotBegun(t *testing.T) {
 	}
 }
 
-// net/http may return from a cancelled request while its writer has yet to begin. What was called not begun must stay so.
+// net/http may return from a cancelled request while its writer has yet to begin. What was called not begun
+// must stay so.
 func TestEndedAttemptCanBeginNoMore(t *testing.T) {
 	var s sink
 	c, _ := delivery.NewConn(&s, func() error { return nil })

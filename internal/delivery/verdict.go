@@ -39,8 +39,8 @@ func (c *Client) failure(ctx context.Context, a *attempt, err error) wire.Outcom
 	return o
 }
 
-// describe says of our own timeout what it was, and of everything else what net/http says. A connection that does not come
-// about has a timeout of its own, much shorter, which looks the same to errors.Is.
+// describe says of our own timeout what it was, and of everything else what net/http says. A connection that
+// does not come about has a timeout of its own, much shorter, which looks the same to errors.Is.
 func (c *Client) describe(err error) string {
 	var op *net.OpError
 	if dialing := errors.As(err, &op) && op.Op == "dial"; !dialing && errors.Is(err, context.DeadlineExceeded) {
@@ -70,8 +70,8 @@ func (c *Client) judge(ctx context.Context, resp *http.Response, sent wire.Sent)
 	}, sent)
 }
 
-// hidden takes the token and the values of further headers out of every reason. Values so short that they may be any word
-// are left: they are no secrets.
+// hidden takes the token and the values of further headers out of every reason. Values so short that they may
+// be any word are left: they are no secrets.
 func hidden(o wire.Outcome, token string, further http.Header) wire.Outcome {
 	const short = 6
 	o = redacted(o, token)

@@ -8,9 +8,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 )
 
-// Whoever gains something may know less than its former owner did: its watches may lag, or have stood still. What it
-// would send then is older than what the receiver has. So a gain is only the right to prepare; with Options.Admission,
-// MaySend stays false until those who send have caught up and say so.
+// A member that gains something may know less than its former owner did: its watches may lag, or have stood
+// still. What it would send then is older than what the receiver has. So a gain is only the right to prepare;
+// with Options.Admission, MaySend stays false until those who send have caught up and say so.
 
 // waiting is what was gained at one time and is not admitted yet.
 type waiting struct {

@@ -83,7 +83,7 @@ func (m *Membership) awaitDrain(ctx context.Context, token uint64, done <-chan s
 	case <-done:
 		m.do(func(now time.Duration) { m.machine.Drained(token, now) })
 	case <-ctx.Done():
-		m.mu.Lock() // whoever drives next has to ask again
+		m.mu.Lock() // the next driver has to ask again
 		if m.draining == token {
 			m.draining = 0
 		}

@@ -29,8 +29,9 @@ type server struct {
 	epoch    int // watches of an earlier one have ended
 }
 
-// restore puts what was there at a time, by the server as it was then, in the place of what is there. Raised is added to the
-// version, and not to those of the Leases. Watches end, and a new one is silent until the version that it names is passed.
+// restore puts what was there at a time, by the server as it was then, in the place of what is there. Raised
+// is added to the version, and not to those of the Leases. Watches end, and a new one is silent until the
+// version that it names is passed.
 func (s *server) restore(leases map[string]*coordinationv1.Lease, version, raised uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

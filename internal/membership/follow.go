@@ -39,7 +39,7 @@ func (m *Membership) follow(now time.Duration) {
 	close(m.moved)
 	m.moved = make(chan struct{})
 	if len(m.waiting) > 0 {
-		poke(m.changes) // whoever admits may have been looking at an earlier gain
+		poke(m.changes) // the admitter may have been looking at an earlier gain
 	}
 	m.time(now)
 	m.known.follow(m.log, m.machine, now)

@@ -170,7 +170,8 @@ type View struct {
 	ownership.Status
 }
 
-// View returns what is known now, for people, the API and the orphan alarm. The caller must not change the Leases in it.
+// View returns what is known now, for people, the API and the orphan alarm. The caller must not change the
+// Leases in it.
 func (m *Membership) View() View {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -220,8 +221,9 @@ func (m *Membership) Run(ctx context.Context) error {
 }
 
 // Release gives up everything that we own and releases the Lease, so that the others take over at once. Whatever has
-// to be flushed must have been flushed before: from the call on, MaySend is false for everything. It blocks until the Lease
-// is released, or until ctx ends, and then says why it was not. Run may be running, and should be, or may have ended.
+// to be flushed must have been flushed before: from the call on, MaySend is false for everything. It blocks
+// until the Lease is released, or until ctx ends, and then says why it was not. Run may be running, and
+// should be, or may have ended.
 func (m *Membership) Release(ctx context.Context) error {
 	var running chan struct{}
 	m.do(func(now time.Duration) {

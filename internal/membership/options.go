@@ -38,11 +38,11 @@ type Options struct {
 	Hold bool
 	// Admission makes what we gain wait for [Membership.Admit] before MaySend is true for it.
 	Admission bool
-	// Duty is what this replica sends where, as a short text without spaces. Members with different duties form no ring:
-	// those of one work, the others wait until they are gone.
+	// Duty is what this replica sends where, as a short text without spaces. Members with different duties
+	// form no ring: those of one work, the others wait until they are gone.
 	Duty string
-	// Restored is called when our Lease shows that the cluster has gone back in time: its etcd was restored from a backup.
-	// It must not block, and must not call back. nil tells nobody.
+	// Restored is called when our Lease shows that the cluster has gone back in time: its etcd was restored
+	// from a backup. It must not block, and must not call back. nil tells nobody.
 	Restored func()
 	// Streams count what becomes of the watch; nil counts nothing.
 	Streams *reflector.Metrics
@@ -61,7 +61,7 @@ type Drainer interface {
 	// Drain is called when something is about to be given away; from before the call on, MaySend is false for it. It
 	// must not block. The channel is closed when no request is in flight for anything that is lost.
 	//
-	// Whoever sends must mark a request as in flight before it asks MaySend for it, and take the mark back when the
+	// The sender must mark a request as in flight before it asks MaySend for it, and take the mark back when the
 	// answer is no; else a request could slip through between the question and the mark. A later call replaces
 	// earlier ones, whose channels are no longer read.
 	Drain(lost ownership.Area) <-chan struct{}

@@ -9,8 +9,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
 )
 
-// TestAfterARestoreMembersComeTogetherAndNobodySendsTwice has the cluster go back to a time before a third member came. I2:
-// no partition has two senders at any time, that of the third member among them, which nobody sees any more.
+// TestAfterARestoreMembersComeTogetherAndNobodySendsTwice has the cluster go back to a time before a third
+// member came. I2: no partition has two senders at any time, that of the third member among them, which
+// nobody sees any more.
 func TestAfterARestoreMembersComeTogetherAndNobodySendsTwice(t *testing.T) {
 	for name, raised := range map[string]uint64{"plain": 0, "with a version that is raised": 1000} {
 		t.Run(name, func(t *testing.T) {

@@ -20,9 +20,9 @@ type Taken struct {
 	lost  chan struct{}
 }
 
-// Take makes us the only sender of parts: the others let their requests for them end, and yield. It returns once that is
-// so and the gain is admitted, or when ctx ends, or with [ErrLost] when our stay in the ring ends before. Parts of which
-// another member has taken something are waited for. Whoever takes must give back.
+// Take makes us the only sender of parts: the others let their requests for them end, and yield. It returns
+// once that is so and the gain is admitted, or when ctx ends, or with [ErrLost] when our stay in the ring
+// ends before. Parts of which another member has taken something are waited for. The taker must give back.
 func (m *Membership) Take(ctx context.Context, parts []ownership.Part) (*Taken, error) {
 	t := &Taken{m: m, parts: parts, lost: make(chan struct{})}
 	joined := false
@@ -55,8 +55,8 @@ func (m *Membership) Take(ctx context.Context, parts []ownership.Part) (*Taken, 
 	return t, nil
 }
 
-// Await blocks until ok returns true, or ctx ends. ok is asked at first, and whenever anything may have changed that this package
-// tells of.
+// Await blocks until ok returns true, or ctx ends. ok is asked at first, and whenever anything may have
+// changed that this package tells of.
 func (m *Membership) Await(ctx context.Context, ok func() bool) error {
 	for {
 		m.mu.Lock()

@@ -59,7 +59,7 @@ func (m *Membership) guard() *reflector.Guard {
 				m.watched = true
 				m.mu.Unlock()
 			}
-			return w, err //nolint:wrapcheck // The reflector looks at the type of the error.
+			return w, err // The reflector looks at the type of the error.
 		},
 	}
 	return reflector.NewGuard(reflector.Leases, source, store{m}, reflector.Options{

@@ -21,8 +21,9 @@ import (
 
 // Runner sends parts.
 type Runner interface {
-	// Take gets hold of parts of one operation that are then run one after another: nobody else sends anything of them until
-	// the batch ends. It blocks until that is so, or ctx ends. An error while ctx has not ended is final for the first part.
+	// Take gets hold of parts of one operation that are then run one after another: nobody else sends
+	// anything of them until the batch ends. It blocks until that is so, or ctx ends. An error while ctx has
+	// not ended is final for the first part.
 	Take(ctx context.Context, op Request, parts []Part) (Batch, error)
 }
 
@@ -31,16 +32,17 @@ type Batch interface {
 	// End lets go of the parts. It does not block.
 	End()
 	// Run sends one part again and returns when all its objects have arrived at every target, or are set aside, or ctx
-	// has ended. It is called by one goroutine at a time. It tells through progress how many objects it has offered since
-	// it was called, and how many of them have not arrived; progress may be called by any goroutine until Run returns, and
-	// does not block. An error while ctx has not ended is final: the part counts as done, with that message; what was
-	// repaired counts all the same.
+	// has ended. It is called by one goroutine at a time. It tells through progress how many objects it has
+	// offered since it was called, and how many of them have not arrived; progress may be called by any
+	// goroutine until Run returns, and does not block. An error while ctx has not ended is final: the part
+	// counts as done, with that message; what was repaired counts all the same.
 	Run(ctx context.Context, op Request, part Part, progress func(offered, open int)) (Repair, error)
 }
 
 // Repair is what a part did about documents whose objects are gone.
 type Repair struct {
-	// Deleted is how many were deleted, Held how many were not because they are more than may be without a person's word.
+	// Deleted is how many were deleted, Held how many were not because they are more than may be without a
+	// person's word.
 	Deleted, Held int
 }
 
@@ -66,14 +68,15 @@ type View interface {
 type Options struct {
 	// Namespace is where the ConfigMap is, Ring the name of the ring, Member our own.
 	Namespace, Ring, Member string
-	// Name is the name of the ConfigMap; the zero value is that of the ring with "-resyncs". Two engines of one ring need two.
+	// Name is the name of the ConfigMap; the zero value is that of the ring with "-resyncs". Two engines of
+	// one ring need two.
 	Name string
 	// Format is the ring's; the zero value is [ring.DefaultFormat]. All members have to have the same.
 	Format ring.Format
 	// Interval is the time between the end of a full operation and the next; 0 for none.
 	Interval time.Duration
-	// GiveUpAfter is how long a member may be gone that was asked for its own share; 0 means 5 minutes, which is enough for
-	// a pod to be scheduled again and its image pulled.
+	// GiveUpAfter is how long a member may be gone that was asked for its own share; 0 means 5 minutes, which
+	// is enough for a pod to be scheduled again and its image pulled.
 	GiveUpAfter time.Duration
 	// Ready tells whether parts can be run and operations be planned here; nil means always. It is asked about once a
 	// second.
@@ -224,8 +227,8 @@ func (e *Engine) List() []Operation {
 	return list
 }
 
-// Refresh asks the API server for the operations there are, for an ID that another member gave out and our watch has not
-// brought yet.
+// Refresh asks the API server for the operations there are, for an ID that another member gave out and our
+// watch has not brought yet.
 func (e *Engine) Refresh(ctx context.Context) error {
 	if err := e.store.read(ctx); err != nil {
 		return fmt.Errorf("reading resyncs: %w", err)
@@ -233,9 +236,9 @@ func (e *Engine) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// Wait blocks until an operation has ended and returns it. It returns an error when ctx ends or the engine stops before,
-// together with the state that it knew last, and [ErrUnknown] when there is no such operation, about which it has asked
-// the API server once.
+// Wait blocks until an operation has ended and returns it. It returns an error when ctx ends or the engine
+// stops before, together with the state that it knew last, and [ErrUnknown] when there is no such operation,
+// about which it has asked the API server once.
 func (e *Engine) Wait(ctx context.Context, id string) (Operation, error) {
 	var o Operation
 	for asked := false; ; {

@@ -80,7 +80,8 @@ func TestEqualRequestsAreOneOperationWhoeverIsAsked(t *testing.T) {
 		var mu sync.Mutex
 		ids := map[string]bool{}
 		for _, n := range f.nodes {
-			n.client.set(func() { n.client.delay = 20 * time.Millisecond }) // so that all have read before anybody writes
+			// All have read before anybody writes.
+			n.client.set(func() { n.client.delay = 20 * time.Millisecond })
 			wg.Go(func() {
 				o, err := n.Start(t.Context(), f.full())
 				if err != nil {

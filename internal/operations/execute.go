@@ -109,7 +109,7 @@ func (e *Engine) runIn(batch *together, r *run) (Repair, error) {
 		}
 		taken, err := e.runner.Take(r.ctx, r.record.request, parts)
 		if err != nil {
-			return Repair{}, err //nolint:wrapcheck // It is shown as it is, under the name of the type.
+			return Repair{}, err // It is shown as it is, under the name of the type.
 		}
 		batch.Batch = taken
 	}
@@ -260,8 +260,8 @@ func (e *Engine) batchFrom(r *record, index int) []int {
 	return with
 }
 
-// claims are the other live members that say they are running a part, by part; the first by name where there are two. We
-// are running none when this is asked, whatever an earlier life has left. The caller holds mu.
+// claims are the other live members that say they are running a part, by part; the first by name where there
+// are two. We are running none when this is asked, whatever an earlier life has left. The caller holds mu.
 func (e *Engine) claims(r *record) map[int]string {
 	claims := make(map[int]string)
 	for _, member := range e.members {

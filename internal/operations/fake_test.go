@@ -18,7 +18,8 @@ import (
 
 var configMaps = schema.GroupResource{Resource: "configmaps"}
 
-// server is an API server that knows only ConfigMaps of one namespace, with conditional writes and one order of versions.
+// server is an API server that knows only ConfigMaps of one namespace, with conditional writes and one order
+// of versions.
 type server struct {
 	mu       sync.Mutex
 	version  uint64

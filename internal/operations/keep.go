@@ -10,8 +10,9 @@ import (
 const (
 	// lookEvery is how often the members and the readiness are asked for without being told.
 	lookEvery = time.Second
-	// markPause is the least time between two writes of one member, and sharePause what each member adds to it, so that a
-	// fleet of any size writes about twice a second. A mark that is late delays nobody but who waits for the end.
+	// markPause is the least time between two writes of one member, and sharePause what each member adds to
+	// it, so that a fleet of any size writes about twice a second. A mark that is late delays nobody but who
+	// waits for the end.
 	markPause  = time.Second
 	sharePause = 500 * time.Millisecond
 	// idleFactor is how much more rarely is written what only moves a progress bar.

@@ -27,7 +27,8 @@ const (
 
 // Request says what to send again. The zero value asks for nothing, since it has no types.
 type Request struct {
-	// Types are the types. Of an [Operation] that runs they are those that have parts, of one that has ended there are none.
+	// Types are the types. Of an [Operation] that runs they are those that have parts, of one that has ended
+	// there are none.
 	Types []resource.Type
 	// Namespace limits it to one namespace, or to cluster-scoped objects when it is [resource.ClusterNamespace]; empty
 	// means all.
@@ -38,8 +39,8 @@ type Request struct {
 	Target string
 	// Scope is who takes part; empty means Fleet.
 	Scope Scope
-	// Force is passed to the Runner. With it every member that takes part has a part more, for what it holds back of the
-	// types ([Part.Held]).
+	// Force is passed to the Runner. With it every member that takes part has a part more, for what it holds
+	// back of the types ([Part.Held]).
 	Force bool
 	// Trigger is why; empty means Requested.
 	Trigger Trigger
@@ -82,8 +83,8 @@ func (r Request) withDefaults() Request {
 // Status is how far an operation is.
 type Status string
 
-// The states of an operation. Done means that every part was sent or is named in Failures, Failed that the operation was
-// given up.
+// The states of an operation. Done means that every part was sent or is named in Failures, Failed that the
+// operation was given up.
 const (
 	Running Status = "running"
 	Done    Status = "done"
@@ -97,8 +98,8 @@ type Share struct {
 	// Parts and Objects are what was assigned to it, by count and by the objects that there were at planning.
 	Parts   int `json:"parts"`
 	Objects int `json:"objects"`
-	// Done counts the parts it has finished, Offered the objects it handed to receivers, Open those of them that have not
-	// arrived.
+	// Done counts the parts it has finished, Offered the objects it handed to receivers, Open those of them
+	// that have not arrived.
 	Done    int `json:"done"`
 	Offered int `json:"offered"`
 	Open    int `json:"open,omitempty"`
@@ -116,15 +117,15 @@ type Operation struct {
 	StartedAt, FinishedAt time.Time
 	// Types counts the types, TypesDone those of which every part is done.
 	Types, TypesDone int
-	// Offered counts objects handed to the receivers, Open those of them that have not arrived, Estimate those there were
-	// at planning.
+	// Offered counts objects handed to the receivers, Open those of them that have not arrived, Estimate
+	// those there were at planning.
 	Offered, Open, Estimate int
 	// Repair is what was done about documents whose objects are gone.
 	Repair Repair
 	// Failures are messages by type.
 	Failures map[string]string
-	// FailedTypes counts the types with failures. It is more than len(Failures) where an operation that has ended had too
-	// many to keep.
+	// FailedTypes counts the types with failures. It is more than len(Failures) where an operation that has
+	// ended had too many to keep.
 	FailedTypes int
 	// Shares are the members that take part, by name.
 	Shares []Share

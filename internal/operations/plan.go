@@ -17,24 +17,26 @@ type Weight struct {
 	Type resource.Type
 	// Objects is how many there are. It is ignored where Namespaces are given.
 	Objects int
-	// Namespaces are the objects by namespace. Only a type that is more than half a member's fair share is ever split, so
-	// only there are they of use. Without them, and for cluster-scoped types, a type stays whole.
+	// Namespaces are the objects by namespace. Only a type that is more than half a member's fair share is
+	// ever split, so only there are they of use. Without them, and for cluster-scoped types, a type stays
+	// whole.
 	Namespaces map[string]int
 }
 
-// Part is a piece of an operation that one member sends: a type, or the namespaces of a type whose names lie in a range.
-// Ranges rather than lists of names keep a plan short, whatever the number of namespaces, and leave no gap for one that is
-// created after planning.
+// Part is a piece of an operation that one member sends: a type, or the namespaces of a type whose names lie
+// in a range. Ranges rather than lists of names keep a plan short, whatever the number of namespaces, and
+// leave no gap for one that is created after planning.
 type Part struct {
-	// Key names the part within its operation. Whoever the ring gives the key to takes over when Member is gone.
+	// Key names the part within its operation. The member to which the ring gives the key takes over when
+	// Member is gone.
 	Key string
 	// Type is what is to be sent.
 	Type resource.Type
 	// From and Until bound the names of the namespaces: From is the first name, Until the first that is not in the part
 	// any more. Empty means no bound; both empty means the whole type.
 	From, Until string
-	// Namespaces are the names within the bounds that exist when the part is run; nil means the whole type. A plan does not
-	// have them.
+	// Namespaces are the names within the bounds that exist when the part is run; nil means the whole type. A
+	// plan does not have them.
 	Namespaces []string
 	// Member is the assignee.
 	Member string
@@ -42,13 +44,15 @@ type Part struct {
 	Objects int
 	// OwnedOnly says that only objects that the member owns are to be sent, and that nobody else is to take over.
 	OwnedOnly bool
-	// Held says that nothing is to be sent: what the member holds back of all types of the request, for want of a person's
-	// word, is to be repaired. Such a part has no Type. Whoever takes it over repairs what it holds back itself.
+	// Held says that nothing is to be sent: what the member holds back of all types of the request, for want
+	// of a person's word, is to be repaired. Such a part has no Type. Its next assignee repairs what it holds
+	// back itself.
 	Held bool
 }
 
-// PartObjects bounds the objects of a part that can be cut, and of parts that are run together: about a minute at the pace
-// of a receiver that takes 50 in half a second. A member that is slow, or dies, holds up no more.
+// PartObjects bounds the objects of a part that can be cut, and of parts that are run together: about a
+// minute at the pace of a receiver that takes 50 in half a second. A member that is slow, or dies, holds up
+// no more.
 const PartObjects = 5000
 
 // alone tells whether a part is not run together with others.
@@ -88,9 +92,9 @@ func key(t resource.Type, from, until string) string {
 }
 
 // Plan shares out types over members. A type that is more than half a member's fair share of all objects is cut by
-// namespaces. The largest pieces go first: each to the member that the ring gives its type to, unless that one has then more
-// than 1.5 times the fair share, and else to the one with the least. So nobody is left with more than that, and no part that
-// can be cut has more than [PartObjects].
+// namespaces. The largest pieces go first: each to the member that the ring gives its type to, unless that
+// one has then more than 1.5 times the fair share, and else to the one with the least. So nobody is left with
+// more than that, and no part that can be cut has more than [PartObjects].
 //
 // The exception is what cannot be cut: a cluster-scoped type, or a single namespace of a type, that has more than half
 // a fair share of all objects. Where there are such, a member is above the bound only with nothing else that could be

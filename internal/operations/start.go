@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxSize bounds the data of the ConfigMap, in bytes. An API server takes a mebibyte; but every member reads all of it
-	// with every change.
+	// maxSize bounds the data of the ConfigMap, in bytes. An API server takes a mebibyte; but every member
+	// reads all of it with every change.
 	maxSize = 256 << 10
 	// scheduleKey is what the member owns that starts full operations.
 	scheduleKey = "resync"

@@ -23,8 +23,8 @@ const (
 	resyncsLabel = "vectordb-sync.io/resyncs"
 	// requestTimeout bounds one read or write, so that an API server that hangs is asked again.
 	requestTimeout = 10 * time.Second
-	// conflictPause bounds the wait before a write is tried again after a second conflict; it is random, so that members
-	// that collide do not go on colliding, and grows up to 32 times.
+	// conflictPause bounds the wait before a write is tried again after a second conflict; it is random, so
+	// that members that collide do not go on colliding, and grows up to 32 times.
 	conflictPause = 200 * time.Millisecond
 )
 
@@ -52,8 +52,8 @@ func newStore(client corev1client.ConfigMapsGetter, namespace, ring string, log 
 	}
 }
 
-// run follows the ConfigMap until ctx ends. It returns an error when it may not be read before it ever was. By name, not by
-// label: whoever takes the labels off must not make the fleet forget.
+// run follows the ConfigMap until ctx ends. It returns an error when it may not be read before it ever was.
+// By name, not by label: a person who takes the labels off must not make the fleet forget.
 func (s *store) run(ctx context.Context) error {
 	err := configmap.Follow(ctx, configmap.Source{
 		Client: s.client, Fields: fields.OneTermEqualSelector(metav1.ObjectNameField, s.name).String(),
@@ -90,8 +90,8 @@ func (s *store) set(m *corev1.ConfigMap) {
 func version(m *corev1.ConfigMap) uint64 { return resource.ParseVersion(m.ResourceVersion) }
 
 // update changes the data as f says, and tries again from what is there then as long as others are faster. f gets a
-// copy, may be called several times, and returns false to leave all as it is. With fresh, f is given what the API server
-// holds, not what the watch has brought.
+// copy, may be called several times, and returns false to leave all as it is. With fresh, f is given what the
+// API server holds, not what the watch has brought.
 func (s *store) update(ctx context.Context, fresh bool, f func(data map[string]string) (bool, error)) error {
 	select {
 	case s.writing <- struct{}{}:
@@ -153,9 +153,9 @@ func (s *store) read(ctx context.Context) error {
 	return nil
 }
 
-// believe takes what was read from the server itself, not from a cache. It is the truth also if it is older than what was
-// known before it was asked for: etcd was restored from a backup, and a write that starts from anything else would be
-// refused for ever.
+// believe takes what was read from the server itself, not from a cache. It is the truth also if it is older
+// than what was known before it was asked for: etcd was restored from a backup, and a write that starts from
+// anything else would be refused for ever.
 func (s *store) believe(m, before *corev1.ConfigMap) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -240,9 +240,9 @@ func TestAConfigMapThatIsDeletedEndsWhatItHeld(t *testing.T) {
 	})
 }
 
-// TestOperationsEndWhateverHappens kills members, cuts them off and brings them back, in an order that the seed decides,
-// while operations are started. In the end every operation that was written down is done, and every part of it was sent
-// to its end.
+// TestOperationsEndWhateverHappens kills members, cuts them off and brings them back, in an order that the
+// seed decides, while operations are started. In the end every operation that was written down is done, and
+// every part of it was sent to its end.
 func TestOperationsEndWhateverHappens(t *testing.T) {
 	rounds := 60
 	if testing.Short() {

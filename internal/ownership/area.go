@@ -129,8 +129,8 @@ func (a Area) strips(k Kind) []strip {
 	return []strip{{set: a.rest}}
 }
 
-// put sets what the area has of a kind, while it is being made: neighbours that are alike become one, and a kind that is
-// like the rest is no cut.
+// put sets what the area has of a kind, while it is being made: neighbours that are alike become one, and a
+// kind that is like the rest is no cut.
 func (a *Area) put(k Kind, strips []strip) {
 	strips = slices.CompactFunc(strips, func(x, y strip) bool { return x.set.Equal(y.set) })
 	if len(strips) == 1 && strips[0].set.Equal(a.rest) {

@@ -22,9 +22,9 @@ func (m *Machine) update(now time.Duration) {
 }
 
 // desired returns the claim that the members as we see them call for: a view of all that are live or may be, of our
-// format, what we are to take, and what others take. While members of another format claim anything we claim nothing, so
-// that a format takes over as a whole when the last member of the other is gone; if both began at once, the greater
-// format goes on. It fails when no ring can be built from the members.
+// format, what we are to take, and what others take. While members of another format claim anything we claim
+// nothing, so that a format takes over as a whole when the last member of the other is gone; if both began at
+// once, the greater format goes on. It fails when no ring can be built from the members.
 func (m *Machine) desired() (Claim, error) {
 	view := []string{m.self.Member}
 	claiming := m.joined && len(m.known.lease.View) > 0

@@ -2,7 +2,7 @@ package ownership
 
 import "time"
 
-// Hold makes us wait before we join for the first time, as long as there are others who do the work: whoever owns
+// Hold makes us wait before we join for the first time, as long as there are others who do the work: a member that owns
 // partitions before it knows the cluster delivers nothing of them meanwhile. It must be called before the first input.
 func (m *Machine) Hold() { m.held = true }
 

@@ -38,14 +38,14 @@ func (s State) String() string {
 	}
 }
 
-// Lease is what one member publishes, as seen at one version. Whoever has a Lease must not change its slices.
+// Lease is what one member publishes, as seen at one version. Holders of a Lease must not change its slices.
 type Lease struct {
 	// Member is the name of the member, which is the name of its pod. There is one Lease for each name.
 	Member string
 	// UID is the UID of the pod. Two processes with one UID never run at the same time.
 	UID string
-	// Incarnation names one stay in the ring. A member that was declared dead, or whose Lease was deleted, comes back as
-	// another incarnation, and so does a restarted process.
+	// Incarnation names one stay in the ring. A member that was declared dead, or whose Lease was deleted,
+	// comes back as another incarnation, and so does a restarted process.
 	Incarnation string
 	// Version is the Lease's resourceVersion.
 	Version uint64
@@ -72,7 +72,7 @@ type Lease struct {
 // its claim stands until it is taken over or stripped.
 func (l *Lease) claims() bool { return l.State != Dead && len(l.View) > 0 }
 
-// estate tells whether whoever takes the Lease over may go on where it ended: it could send for everything, and
+// estate tells whether the successor may go on where it ended: it could send for everything, and
 // nobody else could have begun since, because the claim has stood ever since.
 func (l *Lease) estate() bool { return l.Sole && len(l.View) == 1 && l.View[0] == l.Member }
 

@@ -146,9 +146,9 @@ func New(self Self, f ring.Format, t Timings) (*Machine, error) {
 
 // Synced takes a complete list of all Leases of the ring at a version: the first, or one after an interruption of the
 // watch that may have hidden changes. After the latter we keep what we may send for, because our claim on it stood all
-// the time. Whether we may begin with anything new depends on whether somebody may have come, begun to send and lost its
-// Lease meanwhile, unseen by us. Nobody has if every partition was claimed without interruption by somebody we still
-// see; otherwise we have to settle again.
+// the time. Whether we may begin with anything new depends on whether somebody may have come, begun to send
+// and lost its Lease meanwhile, unseen by us. Nobody has if every partition was claimed without interruption
+// by somebody we still see; otherwise we have to settle again.
 func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) {
 	if version < m.seen || m.rewound(leases, version) {
 		m.forget()
@@ -185,8 +185,8 @@ func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) {
 // nobodySends tells whether the first list that a process sees shows a ring that has never begun, or that has ended in
 // good order: all members have released their Leases or were found dead, and the last that wrote vouches that nobody
 // else was left. It saves the first start of a release a lease duration. What it cannot see is a member whose Lease a
-// person deleted when it was the only one left, and which is paused or cut off meanwhile; that person's doing is the one
-// thing that the protocol does not answer for.
+// person deleted when it was the only one left, and which is paused or cut off meanwhile; that person's doing
+// is the one thing that the protocol does not answer for.
 func nobodySends(leases []Lease) bool {
 	last := -1
 	for i := range leases {
@@ -209,8 +209,9 @@ func (m *Machine) forget() {
 	m.rejoin()
 }
 
-// Restored takes the news that the cluster has gone back in time: its etcd was restored from a backup. What we have seen
-// counts for nothing then: nothing is sent until the Leases have been listed and we have joined as a newcomer.
+// Restored takes the news that the cluster has gone back in time: its etcd was restored from a backup. What
+// we have seen counts for nothing then: nothing is sent until the Leases have been listed and we have joined
+// as a newcomer.
 func (m *Machine) Restored() {
 	if m.seen > 0 || m.known.version > 0 {
 		m.forget()
@@ -333,7 +334,7 @@ func (m *Machine) ending(before, after *Lease) {
 }
 
 // note remembers the claim of a Lease whose member has crashed. That is not forgotten before we have taken it over
-// ourselves: whoever had it in between may not have come to repeat its last words.
+// ourselves: the member that had it in between may not have come to repeat its last words.
 func (m *Machine) note(l *Lease) { m.crashed = m.crashed.Plus(m.cache.of(l)) }
 
 // vanish takes the end of a Lease.

@@ -95,8 +95,8 @@ func sortParts(parts []Part) []Part {
 type Claim struct {
 	// View is the sorted names of the members under which this one works. No view, no claim.
 	View []string
-	// Takes are the parts of which it claims all partitions. Of everything else it claims what the ring of the view gives
-	// to it, but nothing of Yields, which others take. Both are sorted.
+	// Takes are the parts of which it claims all partitions. Of everything else it claims what the ring of
+	// the view gives to it, but nothing of Yields, which others take. Both are sorted.
 	Takes, Yields []Part
 }
 

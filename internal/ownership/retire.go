@@ -36,7 +36,7 @@ func (k RetirementKind) String() string {
 }
 
 // Retirements returns what is due. What has been returned once is returned again after a renewal interval if the
-// Lease has not changed by then; whoever gets it performs it once, and needs to report nothing: the watch will show it.
+// Lease has not changed by then; the caller performs it once, and needs to report nothing: the watch will show it.
 // None of it can do harm when it comes late or twice, for all of it is conditional.
 func (m *Machine) Retirements(now time.Duration) []Retirement {
 	if !m.synced || m.leaving {
@@ -80,7 +80,7 @@ func (m *Machine) retirement(member string, o *observed, now time.Duration) (Ret
 
 // awake tells whether we can trust that a Lease has not changed just because we saw no change: our own renewals
 // succeed and come back through the watch. The condition on the version is what makes marking safe; this saves the
-// futile attempts of a process that was stopped or whose watch has stalled. Whoever waits for its own name has no
+// futile attempts of a process that was stopped or whose watch has stalled. A member that waits for its own name has no
 // renewals.
 func (m *Machine) awake(member string, now time.Duration) bool {
 	if !m.joined {

@@ -347,8 +347,8 @@ func (n *node) reread() {
 	}, func(uint64, bool) { n.m.Reread(got, n.clock()) }, func() {})
 }
 
-// send begins requests for what the node may send for, as the pipeline does: mark it in flight, ask MaySend, and look at
-// the fence right before it is written. In between the process may be stopped for any time.
+// send begins requests for what the node may send for, as the pipeline does: mark it in flight, ask MaySend,
+// and look at the fence right before it is written. In between the process may be stopped for any time.
 func (n *node) send() {
 	if n.w.now < n.sendAt || len(n.requests) >= 3*n.w.eager {
 		return

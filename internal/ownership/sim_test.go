@@ -177,9 +177,9 @@ func (f *fleet) upgrade() {
 
 const (
 	storm = 120 * time.Second
-	// quiet is how long after the last fault everything has to be owned again. Whoever was cut off or stopped comes back,
-	// a pod may have to wait for its own predecessor to be found dead, by clocks that are up to 15 % slow, and
-	// then for a slow request of the last moment.
+	// quiet is how long after the last fault everything has to be owned again. A member that was cut off or
+	// stopped comes back, a pod may have to wait for its own predecessor to be found dead, by clocks that are
+	// up to 15 % slow, and then for a slow request of the last moment.
 	quiet = 45 * time.Second
 )
 

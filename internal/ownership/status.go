@@ -204,8 +204,8 @@ func (m *Machine) Claimants(k Kind, namespace string, partition int) (owner stri
 
 // Gains are what has become ours.
 type Gains struct {
-	// All is everything that has. Crashed is what of it was claimed, at some time since we last had it, by a member that
-	// ended without a word: what that one had in flight has an unknown outcome.
+	// All is everything that has. Crashed is what of it was claimed, at some time since we last had it, by a
+	// member that ended without a word: what that one had in flight has an unknown outcome.
 	All, Crashed Area
 }
 

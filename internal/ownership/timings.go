@@ -14,8 +14,8 @@ type Timings struct {
 	RenewDeadline time.Duration
 	// RenewInterval is the time from one renewal to the next.
 	RenewInterval time.Duration
-	// Stability is how long the set of members must have kept still before a new view is worked towards, so that members
-	// that come or go together cost one handoff and not one each. 0 stands for at once.
+	// Stability is how long the set of members must have kept still before a new view is worked towards, so
+	// that members that come or go together cost one handoff and not one each. 0 stands for at once.
 	Stability time.Duration
 	// MaxStability bounds Stability while members keep coming and going.
 	MaxStability time.Duration

@@ -27,7 +27,7 @@ const (
 	Unknown
 )
 
-// BeginWrite returns the write of our own Lease that is due, if one is. Whoever gets one must perform it and then call
+// BeginWrite returns the write of our own Lease that is due, if one is. The caller must perform it and then call
 // EndWrite.
 func (m *Machine) BeginWrite(now time.Duration) (Write, bool) {
 	if m.writing != nil || now < m.retryAt {

@@ -24,8 +24,8 @@
 // receiver never sees an older state of an object after a newer one. Deletes, live changes, what failed before and bulk
 // traffic go in this order, but every second or third request goes to the next lower class. Batches shrink while they
 // fail and grow while they pass ([batchSize]). What failed is tried again apart from the others, and halved until the
-// poison object is alone; that one is quarantined, counted and named, and tried again when it changes, at a resync, and,
-// where the receiver's answer leaves doubt, from time to time.
+// poison object is alone; that one is quarantined, counted and named, and tried again when it changes, at a
+// resync, and, where the receiver's answer leaves doubt, from time to time.
 //
 // A request whose outcome is unknown may still be applied by the receiver, much later than a newer one. The current
 // state of its objects is sent again at once, and repeated as the last word after the receiver's settle time; see

@@ -45,7 +45,8 @@ func TestWhatFailedOnceIsTriedAgainUnderLoad(t *testing.T) {
 	})
 }
 
-// TestAMassDeletionHoldsUpNoUpsert has a namespace of 20,000 objects deleted at a receiver that takes a second for twenty.
+// TestAMassDeletionHoldsUpNoUpsert has a namespace of 20,000 objects deleted at a receiver that takes a
+// second for twenty.
 func TestAMassDeletionHoldsUpNoUpsert(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pipeline.Options{MaxDeletes: 20, FlushInterval: time.Second, Debounce: time.Second, MaxWait: time.Second})
@@ -78,8 +79,8 @@ func TestBulkIsSentBesideLiveChanges(t *testing.T) {
 	})
 }
 
-// TestAnEvictedChangeGoesOnAsTheChangeThatItIs: a live change that gave up its body for memory is not put behind a first
-// sync when it gets it back.
+// TestAnEvictedChangeGoesOnAsTheChangeThatItIs: a live change that gave up its body for memory is not put
+// behind a first sync when it gets it back.
 func TestAnEvictedChangeGoesOnAsTheChangeThatItIs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		long := strings.Repeat("x", 100)
@@ -102,8 +103,8 @@ func TestAnEvictedChangeGoesOnAsTheChangeThatItIs(t *testing.T) {
 	})
 }
 
-// TestRetriesOfAChangingPoisonObjectDoNotAddUp: each change of a quarantined object is tried, and leaves no timer behind.
-// The first retry of one at rest comes after 15 s.
+// TestRetriesOfAChangingPoisonObjectDoNotAddUp: each change of a quarantined object is tried, and leaves no
+// timer behind. The first retry of one at rest comes after 15 s.
 func TestRetriesOfAChangingPoisonObjectDoNotAddUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pipeline.Options{Debounce: time.Second, MaxWait: time.Second, FlushInterval: 100 * time.Millisecond})
@@ -184,8 +185,8 @@ func TestRetryAfterIsKeptAlways(t *testing.T) {
 	}
 }
 
-// TestAWrongCountIsTheFaultOfItsBody: one object that the receiver leaves out of its count holds up nobody, also when it is
-// alone and the answer looks like that of a wrong endpoint.
+// TestAWrongCountIsTheFaultOfItsBody: one object that the receiver leaves out of its count holds up nobody,
+// also when it is alone and the answer looks like that of a wrong endpoint.
 func TestAWrongCountIsTheFaultOfItsBody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pipeline.Options{FlushInterval: time.Second, Debounce: time.Second, MaxWait: time.Second})
@@ -211,8 +212,8 @@ func TestAWrongCountIsTheFaultOfItsBody(t *testing.T) {
 	})
 }
 
-// TestAFenceKeepsLastWords: a fence is no handoff, so nobody else repeats what comes due in it. What another member's claim
-// holds is left to that one.
+// TestAFenceKeepsLastWords: a fence is no handoff, so nobody else repeats what comes due in it. What another
+// member's claim holds is left to that one.
 func TestAFenceKeepsLastWords(t *testing.T) {
 	for name, taken := range map[string]bool{"fenced": false, "taken over": true} {
 		t.Run(name, func(t *testing.T) {

@@ -13,7 +13,7 @@ func restated(name string, version uint64) resource.Record {
 	return resource.Record{Namespace: "a", Name: name, Body: "again", Digest: 1, ResourceVersion: version}
 }
 
-// TestARequestThatHangsIsEndedForAHandoff: whoever takes over does not wait for its timeout, and is told of the doubt.
+// TestARequestThatHangsIsEndedForAHandoff: the successor does not wait for its timeout, and is told of the doubt.
 func TestARequestThatHangsIsEndedForAHandoff(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(anybody)
@@ -42,7 +42,7 @@ func TestARequestThatHangsIsEndedForAHandoff(t *testing.T) {
 	})
 }
 
-// TestATicketTellsWhatWasNotOurs: whoever sends a part has to know that some of it was another member's.
+// TestATicketTellsWhatWasNotOurs: the sender of a part has to know that some of it was another member's.
 func TestATicketTellsWhatWasNotOurs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(anybody)

@@ -29,7 +29,8 @@ type ItemStatus struct {
 	Failure Failure
 }
 
-// Item returns what is held of an object; ok is false when the receiver has its current state and nothing is to be done.
+// Item returns what is held of an object; ok is false when the receiver has its current state and nothing is
+// to be done.
 func (p *Pipeline) Item(id resource.ID) (s ItemStatus, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -136,8 +136,8 @@ func (p *Pipeline) resume(it *item, now time.Time) bool {
 	return true
 }
 
-// unsent notes that the receiver has applied nothing of a flight: it holds what it held before. So an object that returns to
-// that state while the receiver is away needs no sending.
+// unsent notes that the receiver has applied nothing of a flight: it holds what it held before. So an object
+// that returns to that state while the receiver is away needs no sending.
 func (p *Pipeline) unsent(f *flight) {
 	for i, b := range f.bases {
 		if it := f.items[i]; it.place != parked {

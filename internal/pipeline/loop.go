@@ -50,7 +50,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
-	for _, it := range p.items { // whoever waits for these would wait for ever
+	for _, it := range p.items { // waiters for these would wait for ever
 		p.arrived(it)
 	}
 	p.notify()
@@ -205,8 +205,8 @@ func (p *Pipeline) size(it *item) int {
 }
 
 // deletionSize bounds what a deletion takes in either format: its ID, or the ID's parts with the names of four fields
-// (53 bytes and a comma). Names of RBAC objects may hold anything but a slash and a percent sign, and no escape is longer
-// than six bytes for one of the name.
+// (53 bytes and a comma). Names of RBAC objects may hold anything but a slash and a percent sign, and no
+// escape is longer than six bytes for one of the name.
 func deletionSize(id resource.ID) int {
 	n := 64
 	for i := range len(id) {
@@ -313,7 +313,7 @@ func (p *Pipeline) Drain(match Match) <-chan struct{} {
 	return d.done
 }
 
-// Cancel ends the requests in flight that hold an object that matches; their outcome is unknown then. Whoever waits for
+// Cancel ends the requests in flight that hold an object that matches; their outcome is unknown then. A waiter for
 // the end of requests for too long does so.
 func (p *Pipeline) Cancel(match Match) {
 	p.mu.Lock()

@@ -72,8 +72,9 @@ func TestDrainWaitsForTheRequestsOfWhatIsLost(t *testing.T) {
 	})
 }
 
-// TestAChangeUndoneElsewhereIsStillSent: while an object is another member's, that one may deliver the change, and crash
-// before it delivers that it was undone. So nothing that another may have sent is dropped as undone.
+// TestAChangeUndoneElsewhereIsStillSent: while an object is another member's, that one may deliver the
+// change, and crash before it delivers that it was undone. So nothing that another may have sent is dropped
+// as undone.
 func TestAChangeUndoneElsewhereIsStillSent(t *testing.T) {
 	lose := func(r *rig, o *owner) {
 		o.set(func(resource.ID) bool { return false })

@@ -8,16 +8,16 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
 
-// The receivers answer 500 both when they are ill and when one item of a body makes them stumble. Three things tell them
-// apart, and none of them needs company:
+// The receivers answer 500 both when they are ill and when one item of a body makes them stumble. Three
+// things tell them apart, and none of them needs company:
 //
 //   - Batches shrink while nothing passes ([batchSize]), until some pass.
-//   - What failed is tried again apart from fresh traffic: once as it was, then in halves, down to single items. Each item
-//     remembers the largest batch it may travel in.
+//   - What failed is tried again apart from fresh traffic: once as it was, then in halves, down to single
+//     items. Each item remembers the largest batch it may travel in.
 //   - An item that fails alone, five times, while others of its kind pass, is the poison. It is quarantined.
 //
-// A failure while the breaker is open says nothing about the items: the receiver is down, and nothing is narrowed down or
-// blamed.
+// A failure while the breaker is open says nothing about the items: the receiver is down, and nothing is
+// narrowed down or blamed.
 const (
 	// maxTries is how many failures by itself, while others pass, quarantine an item. At a fault rate of 30 % in all
 	// requests an innocent object reaches it once in 400 tries, and the retry of the quarantine brings it back.

@@ -7,8 +7,9 @@ import (
 )
 
 // A request whose outcome is unknown may be applied by the receiver after a newer one has been: both known receivers
-// finish what they have read, whoever has left meanwhile. What such a request carried is doubted, from its end until
-// [Options.Repeats] settle times after the next acknowledgement, because a receiver may have held it for minutes.
+// finish what they have read, whether or not the client has left meanwhile. What such a request carried is
+// doubted, from its end until [Options.Repeats] settle times after the next acknowledgement, because a
+// receiver may have held it for minutes.
 //
 //	          unknown outcome          acknowledged, the same state         Repeats settle times
 //	in flight ───────────────▶ unsure ──────────────────────────▶ watched ─────────────────────▶ forgotten
@@ -19,8 +20,8 @@ import (
 // The doubted state can do harm only to another one: as long as the object is in it, a late arrival changes nothing. So
 // the doubt is silent until the object changes, or is known to have been in two states that are doubted.
 //
-// Of what others may have had under way when they crashed or left, most was not: it is a suspicion, and the last word is
-// repeated after the first settle time and after the last.
+// Of what others may have had under way when they crashed or left, most was not: it is a suspicion, and the
+// last word is repeated after the first settle time and after the last.
 
 // doubt notes that a state of an item, or several or an unknown one (0), may still be applied by the receiver.
 func (p *Pipeline) doubt(it *item, state uint64) {
@@ -111,8 +112,9 @@ func (p *Pipeline) countDown(it *item, now time.Time) {
 	p.countUnsettled(it)
 }
 
-// repeat takes the end of a settle time: the last word is said again if what is doubted could have overwritten it, unless a
-// newer one is on its way. A fence is no handoff: what comes due in it waits for its end.
+// repeat takes the end of a settle time: the last word is said again if what is doubted could have
+// overwritten it, unless a newer one is on its way. A fence is no handoff: what comes due in it waits for its
+// end.
 func (p *Pipeline) repeat(it *item, now time.Time) {
 	r := it.extra
 	switch {

@@ -39,7 +39,8 @@ func TestAStateThatARelistFindsAgainIsTakenUpByWhoeverMayNotHaveBeenAlone(t *tes
 		"alone all the time":     {owner: anybody},
 		"fenced, and still ours": {owner: nobody},
 		"another's meanwhile":    {owner: nobody, gained: true, again: true},
-		// Our watch was interrupted at 101; that others gave the object up is known of 105, and what they sent until then is not.
+		// Our watch was interrupted at 101; that others gave the object up is known of 105, and what they
+		// sent until then is not.
 		"ours since, and fenced": {owner: nobody, since: 105, again: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,8 +75,8 @@ func TestAStateThatARelistFindsAgainIsTakenUpByWhoeverMayNotHaveBeenAlone(t *tes
 	}
 }
 
-// TestAGapThatBeganBeforeTheTakeoverIsNoProofOfHavingBeenAlone: another member has sent a state that nobody here has seen,
-// and crashed before it could send the present one, which is the one that was known here.
+// TestAGapThatBeganBeforeTheTakeoverIsNoProofOfHavingBeenAlone: another member has sent a state that nobody
+// here has seen, and crashed before it could send the present one, which is the one that was known here.
 func TestAGapThatBeganBeforeTheTakeoverIsNoProofOfHavingBeenAlone(t *testing.T) {
 	for since, sent := range map[uint64]int{101: 0, 102: 1} {
 		bubble(t, func(t *testing.T) {
@@ -151,8 +152,8 @@ func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
 	})
 }
 
-// TestTheLastOfSeveralDeletionsThatWereFoundCounts: an object came and went more than once while nobody watched. That the first
-// of its deletions is known to be delivered says nothing of what was sent after it.
+// TestTheLastOfSeveralDeletionsThatWereFoundCounts: an object came and went more than once while nobody
+// watched. That the first of its deletions is known to be delivered says nothing of what was sent after it.
 func TestTheLastOfSeveralDeletionsThatWereFoundCounts(t *testing.T) {
 	for name, tt := range map[string]struct {
 		told [][2]uint64
@@ -179,8 +180,9 @@ func TestTheLastOfSeveralDeletionsThatWereFoundCounts(t *testing.T) {
 	}
 }
 
-// TestADeletionThatWasFoundIsNamedApart: it may lie far back, and must hold back neither what is said of objects that are
-// there, nor be taken for acknowledged because others, who may not know of it, have come further.
+// TestADeletionThatWasFoundIsNamedApart: it may lie far back, and must hold back neither what is said of
+// objects that are there, nor be taken for acknowledged because others, who may not know of it, have come
+// further.
 func TestADeletionThatWasFoundIsNamedApart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		told := uint64(0)
@@ -210,8 +212,8 @@ func TestADeletionThatWasFoundIsNamedApart(t *testing.T) {
 	})
 }
 
-// TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged: an object of a first list changes before anybody has told that its
-// first state is delivered. That must not keep the whole type from counting as acknowledged.
+// TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged: an object of a first list changes before anybody has
+// told that its first state is delivered. That must not keep the whole type from counting as acknowledged.
 func TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		told := uint64(0)
@@ -225,7 +227,8 @@ func TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged(t *testing.T) {
 				t.Errorf("told up to %d: not acknowledged from %d on, want %d", told, all[pods].Version, tt.want)
 			}
 		}
-		// Of a deletion that a relist has shown, in (151, 201], the others may know nothing, however far they say they are.
+		// Of a deletion that a relist has shown, in (151, 201], the others may know nothing, however far they
+		// say they are.
 		r.version = 200
 		r.list()
 		if _, all := r.p.Unacknowledged(match(nobody)); all[pods].Version != 151 {
@@ -340,7 +343,8 @@ func TestUnacknowledgedNamesEverythingThatACheckpointMustNotClaim(t *testing.T) 
 		only, _ := r.p.Unacknowledged(match(func(i resource.ID) bool { return i == id("waiting") }))
 		want := map[resource.Type]pipeline.Unacknowledged{pods: {
 			Version: 105, IDs: []resource.ID{id("waiting")},
-			Doubtful: []pipeline.Doubt{{ID: id("doubtful"), Version: 102, Acknowledged: true, Overwritable: true}}, // by our own request
+			// The doubt is by our own request.
+			Doubtful: []pipeline.Doubt{{ID: id("doubtful"), Version: 102, Acknowledged: true, Overwritable: true}},
 		}}
 		if diff := cmp.Diff(want, only); diff != "" {
 			t.Error(diff)
@@ -364,8 +368,9 @@ func TestAResyncOffersOnlyWhatIsOurs(t *testing.T) {
 	})
 }
 
-// TestTheNextOwnerGoesOnWithADoubt restarts the process with what its checkpoint says: what is acknowledged is not sent at
-// once, what can be overwritten is repeated after the first settle time and the last, and the rest is silent until it changes.
+// TestTheNextOwnerGoesOnWithADoubt restarts the process with what its checkpoint says: what is acknowledged
+// is not sent at once, what can be overwritten is repeated after the first settle time and the last, and the
+// rest is silent until it changes.
 func TestTheNextOwnerGoesOnWithADoubt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		doubts := map[resource.ID]pipeline.Doubt{
@@ -389,7 +394,8 @@ func TestTheNextOwnerGoesOnWithADoubt(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		r.put("later", "2")
 		_, all := r.p.Unacknowledged(match(nobody))
-		if u := all[pods]; len(u.IDs) != 3 || len(u.Doubtful) != 5 { // later, and the last words that are still to be repeated
+		// Later changes count, and the last words that are still to be repeated.
+		if u := all[pods]; len(u.IDs) != 3 || len(u.Doubtful) != 5 {
 			t.Errorf("it hands on %+v", u)
 		}
 		time.Sleep(10 * time.Minute)
@@ -398,8 +404,8 @@ func TestTheNextOwnerGoesOnWithADoubt(t *testing.T) {
 	})
 }
 
-// TestForgettingLooksAtWhatMayBeCovered: a hundred thousand parked items of one type are not looked at when the checkpoints
-// say something new of another.
+// TestForgettingLooksAtWhatMayBeCovered: a hundred thousand parked items of one type are not looked at when
+// the checkpoints say something new of another.
 func TestForgettingLooksAtWhatMayBeCovered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		looked := map[resource.ID]int{}

@@ -74,14 +74,15 @@ func TestAShareOfPoisonHoldsUpNobody(t *testing.T) {
 				t.Logf("all others are there after %v and %d requests", took, len(r.rcv.requests()))
 				r.put("live", "1")
 				until(t, 20*time.Second, func() bool { return r.rcv.documents()[id("live")] == "1" })
-				until(t, 30*time.Minute, func() bool { return r.p.Stats().Quarantined >= tt.n/tt.every-2 }) // but what is tried again just now
+				// What is being tried again is not among them.
+				until(t, 30*time.Minute, func() bool { return r.p.Stats().Quarantined >= tt.n/tt.every-2 })
 			})
 		})
 	}
 }
 
-// TestASlowReceiverGetsSmallerBatches: it takes a time for each object, so that a full batch takes longer than a request
-// may, and goes on with what its client has given up.
+// TestASlowReceiverGetsSmallerBatches: it takes a time for each object, so that a full batch takes longer
+// than a request may, and goes on with what its client has given up.
 func TestASlowReceiverGetsSmallerBatches(t *testing.T) {
 	for _, tt := range []struct{ each, timeout, within time.Duration }{
 		{200 * time.Millisecond, 5 * time.Second, 250 * time.Second},

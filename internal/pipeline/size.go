@@ -1,12 +1,12 @@
 package pipeline
 
-// batchSize is how many items a batch of one kind may hold now. It is halved by failures that may be the body's fault and
-// doubled by successes, between 1 and its limit. So a slow embedder, a share of poison objects or a proxy's limit cost a
-// few small requests, and no standstill.
+// batchSize is how many items a batch of one kind may hold now. It is halved by failures that may be the
+// body's fault and doubled by successes, between 1 and its limit. So a slow embedder, a share of poison
+// objects or a proxy's limit cost a few small requests, and no standstill.
 //
 // A size that failed when it was tried after a success is a ceiling: it is not tried again before as many requests have
-// passed as the ceiling has cost so far, doubled. A receiver that takes 40 items and never 50 would otherwise be sent as
-// many in vain as it takes.
+// passed as the ceiling has cost so far, doubled. A receiver that takes 40 items and never 50 would otherwise
+// be sent as many in vain as it takes.
 type batchSize struct {
 	limit, now int
 	streak     int  // failures since a request of this kind passed
@@ -45,8 +45,8 @@ func (s *batchSize) passed(n int) {
 	s.now, s.trying = next, true
 }
 
-// failed takes a batch of n that failed. As long as failures look like chance, one or two between others that pass are no
-// reason to shrink; unless it is slow: what takes too long takes too long again.
+// failed takes a batch of n that failed. As long as failures look like chance, one or two between others that
+// pass are no reason to shrink; unless it is slow: what takes too long takes too long again.
 func (s *batchSize) failed(n int, slow bool) {
 	s.streak++
 	if n > s.now || n == 1 || s.streak < 2+min(s.chance.score, 1) && !slow {

@@ -44,8 +44,8 @@ func (e *encoder) Send(_ context.Context, r delivery.Request) wire.Outcome {
 	return wire.Outcome{Kind: wire.Delivered, Status: 200, Bytes: len(body)}
 }
 
-// nasty returns a name as RBAC allows it: anything but a slash and a percent sign. Each alphabet is one that some escape
-// makes long.
+// nasty returns a name as RBAC allows it: anything but a slash and a percent sign. Each alphabet is one that
+// some escape makes long.
 func nasty(rnd *rand.Rand, n int) string {
 	alphabets := []string{"abcdefghij-.", `"\"\`, "\x00\x01\x1f\n\t\r\x7f", "äöüß", "日本語の名前", "🙈🐳𝄞", "\xff\xfe\xc3", "<>&\u2028\u2029:"}
 	letters := []rune(alphabets[rnd.IntN(len(alphabets))])

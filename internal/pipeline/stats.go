@@ -62,7 +62,7 @@ type Left struct {
 }
 
 // Flush sends what is due and what would become due, without waiting for any window, until nothing is left that can be
-// sent, or ctx ends. It returns what was left; objects without their bodies are always left, for whoever would fill them
+// sent, or ctx ends. It returns what was left; objects without their bodies are always left, for the filler
 // has stopped. [Pipeline.Run] must be running; stop feeding the pipeline first.
 func (p *Pipeline) Flush(ctx context.Context) Left {
 	p.mu.Lock()
@@ -73,7 +73,8 @@ func (p *Pipeline) Flush(ctx context.Context) Left {
 	return p.left()
 }
 
-// await blocks until ok returns true, which is asked under the lock whenever less may be left to do, until the pipeline ends, or ctx.
+// await blocks until ok returns true, which is asked under the lock whenever less may be left to do, until
+// the pipeline ends, or ctx.
 func (p *Pipeline) await(ctx context.Context, ok func() bool) error {
 	for {
 		p.mu.Lock()
@@ -90,8 +91,8 @@ func (p *Pipeline) await(ctx context.Context, ok func() bool) error {
 	}
 }
 
-// AwaitDeleted blocks until the receiver has acknowledged the deletions of some objects, as far as it is to be told of them and has
-// not refused them, or ctx ends.
+// AwaitDeleted blocks until the receiver has acknowledged the deletions of some objects, as far as it is to
+// be told of them and has not refused them, or ctx ends.
 func (p *Pipeline) AwaitDeleted(ctx context.Context, ids []resource.ID) error {
 	left := slices.Clone(ids)
 	return p.await(ctx, func() bool {

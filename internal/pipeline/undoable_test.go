@@ -11,9 +11,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
 
-// A request of unknown outcome carries an object that is deleted then. The deletion is acknowledged, and the receiver may still apply
-// the older request. If we end now, whoever comes next has to say the deletion again: it is kept as a tombstone, and named as
-// delivered only when nothing can undo it any more.
+// A request of unknown outcome carries an object that is deleted then. The deletion is acknowledged, and the
+// receiver may still apply the older request. If we end now, the successor has to say the deletion again: it
+// is kept as a tombstone, and named as delivered only when nothing can undo it any more.
 func TestADeletionThatAnOlderRequestMayUndoIsKeptUntilItIsSure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var named atomic.Int64
@@ -43,7 +43,8 @@ func TestADeletionThatAnOlderRequestMayUndoIsKeptUntilItIsSure(t *testing.T) {
 	})
 }
 
-// What was parked becomes ours, and is told once more before the pipeline has looked: its former owner's doubt goes with it.
+// What was parked becomes ours, and is told once more before the pipeline has looked: its former owner's
+// doubt goes with it.
 func TestAnObjectThatChangesInTheMomentItBecomesOursIsInDoubtAsBefore(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(nobody)
@@ -64,8 +65,8 @@ func TestAnObjectThatChangesInTheMomentItBecomesOursIsInDoubtAsBefore(t *testing
 	})
 }
 
-// Its owner has delivered what we have parked, and an older request of it may still be applied. Should it give the object to us
-// before that is over, nobody else repeats the last word.
+// Its owner has delivered what we have parked, and an older request of it may still be applied. Should it
+// give the object to us before that is over, nobody else repeats the last word.
 func TestWhatItsOwnerIsInDoubtAboutStaysParked(t *testing.T) {
 	for name, listed := range map[string]bool{"it changed while we watched": false, "it was there when we came": true} {
 		t.Run(name, func(t *testing.T) {
@@ -110,8 +111,9 @@ func TestWhatItsOwnerIsInDoubtAboutStaysParked(t *testing.T) {
 	}
 }
 
-// A request is given up when its object is taken from us. What it may still change is said for as long as we know of it: whoever has
-// it now may read our checkpoint only after we have written the next one, under another claim.
+// A request is given up when its object is taken from us. What it may still change is said for as long as we
+// know of it: who has it now may read our checkpoint only after we have written the next one, under another
+// claim.
 func TestWhatOurOwnRequestLeavesInDoubtIsSaidAfterItIsGivenAway(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(anybody)

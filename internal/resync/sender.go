@@ -38,7 +38,8 @@ type Target interface {
 type Part struct {
 	// Type is the type.
 	Type resource.Type
-	// Namespaces are the only ones to be sent; nil means all, and cluster-scoped objects. It is nil for cluster-scoped types.
+	// Namespaces are the only ones to be sent; nil means all, and cluster-scoped objects. It is nil for
+	// cluster-scoped types.
 	Namespaces []string
 	// Own leaves out what others own.
 	Own bool
@@ -95,9 +96,9 @@ var ErrLost = errors.New("what was being sent is not this replica's any more")
 // errNotListed says that a type has no complete list yet; once it has one, everything in it is sent anyway.
 var errNotListed = errors.New("its objects have not been read yet; they are sent as soon as they are")
 
-// Send sends one part and returns when the receiver has taken everything, or has refused it for good; with [ErrLost] when
-// we were not its only sender throughout, which ends early when lost is closed. progress is told how much was offered and
-// how much of that is still to be taken, about twice a second.
+// Send sends one part and returns when the receiver has taken everything, or has refused it for good; with
+// [ErrLost] when we were not its only sender throughout, which ends early when lost is closed. progress is
+// told how much was offered and how much of that is still to be taken, about twice a second.
 func (s *Sender) Send(ctx context.Context, p Part, lost <-chan struct{}, progress func(offered, open int)) error {
 	ctx, span := s.opts.Tracer.Part(ctx, s.opts.Target, p.Type.String())
 	offered := 0
@@ -195,8 +196,8 @@ func (s *Sender) room(ctx context.Context) error {
 	return nil
 }
 
-// list lists a type once. A list whose version expires in the middle is begun again, for a receiver may take longer over
-// a large type than etcd keeps a version; what it had reached is not offered twice.
+// list lists a type once. A list whose version expires in the middle is begun again, for a receiver may take
+// longer over a large type than etcd keeps a version; what it had reached is not offered twice.
 func (s *Sender) list(ctx context.Context, t resource.Type, namespace string, page func([]resource.Record) error) error {
 	var from cursor
 	in := func(of, _ string) bool { return of == namespace }

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// nameAfter is for how long a deletion that another member has to send is kept before it is named as open: the owner's
-	// next checkpoint names most of them as delivered.
+	// nameAfter is for how long a deletion that another member has to send is kept before it is named as
+	// open: the owner's next checkpoint names most of them as delivered.
 	nameAfter = 10 * time.Second
 	// nameFor is how long a delivered deletion is named: some times the pace of checkpoints.
 	nameFor = 3 * time.Minute
@@ -106,8 +106,8 @@ func (t *Tombstones) Delivered(name uint64) bool {
 	return ours || t.peers.Delivered(name)
 }
 
-// Receive hands on what is named as open and not as delivered. It returns the members all of whose tombstones are delivered, with
-// the sum of their lists; see [checkpoint.Store.Strike].
+// Receive hands on what is named as open and not as delivered. It returns the members all of whose tombstones
+// are delivered, with the sum of their lists; see [checkpoint.Store.Strike].
 func (t *Tombstones) Receive(take func(checkpoint.Tombstone) Answer, now time.Time) (done map[string]string) {
 	t.mu.Lock()
 	left := slices.Collect(maps.Values(t.left))
@@ -149,17 +149,19 @@ func (t *Tombstones) receive(o checkpoint.Tombstone, take func(checkpoint.Tombst
 	return answer == Settled
 }
 
-// Due tells whether the next announcement is due at once: a member waits for it, or much was delivered since the last one.
+// Due tells whether the next announcement is due at once: a member waits for it, or much was delivered since
+// the last one.
 func (t *Tombstones) Due() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.hurry || t.fresh > crowded
 }
 
-// Announce returns what the next checkpoint names: of the tombstones that are kept, those that are ours, that were found, or that
-// have been kept for long; when we leave or give something up, all of them. Where they are too many, those that were found come first,
-// for nothing else tells of them, then ours, and the latest: some list of the past shows what was there for long. Cut are
-// the types of which something that was found is not named.
+// Announce returns what the next checkpoint names: of the tombstones that are kept, those that are ours, that
+// were found, or that have been kept for long; when we leave or give something up, all of them. Where they
+// are too many, those that were found come first, for nothing else tells of them, then ours, and the latest:
+// some list of the past shows what was there for long. Cut are the types of which something that was found is
+// not named.
 func (t *Tombstones) Announce(kept []Kept, all bool, now time.Time) (open []checkpoint.Tombstone, delivered []uint64, cut map[string]bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -191,7 +193,8 @@ func (t *Tombstones) Announce(kept []Kept, all bool, now time.Time) (open []chec
 			cut[k.Type] = true
 		}
 	}
-	slices.SortFunc(open, func(a, b checkpoint.Tombstone) int { return cmp.Compare(a.ID, b.ID) }) // equal ones are written once
+	// Equal ones are written once.
+	slices.SortFunc(open, func(a, b checkpoint.Tombstone) int { return cmp.Compare(a.ID, b.ID) })
 	return open, t.names(now), cut
 }
 
@@ -206,8 +209,8 @@ func rank(k Kept) int {
 	}
 }
 
-// names returns the names of what we have delivered in the last minutes, the latest of too many. As long as nothing is delivered they
-// stay the same, so that nothing is written for it. The caller holds mu.
+// names returns the names of what we have delivered in the last minutes, the latest of too many. As long as
+// nothing is delivered they stay the same, so that nothing is written for it. The caller holds mu.
 func (t *Tombstones) names(now time.Time) []uint64 {
 	if t.fresh > 0 {
 		maps.DeleteFunc(t.delivered, func(_ uint64, at time.Time) bool { return now.Sub(at) > nameFor })
