@@ -261,7 +261,7 @@ func (w *world) receive(r delivery.Request) {
 }
 
 // Pages implements the API server's lists, of the present in pages, and of the past.
-func (w *world) Pages(_ context.Context, t resource.Type, o watch.ListOptions, page func([]resource.Record) error) (uint64, error) {
+func (w *world) Pages(ctx context.Context, t resource.Type, o watch.ListOptions, page func([]resource.Record) error) (uint64, error) {
 	w.mu.Lock()
 	if w.away {
 		w.mu.Unlock()
@@ -297,7 +297,11 @@ func (w *world) Pages(_ context.Context, t resource.Type, o watch.ListOptions, p
 		if err := page(some); err != nil {
 			return 0, err
 		}
-		time.Sleep(50 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
 	return version, nil
 }

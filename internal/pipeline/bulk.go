@@ -116,6 +116,7 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 	default:
 		p.set(it, false, r)
 		it.firstAt, it.firstVersion = now, r.ResourceVersion
+		it.offered = true
 		p.route(it, now, true)
 	}
 	p.flushBulk = false
@@ -164,7 +165,9 @@ func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
 
 func (p *Pipeline) fill(it *item, r resource.Record, now time.Time) {
 	p.takeOut(it)
+	offered := it.offered
 	p.set(it, false, r)
+	it.offered = offered
 	switch {
 	case !p.mine(it):
 		p.park(it)

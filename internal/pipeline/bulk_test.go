@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
@@ -225,4 +228,35 @@ func TestNobodyWaitsForWhatIsNotSentHere(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a resync offers is known to be acknowledged: whoever takes over has nothing to send again but what has changed since, and what
+// the operation itself gives to it.
+func TestOffer_OfWhatIsAcknowledged_HoldsNoCheckpointBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var down atomic.Bool
+		r := newRig(t, pipeline.Options{})
+		r.rcv.decide = func(int, delivery.Request) answer {
+			if down.Load() {
+				return answer{outcome: wire.Outcome{Kind: wire.Retry, Status: 503}}
+			}
+			return delivered
+		}
+		r.list("x", "1", "y", "1")
+		time.Sleep(time.Minute)
+		down.Store(true)
+		ticket := pipeline.NewTicket()
+		for i, name := range []string{"x", "y"} {
+			r.index.IfCurrent(pods, record(name, "1", uint64(101+i)), func() { r.p.Offer(pods, record(name, "1", uint64(101+i)), ticket) })
+		}
+		r.put("y", "2") // 103
+		_, all := r.p.Unacknowledged(match(nobody))
+		want := pipeline.Unacknowledged{Version: 103, IDs: []resource.ID{id("y")}}
+		if diff := cmp.Diff(want, all[pods]); diff != "" {
+			t.Errorf("not acknowledged (-want +got):\n%s", diff)
+		}
+		if total, open := ticket.Count(); total != 2 || open != 2 {
+			t.Errorf("of %d offered objects %d have not arrived, want 2 of 2", total, open)
+		}
+	})
 }

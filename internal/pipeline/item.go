@@ -59,6 +59,7 @@ type item struct {
 	bulk      bool // came with a first list or a resync, not as a change
 	several   bool // has been in more than one state since the last acknowledgement
 	initial   bool // counts in Pipeline.progress
+	offered   bool // dirty only because a resync sends it again: the receiver has acknowledged this state
 	again     bool // dirty only because a relist found it again while we could not know whether we had been alone
 
 	prev, next *item  // neighbours in queue

@@ -262,7 +262,7 @@ func (p *Pipeline) Apply(c index.Change) {
 	if it.found && !c.Deleted {
 		it.firstVersion = first // What is there now overrides a deletion that lies who knows how far back.
 	}
-	if !it.dirty() {
+	if !it.dirty() || it.offered { // What was offered is acknowledged.
 		it.firstAt, it.firstVersion = now, first
 	} else {
 		p.totals.Coalesced++
@@ -329,6 +329,7 @@ func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
 func (p *Pipeline) set(it *item, deleted bool, r resource.Record) {
 	it.seq++
 	it.deleted, it.digest, it.version, it.bare, it.found = deleted, r.Digest, r.ResourceVersion, false, false
+	it.offered = false
 	if deleted {
 		p.setBody(it, "")
 	} else {

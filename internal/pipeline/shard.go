@@ -147,7 +147,8 @@ func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unackn
 	defer p.mu.Unlock()
 	own, all = make(map[resource.Type]Unacknowledged), make(map[resource.Type]Unacknowledged)
 	for id, it := range p.items {
-		sure := !it.dirty() && (it.extra == nil || it.extra.repeats < p.opts.Repeats || !it.overwritable()) || p.onlyDoubted(it)
+		sure := !it.dirty() && (it.extra == nil || it.extra.repeats < p.opts.Repeats || !it.overwritable()) ||
+			it.offered && it.place != quarantined || p.onlyDoubted(it)
 		if sure && (it.extra == nil || !it.extra.inDoubt()) {
 			continue
 		}

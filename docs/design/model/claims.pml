@@ -3,8 +3,11 @@
  *
  * N members share one API server. Each has a Lease that is idle, claims the partition, or is marked dead. Which views
  * the members publish is left entirely open: any member may begin to claim, or give up its claim, at any time. So what
- * is proven holds for every ring and for every disagreement about who is a member, and for parts: to take one is to
- * claim, to yield it or to give it back is to give up a claim, and the protocol never asks why somebody claims.
+ * is proven holds for every ring and for every disagreement about who is a member.
+ *
+ * -DPARTS is the same for an object of a part that a resync may take. The ring gives it to member 0 all the time. Any member
+ * may take the part at any time, by a Lease that says so, and give it back; who sees it taken by another yields it, and takes
+ * it up again when it sees that it is not taken any more. Two that take it at the same time may both yield, or neither.
  *
  * Every member sees all writes in one order, through its own queue, as late as it likes. Its own steps are interleaved
  * with those of the others and with time in every possible way, so every pause of a process is covered. Requests to the
@@ -20,8 +23,10 @@
  * -DNO_TIME stops time: nobody is ever fenced or found dead. What is left is small enough for three members.
  *
  * -DNO_OBSERVE, -DNO_OTHERS, -DNO_FENCE, -DNO_DRAIN and -DNO_CONDITION leave out one rule each; each must fail.
- * -DREACH=IDLE and -DREACH=DEAD turn into errors what must be possible: that a partition goes to another member after a
- * handoff, and after a death.
+ * With -DPARTS, -DNO_YIELDS lets who takes begin before the others have yielded, and -DNO_YIELD_DRAIN lets them yield with requests
+ * in flight; each must fail.
+ * -DREACH=IDLE, -DREACH=YIELD and -DREACH=DEAD turn into errors what must be possible: that a partition goes to another member after a
+ * handoff, to who has taken it, and after a death.
  */
 
 #ifndef N
@@ -40,6 +45,13 @@
 #define IDLE  0
 #define CLAIM 1
 #define DEAD  2
+#define YIELD 3         /* PARTS: what others take is not claimed. CLAIM is a take then, and IDLE the share that the ring gives */
+
+#ifdef PARTS
+#define CLAIMS(j, v) ((v) == CLAIM || (v) == IDLE && (j) == 0)
+#else
+#define CLAIMS(j, v) ((v) == CLAIM)
+#endif
 
 /* how far a write of one's own Lease is */
 #define NONE    0
@@ -120,19 +132,24 @@ inline observe(i, j, v) {
 
 /* Rule 2: the watch has shown our own claim; and nothing that gives it up is under way. */
 #ifdef NO_OBSERVE
-#define OBSERVED(i) (up[i] && known[i] == CLAIM && current[i] && !giving[i])
+#define OBSERVED(i) (up[i] && CLAIMS(i, known[i]) && current[i] && !giving[i])
 #else
-#define OBSERVED(i) (up[i] && seen[i * N + i] == CLAIM && !giving[i])
+#define OBSERVED(i) (up[i] && CLAIMS(i, seen[i * N + i]) && !giving[i])
 #endif
 
 /* Rule 3: nobody else claims, as far as seen. */
 #ifdef NO_OTHERS
 #define FREE(i) true
 #else
-#if N > 2
-#define FREE(i) ((i == 0 || seen[i * N + 0] != CLAIM) && (i == 1 || seen[i * N + 1] != CLAIM) && (i == 2 || seen[i * N + 2] != CLAIM))
+#ifdef NO_YIELDS
+#define GONE(i, j) (i == j || !CLAIMS(j, seen[i * N + j]) || seen[i * N + j] == IDLE && known[i] == CLAIM)
 #else
-#define FREE(i) ((i == 0 || seen[i * N + 0] != CLAIM) && (i == 1 || seen[i * N + 1] != CLAIM))
+#define GONE(i, j) (i == j || !CLAIMS(j, seen[i * N + j]))
+#endif
+#if N > 2
+#define FREE(i) (GONE(i, 0) && GONE(i, 1) && GONE(i, 2))
+#else
+#define FREE(i) (GONE(i, 0) && GONE(i, 1))
 #endif
 #endif
 
@@ -167,6 +184,28 @@ inline observe(i, j, v) {
 #define ENDED(i) (!flight[i])
 #endif
 
+/* Somebody else takes the part, as far as seen. */
+#if N > 2
+#define TAKEN(i) (i != 0 && seen[i * N] == CLAIM || i != 1 && seen[i * N + 1] == CLAIM || i != 2 && seen[i * N + 2] == CLAIM)
+#else
+#define TAKEN(i) (i != 0 && seen[i * N] == CLAIM || i != 1 && seen[i * N + 1] == CLAIM)
+#endif
+#ifdef NO_YIELD_DRAIN
+#define YIELDABLE(i) true
+#else
+#define YIELDABLE(i) ENDED(i)
+#endif
+
+/* publish begins a write with another claim; from then on nothing is begun that it gives up. */
+inline publish(i, v) {
+    if
+    :: CLAIMS(i, known[i]) && !CLAIMS(i, v) -> giving[i] = true; stale[i] = coming[i * N + i]
+    :: else
+    fi;
+    want[i] = v;
+    BEGIN(i)
+}
+
 proctype member(byte i; chan watch) {
     byte j, v, k;
 end:
@@ -195,8 +234,12 @@ end:
 
     /* our own Lease: renewed as it is, with a new claim, or without the old one */
     :: d_step { MAYWRITE(i) -> want[i] = known[i]; BEGIN(i) }
-    :: d_step { MAYWRITE(i) && known[i] == IDLE -> want[i] = CLAIM; BEGIN(i) }
-    :: d_step { MAYWRITE(i) && known[i] == CLAIM && ENDED(i) -> want[i] = IDLE; BEGIN(i); giving[i] = true; stale[i] = coming[i * N + i] }
+    :: d_step { MAYWRITE(i) && known[i] == IDLE -> publish(i, CLAIM) }
+    :: d_step { MAYWRITE(i) && known[i] == CLAIM && (CLAIMS(i, IDLE) || ENDED(i)) -> publish(i, IDLE) }
+#ifdef PARTS
+    :: d_step { MAYWRITE(i) && known[i] != YIELD && TAKEN(i) && (!CLAIMS(i, known[i]) || YIELDABLE(i)) -> publish(i, YIELD) }
+    :: d_step { MAYWRITE(i) && known[i] == YIELD && !TAKEN(i) -> publish(i, IDLE) }
+#endif
     :: d_step { write[i] == PENDING && based[i] && ROOM -> land(i, want[i]); write[i] = LANDED }
     :: d_step { write[i] == LANDED ->                                       /* the answer arrives */
         if

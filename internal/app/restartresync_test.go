@@ -1,0 +1,104 @@
+package app_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+)
+
+// alone is what a member without others has taken.
+type alone struct {
+	p    *app.Peer
+	lost chan struct{}
+}
+
+func (a alone) Lost() <-chan struct{} { return a.lost }
+func (a alone) Give()                 { a.p.Publish([]string{"m"}, nil, nil) }
+
+// slowing is a receiver that takes longer from some time on, and of which a client may be gone before it has an answer.
+type slowing struct {
+	*counting
+
+	slow atomic.Bool
+}
+
+func (s *slowing) Send(ctx context.Context, r delivery.Request) wire.Outcome {
+	if s.slow.Load() {
+		select {
+		case <-ctx.Done():
+			return wire.Outcome{Kind: wire.Unknown, Own: true}
+		case <-time.After(3 * time.Second):
+		}
+	}
+	return s.counting.Send(ctx, r)
+}
+
+// A replica is restarted in the middle of a resync. The operation goes on with its part; by itself the replica sends nothing again,
+// for the receiver has had everything before.
+func TestRestart_InTheMiddleOfAResync_SendsNothingAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const objects = 1000
+		client, list := fake.NewClientset(), scattered(objects)
+		c := &slowing{counting: &counting{got: map[resource.ID]bool{}}}
+		w := &world{t: t, forgotten: 1, version: 20_000}
+		for _, r := range list {
+			w.events = append(w.events, record{name: r.Name, version: r.ResourceVersion})
+		}
+		start := func(incarnation string) *app.Peer {
+			var p *app.Peer
+			p = app.NewPeer(app.PeerOptions{
+				Name: "m", Incarnation: incarnation, Maps: client.CoreV1(), Sender: c, Settle: time.Second, Pager: w,
+				Leases: func() []ownership.MemberStatus { return nil },
+				Take: func(_ context.Context, parts []app.Span) (app.Hold, error) {
+					p.Publish([]string{"m"}, parts, nil)
+					return alone{p, make(chan struct{})}, nil
+				},
+			})
+			p.Begin()
+			<-p.Synced()
+			all := func(resource.Type, resource.ID) bool { return true }
+			p.Publish([]string{"m"}, nil, nil)
+			p.Gain(t.Context(), all, all, func(resource.Type, resource.ID) bool { return false })
+			p.Index.Replace(pods, list, 20_000)
+			return p
+		}
+		p := start("m.1")
+		time.Sleep(2 * time.Minute)
+		if got, sent := c.sum(); got != objects || sent != objects {
+			t.Fatalf("the first sync sent %d of %d objects, %d times in all", got, objects, sent)
+		}
+		c.slow.Store(true)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Resync(ctx, operations.Request{}, []operations.Part{{Type: pods}}) }()
+		time.Sleep(10 * time.Second)
+		cancel()
+		<-ended
+		flush, enough := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		p.Leave(flush)
+		enough()
+		p.Gone()
+		_, before := c.sum()
+		if before <= objects || before >= 2*objects-100 {
+			t.Fatalf("%d objects were sent when it stopped, which is not in the middle of the resync", before)
+		}
+		c.slow.Store(false)
+		p = start("n.1")
+		time.Sleep(2 * time.Minute)
+		if _, sent := c.sum(); sent-before > objects/100 {
+			t.Errorf("%d of %d objects were sent again after the restart", sent-before, objects)
+		}
+		p.Kill()
+	})
+}
