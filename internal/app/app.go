@@ -230,7 +230,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	select {
 	case <-ctx.Done():
 		a.log.Info("Stopping", "flushFor", a.cfg.ShutdownTimeout.String())
-		<-time.After(lastLook)
+		<-time.After(lameDuck)
 	case <-failed.Done():
 		a.log.Error(context.Cause(failed), "Stopping because a part has failed")
 	}
@@ -341,10 +341,10 @@ func (a *App) delivered(t resource.Type) bool {
 	return true
 }
 
-// lastLook is how long everything goes on after the signal to stop. What was written before the signal is on its way
+// lameDuck is how long everything goes on after the signal to stop. What was written before the signal is on its way
 // through the API server's watch cache for some milliseconds, on a busy machine tens of them; this is ten times that,
 // and a sixtieth of a pod's usual grace period.
-const lastLook = 500 * time.Millisecond
+const lameDuck = 500 * time.Millisecond
 
 // stage is a set of parts that stop together.
 type stage struct {

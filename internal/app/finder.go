@@ -102,11 +102,11 @@ type gap struct {
 // the type is said to be unknown. Until a type is done, our checkpoints say of deletions only what was true
 // before.
 type finder struct {
-	pager   pager
-	index   *index.Index
-	book    *checkpoint.Book
-	store   checkpoints
-	wants   func(t resource.Type, namespace, name string) bool
+	pager pager
+	index *index.Index
+	book  *checkpoint.Book
+	store checkpoints
+	wants func(t resource.Type, namespace, name string) bool
 	// Tells whether the receiver was to have an object in that state.
 	saw     func(r resource.Record) bool
 	missing func(t resource.Type, namespace, name string, after, at uint64) bool // tells of a deletion
@@ -128,12 +128,12 @@ type finder struct {
 	consulted  map[string]string   // who was there when checkpoints were last read for a gap
 	restored   bool                // the inventory is of a time that was lost
 	// All incumbents are gone, and what they said last is in past; there may have been none.
-	heardOut   bool
-	looks      map[resource.Type]*look
-	found      int
-	untold     []string                  // types that became unknown since the last report
-	held       map[resource.Type]waiting // of which too many objects are missing
-	unknown    map[resource.Type]bool    // of which nothing has told yet
+	heardOut bool
+	looks    map[resource.Type]*look
+	found    int
+	untold   []string                  // types that became unknown since the last report
+	held     map[resource.Type]waiting // of which too many objects are missing
+	unknown  map[resource.Type]bool    // of which nothing has told yet
 }
 
 const (

@@ -83,7 +83,7 @@ func (f *finder) closeGaps(ctx context.Context, now time.Time) {
 			}
 			fresh, f.consulted = true, here.others
 		}
-		closed, err := f.lookInto(ctx, t, l, *g, here, now)
+		closed, err := f.resolveGap(ctx, t, l, *g, here, now)
 		f.mu.Lock()
 		switch {
 		case l.gap != g: // The watch has begun anew once more.
@@ -96,9 +96,9 @@ func (f *finder) closeGaps(ctx context.Context, now time.Time) {
 	}
 }
 
-// lookInto looks for what was deleted in a gap, by the last checkpoints of the members that are gone. It
+// resolveGap looks for what was deleted in a gap, by the last checkpoints of the members that are gone. It
 // tells whether no peer is left that could still write one.
-func (f *finder) lookInto(ctx context.Context, t resource.Type, l *look, g gap, here presence, now time.Time) (closed bool, err error) {
+func (f *finder) resolveGap(ctx context.Context, t resource.Type, l *look, g gap, here presence, now time.Time) (closed bool, err error) {
 	f.mu.Lock()
 	// An incumbent has said that all is delivered that was deleted before our first list, and we have had no gap since.
 	told := l.state == answered && len(l.versions) > 0 && f.index.Type(t).Before == 0

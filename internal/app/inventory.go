@@ -79,7 +79,7 @@ func (m *memory) run(ctx context.Context) error {
 	if m == nil {
 		return nil
 	}
-	return m.writer.Run(ctx) //nolint:wrapcheck // It never fails.
+	return m.writer.Run(ctx) // It never fails.
 }
 
 // types are those of the earlier life.
@@ -103,7 +103,7 @@ func (m *memory) judge(t resource.Type, wants func(t resource.Type, namespace, n
 	if !m.has(t) {
 		return inventory.Verdict{}, nil
 	}
-	return m.before.Judge(t, view{memory: m, wants: wants}, force) //nolint:wrapcheck // It says what it was doing.
+	return m.before.Judge(t, view{memory: m, wants: wants}, force) // It says what it was doing.
 }
 
 // judgeGone is judge of a type that is proven to be served no longer.
@@ -111,7 +111,7 @@ func (m *memory) judgeGone(t resource.Type, wants func(t resource.Type, namespac
 	if !m.has(t) {
 		return inventory.Verdict{}, nil
 	}
-	return m.before.Judge(t, view{memory: m, wants: wants, gone: t}, force) //nolint:wrapcheck // It says what it was doing.
+	return m.before.Judge(t, view{memory: m, wants: wants, gone: t}, force) // It says what it was doing.
 }
 
 // discard says that the inventory of the earlier life is not to be believed.

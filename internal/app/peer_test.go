@@ -177,7 +177,7 @@ func (p *Peer) Begin() {
 	p.t.sharing.start("checkpoints", p.t.store.Run)
 	p.t.sharing.start("shared checkpoints", p.t.follow)
 	p.t.sending.start("delivery", p.t.pipeline.Run)
-	p.t.observe.start("missed deletions", p.t.lookBack)
+	p.t.observe.start("missed deletions", p.t.runFinder)
 	if p.fate.o.Progress {
 		p.t.observe.start("progress", p.t.reportProgress)
 	}

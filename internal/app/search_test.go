@@ -184,7 +184,7 @@ func TestAWitnessSparesTheSearch(t *testing.T) {
 	}
 }
 
-// TestTheLastWordOfAWitnessSaysWhereToLook is a ghost of a storm: while a joiner waited for the word of those
+// TestTheLastWordOfAWitnessSaysWhereToLook comes from a storm: while a joiner waited for the word of those
 // who were there before it, an object was created and delivered; they left, and it was deleted when nobody
 // watched. The checkpoints that the joiner had begun with did not show it, their last ones did.
 func TestTheLastWordOfAWitnessSaysWhereToLook(t *testing.T) {

@@ -18,8 +18,8 @@ func (m *Machine) Break(rule string) {
 		m.rules.noDrain = true
 	case "season":
 		m.rules.noSeason = true
-	case "ghosts":
-		m.rules.noGhosts = true
+	case "zombies":
+		m.rules.noZombies = true
 	case "yields":
 		m.rules.noYields = true
 	case "yield drain":

@@ -10,7 +10,7 @@ func (m *Machine) update(now time.Duration) {
 	if !m.synced {
 		return
 	}
-	m.ghosts = slices.DeleteFunc(m.ghosts, func(g ghost) bool { return now-g.since >= m.t.LeaseDuration })
+	m.zombies = slices.DeleteFunc(m.zombies, func(g zombie) bool { return now-g.since >= m.t.LeaseDuration })
 	if now-m.continuous >= m.t.LeaseDuration || m.rules.noSeason {
 		// Whose Lease had vanished before our list had last renewed it before that, and is fenced by now.
 		m.settled = true
@@ -40,7 +40,7 @@ func (m *Machine) desired() (Claim, error) {
 			return Claim{}, nil
 		}
 	}
-	for _, g := range m.ghosts {
+	for _, g := range m.zombies {
 		if g.format == m.format && !slices.Contains(view, g.member) {
 			view = append(view, g.member)
 		}
@@ -236,7 +236,7 @@ func (m *Machine) Wake(now time.Duration) time.Duration {
 	if m.isPending {
 		at(m.steerAt())
 	}
-	for _, g := range m.ghosts {
+	for _, g := range m.zombies {
 		at(g.since + m.t.LeaseDuration)
 	}
 	for _, o := range m.leases {

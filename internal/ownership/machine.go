@@ -38,7 +38,7 @@ type Machine struct {
 	continuous time.Duration
 	settled    bool
 	leases     map[string]*observed // by member; our own name is among them
-	ghosts     []ghost
+	zombies    []zombie
 	crashed    Area // what was claimed by a member that ended without a word, until we gain it
 
 	// What we know of the Lease under our own name, from the watch, from answers to our writes and from reading it.
@@ -85,7 +85,7 @@ type Machine struct {
 
 // rules switch off single rules of the protocol, for the tests that show what each of them is for.
 type rules struct {
-	noObserve, noOthers, noFence, noDrain, noSeason, noGhosts, noYields, noYieldDrain bool
+	noObserve, noOthers, noFence, noDrain, noSeason, noZombies, noYields, noYieldDrain bool
 }
 
 type observed struct {
@@ -97,8 +97,8 @@ type observed struct {
 	tried   bool
 }
 
-// ghost is a member whose Lease vanished without having been retired. It may go on sending until its fence.
-type ghost struct {
+// zombie is a member whose Lease vanished without having been retired. It may go on sending until its fence.
+type zombie struct {
 	member, uid string
 	format      string
 	claim       Area
@@ -203,7 +203,7 @@ func nobodySends(leases []Lease) bool {
 // forget makes us a newcomer whose requests still have to end.
 func (m *Machine) forget() {
 	clear(m.leases)
-	m.ghosts, m.maybe = nil, nil
+	m.zombies, m.maybe = nil, nil
 	m.known, m.seen, m.vouched = known{}, 0, 0
 	m.synced, m.settled, m.inherits, m.fresh = false, false, false, false
 	m.rejoin()
@@ -298,7 +298,7 @@ func (m *Machine) see(l *Lease, now time.Duration) {
 	} else {
 		m.ending(&o.lease, l)
 		if o.lease.UID != l.UID {
-			m.haunt(&o.lease, now)
+			m.lose(&o.lease, now)
 		}
 	}
 	if o.lease.State == Live || l.State == Live {
@@ -309,7 +309,7 @@ func (m *Machine) see(l *Lease, now time.Duration) {
 	}
 	o.lease, o.claim, o.changed, o.tried = *l, m.cache.of(l), now, false
 	if l.State == Live { // the same pod again: it has given up what it had, or is another process
-		m.ghosts = slices.DeleteFunc(m.ghosts, func(g ghost) bool { return g.member == l.Member && g.uid == l.UID })
+		m.zombies = slices.DeleteFunc(m.zombies, func(g zombie) bool { return g.member == l.Member && g.uid == l.UID })
 	}
 	m.hear(l)
 	if l.Member == m.self.Member {
@@ -344,19 +344,19 @@ func (m *Machine) vanish(member string, version uint64, now time.Duration) {
 	if member == m.self.Member {
 		m.learnAbsent(version)
 	}
-	m.haunt(&o.lease, now)
+	m.lose(&o.lease, now)
 }
 
-// haunt makes a ghost of a live member whose Lease is gone, or is another pod's all of a sudden. If that happened in a
+// lose makes a zombie of a live member whose Lease is gone, or is another pod's all of a sudden. If that happened in a
 // gap of what we have seen, the member may have claimed more since; but then we are not settled, or it could
 // not begin with it.
-func (m *Machine) haunt(l *Lease, now time.Duration) {
+func (m *Machine) lose(l *Lease, now time.Duration) {
 	if l.State != Live || l.UID == m.self.UID {
 		return
 	}
 	m.note(l)
-	if !m.rules.noGhosts {
-		m.ghosts = append(m.ghosts, ghost{member: l.Member, uid: l.UID, format: l.Format, claim: m.cache.of(l), since: now})
+	if !m.rules.noZombies {
+		m.zombies = append(m.zombies, zombie{member: l.Member, uid: l.UID, format: l.Format, claim: m.cache.of(l), since: now})
 	}
 }
 

@@ -104,7 +104,7 @@ func (m *Machine) others() Area {
 		}
 		claimed = claimed.Plus(claim)
 	}
-	for _, g := range m.ghosts {
+	for _, g := range m.zombies {
 		claimed = claimed.Plus(g.claim)
 	}
 	return claimed

@@ -16,7 +16,7 @@ import (
 var (
 	simSeeds = flag.Int("sim.seeds", 1200, "how many seeds to simulate")
 	simSeed  = flag.Int64("sim.seed", -1, "simulate only this seed and print what happened")
-	simBreak = flag.String("sim.break", "", "with -sim.seed: the rule to switch off: observe, others, fence, drain, season, ghosts, mark, yields, yield drain")
+	simBreak = flag.String("sim.break", "", "with -sim.seed: the rule to switch off: observe, others, fence, drain, season, zombies, mark, yields, yield drain")
 )
 
 // Small formats: an overlap of one partition is as wrong as one of a thousand. Both have the same partitions, so that
@@ -300,7 +300,7 @@ func TestEachRuleIsNeeded(t *testing.T) {
 		t.Skip("minutes with the race detector, which has nothing to find here: run without -short")
 	}
 	for rule, seeds := range map[string]int64{
-		"observe": 1000, "others": 1000, "fence": 1000, "drain": 1000, "season": 1000, "ghosts": 1000, "mark": 1000,
+		"observe": 1000, "others": 1000, "fence": 1000, "drain": 1000, "season": 1000, "zombies": 1000, "mark": 1000,
 		"yields": 1000, "yield drain": 1000,
 	} {
 		t.Run(rule, func(t *testing.T) {

@@ -91,7 +91,7 @@ func (m *Machine) Status(now time.Duration) Status {
 	for _, member := range slices.Sorted(maps.Keys(m.leases)) {
 		s.Members = append(s.Members, m.member(m.leases[member], now))
 	}
-	for _, g := range m.ghosts {
+	for _, g := range m.zombies {
 		s.Members = append(s.Members, MemberStatus{
 			Lease:     Lease{Member: g.member, UID: g.uid, Format: g.format},
 			Phase:     Missing,

@@ -199,7 +199,7 @@ func (m *Machine) farewell() Lease {
 }
 
 // vouches tells whether we know that nobody whose Lease had vanished up to what we have seen can be sending.
-func (m *Machine) vouches() bool { return m.settled && len(m.ghosts) == 0 }
+func (m *Machine) vouches() bool { return m.settled && len(m.zombies) == 0 }
 
 // asked tells whether somebody waits for our word that nobody hidden is sending, and we can give it.
 func (m *Machine) asked() bool {

@@ -125,7 +125,7 @@ func (r *rig) found(name string, after, at uint64) {
 		Record: resource.Record{Namespace: "a", Name: name, ResourceVersion: at}})
 }
 
-// TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown is a ghost of a storm: a relist had found the deletion, in
+// TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown comes from a storm: a relist had found the deletion, in
 // (150, 171], and a search then told of it as something after 120; a checkpoint that spoke up to 160 covered that.
 func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
 	bubble(t, func(t *testing.T) {

@@ -114,7 +114,7 @@ func TestInventoryFindsWhatTheAPIServerHasForgotten(t *testing.T) {
 		if op := postResync(t, q, "?resource=configmaps&force=true"); op.OrphansDeleted < 80 {
 			t.Errorf("%d orphans were deleted, want 80 at least: %+v", op.OrphansDeleted, op)
 		}
-		r.WaitEqual(converge, ghosts("default", "none", 5)...) // those of the story before this one
+		r.WaitEqual(converge, planted("default", "none", 5)...) // those of the story before this one
 		fleet.Eventually(t, converge, func() string {
 			if got, unknown := p.Metric(heldMetric), p.Metric(unknownMetric); got != 0 || unknown != 0 {
 				return fmt.Sprintf("%v deletions are held back, of %v types deletions are unknown", got, unknown)

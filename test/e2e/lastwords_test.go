@@ -15,7 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestDeletionsThatWaitOutliveAllReplicas is the ghost of a storm: an object is created and delivered, and
+// TestDeletionsThatWaitOutliveAllReplicas is the trace of a storm: an object is created and delivered, and
 // deleted while the receiver is in trouble; all replicas that have seen it leave, and the API server, started
 // anew, remembers nothing. Of an object of its type that was changed before, the receiver has never answered,
 // so that no checkpoint is of a version at which the deleted object was there. Only the last words of the

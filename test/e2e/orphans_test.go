@@ -55,12 +55,12 @@ func TestDotAIIsAskedWhatItHolds(t *testing.T) {
 
 	t.Run("a resync repairs what is in its scope", func(t *testing.T) {
 		r, p := r.In(t), p.In(t)
-		haunt(t, r, "default", "few", 5)
-		haunt(t, r, "kube-system", "other", 5)
+		plant(t, r, "default", "few", 5)
+		plant(t, r, "kube-system", "other", 5)
 		if got := postResync(t, p, "?resource=configmaps&namespace=default"); got.OrphansDeleted != 5 || got.OrphansHeld != 0 {
 			t.Errorf("the resync of one namespace says %+v, want 5 orphans deleted", got)
 		}
-		r.WaitEqual(converge, ghosts("kube-system", "other", 5)...)
+		r.WaitEqual(converge, planted("kube-system", "other", 5)...)
 		if got := postResync(t, p, "?resource=configmaps"); got.OrphansDeleted != 5 || got.OrphansHeld != 0 {
 			t.Errorf("the resync of the type says %+v, want 5 orphans deleted", got)
 		}
@@ -69,15 +69,15 @@ func TestDotAIIsAskedWhatItHolds(t *testing.T) {
 
 	t.Run("too many wait for force, whichever replica is asked", func(t *testing.T) {
 		r, p, q := r.In(t), p.In(t), q.In(t)
-		haunt(t, r, "default", "many", 80)
+		plant(t, r, "default", "many", 80)
 		if got := postResync(t, p, "?resource=configmaps"); got.OrphansDeleted != 0 || got.OrphansHeld != 80 {
 			t.Errorf("the resync says %+v, want 80 orphans held back", got)
 		}
-		r.WaitEqual(converge, ghosts("default", "many", 80)...)
+		r.WaitEqual(converge, planted("default", "many", 80)...)
 		if n := len(r.Documents()); n < 80 {
 			t.Fatalf("%d documents are left", n)
 		}
-		for _, id := range ghosts("default", "many", 80) {
+		for _, id := range planted("default", "many", 80) {
 			if _, there := r.Documents()[id]; !there {
 				t.Fatalf("%s was deleted without a person's word", id)
 			}
@@ -114,8 +114,8 @@ func TestDotAIIsAskedWhatItHolds(t *testing.T) {
 	})
 }
 
-// ghosts are IDs of ConfigMaps that there never were.
-func ghosts(namespace, prefix string, n int) []resource.ID {
+// planted are IDs of ConfigMaps that there never were.
+func planted(namespace, prefix string, n int) []resource.ID {
 	ids := make([]resource.ID, n)
 	for i := range ids {
 		ids[i] = resource.ID(fmt.Sprintf("%s/v1/ConfigMap/%s-%d", namespace, prefix, i))
@@ -123,8 +123,8 @@ func ghosts(namespace, prefix string, n int) []resource.ID {
 	return ids
 }
 
-// haunt puts documents of such ConfigMaps into the receiver.
-func haunt(t *testing.T, r *fleet.Rig, namespace, prefix string, n int) {
+// plant puts documents of such ConfigMaps into the receiver.
+func plant(t *testing.T, r *fleet.Rig, namespace, prefix string, n int) {
 	t.Helper()
 	var upserts []map[string]any
 	for i := range n {

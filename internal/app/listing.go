@@ -83,9 +83,9 @@ func (t *target) calm(ctx context.Context) error {
 	return t.pipeline.Room(ctx) // It says what it was doing.
 }
 
-// askBack asks the receiver about types of which nothing else can tell what was deleted while nobody watched, and again
+// runListing asks the receiver about types of which nothing else can tell what was deleted while nobody watched, and again
 // about what is held back, until ctx ends.
-func (t *target) askBack(ctx context.Context) error {
+func (t *target) runListing(ctx context.Context) error {
 	if !t.census.able() {
 		return nil
 	}
@@ -109,7 +109,7 @@ func (t *target) askBack(ctx context.Context) error {
 		if time.Since(since) < askWait {
 			continue
 		}
-		for _, typ := range t.toAsk() {
+		for _, typ := range t.typesToList() {
 			if now := time.Now(); ctx.Err() == nil && !now.Before(next[typ]) {
 				next[typ] = now.Add(t.ask(ctx, typ))
 			}
@@ -117,9 +117,9 @@ func (t *target) askBack(ctx context.Context) error {
 	}
 }
 
-// toAsk returns the types that we have to ask the receiver about. Of members that know equally little, the
+// typesToList returns the types that we have to ask the receiver about. Of members that know equally little, the
 // first by name asks, and the others take its word.
-func (t *target) toAsk() []resource.Type {
+func (t *target) typesToList() []resource.Type {
 	unresolved, told := t.finder.unresolved(), t.peerStats()
 	var ask []resource.Type
 	for _, typ := range unresolved {

@@ -44,10 +44,10 @@ func (t *target) deletion(typ resource.Type, namespace, name string, after, at u
 	}
 }
 
-// lookBack waits until the types have been read, then looks for what was deleted while nobody watched, until
+// runFinder waits until the types have been read, then looks for what was deleted while nobody watched, until
 // ctx ends. No checkpoint of ours is written before that: it would claim deletions that nobody has sent, and
 // the others would believe it.
-func (t *target) lookBack(ctx context.Context) error {
+func (t *target) runFinder(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
