@@ -62,11 +62,16 @@ type item struct {
 	offered   bool // dirty only because a resync sends it again: the receiver has acknowledged this state
 	again     bool // dirty only because a relist found it again while we could not know whether we had been alone
 
-	prev, next *item  // neighbours in queue
-	queue      *queue // nil unless place is queued or suspected
-	aged       int32  // the second in which it counts as the age of something dirty; see ages.go
+	links
+	aged int32 // the second in which it counts as the age of something dirty; see ages.go
 
 	extra *extra // what few items have; nil for most
+}
+
+// links is where an item is in its queue.
+type links struct {
+	prev, next *item
+	queue      *queue // nil unless it is queued, suspected or parked
 }
 
 // extra is the part of an item that few items have.
