@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -17,7 +16,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	clientdiscovery "k8s.io/client-go/discovery"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -31,6 +29,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/httpclient"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/metadatawatch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/ownerref"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/predecessor"
@@ -108,7 +107,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	restConfig.QPS = -1
 	restConfig.UserAgent = "k8s-vectordb-sync/" + opts.Version
 	httpclient.Configure(restConfig, opts.Log.WithName("apiserver"))
-	client, err := metadata.NewForConfig(metadata.ConfigFor(restConfig))
+	client, err := metadatawatch.New(restConfig)
 	if err != nil {
 		return nil, fmt.Errorf("making the metadata client: %w", err)
 	}
@@ -184,9 +183,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 
 // run starts the parts, waits for the end, and stops them in order.
 func (a *App) run(ctx context.Context, s *servers) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	setGCPercent(gcPercent)
 	a.log.Info("Starting", "version", a.opts.Version, "config", a.cfg.Map())
 	for _, w := range a.cfg.Warnings {
 		a.log.Info("Configuration warning", "warning", w)
@@ -214,6 +211,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 		return a.watches.Run(ctx)
 	})
 	observe.start("predecessor", a.rivals.Run)
+	observe.start("memory", tidy)
 	observe.start("restores", a.followRestores)
 	observe.start("verification", a.verify.run)
 	observe.start("events", a.notices.run)
@@ -311,6 +309,7 @@ func releaseBy(now, end time.Time, deletions bool) time.Time {
 func (a *App) settled() {
 	a.shard.member.Proceed()
 	a.log.Info("All types have been read", "objects", a.index.Len(), "after", time.Since(a.started).Round(time.Millisecond).String())
+	setGCPercent(restPercent)
 	debug.FreeOSMemory()
 }
 

@@ -218,6 +218,9 @@ func (f *finder) step(ctx context.Context, now time.Time) {
 	var looks errgroup.Group
 	looks.SetLimit(lookers)
 	for _, t := range f.index.Types() {
+		if f.isDone(t, now) {
+			continue
+		}
 		looks.Go(func() error {
 			if ctx.Err() == nil {
 				f.advance(ctx, t, accompanied, now)
@@ -256,6 +259,14 @@ func (f *finder) hearOut(ctx context.Context) bool {
 	}
 	f.heardOut = true
 	return true
+}
+
+// isDone tells whether there is nothing to look for in a type: of nearly all, nearly always.
+func (f *finder) isDone(t resource.Type, now time.Time) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.enter(t, now)
+	return l == nil || l.state != pending
 }
 
 // advance looks at one type.

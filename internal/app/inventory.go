@@ -321,7 +321,7 @@ func (f *finder) consultGone(t resource.Type, now time.Time) {
 // nothing is known of their documents. It says so once, for one life.
 func (f *finder) lookForGone() {
 	types, sure := f.served()
-	if !sure {
+	if !sure || !f.hasUnseen() {
 		return
 	}
 	here := make(map[string]bool)
@@ -338,6 +338,25 @@ func (f *finder) lookForGone() {
 		f.looks[t] = &look{gone: true, state: unknown}
 		f.setUnknown(t)
 	}
+}
+
+// hasUnseen tells whether checkpoints speak of a type that has not been looked at.
+func (f *finder) hasUnseen() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.past.Versions) == 0 {
+		return false
+	}
+	looked := make(map[string]bool, len(f.looks))
+	for t := range f.looks {
+		looked[t.String()] = true
+	}
+	for name := range f.past.Versions {
+		if !looked[name] {
+			return true
+		}
+	}
+	return false
 }
 
 // apply has deleted what the inventory says is gone. The caller does not hold mu.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
@@ -47,11 +48,14 @@ func (t *target) receive() (done map[string]string) {
 	if !t.inherited() {
 		return nil
 	}
-	types := make(map[string]resource.Type)
-	for _, typ := range t.index.Types() {
-		types[typ.String()] = typ
-	}
-	return t.tombstones.Receive(func(o checkpoint.Tombstone) deletions.Answer { return t.take(o, types) }, time.Now())
+	types := sync.OnceValue(func() map[string]resource.Type {
+		all := make(map[string]resource.Type)
+		for _, typ := range t.index.Types() {
+			all[typ.String()] = typ
+		}
+		return all
+	})
+	return t.tombstones.Receive(func(o checkpoint.Tombstone) deletions.Answer { return t.take(o, types()) }, time.Now())
 }
 
 // strike has the lists struck out that are done, of members that are gone. The first of the live members does it.

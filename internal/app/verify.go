@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -17,7 +18,6 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/verify"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
 )
 
 // verification holds the index against the cluster, and tells the other members.
@@ -66,12 +66,8 @@ func ours(cfg config.Config) func(t resource.Type, namespace, name string) bool 
 
 // wellWatched returns the types whose watches are well, for [verify.Options.Watched].
 func (a *App) wellWatched() []verify.Watched {
-	var all []verify.Watched
-	for _, w := range a.watches.Status() {
-		if w.Phase == watch.Synced {
-			all = append(all, verify.Watched{Type: w.Type, Listed: w.ListedAt})
-		}
-	}
+	all := make([]verify.Watched, 0, a.watches.Len())
+	a.watches.Synced(func(t resource.Type, listed time.Time) { all = append(all, verify.Watched{Type: t, Listed: listed}) })
 	return all
 }
 

@@ -1,6 +1,8 @@
 package verify
 
 import (
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,8 +11,58 @@ import (
 )
 
 type metrics struct {
-	divergences, failures *prometheus.CounterVec
-	lists, repairs        prometheus.Counter
+	divergences    *divergences
+	failures       *prometheus.CounterVec
+	lists, repairs prometheus.Counter
+}
+
+// divergenceDesc is of a counter whose series are made when they are asked for: three for each type, nearly all of
+// them 0, would be 1.7 KB of memory for each type.
+var divergenceDesc = prometheus.NewDesc("k8s_vectordb_sync_divergences_total",
+	"Times that what is known of a resource was found to differ: from a list, a peer, or the list of a resync.",
+	[]string{"resource", "source"}, nil)
+
+// sources are all values of the label source.
+var sources = [...]Source{FromList, FromPeer, FromResync}
+
+// divergences counts them by type and source. A type that is watched has a series of each source, so that its first
+// divergence is an increase.
+type divergences struct {
+	watched ages
+
+	mu     sync.Mutex // guards counts
+	counts map[resource.Type]*[len(sources)]uint64
+}
+
+// count counts one.
+func (d *divergences) count(t resource.Type, s Source) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.counts[t] == nil {
+		d.counts[t] = new([len(sources)]uint64)
+	}
+	d.counts[t][slices.Index(sources[:], s)]++
+}
+
+// Describe implements [prometheus.Collector].
+func (d *divergences) Describe(ch chan<- *prometheus.Desc) { ch <- divergenceDesc }
+
+// Collect implements [prometheus.Collector].
+func (d *divergences) Collect(ch chan<- prometheus.Metric) {
+	all := make(map[resource.Type][len(sources)]uint64)
+	for t := range d.watched() {
+		all[t] = [len(sources)]uint64{}
+	}
+	d.mu.Lock()
+	for t, counts := range d.counts {
+		all[t] = *counts
+	}
+	d.mu.Unlock()
+	for t, counts := range all {
+		for i, s := range sources {
+			ch <- prometheus.MustNewConstMetric(divergenceDesc, prometheus.CounterValue, float64(counts[i]), t.String(), string(s))
+		}
+	}
 }
 
 // ageDesc is of a metric that is computed when it is asked for.
@@ -33,10 +85,7 @@ func (a ages) Collect(ch chan<- prometheus.Metric) {
 func newMetrics(reg prometheus.Registerer, a ages) *metrics {
 	const namespace = "k8s_vectordb_sync"
 	m := &metrics{
-		divergences: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Name: "divergences_total",
-			Help: "Times that what is known of a resource was found to differ: from a list, a peer, or the list of a resync.",
-		}, []string{"resource", "source"}),
+		divergences: &divergences{watched: a, counts: make(map[resource.Type]*[len(sources)]uint64)},
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Name: "verification_failures_total",
 			Help: "Lists to verify a resource by that failed, hence proved nothing.",
@@ -56,13 +105,8 @@ func newMetrics(reg prometheus.Registerer, a ages) *metrics {
 	return m
 }
 
-// begin makes the series of a type, so that its first divergence, and its first failure, is an increase.
-func (m *metrics) begin(t resource.Type) {
-	m.failures.WithLabelValues(t.String())
-	for _, s := range []Source{FromList, FromPeer, FromResync} {
-		m.divergences.WithLabelValues(t.String(), string(s))
-	}
-}
+// begin makes the series of a type, so that its first failure is an increase.
+func (m *metrics) begin(t resource.Type) { m.failures.WithLabelValues(t.String()) }
 
 // ages are how long ago each watched type was held against a list.
 func (v *Verifier) ages() map[resource.Type]time.Duration {

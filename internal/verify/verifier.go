@@ -299,7 +299,7 @@ func (v *Verifier) found(t resource.Type, f finding, now time.Time) {
 
 // diverged counts a difference, and tells of it.
 func (v *Verifier) diverged(t resource.Type, s Source) {
-	v.metrics.divergences.WithLabelValues(t.String(), string(s)).Inc()
+	v.metrics.divergences.count(t, s)
 	if v.opts.Diverged != nil {
 		v.opts.Diverged(t)
 	}

@@ -296,6 +296,25 @@ func (m *Manager) Status() []Status {
 	return all
 }
 
+// Len returns how many types are wanted.
+func (m *Manager) Len() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.wanted)
+}
+
+// Synced calls f for each type whose watch is well, in no order, with the time of its last list. F must not call
+// the Manager.
+func (m *Manager) Synced(f func(t resource.Type, listed time.Time)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range m.wanted {
+		if s := w.status(); s.Phase == Synced {
+			f(w.t, s.ListedAt)
+		}
+	}
+}
+
 func (m *Manager) wake() {
 	select {
 	case m.changed <- struct{}{}:

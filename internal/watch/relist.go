@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/tools/cache"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -63,10 +64,18 @@ func (w *watcher) again() *round {
 // run runs the Reflector until the round ends. After it has returned, nothing of it calls the Sink.
 func (r *round) run() {
 	defer r.cancel()
+	lists, ctx := r.prepare()
+	lists.RunWithContext(ctx)
+	r.requests.End()
+}
+
+// prepare makes the Reflector.
+//
+//go:noinline // or its frame would be one of the goroutine for good: see [reflector.New]
+func (r *round) prepare() (*cache.Reflector, context.Context) {
 	w := r.w
 	lw := &listerWatcher{w: w, requests: &r.requests, client: in(w.m.client, w.t)}
-	reflector.Run(r.ctx, w.t.String(), lw.forReflector(w.m.client), &store{w: w, round: r}, w.m.opts.Log)
-	r.requests.End()
+	return reflector.New(r.ctx, w.t.String(), lw.forReflector(w.m.client), &store{w: w, round: r}, w.m.opts.Log)
 }
 
 // hasBeenListed notes that a list has been handed to the Sink: the first of the round, or, after a version

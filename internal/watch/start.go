@@ -20,6 +20,20 @@ const (
 //	  │   ──▶ not listed within StartTimeout ──▶ its slot is given back
 //	  └───▶ nothing for Quiet, or two minutes ─▶ nobody waits for it; without any answer it has failed
 func (w *watcher) attend() (end func()) {
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() { // ends when nobody waits any more, or with end; then nothing of it is left
+		defer close(done)
+		w.await(stop)
+	}()
+	return func() {
+		close(stop)
+		<-done
+	}
+}
+
+// await waits with the others until nobody waits for the first list any more, or stop is closed.
+func (w *watcher) await(stop <-chan struct{}) {
 	began := time.Now()
 	patience := time.AfterFunc(w.m.patience(), func() {
 		if w.silentFor(began) > 0 {
@@ -27,32 +41,23 @@ func (w *watcher) attend() (end func()) {
 			w.free()
 		}
 	})
+	defer patience.Stop()
 	late := time.AfterFunc(w.m.opts.StartTimeout, w.free)
+	defer late.Stop()
 	quiet := time.NewTimer(w.m.opts.Quiet)
-	stop := make(chan struct{})
-	done := make(chan struct{})
-	go func() { // ends when nobody waits any more, or with end
-		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			case <-quiet.C:
-			}
-			more := w.m.opts.Quiet - w.quietFor(began)
-			if more <= 0 || time.Since(began) >= slowest {
-				w.waitNoMore(began)
-				return
-			}
-			quiet.Reset(more)
+	defer quiet.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-quiet.C:
 		}
-	}()
-	return func() {
-		patience.Stop()
-		late.Stop()
-		quiet.Stop()
-		close(stop)
-		<-done
+		more := w.m.opts.Quiet - w.quietFor(began)
+		if more <= 0 || time.Since(began) >= slowest {
+			w.waitNoMore(began)
+			return
+		}
+		quiet.Reset(more)
 	}
 }
 

@@ -64,11 +64,22 @@ func (w *watcher) stop() bool {
 	return true
 }
 
-// run waits for a turn and watches until ctx is done.
+// run waits for a turn and watches until ctx is done. Its frame is part of the goroutine for good: see [reflector.New].
 func (w *watcher) run(ctx context.Context) {
-	defer close(w.done)
-	defer w.cancel()
-	defer w.enter(Stopped)
+	defer w.over()
+	if !w.turn(ctx) {
+		return
+	}
+	defer w.attend()()
+	for ctx.Err() == nil {
+		w.nextRound(ctx).run()
+	}
+}
+
+// turn waits until it may list, and returns false when ctx ends before.
+//
+//go:noinline
+func (w *watcher) turn(ctx context.Context) bool {
 	if w.former != nil {
 		<-w.former.done // it has been stopped, and stops whatever it waits for
 		w.former = nil
@@ -78,16 +89,21 @@ func (w *watcher) run(ctx context.Context) {
 		slots = int64(w.m.opts.Starts)
 	}
 	if w.m.slots.Acquire(ctx, slots) != nil {
-		return
+		return false
 	}
 	w.listing(slots)
-	defer w.attend()()
-	defer w.doubtless()
-	defer w.free()
+	return true
+}
 
-	for ctx.Err() == nil {
-		w.nextRound(ctx).run()
-	}
+// over notes the end.
+//
+//go:noinline
+func (w *watcher) over() {
+	w.free()
+	w.doubtless()
+	w.enter(Stopped)
+	w.cancel()
+	close(w.done)
 }
 
 // doubtless has nothing listed again for a doubt.
@@ -113,7 +129,7 @@ func (w *watcher) status() Status {
 // listing marks the beginning of the first list, which holds start slots.
 func (w *watcher) listing(slots int64) {
 	w.mu.Lock()
-	w.release = sync.OnceFunc(func() { w.m.slots.Release(slots) })
+	w.release = func() { w.m.slots.Release(slots) }
 	w.mu.Unlock()
 	w.enter(Listing)
 }
@@ -122,6 +138,7 @@ func (w *watcher) listing(slots int64) {
 func (w *watcher) free() {
 	w.mu.Lock()
 	release := w.release
+	w.release = nil
 	w.mu.Unlock()
 	if release != nil {
 		release()

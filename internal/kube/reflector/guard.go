@@ -66,7 +66,8 @@ func NewGuard(name string, source Source, store cache.ReflectorStore, opts Optio
 
 // Run reflects into the store until ctx is done. No request is in progress when it returns. It is called once.
 func (g *Guard) Run(ctx context.Context) {
-	run(ctx, g.name, g.ListerWatcher(), g.store, g.opts.Log, g.opts.Retry)
+	r, running := prepare(ctx, g.name, g.ListerWatcher(), g.store, g.opts.Log, g.opts.Retry)
+	r.RunWithContext(running)
 	g.requests.End()
 }
 

@@ -3,6 +3,8 @@ package reflector
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -61,6 +63,13 @@ type StreamOptions struct {
 	Hooks Hooks
 }
 
+// Puller is a watch whose events are taken without a goroutine of its own. Next blocks until there is one, and
+// returns false when the watch has ended, by Stop too.
+type Puller interface {
+	apiwatch.Interface
+	Next() (apiwatch.Event, bool)
+}
+
 // Stream passes the events of one watch on to a Reflector, and ends it when none comes for too long.
 //
 //	          listing                    following
@@ -69,18 +78,42 @@ type StreamOptions struct {
 //	     │ events       │              └───────────┘
 //	     └──────────────┘ closed, silent, or not over in time: an error, after which a Reflector asks for a paged list
 type Stream struct {
-	ctx   context.Context // Of the Reflector: after its end nothing is an error any more.
-	inner apiwatch.Interface
-	opts  StreamOptions
-	out   chan apiwatch.Event
-	began time.Time
-	// Events of the streamed list so far; used by the stream's goroutine alone, like what follows.
-	listed  int
-	listing bool            // the list that comes first is not complete
-	empty   bool            // no event has come
-	stopped context.Context // Its end is Stop.
-	stop    context.CancelFunc
+	ctx     context.Context // Of the Reflector: after its end nothing is an error any more.
+	inner   apiwatch.Interface
+	opts    StreamOptions
+	out     chan apiwatch.Event
+	began   time.Time
+	listing bool // the list that comes first is not complete; used by the stream's goroutine alone, like empty
+	empty   bool // no event has come
+	ending  ending
 }
+
+// ending is why a stream is ended from this side.
+//
+//	open ──▶ silent, unlisted or stopped
+type ending struct {
+	done   chan struct{} // closed when no event is waited for any more
+	unread chan struct{} // closed when no event is read any more
+	listed atomic.Int64  // events of the streamed list so far
+
+	mu     sync.Mutex // guards what follows
+	cause  cause
+	halted bool // unread is closed
+	// list is the timer of the streamed list, which sets itself anew.
+	list *time.Timer
+}
+
+type cause uint8
+
+const (
+	open cause = iota
+	silent
+	unlisted
+	stopped
+)
+
+// String returns the cause in lower case.
+func (c cause) String() string { return [...]string{"open", "silent", "unlisted", "stopped"}[c] }
 
 // NewStream starts a stream. Its goroutine ends when the server ends the watch, when it was silent for too long, with
 // ctx, or with Stop; it then calls release, which is to end the request.
@@ -93,12 +126,11 @@ func NewStream(ctx context.Context, inner apiwatch.Interface, opts StreamOptions
 	}
 	s := &Stream{
 		ctx: ctx, inner: inner, opts: opts, out: make(chan apiwatch.Event), began: time.Now(), listing: opts.Listing, empty: true,
+		ending: ending{done: make(chan struct{}), unread: make(chan struct{})},
 	}
-	s.stopped, s.stop = context.WithCancel(ctx)
 	go func() {
 		defer release()
-		defer inner.Stop()
-		defer s.stop()
+		defer s.Stop()
 		defer close(s.out)
 		s.forward()
 	}()
@@ -109,53 +141,116 @@ func NewStream(ctx context.Context, inner apiwatch.Interface, opts StreamOptions
 func (s *Stream) ResultChan() <-chan apiwatch.Event { return s.out }
 
 // Stop ends the stream without waiting. It may be called more than once and from several goroutines.
-func (s *Stream) Stop() { s.stop() }
+func (s *Stream) Stop() {
+	s.ending.mu.Lock()
+	if !s.ending.halted {
+		s.ending.halted = true
+		close(s.ending.unread)
+	}
+	s.ending.mu.Unlock()
+	s.end(stopped)
+}
+
+// end ends the stream for the first cause there is.
+func (s *Stream) end(why cause) {
+	s.ending.mu.Lock()
+	first := s.ending.cause == open
+	if first {
+		s.ending.cause = why
+		close(s.ending.done)
+	}
+	s.ending.mu.Unlock()
+	if first {
+		s.inner.Stop()
+	}
+}
 
 // forward passes events on until the stream ends.
 func (s *Stream) forward() {
-	silence := time.NewTimer(s.opts.Silence)
+	silence := time.AfterFunc(s.opts.Silence, func() { s.end(silent) })
 	defer silence.Stop()
-	list := time.NewTimer(s.opts.ListWithin)
-	defer list.Stop()
-	if !s.listing {
-		list.Stop()
+	defer s.hasListed()
+	if s.listing {
+		s.expectList()
 	}
 	for {
-		select {
-		case <-s.stopped.Done():
+		ev, ok := s.next()
+		silence.Stop() // a slow Sink is no silence of the server
+		if !ok || s.ctx.Err() != nil {
+			s.over()
 			return
-		case <-silence.C:
-			call(s.opts.Hooks.Silent)
-			s.opts.Resume.ended(true)
-			s.incomplete(ErrSilent)
-			return
-		case <-list.C:
-			if more := time.Until(s.due()); more > 0 {
-				list.Reset(more)
-				continue
-			}
-			call(s.opts.Hooks.GivenUp)
-			s.incomplete(ErrIncomplete)
-			return
-		case ev, ok := <-s.inner.ResultChan():
-			if !ok {
-				s.closed()
-				return
-			}
-			if !s.pass(ev) {
-				return
-			}
-			if !s.listing {
-				list.Stop()
-			}
-			silence.Reset(s.opts.Silence) // after it was taken: a slow Sink is no silence of the server
 		}
+		if !s.pass(ev) {
+			return
+		}
+		silence.Reset(s.opts.Silence)
+	}
+}
+
+// next blocks until there is an event. Its stack is shallow: most streams wait all the time.
+func (s *Stream) next() (apiwatch.Event, bool) {
+	if p, ok := s.inner.(Puller); ok {
+		return p.Next()
+	}
+	select {
+	case ev, ok := <-s.inner.ResultChan():
+		return ev, ok
+	case <-s.ending.done:
+	case <-s.ctx.Done():
+	}
+	return apiwatch.Event{}, false
+}
+
+// over tells why no event comes any more.
+func (s *Stream) over() {
+	s.ending.mu.Lock()
+	why := s.ending.cause
+	s.ending.mu.Unlock()
+	switch {
+	case s.ctx.Err() != nil:
+	case why == open:
+		s.closed()
+	case why == silent:
+		call(s.opts.Hooks.Silent)
+		s.opts.Resume.ended(true)
+		s.incomplete(ErrSilent)
+	case why == unlisted:
+		call(s.opts.Hooks.GivenUp)
+		s.incomplete(ErrIncomplete)
+	}
+}
+
+// expectList gives the streamed list up when it is not over in time.
+func (s *Stream) expectList() {
+	s.ending.mu.Lock()
+	defer s.ending.mu.Unlock()
+	s.ending.list = time.AfterFunc(s.opts.ListWithin, func() {
+		more := time.Until(s.due())
+		if more <= 0 {
+			s.end(unlisted)
+			return
+		}
+		s.ending.mu.Lock()
+		defer s.ending.mu.Unlock()
+		if s.ending.list != nil {
+			s.ending.list.Reset(more)
+		}
+	})
+}
+
+// hasListed waits for the list no more.
+func (s *Stream) hasListed() {
+	s.ending.mu.Lock()
+	defer s.ending.mu.Unlock()
+	if s.ending.list != nil {
+		s.ending.list.Stop()
+		s.ending.list = nil
 	}
 }
 
 // due is when a streamed list is to be over, by what it has brought so far.
 func (s *Stream) due() time.Time {
-	return s.began.Add(s.opts.ListWithin * time.Duration(1+s.listed/perListed))
+	return s.began.Add(s.opts.ListWithin * time.Duration(1+s.ending.listed.Load()/perListed))
 }
 
 // closed notes that the server has ended the watch.
@@ -174,9 +269,10 @@ func (s *Stream) pass(ev apiwatch.Event) bool {
 		s.opts.Hooks.Event(ev)
 	}
 	if s.listing {
-		s.listed++
+		s.ending.listed.Add(1)
 		if endsList(ev) {
 			s.listing = false
+			s.hasListed()
 			s.opts.Resume.Listed()
 			if s.opts.Hooks.Listed != nil {
 				s.opts.Hooks.Listed(time.Since(s.began))
@@ -219,12 +315,14 @@ func (s *Stream) incomplete(err error) {
 	s.send(apiwatch.Event{Type: apiwatch.Error, Object: &status})
 }
 
-// send passes one event on and tells whether the stream goes on.
+// send passes one event on and tells whether anybody reads on.
 func (s *Stream) send(ev apiwatch.Event) bool {
 	select {
 	case s.out <- ev:
 		return true
-	case <-s.stopped.Done():
+	case <-s.ending.unread:
+		return false
+	case <-s.ctx.Done():
 		return false
 	}
 }

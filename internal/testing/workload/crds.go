@@ -1,9 +1,11 @@
 package workload
 
 import (
+	"fmt"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
@@ -109,4 +111,26 @@ func (c custom) template() template {
 			"spec":       map[string]any{"revisionHistoryLimit": int64(3), "paused": false},
 		},
 	}
+}
+
+// Providers plans what a control plane looks like that many providers have filled: so many custom types in groups of
+// thirty, each of two versions, and objects of each in the namespace default. [Apply] makes them.
+func Providers(types, objects int) []Object {
+	var definitions, all []Object
+	for i := range types {
+		c := custom{
+			kind: fmt.Sprintf("Kind%d", i), plural: fmt.Sprintf("kind%ds", i), group: fmt.Sprintf("provider%d.example.com", i/30),
+			versions: []string{"v1", "v1beta1"},
+		}
+		definitions = append(definitions, definition(c))
+		t := c.template()
+		for j := range objects {
+			o := &unstructured.Unstructured{Object: runtime.DeepCopyJSON(t.Object)}
+			o.SetNamespace("default")
+			o.SetName(fmt.Sprintf("object-%d", j))
+			o.SetLabels(map[string]string{"app.kubernetes.io/managed-by": "provider", "number": fmt.Sprint(j)})
+			all = append(all, Object{Type: t.Type, Manifest: o, Owner: -1, template: &t})
+		}
+	}
+	return append(definitions, all...)
 }

@@ -1,0 +1,144 @@
+package metadatawatch
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	metainternalscheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+)
+
+// accept has objects come as metadata: in protobuf, in JSON, or, of an API that knows neither, whole.
+const accept = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1," +
+	"application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+
+var (
+	// parameters knows how options become a query.
+	parameters = runtime.NewParameterCodec(parameterScheme())
+	optionsV1  = schema.GroupVersion{Version: "v1"}
+)
+
+func parameterScheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	metav1.AddToGroupVersion(s, optionsV1)
+	return s
+}
+
+// client is a metadata client but for its watches.
+type client struct {
+	metadata.Interface
+	rest    rest.Interface
+	decoder runtime.Decoder
+	agent   string // of the user; a transport that has to set it keeps a copy of the request
+}
+
+// New returns a metadata client. Each of its watches is a [*Watch].
+func New(config *rest.Config) (metadata.Interface, error) {
+	config = metadata.ConfigFor(config)
+	httpClient, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("making the HTTP client: %w", err)
+	}
+	full, err := metadata.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, err
+	}
+	config.GroupVersion = &schema.GroupVersion{} // of no group: paths are given in full
+	watches, err := rest.RESTClientForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("making the client for watches: %w", err)
+	}
+	return &client{Interface: full, rest: watches, decoder: metainternalscheme.Codecs.UniversalDeserializer(), agent: config.UserAgent}, nil
+}
+
+// Resource implements [metadata.Interface].
+func (c *client) Resource(gvr schema.GroupVersionResource) metadata.Getter {
+	full := c.Interface.Resource(gvr)
+	return &getter{all{full, c, gvr}, full}
+}
+
+// getter is all of a type, or what a namespace has of it.
+type getter struct {
+	all
+	full metadata.Getter
+}
+
+// Namespace implements [metadata.Getter].
+func (g *getter) Namespace(namespace string) metadata.ResourceInterface {
+	return &one{g.full.Namespace(namespace), g.client, g.gvr, namespace}
+}
+
+// all is a type in all namespaces.
+type all struct {
+	metadata.ResourceInterface
+	client *client
+	gvr    schema.GroupVersionResource
+}
+
+// Watch implements [metadata.ResourceInterface].
+func (a all) Watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Interface, error) {
+	return a.client.watch(ctx, a.gvr, "", opts)
+}
+
+// one is a type in one namespace.
+type one struct {
+	metadata.ResourceInterface
+	client    *client
+	gvr       schema.GroupVersionResource
+	namespace string
+}
+
+// Watch implements [metadata.ResourceInterface].
+func (o *one) Watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Interface, error) {
+	return o.client.watch(ctx, o.gvr, o.namespace, opts)
+}
+
+// watch asks for a watch. As client-go has it, a connection that breaks while it is asked for is a watch that has
+// ended.
+func (c *client) watch(ctx context.Context, gvr schema.GroupVersionResource, namespace string, opts metav1.ListOptions) (apiwatch.Interface, error) {
+	opts.Watch = true
+	var timeout time.Duration
+	if opts.TimeoutSeconds != nil {
+		timeout = time.Duration(*opts.TimeoutSeconds) * time.Second
+	}
+	body, err := c.rest.Get().AbsPath(segments(gvr, namespace)...).
+		SetHeader("Accept", accept).SetHeader("Accept-Encoding", "identity").SetHeader("User-Agent", c.agent).
+		SpecificallyVersionedParams(&opts, parameters, optionsV1).Timeout(timeout).Stream(ctx)
+	switch {
+	case err == nil:
+		return newWatch(body, c.decoder), nil
+	case utilnet.IsProbableEOF(err), utilnet.IsTimeout(err):
+		return apiwatch.NewEmptyWatch(), nil
+	default:
+		return nil, err
+	}
+}
+
+// segments is the path of a type.
+func segments(gvr schema.GroupVersionResource, namespace string) []string {
+	path := []string{"apis", gvr.Group, gvr.Version}
+	if gvr.Group == "" {
+		path = []string{"api", gvr.Version}
+	}
+	if namespace != "" {
+		path = append(path, "namespaces", namespace)
+	}
+	return append(path, gvr.Resource)
+}
+
+// undecodable is the error that a watcher is told when what comes is no event.
+func undecodable(err error) *metav1.Status {
+	return &metav1.Status{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure,
+		Code: http.StatusInternalServerError, Reason: metav1.StatusReasonInternalError,
+		Message: fmt.Sprintf("unable to decode an event from the watch stream: %v", err),
+	}
+}

@@ -1,0 +1,202 @@
+package metadatawatch
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+)
+
+// maxEvent bounds one event, as client-go does.
+const maxEvent = 16 << 20
+
+// errMalformed is what came whole and is no event. What decoders say is text in it: to them the end of an event is
+// an io.EOF.
+var errMalformed = errors.New("it is malformed")
+
+// errTooLarge is an event beyond maxEvent, or no event at all.
+var errTooLarge = errors.New("it is larger than any event")
+
+// buffers hold an event while it is decoded.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// keptBuffer is the largest buffer that is kept for the next event.
+const keptBuffer = 64 << 10
+
+// Watch is one watch. Events are taken with Next, or from the channel, and not both.
+type Watch struct {
+	body    io.ReadCloser
+	decoder runtime.Decoder
+	head    [4]byte       // that a frame of protobuf begins with: its length
+	json    *json.Decoder // of a server that does not know protobuf; nil otherwise
+	bound   *bounded      // what json reads from
+
+	stopped chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	ended   bool       // stopped is closed
+	results chan apiwatch.Event
+}
+
+var _ apiwatch.Interface = (*Watch)(nil)
+
+func newWatch(body io.ReadCloser, decoder runtime.Decoder) *Watch {
+	return &Watch{body: body, decoder: decoder, stopped: make(chan struct{})}
+}
+
+// Stop ends the watch; a Next that waits returns. It may be called more than once.
+func (w *Watch) Stop() {
+	w.mu.Lock()
+	first := !w.ended
+	if first {
+		w.ended = true
+		close(w.stopped)
+	}
+	w.mu.Unlock()
+	if first {
+		_ = w.body.Close()
+	}
+}
+
+// ResultChan returns the events from a goroutine that ends with the watch.
+func (w *Watch) ResultChan() <-chan apiwatch.Event {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.results == nil {
+		w.results = make(chan apiwatch.Event)
+		go w.pump(w.results)
+	}
+	return w.results
+}
+
+func (w *Watch) pump(out chan<- apiwatch.Event) {
+	defer close(out)
+	defer w.Stop()
+	for {
+		ev, ok := w.Next()
+		if !ok {
+			return
+		}
+		select {
+		case out <- ev:
+		case <-w.stopped:
+			return
+		}
+	}
+}
+
+// Next blocks until there is an event, and returns false when the watch has ended. What is no event is an event of
+// an error, and ends it. Its stack is shallow while it waits: most watches do nothing else.
+func (w *Watch) Next() (apiwatch.Event, bool) {
+	if w.json == nil {
+		if _, err := io.ReadFull(w.body, w.head[:]); err != nil {
+			return w.over(err)
+		}
+	}
+	return w.event()
+}
+
+// event reads what follows the head of a frame, or an event in JSON. A length that begins with a brace would be one of
+// gigabytes.
+func (w *Watch) event() (apiwatch.Event, bool) {
+	if w.json == nil && w.head[0] == '{' {
+		w.bound = &bounded{Reader: io.MultiReader(bytes.NewReader(w.head[:]), w.body)}
+		w.json = json.NewDecoder(w.bound)
+	}
+	var got metav1.WatchEvent
+	read := w.frame
+	if w.json != nil {
+		read = w.inJSON
+	}
+	if err := read(&got); err != nil {
+		return w.over(err)
+	}
+	ev, err := w.decode(&got)
+	if err != nil {
+		return w.over(err)
+	}
+	return ev, true
+}
+
+// bounded fails what reads more than an event may have.
+type bounded struct {
+	io.Reader
+	left int
+}
+
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLarge
+	}
+	n, err := b.Reader.Read(p)
+	b.left -= n
+	return n, err
+}
+
+// inJSON reads the next event in JSON.
+func (w *Watch) inJSON(got *metav1.WatchEvent) error {
+	w.bound.left = maxEvent
+	return w.json.Decode(got)
+}
+
+// frame reads a frame of protobuf whose head has been read.
+func (w *Watch) frame(got *metav1.WatchEvent) error {
+	n := binary.BigEndian.Uint32(w.head[:])
+	if n > maxEvent {
+		return fmt.Errorf("a frame of %d bytes: %w", n, errTooLarge)
+	}
+	buffer, _ := buffers.Get().(*[]byte)
+	defer func() {
+		if cap(*buffer) <= keptBuffer {
+			buffers.Put(buffer)
+		}
+	}()
+	if cap(*buffer) < int(n) {
+		*buffer = make([]byte, n)
+	}
+	b := (*buffer)[:n]
+	if _, err := io.ReadFull(w.body, b); err != nil {
+		return err
+	}
+	if err := got.Unmarshal(b); err != nil { // it copies what it keeps
+		return fmt.Errorf("%w: %s", errMalformed, err.Error())
+	}
+	return nil
+}
+
+// decode makes an event of what came.
+func (w *Watch) decode(got *metav1.WatchEvent) (apiwatch.Event, error) {
+	switch t := apiwatch.EventType(got.Type); t {
+	case apiwatch.Added, apiwatch.Modified, apiwatch.Deleted, apiwatch.Error, apiwatch.Bookmark:
+		o, err := runtime.Decode(w.decoder, got.Object.Raw)
+		if err != nil {
+			return apiwatch.Event{}, fmt.Errorf("%w: decoding its object: %s", errMalformed, err.Error())
+		}
+		return apiwatch.Event{Type: t, Object: o}, nil
+	default:
+		return apiwatch.Event{}, fmt.Errorf("%w: its type is %q", errMalformed, got.Type)
+	}
+}
+
+// over is the last event, if there is something to tell. The end of the connection is not, nor is Stop.
+func (w *Watch) over(err error) (apiwatch.Event, bool) {
+	select {
+	case <-w.stopped:
+		return apiwatch.Event{}, false
+	default:
+	}
+	w.Stop()
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || utilnet.IsProbableEOF(err) || utilnet.IsTimeout(err) {
+		return apiwatch.Event{}, false
+	}
+	return apiwatch.Event{Type: apiwatch.Error, Object: undecodable(err)}, true
+}
