@@ -17,8 +17,8 @@ help: ## Show this help.
 ##@ See it
 
 .PHONY: demo
-demo: build controlplane ## Run a small cluster with a receiver and three replicas, and search it. Ctrl-C ends it.
-	KUBEBUILDER_ASSETS="$$(hack/controlplane/ensure.sh)" go run ./hack/demo
+demo: ## Run a small cluster with a receiver and three replicas, and search it. Ctrl-C ends it.
+	@VERSION="$(VERSION)" hack/demo/run.sh
 
 ##@ Build
 

@@ -1,5 +1,5 @@
-// Command dashboard writes the Grafana dashboard of the chart. A row is a question, a panel an answer, and each leads to the
-// documentation that says what to do.
+// Command dashboard writes the Grafana dashboard of the chart. A row is a question, a panel an answer, and each leads
+// to the documentation that says what to do.
 package main
 
 import (

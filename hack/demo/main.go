@@ -5,8 +5,8 @@
 //	make demo                  what it is for
 //	make demo DEMO_ONCE=1      ends after the showing, with an error if anything was not as it should be
 //
-// It expects the commands in bin/ (make build) and the binaries of the control plane (make controlplane);
-// make demo sees to both.
+// It expects the commands in bin/ and the binaries of the control plane; run.sh, which make demo runs, sees to
+// both.
 package main
 
 import (

@@ -86,7 +86,7 @@ func begin(ctx context.Context, t *teller, s *stage) error {
 
 func questions(ctx context.Context, t *teller, s *stage, _ dynamic.Interface) error {
 	t.title("Questions")
-	for _, q := range []string{"which databases are we running?", "services related to payments", "what runs every night?"} {
+	for i, q := range []string{"which databases are we running?", "services related to payments", "what runs every night?"} {
 		hits, err := s.receiver.search(ctx, q, 6)
 		if err != nil {
 			return err
@@ -97,6 +97,9 @@ func questions(ctx context.Context, t *teller, s *stage, _ dynamic.Interface) er
 		t.print("\n  %s\n", q)
 		for _, h := range hits {
 			t.print("    %-18s %-28s %s\n", h.Kind, h.Namespace+"/"+h.Name, h.Description)
+		}
+		if i == 0 {
+			t.say("The first answer.")
 		}
 	}
 	return nil
