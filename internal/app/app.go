@@ -128,7 +128,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	a.index.LeaveOut(ours(cfg))
 	a.watches = watch.New(client, a.index, watch.Options{
 		Keep: cfg.Selection, Namespaces: namespaces, OnSettled: a.settled, Log: opts.Log.WithName("watch"), Registerer: reg,
-		MayRead: rights.MayRead, Narrow: scopes.ByNamespace, Streams: streams, Aggregated: func(t resource.Type) bool { return a.discovery.Aggregated(t) },
+		MayRead: rights.MayRead, Narrow: scopes.ByNamespace, Alone: scopes.Alone, Streams: streams, Aggregated: func(t resource.Type) bool { return a.discovery.Aggregated(t) },
 	})
 	a.types = &typeKeeper{
 		scopes: scopes, watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered, gone: a.gone,

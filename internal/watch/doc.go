@@ -24,8 +24,8 @@
 //	     more, or when Run is ending ─────────▶└─────────┘
 //
 // A type that is read by namespace ([resource.Type.In]) is as many types as there are namespaces: each has a list and a
-// stream with versions of its own. One that is in no namespace where rights are given by namespace is Unreadable in the
-// place of Failing, and is asked about every ten minutes. What was refused is not tried again before the API
+// stream with versions of its own. One that is in no namespace, where namespaces are all there is to be read, is left
+// out: Unreadable in the place of Failing. What was refused is not tried again before the API
 // server says that it may be (rights.go).
 //
 // A start slot is given back at the first complete list, at the first error, or after [Options.StartTimeout]. A type

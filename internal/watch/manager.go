@@ -66,8 +66,11 @@ type Options struct {
 	// about before it is tried again. Nil asks nobody, and has everything tried again.
 	MayRead func(ctx context.Context, t resource.Type) (bool, error)
 	// Narrow tells that rights are given by namespace: whether a type may be read is asked before the first
-	// request, and one that is in no namespace is not expected to be. Nil means that they are not.
+	// request. Nil means that they are not.
 	Narrow func() bool
+	// Alone tells that namespaces are all there is to be read: a type that is in none is left out, whether it may be read or
+	// not. Nil means that they are not.
+	Alone func() bool
 	// Streams count what becomes of the watches; nil counts nothing.
 	Streams *reflector.Metrics
 	// OnSettled, when set, is called once, from a goroutine of Run, after [Manager.Settled] has become true.
@@ -97,6 +100,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Narrow == nil {
 		o.Narrow = func() bool { return false }
+	}
+	if o.Alone == nil {
+		o.Alone = func() bool { return false }
 	}
 	if o.StaleAfter <= 0 {
 		o.StaleAfter = reflector.Silence

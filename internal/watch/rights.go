@@ -22,13 +22,14 @@ var errNoRight = errors.New("its account may not list and watch it")
 //	                                                     ╰──╯ not allowed, after a pause that doubles
 func (l *listerWatcher) admitted(ctx context.Context) error {
 	w := l.w
+	if w.leftOut() {
+		w.refused()
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	may := w.m.opts.MayRead
 	if may == nil || !w.mustAsk() {
 		return nil
-	}
-	most := access.Often
-	if w.unreadable() {
-		most = access.Rarely
 	}
 	ask := func(ctx context.Context) (bool, error) {
 		allowed, err := may(ctx, w.t)
@@ -37,7 +38,7 @@ func (l *listerWatcher) admitted(ctx context.Context) error {
 		}
 		return allowed, err
 	}
-	return access.Wait(ctx, ask, most, w.refused) // The Reflector is ending.
+	return access.Wait(ctx, ask, access.Often, w.refused) // The Reflector is ending.
 }
 
 // mustAsk tells whether a right is to be asked about before a request is made.
@@ -47,9 +48,8 @@ func (w *watcher) mustAsk() bool {
 	return w.denied || !w.asked && w.m.opts.Narrow()
 }
 
-// unreadable tells whether the type is one that nobody expects to be read: one of no namespace, where rights
-// are given by namespace.
-func (w *watcher) unreadable() bool { return !w.t.Namespaced && w.m.opts.Narrow() }
+// leftOut tells whether the type is in no namespace, where namespaces are all there is to be read.
+func (w *watcher) leftOut() bool { return !w.t.Namespaced && w.m.opts.Alone() }
 
 // deny notes that a request was refused, if it was.
 func (w *watcher) deny(err error) {
@@ -64,12 +64,8 @@ func (w *watcher) deny(err error) {
 // allowed notes that the type may be read.
 func (w *watcher) allowed() {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.asked, w.denied = true, false
-	was := w.st.Phase
-	w.mu.Unlock()
-	if was == Unreadable {
-		w.enter(Listing)
-	}
 }
 
 // refused notes that the type may not be read.
@@ -78,7 +74,7 @@ func (w *watcher) refused() {
 	w.asked, w.denied = true, true
 	w.mu.Unlock()
 	err := apierrors.NewForbidden(schema.GroupResource{Group: w.t.Group, Resource: w.t.Resource}, "", errNoRight)
-	if w.unreadable() {
+	if w.leftOut() {
 		w.failedInto(Unreadable, err)
 		return
 	}

@@ -19,7 +19,7 @@ const (
 	Synced
 	// Failing has met an error since it last went well, and is being tried again.
 	Failing
-	// Unreadable is in no namespace, and rights are given by namespace: nobody expects it to be read.
+	// Unreadable is in no namespace, where namespaces are all there is to be read: it is left out.
 	Unreadable
 	// Stopped is no longer wanted.
 	Stopped

@@ -29,6 +29,7 @@ type Scopes struct {
 	mu      sync.Mutex // guards what follows
 	all     bool       // everything may be read everywhere
 	told    bool       // that something is read by namespace
+	alone   bool       // no type that was asked about first may be read as a whole
 	decided map[schema.GroupResource]bool
 }
 
@@ -90,9 +91,21 @@ func (s *Scopes) decide(ctx context.Context, types []resource.Type) bool {
 	for _, t := range left {
 		asked.Go(func() error { return s.ask(ctx, t) })
 	}
-	if err := asked.Wait(); err != nil {
+	err := asked.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		if first {
+			clear(s.decided) // so that all are asked about at one time
+		}
 		s.log.V(1).Info("What may be read could not be asked, it is tried again", "reason", err.Error())
 		return false
+	}
+	if first {
+		s.alone = true
+		for _, whole := range s.decided {
+			s.alone = s.alone && !whole
+		}
 	}
 	return true
 }
@@ -163,6 +176,17 @@ func (s *Scopes) ByNamespace() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.told
+}
+
+// Alone tells whether nothing was allowed in the whole cluster when that was first asked, so that the namespaces are all
+// there is to be read. What is in none is left out then, though everybody may read some of it, such as trust bundles.
+func (s *Scopes) Alone() bool {
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.alone
 }
 
 // groupResource is what is decided about: another version of a type is read as the one before.

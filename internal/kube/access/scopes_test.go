@@ -67,13 +67,14 @@ func TestDecide(t *testing.T) {
 		reader           *reader
 		want             []string
 		byNamespace      bool
+		alone            bool
 	}{
 		"no namespaces": {want: []string{"nodes.v1", "pods.v1", "jobs.v1.batch"}},
 		"everything is allowed": {
 			include: []string{"b", "a"}, reader: &reader{all: true}, want: []string{"nodes.v1", "pods.v1", "jobs.v1.batch"},
 		},
 		"nothing is allowed": {
-			include: []string{"b", "a", "c", "a"}, exclude: []string{"c"}, byNamespace: true,
+			include: []string{"b", "a", "c", "a"}, exclude: []string{"c"}, byNamespace: true, alone: true,
 			want: []string{"nodes.v1", "pods.v1@a", "pods.v1@b", "jobs.v1.batch@a", "jobs.v1.batch@b"},
 		},
 		"one type is allowed": {
@@ -92,8 +93,8 @@ func TestDecide(t *testing.T) {
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("read (-want +got):\n%s", diff)
 			}
-			if s.ByNamespace() != test.byNamespace {
-				t.Errorf("by namespace is %t, want %t", s.ByNamespace(), test.byNamespace)
+			if s.ByNamespace() != test.byNamespace || s.Alone() != test.alone {
+				t.Errorf("by namespace is %t, want %t; alone %t, want %t", s.ByNamespace(), test.byNamespace, s.Alone(), test.alone)
 			}
 			test.reader.asked = nil
 			if again := names(s.Decide(t.Context(), types)); !slices.Equal(again, got) || len(test.reader.asked) > 0 {
