@@ -83,8 +83,8 @@ func (t *target) calm(ctx context.Context) error {
 	return t.pipeline.Room(ctx) // It says what it was doing.
 }
 
-// runListing asks the receiver about types of which nothing else can tell what was deleted while nobody watched, and again
-// about what is held back, until ctx ends.
+// runListing asks the receiver about types of which nothing else can tell what was deleted while nobody
+// watched, and again about what is held back, until ctx ends.
 func (t *target) runListing(ctx context.Context) error {
 	if !t.census.able() {
 		return nil

@@ -44,8 +44,8 @@ func (s *slowing) Send(ctx context.Context, r delivery.Request) wire.Outcome {
 	return s.counting.Send(ctx, r)
 }
 
-// A replica is restarted in the middle of a resync. The operation goes on with its part; by itself the replica sends nothing again,
-// for the receiver has had everything before.
+// A replica is restarted in the middle of a resync. The operation goes on with its part; by itself the
+// replica sends nothing again, for the receiver has had everything before.
 func TestRestart_InTheMiddleOfAResync_SendsNothingAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const objects = 1000

@@ -285,10 +285,10 @@ func TestAFirstCheckpointSaysOfDeletionsOnlyWhatIsKnown(t *testing.T) {
 	}
 }
 
-// TestAGapStaysOpenUntilWhoeverIsThereHasSpoken: somebody began when we did, and has given no word yet but in
+// TestAGapStaysOpenUntilThePeersHaveSpoken: somebody began when we did, and has given no word yet but in
 // an earlier life. It goes, and its last word tells of what it has delivered before our first list, and was
 // deleted when it had stopped watching.
-func TestAGapStaysOpenUntilWhoeverIsThereHasSpoken(t *testing.T) {
+func TestAGapStaysOpenUntilThePeersHaveSpoken(t *testing.T) {
 	s := newSearching([]uint64{50}, nil, map[uint64][]string{50: {"x"}, 90: {"x", "brief"}})
 	says := func(incarnation string, high uint64) {
 		s.book.Set("b", checkpoint.Checkpoint{

@@ -16,8 +16,8 @@
 // Every write is an update under the version that was read, and is tried again on a conflict. That alone
 // makes two equal requests to two members one operation.
 //
-//	                 all parts are marked done                 a member closes it
-//	op, no runs ──▶ op and runs ──────────────────▶ done ─────────────────────────▶ op with its result, no parts, no runs
+//	                 all parts are marked done        a member closes it
+//	op, no runs ──▶ op and runs ──────────────────▶ done ─────────────▶ op with its result, no parts, no runs
 //	      └──▶ the member that was asked for its own share is gone for too long ──▶ failed ──┘
 //
 // Nobody coordinates: that an operation is done follows from the marks, and everybody sees it at once. To close it is

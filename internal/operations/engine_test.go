@@ -73,7 +73,7 @@ func TestAnEndedOperationIsClosedAndStaysKnown(t *testing.T) {
 	})
 }
 
-func TestEqualRequestsAreOneOperationWhoeverIsAsked(t *testing.T) {
+func TestEqualRequestsAreOneOperationAtWhicheverMember(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 6, "a", "b", "c")
 		var wg sync.WaitGroup
@@ -275,7 +275,7 @@ func TestTheLastMemberFinishes(t *testing.T) {
 	})
 }
 
-func TestAReturningAssigneeLeavesAPartToWhoeverIsRunningIt(t *testing.T) {
+func TestAReturningAssigneeLeavesAPartToItsRunner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 1, "a", "b")
 		f.locked(func() {
@@ -299,7 +299,7 @@ func TestAReturningAssigneeLeavesAPartToWhoeverIsRunningIt(t *testing.T) {
 	})
 }
 
-func TestWhoeverIsNoMemberAnyMoreStops(t *testing.T) {
+func TestAMemberThatHasLeftStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 1, "a", "b")
 		o := f.begin("a", f.full())
@@ -458,7 +458,7 @@ func TestWhatIsStoppedSaysSo(t *testing.T) {
 	})
 }
 
-func TestWhoeverIsNoMemberCannotStart(t *testing.T) {
+func TestANonMemberCannotStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 3, "a")
 		f.leave("a")

@@ -264,7 +264,8 @@ func (f *fleet) check() {
 // TestNoTwoMembersSendForOnePartition simulates fleets in fault storms. It checks
 //
 //	I2: no request for a partition is begun while another member's is in flight, nor after the member's own fence;
-//	I4, as far as it rests on ownership: some time after the last fault everything has exactly one owner, and nothing is taken.
+//	I4, as far as it rests on ownership: some time after the last fault everything has exactly one owner, and nothing
+//	is taken.
 //
 // A failing seed is replayed with -run TestNoTwoMembersSendForOnePartition -sim.seed=N, which prints its schedule.
 func TestNoTwoMembersSendForOnePartition(t *testing.T) {

@@ -230,8 +230,8 @@ func TestNobodyWaitsForWhatIsNotSentHere(t *testing.T) {
 	}
 }
 
-// What a resync offers is known to be acknowledged: whoever takes over has nothing to send again but what has changed since, and what
-// the operation itself gives to it.
+// What a resync offers is known to be acknowledged: the successor has nothing to send again but what has
+// changed since, and what the operation itself gives to it.
 func TestOffer_OfWhatIsAcknowledged_HoldsNoCheckpointBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var down atomic.Bool

@@ -90,8 +90,8 @@ type extra struct {
 	// dueAt is when something is to be done about the item, and timer its place among the timers, 0 for none.
 	dueAt time.Time
 	timer int
-	// limit is the largest batch it may travel in since it failed in a larger one, 0 for any; mark is how many requests of
-	// its kind had passed when it failed first.
+	// limit is the largest batch it may travel in since it failed in a larger one, 0 for any; mark is how
+	// many requests of its kind had passed when it failed first.
 	limit int
 	mark  uint64
 	whole bool // it is tried once more in the batch in which it failed first

@@ -27,8 +27,8 @@ type Sizer interface {
 	Overhead() int
 }
 
-// State is a state of an object, or its deletion, as members know it: by its version, and where versions are no numbers (0) by
-// the digest of the state.
+// State is a state of an object, or its deletion, as members know it: by its version, and where versions are
+// no numbers (0) by the digest of the state.
 type State struct {
 	Version, Digest uint64
 	Deleted         bool
@@ -70,20 +70,20 @@ type Options struct {
 	// object that a first list brings and that is covered needs no sending. It is called under the pipeline's lock. nil
 	// means that nothing is known.
 	Covers func(t resource.Type, id resource.ID, s State) bool
-	// Delivered is told of each deletion that is acknowledged, once no older request can undo it any more, and of each state
-	// whose version is no number. It is called under the pipeline's lock. nil tells nobody.
+	// Delivered is told of each deletion that is acknowledged, once no older request can undo it any more,
+	// and of each state whose version is no number. It is called under the pipeline's lock. nil tells nobody.
 	Delivered func(id resource.ID, s State)
-	// Acknowledged returns the version up to which every state of an object is known to be acknowledged. It is called under
-	// the pipeline's lock. nil means that nothing is known.
+	// Acknowledged returns the version up to which every state of an object is known to be acknowledged. It
+	// is called under the pipeline's lock. nil means that nothing is known.
 	Acknowledged func(t resource.Type, id resource.ID) uint64
 	// OwnedSince returns, for an object that is ours, a version at which it was already: what others have sent of it is
 	// older. It is called under the pipeline's lock. nil means from the beginning.
 	OwnedSince func(t resource.Type, id resource.ID) uint64
 	// Doubtful tells of which objects another member that may have sent them says that a request of unknown outcome may
-	// still be applied: whoever takes them over repeats their last word. nil means of none.
+	// still be applied: the successor repeats their last word. nil means of none.
 	Doubtful func(id resource.ID) (Doubt, bool)
-	// Taken tells whether another member has an object for good, as its published claim says: a fence alone takes nothing
-	// away. It is called without the pipeline's lock. nil means never.
+	// Taken tells whether another member has an object for good, as its published claim says: a fence alone
+	// takes nothing away. It is called without the pipeline's lock. nil means never.
 	Taken func(t resource.Type, id resource.ID) bool
 	// Observe is told the state of the breaker after every request, under the pipeline's lock. nil tells nobody.
 	Observe func(delivery.State)
@@ -245,8 +245,9 @@ func (p *Pipeline) Apply(c index.Change) {
 		return
 	}
 	if ok && c.Cause == index.Found && it.deleted && (it.dirty() && c.After < it.version || it.state() == stateOf(c)) {
-		// It was there before the deletion that is known, which is better than to know that it has happened at some time. If it
-		// was there after that, it has been deleted again, and others may have sent it in between.
+		// It was there before the deletion that is known, which is better than to know that it has happened
+		// at some time. If it was there after that, it has been deleted again, and others may have sent it in
+		// between.
 		return
 	}
 	alone := c.After >= p.opts.OwnedSince(c.Type, c.ID)
@@ -294,8 +295,8 @@ func (p *Pipeline) Apply(c index.Change) {
 }
 
 // first is the lowest version at which the state that a change brings may have begun, and hence the lowest that is not
-// acknowledged because of it. The version of the object itself will not do: a status update after the change that matters
-// raises it.
+// acknowledged because of it. The version of the object itself will not do: a status update after the change
+// that matters raises it.
 func (p *Pipeline) first(c index.Change) uint64 {
 	after := c.After
 	if c.Cause == index.Initial {
@@ -307,8 +308,9 @@ func (p *Pipeline) first(c index.Change) uint64 {
 // unneeded tells whether an item has returned to what the receiver holds. What the receiver holds is known when the
 // index knew the object before and nothing of it waited here, or when a request was acknowledged while a newer state
 // waited; it is not known of the first list, of anything that a request was begun for since or another member may have
-// sent, of what a resync asks for (the receiver may have lost it), and of an object that is created and deleted again before anything was sent: its
-// deletion is sent, because the receiver may have a document of that ID from an earlier life of this process.
+// sent, of what a resync asks for (the receiver may have lost it), and of an object that is created and
+// deleted again before anything was sent: its deletion is sent, because the receiver may have a document of
+// that ID from an earlier life of this process.
 func (p *Pipeline) unneeded(it *item) bool {
 	return it.baseKnown && !it.deleted && it.digest == it.base && !it.inFlight && it.extra == nil && p.opts.Owner.MaySend(*it.typ, it.id)
 }

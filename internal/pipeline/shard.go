@@ -50,9 +50,10 @@ func (p *Pipeline) Doubt(match Match) {
 	}
 }
 
-// ForgetCovered forgets the parked objects that are covered by now ([Options.Covers]): their owner has delivered them, and is in
-// no doubt about them, which we would have to take over. It looks at those that may have become so, by type and whether they are delivered by name, as deletions and states without a
-// version are; nil means all. The lock is given up now and then, because there may be very many.
+// ForgetCovered forgets the parked objects that are covered by now ([Options.Covers]): their owner has
+// delivered them, and is in no doubt about them, which we would have to take over. It looks at those that may
+// have become so, by type and whether they are delivered by name, as deletions and states without a version
+// are; nil means all. The lock is given up now and then, because there may be very many.
 func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -97,8 +98,8 @@ type Tombstone struct {
 	Undoable bool
 }
 
-// Tombstones returns all deletions that the receiver may not know of, whoever is to send them, but those that it has
-// refused; and those that an older request may still undo: whoever takes over is to repeat them.
+// Tombstones returns all deletions that the receiver may not know of, ours and others', but those that it has
+// refused; and those that an older request may still undo: the successor is to repeat them.
 func (p *Pipeline) Tombstones() []Tombstone {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -111,7 +112,7 @@ func (p *Pipeline) Tombstones() []Tombstone {
 	return all
 }
 
-// PendingDeletions calls f with each object of a type whose deletion the receiver may not know of: whoever is to send it,
+// PendingDeletions calls f with each object of a type whose deletion the receiver may not know of: ours or another's,
 // whether or not it was refused, and until the last word after a doubt has been said again. Nothing changes while f
 // runs, so it must be quick and must not call the pipeline. It looks at every item.
 func (p *Pipeline) PendingDeletions(t resource.Type, f func(namespace, name string)) {
@@ -128,20 +129,20 @@ func (p *Pipeline) PendingDeletions(t resource.Type, f func(namespace, name stri
 type Unacknowledged struct {
 	// Version is the lowest version among it, 0 when that is not known.
 	Version uint64
-	// IDs are the objects, but for those whose deletion was not watched but found: nobody knows when these were deleted, and
-	// they are named by their tombstones.
+	// IDs are the objects, but for those whose deletion was not watched but found: nobody knows when these
+	// were deleted, and they are named by their tombstones.
 	IDs []resource.ID
-	// Doubtful are objects that a request of unknown outcome may still change. What is acknowledged in the state that is
-	// doubted, or has been repeated since, is in none of the other lists.
+	// Doubtful are objects that a request of unknown outcome may still change. What is acknowledged in the
+	// state that is doubted, or has been repeated since, is in none of the other lists.
 	Doubtful []Doubt
 	// Refused are the objects that are quarantined. They are in none of the above.
 	Refused []resource.ID
 }
 
-// Unacknowledged returns, by type, the objects that the receiver may not have in their current state, whoever is to send
-// them, and those whose last word has not been repeated even once after a doubt; own are those of them that are mine, and what
-// our own requests leave in doubt, whoever has it now. What the receiver refuses is named apart: it would hold everything else
-// back for ever.
+// Unacknowledged returns, by type, the objects that the receiver may not have in their current state, ours
+// and others' to send them, and those whose last word has not been repeated even once after a doubt; own are
+// those of them that are mine, and what our own requests leave in doubt, also if another has it now. What the
+// receiver refuses is named apart: it would hold everything else back for ever.
 func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unacknowledged) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -157,7 +158,8 @@ func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unackn
 		switch {
 		case mine(*it.typ, id):
 			include(own, it, sure)
-		case it.extra != nil && it.extra.inDoubt() && !it.extra.suspicion: // Its new owner may not have read our word under the old claim.
+		// Its new owner may not have read our word under the old claim.
+		case it.extra != nil && it.extra.inDoubt() && !it.extra.suspicion:
 			u := own[*it.typ]
 			u.Doubtful = append(u.Doubtful, it.doubtful())
 			own[*it.typ] = u

@@ -30,7 +30,7 @@ func TestWhatIsCoveredOfTheFirstListIsNotSent(t *testing.T) {
 	})
 }
 
-func TestAStateThatARelistFindsAgainIsTakenUpByWhoeverMayNotHaveBeenAlone(t *testing.T) {
+func TestAStateThatARelistFindsAgainIsTakenUpByAMemberThatMayNotHaveBeenAlone(t *testing.T) {
 	for name, tt := range map[string]struct {
 		owner         func(resource.ID) bool
 		since         uint64
