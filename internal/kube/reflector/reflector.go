@@ -11,9 +11,9 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// retry is how something that fails is tried again: after 0.8 s at first, twice as long each time, and never later than
-// 30 s; client-go begins with 0.8 s again every two minutes, which makes some 250 attempts an hour. Its own retry waits
-// for up to a minute.
+// retry is how something that fails is tried again: after 0.8 s at first, twice as long each time, and never
+// later than 30 s; client-go begins with 0.8 s again every two minutes, which makes some 250 attempts an hour.
+// Its own retry waits for up to a minute.
 var retry = wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 0.5, Cap: 20 * time.Second, Steps: 30}
 
 // Run runs a Reflector until ctx is done and returns then: [New], with nothing around it.
@@ -23,8 +23,8 @@ func Run(ctx context.Context, name string, lw cache.ListerWatcher, store cache.R
 }
 
 // New makes a Reflector, and the context that it is to be run with: what RunWithContext takes, which returns when
-// ctx is done. Name is for its log messages, which come at V(2), and its errors at V(1): whoever makes the
-// requests of lw knows them all and decides what a person is to be told.
+// ctx is done. Name is for its log messages, which come at V(2), and its errors at V(1): the caller, which makes the
+// requests of lw, knows them all and decides what a person is to be told.
 //
 // A list that is in progress at the end is not waited for; lw's List sees its context end.
 //
