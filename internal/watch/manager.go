@@ -68,8 +68,8 @@ type Options struct {
 	// Narrow tells that rights are given by namespace: whether a type may be read is asked before the first
 	// request. Nil means that they are not.
 	Narrow func() bool
-	// Alone tells that namespaces are all there is to be read: a type that is in none is left out, whether it may be read or
-	// not. Nil means that they are not.
+	// Alone tells that namespaces are all there is to be read: a type that is in none is left out, whether it
+	// may be read or not. Nil means that they are not.
 	Alone func() bool
 	// Streams count what becomes of the watches; nil counts nothing.
 	Streams *reflector.Metrics

@@ -178,8 +178,9 @@ func (s *Scopes) ByNamespace() bool {
 	return s.told
 }
 
-// Alone tells whether nothing was allowed in the whole cluster when that was first asked, so that the namespaces are all
-// there is to be read. What is in none is left out then, though everybody may read some of it, such as trust bundles.
+// Alone tells whether nothing was allowed in the whole cluster when that was first asked, so that the
+// namespaces are all there is to be read. What is in none is left out then, though everybody may read some of
+// it, such as trust bundles.
 func (s *Scopes) Alone() bool {
 	if s == nil {
 		return false
