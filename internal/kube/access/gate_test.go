@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,9 +19,11 @@ import (
 func TestGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no rule"))
-		allowed, asked, told := true, 0, 0
+		asked, told := 0, 0
+		var allowed atomic.Bool
+		allowed.Store(true)
 		var noAnswer error
-		g := access.NewGate(func(context.Context) (bool, error) { asked++; return allowed, noAnswer }, time.Minute, func() { told++ })
+		g := access.NewGate(func(context.Context) (bool, error) { asked++; return allowed.Load(), noAnswer }, time.Minute, func() { told++ })
 		admit := func(want time.Duration) {
 			t.Helper()
 			began := time.Now()
@@ -40,8 +43,8 @@ func TestGate(t *testing.T) {
 			t.Errorf("asked %d times, want once", asked)
 		}
 		g.Answered(forbidden)
-		allowed = false
-		time.AfterFunc(time.Hour, func() { allowed = true })
+		allowed.Store(false)
+		time.AfterFunc(time.Hour, func() { allowed.Store(true) })
 		admit(time.Hour)
 		if told != 1 || asked > 70 {
 			t.Errorf("told %d times of a refusal, and asked %d times", told, asked)
@@ -49,7 +52,8 @@ func TestGate(t *testing.T) {
 		g.Answered(forbidden)
 		noAnswer = errors.New("no answer")
 		admit(0)
-		noAnswer, allowed = nil, false
+		noAnswer = nil
+		allowed.Store(false)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := g.Admit(ctx); !errors.Is(err, context.DeadlineExceeded) {
