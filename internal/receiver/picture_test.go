@@ -2,6 +2,7 @@ package receiver_test
 
 import (
 	"io"
+	"net/http"
 	"net/url"
 	"regexp"
 	"testing"
@@ -16,7 +17,12 @@ var score = regexp.MustCompile(`score [0-9.]+`)
 // TestThePictureOfTheSearchIsFresh: README shows what the demo's company answers to its first question.
 func TestThePictureOfTheSearchIsFresh(t *testing.T) {
 	r, _ := company(t, receiver.Options{})
-	resp, err := r.client.Get(r.url + "/?limit=5&q=" + url.QueryEscape("which databases are we running?"))
+	asked := r.url + "/?limit=5&q=" + url.QueryEscape("which databases are we running?")
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, asked, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := r.client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

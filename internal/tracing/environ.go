@@ -67,7 +67,7 @@ func newTracer(exporter sdktrace.SpanExporter, getenv func(string) string, opts 
 		who = named
 	}
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(who))
-	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/k8s-vectordb-sync/k8s-vectordb-sync"), member: opts.Member}, nil
+	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/k8s-vectordb-sync/k8s-vectordb-sync")}, nil
 }
 
 // read returns the settings, nil when tracing is off.

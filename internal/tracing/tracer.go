@@ -27,7 +27,6 @@ const (
 type Tracer struct {
 	provider *sdktrace.TracerProvider
 	tracer   trace.Tracer
-	member   string
 }
 
 // Span is something under way. The zero Span is nothing.

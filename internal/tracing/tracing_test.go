@@ -1,7 +1,6 @@
 package tracing_test
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -147,7 +146,7 @@ func TestTracer_OffCostsNothing(t *testing.T) {
 	}
 	var off *tracing.Tracer
 	h := make(http.Header)
-	ctx := context.Background() //nolint:usetesting // It is nobody's.
+	ctx := t.Context()
 	if n := testing.AllocsPerRun(100, func() {
 		c, s := off.Attempt(ctx, "default", "upserts", 50)
 		s.Inject(c, h)
