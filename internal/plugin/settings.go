@@ -224,8 +224,8 @@ func (m *manifests) readFile(name string, in io.Reader) error {
 
 // take reads a document if it is one of those that matter.
 func (m *manifests) take(raw rawDocument) error {
-	switch {
-	case raw.Kind == "List":
+	switch raw.Kind {
+	case "List":
 		var list struct {
 			Items []rawDocument `json:"items"`
 		}
@@ -237,7 +237,7 @@ func (m *manifests) take(raw rawDocument) error {
 				return err
 			}
 		}
-	case raw.Kind == v1alpha1.Kind:
+	case v1alpha1.Kind:
 		var d plan.Declared
 		if err := raw.into(&d); err != nil {
 			return err
@@ -246,7 +246,7 @@ func (m *manifests) take(raw rawDocument) error {
 			d.Namespace = metav1.NamespaceDefault
 		}
 		m.declared = append(m.declared, d)
-	case raw.Kind == "StatefulSet" || raw.Kind == "Deployment":
+	case "StatefulSet", "Deployment":
 		var set appsv1.StatefulSet // a Deployment's template is at the same place
 		if err := raw.into(&set); err != nil {
 			return err
