@@ -139,7 +139,7 @@ func TestGoldenStatusPages(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { // for its clock, which stands still
-				time.Sleep(epoch.Sub(time.Now()))
+				time.Sleep(time.Until(epoch))
 				b := full()
 				b.fleet = tc.fleet
 				golden(t, "testdata/"+name+".html", []byte(withoutStyle(t, do(t, api.New(b, api.Options{}).Handler(), "GET", tc.target, "").Body.String())))
@@ -172,7 +172,7 @@ func TestTheStatusPageSaysHowBadItIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				time.Sleep(epoch.Sub(time.Now()))
+				time.Sleep(time.Until(epoch))
 				b := full()
 				b.fleet = tc.fleet
 				body := do(t, api.New(b, api.Options{}).Handler(), "GET", "/status", "").Body.String()

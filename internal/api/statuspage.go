@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -226,13 +227,7 @@ func troubles(r FleetReceiver, s sums) (all []todo) {
 // names lists a few names.
 func names(all []string) string {
 	const most = 5
-	text := ""
-	for i, n := range all[:min(most, len(all))] {
-		if i > 0 {
-			text += ", "
-		}
-		text += n
-	}
+	text := strings.Join(all[:min(most, len(all))], ", ")
 	if more := len(all) - most; more > 0 {
 		text += fmt.Sprintf(" and %d more", more)
 	}

@@ -64,7 +64,7 @@ func (p Picture) take(t testing.TB, page []byte) {
 	if err := os.WriteFile(html, page, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	shot, err := filepath.Abs(p.path(".png"))
 	if err != nil {
