@@ -158,11 +158,15 @@ func (p *Pipeline) due(c class, now time.Time) bool {
 func (p *Pipeline) take(c class) *flight {
 	f := &flight{deletes: c.deletes(), retried: c == classRetried || c == classRetriedDeletes || c == classAlone}
 	size := &p.sizes[f.lane()]
+	most := size.now
+	if !p.breaker.Closed(f.lane()) {
+		most = 1 // A probe asks whether the receiver is well: one object is the least likely to fail by its own fault.
+	}
 	b := batch.NewBuilder(batch.Limits{
-		Count: size.now, Bytes: min(p.opts.MaxBytes, p.breaker.MaxBytes()), Overhead: p.sizer.Overhead(),
+		Count: most, Bytes: min(p.opts.MaxBytes, p.breaker.MaxBytes()), Overhead: p.sizer.Overhead(),
 	})
 	p.fillFrom(p.queueOf(c), &b, f)
-	if c == classLive && size.well() {
+	if c == classLive && most > 1 && size.well() {
 		p.fillFrom(&p.bulk, &b, f)
 	}
 	if len(f.items) == 0 {

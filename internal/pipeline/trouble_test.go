@@ -148,6 +148,37 @@ func TestADownReceiverCoalescesAndCatchesUp(t *testing.T) {
 	})
 }
 
+// TestAProbeHoldsOneObject: a probe with many objects may fail by the fault of one of them, at a receiver that is well.
+func TestAProbeHoldsOneObject(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, pipeline.Options{MaxUpserts: 50, FlushInterval: time.Second})
+		down := time.Now().Add(time.Minute)
+		r.rcv.decide = func(int, delivery.Request) answer {
+			if time.Now().Before(down) {
+				return answer{outcome: wire.Outcome{Kind: wire.Retry, Status: 503, Reason: "down"}}
+			}
+			return delivered
+		}
+		r.list(named(200)...)
+		time.Sleep(30 * time.Second) // The breaker has opened, and probes alone go.
+		before := len(r.rcv.requests())
+		time.Sleep(30 * time.Second)
+		probes := r.rcv.requests()[before:]
+		if len(probes) == 0 {
+			t.Fatal("no probe was sent")
+		}
+		for _, p := range probes {
+			if n := strings.Count(p, "+"); n != 1 {
+				t.Errorf("a probe holds %d objects: %s", n, p)
+			}
+		}
+		time.Sleep(time.Minute)
+		if n := len(r.rcv.documents()); n != 200 {
+			t.Errorf("%d documents of 200", n)
+		}
+	})
+}
+
 func TestTheLastWordIsRepeatedAfterAnUnknownOutcome(t *testing.T) {
 	for name, tt := range map[string]struct {
 		late time.Duration
