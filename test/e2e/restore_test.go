@@ -28,7 +28,7 @@ func TestARestoredEtcdIsNoticedAndRepaired(t *testing.T) {
 			r.Apply(widgets("v1"))
 			r.Kube("", "wait", "--for=condition=Established", "--timeout=60s", "crd/widgets.example.com")
 			fill(r, "v1", 20)
-			replicas := []*fleet.Replica{r.Start(nil), r.Start(nil)}
+			replicas := []*fleet.Replica{r.Start(nil), r.Start(nil), r.Start(nil)}
 			for _, p := range replicas {
 				p.WaitReady(time.Minute)
 			}

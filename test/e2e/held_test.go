@@ -1,0 +1,114 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
+)
+
+// TestAVerificationSaysByTypeWhatWasRepaired: two of three replicas have lost the same events, and one is asked to
+// have the fleet verify.
+func TestAVerificationSaysByTypeWhatWasRepaired(t *testing.T) {
+	t.Parallel() // it mostly waits
+	r := fleet.New(t, fleet.Options{})
+	l := newThreeLost(t, r)
+	a, env := between(t, r)
+	env["VERIFY_INTERVAL_MIN"] = "0"
+	unlucky := []*fleet.Replica{r.Start(env), r.Start(env)}
+	for _, p := range unlucky {
+		p.WaitReady(time.Minute)
+	}
+	r.WaitEqual(time.Minute)
+	waitCheckpoint(t, r, unlucky[0])
+	l.want = 6 // three for each
+	l.lose(t, a)
+	mustDiffer(t, r)
+	code, body := document(t, unlucky[0]).ask(t, http.MethodPost, "/api/v1/verify")
+	if code != http.StatusOK {
+		t.Fatalf("the verification is answered %d %s", code, body)
+	}
+	var v api.Verification
+	if err := json.Unmarshal([]byte(body), &v); err != nil {
+		t.Fatal(err)
+	}
+	r.WaitEqual(30 * time.Second)
+	if types := len(unlucky[1].Status().Types); v.Types.Done != v.Types.Total || v.Types.Total < types-5 || len(v.Verdicts) != v.Types.Total {
+		t.Errorf("%d of %d types are verified and %d have a verdict, of %d that are watched", v.Types.Done, v.Types.Total, len(v.Verdicts), types)
+	}
+	for _, verdict := range v.Verdicts {
+		want, repaired := api.VerdictEqual, []string(nil)
+		if verdict.Type == "configmaps.v1" {
+			want, repaired = api.VerdictRepaired, []string{unlucky[0].Name, unlucky[1].Name}
+		}
+		if got := slices.Sorted(slices.Values(verdict.Repaired)); verdict.Verdict != want || !slices.Equal(got, repaired) {
+			t.Errorf("%s is %s by %v, want %s by %v", verdict.Type, verdict.Verdict, got, want, repaired)
+		}
+	}
+	if code, body = document(t, unlucky[1]).ask(t, http.MethodPost, "/api/v1/verify?resource=configmaps"); code != http.StatusOK {
+		t.Fatalf("the second is answered %d %s", code, body)
+	}
+	v = api.Verification{}
+	if err := json.Unmarshal([]byte(body), &v); err != nil {
+		t.Fatal(err)
+	}
+	if len(v.Verdicts) != 1 || v.Verdicts[0].Verdict != api.VerdictEqual {
+		t.Errorf("the second says %+v, want that ConfigMaps are equal", v.Verdicts)
+	}
+}
+
+// TestWhatOneReplicaHasLostDoesNotComeBackAfterAResync: the list of a resync is compared with the index of its
+// taker alone. What another replica has wrong must not reach the receiver when it gets its share back.
+func TestWhatOneReplicaHasLostDoesNotComeBackAfterAResync(t *testing.T) {
+	t.Parallel() // it mostly waits
+	for unlucky := range 3 {
+		t.Run(fmt.Sprint("replica ", unlucky), func(t *testing.T) {
+			r := fleet.New(t, fleet.Options{})
+			l := newThreeLost(t, r)
+			a, env := between(t, r)
+			var replicas []*fleet.Replica
+			for i := range 3 {
+				e := map[string]string{}
+				if i == unlucky {
+					e = env
+				}
+				e["VERIFY_INTERVAL_MIN"] = "0"
+				replicas = append(replicas, r.Start(e))
+			}
+			for _, p := range replicas {
+				p.WaitReady(time.Minute)
+			}
+			r.WaitEqual(time.Minute)
+			l.lose(t, a)
+			if code, body := document(t, replicas[0]).ask(t, http.MethodPost, "/api/v1/resync?resource=configmaps"); code != http.StatusOK {
+				t.Fatalf("the resync is answered %d %s", code, body)
+			}
+			for until := time.Now().Add(20 * time.Second); time.Now().Before(until); fleet.Pause(200 * time.Millisecond) {
+				if amiss := l.amiss(r.Documents()); amiss != "" {
+					t.Fatal(amiss)
+				}
+			}
+			r.WaitEqual(time.Minute)
+		})
+	}
+}
+
+// amiss says what is not as it is in the cluster, after the events have been lost.
+func (l *threeLost) amiss(docs map[resource.ID]workload.Doc) string {
+	for name, want := range map[string]string{"added": "new", "modified": "new", "deleted": ""} {
+		doc, there := docs[resource.ID("default/v1/ConfigMap/"+name)]
+		if there != (want != "") || doc.Labels["value"] != want {
+			return fmt.Sprintf("ConfigMap %s is at the receiver: %t, with %v; want value %q", name, there, doc.Labels, want)
+		}
+	}
+	return ""
+}
