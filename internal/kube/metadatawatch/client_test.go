@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,7 +177,7 @@ func TestWhatIsNoEventIsAnErrorAndTheEnd(t *testing.T) {
 // TestAConnectionThatEndsIsTheEndOfTheWatch: between events, and in the middle of one.
 func TestAConnectionThatEndsIsTheEndOfTheWatch(t *testing.T) {
 	whole := asProtobuf(t, "ADDED", object("a"))
-	for name, body := range map[string][]byte{"between": whole, "in a head": append(whole, 0, 0), "in an event": append(whole, whole[:20]...)} {
+	for name, body := range map[string][]byte{"between": whole, "in a head": slices.Concat(whole, []byte{0, 0}), "in an event": slices.Concat(whole, whole[:20])} {
 		t.Run(name, func(t *testing.T) {
 			client, _ := serve(t, body, false)
 			all, last := names(watch(t, client))
