@@ -3,6 +3,8 @@ package membership_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -202,5 +204,41 @@ func TestMembersWithDifferentReceiversFormNoRing(t *testing.T) {
 		time.Sleep(time.Second)
 		wantAll(t, b)
 		b.leave(t)
+	})
+}
+
+// TestThoseWhoTakeManyPartsAtOnceAllGoOn: none may keep one part while it waits for another that is kept likewise.
+func TestThoseWhoTakeManyPartsAtOnceAllGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ps := ringOf(t, newServer(), "a", "b", "c")
+		var many []ownership.Part
+		for i := range 12 {
+			many = append(many, ownership.Part{Kind: ownership.Kind{Target: "default", Version: "v1", Resource: fmt.Sprint("things", i)}})
+		}
+		began := time.Now()
+		var all sync.WaitGroup
+		for _, p := range ps {
+			all.Go(func() {
+				for rounds := 0; rounds < 5; {
+					taken, err := p.Take(t.Context(), many)
+					switch {
+					case err == nil:
+						time.Sleep(time.Second)
+						taken.Give()
+						rounds++
+					case !errors.Is(err, membership.ErrLost):
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		all.Wait()
+		if took := time.Since(began); took > 5*time.Minute {
+			t.Errorf("15 turns of a second took %v", took)
+		}
+		for _, p := range ps {
+			p.leave(t)
+		}
 	})
 }

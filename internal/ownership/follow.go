@@ -52,24 +52,31 @@ func (m *Machine) desired() (Claim, error) {
 	return c, err
 }
 
-// takes returns what we take of what we are asked to. A part of which another member takes anything is not begun with.
-// If two have begun at the same time, both know which of them goes on, and the other withdraws.
+// takes returns what we take of what we are asked to: whole requests, for of two members that each hold a part of what the other
+// waits for, neither would ever go on.
 func (m *Machine) takes() []Part {
 	var takes []Part
-	for _, p := range m.wanted {
+	for _, request := range m.wanted {
+		if m.free(request) {
+			takes = append(takes, request...)
+		}
+	}
+	return sortParts(takes)
+}
+
+// free tells whether no other member takes anything of a request. If two have begun at the same time, both know which of them goes
+// on, and the other withdraws all of it.
+func (m *Machine) free(request []Part) bool {
+	for _, p := range request {
 		began := m.joined && slices.Contains(m.known.lease.Takes, p)
-		free := true
 		for member, o := range m.leases {
 			first := began && p.beats(m.self.Member, member)
 			if !first && m.takesPart(&o.lease) && overlapsAny(p, o.lease.Takes) {
-				free = false
+				return false
 			}
 		}
-		if free {
-			takes = append(takes, p)
-		}
 	}
-	return takes
+	return true
 }
 
 // yields returns what others take, but for what we have begun to take ourselves.
@@ -164,19 +171,27 @@ func (m *Machine) steerAt() time.Duration {
 // Take asks for parts: from now on our claim is to have all partitions of them, and the others are to yield. It ends
 // with our stay in the ring.
 func (m *Machine) Take(parts []Part, now time.Duration) {
-	m.wanted = sortParts(append(slices.Clone(m.wanted), parts...))
+	m.wanted = append(slices.Clone(m.wanted), slices.Clone(parts))
 	m.update(now)
 }
 
 // Give gives parts back.
 func (m *Machine) Give(parts []Part, now time.Duration) {
-	m.wanted = slices.DeleteFunc(slices.Clone(m.wanted), func(p Part) bool { return slices.Contains(parts, p) })
+	var left [][]Part
+	for _, request := range m.wanted {
+		request = slices.DeleteFunc(slices.Clone(request), func(p Part) bool { return slices.Contains(parts, p) })
+		if len(request) > 0 {
+			left = append(left, request)
+		}
+	}
+	m.wanted = left
 	m.update(now)
 }
 
 // Wants tells whether all of the parts are still asked for, in this stay.
 func (m *Machine) Wants(parts []Part) bool {
-	return !slices.ContainsFunc(parts, func(p Part) bool { return !slices.Contains(m.wanted, p) })
+	wanted := slices.Concat(m.wanted...)
+	return !slices.ContainsFunc(parts, func(p Part) bool { return !slices.Contains(wanted, p) })
 }
 
 // Took tells whether the watch has shown that we take all of the parts.

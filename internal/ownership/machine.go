@@ -62,7 +62,7 @@ type Machine struct {
 	held     bool // we do not join while others are there to do the work; see Hold
 
 	// The way to the next claim.
-	wanted      []Part // what we are asked to take, sorted
+	wanted      [][]Part // what we are asked to take, by request
 	target      Claim
 	hasTarget   bool
 	drainToken  uint64 // of the last drain that was asked for

@@ -297,6 +297,7 @@ func (p *Pipeline) MaySendChanged() {
 	for _, i := range resource.HashOrder(len(gained), func(i int) uint64 { return gained[i].id.Hash() }) {
 		p.unpark(gained[i], now)
 	}
+	p.notify()
 	p.poke()
 }
 

@@ -98,7 +98,7 @@ func (p *Pipeline) AwaitDeleted(ctx context.Context, ids []resource.ID) error {
 	return p.await(ctx, func() bool {
 		left = slices.DeleteFunc(left, func(id resource.ID) bool {
 			it := p.items[id]
-			return it == nil || !it.deleted || !it.dirty() || it.place == quarantined
+			return it == nil || !it.deleted || !it.dirty() || it.place == quarantined || !p.mine(it)
 		})
 		return len(left) == 0
 	})
