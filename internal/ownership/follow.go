@@ -52,8 +52,8 @@ func (m *Machine) desired() (Claim, error) {
 	return c, err
 }
 
-// takes returns what we take of what we are asked to: whole requests, for of two members that each hold a part of what the other
-// waits for, neither would ever go on.
+// takes returns what we take of what we are asked to: whole requests, for of two members that each hold a
+// part of what the other waits for, neither would ever go on.
 func (m *Machine) takes() []Part {
 	var takes []Part
 	for _, request := range m.wanted {
@@ -64,8 +64,8 @@ func (m *Machine) takes() []Part {
 	return sortParts(takes)
 }
 
-// free tells whether no other member takes anything of a request. If two have begun at the same time, both know which of them goes
-// on, and the other withdraws all of it.
+// free tells whether no other member takes anything of a request. If two have begun at the same time, both
+// know which of them goes on, and the other withdraws all of it.
 func (m *Machine) free(request []Part) bool {
 	for _, p := range request {
 		began := m.joined && slices.Contains(m.known.lease.Takes, p)

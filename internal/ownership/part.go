@@ -72,8 +72,9 @@ func (p Part) overlaps(o Part) bool {
 
 func overlapsAny(p Part, with []Part) bool { return slices.ContainsFunc(with, p.overlaps) }
 
-// beats tells whether one member goes on where both have taken overlapping parts: a coin that all toss alike, the same one for all
-// kinds of a target. With one for each kind, each of two members could win what the other waits for.
+// beats tells whether one member goes on where both have taken overlapping parts: a coin that all toss alike,
+// the same one for all kinds of a target. With one for each kind, each of two members could win what the
+// other waits for.
 func (k Kind) beats(member, other string) bool {
 	rank := func(name string) uint64 { return xxhash.Sum64String(k.Target + "/" + name) }
 	return cmp.Or(cmp.Compare(rank(member), rank(other)), strings.Compare(member, other)) > 0

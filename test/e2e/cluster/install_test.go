@@ -49,7 +49,8 @@ func looksWell(t *testing.T) {
 	if n := restarts(t); len(n) > 0 {
 		t.Errorf("containers were restarted: %v", n)
 	}
-	// Probes may come before there is anybody to answer, and a pod before its node's kubelet knows the authority of the cluster.
+	// Probes may come before there is anybody to answer, and a pod before its node's kubelet knows the
+	// authority of the cluster.
 	if out := kubectl(t, "get events --field-selector type=Warning --no-headers | grep -vE 'Readiness probe failed|failed to sync configmap cache' || true"); strings.Contains(out, "pod/"+name) {
 		t.Errorf("there are warnings:\n%s", out)
 	}
