@@ -205,7 +205,9 @@ func TestAWrongCountIsTheFaultOfItsBody(t *testing.T) {
 		for i := range 60 {
 			r.put(fmt.Sprint("o", i), "1")
 		}
-		time.Sleep(time.Minute)
+		until(t, time.Minute, func() bool { return len(r.rcv.documents()) == 61 })
+		// An answer like that of a wrong endpoint is followed by up to a minute's pause, and five of them tell.
+		until(t, 5*time.Minute, func() bool { return r.p.Stats().Quarantined > 0 })
 		if s, q := r.p.Stats(), r.p.Quarantined(0); s.Dirty > 0 || len(q) != 1 || q[0].ID != id("odd") || s.Breaker.Open {
 			t.Errorf("quarantined %+v, %+v", q, s)
 		}
