@@ -93,7 +93,9 @@ func (n *node) resync() {
 			n.taken = append(n.taken, parts[n.w.rng.IntN(len(parts))])
 		}
 		n.w.logf("%s takes %s", n.process, ownership.FormatParts(n.taken))
-		n.m.Take(n.taken, n.clock())
+		for _, p := range n.taken { // each by itself: more is begun and withdrawn than with one request for both
+			n.m.Take([]ownership.Part{p}, n.clock())
+		}
 	}
 	if n.w.calm && len(n.taken) == 0 {
 		return
