@@ -156,7 +156,7 @@ func NewPeer(o PeerOptions) *Peer {
 	})
 	t.tombstones = deletions.New(t.book)
 	sees := seeing{t.pipeline, x, nil}
-	t.sender = resync.NewSender(o.Pager, sees, sees, resync.Options{Deleted: t.deleted})
+	t.sender = resync.NewSender(o.Pager, sees, sees, resync.Options{Deleted: t.pipeline.AwaitDeleted})
 	t.finder = newFinder(t, parts{})
 	t.finder.pager, t.finder.index = o.Pager, x
 	t.finder.served = func() ([]resource.Type, bool) {

@@ -213,7 +213,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	t.lens = newLens(spec.own)
 	sees := seeing{t.pipeline, p.index, t.lens}
 	t.sender = resync.NewSender(p.lister, sees, sees, resync.Options{
-		Wants: t.wants, Target: spec.name, Tracer: p.tracer, Registerer: t.metrics, Compare: p.compare, Deleted: t.deleted,
+		Wants: t.wants, Target: spec.name, Tracer: p.tracer, Registerer: t.metrics, Compare: p.compare, Deleted: t.pipeline.AwaitDeleted,
 	})
 	t.filler = &resync.Filler{Lister: p.lister, Catalog: sees, Target: sees, Log: p.log.WithName("fill")}
 	t.resyncs, err = operations.New(p.maps, t, catalog{target: t, served: p.served}, members{p.member}, operations.Options{

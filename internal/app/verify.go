@@ -86,8 +86,3 @@ func (f verifyFleet) Assignee(typeName string) string {
 func (v *verification) compare(t resource.Type, in func(namespace, name string) bool) resync.Comparison {
 	return v.Part(t, in)
 }
-
-// deleted is for [resync.Options.Deleted]: it waits until the receiver knows of those deletions that are ours to send.
-func (t *target) deleted(ctx context.Context, typ resource.Type, gone []resource.ID) error {
-	return t.pipeline.AwaitDeleted(ctx, slices.DeleteFunc(gone, func(id resource.ID) bool { return !t.member.MaySend(typ, id) }))
-}

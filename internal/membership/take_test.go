@@ -216,11 +216,13 @@ func TestThoseWhoTakeManyPartsAtOnceAllGoOn(t *testing.T) {
 			many = append(many, ownership.Part{Kind: ownership.Kind{Target: "default", Version: "v1", Resource: fmt.Sprint("things", i)}})
 		}
 		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
 		var all sync.WaitGroup
 		for _, p := range ps {
 			all.Go(func() {
 				for rounds := 0; rounds < 5; {
-					taken, err := p.Take(t.Context(), many)
+					taken, err := p.Take(ctx, many)
 					switch {
 					case err == nil:
 						time.Sleep(time.Second)

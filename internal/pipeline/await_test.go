@@ -54,3 +54,31 @@ func TestAwaitDeleted_EndsWhenTheReceiverKnows(t *testing.T) {
 		}
 	})
 }
+
+// What has become another member's to send is not waited for.
+func TestAwaitDeleted_EndsWhenTheObjectIsGivenAway(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(anybody)
+		r := newRig(t, pipeline.Options{Owner: o})
+		r.rcv.decide = func(int, delivery.Request) answer {
+			return answer{outcome: wire.Outcome{Kind: wire.Retry, Status: 503}}
+		}
+		r.list("x", "1")
+		r.del("x")
+		done := make(chan error, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		go func() { done <- r.p.AwaitDeleted(ctx, []resource.ID{id("x")}) }()
+		time.Sleep(time.Minute)
+		select {
+		case err := <-done:
+			t.Fatalf("it has ended while the deletion is ours to send: %v", err)
+		default:
+		}
+		o.set(nobody)
+		r.p.MaySendChanged()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -58,8 +58,8 @@ type Options struct {
 	// Compare begins to hold the list of a part against what is known, for the resync is to end equal to the list; nil
 	// compares nothing. In tells which objects are in the part; nil means all of the type.
 	Compare func(t resource.Type, in func(namespace, name string) bool) Comparison
-	// Deleted waits until the receiver knows that objects are gone; nil waits for nothing.
-	Deleted func(ctx context.Context, t resource.Type, gone []resource.ID) error
+	// Deleted waits until the receiver knows of those deletions that are ours to send; nil waits for nothing.
+	Deleted func(ctx context.Context, gone []resource.ID) error
 }
 
 // Comparison holds one list against what is known.
@@ -223,7 +223,7 @@ func (s *Sender) list(ctx context.Context, t resource.Type, namespace string, pa
 		version, err := s.lister.Pages(ctx, t, watch.ListOptions{Namespace: namespace}, fresh)
 		switch {
 		case err == nil:
-			return s.settle(ctx, t, c, version, page)
+			return s.settle(ctx, c, version, page)
 		case errors.Is(err, watch.ErrExpired) && from.again():
 		case errors.Is(err, watch.ErrExpired):
 			if err := sleep(ctx, expiredPause); err != nil {
@@ -236,7 +236,7 @@ func (s *Sender) list(ctx context.Context, t resource.Type, namespace string, pa
 }
 
 // settle repairs what differs between the list and what is known, and sends it: the resync ends equal to the list.
-func (s *Sender) settle(ctx context.Context, t resource.Type, c Comparison, version uint64, page func([]resource.Record) error) error {
+func (s *Sender) settle(ctx context.Context, c Comparison, version uint64, page func([]resource.Record) error) error {
 	changed, gone, err := c.Settle(ctx, version)
 	if err != nil {
 		return fmt.Errorf("repairing what differs: %w", err)
@@ -247,7 +247,7 @@ func (s *Sender) settle(ctx context.Context, t resource.Type, c Comparison, vers
 		}
 	}
 	if len(gone) > 0 && s.opts.Deleted != nil {
-		return s.opts.Deleted(ctx, t, gone)
+		return s.opts.Deleted(ctx, gone)
 	}
 	return nil
 }
