@@ -30,6 +30,7 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 	}
 	p.metrics.failures.note(f.items, o, now)
 	p.decide(f, o, now)
+	p.audit(f, o, now)
 	if p.opts.Observe != nil {
 		p.opts.Observe(p.breaker.State())
 	}
@@ -75,6 +76,25 @@ func (p *Pipeline) decide(f *flight, o wire.Outcome, now time.Time) {
 			}
 			p.putBack(it, f, now)
 		}
+	default: // What has no rule is a failure to the breaker, and audit finds the items.
+		p.report(f, o, now)
+	}
+}
+
+// audit holds what has become of a flight against what must be so: each item of it is forgotten, or is where it will be
+// sent from, or waits among the timers. A change without a place would never be sent, and nobody would know: it is
+// counted and named, for it is a fault of ours, and tried again.
+func (p *Pipeline) audit(f *flight, o wire.Outcome, now time.Time) {
+	lost := slices.DeleteFunc(slices.Clone(f.items), func(it *item) bool {
+		return p.items[it.id] != it || it.dirty() || it.extra != nil && it.extra.timer != 0
+	})
+	for _, it := range lost {
+		p.metrics.dropped.Inc()
+		p.log.Error(nil, "Change had lost its place and is sent again, please report it",
+			"target", p.opts.Target, "id", string(it.id), "version", it.version, "deleted", it.deleted, "outcome", o.Kind.String())
+	}
+	for _, it := range p.unchanged(&flight{items: lost}, now) {
+		p.retryAt(it, now.Add(retryPartial))
 	}
 }
 

@@ -40,7 +40,7 @@ func newMetrics(reg prometheus.Registerer, target string, p *Pipeline) *metrics 
 		repeats: counter("repeated_total",
 			"Last words repeated after a request of unknown outcome."),
 		dropped: counter("dropped_total",
-			"Changes lost. There is no code that loses one; the metric exists for the alert that proves it."),
+			"Changes that had lost their place after a request, by a fault of this program: each is named in the log and sent again."),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "k8s_vectordb_sync_delivery_latency_seconds", ConstLabels: labels,
 			Help:    "Time from when a change was seen to its acknowledgement by the receiver, debounce included.",

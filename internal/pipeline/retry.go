@@ -213,7 +213,7 @@ func (p *Pipeline) landPartial(f *flight, o wire.Outcome, now time.Time) {
 	p.report(f, o, now)
 	done := slices.DeleteFunc(slices.Clone(f.items), func(it *item) bool { _, bad := failed[it]; return bad })
 	p.acknowledge(done, f, now)
-	for _, it := range p.unchanged(&flight{items: slices.DeleteFunc(f.items, func(it *item) bool { _, bad := failed[it]; return !bad })}, now) {
+	for _, it := range p.unchanged(&flight{items: slices.DeleteFunc(slices.Clone(f.items), func(it *item) bool { _, bad := failed[it]; return !bad })}, now) {
 		r := it.withExtra()
 		if r.tries++; r.tries >= maxTries {
 			p.quarantine(it, failed[it], true, now)
