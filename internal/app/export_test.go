@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
@@ -292,3 +293,9 @@ var ReceiverOf = receiverOf
 
 // Shares are what the members say of a receiver.
 var Shares = shares
+
+// HealthHandler answers the probes.
+var HealthHandler = healthHandler
+
+// MetricsOpen tells whether a server of metrics takes connections.
+func MetricsOpen(s metricsserver.Server) bool { return (&servers{metrics: s}).metricsOpen() }

@@ -29,7 +29,8 @@ type servers struct {
 
 // listen binds the addresses and makes the API.
 func (a *App) listen(restConfig *rest.Config) (_ *servers, err error) {
-	s := &servers{health: &healthServer{handler: a.healthHandler()}}
+	s := &servers{}
+	s.health = &healthServer{handler: healthHandler(a.ready, s.metricsOpen)}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -66,6 +67,13 @@ func (s *servers) close() {
 	}
 }
 
+// metricsOpen tells whether the port of the metrics takes connections, or is switched off: the server binds it by
+// itself, a moment after it is started.
+func (s *servers) metricsOpen() bool {
+	bound, ok := s.metrics.(interface{ GetBindAddr() string })
+	return !ok || bound.GetBindAddr() != ""
+}
+
 // metricsServer serves metrics as controller-runtime does: over HTTPS, with a certificate of its own making unless one
 // is mounted (and read again when it is renewed), to those whom the API server authorizes. With DEBUG_ENDPOINTS it lets
 // them look inside, too; without HTTPS nobody is let in there who is not authorized.
@@ -98,16 +106,19 @@ func (a *App) metricsServer(restConfig *rest.Config, reviewer *kubeauth.Reviewer
 	return server, nil
 }
 
-// healthHandler answers the probes.
-func (a *App) healthHandler() http.Handler {
+// healthHandler answers the probes. A replica that is ready has its metrics port open.
+func healthHandler(read, metricsOpen func() bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { probe(w, true, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if a.ready() {
+		switch {
+		case !read():
+			probe(w, false, "the cluster's types have not all been read yet")
+		case !metricsOpen():
+			probe(w, false, "the metrics port is not open yet")
+		default:
 			probe(w, true, "ok")
-			return
 		}
-		probe(w, false, "the cluster's types have not all been read yet")
 	})
 	return mux
 }
