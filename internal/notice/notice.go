@@ -62,11 +62,16 @@ type Notice struct {
 	Note string
 }
 
-// Watcher finds what is new in a situation. The zero value has seen nothing, and takes the first situation as news
-// where it is bad.
+// startGrace is how long after the first look a receiver that is down is not told of: who installs both at once starts
+// the two side by side, and the words of other members are some seconds old.
+const startGrace = 20 * time.Second
+
+// Watcher finds what is new in a situation. The zero value has seen nothing, and takes what is bad in the first
+// situations as news; a receiver that is down is news only when it has had the time to start.
 type Watcher struct {
-	down     bool
-	since    time.Time
+	begun    time.Time // the first look
+	since    time.Time // the receiver is down since then; zero while it is not
+	toldDown bool
 	held     map[string]bool
 	restores int
 }
@@ -74,6 +79,9 @@ type Watcher struct {
 // Look takes the situation at a time and returns what is new in it.
 func (w *Watcher) Look(s Situation, now time.Time) []Notice {
 	var news []Notice
+	if w.begun.IsZero() {
+		w.begun = now
+	}
 	if s.Restores > w.restores {
 		news = append(news, Notice{Reason: RestoreNoticed, Warning: true, Note: "The cluster has gone back in time, as after a restore of etcd. " +
 			"Everything is listed again, and what the receiver has otherwise is corrected. Nothing need be done."})
@@ -91,16 +99,21 @@ func (w *Watcher) Look(s Situation, now time.Time) []Notice {
 }
 
 func (w *Watcher) receiver(r Receiver, now time.Time) (news []Notice) {
-	switch {
-	case r.Down && !w.down:
+	if r.Down && w.since.IsZero() {
 		w.since = now
+	}
+	switch {
+	case r.Down && !w.toldDown && now.Sub(w.begun) >= startGrace:
+		w.toldDown = true
 		news = append(news, Notice{Reason: ReceiverDown, Warning: true, Note: fmt.Sprintf(
 			"The receiver at %s takes nothing, says %s: %s. %s Changes are kept until it answers.", r.Endpoint, few(r.By), r.Reason, r.Advice)})
-	case !r.Down && w.down:
-		news = append(news, Notice{Reason: ReceiverBack, Note: fmt.Sprintf(
-			"The receiver at %s takes what is sent again, after %s.", r.Endpoint, now.Sub(w.since).Round(time.Second))})
+	case !r.Down:
+		if w.toldDown {
+			news = append(news, Notice{Reason: ReceiverBack, Note: fmt.Sprintf(
+				"The receiver at %s takes what is sent again, after %s.", r.Endpoint, now.Sub(w.since).Round(time.Second))})
+		}
+		w.toldDown, w.since = false, time.Time{}
 	}
-	w.down = r.Down
 	held := make(map[string]bool, len(r.Held))
 	var fresh []string
 	for _, h := range r.Held {

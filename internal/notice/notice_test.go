@@ -51,6 +51,7 @@ func TestWatcher_EachHappeningIsSaidOnce(t *testing.T) {
 			var w notice.Watcher
 			var got [][]string
 			now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+			w.Look(notice.Situation{}, now.Add(-time.Minute)) // it has been running for a while
 			for _, s := range test.row {
 				var reasons []string
 				for _, n := range w.Look(s, now) {
@@ -72,10 +73,45 @@ func TestWatcher_EachHappeningIsSaidOnce(t *testing.T) {
 	}
 }
 
+// TestWatcher_ReceiverDownWhileAllStarts_IsSaidIfItLasts starts beside a receiver that comes up later: nobody is told
+// of one that needs ten seconds, and of one that does not come everybody is, with the time since it was first missed.
+func TestWatcher_ReceiverDownWhileAllStarts_IsSaidIfItLasts(t *testing.T) {
+	well := receiver(func(*notice.Receiver) {})
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		upAfter int // seconds
+		want    map[int]string
+	}{
+		"up after ten seconds":        {10, map[int]string{}},
+		"up after a minute and a bit": {65, map[int]string{20: "ReceiverDown", 65: "ReceiverBack"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w notice.Watcher
+			got := map[int]string{}
+			for second := range 90 {
+				s := well
+				if second > 0 && second < test.upAfter {
+					s = down("a")
+				}
+				for _, n := range w.Look(s, start.Add(time.Duration(second)*time.Second)) {
+					got[second] += n.Reason
+					if n.Reason == "ReceiverBack" && !strings.Contains(n.Note, "after 1m4s") {
+						t.Errorf("%q does not say since when it was down", n.Note)
+					}
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("said, by second (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestWatcher_NotesSayWhatAndWhatToDo reads the notes.
 func TestWatcher_NotesSayWhatAndWhatToDo(t *testing.T) {
 	var w notice.Watcher
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	w.Look(notice.Situation{}, now.Add(-time.Minute)) // it has been running for a while
 	say := func(s notice.Situation, words ...string) {
 		t.Helper()
 		news := w.Look(s, now)

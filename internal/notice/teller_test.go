@@ -25,6 +25,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// started is after how many looks, one a second, a receiver that is down is told of.
+const started = 20
+
 func workload(context.Context) *corev1.ObjectReference {
 	return &corev1.ObjectReference{APIVersion: "apps/v1", Kind: "StatefulSet", Name: "sync", Namespace: "system", UID: "42"}
 }
@@ -56,6 +59,7 @@ func TestTeller_OneMemberSpeaksForAll(t *testing.T) {
 				}
 			}
 		}
+		time.Sleep(started * time.Second)
 		s := down("sync-1")
 		now.Store(&s)
 		said(1, 0)
@@ -90,14 +94,19 @@ func TestTeller_OneMemberSpeaksForAll(t *testing.T) {
 func run(t *testing.T, client *fake.Clientset, log func(prefix, args string), situations ...notice.Situation) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	i := -1
+	i := -started - 1
 	teller := notice.NewTeller(notice.Options{
 		Member: "sync-0", Speaks: func() (speaks, known bool) { return true, true }, Regarding: workload, Log: funcr.New(log, funcr.Options{}),
-		Look: func() notice.Situation { i++; return situations[min(i, len(situations)-1)] },
+		Look: func() notice.Situation {
+			if i++; i < 0 {
+				return notice.Situation{}
+			}
+			return situations[min(i, len(situations)-1)]
+		},
 	})
 	done := make(chan error, 1)
 	go func() { done <- teller.Run(ctx, client.CoreV1()) }() // Ends with ctx.
-	time.Sleep(time.Duration(len(situations)+2) * time.Second)
+	time.Sleep(time.Duration(started+len(situations)+2) * time.Second)
 	synctest.Wait()
 	cancel()
 	if err := <-done; err != nil {
