@@ -3,8 +3,8 @@
 #
 #   hack/krew/package.sh VERSION [FOLDER]      default: dist/krew
 #
-# PLATFORMS are those to build for, BASE_URL is where the archives will be found. Archives of one commit are the same
-# on every machine. kubectl krew install --manifest=FOLDER/vectordb-sync.yaml --archive=FOLDER/ARCHIVE tries one out.
+# PLATFORMS are those to build for, BASE_URL is where the archives will be found, BINARIES a folder where the plugin is
+# built already, as OS-ARCH/kubectl-vectordb_sync. Archives of one commit are the same on every machine. kubectl krew install --manifest=FOLDER/vectordb-sync.yaml --archive=FOLDER/ARCHIVE tries one out.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -19,6 +19,7 @@ mkdir -p "$out"
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 manifest=$scratch/vectordb-sync.yaml
+go build -o "$scratch/release" ./hack/release
 
 cat >"$manifest" <<EOF
 apiVersion: krew.googlecontainertools.github.com/v1alpha2
@@ -43,12 +44,10 @@ for platform in $platforms; do
   binary=kubectl-vectordb_sync
   [ "$os" != windows ] || binary+=.exe
   archive=kubectl-vectordb_sync_${os}_$arch.tar.gz
-  GOOS=$os GOARCH=$arch CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o "$scratch/$binary" ./cmd/kubectl-vectordb_sync
-  cp LICENSE "$scratch/"
-  chmod 755 "$scratch/$binary"
-  chmod 644 "$scratch/LICENSE"
-  tar -C "$scratch" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf - LICENSE "$binary" | gzip -n >"$out/$archive"
-  rm "$scratch/$binary"
+  built=${BINARIES:-$scratch}/$os-$arch/$binary
+  [ -n "${BINARIES:-}" ] ||
+    GOOS=$os GOARCH=$arch CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$version" -o "$built" ./cmd/kubectl-vectordb_sync
+  "$scratch/release" pack -epoch "${SOURCE_DATE_EPOCH:-0}" -out "$out/$archive" LICENSE "$built"
   cat >>"$manifest" <<EOF
     - selector: {matchLabels: {os: $os, arch: $arch}}
       uri: $base/$archive

@@ -11,12 +11,34 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
 
 // maxEntry bounds what one file of an archive may be.
 const maxEntry = 1 << 30
+
+// pack writes an archive of files, in the order of their names, dated alike and of nobody.
+func pack(out string, files []string, epoch int64) error {
+	entries := make([]entry, 0, len(files))
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			return fmt.Errorf("packing: %w", err)
+		}
+		e := entry{name: filepath.Base(file), mode: 0o644}
+		if info.Mode()&0o100 != 0 {
+			e.mode = 0o755
+		}
+		if e.content, err = os.ReadFile(file); err != nil {
+			return fmt.Errorf("packing: %w", err)
+		}
+		entries = append(entries, e)
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return cmp.Compare(a.name, b.name) })
+	return writeArchive(out, entries, epoch)
+}
 
 // repack writes an archive anew: the same entries in the order of their names, dated alike and of nobody.
 func repack(file string, epoch int64) error {
@@ -55,6 +77,10 @@ func repack(file string, epoch int64) error {
 		// Helm wants to see Chart.yaml before all else.
 		return cmp.Or(-cmp.Compare(first(a), first(b)), cmp.Compare(a.name, b.name))
 	})
+	return writeArchive(file, entries, epoch)
+}
+
+func writeArchive(file string, entries []entry, epoch int64) error {
 	packed, err := tarOf(entries, epoch)
 	if err != nil {
 		return err

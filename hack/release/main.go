@@ -3,6 +3,7 @@
 // hack/release/release.sh calls it.
 //
 //	release image -out F -reference R -arch A -binary B [-data] [-epoch N] [ARGUMENT...]
+//	release pack -epoch N -out F.tar.gz FILE...   the files by their base names, executable where they are
 //	release repack -epoch N F.tgz        the same entries, in order, with one time and no owner
 //	release notes VERSION CHANGELOG.md   what is new in a version, "Unreleased" if the file does not name it
 //	release check-sbom BINARY SBOM.json
@@ -25,7 +26,7 @@ func main() {
 
 func run(args []string, out io.Writer) error {
 	if len(args) == 0 {
-		return errors.New("want one of image, repack, notes, check-sbom")
+		return errors.New("want one of image, pack, repack, notes, check-sbom")
 	}
 	set := flag.NewFlagSet(args[0], flag.ContinueOnError)
 	epoch := set.Int64("epoch", 0, "seconds since 1970 that everything is dated")
@@ -37,9 +38,11 @@ func run(args []string, out io.Writer) error {
 		set.StringVar(&i.arch, "arch", "", "amd64 or arm64")
 		set.StringVar(&i.binary, "binary", "", "static binary that the image runs")
 		set.BoolVar(&i.data, "data", false, "add a folder /data that the user may write")
+	case "pack":
+		set.StringVar(&i.out, "out", "", "archive to write")
 	case "repack", "notes", "check-sbom":
 	default:
-		return fmt.Errorf("unknown command %q, want one of image, repack, notes, check-sbom", args[0])
+		return fmt.Errorf("unknown command %q, want one of image, pack, repack, notes, check-sbom", args[0])
 	}
 	if err := set.Parse(args[1:]); err != nil {
 		return err
@@ -48,6 +51,8 @@ func run(args []string, out io.Writer) error {
 	case args[0] == "image":
 		i.epoch, i.arguments = *epoch, rest
 		return i.write()
+	case args[0] == "pack" && len(rest) > 0 && i.out != "":
+		return pack(i.out, rest, *epoch)
 	case args[0] == "repack" && len(rest) == 1:
 		return repack(rest[0], *epoch)
 	case args[0] == "notes" && len(rest) == 2:

@@ -36,12 +36,6 @@ trap 'rm -rf "$work"' EXIT
 tools=$(hack/tools/install.sh helm kustomize cyclonedx-gomod)
 go build -o "$work/release" ./hack/release
 
-# archive FOLDER OUT.tar.gz packs what is in a folder.
-archive() {
-  tar -C "$1" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --format=ustar -cf - . | gzip -n -9 >"$2"
-  "$work/release" repack -epoch "$SOURCE_DATE_EPOCH" "$2"
-}
-
 for platform in $platforms; do
   os=${platform%/*} arch=${platform#*/} ending=
   [ "$os" != windows ] || ending=.exe
@@ -62,8 +56,7 @@ for platform in $platforms; do
     "$work/release" image -epoch "$SOURCE_DATE_EPOCH" -arch "$arch" -binary "$bin/receiver" -data \
       -reference "$registry/receiver:$plain" -out "$out/images/receiver-$plain-linux-$arch.tar" -- --listen=:3000 --data=/data
   fi
-  cp LICENSE "$bin/"
-  archive "$bin" "$out/k8s-vectordb-sync_${plain}_${os}_$arch.tar.gz"
+  "$work/release" pack -epoch "$SOURCE_DATE_EPOCH" -out "$out/k8s-vectordb-sync_${plain}_${os}_$arch.tar.gz" LICENSE "$bin"/*
 done
 
 say "packing the chart"
@@ -77,7 +70,7 @@ cp -r config "$work/config"
 "$tools/kustomize" build "$work/config/basic" >"$out/install.yaml"
 
 say "packing the plugin"
-PLATFORMS=$platforms hack/krew/package.sh "$version" "$out" >/dev/null
+PLATFORMS=$platforms BINARIES=$work hack/krew/package.sh "$version" "$out" >/dev/null
 
 "$work/release" notes "$version" CHANGELOG.md >"$out/notes.md"
 (cd "$out" && find . -type f ! -name checksums.txt -printf '%P\n' | sort | xargs sha256sum >checksums.txt)

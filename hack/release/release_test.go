@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // untar returns the entries of an archive by name.
@@ -131,6 +132,45 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestPack_OtherFolderAndOrder_SameBytes packs the same files from two folders, in two orders and of two ages.
+func TestPack_OtherFolderAndOrder_SameBytes(t *testing.T) {
+	var archives [][]byte
+	for round := range 2 {
+		folder := t.TempDir()
+		binary, licence, out := filepath.Join(folder, "zebra"), filepath.Join(folder, "LICENSE"), filepath.Join(folder, "out.tar.gz")
+		must(t, os.WriteFile(binary, []byte("binary"), 0o700))
+		must(t, os.WriteFile(licence, []byte("free"), 0o640))
+		must(t, os.Chtimes(binary, time.Unix(int64(round), 0), time.Unix(int64(round), 0)))
+		files := []string{binary, licence}
+		if round > 0 {
+			slices.Reverse(files)
+		}
+		must(t, run(append([]string{"pack", "-epoch", "7", "-out", out}, files...), io.Discard))
+		raw, err := os.ReadFile(out)
+		must(t, err)
+		archives = append(archives, raw)
+	}
+	if !bytes.Equal(archives[0], archives[1]) {
+		t.Error("the same files make different archives")
+	}
+	unpacked, err := gzip.NewReader(bytes.NewReader(archives[0]))
+	must(t, err)
+	raw, err := io.ReadAll(unpacked)
+	must(t, err)
+	content, headers := untar(t, raw)
+	if len(headers) != 2 || headers[0].Name != "LICENSE" || headers[0].Mode != 0o644 || headers[1].Mode != 0o755 || string(content["zebra"]) != "binary" {
+		t.Errorf("the archive holds %v", headers)
+	}
+	for _, h := range headers {
+		if h.ModTime.Unix() != 7 || h.Uid != 0 || h.Gid != 0 {
+			t.Errorf("%s is of %d:%d, dated %d", h.Name, h.Uid, h.Gid, h.ModTime.Unix())
+		}
+	}
+	if err := run([]string{"pack", "-out", filepath.Join(t.TempDir(), "x"), "/no/such/file"}, io.Discard); err == nil {
+		t.Error("a file that is not there is packed")
 	}
 }
 
