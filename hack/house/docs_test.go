@@ -94,7 +94,7 @@ func TestWhatADocumentNamesInVainIsSeen(t *testing.T) {
 	if got, want := unknownTests("`TestThere`, `TestNowhere` and TestOther", map[string]bool{"TestThere": true}), []string{"TestNowhere"}; !slices.Equal(got, want) {
 		t.Errorf("found %v, want %v", got, want)
 	}
-	text := "`internal/wire/wire.go`, `internal/nowhere.go`, `api/v1alpha1`, `docs/x`, [a](../README.md#what), [b](none.md), [c](https://x/y)"
+	text := "`internal/sink/wire/wire.go`, `internal/nowhere.go`, `api/v1alpha1`, `docs/x`, [a](../README.md#what), [b](none.md), [c](https://x/y)"
 	if got, want := missingPaths(text, "docs"), []string{"internal/nowhere.go", "docs/x", "none.md"}; !slices.Equal(got, want) {
 		t.Errorf("found %v, want %v", got, want)
 	}

@@ -13,11 +13,11 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/go-logr/logr"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/orphans"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
 // census asks one receiver what it holds, where it can be asked, and has the documents deleted whose objects are gone:

@@ -5,7 +5,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
 // figures are what a member says of one target beside its checkpoint, for sums over all members. They change only when

@@ -19,14 +19,14 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
 var (

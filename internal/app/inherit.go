@@ -5,8 +5,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
 // estate is what a target that was stopped leaves to its successor, in this life of the process: deletions that the

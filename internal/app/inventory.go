@@ -15,10 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/inventory"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/inventory"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
 // memory is what this replica remembers of its earlier life, and what it writes down for the next. A nil memory

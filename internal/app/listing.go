@@ -7,9 +7,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/orphans"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
 const (

@@ -13,8 +13,8 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/ownerref"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/notice"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
 // formingFor is how long members that disagree on the ring keep Events back. Later two may say the same.

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
 // TestReceiverOf_OneMemberInTroubleIsEnough sums up what members say of one receiver.

@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
 )
 
 // Take implements [operations.Runner]: this replica becomes the only sender of the parts.

@@ -10,18 +10,18 @@ import (
 	"github.com/go-logr/logr"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/delivery"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ring"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
 // Peer is one target of one process among others, with all that members tell each other by their checkpoints, over a

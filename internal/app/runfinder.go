@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
 // missing tells the receiver that an object is gone, unless it is there and the receiver is to have it, or its type is

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 )
 
 // sweepPatience is how long a repair waits for the end of its deletions. What is not delivered by then is delivered

@@ -8,7 +8,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/verify"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
 )
 
 // StartVerification implements [api.Verifications].

@@ -13,11 +13,11 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/membership"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/verify"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
 )
 
 // verification holds the index against the cluster, and tells the other members.

@@ -8,9 +8,9 @@ import (
 	"slices"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/operations"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
 // What can tell of a deletion that nobody saw.

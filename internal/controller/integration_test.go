@@ -20,8 +20,8 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
 
 // patience bounds every wait for a real API server on a busy machine.

@@ -17,7 +17,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
 const (

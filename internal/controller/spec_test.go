@@ -13,7 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
 const endpoint = "http://dot-ai.dot-ai.svc.cluster.local:3456/api/v1/resources/sync"

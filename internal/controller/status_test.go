@@ -9,7 +9,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
 var noon = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)

@@ -1,6 +1,6 @@
 package notice
 
-import "github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+import "github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 
 // Advice says what to do about a receiver that takes nothing, by the kind of its trouble.
 func Advice(k wire.Kind) string {

@@ -16,11 +16,11 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/httpclient"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/watch"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/discovery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
 // Options of [Run].

@@ -8,8 +8,8 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/debounce"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/debounce"
 )
 
 // What a change is named by when it is none of a label or an annotation.

@@ -19,9 +19,9 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/plan"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wire"
 )
 
 // planned runs --plan with settings.

@@ -1,5 +1,5 @@
 /*
- * Claims in Leases, for one object in one partition: the protocol of internal/ownership as a model for spin.
+ * Claims in Leases, for one object in one partition: the protocol of internal/shard/ownership as a model for spin.
  *
  * N members share one API server. Each has a Lease that is idle, claims the partition, or is marked dead. Which views
  * the members publish is left entirely open: any member may begin to claim, or give up its claim, at any time. So what
@@ -17,7 +17,7 @@
  * may be marked dead when another has seen no write of it for LEASE ticks. That the members' own clocks differ by less
  * than LEASE/FENCE is what makes one clock an honest model of them.
  *
- * Left out: deleted Leases and the rule that a member must be settled (internal/ownership simulates them), and how long
+ * Left out: deleted Leases and the rule that a member must be settled (internal/shard/ownership simulates them), and how long
  * anything takes.
  *
  * -DNO_TIME stops time: nobody is ever fenced or found dead. What is left is small enough for three members.

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 )
 
 const (

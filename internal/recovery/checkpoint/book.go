@@ -1,0 +1,398 @@
+package checkpoint
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
+)
+
+// Book is all checkpoints of one target that have been seen. Create it with [NewBook].
+type Book struct {
+	fingerprint string
+	format      ring.Format
+	believed    atomic.Pointer[[]entry]               // what Covers reads
+	delivered   atomic.Pointer[[]map[uint64]struct{}] // by the other members; what Delivered reads
+	doubts      atomic.Pointer[map[uint64]Doubt]      // of others; what Doubtful reads
+
+	mu    sync.Mutex // guards what follows
+	pages map[string]entry
+	lists map[string]List       // of the other members
+	stats map[string]string     // of the other members
+	rings map[string]*ring.Ring // by view; views are few and rings take milliseconds
+	news  News
+}
+
+// News tells of what checkpoints may say more than before.
+type News struct {
+	all       bool
+	types     map[string]bool
+	delivered bool
+}
+
+// Of tells whether objects of a type may have become covered, or, of those that are delivered by name, delivered.
+func (n News) Of(typeName string, named bool) bool {
+	if named {
+		return n.delivered
+	}
+	return n.all || n.types[typeName] || n.types[other(typeName)]
+}
+
+// News returns what has come since it was asked last.
+func (b *Book) News() News {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.news
+	b.news = News{}
+	return n
+}
+
+// note takes a checkpoint in place of another into the news. The caller holds mu.
+func (b *Book) note(before entry, c Checkpoint) {
+	if before.ring == nil || !slices.Equal(before.checkpoint.View, c.View) {
+		b.news.all = true
+		return
+	}
+	if b.news.types == nil {
+		b.news.types = make(map[string]bool)
+	}
+	for name, e := range c.Types {
+		if o, ok := before.checkpoint.Types[name]; !ok || !reflect.DeepEqual(o, e) {
+			b.news.types[name] = true
+			if all := slicesOf(name); all != "" {
+				b.news.types[all] = true
+			}
+		}
+	}
+}
+
+// entry is one checkpoint with the partitions it speaks for.
+type entry struct {
+	checkpoint Checkpoint
+	ring       *ring.Ring
+	excepts    bool // names what is not acknowledged: it is for the member's own partitions, which may be all
+}
+
+// NewBook returns an empty book of the target with that fingerprint, under that ring format.
+func NewBook(fingerprint string, format ring.Format) *Book {
+	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]entry{}, lists: map[string]List{}, stats: map[string]string{}, rings: map[string]*ring.Ring{}}
+	b.believed.Store(&[]entry{})
+	b.delivered.Store(&[]map[uint64]struct{}{})
+	return b
+}
+
+// Set takes a checkpoint under a name, in place of an earlier one. One whose name ends in /all speaks for all
+// partitions, and names no exceptions. It returns whether it is believed: of this target and ring format,
+// with a view from which a ring can be built.
+func (b *Book) Set(name string, c Checkpoint) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before := b.pages[name]
+	delete(b.pages, name)
+	defer b.publish()
+	if c.Fingerprint != b.fingerprint || c.RingFormat != b.format.String() {
+		return false
+	}
+	view := strings.Join(c.View, ",")
+	r, ok := b.rings[view]
+	if !ok {
+		var err error
+		if r, err = ring.New(c.View, b.format); err != nil {
+			return false
+		}
+		b.rings[view] = r
+	}
+	b.note(before, c)
+	b.pages[name] = entry{checkpoint: c, ring: r, excepts: !strings.HasSuffix(name, page("", allKey))}
+	return true
+}
+
+// Delete forgets the checkpoint of that name. Objects that it has covered become unknown where no other covers them.
+func (b *Book) Delete(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.pages, name)
+	b.publish()
+}
+
+// clear forgets all checkpoints.
+func (b *Book) clear() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.pages)
+	b.publish()
+}
+
+// publish makes what is believed visible, and forgets rings that no page needs. The caller holds mu.
+func (b *Book) publish() {
+	used := make(map[*ring.Ring]bool, len(b.pages))
+	believed := make([]entry, 0, len(b.pages))
+	for _, name := range slices.Sorted(maps.Keys(b.pages)) {
+		believed = append(believed, b.pages[name])
+		used[b.pages[name].ring] = true
+	}
+	maps.DeleteFunc(b.rings, func(_ string, r *ring.Ring) bool { return !used[r] })
+	b.believed.Store(&believed)
+}
+
+// Covers tells whether some checkpoint says that a state of an object is acknowledged. It takes no lock.
+func (b *Book) Covers(typeName string, id resource.ID, version uint64) bool {
+	pages := *b.believed.Load()
+	if len(pages) == 0 || version == 0 {
+		return false
+	}
+	partition := b.format.Partition(string(id))
+	return slices.ContainsFunc(pages, func(p entry) bool {
+		e, ok := p.checkpoint.of(typeName, id)
+		return ok && version <= e.High && p.owns(typeName, id, partition) && e.Covers(id, version) && !excepted(pages, p, typeName, id)
+	})
+}
+
+// excepted tells whether the member of a checkpoint says of an object, in whichever of its checkpoints, that it is not
+// acknowledged. That for all partitions names no exceptions but what is refused.
+func excepted(pages []entry, p entry, typeName string, id resource.ID) bool {
+	return slices.ContainsFunc(pages, func(o entry) bool {
+		if o.checkpoint.Member != p.checkpoint.Member {
+			return false
+		}
+		e, _ := o.checkpoint.of(typeName, id)
+		return e.excepts(id)
+	})
+}
+
+// Delivered tells whether another member says that it has delivered what has that [Name]. It takes no lock.
+func (b *Book) Delivered(name uint64) bool {
+	return slices.ContainsFunc(*b.delivered.Load(), func(names map[uint64]struct{}) bool {
+		_, ok := names[name]
+		return ok
+	})
+}
+
+// Lists returns what the other members name, by member.
+func (b *Book) Lists() map[string]List {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.lists)
+}
+
+// setList takes what another member names.
+func (b *Book) setList(member string, l List) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lists[member] = l
+	var all []map[uint64]struct{}
+	for _, l := range b.lists {
+		if len(l.Delivered) > 0 {
+			all = append(all, l.Delivered)
+		}
+	}
+	b.delivered.Store(&all)
+	b.news.delivered = true
+}
+
+// Owns returns whether a checkpoint of a member, under a view and with what it takes and yields, speaks of an
+// object. The ring is kept as long as a checkpoint has it.
+func (b *Book) Owns(member string, view []string, takes, yields []Part) (func(typeName string, id resource.ID) bool, error) {
+	b.mu.Lock()
+	r, ok := b.rings[strings.Join(view, ",")]
+	b.mu.Unlock()
+	if !ok {
+		var err error
+		if r, err = ring.New(view, b.format); err != nil {
+			return nil, err // It says everything.
+		}
+	}
+	e := entry{checkpoint: Checkpoint{Member: member, Takes: takes, Yields: yields}, ring: r}
+	return func(typeName string, id resource.ID) bool {
+		return e.owns(typeName, id, b.format.Partition(string(id)))
+	}, nil
+}
+
+// owns tells whether a checkpoint speaks of an object.
+func (e *entry) owns(typeName string, id resource.ID, partition int) bool {
+	if taken, decided := e.checkpoint.taken(typeName, id); decided {
+		return taken
+	}
+	return e.ring.Owner(partition) == e.checkpoint.Member
+}
+
+// Bound returns the version up to which a type is acknowledged in every partition, deletions that nobody has watched
+// among it, by the word of the member that knows best; 0 when nobody has said so.
+func (b *Book) Bound(typeName string) uint64 {
+	var bound uint64
+	for _, p := range *b.believed.Load() {
+		if p.all() {
+			e, _ := p.checkpoint.of(typeName, "")
+			bound = max(bound, e.deleted())
+		}
+	}
+	return bound
+}
+
+// Acknowledged returns the version up to which every state of an object is acknowledged, deletions that nobody has
+// watched aside, by the word of the member that knows best: of its owner, or of one that speaks for all
+// partitions. It takes no lock.
+func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
+	pages := *b.believed.Load()
+	if len(pages) == 0 {
+		return 0
+	}
+	var bound uint64
+	partition, hash := b.format.Partition(string(id)), Short(id)
+	for _, p := range pages {
+		e, _ := p.checkpoint.of(typeName, id)
+		if e.Low <= bound || !p.owns(typeName, id, partition) {
+			continue
+		}
+		if !e.refuses(hash) { // What is excepted otherwise is above Low, or a deletion that nobody has watched.
+			bound = e.Low
+		}
+	}
+	return bound
+}
+
+// Stats returns what the other members say of how they fare, by member.
+func (b *Book) Stats() map[string]string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return maps.Clone(b.stats)
+}
+
+func (b *Book) setStats(member, stats string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stats[member] = stats
+}
+
+// Doubtful returns what another member, or an earlier life of ours, says of an object that a request of
+// unknown outcome may still change. It takes no lock.
+func (b *Book) Doubtful(id resource.ID) (Doubt, bool) {
+	all := b.doubts.Load()
+	if all == nil || len(*all) == 0 {
+		return Doubt{}, false
+	}
+	d, ok := (*all)[id.Hash()]
+	return d, ok
+}
+
+// setDoubts gathers what the members other than self, and self before its present stay, are in doubt about.
+// Who speaks of one object with another is not believed further than that there is a doubt.
+func (b *Book) setDoubts(self string, earlier []Doubt) {
+	doubts := make(map[uint64]Doubt)
+	for _, d := range earlier {
+		doubts[d.ID] = d
+	}
+	for _, p := range *b.believed.Load() {
+		if p.checkpoint.Member == self {
+			continue
+		}
+		for _, d := range p.checkpoint.Doubts {
+			if o, ok := doubts[d.ID]; ok && o != d {
+				d = Doubt{ID: d.ID, Overwritable: true}
+			}
+			doubts[d.ID] = d
+		}
+	}
+	if before := b.doubts.Swap(&doubts); before != nil && len(*before) > 0 && !maps.Equal(*before, doubts) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.news.all = true // What is delivered may be in no doubt any more.
+	}
+}
+
+// Events returns, by type, the newest change that any other member had seen when it gave its word.
+func (b *Book) Events(self string) Events {
+	events := make(Events)
+	for _, p := range *b.believed.Load() {
+		if p.checkpoint.Member == self {
+			continue
+		}
+		for t, e := range p.checkpoint.Types {
+			if e.Event > 0 {
+				events.add(t, e.Event)
+			}
+		}
+	}
+	return events
+}
+
+// all tells whether a checkpoint speaks for all partitions: one given under a view of its member alone.
+func (e entry) all() bool {
+	return len(e.checkpoint.View) == 1 && e.checkpoint.View[0] == e.checkpoint.Member && len(e.checkpoint.Yields) == 0
+}
+
+// Past is what the checkpoints of one moment say about the time before.
+type Past struct {
+	// Versions are, by type, those at which the receiver had what the API server had then, ascending: the one
+	// up to which everything is acknowledged, and beyond it those up to which some member's own partitions
+	// are. What existed at one of these and exists no longer was deleted since.
+	Versions map[string][]uint64
+	// Opaque are the types that were sent although their versions are no numbers.
+	Opaque map[string]bool
+	// Incarnations are the stays in the ring in which the checkpoints were given, by member.
+	Incarnations map[string]string
+}
+
+// Past sums the checkpoints up, of all members or of those of which of returns true.
+func (b *Book) Past(of func(member, incarnation string) bool) Past {
+	past := Past{Versions: make(map[string][]uint64), Opaque: make(map[string]bool), Incarnations: make(map[string]string)}
+	bounds := make(map[string]uint64)
+	for _, p := range *b.believed.Load() {
+		if of != nil && !of(p.checkpoint.Member, p.checkpoint.Incarnation) {
+			continue
+		}
+		past.Incarnations[p.checkpoint.Member] = p.checkpoint.Incarnation
+		for t, e := range p.checkpoint.Types {
+			if e.Opaque {
+				past.Opaque[t] = true
+			}
+			if p.all() {
+				bounds[t] = max(bounds[t], e.deleted())
+			}
+			past.Versions[t] = append(append(past.Versions[t], e.Earlier...), e.High)
+			if e.Until > 0 { // What is left out was there at Low, and may have been deleted since.
+				past.Versions[t] = append(past.Versions[t], e.Low)
+			}
+		}
+	}
+	for t, v := range past.Versions {
+		v = append(v, bounds[t])
+		v = slices.DeleteFunc(v, func(version uint64) bool { return version == 0 || version < bounds[t] })
+		slices.Sort(v)
+		past.Versions[t] = slices.Compact(v)
+	}
+	maps.DeleteFunc(past.Versions, func(_ string, v []uint64) bool { return len(v) == 0 })
+	return past
+}
+
+// Position is how far a member had seen a type when it wrote its last checkpoint. One without an incarnation
+// is of a process that is gone.
+type Position struct {
+	Member, Incarnation string
+	High                uint64
+}
+
+// Positions returns those of all members in a type, for their own partitions, and the earlier ones that they
+// still name.
+func (b *Book) Positions(typeName string) []Position {
+	var all []Position
+	for _, p := range *b.believed.Load() {
+		e, ok := p.checkpoint.of(typeName, "")
+		if !ok || !p.excepts {
+			continue
+		}
+		all = append(all, Position{Member: p.checkpoint.Member, Incarnation: p.checkpoint.Incarnation, High: e.High})
+		for _, version := range e.Earlier {
+			all = append(all, Position{Member: p.checkpoint.Member, High: version})
+		}
+	}
+	return all
+}
+
+// Len returns how many checkpoints are believed.
+func (b *Book) Len() int { return len(*b.believed.Load()) }

@@ -1,0 +1,242 @@
+package checkpoint_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func store(client *fake.Clientset, member string, book *checkpoint.Book) *checkpoint.Store {
+	return checkpoint.NewStore(client.CoreV1(), book, checkpoint.StoreOptions{
+		Namespace: "ns", Ring: "r", Target: "default", Member: member, Changed: func() {},
+	})
+}
+
+func word(member string, version uint64) checkpoint.Checkpoint {
+	return checkpoint.Checkpoint{Member: member, View: []string{member}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",
+		Types: map[string]checkpoint.Entry{"pods.v1": {Low: version, High: version}}}
+}
+
+func TestWhatOneMemberPublishesTheOthersBelieve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		writer := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+		if err := writer.Publish(t.Context(), word("a", 10), word("a", 10), checkpoint.Beside{}); err != nil {
+			t.Fatal(err)
+		}
+		book := checkpoint.NewBook("f", ring.DefaultFormat())
+		reader := store(client, "b", book)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- reader.Run(ctx) }()
+		<-reader.Synced()
+		if !book.Covers("pods.v1", id(1), 10) {
+			t.Error("what was there at the start is not believed")
+		}
+		if err := writer.Publish(t.Context(), word("a", 20), word("a", 20), checkpoint.Beside{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if !book.Covers("pods.v1", id(1), 20) {
+			t.Error("what was published later is not believed")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRefreshReadsWhatTheWatchHasNotShown(t *testing.T) {
+	client := fake.NewClientset()
+	writer := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+	c := word("a", 20)
+	c.Types["pods.v1"] = checkpoint.Entry{Low: 20, High: 20, Event: 19}
+	if err := writer.Publish(t.Context(), c, c, checkpoint.Beside{}); err != nil {
+		t.Fatal(err)
+	}
+	book := checkpoint.NewBook("f", ring.DefaultFormat())
+	reader := store(client, "b", book) // its watch does not run
+	if err := reader.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !book.Covers("pods.v1", id(1), 20) || book.Bound("pods.v1") != 20 {
+		t.Error("what the API server holds is not believed")
+	}
+	if got := book.Events("b"); got["pods.v1"] != 19 || len(book.Events("a")) != 0 {
+		t.Errorf("events of others are %v, want 19 for b and none for a itself", got)
+	}
+}
+
+func TestAnUnchangedCheckpointIsNotWrittenAgain(t *testing.T) {
+	client := fake.NewClientset()
+	s := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+	for range 3 {
+		if err := s.Publish(t.Context(), word("a", 10), word("a", 10), checkpoint.Beside{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(client.Actions()); n != 1 {
+		t.Errorf("%d requests, want 1", n)
+	}
+}
+
+func TestThePredecessorsConfigMapIsTakenOver(t *testing.T) {
+	client := fake.NewClientset()
+	first, second := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())), store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+	for version, s := range map[uint64]*checkpoint.Store{10: first} {
+		if err := s.Publish(t.Context(), word("a", version), word("a", version), checkpoint.Beside{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := second.Publish(t.Context(), word("a", 20), word("a", 20), checkpoint.Beside{}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := client.CoreV1().ConfigMaps("ns").Get(t.Context(), "r-default-a", metav1.GetOptions{})
+	if err != nil || !strings.Contains(m.Data["checkpoint"], `"high":20`) {
+		t.Errorf("%v %v", m, err)
+	}
+}
+
+func TestAMissingPermissionIsSaidAtTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		forbid := func(clienttesting.Action) (bool, runtime.Object, error) {
+			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "", errors.New("no"))
+		}
+		client.PrependReactor("list", "configmaps", forbid)
+		client.PrependWatchReactor("configmaps", func(clienttesting.Action) (bool, watch.Interface, error) {
+			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "", errors.New("no"))
+		})
+		err := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())).Run(t.Context())
+		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "namespace ns") {
+			t.Errorf("%v, want forbidden and what is needed", err)
+		}
+	})
+}
+
+// TestTheLastWordOfWhoHasNoLeaseOverwritesNobody: a successor of its name may have begun to write.
+func TestTheLastWordOfWhoHasNoLeaseOverwritesNobody(t *testing.T) {
+	client := fake.NewClientset()
+	first, successor := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())), store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+	last := checkpoint.Beside{Open: []checkpoint.Tombstone{{Type: "pods.v1", ID: id(1), Version: 50}}, Last: true}
+	pending := func() int {
+		t.Helper()
+		book := checkpoint.NewBook("f", ring.DefaultFormat())
+		if err := store(client, "b", book).Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return len(book.Lists()["a"].Open)
+	}
+	if err := first.Publish(t.Context(), word("a", 10), word("a", 10), checkpoint.Beside{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Publish(t.Context(), word("a", 10), word("a", 10), last); err != nil || pending() != 1 {
+		t.Fatalf("%v; %d deletions wait, want 1", err, pending())
+	}
+	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "configmaps"}, "a", errors.New("written since"))
+	client.PrependReactor("update", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, conflict })
+	if err := first.Publish(t.Context(), word("a", 10), word("a", 10), checkpoint.Beside{Last: true}); !apierrors.IsConflict(err) {
+		t.Errorf("%v, want the conflict", err)
+	}
+	if err := successor.Publish(t.Context(), word("a", 20), word("a", 20), last); !apierrors.IsAlreadyExists(err) {
+		t.Errorf("%v, want that it exists already", err)
+	}
+}
+
+// TestAfterARestoreNoCheckpointIsBelievedForAWhile has the cluster go back in time: what the checkpoints
+// cover may be another state, under a version that begins anew.
+func TestAfterARestoreNoCheckpointIsBelievedForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		writer := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+		publish := func(version uint64) {
+			if err := writer.Publish(t.Context(), word("a", version), word("a", version), checkpoint.Beside{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		publish(900)
+		book := checkpoint.NewBook("f", ring.DefaultFormat())
+		reader := store(client, "b", book)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- reader.Run(ctx) }()
+		<-reader.Synced()
+		reader.Void()
+		if book.Covers("pods.v1", id(1), 300) {
+			t.Error("what was said before the restore covers a state after it")
+		}
+		publish(901) // by a member that has not noticed yet
+		synctest.Wait()
+		if book.Covers("pods.v1", id(1), 300) {
+			t.Error("what was said right after the restore covers a state after it")
+		}
+		time.Sleep(20 * time.Second)
+		publish(310)
+		synctest.Wait()
+		if !book.Covers("pods.v1", id(1), 310) || book.Covers("pods.v1", id(1), 900) {
+			t.Error("what is said later is not believed, or what was said before is again")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A pod comes back under its name. What its earlier life was in doubt about stays so until it has written
+// something itself, however often its own checkpoint is read until then.
+func TestWhatAnEarlierLifeIsInDoubtAboutIsNotForgottenByReadingItAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		earlier := word("a", 10)
+		earlier.Incarnation, earlier.Doubts = "one.1", []checkpoint.Doubt{{ID: id(1).Hash(), Version: 7, Overwritable: true}}
+		if err := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())).Publish(t.Context(), earlier, word("a", 10), checkpoint.Beside{}); err != nil {
+			t.Fatal(err)
+		}
+		book := checkpoint.NewBook("f", ring.DefaultFormat())
+		s := store(client, "a", book)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- s.Run(ctx) }()
+		<-s.Synced()
+		for range 2 {
+			if err := s.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, doubted := book.Doubtful(id(1)); !doubted {
+				t.Error("the doubt is forgotten before anything has been written")
+			}
+		}
+		now := word("a", 20)
+		now.Incarnation = "two.1"
+		if err := s.Publish(t.Context(), now, now, checkpoint.Beside{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if _, doubted := book.Doubtful(id(1)); doubted {
+			t.Error("it is in doubt after our own checkpoint has taken the place of the earlier one")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

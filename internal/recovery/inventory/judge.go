@@ -1,0 +1,144 @@
+package inventory
+
+import (
+	"fmt"
+	"iter"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// State is what is known of a type at present.
+type State struct {
+	// Listed tells that a complete list of the type is known, as it was at Version or later.
+	Listed bool
+	// Gone tells that the type is proven to be no longer served: all its objects are gone. It excludes Listed.
+	Gone bool
+	// Version is the newest resourceVersion seen of the type, 0 when it is no number.
+	Version uint64
+}
+
+// View is the present, with which an inventory is compared.
+type View interface {
+	// State returns what is known of a type; the zero State for nothing.
+	State(t resource.Type) State
+	// Has tells whether an object of a listed type exists.
+	Has(t resource.Type, namespace, name string) bool
+	// Watched tells whether the object would be known if it existed, by the selection of namespaces that is configured.
+	// What is not watched is not missing.
+	Watched(t resource.Type, namespace, name string) bool
+	// NamespaceGone tells whether a complete list of the cluster's namespaces lacks one. What was in it is
+	// proven to be gone, and needs no person's word.
+	NamespaceGone(namespace string) bool
+	// Lost tells that the API server's database was restored from a backup since: versions compare no more,
+	// and nothing is proven. The inventory still names what a receiver may hold.
+	Lost() bool
+}
+
+// Status is what came of comparing one type.
+type Status uint8
+
+const (
+	// Unknown: the type cannot be judged at present, because it has no complete list, or no versions that compare.
+	Unknown Status = iota
+	// Compared: what is missing was deleted.
+	Compared
+	// Guarded: more is missing than may be deleted without a person's word.
+	Guarded
+)
+
+// String returns the status in lower case.
+func (s Status) String() string {
+	switch s {
+	case Compared:
+		return "compared"
+	case Guarded:
+		return "guarded"
+	default:
+		return "unknown"
+	}
+}
+
+// Verdict is what an inventory and the present say about one type together.
+type Verdict struct {
+	// Info is the type as the inventory has it.
+	Info TypeInfo
+	// Status says what the rest means.
+	Status Status
+	// Missing is how many objects of the inventory are not there although their namespaces are, and Limit how
+	// many of these may be deleted unasked.
+	Missing, Limit int
+	// Deleted are the objects that are to be deleted, ascending: those in namespaces that are gone, and the
+	// missing ones where Status is Compared.
+	Deleted []Object
+}
+
+// Judge compares the names of one type with the present. It is the rule and nothing else: it reads no file and no
+// clock. Force lets it name more than the guard allows, and holds all of them in memory; without it, it holds no more
+// than the guard allows of what is not proven. It fails with [ErrBackwards] when the type's versions went
+// backwards, and with the error of the names, and then says nothing else.
+func Judge(info TypeInfo, names iter.Seq2[Object, error], v View, force bool) (Verdict, error) {
+	verdict := Verdict{Info: info, Limit: guard.Limit(info.Objects)}
+	now := v.State(info.Type)
+	switch {
+	case now.Gone:
+	case !now.Listed || info.Version == 0 || now.Version == 0:
+		return verdict, nil
+	case info.Version > now.Version && !v.Lost():
+		return Verdict{}, backwards(info, now)
+	}
+	var proven []Object
+	for o, err := range names {
+		switch {
+		case err != nil:
+			return Verdict{}, err
+		case !v.Watched(info.Type, o.Namespace, o.Name) || !now.Gone && v.Has(info.Type, o.Namespace, o.Name):
+			continue
+		}
+		if v.NamespaceGone(o.Namespace) && !v.Lost() {
+			proven, verdict.Deleted = append(proven, o), append(verdict.Deleted, o)
+			continue
+		}
+		verdict.Missing++
+		if force || verdict.Missing <= verdict.Limit {
+			verdict.Deleted = append(verdict.Deleted, o)
+		}
+	}
+	verdict.Status = Compared
+	if !force && guard.Exceeded(verdict.Missing, info.Objects) {
+		verdict.Status, verdict.Deleted = Guarded, proven
+	}
+	return verdict, nil
+}
+
+func backwards(info TypeInfo, now State) error {
+	return fmt.Errorf("%w: %s is at version %d, and was at %d", ErrBackwards, info.Type, now.Version, info.Version)
+}
+
+// Check fails with [ErrBackwards] when any listed type is behind the inventory, which voids all of it: types share a
+// database, and one that was restored may by chance have passed the old version of another type.
+func (inv *Inventory) Check(v View) error {
+	if v.Lost() {
+		return nil
+	}
+	for _, s := range inv.types {
+		info, now := s.info(), v.State(s.typ())
+		if now.Listed && now.Version != 0 && info.Version > now.Version {
+			return backwards(info, now)
+		}
+	}
+	return nil
+}
+
+// Judge checks the whole inventory and judges one of its types; see [Judge]. A type that is not in the inventory is
+// [Unknown].
+func (inv *Inventory) Judge(t resource.Type, v View, force bool) (Verdict, error) {
+	if err := inv.Check(v); err != nil {
+		return Verdict{}, err
+	}
+	s, ok := inv.find(t)
+	if !ok {
+		return Verdict{Info: TypeInfo{Type: t}, Limit: guard.Limit(0)}, nil
+	}
+	return Judge(s.info(), inv.Objects(t), v, force)
+}

@@ -1,0 +1,391 @@
+package operations
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/util/validation"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
+)
+
+// Runner sends parts.
+type Runner interface {
+	// Take gets hold of parts of one operation that are then run one after another: nobody else sends
+	// anything of them until the batch ends. It blocks until that is so, or ctx ends. An error while ctx has
+	// not ended is final for the first part.
+	Take(ctx context.Context, op Request, parts []Part) (Batch, error)
+}
+
+// Batch is some parts that are run together. It is used by one goroutine.
+type Batch interface {
+	// End lets go of the parts. It does not block.
+	End()
+	// Run sends one part again and returns when all its objects have arrived at every target, or are set aside, or ctx
+	// has ended. It is called by one goroutine at a time. It tells through progress how many objects it has
+	// offered since it was called, and how many of them have not arrived; progress may be called by any
+	// goroutine until Run returns, and does not block. An error while ctx has not ended is final: the part
+	// counts as done, with that message; what was repaired counts all the same.
+	Run(ctx context.Context, op Request, part Part, progress func(offered, open int)) (Repair, error)
+}
+
+// Repair is what a part did about documents whose objects are gone.
+type Repair struct {
+	// Deleted is how many were deleted, Held how many were not because they are more than may be without a
+	// person's word.
+	Deleted, Held int
+}
+
+// Catalog knows what there is to send. Its methods are called by many goroutines at once and do not block for long.
+type Catalog interface {
+	// Types returns the types of a full operation, none while they are not known yet.
+	Types() []resource.Type
+	// Objects returns how many objects of a type there are in a namespace; empty means all.
+	Objects(t resource.Type, namespace string) int
+	// Namespaces returns how many objects of a type there are in each namespace. It is asked for large types only: at
+	// planning, and before a part of one is run.
+	Namespaces(t resource.Type) map[string]int
+}
+
+// View knows who is a member.
+type View interface {
+	// Members returns the live members, ourselves included; none while we are not a member. It does not block, and is
+	// asked about once a second.
+	Members() []string
+}
+
+// Options of an [Engine]. Namespace, Ring and Member are required.
+type Options struct {
+	// Namespace is where the ConfigMap is, Ring the name of the ring, Member our own.
+	Namespace, Ring, Member string
+	// Name is the name of the ConfigMap; the zero value is that of the ring with "-resyncs". Two engines of
+	// one ring need two.
+	Name string
+	// Format is the ring's; the zero value is [ring.DefaultFormat]. All members have to have the same.
+	Format ring.Format
+	// Interval is the time between the end of a full operation and the next; 0 for none.
+	Interval time.Duration
+	// GiveUpAfter is how long a member may be gone that was asked for its own share; 0 means 5 minutes, which
+	// is enough for a pod to be scheduled again and its image pulled.
+	GiveUpAfter time.Duration
+	// Ready tells whether parts can be run and operations be planned here; nil means always. It is asked about once a
+	// second.
+	Ready func() bool
+	// Streams count what becomes of the watch of the ConfigMap; nil counts nothing.
+	Streams *reflector.Metrics
+	// Log is told when an operation begins and ends, and what goes wrong.
+	Log logr.Logger
+	// Registerer takes the metrics; nil registers none.
+	Registerer prometheus.Registerer
+}
+
+// Errors of an [Engine].
+var (
+	// ErrStopped says that the engine has stopped.
+	ErrStopped = errors.New("resyncs are not run here any more")
+	// ErrNoMembers says that we are not a member of the ring at the moment, so that nothing can be shared out.
+	ErrNoMembers = errors.New("this replica is not a member of the ring")
+	// ErrUnknown says that there is no such operation, or not any more.
+	ErrUnknown = errors.New("no such resync")
+	// ErrBusy says that too many operations are under way to write down another one.
+	ErrBusy = errors.New("too many resyncs are under way; wait until one has ended")
+)
+
+// Engine shares out operations, runs our parts of them and follows the others. Create it with [New].
+type Engine struct {
+	runner  Runner
+	catalog Catalog
+	view    View
+	opts    Options
+	metrics *metrics
+	decoder *decoder
+	store   *store
+	work    chan struct{} // one slot: wakes what runs parts
+	chores  chan struct{} // one slot: wakes what writes
+	stopped chan struct{} // closed when Run has ended
+	looking sync.Mutex    // held by look, and before mu
+
+	mu       sync.Mutex // guards everything below; never held while store is called
+	doc      *document
+	changed  chan struct{} // closed and replaced when doc changes
+	members  []string      // sorted
+	ring     *ring.Ring    // nil while there are no members
+	mine     map[string]*work
+	running  *run                 // nil: none
+	written  time.Time            // when progress was last written, or the first part of an operation begun
+	last     time.Time            // when the last full operation ended, but never later than we learned of it
+	lastSaid time.Time            // the same as it is written
+	missing  map[string]time.Time // since when nobody can run it, by operation
+}
+
+// New returns an engine that follows nothing yet. It fails when the options are unsound.
+func New(client corev1client.ConfigMapsGetter, runner Runner, catalog Catalog, view View, opts Options) (*Engine, error) {
+	if opts.Format == (ring.Format{}) {
+		opts.Format = ring.DefaultFormat()
+	}
+	if opts.GiveUpAfter <= 0 {
+		opts.GiveUpAfter = 5 * time.Minute
+	}
+	if opts.Ready == nil {
+		opts.Ready = func() bool { return true }
+	}
+	var errs []error
+	if opts.Namespace == "" || opts.Ring == "" {
+		errs = append(errs, errors.New("the namespace or the name of the ring is empty, want both"))
+	}
+	if problems := validation.IsConfigMapKey(runKey(newID(time.Now()), opts.Member)); opts.Member == "" || len(problems) > 0 {
+		errs = append(errs, fmt.Errorf("member %q cannot be part of a key of a ConfigMap, want the name of a pod of at most 200 characters: %s",
+			opts.Member, strings.Join(problems, ", ")))
+	}
+	if err := errors.Join(append(errs, opts.Format.Validate())...); err != nil {
+		return nil, fmt.Errorf("configuring resyncs: %w", err)
+	}
+	e := &Engine{
+		runner: runner, catalog: catalog, view: view, opts: opts,
+		decoder: &decoder{log: opts.Log}, work: make(chan struct{}, 1), chores: make(chan struct{}, 1), stopped: make(chan struct{}),
+		doc: &document{}, changed: make(chan struct{}), mine: make(map[string]*work), missing: make(map[string]time.Time),
+	}
+	e.metrics = newMetrics(opts.Registerer, e)
+	e.store = newStore(client, opts.Namespace, opts.Ring, opts.Log, e.metrics, e.apply)
+	e.store.streams = opts.Streams
+	if opts.Name != "" {
+		e.store.name = opts.Name
+	}
+	return e, nil
+}
+
+// Run follows operations and runs our parts until ctx ends; it then writes down what we have done and returns nil. It
+// returns an error when the ConfigMap may not be read before it ever was. Call it once.
+func (e *Engine) Run(ctx context.Context) error {
+	defer close(e.stopped)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var loops sync.WaitGroup
+	loops.Go(func() { // Ends with ctx.
+		select {
+		case <-e.store.synced:
+		case <-ctx.Done():
+			return
+		}
+		loops.Go(func() { e.execute(ctx) })
+		e.keep(ctx)
+	})
+	err := e.store.run(ctx)
+	cancel()
+	loops.Wait()
+	e.lastWords(ctx)
+	return err
+}
+
+// lastWordsTimeout bounds the last write. Without it the others send again what was finished in the last second.
+const lastWordsTimeout = 2 * time.Second
+
+func (e *Engine) lastWords(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWordsTimeout)
+	defer cancel()
+	if err := e.publish(ctx); err != nil {
+		e.opts.Log.Error(err, "What was resynced last could not be written down, hence will be again")
+	}
+}
+
+// Changed says that the members or the readiness may have changed. Both are noticed within a second without it.
+func (e *Engine) Changed() { poke(e.chores) }
+
+// Synced is closed once all operations that there were at the start are known.
+func (e *Engine) Synced() <-chan struct{} { return e.store.synced }
+
+// Get returns an operation, running or recent.
+func (e *Engine) Get(id string) (Operation, bool) {
+	e.mu.Lock()
+	r := e.doc.records[id]
+	e.mu.Unlock()
+	if r == nil {
+		return Operation{}, false
+	}
+	return r.operation(), true
+}
+
+// List returns the running and recent operations, newest first.
+func (e *Engine) List() []Operation {
+	e.mu.Lock()
+	doc := e.doc
+	e.mu.Unlock()
+	var list []Operation
+	for _, r := range doc.newest() {
+		list = append(list, r.operation())
+	}
+	return list
+}
+
+// Refresh asks the API server for the operations there are, for an ID that another member gave out and our
+// watch has not brought yet.
+func (e *Engine) Refresh(ctx context.Context) error {
+	if err := e.store.read(ctx); err != nil {
+		return fmt.Errorf("reading resyncs: %w", err)
+	}
+	return nil
+}
+
+// Wait blocks until an operation has ended and returns it. It returns an error when ctx ends or the engine
+// stops before, together with the state that it knew last, and [ErrUnknown] when there is no such operation,
+// about which it has asked the API server once.
+func (e *Engine) Wait(ctx context.Context, id string) (Operation, error) {
+	var o Operation
+	for asked := false; ; {
+		e.mu.Lock()
+		r, changed := e.doc.records[id], e.changed
+		e.mu.Unlock()
+		if r == nil && !asked {
+			asked = true
+			if err := e.Refresh(ctx); err != nil {
+				return o, fmt.Errorf("waiting for resync %s: %w", id, err)
+			}
+			continue
+		}
+		if r == nil {
+			return o, fmt.Errorf("waiting for resync %s: %w", id, ErrUnknown)
+		}
+		if o = r.operation(); o.Finished() {
+			return o, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return o, fmt.Errorf("waiting for resync %s: %w", id, ctx.Err())
+		case <-e.stopped:
+			return o, fmt.Errorf("waiting for resync %s: %w", id, ErrStopped)
+		}
+	}
+}
+
+// Next returns when the next full operation is due; ok is false when none is, or one is under way.
+func (e *Engine) Next() (at time.Time, ok bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.next()
+}
+
+// next is called with mu held.
+func (e *Engine) next() (at time.Time, ok bool) {
+	if e.opts.Interval <= 0 || e.last.IsZero() {
+		return time.Time{}, false
+	}
+	for _, r := range e.doc.records {
+		if r.result == nil && r.request.Full() {
+			return time.Time{}, false
+		}
+	}
+	return e.last.Add(e.opts.Interval), true
+}
+
+func (e *Engine) nextDue() float64 {
+	at, ok := e.Next()
+	if !ok {
+		return 0
+	}
+	return float64(at.UnixMilli()) / 1000
+}
+
+func (e *Engine) countRunning() float64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := 0
+	for _, r := range e.doc.records {
+		if r.open() {
+			n++
+		}
+	}
+	return float64(n)
+}
+
+// apply takes what the ConfigMap says now. It is called by the store, in order.
+func (e *Engine) apply(data map[string]string) {
+	doc := e.decoder.read(data)
+	e.decoder.complain()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.doc = doc
+	for id, r := range doc.records {
+		if p, ok := r.runs[e.opts.Member]; ok && r.result == nil {
+			e.own(id).absorb(p)
+		}
+	}
+	for id := range e.mine {
+		if r := doc.records[id]; r == nil || r.result != nil {
+			delete(e.mine, id)
+		}
+	}
+	if !doc.last.Equal(e.lastSaid) {
+		e.lastSaid, e.last = doc.last, doc.last
+		if now := time.Now(); e.last.After(now) {
+			e.last = now // A clock that was ahead, or a hand that slipped, must not end the schedule.
+		}
+	}
+	e.reconsider()
+	close(e.changed)
+	e.changed = make(chan struct{})
+	poke(e.work)
+	poke(e.chores)
+}
+
+// own returns our work on an operation. The caller holds mu.
+func (e *Engine) own(id string) *work {
+	if e.mine[id] == nil {
+		e.mine[id] = newWork()
+	}
+	return e.mine[id]
+}
+
+// look asks who is a member.
+func (e *Engine) look() {
+	e.looking.Lock()
+	defer e.looking.Unlock()
+	members := slices.Sorted(slices.Values(e.view.Members()))
+	e.mu.Lock()
+	same := slices.Equal(members, e.members)
+	e.mu.Unlock()
+	if same {
+		return
+	}
+	var r *ring.Ring
+	if len(members) > 0 {
+		var err error
+		if r, err = ring.New(members, e.opts.Format); err != nil {
+			e.opts.Log.Error(err, "Resyncs cannot be shared out over these members", "members", len(members))
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.members, e.ring = members, r
+	e.reconsider()
+	poke(e.work)
+}
+
+// live tells whether a member is in the view. The caller holds mu.
+func (e *Engine) live(member string) bool {
+	_, ok := slices.BinarySearch(e.members, member)
+	return ok
+}
+
+// keeper tells whether it is us who has to look after something that any member could. The caller holds mu.
+func (e *Engine) keeper(key string) bool {
+	return e.ring != nil && e.ring.Owner(e.ring.Partition(key)) == e.opts.Member
+}
+
+// poke fills the slot of a channel that has one.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

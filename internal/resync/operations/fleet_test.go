@@ -1,0 +1,294 @@
+package operations_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+	"go.uber.org/goleak"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+)
+
+// mayLeak is what tests against a real API server leave behind: connections.
+var mayLeak []goleak.Option
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, mayLeak...) }
+
+// catalog is what every member knows of the cluster.
+type catalog struct {
+	mu         sync.Mutex
+	types      []resource.Type
+	objects    map[resource.Type]int
+	namespaces map[resource.Type]map[string]int
+}
+
+func (c *catalog) Types() []resource.Type {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.types)
+}
+
+func (c *catalog) Objects(t resource.Type, namespace string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if namespace != "" {
+		return c.namespaces[t][namespace]
+	}
+	return c.objects[t]
+}
+
+func (c *catalog) Namespaces(t resource.Type) map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.namespaces[t])
+}
+
+// step is a part that a member has begun or ended.
+type step struct {
+	member, op, part string
+	namespaces       []string
+	err              error
+	ended            bool
+}
+
+// fleet is a few members over one server. Each part takes a second, unless behave says otherwise.
+type fleet struct {
+	t       *testing.T
+	server  *server
+	catalog *catalog
+	nodes   map[string]*node
+
+	mu     sync.Mutex // guards what follows
+	view   []string
+	steps  []step
+	behave func(ctx context.Context, member string, op operations.Request, part operations.Part, progress func(offered, open int)) error
+	repair func(member string, op operations.Request, part operations.Part) operations.Repair // nil: nothing
+}
+
+// node is one life of a member.
+type node struct {
+	*operations.Engine
+	f      *fleet
+	name   string
+	client *client                       // not used over a real API server
+	api    corev1client.ConfigMapsGetter // client, unless it is another one
+	cancel context.CancelFunc
+	ended  chan error
+	ready  bool
+	held   []operations.Part // guarded by fleet.mu
+}
+
+func (f *fleet) locked(change func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change()
+}
+
+// Members implements [operations.View].
+func (f *fleet) Members() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.view)
+}
+
+// Take implements [operations.Runner].
+func (n *node) Take(_ context.Context, _ operations.Request, parts []operations.Part) (operations.Batch, error) {
+	objects := 0
+	for _, p := range parts {
+		objects += p.Objects
+	}
+	if len(parts) > 1 && objects > operations.PartObjects {
+		n.f.t.Errorf("%s takes %d parts with %d objects at once", n.name, len(parts), objects)
+	}
+	n.f.locked(func() { n.held = parts })
+	return n, nil
+}
+
+// End implements [operations.Batch].
+func (n *node) End() { n.f.locked(func() { n.held = nil }) }
+
+// Run implements [operations.Batch].
+func (n *node) Run(ctx context.Context, op operations.Request, part operations.Part, progress func(offered, open int)) (operations.Repair, error) {
+	f := n.f
+	s := step{member: n.name, op: op.Label, part: part.Key, namespaces: part.Namespaces}
+	f.mu.Lock()
+	if !slices.ContainsFunc(n.held, func(p operations.Part) bool { return p.Key == part.Key }) {
+		f.t.Errorf("%s runs %s without holding it", n.name, part.Key)
+	}
+	f.steps = append(f.steps, s)
+	behave, repair := f.behave, f.repair
+	f.mu.Unlock()
+	s.err = behave(ctx, n.name, op, part, progress)
+	s.ended = true
+	f.locked(func() { f.steps = append(f.steps, s) })
+	if repair == nil {
+		return operations.Repair{}, s.err
+	}
+	return repair(n.name, op, part), s.err
+}
+
+// log returns what has been begun and ended, in order.
+func (f *fleet) log() []step {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.steps)
+}
+
+// takes is a part that lasts for d.
+func takes(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for a receiver: %w", ctx.Err())
+	}
+}
+
+// newFleet starts members over n types of 10 objects each.
+func newFleet(t *testing.T, types int, names ...string) *fleet {
+	f := &fleet{t: t, server: newServer(), nodes: map[string]*node{}, catalog: &catalog{
+		objects: map[resource.Type]int{}, namespaces: map[resource.Type]map[string]int{},
+	}}
+	f.behave = func(ctx context.Context, _ string, _ operations.Request, part operations.Part, progress func(offered, open int)) error {
+		progress(part.Objects, part.Objects)
+		err := takes(ctx, time.Second)
+		if err == nil {
+			progress(part.Objects, 0)
+		}
+		return err
+	}
+	for i := range types {
+		typ := resource.Type{Version: "v1", Resource: fmt.Sprintf("things%d", i), Kind: "Thing"}
+		f.catalog.types = append(f.catalog.types, typ)
+		f.catalog.objects[typ] = 10
+	}
+	f.view = slices.Clone(names)
+	for _, name := range names {
+		f.start(name)
+	}
+	if len(names) > 0 {
+		synctest.Wait()
+	}
+	return f
+}
+
+// start begins a life of a member.
+func (f *fleet) start(name string, change ...func(*operations.Options, *node)) *node {
+	f.t.Helper()
+	n := &node{f: f, name: name, client: &client{server: f.server, name: name}, ended: make(chan error, 1), ready: true}
+	opts := operations.Options{Namespace: "ns", Ring: "r", Member: name, Format: quick(), Log: logr.Discard(), Ready: func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return n.ready
+	}}
+	n.api = n.client
+	for _, c := range change {
+		c(&opts, n)
+	}
+	var err error
+	if n.Engine, err = operations.New(n.api, n, f.catalog, f, opts); err != nil {
+		f.t.Fatalf("New: %v", err)
+	}
+	ctx, cancel := context.WithCancel(f.t.Context())
+	n.cancel = cancel
+	go func() { n.ended <- n.Engine.Run(ctx) }()
+	f.nodes[name] = n
+	f.t.Cleanup(n.stop)
+	return n
+}
+
+func (n *node) stop() {
+	n.cancel()
+	if err, ok := <-n.ended; ok && err != nil {
+		n.f.t.Errorf("Run of %s: %v", n.name, err)
+	}
+	select {
+	case <-n.ended:
+	default:
+		close(n.ended)
+	}
+}
+
+// kill ends a member without a word.
+func (n *node) kill() {
+	n.client.set(func() { n.client.cut = true })
+	n.stop()
+}
+
+// ready makes all members ready, or not.
+func (f *fleet) ready(yes bool) {
+	f.locked(func() {
+		for _, n := range f.nodes {
+			n.ready = yes
+		}
+	})
+}
+
+// leave takes a member out of everybody's view.
+func (f *fleet) leave(name string) {
+	f.locked(func() { f.view = slices.DeleteFunc(slices.Clone(f.view), func(m string) bool { return m == name }) })
+}
+
+func (f *fleet) join(name string) {
+	f.locked(func() { f.view = append(slices.Clone(f.view), name) })
+}
+
+func (f *fleet) full() operations.Request { return operations.Request{Types: f.catalog.Types()} }
+
+func (f *fleet) begin(name string, r operations.Request) operations.Operation {
+	f.t.Helper()
+	o, err := f.nodes[name].Start(f.t.Context(), r)
+	if err != nil {
+		f.t.Fatalf("Start on %s: %v", name, err)
+	}
+	return o
+}
+
+// wait waits for the end as one member sees it, for an hour.
+func (f *fleet) wait(name, id string) operations.Operation {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Hour)
+	defer cancel()
+	o, err := f.nodes[name].Wait(ctx, id)
+	if err != nil {
+		f.t.Fatalf("Wait on %s: %v; it knows %+v", name, err, o)
+	}
+	return o
+}
+
+// done counts by part how often it was sent to the end, and by whom.
+func (f *fleet) done() (times map[string]int, by map[string][]string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	times, by = map[string]int{}, map[string][]string{}
+	for _, s := range f.steps {
+		if s.ended && s.err == nil {
+			times[s.part]++
+			by[s.member] = append(by[s.member], s.part)
+		}
+	}
+	return times, by
+}
+
+// wantOnce checks that every part was sent to the end exactly once.
+func (f *fleet) wantOnce(parts int) {
+	f.t.Helper()
+	times, _ := f.done()
+	for part, n := range times {
+		if n != 1 {
+			f.t.Errorf("%s was sent %d times, want once", part, n)
+		}
+	}
+	if len(times) != parts {
+		f.t.Errorf("%d parts were sent, want %d", len(times), parts)
+	}
+}

@@ -1,0 +1,332 @@
+package operations_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+)
+
+// TestEverythingArrivesInAConflictStorm has eight members write over slow connections that lose answers.
+func TestEverythingArrivesInAConflictStorm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 200, "a", "b", "c", "d", "e", "f", "g", "h")
+		for _, n := range f.nodes {
+			n.client.set(func() { n.client.delay, n.client.lost = time.Duration(rand.N(300))*time.Millisecond, rand.N(5) })
+		}
+		var ids []string
+		for i, name := range []string{"a", "b", "c", "d"} {
+			o, err := f.nodes[name].Start(t.Context(), operations.Request{Types: f.catalog.Types(), Label: fmt.Sprint(i)})
+			if err == nil { // The answer may be lost, too.
+				ids = append(ids, o.ID)
+			}
+		}
+		for _, o := range f.nodes["h"].List() {
+			if end := f.wait("h", o.ID); end.TypesDone != 200 {
+				t.Errorf("it ends as %+v", end)
+			}
+		}
+		for _, id := range ids {
+			f.wait("a", id)
+		}
+		if times, _ := f.done(); len(times) != 200 {
+			t.Errorf("%d parts were sent, want 200", len(times))
+		}
+	})
+}
+
+func TestProgressIsWrittenRarely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 60, "a", "b", "c")
+		f.locked(func() {
+			f.behave = func(ctx context.Context, _ string, op operations.Request, p operations.Part, progress func(int, int)) error {
+				switch op.Label {
+				case "quick":
+					return takes(ctx, 10*time.Millisecond)
+				case "slow":
+					for n := range 6000 { // 10 minutes
+						progress(n, 1)
+						if err := takes(ctx, 100*time.Millisecond); err != nil {
+							return err
+						}
+					}
+				}
+				return nil
+			}
+		})
+		before := f.server.written()
+		f.wait("a", f.begin("a", operations.Request{Types: f.catalog.Types(), Label: "quick"}).ID)
+		time.Sleep(5 * time.Second)
+		if n := f.server.written() - before; n > 5 {
+			t.Errorf("an operation of less than a second took %d writes, want one of each of 3 members, and two", n)
+		}
+		before = f.server.written()
+		f.wait("a", f.begin("a", operations.Request{Types: f.catalog.Types()[:1], Label: "slow"}).ID)
+		time.Sleep(5 * time.Second)
+		if n := f.server.written() - before; n > 90 || n < 60 {
+			t.Errorf("one part of 10 minutes took %d writes, want about one in 7.5 seconds", n)
+		}
+	})
+}
+
+func TestOldOperationsAreTrimmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 5, "a", "b")
+		f.server.edit(func(data map[string]string) {
+			data["run.nobody.a"] = `{"v":1}`
+			data["notes"] = "somebody's own"
+			data["op.later"] = `{"v":2}`
+		})
+		var last string
+		for i := range 15 {
+			last = f.begin("a", operations.Request{Types: f.catalog.Types(), Label: fmt.Sprint(i)}).ID
+			f.wait("b", last)
+			time.Sleep(2 * time.Second)
+		}
+		if ops := f.nodes["b"].List(); len(ops) != 10 || ops[0].ID != last || ops[9].Request.Label != "5" {
+			t.Errorf("%d operations are kept, from %+v, want the last 10", len(ops), ops)
+		}
+		data := f.server.data()
+		if data["notes"] == "" || data["op.later"] == "" || data["run.nobody.a"] != "" || len(data) != 12 {
+			t.Errorf("%d keys are kept, want 10, what is not ours, and what is of a later version:\n%v", len(data), data)
+		}
+	})
+}
+
+// TestTheConfigMapStaysSmall runs operations of 300 types in which everything fails with a long message.
+func TestTheConfigMapStaysSmall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 0, "a", "b", "c", "d", "e")
+		for i := range 300 {
+			f.catalog.types = append(f.catalog.types, resource.Type{
+				Group: "some.longer.name.example.com", Version: "v1alpha1", Resource: fmt.Sprintf("somewhatlongresources%d", i), Kind: fmt.Sprintf("SomewhatLongResource%d", i),
+			})
+		}
+		f.locked(func() {
+			f.behave = func(ctx context.Context, _ string, _ operations.Request, p operations.Part, _ func(int, int)) error {
+				if err := takes(ctx, 10*time.Millisecond); err != nil {
+					return err
+				}
+				return errors.New(strings.Repeat(p.Key, 20))
+			}
+		})
+		largest := 0
+		for i := range 12 {
+			id := f.begin("a", operations.Request{Types: f.catalog.Types(), Label: fmt.Sprint(i)}).ID
+			f.wait("b", id)
+			for _, data := range []map[string]string{f.server.data()} {
+				n := 0
+				for k, v := range data {
+					n += len(k) + len(v)
+				}
+				largest = max(largest, n)
+			}
+			time.Sleep(3 * time.Second)
+		}
+		if largest > 256<<10 {
+			t.Errorf("the ConfigMap grew to %d bytes, want at most 262144", largest)
+		}
+		if end := f.nodes["c"].List()[5]; end.FailedTypes != 300 || len(end.Failures) != 20 {
+			t.Errorf("%d failures are counted and %d kept, want 300 and 20", end.FailedTypes, len(end.Failures))
+		}
+		f.locked(func() {
+			f.behave = func(ctx context.Context, _ string, _ operations.Request, _ operations.Part, _ func(int, int)) error {
+				return takes(ctx, time.Hour)
+			}
+		})
+		for i := range 50 {
+			if _, err := f.nodes["a"].Start(t.Context(), operations.Request{Types: f.catalog.Types(), Label: fmt.Sprint(i)}); err != nil {
+				if !errors.Is(err, operations.ErrBusy) {
+					t.Errorf("Start: %v, want ErrBusy", err)
+				}
+				return
+			}
+		}
+		t.Error("50 operations of 300 types may run at once, want a bound")
+	})
+}
+
+func TestWhatIsBrokenIsNamedOnceAndHoldsUpNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 6)
+		f.view = []string{"a"}
+		var log bytes.Buffer
+		f.start("a", func(o *operations.Options, _ *node) {
+			o.Log = funcr.New(func(_, args string) {
+				if strings.Contains(args, "not understood") {
+					log.WriteString(args + "\n")
+				}
+			}, funcr.Options{})
+		})
+		synctest.Wait()
+		f.server.edit(func(data map[string]string) {
+			data["op.x"], data["op.y.z"], data["run.x.a"], data["last"], data["junk"] = "{", `{"v":1}`, `{"v":1,"done":"9-1"}`, "yesterday", "\x00"
+		})
+		end := f.wait("a", f.begin("a", f.full()).ID)
+		f.server.edit(func(data map[string]string) { data["unrelated"] = "1" })
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if n := strings.Count(log.String(), "\n"); end.Status != operations.Done || n != 4 {
+			t.Errorf("it ends as %+v; %d lines are logged, want one for each of 4 keys:\n%s", end, n, &log)
+		}
+		f.server.edit(func(data map[string]string) {
+			for k := range data {
+				if strings.HasPrefix(k, "op.") {
+					data[k] = "[]"
+				}
+			}
+		})
+		synctest.Wait()
+		if ops := f.nodes["a"].List(); len(ops) != 0 {
+			t.Errorf("%+v, want nothing of what is broken", ops)
+		}
+	})
+}
+
+// TestAPlanThatIsEditedWhileItRunsPanicsNobody shortens the plan under the members' feet.
+func TestAPlanThatIsEditedWhileItRunsPanicsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 20, "a", "b")
+		o := f.begin("a", f.full())
+		time.Sleep(5500 * time.Millisecond)
+		f.server.edit(func(data map[string]string) {
+			data["op."+o.ID] = `{"v":1,"trigger":"request","scope":"fleet","member":"a","startedAt":"2026-01-01T00:00:00Z","members":["a"],"parts":[{"t":"nodes.v1","k":"Node","m":0}]}`
+		})
+		if end := f.wait("b", o.ID); end.Types != 1 {
+			t.Errorf("it ends as %+v", end)
+		}
+	})
+}
+
+func TestAConfigMapThatIsDeletedEndsWhatItHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, 20, "a", "b")
+		o := f.begin("a", f.full())
+		waited := make(chan error, 1)
+		go func() {
+			_, err := f.nodes["b"].Wait(t.Context(), o.ID)
+			waited <- err
+		}()
+		time.Sleep(3500 * time.Millisecond)
+		f.server.remove()
+		if err := <-waited; !errors.Is(err, operations.ErrUnknown) {
+			t.Errorf("Wait: %v, want ErrUnknown", err)
+		}
+		synctest.Wait()
+		begun := 0
+		for _, s := range f.log() {
+			if s.ended {
+				begun--
+			} else {
+				begun++
+			}
+		}
+		if begun != 0 {
+			t.Errorf("%d parts are under way, want none", begun)
+		}
+		if end := f.wait("b", f.begin("b", f.full()).ID); end.Status != operations.Done {
+			t.Errorf("the next ends as %+v", end)
+		}
+	})
+}
+
+// TestOperationsEndWhateverHappens kills members, cuts them off and brings them back, in an order that the
+// seed decides, while operations are started. In the end every operation that was written down is done, and
+// every part of it was sent to its end.
+func TestOperationsEndWhateverHappens(t *testing.T) {
+	rounds := 60
+	if testing.Short() {
+		rounds = 15
+	}
+	for range rounds {
+		seed := rand.Uint64()
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { mishaps(t, rand.New(rand.NewPCG(seed, 0))) })
+		})
+	}
+}
+
+func mishaps(t *testing.T, rng *rand.Rand) {
+	names := []string{"a", "b", "c", "d"}
+	f := newFleet(t, 25, names...)
+	alive := map[string]bool{"a": true, "b": true, "c": true, "d": true}
+	labels := map[string]int{}
+	for i := range 40 {
+		time.Sleep(time.Duration(rng.IntN(3000)) * time.Millisecond)
+		name := names[rng.IntN(len(names))]
+		n := f.nodes[name]
+		switch what := rng.IntN(8); {
+		case what == 0 && alive[name]:
+			n.kill()
+			alive[name] = false
+			if rng.IntN(2) == 0 {
+				f.leave(name)
+			}
+		case what == 1 && alive[name]:
+			n.stop()
+			f.leave(name)
+			alive[name] = false
+		case what <= 3 && !alive[name]:
+			f.leave(name)
+			f.start(name)
+			f.join(name)
+			alive[name] = true
+		case what == 4 && alive[name]:
+			cut := rng.IntN(2) == 0
+			n.client.set(func() { n.client.cut = cut })
+		case what == 5:
+			n.client.set(func() { n.client.lost = 2 })
+		case alive[name]:
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			o, err := n.Start(ctx, operations.Request{Types: f.catalog.Types(), Label: fmt.Sprint(i)})
+			if err == nil {
+				labels[o.Request.Label]++
+			}
+			cancel()
+		}
+	}
+	for _, name := range names {
+		if n := f.nodes[name]; alive[name] {
+			n.client.set(func() { n.client.cut, n.client.lost = false, 0 })
+		} else {
+			f.leave(name)
+			f.start(name)
+			f.join(name)
+		}
+	}
+	time.Sleep(20 * time.Minute)
+	for _, o := range f.nodes["a"].List() {
+		if o.Status != operations.Done || o.TypesDone != 25 || len(o.Failures) != 0 {
+			t.Errorf("it ends as %+v", o)
+		}
+	}
+	for k := range f.server.data() {
+		if strings.HasPrefix(k, "run.") {
+			t.Errorf("%s is left over", k)
+		}
+	}
+	sent := map[string]map[string]bool{}
+	for _, s := range f.log() {
+		if s.ended && s.err == nil {
+			if sent[s.op] == nil {
+				sent[s.op] = map[string]bool{}
+			}
+			sent[s.op][s.part] = true
+		}
+	}
+	for label := range labels {
+		if n := len(sent[label]); n != 25 {
+			t.Errorf("%d parts of operation %s were sent, want 25", n, label)
+		}
+	}
+}

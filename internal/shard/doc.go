@@ -1,0 +1,8 @@
+// Package shard is the floor of who sends a change. It has no code of its own; its rooms, in the order of the data:
+//
+//	Leases ──▶ membership ──seen Leases, clock──▶ ownership ──▶ may this member send for this partition?
+//	              ▲                                  ▲
+//	              └── own Lease, fence               └── ring: partition → member
+//
+// ring and ownership are pure: they have no clock, no goroutine and no Kubernetes.
+package shard

@@ -1,0 +1,99 @@
+package membership
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+)
+
+// A member that gains something may know less than its former owner did: its watches may lag, or have stood
+// still. What it would send then is older than what the receiver has. So a gain is only the right to prepare;
+// with Options.Admission, MaySend stays false until those who send have caught up and say so.
+
+// waiting is what was gained at one time and is not admitted yet.
+type waiting struct {
+	token uint64
+	area  ownership.Area
+}
+
+// Gains returns what has become ours and waits to be admitted, and a token for [Membership.Admit]. It has one caller.
+func (m *Membership) Gains() (gains ownership.Gains, token uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range m.waiting {
+		gains.All = gains.All.Plus(w.area)
+	}
+	m.crashed = m.crashed.Plus(m.machine.TakeGains().Crashed).And(gains.All)
+	gains.Crashed = m.crashed
+	return gains, m.gains
+}
+
+// Admit makes MaySend true for what had been gained when the token was given out, and has not been lost since.
+func (m *Membership) Admit(token uint64) {
+	m.do(func(time.Duration) {
+		m.waiting = slices.DeleteFunc(m.waiting, func(w waiting) bool { return w.token <= token })
+	})
+}
+
+// Holding tells whether we wait with joining until [Membership.Proceed] is called.
+func (m *Membership) Holding() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.machine.Holding(m.opts.Now())
+}
+
+// Proceed lets us join; see Options.Hold.
+func (m *Membership) Proceed() { m.do(m.machine.Proceed) }
+
+// admitted returns what of an area may be sent for, and notes what is new in it. The caller holds mu.
+func (m *Membership) admitted(owned ownership.Area) ownership.Area {
+	if !m.opts.Admission {
+		return owned
+	}
+	if begun := owned.Minus(m.before); !begun.Empty() {
+		m.gains++
+		m.waiting = append(m.waiting, waiting{m.gains, begun})
+		m.since = m.since.after(begun, m.machine.Seen(), m.opts.Format.Partitions)
+	}
+	m.before = owned
+	left := m.waiting[:0]
+	granted := owned
+	for _, w := range m.waiting {
+		if w.area = w.area.And(owned); !w.area.Empty() {
+			left = append(left, w)
+			granted = granted.Minus(w.area)
+		}
+	}
+	m.waiting = left
+	return granted
+}
+
+// since is at which versions of the Leases things were last gained. It is immutable.
+type since struct {
+	partitions []uint64 // nil before anything was gained
+	kinds      map[ownership.Kind]uint64
+}
+
+// after returns it with what was gained at a version. Of a kind of which only a part was gained, all counts as gained.
+func (s since) after(gained ownership.Area, version uint64, partitions int) since {
+	next := since{slices.Clone(s.partitions), maps.Clone(s.kinds)}
+	if next.partitions == nil {
+		next = since{make([]uint64, partitions), make(map[ownership.Kind]uint64)}
+	}
+	for p := range gained.Rest().All() {
+		next.partitions[p] = version
+	}
+	for k := range gained.Kinds() {
+		next.kinds[k] = version
+	}
+	return next
+}
+
+func (s since) of(k ownership.Kind, partition int) uint64 {
+	if partition >= len(s.partitions) {
+		return 0
+	}
+	return max(s.partitions[partition], s.kinds[k])
+}

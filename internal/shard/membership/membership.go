@@ -1,0 +1,269 @@
+package membership
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/apimachinery/pkg/util/uuid"
+	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+)
+
+// Membership is this replica's place in its ring. Create it with [New].
+type Membership struct {
+	client  coordinationv1client.LeaseInterface
+	opts    Options
+	log     logr.Logger
+	metrics *metrics
+
+	grant   atomic.Pointer[grant]
+	fence   atomic.Pointer[fence]
+	changes chan struct{}
+	wake    chan struct{}
+	left    chan struct{} // closed when the Lease has been released, or there is none to release
+	fatal   chan error    // holds the error that ends Run
+	relist  chan struct{} // asks for the watch to be begun anew
+
+	mu       sync.Mutex // guards everything below
+	machine  *ownership.Machine
+	objects  map[string]*coordinationv1.Lease // by member, as last seen: what conditional writes start from
+	own      *coordinationv1.Lease            // as last seen, written or read, whichever is newest
+	draining uint64                           // token of the last drain that was asked for
+	retiring bool
+	running  chan struct{} // closed when Run has ended; nil when it has not begun
+	moving   time.Duration // since when a handoff has been going on, -1 when none is
+	known    edges
+	watched  bool           // a watch has been granted once
+	before   ownership.Area // what the machine said we own, when follow was last called
+	waiting  []waiting      // gains that are not admitted yet
+	crashed  ownership.Area // what of them was a member's that has crashed
+	since    since
+	gains    uint64        // how many times something was gained
+	taken    []*Taken      // what is wholly ours
+	moved    chan struct{} // closed and replaced whenever anything may have changed
+}
+
+// grant is what those who send ask. It is immutable.
+type grant struct {
+	owned    ownership.Area
+	claimed  ownership.Area
+	fencedAt time.Duration
+	since    since
+}
+
+// fence is a context that ends when the fence falls.
+type fence struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+}
+
+// New returns a member that has not joined yet. It fails when the options are unsound, naming everything that is
+// wrong. leases is usually the CoordinationV1 client of the cluster.
+func New(leases coordinationv1client.LeasesGetter, opts Options) (*Membership, error) {
+	if err := opts.complete(); err != nil {
+		return nil, fmt.Errorf("configuring the membership: %w", err)
+	}
+	self := ownership.Self{Member: opts.PodName, UID: opts.PodUID, Process: string(uuid.NewUUID()), Duty: opts.Duty}
+	machine, err := ownership.New(self, opts.Format, opts.Timings)
+	if err != nil {
+		return nil, fmt.Errorf("configuring the membership: %w", err)
+	}
+	m := &Membership{
+		client:  leases.Leases(opts.Namespace),
+		opts:    opts,
+		log:     opts.Log.WithName("membership").WithValues("ring", opts.RingName, "member", opts.PodName),
+		changes: make(chan struct{}, 1),
+		wake:    make(chan struct{}, 1),
+		left:    make(chan struct{}),
+		fatal:   make(chan error, 1),
+		relist:  make(chan struct{}, 1),
+		machine: machine,
+		objects: make(map[string]*coordinationv1.Lease),
+		moved:   make(chan struct{}),
+		moving:  -1,
+	}
+	if opts.Hold {
+		machine.Hold()
+	}
+	m.grant.Store(&grant{claimed: machine.Claimed()})
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(ErrFenced)
+	m.fence.Store(&fence{ctx: ctx, cancel: cancel})
+	m.metrics = newMetrics(opts.Registerer, m)
+	return m, nil
+}
+
+// MaySend tells whether a request for what no resync takes may be begun now, such as one that is not for an object. It
+// takes no lock and does not allocate. See [Drainer] for the order in which to ask.
+func (m *Membership) MaySend(id resource.ID) bool { return m.MaySendOf(ownership.Kind{}, "", id) }
+
+// MaySendOf is MaySend for an object of a kind, in a namespace.
+func (m *Membership) MaySendOf(k ownership.Kind, namespace string, id resource.ID) bool {
+	g := m.grant.Load()
+	return g.owned.Has(k, namespace, m.Partition(id)) && m.opts.Now() < g.fencedAt
+}
+
+// Away tells whether an object of a kind is another member's by our own published claim. A fence takes nothing away. It
+// takes no lock and does not allocate.
+func (m *Membership) Away(k ownership.Kind, namespace string, id resource.ID) bool {
+	return !m.grant.Load().claimed.Has(k, namespace, m.Partition(id))
+}
+
+// OwnedSince returns a version of the Leases at which an object of a kind had been gained already, 0 when it never was:
+// whatever another member has sent of it before was written to the cluster before that version. It takes no lock
+// and does not allocate. Without Options.Admission it returns 0.
+func (m *Membership) OwnedSince(k ownership.Kind, id resource.ID) uint64 {
+	return m.grant.Load().since.of(k, m.Partition(id))
+}
+
+// BeforeWrite returns [ErrFenced] when nothing may be sent any more. It is to be asked immediately before each write of
+// a request: a process that was stopped and continued wakes up anywhere. It takes no lock and does not allocate.
+func (m *Membership) BeforeWrite() error {
+	if m.opts.Now() < m.grant.Load().fencedAt {
+		return nil
+	}
+	return ErrFenced
+}
+
+// WithFence returns a context for a request: it ends with ctx, with the cause [ErrFenced] when the fence falls, and
+// when cancel is called, which must be done to free what it holds. While fenced it has ended from the start.
+func (m *Membership) WithFence(ctx context.Context) (_ context.Context, cancel context.CancelFunc) {
+	ctx, end := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(m.fence.Load().ctx, func() { end(ErrFenced) })
+	return ctx, func() {
+		stop()
+		end(context.Canceled)
+	}
+}
+
+// Partition returns the partition that an ID belongs to. It is the same in every process with this ring format.
+func (m *Membership) Partition(id resource.ID) int { return m.opts.Format.Partition(string(id)) }
+
+// Changes has a value when what we may send for has changed, or the fence has fallen or been lifted, since it was last
+// received from. It has one slot and one reader.
+func (m *Membership) Changes() <-chan struct{} { return m.changes }
+
+// Owned returns what we may send for while not fenced.
+func (m *Membership) Owned() ownership.Area { return m.grant.Load().owned }
+
+// Name is our name in the ring.
+func (m *Membership) Name() string { return m.opts.PodName }
+
+// Incarnation names our stay in the ring; it is another one after the Lease was lost.
+func (m *Membership) Incarnation() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.machine.Incarnation()
+}
+
+// View is what a member knows of its ring.
+type View struct {
+	// Ring, Member and Format are our own; Format is spelled as in Leases.
+	Ring, Member, Format string
+	ownership.Status
+}
+
+// View returns what is known now, for people, the API and the orphan alarm. The caller must not change the
+// Leases in it.
+func (m *Membership) View() View {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return View{
+		Ring:   m.opts.RingName,
+		Member: m.opts.PodName,
+		Format: m.opts.Format.String(),
+		Status: m.machine.Status(m.opts.Now()),
+	}
+}
+
+// Owner is who has to do with one object.
+type Owner struct {
+	// Partition is which.
+	Partition int
+	// Member should own it by our view, or has taken it for a resync; empty while we have none.
+	Member string
+	// Claimants are those who claim it, by name. There are two in the middle of a handoff.
+	Claimants []string
+	// MaySend tells whether we may send it now.
+	MaySend bool
+}
+
+// Owner returns who has to do with an object of a kind, in a namespace, as far as we know.
+func (m *Membership) Owner(k ownership.Kind, namespace string, id resource.ID) Owner {
+	o := Owner{Partition: m.Partition(id), MaySend: m.MaySendOf(k, namespace, id)}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o.Member, o.Claimants = m.machine.Claimants(k, namespace, o.Partition)
+	return o
+}
+
+// Run joins the ring and follows it until ctx ends; it then returns nil. It returns a [PermissionError] when the API
+// server refuses what is needed before we have ever joined; afterwards nothing but ctx ends it, and whatever goes wrong
+// is retried and logged. It must be called once.
+func (m *Membership) Run(ctx context.Context) error {
+	m.mu.Lock()
+	m.running = make(chan struct{})
+	m.mu.Unlock()
+	defer close(m.running)
+	ctx, cancel := context.WithCancel(ctx)
+	var watcher sync.WaitGroup
+	defer watcher.Wait()
+	defer cancel()
+	watcher.Go(func() { m.watch(ctx) }) // ends with ctx
+	return m.drive(ctx, nil)
+}
+
+// Release gives up everything that we own and releases the Lease, so that the others take over at once. Whatever has
+// to be flushed must have been flushed before: from the call on, MaySend is false for everything. It blocks
+// until the Lease is released, or until ctx ends, and then says why it was not. Run may be running, and
+// should be, or may have ended.
+func (m *Membership) Release(ctx context.Context) error {
+	var running chan struct{}
+	m.do(func(now time.Duration) {
+		m.machine.Leave(now)
+		running = m.running
+	})
+	if running != nil {
+		select {
+		case <-m.left:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("releasing the lease: %w", context.Cause(ctx))
+		case <-running:
+		}
+	}
+	if err := m.drive(ctx, m.left); err != nil {
+		return err
+	}
+	select {
+	case <-m.left:
+		return nil
+	default:
+		return fmt.Errorf("releasing the lease: %w", context.Cause(ctx))
+	}
+}
+
+// do changes the machine and draws the consequences.
+func (m *Membership) do(change func(now time.Duration)) {
+	m.mu.Lock()
+	now := m.opts.Now()
+	change(now)
+	m.follow(now)
+	m.mu.Unlock()
+	poke(m.wake)
+}
+
+// poke fills the slot of a channel that has one.
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,56 @@
+package membership_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
+)
+
+// TestAfterARestoreMembersComeTogetherAndNobodySendsTwice has the cluster go back to a time before a third
+// member came. I2: no partition has two senders at any time, that of the third member among them, which
+// nobody sees any more.
+func TestAfterARestoreMembersComeTogetherAndNobodySendsTwice(t *testing.T) {
+	for name, raised := range map[string]uint64{"plain": 0, "with a version that is raised": 1000} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer()
+				var noticed atomic.Int32
+				notice := func(o *membership.Options, _ *client) { o.Restored = func() { noticed.Add(1) } }
+				ps := []*process{start(t, s, "a", "uid-a", notice), start(t, s, "b", "uid-b", notice)}
+				time.Sleep(20 * time.Second)
+				wantAll(t, ps...)
+				leases, version := s.backup()
+				time.Sleep(time.Minute)
+				ps = append(ps, start(t, s, "c", "uid-c", notice))
+				time.Sleep(20 * time.Second)
+				wantAll(t, ps...)
+
+				s.restore(leases, version, raised)
+				for range 600 {
+					time.Sleep(100 * time.Millisecond)
+					for i := range 4093 {
+						n := 0
+						for _, p := range ps {
+							if p.maySend(i) {
+								n++
+							}
+						}
+						if n > 1 {
+							t.Fatalf("%d members may send for partition %d", n, i)
+						}
+					}
+				}
+				wantAll(t, ps...)
+				if noticed.Load() < 2 {
+					t.Errorf("%d members have noticed, want those two at least that were there before", noticed.Load())
+				}
+				for _, p := range ps {
+					p.leave(t)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,152 @@
+package membership
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+)
+
+// watch shows the machine all Leases of the ring, in the order of their versions, until ctx ends. There is exactly one
+// watch at any time, which is what the protocol rests on. One that has stalled is begun anew.
+func (m *Membership) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		one, cancel := context.WithCancel(ctx)
+		ended := make(chan struct{})
+		go func() { // ends with one; waited for below
+			defer close(ended)
+			m.guard().Run(one)
+		}()
+		select {
+		case <-ctx.Done():
+		case <-m.relist:
+			m.log.Info("Watch of Leases has stalled and is begun anew")
+		}
+		cancel()
+		<-ended
+	}
+}
+
+func (m *Membership) guard() *reflector.Guard {
+	selector := RingLabel + "=" + m.opts.RingName
+	source := reflector.Source{
+		List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			o.LabelSelector = selector
+			list, err := m.client.List(ctx, o)
+			if err != nil {
+				m.refused("list", err)
+				return nil, fmt.Errorf("listing leases: %w", err)
+			}
+			return list, nil
+		},
+		Watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			o.LabelSelector = selector
+			w, err := m.client.Watch(ctx, o)
+			if err != nil {
+				m.refused("watch", err)
+			} else {
+				m.mu.Lock()
+				m.watched = true
+				m.mu.Unlock()
+			}
+			return w, err // The reflector looks at the type of the error.
+		},
+	}
+	return reflector.NewGuard(reflector.Leases, source, store{m}, reflector.Options{
+		Client: m.client, Metrics: m.opts.Streams, Log: m.log, Rewound: m.opts.Restored,
+		// The default backs off to 30 s, for which nobody would see who comes and goes after an outage.
+		Retry: wait.Backoff{Duration: 100 * time.Millisecond, Cap: 2 * time.Second, Steps: 10, Factor: 2, Jitter: 0.5},
+	})
+}
+
+// store is what the reflector writes to.
+type store struct{ m *Membership }
+
+var (
+	_ cache.ReflectorStore         = store{}
+	_ cache.ReflectorBookmarkStore = store{}
+)
+
+// Add takes a Lease that appeared.
+func (s store) Add(o any) error { return s.Update(o) }
+
+// Update takes a Lease that changed.
+func (s store) Update(o any) error {
+	lease, ok := o.(*coordinationv1.Lease)
+	if !ok {
+		return fmt.Errorf("watch of leases shows a %T", o)
+	}
+	l := decode(s.m.opts.RingName, lease)
+	s.m.do(func(now time.Duration) {
+		s.m.remember(l.Member, lease)
+		s.m.machine.Observe(l, now)
+	})
+	return nil
+}
+
+// Delete takes a Lease that is gone.
+func (s store) Delete(o any) error {
+	lease, ok := o.(*coordinationv1.Lease)
+	if !ok {
+		return fmt.Errorf("watch of leases shows a %T", o)
+	}
+	l := decode(s.m.opts.RingName, lease)
+	s.m.do(func(now time.Duration) {
+		delete(s.m.objects, l.Member)
+		s.m.machine.Deleted(l.Member, l.Version, now)
+	})
+	return nil
+}
+
+// Replace takes a complete list.
+func (s store) Replace(list []any, version string) error {
+	leases := make([]ownership.Lease, 0, len(list))
+	objects := make(map[string]*coordinationv1.Lease, len(list))
+	for _, o := range list {
+		lease, ok := o.(*coordinationv1.Lease)
+		if !ok {
+			return fmt.Errorf("list of leases holds a %T", o)
+		}
+		l := decode(s.m.opts.RingName, lease)
+		leases = append(leases, l)
+		objects[l.Member] = lease
+	}
+	s.m.do(func(now time.Duration) {
+		s.m.objects = make(map[string]*coordinationv1.Lease, len(objects))
+		if own := s.m.own; own != nil && resource.ParseVersion(own.ResourceVersion) > resource.ParseVersion(version) {
+			s.m.own = nil // of a time that the cluster has lost, or soon shown again
+		}
+		for member, lease := range objects {
+			s.m.remember(member, lease)
+		}
+		s.m.machine.Synced(leases, resource.ParseVersion(version), now)
+	})
+	return nil
+}
+
+// Bookmark takes the word that everything up to the version has been shown.
+func (s store) Bookmark(version string) error {
+	s.m.do(func(now time.Duration) { s.m.machine.Bookmark(resource.ParseVersion(version), now) })
+	return nil
+}
+
+// Resync does nothing: nothing here depends on being told twice.
+func (store) Resync() error { return nil }
+
+// remember keeps a Lease as conditional writes need it.
+func (m *Membership) remember(member string, o *coordinationv1.Lease) {
+	m.objects[member] = o
+	if member == m.opts.PodName {
+		m.keep(o)
+	}
+}

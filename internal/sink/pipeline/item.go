@@ -1,0 +1,185 @@
+package pipeline
+
+import (
+	"strings"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+)
+
+// place is where an item is; see the diagram in the package documentation. An item in flight keeps the place in
+// which a further change put it: nowhere, or waiting.
+type place uint8
+
+const (
+	nowhere     place = iota // acknowledged, or in flight; kept only while something else needs it
+	waiting                  // in the debounce window
+	queued                   // in one of the queues
+	suspected                // failed before: in its queue, or waiting for its time
+	parked                   // another member's to send
+	hollow                   // without its body
+	quarantined              // refused; see quarantine
+	numPlaces
+)
+
+func (p place) String() string {
+	return [numPlaces]string{"nowhere", "waiting", "queued", "suspected", "parked", "hollow", "quarantined"}[p]
+}
+
+// item is one object that the receiver may not have in its current state. It is guarded by Pipeline.mu.
+type item struct {
+	id      resource.ID
+	typ     *resource.Type // shared by all items of the type
+	body    resource.Body
+	digest  uint64
+	version uint64
+
+	// seq counts the states; sentSeq is the one that the request in flight carries.
+	seq, sentSeq uint32
+
+	// firstAt is when the oldest state that is not acknowledged was seen, readyAt when the item entered its queue.
+	firstAt, readyAt time.Time
+
+	// base is the digest that the receiver is known to hold, if baseKnown: an object that returns to it needs no
+	// sending. While a request is in flight, base is what the request carries, and not known.
+	base uint64
+	// firstVersion is the lowest version that is not acknowledged. laterVersion and laterAt are those of the first
+	// change since the request in flight was built.
+	firstVersion, laterVersion uint64
+	laterAt                    time.Time
+
+	place     place
+	deleted   bool
+	found     bool // its deletion was not watched but found, or told by another member
+	inFlight  bool
+	dueEarly  bool // its debounce ended while it was in flight
+	bare      bool // gave its body up: it cannot be sent before it is filled
+	baseKnown bool
+	bulk      bool // came with a first list or a resync, not as a change
+	several   bool // has been in more than one state since the last acknowledgement
+	initial   bool // counts in Pipeline.progress
+	offered   bool // dirty only because a resync sends it again: the receiver has acknowledged this state
+	again     bool // dirty only because a relist found it again while we could not know whether we had been alone
+
+	links
+	aged int32 // the second in which it counts as the age of something dirty; see ages.go
+
+	extra *extra // what few items have; nil for most
+}
+
+// links is where an item is in its queue.
+type links struct {
+	prev, next *item
+	queue      *queue // nil unless it is queued, suspected or parked
+}
+
+// extra is the part of an item that few items have.
+type extra struct {
+	tickets []*Ticket
+	// unsure: a request of unknown outcome carried this ID and no acknowledgement has come since.
+	unsure bool
+	// doubted is the one state that such a request may still apply, 0 for several or an unknown one.
+	doubted uint64
+	// suspicion: no request of ours has carried it; somebody else may have had one under way.
+	suspicion bool
+	unsettled bool // counts in Pipeline.unsettled
+	// repeats is how many times the last word is still to be repeated, settleAt when next; see settle.go.
+	repeats  int
+	settleAt time.Time
+	// dueAt is when something is to be done about the item, and timer its place among the timers, 0 for none.
+	dueAt time.Time
+	timer int
+	// limit is the largest batch it may travel in since it failed in a larger one, 0 for any; mark is how
+	// many requests of its kind had passed when it failed first.
+	limit int
+	mark  uint64
+	whole bool // it is tried once more in the batch in which it failed first
+	// why, since, tries and doubtful describe the quarantine.
+	why      string
+	since    time.Time
+	tries    int
+	doubtful bool
+}
+
+func (it *item) withExtra() *extra {
+	if it.extra == nil {
+		it.extra = &extra{}
+	}
+	return it.extra
+}
+
+// dirty tells whether the receiver may not have the item's current state.
+func (it *item) dirty() bool { return it.place != nowhere || it.inFlight }
+
+// namespaceAndName cuts both out of the ID, which costs no memory.
+func (it *item) namespaceAndName() (namespace, name string) {
+	s := string(it.id)
+	namespace = s[:strings.IndexByte(s, '/')]
+	if namespace == resource.ClusterNamespace {
+		namespace = ""
+	}
+	return namespace, s[strings.LastIndexByte(s, '/')+1:]
+}
+
+// mark identifies a state: two of the same mark are the same to the receiver. It is never 0.
+func (it *item) mark() uint64 { return markOf(it.deleted, it.digest) }
+
+func markOf(deleted bool, digest uint64) uint64 {
+	if deleted {
+		return 1
+	}
+	return max(digest, 2)
+}
+
+func (it *item) state() State {
+	return State{Version: it.version, Digest: it.digest, Deleted: it.deleted}
+}
+
+func (it *item) wire() wire.Item {
+	namespace, name := it.namespaceAndName()
+	return wire.Item{ID: it.id, Type: *it.typ, Namespace: namespace, Name: name, Body: it.body}
+}
+
+// queue is a first-in first-out list through the items, so that taking one out of the middle costs nothing.
+type queue struct {
+	front, back *item
+	len         int
+}
+
+func (q *queue) pushBack(it *item) {
+	it.queue, it.prev, it.next = q, q.back, nil
+	if q.back != nil {
+		q.back.next = it
+	} else {
+		q.front = it
+	}
+	q.back = it
+	q.len++
+}
+
+func (q *queue) pushFront(it *item) {
+	it.queue, it.prev, it.next = q, nil, q.front
+	if q.front != nil {
+		q.front.prev = it
+	} else {
+		q.back = it
+	}
+	q.front = it
+	q.len++
+}
+
+func (q *queue) remove(it *item) {
+	if it.prev != nil {
+		it.prev.next = it.next
+	} else {
+		q.front = it.next
+	}
+	if it.next != nil {
+		it.next.prev = it.prev
+	} else {
+		q.back = it.prev
+	}
+	it.prev, it.next, it.queue = nil, nil, nil
+	q.len--
+}

@@ -1,0 +1,207 @@
+package pipeline
+
+import (
+	"slices"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+)
+
+// land takes the outcome of a flight and decides about each of its items.
+func (p *Pipeline) land(f *flight, o wire.Outcome) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.inFlight--
+	delete(p.flights, f)
+	for _, it := range f.items {
+		p.setInFlight(it, false)
+		if o.Kind == wire.Unknown {
+			p.doubt(it, markOf(f.deletes, it.base))
+			it.extra.suspicion = false
+		}
+	}
+	if o.Kind == wire.Delivered {
+		p.totals.LastDelivered = now
+	} else if !o.Own && o.Kind != wire.Fenced {
+		p.totals.Failed++
+		p.totals.LastError = o.Reason
+	}
+	p.metrics.failures.note(f.items, o, now)
+	p.decide(f, o, now)
+	p.audit(f, o, now)
+	if p.opts.Observe != nil {
+		p.opts.Observe(p.breaker.State())
+	}
+	p.checkDrains()
+	p.notify()
+}
+
+// decide says what happens to the items of a flight.
+func (p *Pipeline) decide(f *flight, o wire.Outcome, now time.Time) {
+	switch o.Kind {
+	case wire.Delivered:
+		p.report(f, o, now)
+		p.sizes[f.lane()].passed(len(f.items))
+		if f.whole {
+			p.sizes[f.lane()].chance.won()
+		}
+		p.acknowledge(f.items, f, now)
+	case wire.Partial:
+		p.landPartial(f, o, now)
+	case wire.Refused:
+		p.report(f, o, now)
+		p.landRefused(f, o, now)
+	case wire.Unprocessable, wire.TooLarge, wire.Miscounted:
+		p.report(f, o, now)
+		p.bisect(f, o, now)
+	case wire.ServerError, wire.Unknown:
+		p.landFailed(f, o, now)
+	case wire.WrongEndpoint:
+		if o.Status/100 == 2 && len(f.items) == 1 && p.blamed(f.items[0]) {
+			p.landFailed(f, o, now) // It counts others, and this one not.
+			return
+		}
+		fallthrough
+	case wire.Retry, wire.Unauthorized, wire.Fenced:
+		p.report(f, o, now)
+		if o.Status < 500 {
+			p.unsent(f)
+		}
+		for _, it := range slices.Backward(f.items) {
+			if it.seq != it.sentSeq && p.unneeded(it) {
+				p.forget(it)
+				continue
+			}
+			p.putBack(it, f, now)
+		}
+	default: // What has no rule is a failure to the breaker, and audit finds the items.
+		p.report(f, o, now)
+	}
+}
+
+// audit holds what has become of a flight against what must be so: each item of it is forgotten, or is where it will be
+// sent from, or waits among the timers. A change without a place would never be sent, and nobody would know: it is
+// counted and named, for it is a fault of ours, and tried again.
+func (p *Pipeline) audit(f *flight, o wire.Outcome, now time.Time) {
+	lost := slices.DeleteFunc(slices.Clone(f.items), func(it *item) bool {
+		return p.items[it.id] != it || it.dirty() || it.extra != nil && it.extra.timer != 0
+	})
+	for _, it := range lost {
+		p.metrics.dropped.Inc()
+		p.log.Error(nil, "Change had lost its place and is sent again, please report it",
+			"target", p.opts.Target, "id", string(it.id), "version", it.version, "deleted", it.deleted, "outcome", o.Kind.String())
+	}
+	for _, it := range p.unchanged(&flight{items: lost}, now) {
+		p.retryAt(it, now.Add(retryPartial))
+	}
+}
+
+// report tells the breaker, and the log when it turns.
+func (p *Pipeline) report(f *flight, o wire.Outcome, now time.Time) {
+	switch t := p.breaker.Report(now, f.attempt, o); t.Edge {
+	case delivery.Opened:
+		p.log.Info("Receiver in trouble, backing off", "target", p.opts.Target, "kind", t.Kind.String(), "reason", t.Reason)
+	case delivery.Changed:
+		p.log.Info("Receiver in trouble of another kind", "target", p.opts.Target, "kind", t.Kind.String(), "reason", t.Reason)
+	case delivery.Closed:
+		p.log.Info("Receiver is well again", "target", p.opts.Target, "after", t.After.String(), "dirty", p.dirty())
+	case delivery.NoEdge:
+	}
+}
+
+// acknowledge forgets the items whose state is still the one that was sent. The others keep their newer state.
+func (p *Pipeline) acknowledge(items []*item, f *flight, now time.Time) {
+	if f.deletes {
+		p.totals.Deletes += uint64(len(items))
+	} else {
+		p.totals.Upserts += uint64(len(items))
+	}
+	p.passed[f.lane()]++
+	for _, it := range items {
+		if it.extra != nil {
+			it.extra.limit, it.extra.tries, it.extra.whole = 0, 0, false
+		}
+		p.metrics.latency.Observe(now.Sub(it.firstAt).Seconds())
+		if it.seq == it.sentSeq {
+			p.complete(it, now)
+			continue
+		}
+		it.firstAt, it.firstVersion = it.laterAt, it.laterVersion
+		p.ages.note(it)
+		it.baseKnown = !f.deletes && it.place != parked
+		if p.unneeded(it) {
+			p.complete(it, now)
+			continue
+		}
+		p.resume(it, now)
+	}
+}
+
+// resume puts an item that changed while it was in flight where its newer state belongs. It tells whether there was
+// one.
+func (p *Pipeline) resume(it *item, now time.Time) bool {
+	switch {
+	case it.seq == it.sentSeq:
+		return false
+	case it.place != nowhere: // waiting or parked: it is where it belongs
+	case it.deleted:
+		p.enqueue(&p.deletes, it, now)
+	case it.dueEarly:
+		p.ready(it, now)
+	default:
+		p.route(it, now, it.bulk)
+	}
+	return true
+}
+
+// unsent notes that the receiver has applied nothing of a flight: it holds what it held before. So an object
+// that returns to that state while the receiver is away needs no sending.
+func (p *Pipeline) unsent(f *flight) {
+	for i, b := range f.bases {
+		if it := f.items[i]; it.place != parked {
+			it.base, it.baseKnown = b.digest, b.known
+		}
+	}
+}
+
+// putBack puts one item that was not delivered back to the front of the queue that it came from.
+func (p *Pipeline) putBack(it *item, f *flight, now time.Time) {
+	q, to := &p.live, queued
+	switch {
+	case p.resume(it, now):
+		return
+	case !p.mine(it):
+		p.park(it)
+		return
+	case f.retried:
+		q, to = p.retryQueue(it), suspected
+	case it.deleted:
+		q = &p.deletes
+	case it.bulk:
+		q = &p.bulk
+	}
+	q.pushFront(it)
+	p.setPlace(it, to)
+}
+
+// complete ends an item whose current state is acknowledged. It stays only while its last word is to be repeated.
+func (p *Pipeline) complete(it *item, now time.Time) {
+	if it.extra != nil && it.extra.why != "" {
+		p.metrics.released(it.id)
+		p.log.Info("Object that was quarantined is delivered", "target", p.opts.Target, "id", string(it.id))
+		it.extra.why = ""
+	}
+	settles := it.extra != nil && p.settle(it, now)
+	if it.deleted && !it.overwritable() || !it.deleted && it.version == 0 {
+		p.opts.Delivered(it.id, it.state())
+	}
+	if !settles {
+		p.forget(it)
+		return
+	}
+	p.arrived(it)
+	p.spare(it)
+	it.several = false
+}

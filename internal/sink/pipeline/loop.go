@@ -1,0 +1,355 @@
+package pipeline
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/batch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
+)
+
+// flight is one request under way.
+type flight struct {
+	items   []*item
+	bases   []base // of the items, as they were when it began
+	deletes bool
+	retried bool // what it holds failed before
+	whole   bool // it failed once, and is tried again as it was
+	attempt delivery.Attempt
+	cancel  context.CancelFunc
+}
+
+// base is what the receiver held of an object, if that is known; see [item].
+type base struct {
+	digest uint64
+	known  bool
+}
+
+func (f *flight) lane() delivery.Lane { return laneOf(f.deletes) }
+
+// Run delivers until ctx ends, then cancels the requests in flight, waits for them, and returns nil. What is not
+// delivered by then stays counted in [Pipeline.Stats]. Call it once.
+func (p *Pipeline) Run(ctx context.Context) error {
+	var senders sync.WaitGroup
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		wait := p.step(ctx, &senders)
+		p.askTaken()
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+		case <-p.wake:
+		case <-timer.C:
+		}
+	}
+	senders.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+	for _, it := range p.items { // waiters for these would wait for ever
+		p.arrived(it)
+	}
+	p.notify()
+	p.metrics.remove()
+	return nil
+}
+
+// step starts all requests that may start now, and returns how long to sleep unless woken.
+func (p *Pipeline) step(ctx context.Context, senders *sync.WaitGroup) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	p.collectDue(now)
+	for ctx.Err() == nil {
+		f := p.next(now)
+		if f == nil {
+			break
+		}
+		p.launch(ctx, f, senders)
+	}
+	return p.sleep(now)
+}
+
+// collectDue moves what has become due to the queues.
+func (p *Pipeline) collectDue(now time.Time) {
+	for {
+		it, ok := p.window.Pop(now)
+		if !ok && p.draining {
+			it, ok = p.window.PopAny()
+		}
+		if !ok {
+			break
+		}
+		p.setPlace(it, nowhere)
+		p.ready(it, now)
+	}
+	for it := range p.timers.due(now) {
+		switch it.place {
+		case quarantined:
+			p.retryQuarantined(it, now)
+		case suspected:
+			p.takeOut(it)
+			p.retry(it, now)
+		case nowhere, waiting, queued, parked, hollow, numPlaces:
+			p.repeat(it, now)
+		}
+	}
+}
+
+// ready puts an item whose debounce has ended where it will be sent from.
+func (p *Pipeline) ready(it *item, now time.Time) {
+	switch {
+	case it.inFlight:
+		it.dueEarly = true
+	case it.bare:
+		p.setPlace(it, hollow)
+	case it.limit() > 0:
+		p.takeOut(it)
+		p.retry(it, now)
+	default:
+		p.enqueue(&p.live, it, now)
+	}
+}
+
+// next chooses what to send. It returns nil when nothing is due.
+func (p *Pipeline) next(now time.Time) *flight {
+	for {
+		c, ok := p.turns.next(func(c class) bool { return p.breaker.Allow(now, c.lane()) && p.due(c, now) })
+		if !ok {
+			return nil
+		}
+		if f := p.take(c); f != nil {
+			return f
+		}
+	}
+}
+
+// queueOf returns the queue of a class.
+func (p *Pipeline) queueOf(c class) *queue {
+	return [numClasses]*queue{
+		classDeletes: &p.deletes, classLive: &p.live, classBulk: &p.bulk,
+		classRetried: &p.retried[delivery.Upserts], classRetriedDeletes: &p.retried[delivery.Deletes], classAlone: &p.alone,
+	}[c]
+}
+
+// due tells whether a class holds a full batch, or something that need not wait for one.
+func (p *Pipeline) due(c class, now time.Time) bool {
+	q := p.queueOf(c)
+	switch {
+	case q.front == nil:
+		return false
+	case c == classAlone && !p.breaker.Closed(delivery.Upserts):
+		// What fails whether or not the receiver is well makes a bad probe, if there is any other.
+		return p.live.front == nil && p.retried[delivery.Upserts].front == nil && p.bulk.front == nil
+	case c != classLive && c != classBulk, q.len >= p.sizes[delivery.Upserts].now, p.draining:
+		return true
+	case c == classBulk && p.flushBulk:
+		return true
+	default:
+		return !now.Before(q.front.readyAt.Add(p.opts.FlushInterval))
+	}
+}
+
+// take fills one request of a class. As long as all is well, a live batch that is not full takes bulk along.
+func (p *Pipeline) take(c class) *flight {
+	f := &flight{deletes: c.deletes(), retried: c == classRetried || c == classRetriedDeletes || c == classAlone}
+	size := &p.sizes[f.lane()]
+	most := size.now
+	if !p.breaker.Closed(f.lane()) {
+		most = 1 // A probe asks whether the receiver is well: one object is the least likely to fail by its own fault.
+	}
+	b := batch.NewBuilder(batch.Limits{
+		Count: most, Bytes: min(p.opts.MaxBytes, p.breaker.MaxBytes()), Overhead: p.sizer.Overhead(),
+	})
+	p.fillFrom(p.queueOf(c), &b, f)
+	if c == classLive && most > 1 && size.well() {
+		p.fillFrom(&p.bulk, &b, f)
+	}
+	if len(f.items) == 0 {
+		return nil
+	}
+	p.notify()
+	return f
+}
+
+// fillFrom takes items from a queue as long as they fit and may travel together. Those that are not ours any more are
+// parked on the way.
+func (p *Pipeline) fillFrom(q *queue, b *batch.Builder, f *flight) {
+	most := 0
+	for q.front != nil && !b.Full() {
+		it := q.front
+		if !p.mine(it) {
+			p.park(it)
+			continue
+		}
+		if l := it.limit(); l > 0 && f.retried {
+			if most == 0 || l < most {
+				most = l
+			}
+		}
+		if most > 0 && len(f.items) >= most || !b.Add(p.size(it)) {
+			break
+		}
+		f.whole = f.whole || f.retried && it.extra != nil && it.extra.whole
+		p.takeOut(it)
+		f.items = append(f.items, it)
+	}
+}
+
+// size is what an item takes in a request, or a little more.
+func (p *Pipeline) size(it *item) int {
+	if it.deleted {
+		return deletionSize(it.id)
+	}
+	return p.sizer.UpsertSize(it.wire())
+}
+
+// deletionSize bounds what a deletion takes in either format: its ID, or the ID's parts with the names of four fields
+// (53 bytes and a comma). Names of RBAC objects may hold anything but a slash and a percent sign, and no
+// escape is longer than six bytes for one of the name.
+func deletionSize(id resource.ID) int {
+	n := 64
+	for i := range len(id) {
+		if c := id[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			n += 6
+		} else {
+			n++
+		}
+	}
+	return n
+}
+
+// launch sends a flight in a goroutine of its own, which [Pipeline.Run] waits for.
+func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGroup) {
+	var r delivery.Request
+	for _, it := range f.items {
+		p.setInFlight(it, true)
+		it.sentSeq, it.dueEarly = it.seq, false
+		f.bases = append(f.bases, base{it.base, it.baseKnown})
+		it.base, it.baseKnown = it.digest, false // until it is acknowledged, the receiver may hold the one or the other
+		if f.deletes {
+			r.Deletes = append(r.Deletes, it.id)
+		} else {
+			r.Upserts = append(r.Upserts, it.wire())
+		}
+	}
+	p.inFlight++
+	f.attempt = p.breaker.Begin(f.lane())
+	ctx, f.cancel = context.WithCancel(ctx)
+	p.flights[f] = true
+	senders.Go(func() {
+		o := p.sender.Send(ctx, r)
+		f.cancel()
+		p.land(f, o)
+		p.poke()
+	})
+}
+
+// sleep returns how long nothing will become due by itself. The end of a request wakes the loop, too.
+func (p *Pipeline) sleep(now time.Time) time.Duration {
+	d := time.Hour
+	until := func(at time.Time, ok bool) {
+		if ok {
+			d = min(d, max(at.Sub(now), 0))
+		}
+	}
+	until(p.window.Next())
+	until(p.timers.next())
+	for c := range numClasses {
+		q, lane := p.queueOf(c), c.lane()
+		switch {
+		case q.front == nil:
+		case p.breaker.Allow(now, lane):
+			until(q.front.readyAt.Add(p.opts.FlushInterval), c == classLive || c == classBulk)
+		default:
+			if w := p.breaker.Wait(now, lane); w > 0 {
+				d = min(d, w)
+			}
+		}
+	}
+	return max(d, time.Millisecond)
+}
+
+// MaySendChanged tells the pipeline that its [Owner] has changed its mind about some objects.
+func (p *Pipeline) MaySendChanged() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	var gained []*item
+	for _, it := range p.items {
+		ours := p.mine(it)
+		switch it.place {
+		case parked:
+			if ours {
+				gained = append(gained, it)
+			}
+		case waiting, queued, suspected, hollow, quarantined:
+			if !ours {
+				p.park(it)
+			}
+		case nowhere, numPlaces:
+		}
+	}
+	for _, i := range resource.HashOrder(len(gained), func(i int) uint64 { return gained[i].id.Hash() }) {
+		p.unpark(gained[i], now)
+	}
+	p.notify()
+	p.poke()
+}
+
+// drain is somebody's wait for the end of certain requests.
+type drain struct {
+	match Match
+	done  chan struct{}
+}
+
+// Drain returns a channel that is closed once no request in flight holds an object that matches. The caller has already
+// made sure that MaySend says no for all of those, so that none begins anew.
+func (p *Pipeline) Drain(match Match) <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	d := &drain{match: match, done: make(chan struct{})}
+	p.drains = append(p.drains, d)
+	p.checkDrains()
+	return d.done
+}
+
+// Cancel ends the requests in flight that hold an object that matches; their outcome is unknown then. A waiter for
+// the end of requests for too long does so.
+func (p *Pipeline) Cancel(match Match) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for f := range p.flights {
+		if slices.ContainsFunc(f.items, func(it *item) bool { return match(*it.typ, it.id) }) {
+			f.cancel()
+		}
+	}
+}
+
+func (p *Pipeline) checkDrains() {
+	if len(p.drains) == 0 {
+		return
+	}
+	rest := p.drains[:0]
+	for _, d := range p.drains {
+		if p.holds(d.match) {
+			rest = append(rest, d)
+		} else {
+			close(d.done)
+		}
+	}
+	p.drains = rest
+}
+
+func (p *Pipeline) holds(match Match) bool {
+	for id, it := range p.items {
+		if it.inFlight && match(*it.typ, id) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,241 @@
+package pipeline
+
+import (
+	"slices"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+)
+
+// The receivers answer 500 both when they are ill and when one item of a body makes them stumble. Three
+// things tell them apart, and none of them needs company:
+//
+//   - Batches shrink while nothing passes ([batchSize]), until some pass.
+//   - What failed is tried again apart from fresh traffic: once as it was, then in halves, down to single
+//     items. Each item remembers the largest batch it may travel in.
+//   - An item that fails alone, five times, while others of its kind pass, is the poison. It is quarantined.
+//
+// A failure while the breaker is open says nothing about the items: the receiver is down, and nothing is
+// narrowed down or blamed.
+const (
+	// maxTries is how many failures by itself, while others pass, quarantine an item. At a fault rate of 30 % in all
+	// requests an innocent object reaches it once in 400 tries, and the retry of the quarantine brings it back.
+	maxTries = 5
+	// fewTries are enough where what fails once has been seen to fail again.
+	fewTries = 3
+	// retryAlone is the first pause before an item that failed by itself is tried again; it grows by as much each time.
+	retryAlone = 500 * time.Millisecond
+	// retryPartial is the pause before items that failed in a partial failure are sent again.
+	retryPartial = time.Second
+)
+
+// limit is the largest batch that the item may travel in, 0 for any.
+func (it *item) limit() int {
+	if it.extra == nil {
+		return 0
+	}
+	return it.extra.limit
+}
+
+// landFailed takes a failure that may be the fault of the body, of the receiver, or of chance.
+func (p *Pipeline) landFailed(f *flight, o wire.Outcome, now time.Time) {
+	known := o
+	if len(f.items) == 1 && p.blamed(f.items[0]) && !f.attempt.Probe() {
+		known.Own = true // It is the item's own doing and says nothing about the receiver.
+	}
+	p.report(f, known, now)
+	size := &p.sizes[f.lane()]
+	if !o.Own {
+		size.failed(len(f.items), o.TimedOut)
+		if f.whole {
+			size.chance.lost()
+		}
+	}
+	rest := p.unchanged(f, now)
+	if o.Own || f.attempt.Probe() {
+		for _, it := range rest {
+			if !o.Own && len(f.items) == 1 { // It leaves the next probe to another.
+				p.narrow(it, 1, false)
+				it.extra.tries = max(it.extra.tries, 1)
+			}
+			p.retryAfter(it, now)
+		}
+		return
+	}
+	if len(f.items) > 1 {
+		again := !o.TimedOut && !f.retried && size.chance.worth()
+		for _, it := range rest {
+			p.narrow(it, len(f.items), again)
+		}
+		p.retryAll(rest, now)
+		return
+	}
+	for _, it := range rest {
+		p.failedAlone(it, o, now)
+	}
+}
+
+// narrow notes that an item failed in a batch of n. again lets it be tried once more in the same company.
+func (p *Pipeline) narrow(it *item, n int, again bool) {
+	r := it.withExtra()
+	if r.limit > 0 {
+		n = min(r.limit, n)
+	} else {
+		r.mark = p.passed[p.laneOf(it)]
+		if again {
+			r.limit, r.whole = n, true
+			return
+		}
+	}
+	r.limit = n
+	r.limit, r.whole = max(r.limit/2, 1), false
+}
+
+// blamed tells whether others of its kind have passed since an item failed first.
+func (p *Pipeline) blamed(it *item) bool {
+	return it.limit() > 0 && p.passed[p.laneOf(it)] > it.extra.mark
+}
+
+// failedAlone takes the failure of a request that held nothing but the item.
+func (p *Pipeline) failedAlone(it *item, o wire.Outcome, now time.Time) {
+	p.narrow(it, 1, false)
+	r := it.extra
+	if r.tries == 0 || p.blamed(it) {
+		r.tries++
+	}
+	enough := maxTries
+	if p.sizes[p.laneOf(it)].chance.score == 0 {
+		enough = fewTries
+	}
+	if r.tries >= enough && p.blamed(it) {
+		p.quarantine(it, o.Reason, true, now)
+		return
+	}
+	p.retryAfter(it, now)
+}
+
+// retryAfter tries an item again: at once, or after a pause if it has failed by itself.
+func (p *Pipeline) retryAfter(it *item, now time.Time) {
+	if it.extra == nil || it.extra.tries == 0 {
+		p.retry(it, now)
+		return
+	}
+	p.retryAt(it, now.Add(time.Duration(it.extra.tries)*retryAlone))
+}
+
+// bisect takes a body that was refused without a word about which item is bad: its halves tell.
+func (p *Pipeline) bisect(f *flight, o wire.Outcome, now time.Time) {
+	rest := p.unchanged(f, now)
+	if len(f.items) == 1 {
+		for _, it := range rest {
+			p.quarantine(it, o.Reason, o.Kind == wire.Miscounted, now)
+		}
+		return
+	}
+	for _, it := range rest {
+		p.narrow(it, len(f.items), false)
+	}
+	p.retryAll(rest, now)
+}
+
+func (p *Pipeline) retryAll(items []*item, now time.Time) {
+	for _, it := range items {
+		p.retry(it, now)
+	}
+}
+
+// unchanged sends the items of a flight that changed meanwhile on their way, and returns the others.
+func (p *Pipeline) unchanged(f *flight, now time.Time) []*item {
+	var rest []*item
+	for _, it := range f.items {
+		switch {
+		case p.resume(it, now):
+		case !p.mine(it):
+			p.park(it)
+		default:
+			rest = append(rest, it)
+		}
+	}
+	return rest
+}
+
+// retry puts an item where what failed before is sent from.
+func (p *Pipeline) retry(it *item, now time.Time) {
+	it.readyAt = now
+	p.retryQueue(it).pushBack(it)
+	p.setPlace(it, suspected)
+}
+
+func (p *Pipeline) retryQueue(it *item) *queue {
+	if !it.deleted && it.extra != nil && it.extra.tries > 0 {
+		return &p.alone
+	}
+	return &p.retried[p.laneOf(it)]
+}
+
+// retryAt does so later.
+func (p *Pipeline) retryAt(it *item, at time.Time) {
+	p.move(it, suspected)
+	p.timers.add(it, at)
+}
+
+// suspectAlone tries an item again by itself. One without its body is filled first.
+func (p *Pipeline) suspectAlone(it *item, now time.Time) {
+	if it.bare {
+		p.move(it, hollow)
+		return
+	}
+	p.takeOut(it)
+	p.narrow(it, 1, false)
+	p.retry(it, now)
+}
+
+func (p *Pipeline) laneOf(it *item) delivery.Lane { return laneOf(it.deleted) }
+
+func laneOf(deletes bool) delivery.Lane {
+	if deletes {
+		return delivery.Deletes
+	}
+	return delivery.Upserts
+}
+
+// landPartial acknowledges what is done and tries again what failed.
+func (p *Pipeline) landPartial(f *flight, o wire.Outcome, now time.Time) {
+	failed := make(map[*item]string, len(o.Failed))
+	for _, e := range o.Failed {
+		failed[f.items[e.Index]] = e.Reason
+	}
+	if len(failed) == len(f.items) {
+		p.landFailed(f, o, now)
+		return
+	}
+	p.report(f, o, now)
+	done := slices.DeleteFunc(slices.Clone(f.items), func(it *item) bool { _, bad := failed[it]; return bad })
+	p.acknowledge(done, f, now)
+	for _, it := range p.unchanged(&flight{items: slices.DeleteFunc(slices.Clone(f.items), func(it *item) bool { _, bad := failed[it]; return !bad })}, now) {
+		r := it.withExtra()
+		if r.tries++; r.tries >= maxTries {
+			p.quarantine(it, failed[it], true, now)
+			continue
+		}
+		p.retryAt(it, now.Add(retryPartial))
+	}
+}
+
+// landRefused sets the items aside that were named, and sends the others again.
+func (p *Pipeline) landRefused(f *flight, o wire.Outcome, now time.Time) {
+	bad := make(map[int]string, len(o.Bad))
+	for _, e := range o.Bad {
+		bad[e.Index] = e.Reason
+	}
+	for i, it := range slices.Backward(f.items) {
+		reason, refused := bad[i]
+		switch {
+		case !refused:
+			p.putBack(it, f, now)
+		case !p.resume(it, now):
+			p.quarantine(it, reason, false, now)
+		}
+	}
+}

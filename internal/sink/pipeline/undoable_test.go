@@ -1,0 +1,135 @@
+package pipeline_test
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+)
+
+// A request of unknown outcome carries an object that is deleted then. The deletion is acknowledged, and the
+// receiver may still apply the older request. If we end now, the successor has to say the deletion again: it
+// is kept as a tombstone, and named as delivered only when nothing can undo it any more.
+func TestADeletionThatAnOlderRequestMayUndoIsKeptUntilItIsSure(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var named atomic.Int64
+		r := newRig(t, pipeline.Options{Settle: time.Minute, Delivered: func(resource.ID, pipeline.State) { named.Add(1) }})
+		r.rcv.decide = func(n int, _ delivery.Request) answer {
+			if n == 0 {
+				return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, apply: true, late: 70 * time.Second}
+			}
+			return delivered
+		}
+		r.list()
+		r.put("x", "1")
+		time.Sleep(20 * time.Second) // The request has ended without an answer.
+		r.del("x")
+		time.Sleep(10 * time.Second)
+		if all := r.p.Tombstones(); len(all) != 1 || !all[0].Undoable || all[0].ID != id("x") {
+			t.Errorf("tombstones of a deletion that may be undone: %+v", all)
+		}
+		time.Sleep(2 * time.Minute)
+		if len(r.rcv.documents()) > 0 || named.Load() > 0 {
+			t.Errorf("the receiver has %v; named as delivered %d times while it may be undone", r.rcv.documents(), named.Load())
+		}
+		time.Sleep(10 * time.Minute)
+		if all := r.p.Tombstones(); len(all) > 0 || named.Load() != 1 {
+			t.Errorf("at the end %+v are kept, and it was named %d times", all, named.Load())
+		}
+	})
+}
+
+// What was parked becomes ours, and is told once more before the pipeline has looked: its former owner's
+// doubt goes with it.
+func TestAnObjectThatChangesInTheMomentItBecomesOursIsInDoubtAsBefore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(nobody)
+		var left atomic.Bool
+		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
+			return pipeline.Doubt{ID: i, Overwritable: true}, left.Load()
+		}})
+		r.list("x", "1")
+		r.del("x")
+		left.Store(true) // its former owner, which writes that down
+		o.set(anybody)
+		r.found("x", 150, 160)
+		r.p.MaySendChanged()
+		time.Sleep(10 * time.Minute)
+		if n := len(r.rcv.requests()); n < 2 {
+			t.Errorf("its deletion was said %d times, want the last word repeated: %v", n, r.rcv.requests())
+		}
+	})
+}
+
+// Its owner has delivered what we have parked, and an older request of it may still be applied. Should it
+// give the object to us before that is over, nobody else repeats the last word.
+func TestWhatItsOwnerIsInDoubtAboutStaysParked(t *testing.T) {
+	for name, listed := range map[string]bool{"it changed while we watched": false, "it was there when we came": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				o := owning(nobody)
+				var sure atomic.Bool
+				r := newRig(t, pipeline.Options{
+					Owner: o, Settle: time.Minute,
+					Covers: func(resource.Type, resource.ID, pipeline.State) bool { return true },
+					Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
+						return pipeline.Doubt{ID: i, Version: 101, Acknowledged: true, Overwritable: true}, !sure.Load()
+					},
+				})
+				if listed {
+					r.list("x", "1")
+				} else {
+					r.list()
+					r.put("x", "1")
+				}
+				r.p.ForgetCovered(nil)
+				if s := r.p.Stats(); s.Parked != 1 {
+					t.Fatalf("%d are parked", s.Parked)
+				}
+				if _, all := r.p.Unacknowledged(match(nobody)); len(all[pods].IDs) > 0 {
+					t.Errorf("what is delivered counts as not acknowledged: %+v", all)
+				}
+				o.set(anybody)
+				r.p.MaySendChanged()
+				time.Sleep(10 * time.Minute)
+				if got := r.rcv.requests(); len(got) == 0 {
+					t.Error("its last word is not repeated")
+				}
+				o.set(nobody)
+				r.put("x", "2")
+				sure.Store(true)
+				r.p.ForgetCovered(nil)
+				if s := r.p.Stats(); s.Parked != 0 {
+					t.Errorf("%d are parked that nobody is in doubt about", s.Parked)
+				}
+			})
+		})
+	}
+}
+
+// A request is given up when its object is taken from us. What it may still change is said for as long as we
+// know of it: who has it now may read our checkpoint only after we have written the next one, under another
+// claim.
+func TestWhatOurOwnRequestLeavesInDoubtIsSaidAfterItIsGivenAway(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(anybody)
+		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute})
+		r.rcv.decide = func(int, delivery.Request) answer {
+			return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: 10 * time.Second, apply: true, late: time.Minute}
+		}
+		r.list()
+		r.put("x", "1")
+		time.Sleep(20 * time.Second) // It is under way.
+		o.set(nobody)
+		r.p.MaySendChanged()
+		time.Sleep(20 * time.Second)
+		own, _ := r.p.Unacknowledged(match(nobody))
+		if u := own[pods]; len(u.Doubtful) != 1 || u.Doubtful[0].ID != id("x") || len(u.IDs) > 0 {
+			t.Errorf("what is said: %+v, want a doubt and nothing else", u)
+		}
+	})
+}
