@@ -77,7 +77,7 @@ type world struct {
 	docs      map[resource.ID]resource.Body
 	members   map[string]*member
 	agreed    agreed
-	crashed   map[string]bool // since that was agreed
+	gone      map[string]bool // who of these has ended since, and whether by a crash: who has that name now is another
 	removed   bool            // the second type is
 	ended     bool
 
@@ -154,7 +154,7 @@ func (m *member) incarnation() string { return fmt.Sprintf("%s-process-%p.%d", m
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, rng: rand.New(rand.NewPCG(seed, 1)), client: fake.NewClientset(), format: ring.DefaultFormat(), began: time.Now(),
-		version: 100, forgotten: 1, objects: map[string]record{}, docs: map[resource.ID]resource.Body{}, members: map[string]*member{}, crashed: map[string]bool{},
+		version: 100, forgotten: 1, objects: map[string]record{}, docs: map[resource.ID]resource.Body{}, members: map[string]*member{}, gone: map[string]bool{},
 		pace: rand.New(rand.NewPCG(seed, 3)),
 	}
 	w.client.PrependReactor("*", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
@@ -563,20 +563,20 @@ func (w *world) agree() {
 			w.mu.Unlock()
 			return
 		}
-		before, crashed, away := w.agreed, w.crashed, w.away
+		before, gone, away := w.agreed, w.gone, w.away
 		after := before
 		if !away {
 			after = w.called()
 		}
-		changed := !slices.Equal(after.view, before.view) || !slices.Equal(after.takes, before.takes) || len(crashed) > 0
+		changed := !slices.Equal(after.view, before.view) || !slices.Equal(after.takes, before.takes) || len(gone) > 0
 		members := maps.Clone(w.members)
 		if changed && !away {
-			w.agreed, w.crashed = after, map[string]bool{}
+			w.agreed, w.gone = after, map[string]bool{}
 		}
 		w.mu.Unlock()
 		if changed && !away {
-			w.say("the ring is %v, with %d takes, crashed %v", after.view, len(after.takes), slices.Sorted(maps.Keys(crashed)))
-			w.handOver(members, before, after, crashed)
+			w.say("the ring is %v, with %d takes, gone %v", after.view, len(after.takes), gone)
+			w.handOver(members, before, after, gone)
 			for _, k := range after.takes {
 				if !slices.Contains(before.takes, k) {
 					close(k.ready)
@@ -589,12 +589,12 @@ func (w *world) agree() {
 
 // handOver is what membership makes of a change of the ring: who loses drains, speaks and publishes before who gains
 // begins.
-func (w *world) handOver(members map[string]*member, before, after agreed, crashed map[string]bool) {
+func (w *world) handOver(members map[string]*member, before, after agreed, gone map[string]bool) {
 	was, is := before.owner(w.format), after.owner(w.format)
 	var losing sync.WaitGroup
 	for _, name := range after.view {
 		m := members[name]
-		if !slices.Contains(before.view, name) || crashed[name] {
+		if _, another := gone[name]; another || !slices.Contains(before.view, name) {
 			continue
 		}
 		losing.Go(func() {
@@ -618,10 +618,11 @@ func (w *world) handOver(members map[string]*member, before, after agreed, crash
 		m.peer.Publish(after.view, takes, yields)
 		gaining.Go(func() {
 			mine := func(t resource.Type, id resource.ID) bool { return is(t, id) == name }
+			_, another := gone[name]
 			gained := func(t resource.Type, id resource.ID) bool {
-				return is(t, id) == name && (was(t, id) != name || crashed[name])
+				return is(t, id) == name && (was(t, id) != name || another)
 			}
-			m.peer.Gain(m.ctx, mine, gained, func(t resource.Type, id resource.ID) bool { return gained(t, id) && crashed[was(t, id)] })
+			m.peer.Gain(m.ctx, mine, gained, func(t resource.Type, id resource.ID) bool { return gained(t, id) && gone[was(t, id)] })
 		})
 	}
 	gaining.Wait()
@@ -669,7 +670,7 @@ func (w *world) crash(m *member) {
 	m.live = false
 	m.fall()
 	if slices.Contains(w.agreed.view, m.name) {
-		w.crashed[m.name] = true
+		w.gone[m.name] = true
 	}
 }
 
@@ -820,6 +821,9 @@ func (w *world) leave(m *member) {
 	m.peer.Leave(ctx)
 	w.mu.Lock()
 	m.live = false
+	if slices.Contains(w.agreed.view, m.name) && !w.gone[m.name] {
+		w.gone[m.name] = false
+	}
 	w.mu.Unlock()
 	m.cancel()
 	m.peer.Gone()

@@ -83,6 +83,8 @@ type extra struct {
 	doubted uint64
 	// suspicion: no request of ours has carried it; somebody else may have had one under way.
 	suspicion bool
+	// toldUntil is how long the doubt is told of after the item was given away; see [Pipeline.tells].
+	toldUntil time.Time
 	unsettled bool // counts in Pipeline.unsettled
 	// repeats is how many times the last word is still to be repeated, settleAt when next; see settle.go.
 	repeats  int

@@ -19,7 +19,7 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 		p.setInFlight(it, false)
 		if o.Kind == wire.Unknown {
 			p.doubt(it, markOf(f.deletes, it.base))
-			it.extra.suspicion = false
+			it.extra.suspicion, it.extra.toldUntil = false, now.Add(p.doubtFor())
 		}
 	}
 	if o.Kind == wire.Delivered {

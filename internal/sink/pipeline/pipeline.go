@@ -369,6 +369,9 @@ func (p *Pipeline) mine(it *item) bool {
 // park sets an item aside that another member sends. Nobody here waits for it any longer, and what the receiver holds
 // is not known any more: the other may have sent a state in between, and crash before it has sent the last one.
 func (p *Pipeline) park(it *item) {
+	if it.place != parked && it.extra != nil {
+		it.extra.toldUntil = time.Now().Add(p.doubtFor())
+	}
 	it.baseKnown = false
 	p.spare(it)
 	p.move(it, parked)

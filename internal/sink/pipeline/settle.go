@@ -81,6 +81,16 @@ func (p *Pipeline) watchOver(it *item, now time.Time) {
 	}
 }
 
+// doubtFor is how long a receiver may hold a request whose outcome is unknown.
+func (p *Pipeline) doubtFor() time.Duration { return time.Duration(p.opts.Repeats) * p.opts.Settle }
+
+// tells whether we still tell of a doubt about an item that we have given away. Its new owner may read our checkpoint
+// only after we have written the next one, under another claim. Of two that have given it away neither waits for the
+// other: each tells only for as long as the receiver may hold a request.
+func (p *Pipeline) tells(it *item, now time.Time) bool {
+	return it.extra != nil && it.extra.inDoubt() && (it.place == nowhere || now.Before(it.extra.toldUntil))
+}
+
 func (r *extra) inDoubt() bool { return r.unsure || r.repeats > 0 }
 
 // overwritable tells whether what is doubted of an item is another state than its own.

@@ -141,9 +141,10 @@ type Unacknowledged struct {
 
 // Unacknowledged returns, by type, the objects that the receiver may not have in their current state, ours
 // and others' to send them, and those whose last word has not been repeated even once after a doubt; own are
-// those of them that are mine, and what our own requests leave in doubt, also if another has it now. What the
-// receiver refuses is named apart: it would hold everything else back for ever.
+// those of them that are mine, and what was in doubt when it was given away. What the receiver refuses is
+// named apart: it would hold everything else back for ever.
 func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unacknowledged) {
+	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	own, all = make(map[resource.Type]Unacknowledged), make(map[resource.Type]Unacknowledged)
@@ -158,8 +159,7 @@ func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unackn
 		switch {
 		case mine(*it.typ, id):
 			include(own, it, sure)
-		// Its new owner may not have read our word under the old claim.
-		case it.extra != nil && it.extra.inDoubt() && !it.extra.suspicion:
+		case p.tells(it, now):
 			u := own[*it.typ]
 			u.Doubtful = append(u.Doubtful, it.doubtful())
 			own[*it.typ] = u

@@ -133,3 +133,44 @@ func TestWhatOurOwnRequestLeavesInDoubtIsSaidAfterItIsGivenAway(t *testing.T) {
 		}
 	})
 }
+
+// A doubt that we have inherited is told of as well after its object is given away, whether its deletion still waits or
+// has been acknowledged, but not for ever.
+func TestWhatWeWereInDoubtAboutIsSaidAfterItIsGivenAway(t *testing.T) {
+	for name, arrives := range map[string]bool{"it has not arrived": false, "it is acknowledged": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				o := owning(anybody)
+				var left atomic.Bool
+				r := newRig(t, pipeline.Options{
+					Owner: o, Settle: time.Minute, Taken: func(resource.Type, resource.ID) bool { return true },
+					Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
+						return pipeline.Doubt{ID: i, Overwritable: true}, left.Load()
+					},
+				})
+				r.rcv.decide = func(int, delivery.Request) answer {
+					if arrives {
+						return delivered
+					}
+					return answer{outcome: wire.Outcome{Kind: wire.Retry, Status: 503}}
+				}
+				r.list()
+				left.Store(true)
+				r.found("x", 150, 160)
+				left.Store(false) // We have written a checkpoint in its place.
+				time.Sleep(10 * time.Second)
+				o.set(nobody)
+				r.p.MaySendChanged()
+				time.Sleep(10 * time.Second)
+				own, _ := r.p.Unacknowledged(match(nobody))
+				if u := own[pods]; len(u.Doubtful) != 1 || u.Doubtful[0].ID != id("x") || len(u.IDs) > 0 {
+					t.Errorf("what is said: %+v, want a doubt and nothing else", u)
+				}
+				time.Sleep(5 * time.Minute)
+				if own, _ := r.p.Unacknowledged(match(nobody)); len(own) > 0 {
+					t.Errorf("what is said after all of it must have landed: %+v", own)
+				}
+			})
+		})
+	}
+}
