@@ -37,7 +37,8 @@ func (s *Server) newApplication(client context.Context, f *flight, p payload, pu
 // embed calls the simulated embedder with n texts of cluster-whisperer, which gives up after three quick tries.
 func (a *application) embed(n int) error {
 	a.srv.recorder.embedded(a.flight, n)
-	if err := a.srv.pause(a.srv.opts.EmbedLatency + time.Duration(a.effect.EmbedderDelay)); err != nil {
+	took := a.srv.opts.EmbedLatency + time.Duration(a.effect.EmbedderDelay) + time.Duration(n)*time.Duration(a.effect.TextDelay)
+	if err := a.srv.pause(took); err != nil {
 		return err
 	}
 	if a.effect.Embedder != 0 {

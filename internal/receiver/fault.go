@@ -107,6 +107,8 @@ type Effect struct {
 	// real dot-ai retries 429 and 5xx for 30 s for each item.
 	Embedder      int      `json:"embedder,omitempty"`
 	EmbedderDelay Duration `json:"embedderDelay,omitempty"`
+	// TextDelay is what a call of the embedder takes beside that for each text: a large batch takes long.
+	TextDelay Duration `json:"textDelay,omitempty"`
 	// StoreDown makes the vector database unreachable, CollectionLost its collection disappear under dot-ai.
 	StoreDown      bool `json:"storeDown,omitempty"`
 	CollectionLost bool `json:"collectionLost,omitempty"`
@@ -139,6 +141,9 @@ func (r Rule) validate() error {
 	}
 	if e.Delay < 0 {
 		errs = append(errs, errors.New("effect.delay is forever, want an end, or hang or applyLate"))
+	}
+	if e.TextDelay < 0 {
+		errs = append(errs, errors.New("effect.textDelay is forever, want an end, or hang or applyLate"))
 	}
 	return errors.Join(errs...)
 }

@@ -154,6 +154,23 @@ func TestCircuitOpensAfterThreeFailuresAndClosesAfterThirtySeconds(t *testing.T)
 	})
 }
 
+func TestTextDelayIsTakenForEachText(t *testing.T) {
+	inBubble(t, receiver.Options{}, func(t *testing.T, r *rig) {
+		r.faults(receiver.Rule{Effect: receiver.Effect{TextDelay: receiver.Duration(200 * time.Millisecond)}})
+		for path, b := range map[string]string{
+			instancesPath: body(many(150, "n/%d")),
+			resourcesPath: body([]map[string]any{item("a"), item("b"), item("c")}),
+		} {
+			texts := time.Duration(strings.Count(b, `"kind"`))
+			start := time.Now()
+			r.ok(path, b)
+			if took := time.Since(start); took != texts*200*time.Millisecond {
+				t.Errorf("%s with %d texts took %v, want 200 ms each", path, texts, took)
+			}
+		}
+	})
+}
+
 func TestSuccessStartsTheCircuitsCountAgain(t *testing.T) {
 	r := newRig(t, receiver.Options{})
 	two := body([]map[string]any{item("a"), item("b")})
@@ -276,9 +293,9 @@ func TestWrongRulesAreRefusedWithEveryError(t *testing.T) {
 	r.faults(receiver.Rule{Effect: receiver.Effect{Status: 418}})
 	err := r.SetFaults(
 		receiver.Rule{Name: "first"},
-		receiver.Rule{Match: receiver.Match{Array: "x", Percent: 101}, Effect: receiver.Effect{Status: 99, Refuse: "x"}, Count: -1},
+		receiver.Rule{Match: receiver.Match{Array: "x", Percent: 101}, Effect: receiver.Effect{Status: 99, Refuse: "x", TextDelay: receiver.Forever}, Count: -1},
 	)
-	for _, want := range []string{"first: effect is empty", "match.array", "match.percent", "effect.status", "effect.refuse", "count"} {
+	for _, want := range []string{"first: effect is empty", "match.array", "match.percent", "effect.status", "effect.refuse", "effect.textDelay", "count"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v does not say %q", err, want)
 		}
