@@ -56,8 +56,8 @@ func stock(t *testing.T, r *fleet.Rig, names ...string) {
 
 func mapID(name string) resource.ID { return resource.ID("default/v1/ConfigMap/" + name) }
 
-// TestAnEmbedderThatTakesATimeForEachTextIsNotOverrun: a full batch takes twice as long as a request may, and is embedded to its
-// end all the same.
+// TestAnEmbedderThatTakesATimeForEachTextIsNotOverrun: a full batch takes twice as long as a request may, and is embedded
+// to its end all the same.
 func TestAnEmbedderThatTakesATimeForEachTextIsNotOverrun(t *testing.T) {
 	longOnly(t)
 	t.Parallel() // it mostly waits
@@ -87,8 +87,8 @@ func TestAnEmbedderThatTakesATimeForEachTextIsNotOverrun(t *testing.T) {
 	}
 }
 
-// TestAShareOfPoisonHoldsUpNobodyElse has some objects answered with 500 for ever, in whatever batch they are, while nothing else
-// changes: all others arrive.
+// TestAShareOfPoisonHoldsUpNobodyElse has some objects answered with 500 for ever, in whatever batch they are, while
+// nothing else changes: all others arrive.
 func TestAShareOfPoisonHoldsUpNobodyElse(t *testing.T) {
 	longOnly(t)
 	for every, within := range map[int]time.Duration{20: 3 * time.Minute, 5: 10 * time.Minute} {
@@ -120,8 +120,8 @@ func TestAShareOfPoisonHoldsUpNobodyElse(t *testing.T) {
 	}
 }
 
-// TestRandomFailuresHoldUpNoChangeForLong: three of ten requests fail, whatever is in them, while a hundred objects a second
-// change.
+// TestRandomFailuresHoldUpNoChangeForLong: three of ten requests fail, whatever is in them, while a hundred objects a
+// second change.
 func TestRandomFailuresHoldUpNoChangeForLong(t *testing.T) {
 	longOnly(t)
 	for _, status := range []int{500, 503} {
