@@ -56,8 +56,8 @@ func stock(t *testing.T, r *fleet.Rig, names ...string) {
 
 func mapID(name string) resource.ID { return resource.ID("default/v1/ConfigMap/" + name) }
 
-// TestAnEmbedderThatTakesATimeForEachTextIsNotOverrun: a full batch takes twice as long as a request may, and is embedded
-// to its end all the same.
+// TestAnEmbedderThatTakesATimeForEachTextIsNotOverrun: a full batch takes twice as long as a request may, and is
+// embedded to its end all the same.
 func TestAnEmbedderThatTakesATimeForEachTextIsNotOverrun(t *testing.T) {
 	longOnly(t)
 	t.Parallel() // it mostly waits
