@@ -75,15 +75,15 @@ type searching struct {
 	spans   map[string][2]uint64 // within which each was deleted
 }
 
-func newSearching(versions []uint64, witnesses map[string]string, at map[uint64][]string) *searching {
+func newSearching(versions []uint64, incumbents map[string]string, at map[uint64][]string) *searching {
 	s := &searching{history: &history{at: at}, spans: map[string][2]uint64{}, book: checkpoint.NewBook("f", ring.DefaultFormat())}
 	x := index.New(nil)
 	s.index = x
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 100)
-	for member, process := range witnesses {
+	for member, process := range incumbents {
 		s.members = append(s.members, ownership.MemberStatus{Lease: ownership.Lease{Member: member, Incarnation: process + ".1", State: ownership.Live}})
 	}
-	s.Search = app.NewSearch(s.history, x, s.book, checkpoint.Past{Versions: map[string][]uint64{"pods.v1": versions}}, witnesses,
+	s.Search = app.NewSearch(s.history, x, s.book, checkpoint.Past{Versions: map[string][]uint64{"pods.v1": versions}}, incumbents,
 		func() []ownership.MemberStatus { return s.members },
 		func(t resource.Type, namespace, name string, after, at uint64) bool {
 			return x.IfAbsent(t, namespace, name, func() {
@@ -168,10 +168,10 @@ func TestHistoryThatIsGoneIsSaid(t *testing.T) {
 	}
 }
 
-func TestAWitnessSparesTheSearch(t *testing.T) {
+func TestAnIncumbentSparesTheSearch(t *testing.T) {
 	s := newSearching([]uint64{50}, map[string]string{"b": "one"}, map[uint64][]string{50: {"gone"}})
 	s.Step(t.Context(), time.Unix(0, 0))
-	s.want(t, "a witness is there", false)
+	s.want(t, "an incumbent is there", false)
 	format := ring.DefaultFormat()
 	s.book.Set("b/all", checkpoint.Checkpoint{
 		Member: "b", View: []string{"b"}, RingFormat: format.String(), Fingerprint: "f",
@@ -184,13 +184,13 @@ func TestAWitnessSparesTheSearch(t *testing.T) {
 	}
 }
 
-// TestTheLastWordOfAWitnessSaysWhereToLook comes from a storm: while a joiner waited for the word of those
+// TestTheLastCheckpointOfAnIncumbentSaysWhereToLook comes from a storm: while a joiner waited for the word of those
 // who were there before it, an object was created and delivered; they left, and it was deleted when nobody
 // watched. The checkpoints that the joiner had begun with did not show it, their last ones did.
-func TestTheLastWordOfAWitnessSaysWhereToLook(t *testing.T) {
+func TestTheLastCheckpointOfAnIncumbentSaysWhereToLook(t *testing.T) {
 	s := newSearching([]uint64{50}, map[string]string{"b": "one"}, map[uint64][]string{50: {"x"}, 80: {"x", "brief"}, 90: {"x", "stranger"}})
 	s.Step(t.Context(), time.Unix(0, 0))
-	s.want(t, "a witness is there", false)
+	s.want(t, "an incumbent is there", false)
 	s.members = nil
 	refused := errors.New("service unavailable")
 	s.OnRefresh(func() error { return refused })
@@ -217,7 +217,7 @@ func TestTheLastWordOfAWitnessSaysWhereToLook(t *testing.T) {
 	}
 }
 
-func TestAWitnessThatGoesIsReplacedByASearch(t *testing.T) {
+func TestAnIncumbentThatGoesIsReplacedByASearch(t *testing.T) {
 	for name, change := range map[string]func(s *searching){
 		"it dies":                  func(s *searching) { s.members = nil },
 		"another process is there": func(s *searching) { s.members[0].Lease.Incarnation = "two.1" },
@@ -238,7 +238,7 @@ func TestAWitnessThatGoesIsReplacedByASearch(t *testing.T) {
 	s.want(t, "patience is over", true, "gone")
 }
 
-// TestTheServersMemoryIsAskedUpToOurLastList: while the search waited for a witness, our watch began anew.
+// TestTheServersMemoryIsAskedUpToOurLastList: while the search waited for an incumbent, our watch began anew.
 // The server's memory tells what was deleted in that gap, too, and only then may we say that we know of every
 // deletion.
 func TestTheServersMemoryIsAskedUpToOurLastList(t *testing.T) {
@@ -246,7 +246,7 @@ func TestTheServersMemoryIsAskedUpToOurLastList(t *testing.T) {
 	s.history.forgotten = 50
 	s.history.memory = []watch.Deletion{{Namespace: "a", Name: "before", Version: 70}, {Namespace: "a", Name: "brief", Version: 140}}
 	s.Step(t.Context(), time.Unix(0, 0))
-	s.want(t, "a witness is there", false)
+	s.want(t, "an incumbent is there", false)
 	s.index.Bookmark(pods, 120)
 	s.index.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 150)
 	s.members = nil
