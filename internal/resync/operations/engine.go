@@ -199,7 +199,7 @@ func (e *Engine) lastWords(ctx context.Context) {
 }
 
 // Changed says that the members or the readiness may have changed. Both are noticed within a second without it.
-func (e *Engine) Changed() { poke(e.chores) }
+func (e *Engine) Changed() { wake(e.chores) }
 
 // Synced is closed once all operations that there were at the start are known.
 func (e *Engine) Synced() <-chan struct{} { return e.store.synced }
@@ -334,8 +334,8 @@ func (e *Engine) apply(data map[string]string) {
 	e.reconsider()
 	close(e.changed)
 	e.changed = make(chan struct{})
-	poke(e.work)
-	poke(e.chores)
+	wake(e.work)
+	wake(e.chores)
 }
 
 // own returns our work on an operation. The caller holds mu.
@@ -368,7 +368,7 @@ func (e *Engine) look() {
 	defer e.mu.Unlock()
 	e.members, e.ring = members, r
 	e.reconsider()
-	poke(e.work)
+	wake(e.work)
 }
 
 // live tells whether a member is in the view. The caller holds mu.
@@ -382,8 +382,8 @@ func (e *Engine) keeper(key string) bool {
 	return e.ring != nil && e.ring.Owner(e.ring.Partition(key)) == e.opts.Member
 }
 
-// poke fills the slot of a channel that has one.
-func poke(c chan struct{}) {
+// wake fills the slot of a channel that has one.
+func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

@@ -150,7 +150,7 @@ func (e *Engine) report(r *run, urgent bool) {
 	silent := w.revision == w.published
 	w.touch(urgent)
 	if silent {
-		poke(e.chores)
+		wake(e.chores)
 	}
 }
 
@@ -316,7 +316,7 @@ func (e *Engine) finish(r *run, repaired Repair, err error) {
 		w.current = nil
 		w.touch(true)
 	}
-	poke(e.chores)
+	wake(e.chores)
 	result := partDone
 	switch {
 	case err != nil && ended:

@@ -28,7 +28,7 @@ func (e *Engine) keep(ctx context.Context) {
 	var after time.Time     // nothing is written before
 	for ctx.Err() == nil {
 		e.look()
-		poke(e.work) // It may have become ready.
+		wake(e.work) // It may have become ready.
 		if !time.Now().Before(after) {
 			err := e.doChores(ctx)
 			switch {

@@ -63,7 +63,7 @@ func (m *Membership) step(ctx context.Context, hands *sync.WaitGroup) time.Durat
 		}
 	}
 	if m.machine.Stalled(now) {
-		poke(m.relist)
+		wake(m.relist)
 	}
 	return m.machine.Wake(now) - now
 }
@@ -208,7 +208,7 @@ func (m *Membership) keepRead(o *coordinationv1.Lease, before uint64) (restored 
 	}
 	m.log.Info("Our Lease is older than it was: the cluster has gone back in time", "version", o.ResourceVersion, "before", before)
 	m.own = o
-	poke(m.relist)
+	wake(m.relist)
 	if m.opts.Restored != nil {
 		m.opts.Restored()
 	}
@@ -273,5 +273,5 @@ func (m *Membership) retire(ctx context.Context, due []retired) {
 	m.mu.Lock()
 	m.retiring = false
 	m.mu.Unlock()
-	poke(m.wake)
+	wake(m.wake)
 }

@@ -26,20 +26,20 @@ func (m *Membership) follow(now time.Duration) {
 		f.cancel(ErrFenced)
 		m.metrics.fences.Inc()
 		m.log.Info("Fenced: nothing is sent until our Lease is renewed")
-		poke(m.changes)
+		wake(m.changes)
 	} else if !fenced && f.ctx.Err() != nil {
 		ctx, cancel := context.WithCancelCause(context.Background())
 		m.fence.Store(&fence{ctx: ctx, cancel: cancel})
-		poke(m.changes)
+		wake(m.changes)
 	}
 	if !before.owned.Equal(after.owned) {
 		m.count(before.owned, after.owned)
-		poke(m.changes)
+		wake(m.changes)
 	}
 	close(m.moved)
 	m.moved = make(chan struct{})
 	if len(m.waiting) > 0 {
-		poke(m.changes) // the admitter may have been looking at an earlier gain
+		wake(m.changes) // the admitter may have been looking at an earlier gain
 	}
 	m.time(now)
 	m.known.follow(m.log, m.machine, now)

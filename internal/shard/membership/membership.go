@@ -257,11 +257,11 @@ func (m *Membership) do(change func(now time.Duration)) {
 	change(now)
 	m.follow(now)
 	m.mu.Unlock()
-	poke(m.wake)
+	wake(m.wake)
 }
 
-// poke fills the slot of a channel that has one.
-func poke(c chan struct{}) {
+// wake fills the slot of a channel that has one.
+func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

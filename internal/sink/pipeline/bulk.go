@@ -120,7 +120,7 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 		p.route(it, now, true)
 	}
 	p.flushBulk = false
-	p.poke()
+	p.wakeLoop()
 }
 
 // FlushBulk says that no more is offered for now, so that a last batch need not wait to be full.
@@ -128,7 +128,7 @@ func (p *Pipeline) FlushBulk() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.flushBulk = true
-	p.poke()
+	p.wakeLoop()
 }
 
 // Room blocks until the receiver has caught up with the bulk traffic so far, or ctx ends. It is what makes a resync
@@ -159,7 +159,7 @@ func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
 	defer p.mu.Unlock()
 	if it, ok := p.items[t.ID(r.Namespace, r.Name)]; ok && it.place == hollow {
 		p.fill(it, r, now)
-		p.poke()
+		p.wakeLoop()
 	}
 }
 

@@ -245,7 +245,7 @@ func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGrou
 		o := p.sender.Send(ctx, r)
 		f.cancel()
 		p.land(f, o)
-		p.poke()
+		p.wakeLoop()
 	})
 }
 
@@ -298,7 +298,7 @@ func (p *Pipeline) MaySendChanged() {
 		p.unpark(gained[i], now)
 	}
 	p.notify()
-	p.poke()
+	p.wakeLoop()
 }
 
 // drain is somebody's wait for the end of certain requests.

@@ -291,7 +291,7 @@ func (p *Pipeline) Apply(c index.Change) {
 		return
 	}
 	p.route(it, now, c.Cause == index.Initial)
-	p.poke()
+	p.wakeLoop()
 }
 
 // first is the lowest version at which the state that a change brings may have begun, and hence the lowest that is not
@@ -542,8 +542,8 @@ func (p *Pipeline) miss(it *item) {
 	p.arrived(it)
 }
 
-// poke wakes the loop.
-func (p *Pipeline) poke() {
+// wakeLoop wakes the loop.
+func (p *Pipeline) wakeLoop() {
 	select {
 	case p.wake <- struct{}{}:
 	default: // It will look anyway.

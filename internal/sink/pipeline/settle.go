@@ -164,7 +164,7 @@ func (p *Pipeline) askTaken() {
 			p.forget(it)
 		default:
 			p.timers.add(it, time.Now().Add(fencePause))
-			p.poke() // It may be the first to become due.
+			p.wakeLoop() // It may be the first to become due.
 		}
 		p.mu.Unlock()
 	}

@@ -229,7 +229,7 @@ func (p *Pipeline) Retry() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.breaker.Retry(time.Now())
-	p.poke()
+	p.wakeLoop()
 }
 
 // SetMaxInFlight changes how many requests may be under way, as when members come and go.

@@ -68,7 +68,7 @@ func (p *Pipeline) Flush(ctx context.Context) Left {
 	p.mu.Lock()
 	p.draining = true
 	p.mu.Unlock()
-	p.poke()
+	p.wakeLoop()
 	_ = p.await(ctx, func() bool { return p.dirty() == p.counts[hollow] })
 	return p.left()
 }

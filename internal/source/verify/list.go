@@ -157,7 +157,7 @@ func (v *Verifier) listFor(ctx context.Context, j job) {
 	}
 	c.heard = now.Add(-patience) // it has waited
 	h.take(c)
-	poke(v.wake.check)
+	wake(v.wake.check)
 }
 
 var errNoVersion = errors.New("its versions are no numbers, so there is nothing to compare at")

@@ -172,7 +172,7 @@ func newSlots() slots {
 	return slots{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}
 }
 
-func poke(slot chan struct{}) {
+func wake(slot chan struct{}) {
 	select {
 	case slot <- struct{}{}:
 	default: // It will look anyway.
@@ -185,7 +185,7 @@ func (v *Verifier) Hear(member string, s Statement, ok bool) {
 		return
 	}
 	now := time.Now()
-	defer poke(v.wake.check)
+	defer wake(v.wake.check)
 	if len(s.Lists) > 0 {
 		v.refresh() // What is told of a type is not told again.
 	}
@@ -272,7 +272,7 @@ func (v *Verifier) check(context.Context) time.Duration {
 			v.found(t, f, now)
 		}
 		if h.wanted {
-			poke(v.wake.repair)
+			wake(v.wake.repair)
 		}
 		open = open || len(h.claims) > 0
 	}
@@ -309,7 +309,7 @@ func (v *Verifier) diverged(t resource.Type, s Source) {
 func (v *Verifier) queue(j job) {
 	if !slices.Contains(v.pending, j) && v.listing != j {
 		v.pending = append(v.pending, j)
-		poke(v.wake.list)
+		wake(v.wake.list)
 	}
 }
 
@@ -330,7 +330,7 @@ func (v *Verifier) sayVerdict(run string, t string, verdict Verdict, now time.Ti
 // hurry has the others told soon. The caller holds mu.
 func (v *Verifier) hurry() {
 	v.urgent = true
-	poke(v.wake.tell)
+	wake(v.wake.tell)
 }
 
 // repair lists anew what is to be, one type after another.
