@@ -76,7 +76,7 @@ func (t *target) wanted(typ resource.Type) (n int) {
 func (t *target) coversAll(typ resource.Type) bool {
 	all := true
 	t.index.All(typ, func(namespace, name string, version uint64) bool {
-		all = !t.wants(typ, namespace, name) || t.book.Covers(typ.String(), typ.ID(namespace, name), version)
+		all = !t.wants(typ, namespace, name) || t.ledger.Covers(typ.String(), typ.ID(namespace, name), version)
 		return all
 	})
 	return all

@@ -193,7 +193,7 @@ func (d declared) Report(name string) (controller.Report, bool) {
 // fleet returns what we and the others say of a target, and how many others say nothing yet.
 func (d declared) fleet(t *target) (all []figures, silent int) {
 	all = []figures{t.figures()}
-	told := t.book.Stats()
+	told := t.ledger.Stats()
 	for _, m := range d.a.shard.member.View().View {
 		var f figures
 		switch {

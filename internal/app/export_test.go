@@ -94,7 +94,7 @@ func (r refresher) Refresh(_ context.Context) error                         { re
 
 // NewSearch returns one that knows what checkpoints said before, and the processes, by member, that were here
 // then. leases are the members as they are now.
-func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.Past, incumbents map[string]string,
+func NewSearch(p pager, x *index.Index, ledger *checkpoint.Ledger, past checkpoint.Past, incumbents map[string]string,
 	leases func() []ownership.MemberStatus, missing func(t resource.Type, namespace, name string, after, at uint64) bool,
 ) Search {
 	past.Incarnations = make(map[string]string)
@@ -102,7 +102,7 @@ func NewSearch(p pager, x *index.Index, book *checkpoint.Book, past checkpoint.P
 		past.Incarnations[member] = process + ".1"
 	}
 	f := &finder{
-		pager: p, index: x, book: book, leases: leases, missing: missing,
+		pager: p, index: x, ledger: ledger, leases: leases, missing: missing,
 		store: refresher{past, func() error { return nil }},
 		wants: func(resource.Type, string, string) bool { return true }, log: logr.Discard(), looks: map[resource.Type]*look{},
 		saw:      func(resource.Record) bool { return true },
@@ -273,7 +273,7 @@ func Narrowed(x *index.Index, t resource.Type, all []resource.Record, before, af
 
 // Farewell has a replica that leaves without a Lease write down what waits. own is what its last checkpoint
 // said, nil for nothing.
-func Farewell(ctx context.Context, p *pipeline.Pipeline, b *checkpoint.Book, s *checkpoint.Store, own *checkpoint.Checkpoint) (done bool) {
+func Farewell(ctx context.Context, p *pipeline.Pipeline, b *checkpoint.Ledger, s *checkpoint.Store, own *checkpoint.Checkpoint) (done bool) {
 	t := &target{pipeline: p, store: s, tombstones: deletions.New(b), log: logr.Discard()}
 	t.leaving.Store(true)
 	if own != nil {

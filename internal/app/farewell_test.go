@@ -25,18 +25,18 @@ func TestWhoHasLostItsLeaseSaysWhatWaitsAllTheSame(t *testing.T) {
 	defer x.Listen(leaver)()
 	own := checkpoint.Checkpoint{Member: "a", View: []string{"a"}, RingFormat: format.String(), Fingerprint: "f",
 		Types: map[string]checkpoint.Entry{"pods.v1": {Low: 100, High: 100}}}
-	mine := checkpoint.NewBook("f", format)
+	mine := checkpoint.NewLedger("f", format)
 	ours := storeOf(client, "a", mine)
 	if err := ours.Publish(t.Context(), own, own, checkpoint.Beside{}); err != nil {
 		t.Fatal(err)
 	}
-	read := func() *checkpoint.Book {
+	read := func() *checkpoint.Ledger {
 		t.Helper()
-		book := checkpoint.NewBook("f", format)
-		if err := storeOf(client, "reader", book).Refresh(t.Context()); err != nil {
+		ledger := checkpoint.NewLedger("f", format)
+		if err := storeOf(client, "reader", ledger).Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return book
+		return ledger
 	}
 	if !app.Farewell(t.Context(), leaver, mine, ours, &own) || len(read().Lists()["a"].Open) > 0 {
 		t.Error("nothing waits, and something was said")
@@ -49,12 +49,12 @@ func TestWhoHasLostItsLeaseSaysWhatWaitsAllTheSame(t *testing.T) {
 		t.Error("not done")
 	}
 	want := []checkpoint.Tombstone{{Type: "pods.v1", ID: pods.ID("a", "x"), Version: 102}}
-	book := read()
-	if diff := cmp.Diff(want, book.Lists()["a"].Open); diff != "" || book.Bound("pods.v1") != 100 {
-		t.Errorf("bound %d; (-want +got):\n%s", book.Bound("pods.v1"), diff)
+	ledger := read()
+	if diff := cmp.Diff(want, ledger.Lists()["a"].Open); diff != "" || ledger.Bound("pods.v1") != 100 {
+		t.Errorf("bound %d; (-want +got):\n%s", ledger.Bound("pods.v1"), diff)
 	}
 	// Its successor has written since: its word stays, and there is nothing more to be done.
-	late := storeOf(client, "a", checkpoint.NewBook("f", format))
+	late := storeOf(client, "a", checkpoint.NewLedger("f", format))
 	x.Delete(pods, "a", "y", 103)
 	if !app.Farewell(t.Context(), leaver, mine, late, &own) {
 		t.Error("tries to overwrite its successor")
@@ -79,6 +79,6 @@ func TestTheLastWordIsWorthTheTimeThatIsLeft(t *testing.T) {
 	}
 }
 
-func storeOf(client *fake.Clientset, member string, b *checkpoint.Book) *checkpoint.Store {
+func storeOf(client *fake.Clientset, member string, b *checkpoint.Ledger) *checkpoint.Store {
 	return checkpoint.NewStore(client.CoreV1(), b, checkpoint.StoreOptions{Namespace: "ns", Ring: "ring", Target: "default", Member: member, Log: logr.Discard()})
 }

@@ -102,11 +102,11 @@ type gap struct {
 // the type is said to be unknown. Until a type is done, our checkpoints say of deletions only what was true
 // before.
 type finder struct {
-	pager pager
-	index *index.Index
-	book  *checkpoint.Book
-	store checkpoints
-	wants func(t resource.Type, namespace, name string) bool
+	pager  pager
+	index  *index.Index
+	ledger *checkpoint.Ledger
+	store  checkpoints
+	wants  func(t resource.Type, namespace, name string) bool
 	// Tells whether the receiver was to have an object in that state.
 	saw     func(r resource.Record) bool
 	missing func(t resource.Type, namespace, name string, after, at uint64) bool // tells of a deletion
@@ -120,7 +120,7 @@ type finder struct {
 	log      logr.Logger
 	slots    chan struct{} // one for each list of the past
 
-	mu         sync.Mutex // guards what follows; what is called with it held calls nobody but the index and the book
+	mu         sync.Mutex // guards what follows; what is called with it held calls nobody but the index and the ledger
 	begun      bool
 	past       checkpoint.Past
 	ours       map[string][]uint64 // of past.Versions those that our own checkpoints spoke of
@@ -152,7 +152,7 @@ const (
 
 func newFinder(t *target, p parts) *finder {
 	return &finder{
-		pager: p.lister, memory: p.memory, metrics: newSearchMetrics(t.metrics), index: t.index, book: t.book, store: t.store, wants: t.wants, missing: t.missing,
+		pager: p.lister, memory: p.memory, metrics: newSearchMetrics(t.metrics), index: t.index, ledger: t.ledger, store: t.store, wants: t.wants, missing: t.missing,
 		saw:    func(r resource.Record) bool { _, seen := t.lens.of(r); return seen },
 		leases: func() []ownership.MemberStatus { return t.member.View().Members },
 		served: p.sure, selected: p.cfg.Types.Match,
@@ -242,7 +242,7 @@ func (f *finder) hearOut(ctx context.Context) bool {
 			return false
 		}
 	}
-	last := f.book.Past(func(member, incarnation string) bool {
+	last := f.ledger.Past(func(member, incarnation string) bool {
 		return f.incumbents[member] != "" && f.incumbents[member] == ownership.Process(incarnation)
 	})
 	f.mu.Lock()
@@ -300,7 +300,7 @@ func (f *finder) told(t resource.Type, l *look, accompanied bool) bool {
 	if f.memory.has(t) && len(f.incumbents) == 0 {
 		return false
 	}
-	return f.book.Bound(t.String()) >= l.listed
+	return f.ledger.Bound(t.String()) >= l.listed
 }
 
 // replay asks the API server for the deletions of a type since everything was acknowledged, and tells whether it

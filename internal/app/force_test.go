@@ -20,7 +20,7 @@ func holding(t *testing.T, x *index.Index, deleted *int) app.Search {
 	for i := range 60 {
 		names = append(names, fmt.Sprintf("%c/m%02d", 'a'+i%2, i))
 	}
-	s := app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()),
+	s := app.NewSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()),
 		checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil,
 		func() []ownership.MemberStatus { return nil },
 		func(resource.Type, string, string, uint64, uint64) bool { *deleted++; return true })
@@ -73,7 +73,7 @@ func TestATypeThatIsServedNoLongerIsJudgedByTheInventory(t *testing.T) {
 		t.Errorf("force tells of %d deletions, %v; %d are held back", told, err, s.Held(pods))
 	}
 
-	s = app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()), checkpoint.Past{}, nil,
+	s = app.NewSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), checkpoint.Past{}, nil,
 		func() []ownership.MemberStatus { return nil },
 		func(resource.Type, string, string, uint64, uint64) bool { deleted++; return true })
 	s.Remember(app.NewMemory(written(t, "a/x", "b/y"), "uid", "ring", x))
@@ -88,7 +88,7 @@ func TestATypeThatWentAndThatNothingKnowsIsSaid(t *testing.T) {
 	x := index.New(nil)
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 100)
 	past := checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}, "widgets.v1.example.com": {50}, "unselected.v1": {50}}}
-	s := app.NewSearch(&history{at: map[uint64][]string{50: {"x"}}}, x, checkpoint.NewBook("f", ring.DefaultFormat()), past, nil,
+	s := app.NewSearch(&history{at: map[uint64][]string{50: {"x"}}}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), past, nil,
 		func() []ownership.MemberStatus { return nil },
 		func(_ resource.Type, namespace, name string, _, _ uint64) bool {
 			return x.IfAbsent(pods, namespace, name, func() { t.Error("something is deleted") })

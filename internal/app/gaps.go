@@ -107,7 +107,7 @@ func (f *finder) resolveGap(ctx context.Context, t resource.Type, l *look, g gap
 		return true, nil
 	}
 	silent := maps.Clone(here.others) // the peers that have written nothing from after the gap
-	for _, p := range f.book.Positions(t.String()) {
+	for _, p := range f.ledger.Positions(t.String()) {
 		process := ownership.Process(p.Incarnation)
 		switch {
 		case here.is(p.Member, process):

@@ -34,7 +34,7 @@ func (a *App) Object(id resource.ID) inspect.Object {
 	for _, t := range a.targets() {
 		s, held := t.pipeline.Item(id)
 		item := itemOf(s, held)
-		item.Target, item.Acknowledged = t.name, t.book.Acknowledged(typ.String(), id)
+		item.Target, item.Acknowledged = t.name, t.ledger.Acknowledged(typ.String(), id)
 		o.Targets = append(o.Targets, item)
 	}
 	return o
@@ -112,7 +112,7 @@ func (a *App) Checkpoints(target, name string) []inspect.Checkpoint {
 		if target != "" && t.name != target {
 			continue
 		}
-		for n, c := range t.book.All() {
+		for n, c := range t.ledger.All() {
 			if name == "" || n == name {
 				all = append(all, checkpointOf(t.name, n, c, name != ""))
 			}

@@ -66,7 +66,7 @@ func TestInventoryIsAskedWhereHistoryCannotTell(t *testing.T) {
 			if tt.past == nil {
 				past.Versions = nil
 			}
-			s := app.NewSearch(&history{at: map[uint64][]string{80: {"x", "w"}}}, x, checkpoint.NewBook("f", ring.DefaultFormat()), past, nil,
+			s := app.NewSearch(&history{at: map[uint64][]string{80: {"x", "w"}}}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), past, nil,
 				func() []ownership.MemberStatus { return nil },
 				func(typ resource.Type, namespace, name string, _, _ uint64) bool {
 					return x.IfAbsent(typ, namespace, name, func() { deleted = append(deleted, name) })
@@ -122,7 +122,7 @@ func TestOfALostTimeTheInventoryIsConsultedWhateverHistoryTells(t *testing.T) {
 			x := index.New(nil)
 			x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 60)
 			var deleted []string
-			s := app.NewSearch(&history{at: map[uint64][]string{50: {"x"}}}, x, checkpoint.NewBook("f", ring.DefaultFormat()),
+			s := app.NewSearch(&history{at: map[uint64][]string{50: {"x"}}}, x, checkpoint.NewLedger("f", ring.DefaultFormat()),
 				checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil, func() []ownership.MemberStatus { return nil },
 				func(typ resource.Type, namespace, name string, _, _ uint64) bool {
 					return x.IfAbsent(typ, namespace, name, func() { deleted = append(deleted, name) })
@@ -162,7 +162,7 @@ func TestWhatWentWithItsNamespaceNeedsNoPerson(t *testing.T) {
 			x.Replace(namespaces, []resource.Record{{Name: "a", ResourceVersion: 1}}, 100)
 		}
 		deleted := 0
-		s := app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()),
+		s := app.NewSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()),
 			checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil, func() []ownership.MemberStatus { return nil },
 			func(resource.Type, string, string, uint64, uint64) bool { deleted++; return true })
 		s.Remember(app.NewMemory(written(t, names...), "uid", "ring", x))
@@ -191,7 +191,7 @@ func TestATypeWithoutVersionsIsSaidToBeUnknown(t *testing.T) {
 		for member, process := range tt.incumbents {
 			members = append(members, ownership.MemberStatus{Lease: ownership.Lease{Member: member, Incarnation: process + ".1", State: ownership.Live}})
 		}
-		s := app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()), checkpoint.Past{Opaque: map[string]bool{"pods.v1": tt.opaque}},
+		s := app.NewSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), checkpoint.Past{Opaque: map[string]bool{"pods.v1": tt.opaque}},
 			tt.incumbents, func() []ownership.MemberStatus { return members }, nil)
 		s.Step(t.Context(), time.Unix(0, 0))
 		if got := s.State(pods); got != tt.want || (got == "unknown") != (len(s.Gone()) == 1) {

@@ -22,7 +22,7 @@ func guessed(t *testing.T, dir, cluster string, version uint64) (deleted int) {
 	t.Helper()
 	x := index.New(nil)
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, version)
-	s := app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()),
+	s := app.NewSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()),
 		checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil,
 		func() []ownership.MemberStatus { return nil },
 		func(resource.Type, string, string, uint64, uint64) bool { deleted++; return true })

@@ -140,9 +140,9 @@ func NewPeer(o PeerOptions) *Peer {
 		return len(types) > 0 && x.Type(types[0]).Listed && (o.Read == nil || o.Read())
 	}
 	t.adopted.Store(true)
-	t.book = checkpoint.NewBook(t.identity, ring.DefaultFormat())
-	t.store = checkpoint.NewStore(o.Maps, t.book, checkpoint.StoreOptions{
-		Namespace: "ns", Ring: "ring", Target: "default", Member: o.Name, Changed: t.bookChanged, Log: logr.Discard(),
+	t.ledger = checkpoint.NewLedger(t.identity, ring.DefaultFormat())
+	t.store = checkpoint.NewStore(o.Maps, t.ledger, checkpoint.StoreOptions{
+		Namespace: "ns", Ring: "ring", Target: "default", Member: o.Name, Changed: t.ledgerChanged, Log: logr.Discard(),
 	})
 	t.written = newCheckpointTime(t.metrics)
 	gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
@@ -151,10 +151,10 @@ func NewPeer(o PeerOptions) *Peer {
 		Settle: o.Settle, Owner: f, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
 		// Others may have sent whatever it was.
 		OwnedSince:   func(resource.Type, resource.ID) uint64 { return 1 << 62 },
-		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.book.Acknowledged(typ.String(), id) },
+		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.ledger.Acknowledged(typ.String(), id) },
 		Log:          logr.Discard(),
 	})
-	t.tombstones = deletions.New(t.book)
+	t.tombstones = deletions.New(t.ledger)
 	sees := seeing{t.pipeline, x, nil}
 	t.sender = resync.NewSender(o.Pager, sees, sees, resync.Options{Deleted: t.pipeline.AwaitDeleted})
 	t.finder = newFinder(t, parts{})

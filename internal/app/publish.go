@@ -20,21 +20,21 @@ import (
 // covers is for [pipeline.Options.Covers].
 func (t *target) covers(typ resource.Type, id resource.ID, s pipeline.State) bool {
 	if s.Deleted || s.Version == 0 {
-		return t.book.Delivered(nameOf(id, s))
+		return t.ledger.Delivered(nameOf(id, s))
 	}
-	return t.book.Covers(typ.String(), id, s.Version)
+	return t.ledger.Covers(typ.String(), id, s.Version)
 }
 
 // doubtful is for [pipeline.Options.Doubtful].
 func (t *target) doubtful(id resource.ID) (pipeline.Doubt, bool) {
-	d, ok := t.book.Doubtful(id)
+	d, ok := t.ledger.Doubtful(id)
 	if t.estate.doubtful(id) {
 		return pipeline.Doubt{ID: id, Overwritable: true}, true
 	}
 	return pipeline.Doubt{ID: id, Version: d.Version, Acknowledged: d.Acknowledged, Overwritable: d.Overwritable}, ok
 }
 
-func (t *target) bookChanged() {
+func (t *target) ledgerChanged() {
 	select {
 	case t.covered <- struct{}{}:
 	default: // It will look anyway.
@@ -59,7 +59,7 @@ func (t *target) follow(ctx context.Context) error {
 			t.receive()
 		case <-forget:
 			forget = nil
-			news := t.book.News()
+			news := t.ledger.News()
 			t.pipeline.ForgetCovered(func(typ resource.Type, named bool) bool { return news.Of(typ.String(), named) })
 		case <-tick.C:
 			t.publish(ctx)
@@ -110,7 +110,7 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 		return t.farewell(ctx)
 	}
 	claim := t.claimOf(view)
-	owns, err := t.book.Owns(view.Member, view.View, claim.takes, claim.yields)
+	owns, err := t.ledger.Owns(view.Member, view.View, claim.takes, claim.yields)
 	if err != nil {
 		t.log.Error(err, "Checkpoint could not be computed")
 		return true
@@ -240,7 +240,7 @@ func (t *target) publishLast(ctx context.Context) {
 // behind returns a type among some of which we have seen less than another member had when it wrote its last
 // checkpoint, empty when there is none.
 func (t *target) behind(among func(resource.Type) bool) string {
-	events := t.book.Events(t.member.Name())
+	events := t.ledger.Events(t.member.Name())
 	for _, typ := range t.index.Types() {
 		name := typ.String()
 		if stats := t.index.Type(typ); stats.Listed && stats.Version < events.Of(name) && among(typ) {

@@ -70,20 +70,20 @@ type searching struct {
 	index   *index.Index
 	history *history
 	members []ownership.MemberStatus
-	book    *checkpoint.Book
+	ledger  *checkpoint.Ledger
 	deleted []string
 	spans   map[string][2]uint64 // within which each was deleted
 }
 
 func newSearching(versions []uint64, incumbents map[string]string, at map[uint64][]string) *searching {
-	s := &searching{history: &history{at: at}, spans: map[string][2]uint64{}, book: checkpoint.NewBook("f", ring.DefaultFormat())}
+	s := &searching{history: &history{at: at}, spans: map[string][2]uint64{}, ledger: checkpoint.NewLedger("f", ring.DefaultFormat())}
 	x := index.New(nil)
 	s.index = x
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 100)
 	for member, process := range incumbents {
 		s.members = append(s.members, ownership.MemberStatus{Lease: ownership.Lease{Member: member, Incarnation: process + ".1", State: ownership.Live}})
 	}
-	s.Search = app.NewSearch(s.history, x, s.book, checkpoint.Past{Versions: map[string][]uint64{"pods.v1": versions}}, incumbents,
+	s.Search = app.NewSearch(s.history, x, s.ledger, checkpoint.Past{Versions: map[string][]uint64{"pods.v1": versions}}, incumbents,
 		func() []ownership.MemberStatus { return s.members },
 		func(t resource.Type, namespace, name string, after, at uint64) bool {
 			return x.IfAbsent(t, namespace, name, func() {
@@ -173,7 +173,7 @@ func TestAnIncumbentSparesTheSearch(t *testing.T) {
 	s.Step(t.Context(), time.Unix(0, 0))
 	s.want(t, "an incumbent is there", false)
 	format := ring.DefaultFormat()
-	s.book.Set("b/all", checkpoint.Checkpoint{
+	s.ledger.Set("b/all", checkpoint.Checkpoint{
 		Member: "b", View: []string{"b"}, RingFormat: format.String(), Fingerprint: "f",
 		Types: map[string]checkpoint.Entry{"pods.v1": {Low: 100, High: 100}},
 	})
@@ -200,7 +200,7 @@ func TestTheLastCheckpointOfAnIncumbentSaysWhereToLook(t *testing.T) {
 		format := ring.DefaultFormat()
 		for member, incarnation := range map[string]string{"b": "one.2", "c": "other.1"} {
 			high := map[string]uint64{"b": 80, "c": 90}[member]
-			s.book.Set(member, checkpoint.Checkpoint{
+			s.ledger.Set(member, checkpoint.Checkpoint{
 				Member: member, Incarnation: incarnation, View: []string{"b", "c"}, RingFormat: format.String(), Fingerprint: "f",
 				Types: map[string]checkpoint.Entry{"pods.v1": {Low: 40, High: high}},
 			})
@@ -261,7 +261,7 @@ func TestTheServersMemoryIsAskedUpToOurLastList(t *testing.T) {
 func TestAFirstCheckpointSaysOfDeletionsOnlyWhatIsKnown(t *testing.T) {
 	past := checkpoint.Past{Versions: map[string][]uint64{"nodes.v1": {50, 70}}}
 	x := index.New(nil)
-	s := app.NewSearch(&history{}, x, checkpoint.NewBook("f", ring.DefaultFormat()), past, nil, func() []ownership.MemberStatus { return nil }, nil)
+	s := app.NewSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), past, nil, func() []ownership.MemberStatus { return nil }, nil)
 	x.Replace(pods, nil, 100)
 	x.Replace(resource.Type{Version: "v1", Resource: "nodes", Kind: "Node"}, nil, 90)
 	for what, want := range map[string]struct {
@@ -291,7 +291,7 @@ func TestAFirstCheckpointSaysOfDeletionsOnlyWhatIsKnown(t *testing.T) {
 func TestAGapStaysOpenUntilThePeersHaveSpoken(t *testing.T) {
 	s := newSearching([]uint64{50}, nil, map[uint64][]string{50: {"x"}, 90: {"x", "brief"}})
 	says := func(incarnation string, high uint64) {
-		s.book.Set("b", checkpoint.Checkpoint{
+		s.ledger.Set("b", checkpoint.Checkpoint{
 			Member: "b", Incarnation: incarnation, View: []string{"b", "c"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",
 			Types: map[string]checkpoint.Entry{"pods.v1": {Low: 40, High: high}},
 		})
@@ -319,7 +319,7 @@ func TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone(t *testing.T) {
 	s.Step(t.Context(), time.Unix(0, 0))
 	s.want(t, "there is no gap", true)
 	says := func(member string, high uint64) {
-		s.book.Set(member, checkpoint.Checkpoint{
+		s.ledger.Set(member, checkpoint.Checkpoint{
 			Member: member, Incarnation: member + ".1", View: []string{"b", "c"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",
 			Types: map[string]checkpoint.Entry{"pods.v1": {Low: 40, High: high}},
 		})

@@ -105,7 +105,7 @@ type target struct {
 	taker      taker
 	index      *index.Index
 	lister     pager
-	book       *checkpoint.Book
+	ledger     *checkpoint.Ledger
 	store      *checkpoint.Store
 	finder     *finder
 	census     *census
@@ -119,7 +119,7 @@ type target struct {
 	resyncs    *operations.Engine
 	metrics    *registered
 	written    prometheus.Gauge // when our checkpoint was last as it should be
-	covered    chan struct{}    // one slot: the book has changed
+	covered    chan struct{}    // one slot: the ledger has changed
 	identity   string           // the fingerprint
 	ready      func() bool      // everything has been read
 	restoring  func() bool      // the cluster has gone back in time, and has not been read since; nil is never
@@ -189,12 +189,12 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		metrics:   newRegistered(p.reg, spec.name),
 	}
 	ringFormat := ring.DefaultFormat()
-	t.book = checkpoint.NewBook(t.identity, ringFormat)
-	t.store = checkpoint.NewStore(p.maps, t.book, checkpoint.StoreOptions{
+	t.ledger = checkpoint.NewLedger(t.identity, ringFormat)
+	t.store = checkpoint.NewStore(p.maps, t.ledger, checkpoint.StoreOptions{
 		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Target: targetKey(spec.name), Member: p.cfg.PodName,
-		Changed: t.bookChanged, Streams: p.streams, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
+		Changed: t.ledgerChanged, Streams: p.streams, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
 	})
-	t.tombstones = deletions.New(t.book)
+	t.tombstones = deletions.New(t.ledger)
 	t.written = newCheckpointTime(t.metrics)
 	gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: spec.maxInFlight, MaxBytes: spec.maxBytes})
 	t.pipeline = pipeline.New(fenced{client, p.member}, format, gate, pipeline.Options{
@@ -203,7 +203,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		MaxUpserts: spec.maxUpserts, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: spec.maxBytes,
 		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes,
 		Owner: seat, OwnedSince: seat.OwnedSince, Taken: seat.away, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
-		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.book.Acknowledged(typ.String(), id) },
+		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.ledger.Acknowledged(typ.String(), id) },
 		Observe:      client.Observe, Log: log, Registerer: p.reg,
 	})
 	t.lister, t.finder = p.lister, newFinder(t, p)

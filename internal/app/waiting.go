@@ -154,7 +154,7 @@ func (t *target) peerStats() map[string]figures {
 		}
 	}
 	all := make(map[string]figures)
-	for member, text := range t.book.Stats() {
+	for member, text := range t.ledger.Stats() {
 		var f figures
 		if member == t.member.Name() || json.Unmarshal([]byte(text), &f) != nil || f.Stay == "" || stays[member] != f.Stay {
 			continue

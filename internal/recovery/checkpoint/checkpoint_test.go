@@ -45,7 +45,7 @@ func TestAnEntryCoversWhatIsAcknowledgedAndNothingElse(t *testing.T) {
 // holder would forget it, say so, and be believed in turn.
 func TestWhatAMemberIsStillToSendIsCoveredByNoneOfItsWords(t *testing.T) {
 	format := ring.DefaultFormat()
-	b := checkpoint.NewBook("receiver", format)
+	b := checkpoint.NewLedger("receiver", format)
 	const early, late = 921, 926
 	seen := map[string]uint64{pods.String(): 930}
 	backlog := map[string]checkpoint.Backlog{pods.String(): {Version: late, IDs: []resource.ID{id(1)}}}
@@ -118,7 +118,7 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 // searches were done said nothing new of all partitions, so that half of the cluster was sent again each
 // time.
 func TestASearchHoldsBackOnlyWhatIsSaidOfDeletions(t *testing.T) {
-	b := checkpoint.NewBook("f", ring.DefaultFormat())
+	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	c := word("a", 0)
 	seen := map[string]checkpoint.Seen{
 		"pods.v1": {Version: 100, Event: 90, Deleted: 40, Earlier: []uint64{50}}, "secrets.v1": {Deleted: 30, Earlier: []uint64{35}}, "odd.v1": {Opaque: true},
@@ -168,7 +168,7 @@ func TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack(t *testing.T) {
 }
 
 func TestAcknowledgedIsTheWordOfTheOwnerOrOfOneWhoSpeaksForAll(t *testing.T) {
-	b := checkpoint.NewBook("f", ring.DefaultFormat())
+	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	own := word("a", 100)
 	own.View = []string{"a", "b"}
 	own.Types["pods.v1"] = checkpoint.Entry{Low: 60, High: 100, Except: []uint32{checkpoint.Short(id(1))}}
@@ -277,13 +277,13 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func TestABookSpeaksOnlyForThePartitionsOfTheView(t *testing.T) {
+func TestALedgerSpeaksOnlyForThePartitionsOfTheView(t *testing.T) {
 	format := ring.DefaultFormat()
 	r, err := ring.New([]string{"a", "b"}, format)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := checkpoint.NewBook("f", format)
+	b := checkpoint.NewLedger("f", format)
 	c := checkpoint.Checkpoint{
 		Member: "a", View: []string{"a", "b"}, RingFormat: format.String(), Fingerprint: "f",
 		Types: map[string]checkpoint.Entry{"pods.v1": {Low: 10, High: 10}},
@@ -315,7 +315,7 @@ func TestABookSpeaksOnlyForThePartitionsOfTheView(t *testing.T) {
 	}
 }
 
-func TestABookDoesNotBelieveOfAnotherReceiverClusterOrRing(t *testing.T) {
+func TestALedgerDoesNotBelieveOfAnotherReceiverClusterOrRing(t *testing.T) {
 	format := ring.DefaultFormat()
 	good := checkpoint.Checkpoint{Member: "a", View: []string{"a"}, RingFormat: format.String(), Fingerprint: "f",
 		Types: map[string]checkpoint.Entry{"pods.v1": {Low: 10, High: 10}}}
@@ -324,7 +324,7 @@ func TestABookDoesNotBelieveOfAnotherReceiverClusterOrRing(t *testing.T) {
 		"another ring format":   func(c *checkpoint.Checkpoint) { c.RingFormat = "x" },
 		"a view without a ring": func(c *checkpoint.Checkpoint) { c.View = []string{"a", "a"} },
 	} {
-		b := checkpoint.NewBook("f", format)
+		b := checkpoint.NewLedger("f", format)
 		b.Set("cm", good)
 		bad := good
 		change(&bad)
@@ -347,7 +347,7 @@ func TestWhatANewCheckpointOverwritesIsStillLookedAt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := checkpoint.NewBook("f", ring.DefaultFormat())
+	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	if !b.Set("a/checkpoint", got) {
 		t.Fatal("not believed")
 	}

@@ -13,8 +13,8 @@ import (
 // said of one namespace says nothing of another.
 func TestACheckpointOfAnotherDivision(t *testing.T) {
 	const inA, inB = resource.ID("a/v1/Pod/x"), resource.ID("b/v1/Pod/x")
-	book := func(types map[string]checkpoint.Entry) *checkpoint.Book {
-		b := checkpoint.NewBook("f", ring.DefaultFormat())
+	ledger := func(types map[string]checkpoint.Entry) *checkpoint.Ledger {
+		b := checkpoint.NewLedger("f", ring.DefaultFormat())
 		c := word("m", 0)
 		c.View, c.Types = []string{"m"}, types
 		b.Set("m/all", c)
@@ -30,7 +30,7 @@ func TestACheckpointOfAnotherDivision(t *testing.T) {
 	}
 
 	t.Run("whole, read by namespace", func(t *testing.T) {
-		b := book(map[string]checkpoint.Entry{"pods.v1": entry(100, inB)})
+		b := ledger(map[string]checkpoint.Entry{"pods.v1": entry(100, inB)})
 		if !b.Covers("pods.v1@a", inA, 100) || b.Covers("pods.v1@a", inA, 101) || b.Covers("pods.v1@b", inB, 100) {
 			t.Error("slices are not covered as the whole is")
 		}
@@ -51,7 +51,7 @@ func TestACheckpointOfAnotherDivision(t *testing.T) {
 		}
 	})
 	t.Run("by namespace, read as a whole", func(t *testing.T) {
-		b := book(map[string]checkpoint.Entry{"pods.v1@a": entry(100), "pods.v1@b": entry(200)})
+		b := ledger(map[string]checkpoint.Entry{"pods.v1@a": entry(100), "pods.v1@b": entry(200)})
 		if !b.Covers("pods.v1", inA, 100) || b.Covers("pods.v1", inA, 200) || !b.Covers("pods.v1", inB, 200) || b.Covers("pods.v1", "c/v1/Pod/x", 1) {
 			t.Error("the whole is not covered as its slices are")
 		}
@@ -66,7 +66,7 @@ func TestACheckpointOfAnotherDivision(t *testing.T) {
 		}
 	})
 	t.Run("by namespace, read by namespace", func(t *testing.T) {
-		b := book(map[string]checkpoint.Entry{"pods.v1@a": entry(100), "pods.v1@b": entry(200)})
+		b := ledger(map[string]checkpoint.Entry{"pods.v1@a": entry(100), "pods.v1@b": entry(200)})
 		if b.Covers("pods.v1@a", inA, 200) || !b.Covers("pods.v1@b", inB, 200) {
 			t.Error("a slice is covered by the word on another")
 		}

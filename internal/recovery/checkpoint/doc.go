@@ -12,9 +12,9 @@
 // was. It says apart up to which version deletions are acknowledged, as long as some may still have to be
 // found.
 //
-// Every member keeps the [Book] of all checkpoints it has seen. A parked change that somebody's checkpoint covers is
+// Every member keeps the [Ledger] of all checkpoints it has seen. A parked change that somebody's checkpoint covers is
 // delivered and forgotten; an object that the first list brings and a checkpoint covers is in step and not sent.
 //
 // Checkpoints travel in ConfigMaps, one for each member and target, that [Store] writes and watches. Checkpoint and
-// Entry are pure values; a Book and a Store are safe for concurrent use; [Store.Run] and [Store.Publish] block.
+// Entry are pure values; a Ledger and a Store are safe for concurrent use; [Store.Run] and [Store.Publish] block.
 package checkpoint

@@ -1,11 +1,11 @@
 package checkpoint
 
 // All returns the checkpoints that are believed, by name. They must not be changed.
-func (b *Book) All() map[string]Checkpoint {
+func (b *Ledger) All() map[string]Checkpoint {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := make(map[string]Checkpoint, len(b.pages))
-	for name, e := range b.pages {
+	all := make(map[string]Checkpoint, len(b.entries))
+	for name, e := range b.entries {
 		all[name] = e.checkpoint
 	}
 	return all

@@ -9,7 +9,7 @@ import (
 
 // TestNewsTellOfWhichTypesACheckpointSaysMore: who forgets what is covered need not look at anything else.
 func TestNewsTellOfWhichTypesACheckpointSaysMore(t *testing.T) {
-	b := checkpoint.NewBook("f", ring.DefaultFormat())
+	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	c := func(pods uint64, view ...string) checkpoint.Checkpoint {
 		return checkpoint.Checkpoint{Member: "a", View: view, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",
 			Types: map[string]checkpoint.Entry{"pods.v1": {Low: pods, High: pods}, "services.v1": {Low: 5, High: 5}}}

@@ -57,7 +57,7 @@ func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, beside checkpoint.Be
 // written writes what a member says, and returns how many bytes its ConfigMap takes.
 func written(t *testing.T, client *fake.Clientset, own, all checkpoint.Checkpoint, beside checkpoint.Beside) (size int) {
 	t.Helper()
-	writer := store(client, own.Member, checkpoint.NewBook("f", ring.DefaultFormat()))
+	writer := store(client, own.Member, checkpoint.NewLedger("f", ring.DefaultFormat()))
 	if err := writer.Publish(t.Context(), own, all, beside); err != nil {
 		t.Fatal(err)
 	}
@@ -84,16 +84,16 @@ func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
 		t.Errorf("%d bytes with 300 types and everything that can be said of them, want at most 64 KiB", size)
 	}
 
-	book := checkpoint.NewBook("f", ring.DefaultFormat())
-	if err := store(client, "b", book).Refresh(t.Context()); err != nil {
+	ledger := checkpoint.NewLedger("f", ring.DefaultFormat())
+	if err := store(client, "b", ledger).Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if book.Len() != 2 || book.Stats()[own.Member] != beside.Stats {
-		t.Errorf("%d checkpoints are believed", book.Len())
+	if ledger.Len() != 2 || ledger.Stats()[own.Member] != beside.Stats {
+		t.Errorf("%d checkpoints are believed", ledger.Len())
 	}
 	for name, e := range all.Types {
-		if book.Bound(name) != e.Deleted || book.Events("b")[name] != e.Event {
-			t.Fatalf("of %s it is believed: %d %d; want %+v", name, book.Bound(name), book.Events("b")[name], e)
+		if ledger.Bound(name) != e.Deleted || ledger.Events("b")[name] != e.Event {
+			t.Fatalf("of %s it is believed: %d %d; want %+v", name, ledger.Bound(name), ledger.Events("b")[name], e)
 		}
 	}
 }
@@ -119,13 +119,13 @@ func TestWhatWaitsForLongFitsBesideAllElse(t *testing.T) {
 	if size > 384<<10 {
 		t.Errorf("%d bytes, want at most 384 KiB", size)
 	}
-	book := checkpoint.NewBook("f", ring.DefaultFormat())
-	if err := store(client, "b", book).Refresh(t.Context()); err != nil {
+	ledger := checkpoint.NewLedger("f", ring.DefaultFormat())
+	if err := store(client, "b", ledger).Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	got := book.Lists()[own.Member]
-	if book.Len() != 2 || len(got.Open) != checkpoint.MaxOpen || len(got.Delivered) != checkpoint.MaxDelivered {
-		t.Errorf("%d checkpoints are believed, with %d deletions that wait and %d that are delivered", book.Len(), len(got.Open), len(got.Delivered))
+	got := ledger.Lists()[own.Member]
+	if ledger.Len() != 2 || len(got.Open) != checkpoint.MaxOpen || len(got.Delivered) != checkpoint.MaxDelivered {
+		t.Errorf("%d checkpoints are believed, with %d deletions that wait and %d that are delivered", ledger.Len(), len(got.Open), len(got.Delivered))
 	}
 }
 
@@ -133,7 +133,7 @@ func TestWhatIsNoPackedCheckpointIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
 	own, all, beside := worst(rand.New(rand.NewPCG(1, 2)))
-	writer := store(client, own.Member, checkpoint.NewBook("f", ring.DefaultFormat()))
+	writer := store(client, own.Member, checkpoint.NewLedger("f", ring.DefaultFormat()))
 	if err := writer.Publish(t.Context(), own, all, beside); err != nil {
 		t.Fatal(err)
 	}
@@ -148,18 +148,18 @@ func TestWhatIsNoPackedCheckpointIsNotBelieved(t *testing.T) {
 	if _, err := maps.Update(t.Context(), m, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	book := checkpoint.NewBook("f", ring.DefaultFormat())
-	if err := store(client, "b", book).Refresh(t.Context()); err != nil {
+	ledger := checkpoint.NewLedger("f", ring.DefaultFormat())
+	if err := store(client, "b", ledger).Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(0, book.Len()); diff != "" {
+	if diff := cmp.Diff(0, ledger.Len()); diff != "" {
 		t.Errorf("checkpoints that are believed: %s", diff)
 	}
 	// A small one again.
 	if err := writer.Publish(t.Context(), word("a", 20), word("a", 20), checkpoint.Beside{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := store(client, "b", book).Refresh(t.Context()); err != nil || !book.Covers("pods.v1", id(1), 20) {
+	if err := store(client, "b", ledger).Refresh(t.Context()); err != nil || !ledger.Covers("pods.v1", id(1), 20) {
 		t.Errorf("a small one after a large one is not believed: %v", err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestACheckpointSpeaksOfWhatItsMemberTakesAndNotOfWhatItYields(t *testing.T) {
-	b := checkpoint.NewBook("f", ring.DefaultFormat())
+	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	taker := word("a", 100)
 	taker.View = []string{"a", "b"}
 	taker.Takes = []checkpoint.Part{{Type: "pods.v1", From: "m", Until: "n"}}
@@ -52,7 +52,7 @@ func TestACheckpointSpeaksOfWhatItsMemberTakesAndNotOfWhatItYields(t *testing.T)
 // TestAPartInACheckpointIsOfTheWholeType: what Leases and checkpoints say of a range of namespaces
 // is understood by a member that reads the type by namespace.
 func TestAPartInACheckpointIsOfTheWholeType(t *testing.T) {
-	b := checkpoint.NewBook("f", ring.DefaultFormat())
+	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	taker, yields := word("a", 100), word("b", 90)
 	taker.View, yields.View = []string{"a", "b"}, []string{"a", "b"}
 	taker.Takes = []checkpoint.Part{{Type: "pods.v1", From: "m", Until: "m-"}}

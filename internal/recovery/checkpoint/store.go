@@ -33,7 +33,7 @@ const (
 type StoreOptions struct {
 	// Namespace is where the ConfigMaps are; Ring and Target tell them apart from others, Member is ours.
 	Namespace, Ring, Target, Member string
-	// Changed is called after the book has changed, by one goroutine.
+	// Changed is called after the ledger has changed, by one goroutine.
 	Changed func()
 	// Streams count what becomes of the watch; nil counts nothing.
 	Streams *reflector.Metrics
@@ -41,10 +41,10 @@ type StoreOptions struct {
 	Log logr.Logger
 }
 
-// Store keeps a [Book] in step with the cluster's ConfigMaps, and writes ours.
+// Store keeps a [Ledger] in step with the cluster's ConfigMaps, and writes ours.
 type Store struct {
 	client corev1client.ConfigMapInterface
-	book   *Book
+	ledger *Ledger
 	opts   StoreOptions
 	synced chan struct{} // closed after the first list
 	before Past          // written before synced is closed, like ours and left
@@ -52,9 +52,9 @@ type Store struct {
 	left   List
 	once   sync.Once
 
-	seen     sync.Mutex        // guards what follows, and is held while the book changes
+	seen     sync.Mutex        // guards what follows, and is held while the ledger changes
 	voidTo   time.Time         // until then nothing is believed; see Void
-	versions map[string]uint64 // of the ConfigMaps in the book
+	versions map[string]uint64 // of the ConfigMaps in the ledger
 	doubts   []Doubt           // of an earlier stay, until we have written something ourselves
 
 	mu      sync.Mutex // guards what follows, and is held while writing
@@ -62,16 +62,16 @@ type Store struct {
 	data    map[string]string // what was written last
 }
 
-// NewStore returns a store of that book.
-func NewStore(client corev1client.ConfigMapsGetter, book *Book, opts StoreOptions) *Store {
-	return &Store{client: client.ConfigMaps(opts.Namespace), book: book, opts: opts,
+// NewStore returns a store of that ledger.
+func NewStore(client corev1client.ConfigMapsGetter, ledger *Ledger, opts StoreOptions) *Store {
+	return &Store{client: client.ConfigMaps(opts.Namespace), ledger: ledger, opts: opts,
 		synced: make(chan struct{}), versions: make(map[string]uint64)}
 }
 
 // Name is the name of our ConfigMap.
 func (s *Store) Name() string { return s.opts.Ring + "-" + s.opts.Target + "-" + s.opts.Member }
 
-// Synced is closed once all checkpoints that there were at the start are in the book.
+// Synced is closed once all checkpoints that there were at the start are in the ledger.
 func (s *Store) Synced() <-chan struct{} { return s.synced }
 
 // Before returns what the checkpoints said that there were at the start, and, by type, the versions that
@@ -85,7 +85,7 @@ func (s *Store) Left() List { return s.left }
 // refreshTimeout bounds [Store.Refresh]: the asker tries again.
 const refreshTimeout = 5 * time.Second
 
-// Refresh brings the book up to what the API server holds now, whatever the watch has shown so far. It blocks
+// Refresh brings the ledger up to what the API server holds now, whatever the watch has shown so far. It blocks
 // for one request, five seconds at most.
 func (s *Store) Refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
@@ -112,7 +112,7 @@ func (s *Store) Void() {
 	defer s.seen.Unlock()
 	s.voidTo = time.Now().Add(voidFor)
 	clear(s.versions)
-	s.book.clear()
+	s.ledger.clear()
 }
 
 func (s *Store) selector() string {
@@ -220,7 +220,7 @@ func (s *Store) put(ctx context.Context, name string, current *corev1.ConfigMap,
 // sink takes what is followed.
 type sink struct{ s *Store }
 
-// take puts the checkpoints of a ConfigMap into the book, and tells whether any is believed.
+// take puts the checkpoints of a ConfigMap into the ledger, and tells whether any is believed.
 func (k sink) take(m *corev1.ConfigMap) bool {
 	k.s.seen.Lock()
 	defer k.s.seen.Unlock()
@@ -242,18 +242,18 @@ func (k sink) take(m *corev1.ConfigMap) bool {
 		c, err := Decode(data[key])
 		if err != nil {
 			k.s.opts.Log.Error(err, "Checkpoint is not understood, hence ignored", "configMap", m.Name, "key", key)
-			k.s.book.Delete(page(m.Name, key))
+			k.s.ledger.Delete(entryName(m.Name, key))
 			continue
 		}
-		believed = k.s.book.Set(page(m.Name, key), c) || believed
-		if key == ownKey && c.Fingerprint == k.s.book.fingerprint {
+		believed = k.s.ledger.Set(entryName(m.Name, key), c) || believed
+		if key == ownKey && c.Fingerprint == k.s.ledger.fingerprint {
 			own = &c
 		}
 	}
 	if own != nil {
 		k.takeBeside(m.Name, *own, data)
 	}
-	k.s.book.setDoubts(k.s.opts.Member, k.s.doubts)
+	k.s.ledger.setDoubts(k.s.opts.Member, k.s.doubts)
 	return believed
 }
 
@@ -266,8 +266,8 @@ func (k sink) takeBeside(configMap string, own Checkpoint, data map[string]strin
 	}
 	l := newList(own.Incarnation, open, delivered)
 	if own.Member != k.s.opts.Member {
-		k.s.book.setList(own.Member, l)
-		k.s.book.setStats(own.Member, data[statsKey])
+		k.s.ledger.setList(own.Member, l)
+		k.s.ledger.setStats(own.Member, data[statsKey])
 		return
 	}
 	select {
@@ -280,8 +280,8 @@ func (k sink) takeBeside(configMap string, own Checkpoint, data map[string]strin
 	}
 }
 
-// page is the name of a checkpoint in the book.
-func page(configMap, key string) string { return configMap + "/" + key }
+// entryName is the name of a checkpoint in the ledger.
+func entryName(configMap, key string) string { return configMap + "/" + key }
 
 // Set takes a ConfigMap that appeared or changed.
 func (k sink) Set(m *corev1.ConfigMap) {
@@ -298,8 +298,8 @@ func (k sink) Delete(m *corev1.ConfigMap) {
 }
 
 func (k sink) forget(configMap string) {
-	k.s.book.Delete(page(configMap, ownKey))
-	k.s.book.Delete(page(configMap, allKey))
+	k.s.ledger.Delete(entryName(configMap, ownKey))
+	k.s.ledger.Delete(entryName(configMap, allKey))
 }
 
 // Replace takes all there are. The list is believed whatever the versions in it are: etcd may have been restored from a
@@ -321,8 +321,8 @@ func (k sink) Replace(all []*corev1.ConfigMap) {
 	}
 	k.s.once.Do(func() {
 		k.s.opts.Log.Info("Checkpoints are read", "found", len(all), "believed", believed)
-		k.s.before = k.s.book.Past(nil)
-		k.s.ours = k.s.book.Past(func(member, _ string) bool { return member == k.s.opts.Member }).Versions
+		k.s.before = k.s.ledger.Past(nil)
+		k.s.ours = k.s.ledger.Past(func(member, _ string) bool { return member == k.s.opts.Member }).Versions
 		close(k.s.synced)
 	})
 	k.s.opts.Changed()

@@ -23,8 +23,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func store(client *fake.Clientset, member string, book *checkpoint.Book) *checkpoint.Store {
-	return checkpoint.NewStore(client.CoreV1(), book, checkpoint.StoreOptions{
+func store(client *fake.Clientset, member string, ledger *checkpoint.Ledger) *checkpoint.Store {
+	return checkpoint.NewStore(client.CoreV1(), ledger, checkpoint.StoreOptions{
 		Namespace: "ns", Ring: "r", Target: "default", Member: member, Changed: func() {},
 	})
 }
@@ -37,24 +37,24 @@ func word(member string, version uint64) checkpoint.Checkpoint {
 func TestWhatOneMemberPublishesTheOthersBelieve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
-		writer := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+		writer := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat()))
 		if err := writer.Publish(t.Context(), word("a", 10), word("a", 10), checkpoint.Beside{}); err != nil {
 			t.Fatal(err)
 		}
-		book := checkpoint.NewBook("f", ring.DefaultFormat())
-		reader := store(client, "b", book)
+		ledger := checkpoint.NewLedger("f", ring.DefaultFormat())
+		reader := store(client, "b", ledger)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- reader.Run(ctx) }()
 		<-reader.Synced()
-		if !book.Covers("pods.v1", id(1), 10) {
+		if !ledger.Covers("pods.v1", id(1), 10) {
 			t.Error("what was there at the start is not believed")
 		}
 		if err := writer.Publish(t.Context(), word("a", 20), word("a", 20), checkpoint.Beside{}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if !book.Covers("pods.v1", id(1), 20) {
+		if !ledger.Covers("pods.v1", id(1), 20) {
 			t.Error("what was published later is not believed")
 		}
 		cancel()
@@ -66,28 +66,28 @@ func TestWhatOneMemberPublishesTheOthersBelieve(t *testing.T) {
 
 func TestRefreshReadsWhatTheWatchHasNotShown(t *testing.T) {
 	client := fake.NewClientset()
-	writer := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+	writer := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat()))
 	c := word("a", 20)
 	c.Types["pods.v1"] = checkpoint.Entry{Low: 20, High: 20, Event: 19}
 	if err := writer.Publish(t.Context(), c, c, checkpoint.Beside{}); err != nil {
 		t.Fatal(err)
 	}
-	book := checkpoint.NewBook("f", ring.DefaultFormat())
-	reader := store(client, "b", book) // its watch does not run
+	ledger := checkpoint.NewLedger("f", ring.DefaultFormat())
+	reader := store(client, "b", ledger) // its watch does not run
 	if err := reader.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if !book.Covers("pods.v1", id(1), 20) || book.Bound("pods.v1") != 20 {
+	if !ledger.Covers("pods.v1", id(1), 20) || ledger.Bound("pods.v1") != 20 {
 		t.Error("what the API server holds is not believed")
 	}
-	if got := book.Events("b"); got["pods.v1"] != 19 || len(book.Events("a")) != 0 {
+	if got := ledger.Events("b"); got["pods.v1"] != 19 || len(ledger.Events("a")) != 0 {
 		t.Errorf("events of others are %v, want 19 for b and none for a itself", got)
 	}
 }
 
 func TestAnUnchangedCheckpointIsNotWrittenAgain(t *testing.T) {
 	client := fake.NewClientset()
-	s := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+	s := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat()))
 	for range 3 {
 		if err := s.Publish(t.Context(), word("a", 10), word("a", 10), checkpoint.Beside{}); err != nil {
 			t.Fatal(err)
@@ -100,7 +100,7 @@ func TestAnUnchangedCheckpointIsNotWrittenAgain(t *testing.T) {
 
 func TestThePredecessorsConfigMapIsTakenOver(t *testing.T) {
 	client := fake.NewClientset()
-	first, second := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())), store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+	first, second := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())), store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat()))
 	for version, s := range map[uint64]*checkpoint.Store{10: first} {
 		if err := s.Publish(t.Context(), word("a", version), word("a", version), checkpoint.Beside{}); err != nil {
 			t.Fatal(err)
@@ -125,7 +125,7 @@ func TestAMissingPermissionIsSaidAtTheStart(t *testing.T) {
 		client.PrependWatchReactor("configmaps", func(clienttesting.Action) (bool, watch.Interface, error) {
 			return true, nil, apierrors.NewForbidden(schema.GroupResource{Resource: "configmaps"}, "", errors.New("no"))
 		})
-		err := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())).Run(t.Context())
+		err := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())).Run(t.Context())
 		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "namespace ns") {
 			t.Errorf("%v, want forbidden and what is needed", err)
 		}
@@ -135,15 +135,15 @@ func TestAMissingPermissionIsSaidAtTheStart(t *testing.T) {
 // TestTheLastWordOfWhoHasNoLeaseOverwritesNobody: a successor of its name may have begun to write.
 func TestTheLastWordOfWhoHasNoLeaseOverwritesNobody(t *testing.T) {
 	client := fake.NewClientset()
-	first, successor := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())), store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+	first, successor := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())), store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat()))
 	last := checkpoint.Beside{Open: []checkpoint.Tombstone{{Type: "pods.v1", ID: id(1), Version: 50}}, Last: true}
 	pending := func() int {
 		t.Helper()
-		book := checkpoint.NewBook("f", ring.DefaultFormat())
-		if err := store(client, "b", book).Refresh(t.Context()); err != nil {
+		ledger := checkpoint.NewLedger("f", ring.DefaultFormat())
+		if err := store(client, "b", ledger).Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		return len(book.Lists()["a"].Open)
+		return len(ledger.Lists()["a"].Open)
 	}
 	if err := first.Publish(t.Context(), word("a", 10), word("a", 10), checkpoint.Beside{}); err != nil {
 		t.Fatal(err)
@@ -166,32 +166,32 @@ func TestTheLastWordOfWhoHasNoLeaseOverwritesNobody(t *testing.T) {
 func TestAfterARestoreNoCheckpointIsBelievedForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
-		writer := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
+		writer := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat()))
 		publish := func(version uint64) {
 			if err := writer.Publish(t.Context(), word("a", version), word("a", version), checkpoint.Beside{}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		publish(900)
-		book := checkpoint.NewBook("f", ring.DefaultFormat())
-		reader := store(client, "b", book)
+		ledger := checkpoint.NewLedger("f", ring.DefaultFormat())
+		reader := store(client, "b", ledger)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- reader.Run(ctx) }()
 		<-reader.Synced()
 		reader.Void()
-		if book.Covers("pods.v1", id(1), 300) {
+		if ledger.Covers("pods.v1", id(1), 300) {
 			t.Error("what was said before the restore covers a state after it")
 		}
 		publish(901) // by a member that has not noticed yet
 		synctest.Wait()
-		if book.Covers("pods.v1", id(1), 300) {
+		if ledger.Covers("pods.v1", id(1), 300) {
 			t.Error("what was said right after the restore covers a state after it")
 		}
 		time.Sleep(20 * time.Second)
 		publish(310)
 		synctest.Wait()
-		if !book.Covers("pods.v1", id(1), 310) || book.Covers("pods.v1", id(1), 900) {
+		if !ledger.Covers("pods.v1", id(1), 310) || ledger.Covers("pods.v1", id(1), 900) {
 			t.Error("what is said later is not believed, or what was said before is again")
 		}
 		cancel()
@@ -208,11 +208,11 @@ func TestWhatAnEarlierLifeIsInDoubtAboutIsNotForgottenByReadingItAgain(t *testin
 		client := fake.NewClientset()
 		earlier := word("a", 10)
 		earlier.Incarnation, earlier.Doubts = "one.1", []checkpoint.Doubt{{ID: id(1).Hash(), Version: 7, Overwritable: true}}
-		if err := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())).Publish(t.Context(), earlier, word("a", 10), checkpoint.Beside{}); err != nil {
+		if err := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())).Publish(t.Context(), earlier, word("a", 10), checkpoint.Beside{}); err != nil {
 			t.Fatal(err)
 		}
-		book := checkpoint.NewBook("f", ring.DefaultFormat())
-		s := store(client, "a", book)
+		ledger := checkpoint.NewLedger("f", ring.DefaultFormat())
+		s := store(client, "a", ledger)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx) }()
@@ -221,7 +221,7 @@ func TestWhatAnEarlierLifeIsInDoubtAboutIsNotForgottenByReadingItAgain(t *testin
 			if err := s.Refresh(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if _, doubted := book.Doubtful(id(1)); !doubted {
+			if _, doubted := ledger.Doubtful(id(1)); !doubted {
 				t.Error("the doubt is forgotten before anything has been written")
 			}
 		}
@@ -231,7 +231,7 @@ func TestWhatAnEarlierLifeIsInDoubtAboutIsNotForgottenByReadingItAgain(t *testin
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if _, doubted := book.Doubtful(id(1)); doubted {
+		if _, doubted := ledger.Doubtful(id(1)); doubted {
 			t.Error("it is in doubt after our own checkpoint has taken the place of the earlier one")
 		}
 		cancel()

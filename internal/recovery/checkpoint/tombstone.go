@@ -46,7 +46,7 @@ type Beside struct {
 	// Delivered are names, at most [MaxDelivered], of what the member has delivered in the last minutes. Who
 	// keeps one of these forgets it.
 	Delivered []uint64
-	// Stats are for [Book.Stats].
+	// Stats are for [Ledger.Stats].
 	Stats string
 	// Last is for a member that has lost its Lease, and ends: it may have a successor of its name, whose
 	// checkpoint is not overwritten.

@@ -42,32 +42,32 @@ func TestWhatOneMemberNamesTheOthersRead(t *testing.T) {
 		client := fake.NewClientset()
 		open := []checkpoint.Tombstone{{Type: "pods.v1", ID: id(1), Version: 50}, {Type: "odd.v1", ID: id(2), Digest: 3}}
 		beside := checkpoint.Beside{Open: open, Delivered: []uint64{9, 7}, Stats: "stats"}
-		if err := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat())).Publish(t.Context(), word("a", 40), word("a", 40), beside); err != nil {
+		if err := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())).Publish(t.Context(), word("a", 40), word("a", 40), beside); err != nil {
 			t.Fatal(err)
 		}
-		books := map[string]*checkpoint.Book{}
+		ledgers := map[string]*checkpoint.Ledger{}
 		stores := map[string]*checkpoint.Store{}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		for _, reader := range []string{"a", "b"} {
-			books[reader] = checkpoint.NewBook("f", ring.DefaultFormat())
-			s := store(client, reader, books[reader])
+			ledgers[reader] = checkpoint.NewLedger("f", ring.DefaultFormat())
+			s := store(client, reader, ledgers[reader])
 			stores[reader] = s
 			go func() { _ = s.Run(ctx) }()
 		}
 		synctest.Wait()
-		want := checkpoint.List{Open: open, Delivered: map[uint64]struct{}{7: {}, 9: {}}, Sum: books["b"].Lists()["a"].Sum}
-		if diff := cmp.Diff([]checkpoint.List{want, want}, []checkpoint.List{books["b"].Lists()["a"], stores["a"].Left()}); diff != "" {
+		want := checkpoint.List{Open: open, Delivered: map[uint64]struct{}{7: {}, 9: {}}, Sum: ledgers["b"].Lists()["a"].Sum}
+		if diff := cmp.Diff([]checkpoint.List{want, want}, []checkpoint.List{ledgers["b"].Lists()["a"], stores["a"].Left()}); diff != "" {
 			t.Errorf("read (-want +got):\n%s", diff)
 		}
-		if !books["b"].Delivered(7) || books["b"].Delivered(8) || books["a"].Delivered(7) || books["b"].Stats()["a"] != "stats" || len(books["a"].Stats()) > 0 {
+		if !ledgers["b"].Delivered(7) || ledgers["b"].Delivered(8) || ledgers["a"].Delivered(7) || ledgers["b"].Stats()["a"] != "stats" || len(ledgers["a"].Stats()) > 0 {
 			t.Error("another names 7 and 9, and we name nothing")
 		}
 		if err := stores["a"].Publish(ctx, word("a", 60), word("a", 60), checkpoint.Beside{}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if books["b"].Delivered(7) || len(books["b"].Lists()["a"].Open) > 0 || len(stores["a"].Left().Open) != 2 {
+		if ledgers["b"].Delivered(7) || len(ledgers["b"].Lists()["a"].Open) > 0 || len(stores["a"].Left().Open) != 2 {
 			t.Error("what is named no more is still read, or what was left is forgotten")
 		}
 	})
@@ -77,16 +77,16 @@ func TestWhatOneMemberNamesTheOthersRead(t *testing.T) {
 func TestWhatAMemberHasLeftIsStruckOut(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
-	gone := store(client, "a", checkpoint.NewBook("f", ring.DefaultFormat()))
-	us := store(client, "b", checkpoint.NewBook("f", ring.DefaultFormat()))
+	gone := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat()))
+	us := store(client, "b", checkpoint.NewLedger("f", ring.DefaultFormat()))
 	read := func() (open int, sum string, covers bool) {
 		t.Helper()
-		book := checkpoint.NewBook("f", ring.DefaultFormat())
-		if err := store(client, "reader", book).Refresh(t.Context()); err != nil {
+		ledger := checkpoint.NewLedger("f", ring.DefaultFormat())
+		if err := store(client, "reader", ledger).Refresh(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		l := book.Lists()["a"]
-		return len(l.Open), l.Sum, book.Covers("pods.v1", id(1), 40)
+		l := ledger.Lists()["a"]
+		return len(l.Open), l.Sum, ledger.Covers("pods.v1", id(1), 40)
 	}
 	if err := gone.Publish(t.Context(), word("a", 40), word("a", 40), checkpoint.Beside{Open: []checkpoint.Tombstone{{Type: "pods.v1", ID: id(1), Version: 50}}}); err != nil {
 		t.Fatal(err)

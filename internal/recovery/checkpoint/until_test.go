@@ -105,7 +105,7 @@ func TestWhoKnowsOfNothingLeftOutBelievesNoMoreThanLow(t *testing.T) {
 
 // What an entry leaves out was there at Low, and may have been deleted since: a search for deletions looks there, too.
 func TestWhatIsLeftOutIsLookedForFromLowOn(t *testing.T) {
-	b := checkpoint.NewBook("f", ring.DefaultFormat())
+	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	c := word("a", 0)
 	c.View = []string{"a", "b"} // Of its own alone: what somebody says of all would begin at Low anyway.
 	c.Types["pods.v1"] = checkpoint.Entry{Low: 10, High: 20, Until: 1 << 31}

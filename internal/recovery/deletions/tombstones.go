@@ -29,7 +29,7 @@ type Kept struct {
 	Since time.Time
 }
 
-// Peers tell what the other members name; [checkpoint.Book] does.
+// Peers tell what the other members name; [checkpoint.Ledger] does.
 type Peers interface {
 	Lists() map[string]checkpoint.List
 	Delivered(name uint64) bool

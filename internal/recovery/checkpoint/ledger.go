@@ -12,20 +12,20 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// Book is all checkpoints of one target that have been seen. Create it with [NewBook].
-type Book struct {
+// Ledger is all checkpoints of one target that have been seen. Create it with [NewLedger].
+type Ledger struct {
 	fingerprint string
 	format      ring.Format
 	believed    atomic.Pointer[[]entry]               // what Covers reads
 	delivered   atomic.Pointer[[]map[uint64]struct{}] // by the other members; what Delivered reads
 	doubts      atomic.Pointer[map[uint64]Doubt]      // of others; what Doubtful reads
 
-	mu    sync.Mutex // guards what follows
-	pages map[string]entry
-	lists map[string]List       // of the other members
-	stats map[string]string     // of the other members
-	rings map[string]*ring.Ring // by view; views are few and rings take milliseconds
-	news  News
+	mu      sync.Mutex // guards what follows
+	entries map[string]entry
+	lists   map[string]List       // of the other members
+	stats   map[string]string     // of the other members
+	rings   map[string]*ring.Ring // by view; views are few and rings take milliseconds
+	news    News
 }
 
 // News tells of what checkpoints may say more than before.
@@ -44,7 +44,7 @@ func (n News) Of(typeName string, named bool) bool {
 }
 
 // News returns what has come since it was asked last.
-func (b *Book) News() News {
+func (b *Ledger) News() News {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := b.news
@@ -53,7 +53,7 @@ func (b *Book) News() News {
 }
 
 // note takes a checkpoint in place of another into the news. The caller holds mu.
-func (b *Book) note(before entry, c Checkpoint) {
+func (b *Ledger) note(before entry, c Checkpoint) {
 	if before.ring == nil || !slices.Equal(before.checkpoint.View, c.View) {
 		b.news.all = true
 		return
@@ -78,9 +78,9 @@ type entry struct {
 	excepts    bool // names what is not acknowledged: it is for the member's own partitions, which may be all
 }
 
-// NewBook returns an empty book of the target with that fingerprint, under that ring format.
-func NewBook(fingerprint string, format ring.Format) *Book {
-	b := &Book{fingerprint: fingerprint, format: format, pages: map[string]entry{}, lists: map[string]List{}, stats: map[string]string{}, rings: map[string]*ring.Ring{}}
+// NewLedger returns an empty ledger of the target with that fingerprint, under that ring format.
+func NewLedger(fingerprint string, format ring.Format) *Ledger {
+	b := &Ledger{fingerprint: fingerprint, format: format, entries: map[string]entry{}, lists: map[string]List{}, stats: map[string]string{}, rings: map[string]*ring.Ring{}}
 	b.believed.Store(&[]entry{})
 	b.delivered.Store(&[]map[uint64]struct{}{})
 	return b
@@ -89,11 +89,11 @@ func NewBook(fingerprint string, format ring.Format) *Book {
 // Set takes a checkpoint under a name, in place of an earlier one. One whose name ends in /all speaks for all
 // partitions, and names no exceptions. It returns whether it is believed: of this target and ring format,
 // with a view from which a ring can be built.
-func (b *Book) Set(name string, c Checkpoint) bool {
+func (b *Ledger) Set(name string, c Checkpoint) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	before := b.pages[name]
-	delete(b.pages, name)
+	before := b.entries[name]
+	delete(b.entries, name)
 	defer b.publish()
 	if c.Fingerprint != b.fingerprint || c.RingFormat != b.format.String() {
 		return false
@@ -108,55 +108,55 @@ func (b *Book) Set(name string, c Checkpoint) bool {
 		b.rings[view] = r
 	}
 	b.note(before, c)
-	b.pages[name] = entry{checkpoint: c, ring: r, excepts: !strings.HasSuffix(name, page("", allKey))}
+	b.entries[name] = entry{checkpoint: c, ring: r, excepts: !strings.HasSuffix(name, entryName("", allKey))}
 	return true
 }
 
 // Delete forgets the checkpoint of that name. Objects that it has covered become unknown where no other covers them.
-func (b *Book) Delete(name string) {
+func (b *Ledger) Delete(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	delete(b.pages, name)
+	delete(b.entries, name)
 	b.publish()
 }
 
 // clear forgets all checkpoints.
-func (b *Book) clear() {
+func (b *Ledger) clear() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	clear(b.pages)
+	clear(b.entries)
 	b.publish()
 }
 
-// publish makes what is believed visible, and forgets rings that no page needs. The caller holds mu.
-func (b *Book) publish() {
-	used := make(map[*ring.Ring]bool, len(b.pages))
-	believed := make([]entry, 0, len(b.pages))
-	for _, name := range slices.Sorted(maps.Keys(b.pages)) {
-		believed = append(believed, b.pages[name])
-		used[b.pages[name].ring] = true
+// publish makes what is believed visible, and forgets rings that no entry needs. The caller holds mu.
+func (b *Ledger) publish() {
+	used := make(map[*ring.Ring]bool, len(b.entries))
+	believed := make([]entry, 0, len(b.entries))
+	for _, name := range slices.Sorted(maps.Keys(b.entries)) {
+		believed = append(believed, b.entries[name])
+		used[b.entries[name].ring] = true
 	}
 	maps.DeleteFunc(b.rings, func(_ string, r *ring.Ring) bool { return !used[r] })
 	b.believed.Store(&believed)
 }
 
 // Covers tells whether some checkpoint says that a state of an object is acknowledged. It takes no lock.
-func (b *Book) Covers(typeName string, id resource.ID, version uint64) bool {
-	pages := *b.believed.Load()
-	if len(pages) == 0 || version == 0 {
+func (b *Ledger) Covers(typeName string, id resource.ID, version uint64) bool {
+	entries := *b.believed.Load()
+	if len(entries) == 0 || version == 0 {
 		return false
 	}
 	partition := b.format.Partition(string(id))
-	return slices.ContainsFunc(pages, func(p entry) bool {
+	return slices.ContainsFunc(entries, func(p entry) bool {
 		e, ok := p.checkpoint.of(typeName, id)
-		return ok && version <= e.High && p.owns(typeName, id, partition) && e.Covers(id, version) && !excepted(pages, p, typeName, id)
+		return ok && version <= e.High && p.owns(typeName, id, partition) && e.Covers(id, version) && !excepted(entries, p, typeName, id)
 	})
 }
 
 // excepted tells whether the member of a checkpoint says of an object, in whichever of its checkpoints, that it is not
 // acknowledged. That for all partitions names no exceptions but what is refused.
-func excepted(pages []entry, p entry, typeName string, id resource.ID) bool {
-	return slices.ContainsFunc(pages, func(o entry) bool {
+func excepted(entries []entry, p entry, typeName string, id resource.ID) bool {
+	return slices.ContainsFunc(entries, func(o entry) bool {
 		if o.checkpoint.Member != p.checkpoint.Member {
 			return false
 		}
@@ -166,7 +166,7 @@ func excepted(pages []entry, p entry, typeName string, id resource.ID) bool {
 }
 
 // Delivered tells whether another member says that it has delivered what has that [Name]. It takes no lock.
-func (b *Book) Delivered(name uint64) bool {
+func (b *Ledger) Delivered(name uint64) bool {
 	return slices.ContainsFunc(*b.delivered.Load(), func(names map[uint64]struct{}) bool {
 		_, ok := names[name]
 		return ok
@@ -174,14 +174,14 @@ func (b *Book) Delivered(name uint64) bool {
 }
 
 // Lists returns what the other members name, by member.
-func (b *Book) Lists() map[string]List {
+func (b *Ledger) Lists() map[string]List {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return maps.Clone(b.lists)
 }
 
 // setList takes what another member names.
-func (b *Book) setList(member string, l List) {
+func (b *Ledger) setList(member string, l List) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lists[member] = l
@@ -197,7 +197,7 @@ func (b *Book) setList(member string, l List) {
 
 // Owns returns whether a checkpoint of a member, under a view and with what it takes and yields, speaks of an
 // object. The ring is kept as long as a checkpoint has it.
-func (b *Book) Owns(member string, view []string, takes, yields []Part) (func(typeName string, id resource.ID) bool, error) {
+func (b *Ledger) Owns(member string, view []string, takes, yields []Part) (func(typeName string, id resource.ID) bool, error) {
 	b.mu.Lock()
 	r, ok := b.rings[strings.Join(view, ",")]
 	b.mu.Unlock()
@@ -223,7 +223,7 @@ func (e *entry) owns(typeName string, id resource.ID, partition int) bool {
 
 // Bound returns the version up to which a type is acknowledged in every partition, deletions that nobody has watched
 // among it, by the word of the member that knows best; 0 when nobody has said so.
-func (b *Book) Bound(typeName string) uint64 {
+func (b *Ledger) Bound(typeName string) uint64 {
 	var bound uint64
 	for _, p := range *b.believed.Load() {
 		if p.all() {
@@ -237,14 +237,14 @@ func (b *Book) Bound(typeName string) uint64 {
 // Acknowledged returns the version up to which every state of an object is acknowledged, deletions that nobody has
 // watched aside, by the word of the member that knows best: of its owner, or of one that speaks for all
 // partitions. It takes no lock.
-func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
-	pages := *b.believed.Load()
-	if len(pages) == 0 {
+func (b *Ledger) Acknowledged(typeName string, id resource.ID) uint64 {
+	entries := *b.believed.Load()
+	if len(entries) == 0 {
 		return 0
 	}
 	var bound uint64
 	partition, hash := b.format.Partition(string(id)), Short(id)
-	for _, p := range pages {
+	for _, p := range entries {
 		e, _ := p.checkpoint.of(typeName, id)
 		if e.Low <= bound || !p.owns(typeName, id, partition) {
 			continue
@@ -257,13 +257,13 @@ func (b *Book) Acknowledged(typeName string, id resource.ID) uint64 {
 }
 
 // Stats returns what the other members say of how they fare, by member.
-func (b *Book) Stats() map[string]string {
+func (b *Ledger) Stats() map[string]string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return maps.Clone(b.stats)
 }
 
-func (b *Book) setStats(member, stats string) {
+func (b *Ledger) setStats(member, stats string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stats[member] = stats
@@ -271,7 +271,7 @@ func (b *Book) setStats(member, stats string) {
 
 // Doubtful returns what another member, or an earlier life of ours, says of an object that a request of
 // unknown outcome may still change. It takes no lock.
-func (b *Book) Doubtful(id resource.ID) (Doubt, bool) {
+func (b *Ledger) Doubtful(id resource.ID) (Doubt, bool) {
 	all := b.doubts.Load()
 	if all == nil || len(*all) == 0 {
 		return Doubt{}, false
@@ -282,7 +282,7 @@ func (b *Book) Doubtful(id resource.ID) (Doubt, bool) {
 
 // setDoubts gathers what the members other than self, and self before its present stay, are in doubt about.
 // Who speaks of one object with another is not believed further than that there is a doubt.
-func (b *Book) setDoubts(self string, earlier []Doubt) {
+func (b *Ledger) setDoubts(self string, earlier []Doubt) {
 	doubts := make(map[uint64]Doubt)
 	for _, d := range earlier {
 		doubts[d.ID] = d
@@ -306,7 +306,7 @@ func (b *Book) setDoubts(self string, earlier []Doubt) {
 }
 
 // Events returns, by type, the newest change that any other member had seen when it gave its word.
-func (b *Book) Events(self string) Events {
+func (b *Ledger) Events(self string) Events {
 	events := make(Events)
 	for _, p := range *b.believed.Load() {
 		if p.checkpoint.Member == self {
@@ -339,7 +339,7 @@ type Past struct {
 }
 
 // Past sums the checkpoints up, of all members or of those of which of returns true.
-func (b *Book) Past(of func(member, incarnation string) bool) Past {
+func (b *Ledger) Past(of func(member, incarnation string) bool) Past {
 	past := Past{Versions: make(map[string][]uint64), Opaque: make(map[string]bool), Incarnations: make(map[string]string)}
 	bounds := make(map[string]uint64)
 	for _, p := range *b.believed.Load() {
@@ -379,7 +379,7 @@ type Position struct {
 
 // Positions returns those of all members in a type, for their own partitions, and the earlier ones that they
 // still name.
-func (b *Book) Positions(typeName string) []Position {
+func (b *Ledger) Positions(typeName string) []Position {
 	var all []Position
 	for _, p := range *b.believed.Load() {
 		e, ok := p.checkpoint.of(typeName, "")
@@ -395,4 +395,4 @@ func (b *Book) Positions(typeName string) []Position {
 }
 
 // Len returns how many checkpoints are believed.
-func (b *Book) Len() int { return len(*b.believed.Load()) }
+func (b *Ledger) Len() int { return len(*b.believed.Load()) }
