@@ -216,27 +216,29 @@ func (c Census) Repair(ctx context.Context, t resource.Type, namespace string, f
 // Held is how many documents of a type are held back.
 func (c Census) Held(t resource.Type) int { return c.waits()[t].Documents }
 
-// Lens is what one receiver sees of the objects that all share.
-type Lens struct{ *lens }
+// Projection is what one receiver sees of the objects that all share.
+type Projection struct{ *projection }
 
-// NewLens returns one with a filter of its own.
-func NewLens(own resource.Selection) Lens { return Lens{newLens(&own)} }
+// NewProjection returns one with a filter of its own.
+func NewProjection(own resource.Selection) Projection { return Projection{newProjection(&own)} }
 
 // See returns a change as the receiver sees it.
-func (l Lens) See(c index.Change) (seen index.Change, changed bool) { return l.see(c, c.Known) }
+func (l Projection) See(c index.Change) (seen index.Change, changed bool) { return l.see(c, c.Known) }
 
 // Show shows it a record that the index knows.
-func (l Lens) Show(t resource.Type, r resource.Record) (resource.Record, bool) { return l.show(t, r) }
+func (l Projection) Show(t resource.Type, r resource.Record) (resource.Record, bool) {
+	return l.show(t, r)
+}
 
 // Len returns of how many objects it remembers what the receiver sees.
-func (l Lens) Len() int { return len(l.sights) }
+func (l Projection) Len() int { return len(l.sights) }
 
 // Hidden counts the objects of a type that the receiver does not see.
-func (l Lens) Hidden(t resource.Type) int { return l.hiddenOf(t) }
+func (l Projection) Hidden(t resource.Type) int { return l.hiddenOf(t) }
 
 // IfCurrent asks whether a record is current as the receiver sees it.
-func (l Lens) IfCurrent(x *index.Index, t resource.Type, r resource.Record, f func()) bool {
-	return seeing{index: x, lens: l.lens}.IfCurrent(t, r, f)
+func (l Projection) IfCurrent(x *index.Index, t resource.Type, r resource.Record, f func()) bool {
+	return seeing{index: x, projection: l.projection}.IfCurrent(t, r, f)
 }
 
 // Heirs leaves what a receiver's pipeline has not delivered to its successor's, over an index that both listen to, one
@@ -257,13 +259,13 @@ func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) (ke
 // Narrowed has a receiver with one view followed by one with another, which adopts what is there.
 func Narrowed(x *index.Index, t resource.Type, all []resource.Record, before, after *resource.Selection, p *pipeline.Pipeline) {
 	spec := targetSpec{endpoint: &url.URL{Scheme: "http", Host: "receiver"}}
-	old := &target{spec: spec, format: wire.DotAI(), pipeline: p, index: x, lens: newLens(before)}
+	old := &target{spec: spec, format: wire.DotAI(), pipeline: p, index: x, projection: newProjection(before)}
 	for _, r := range all {
-		old.lens.show(t, r)
+		old.projection.show(t, r)
 	}
 	next := &target{
 		spec: spec, format: wire.DotAI(), member: &fate{}, tombstones: deletions.New(nil), pipeline: p, index: x, finder: &finder{index: x},
-		lens: newLens(after), estate: old.leave(), log: logr.Discard(),
+		projection: newProjection(after), estate: old.leave(), log: logr.Discard(),
 	}
 	defer next.estate.close()
 	for _, r := range all {

@@ -18,10 +18,10 @@ import (
 // names of what was there and is deleted meanwhile, and of what is there since; and what the target saw
 // otherwise than the index.
 type estate struct {
-	receiver string // where, and in which format
-	wants    func(t resource.Type, namespace, name string) bool
-	lens     *lens // what the target saw last
-	close    func()
+	receiver   string // where, and in which format
+	wants      func(t resource.Type, namespace, name string) bool
+	projection *projection // what the target saw last
+	close      func()
 
 	mu      sync.Mutex // guards what follows
 	deleted map[resource.ID]absence
@@ -40,7 +40,7 @@ type absence struct {
 // leave begins the estate of a target that is about to be stopped.
 func (t *target) leave() *estate {
 	e := &estate{
-		receiver: t.receiver(), wants: t.wants, lens: t.lens,
+		receiver: t.receiver(), wants: t.wants, projection: t.projection,
 		deleted: make(map[resource.ID]absence), doubts: make(map[resource.ID]bool), seen: make(map[resource.ID]bool),
 	}
 	e.close = t.index.Listen(e)
@@ -111,7 +111,7 @@ func (e *estate) take(t *target) {
 
 // saw tells whether the target was to have an object that is there, as far as it knew. The nil estate saw nothing.
 func (e *estate) saw(t resource.Type, namespace, name string) bool {
-	return e != nil && e.wants(t, namespace, name) && !e.lens.hides(t, namespace, name)
+	return e != nil && e.wants(t, namespace, name) && !e.projection.hides(t, namespace, name)
 }
 
 // doubtful tells, once, whether a request of unknown outcome may still change an object. The nil estate knows none.

@@ -20,7 +20,7 @@ type opaqueState struct {
 
 // opaque returns the states of such objects that are ours. A receiver that is sent less than is watched is not told.
 func (t *target) opaque(mine pipeline.Match) []opaqueState {
-	if t.lens != nil {
+	if t.projection != nil {
 		return nil
 	}
 	var all []opaqueState

@@ -111,7 +111,7 @@ type target struct {
 	census     *census
 	tombstones *deletions.Tombstones
 	leaving    atomic.Bool        // the next checkpoint is the last one
-	lens       *lens              // nil: it sees what everybody sees
+	projection *projection        // nil: it sees what everybody sees
 	declared   *controller.Target // nil: of the environment
 	estate     *estate            // of its predecessor; nil: there was none
 	sender     *resync.Sender
@@ -210,8 +210,8 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	if t.census, err = newCensus(t, p); err != nil {
 		return nil, err
 	}
-	t.lens = newLens(spec.own)
-	sees := seeing{t.pipeline, p.index, t.lens}
+	t.projection = newProjection(spec.own)
+	sees := seeing{t.pipeline, p.index, t.projection}
 	t.sender = resync.NewSender(p.lister, sees, sees, resync.Options{
 		Wants: t.wants, Target: spec.name, Tracer: p.tracer, Registerer: t.metrics, Compare: p.compare, Deleted: t.pipeline.AwaitDeleted,
 	})
@@ -256,7 +256,7 @@ func (t *target) Apply(c index.Change) {
 		}
 		c.Known = false // To the index it is, but the receiver may never have been sent it.
 	}
-	if c, changed := t.lens.see(c, known); changed {
+	if c, changed := t.projection.see(c, known); changed {
 		t.pipeline.Apply(c)
 		t.census.applied(c)
 	}

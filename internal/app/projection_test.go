@@ -20,14 +20,14 @@ import (
 
 // seenBy is a listener that keeps what a receiver would be told.
 type seenBy struct {
-	lens *app.Lens // nil: without one
-	all  []index.Change
+	projection *app.Projection // nil: without one
+	all        []index.Change
 }
 
 func (s *seenBy) Apply(c index.Change) {
 	changed := true
-	if s.lens != nil {
-		c, changed = s.lens.See(c)
+	if s.projection != nil {
+		c, changed = s.projection.See(c)
 	}
 	if changed {
 		s.all = append(s.all, c)
@@ -59,19 +59,19 @@ func (s *seenBy) inOrder() []index.Change {
 	return s.all
 }
 
-// worlds are two indexes of the same objects: one keeps everything, and is looked at through a lens; the other keeps
-// only what the lens lets through.
+// worlds are two indexes of the same objects: one keeps everything, and is looked at through a projection; the other
+// keeps only what the projection lets through.
 type worlds struct {
 	wide, narrow             *index.Index
 	wideFilter, narrowFilter resource.AnnotationFilter
-	lens                     app.Lens
+	projection               app.Projection
 	through, direct          seenBy
 }
 
 func newWorlds(t *testing.T) *worlds {
 	w := &worlds{wide: index.New(nil), narrow: index.New(nil), wideFilter: keeping(t, "description", "owner"), narrowFilter: keeping(t, "description")}
-	w.lens = app.NewLens(resource.Selection{Annotations: w.narrowFilter})
-	w.through.lens = &w.lens
+	w.projection = app.NewProjection(resource.Selection{Annotations: w.narrowFilter})
+	w.through.projection = &w.projection
 	w.wide.Listen(&w.through)
 	w.narrow.Listen(&w.direct)
 	return w
@@ -93,9 +93,9 @@ func (w *worlds) list(objects map[string]*metav1.ObjectMeta, version uint64) {
 	w.narrow.Replace(pods, narrow, version)
 }
 
-// TestALensShowsWhatANarrowerIndexWouldTell is the whole promise: whatever happens, a receiver behind a lens is told
-// exactly what it would be told if nobody else wanted more.
-func TestALensShowsWhatANarrowerIndexWouldTell(t *testing.T) {
+// TestAProjectionShowsWhatANarrowerIndexWouldTell is the whole promise: whatever happens, a receiver behind a
+// projection is told exactly what it would be told if nobody else wanted more.
+func TestAProjectionShowsWhatANarrowerIndexWouldTell(t *testing.T) {
 	for seed := range uint64(50) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
@@ -142,7 +142,7 @@ func TestALensShowsWhatANarrowerIndexWouldTell(t *testing.T) {
 			for _, o := range objects {
 				r := resource.NewRecord(o, w.wideFilter)
 				n := resource.NewRecord(o, w.narrowFilter)
-				if got, want := w.lens.IfCurrent(w.wide, pods, r, func() {}), w.narrow.IfCurrent(pods, n, func() {}); got != want {
+				if got, want := w.projection.IfCurrent(w.wide, pods, r, func() {}), w.narrow.IfCurrent(pods, n, func() {}); got != want {
 					t.Errorf("%s is current: %v, want %v", o.Name, got, want)
 				}
 			}
@@ -150,8 +150,8 @@ func TestALensShowsWhatANarrowerIndexWouldTell(t *testing.T) {
 	}
 }
 
-// TestALensRemembersOnlyWhatDiffers is what bounds its memory.
-func TestALensRemembersOnlyWhatDiffers(t *testing.T) {
+// TestAProjectionRemembersOnlyWhatDiffers is what bounds its memory.
+func TestAProjectionRemembersOnlyWhatDiffers(t *testing.T) {
 	w := newWorlds(t)
 	for i := range 100 {
 		o := &metav1.ObjectMeta{Namespace: "shop", Name: strconv.Itoa(i), ResourceVersion: strconv.Itoa(i + 1), Annotations: map[string]string{"description": "x"}}
@@ -160,24 +160,24 @@ func TestALensRemembersOnlyWhatDiffers(t *testing.T) {
 		}
 		w.upsert(o)
 	}
-	if n := w.lens.Len(); n != 10 {
+	if n := w.projection.Len(); n != 10 {
 		t.Errorf("%d objects are remembered, want the 10 of which less is seen", n)
 	}
 	for i := range 100 {
 		w.wide.Delete(pods, "shop", strconv.Itoa(i), 1000)
 	}
-	if n := w.lens.Len(); n != 0 {
+	if n := w.projection.Len(); n != 0 {
 		t.Errorf("%d objects are remembered that are gone", n)
 	}
 }
 
-// TestALensThatComesLateLosesNoChange begins when the index knows everything already.
-func TestALensThatComesLateLosesNoChange(t *testing.T) {
+// TestAProjectionThatComesLateLosesNoChange begins when the index knows everything already.
+func TestAProjectionThatComesLateLosesNoChange(t *testing.T) {
 	w := newWorlds(t)
 	o := &metav1.ObjectMeta{Namespace: "shop", Name: "cart", ResourceVersion: "5", Annotations: map[string]string{"description": "x", "owner": "ann"}}
 	w.upsert(o)
-	change := func(lens app.Lens, key, value string) bool {
-		s := seenBy{lens: &lens}
+	change := func(projection app.Projection, key, value string) bool {
+		s := seenBy{projection: &projection}
 		defer w.wide.Listen(&s)()
 		o.Annotations[key] = value
 		v, _ := strconv.Atoi(o.ResourceVersion)
@@ -185,13 +185,13 @@ func TestALensThatComesLateLosesNoChange(t *testing.T) {
 		w.upsert(o)
 		return len(s.all) > 0
 	}
-	if !change(app.NewLens(resource.Selection{Annotations: w.narrowFilter}), "description", "y") {
+	if !change(app.NewProjection(resource.Selection{Annotations: w.narrowFilter}), "description", "y") {
 		t.Error("a change of what the receiver sees was not told")
 	}
-	if !change(app.NewLens(resource.Selection{Annotations: w.narrowFilter}), "owner", "bob") {
+	if !change(app.NewProjection(resource.Selection{Annotations: w.narrowFilter}), "owner", "bob") {
 		t.Error("whether it is a change of what the receiver sees is not known, and it was not told")
 	}
-	shown := app.NewLens(resource.Selection{Annotations: w.narrowFilter})
+	shown := app.NewProjection(resource.Selection{Annotations: w.narrowFilter})
 	shown.Show(pods, resource.NewRecord(o, w.wideFilter))
 	if change(shown, "owner", "eve") {
 		t.Error("a change that the receiver does not see was told")

@@ -15,17 +15,17 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// shown is a receiver behind a lens that holds what it is told.
+// shown is a receiver behind a projection that holds what it is told.
 type shown struct {
-	t     *testing.T
-	lens  app.Lens
-	holds map[resource.ID]uint64
-	lists bool // within a list a state may be told again
+	t          *testing.T
+	projection app.Projection
+	holds      map[resource.ID]uint64
+	lists      bool // within a list a state may be told again
 }
 
 func (s *shown) Apply(c index.Change) {
 	told := c.Deleted
-	c, changed := s.lens.See(c)
+	c, changed := s.projection.See(c)
 	switch {
 	case !changed:
 	case c.Deleted:
@@ -57,7 +57,7 @@ func TestAReceiverHoldsWhatItsSelectionMatches(t *testing.T) {
 		both.Selector, both.OptOutValue, both.SkipControlled, both.Extra = own.Selector, own.OptOutValue, own.SkipControlled, own.Extra
 
 		x := index.New(nil)
-		receiver := &shown{t: t, lens: app.NewLens(own), holds: make(map[resource.ID]uint64)}
+		receiver := &shown{t: t, projection: app.NewProjection(own), holds: make(map[resource.ID]uint64)}
 		x.Listen(receiver)
 		random := rand.New(rand.NewPCG(seed, 7))
 		objects, version := make(map[string]*metav1.ObjectMeta), uint64(1)
@@ -126,7 +126,7 @@ func TestAReceiverHoldsWhatItsSelectionMatches(t *testing.T) {
 		if fmt.Sprint(want) != fmt.Sprint(receiver.holds) {
 			t.Fatalf("seed %d: the receiver holds %v, want %v", seed, receiver.holds, want)
 		}
-		if got := receiver.lens.Hidden(pods); got != hidden {
+		if got := receiver.projection.Hidden(pods); got != hidden {
 			t.Errorf("seed %d: %d objects count as hidden, want %d", seed, got, hidden)
 		}
 	}
@@ -138,8 +138,8 @@ func TestWhatIsHiddenIsNotCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, l := index.New(nil), app.NewLens(resource.Selection{Selector: team})
-	x.Listen(&shown{t: t, lens: l, holds: make(map[resource.ID]uint64)})
+	x, l := index.New(nil), app.NewProjection(resource.Selection{Selector: team})
+	x.Listen(&shown{t: t, projection: l, holds: make(map[resource.ID]uint64)})
 	for name, want := range map[string]bool{"shop": true, "other": false} {
 		r := resource.NewRecord(&metav1.ObjectMeta{Namespace: "a", Name: name, ResourceVersion: "5", Labels: map[string]string{"team": name}}, resource.AnnotationFilter{})
 		x.Upsert(pods, r)

@@ -8,14 +8,14 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// lens is what one receiver sees of the objects that all receivers share: without the objects, labels and
+// projection is what one receiver sees of the objects that all receivers share: without the objects, labels and
 // annotations that it is not to have, with its own labels, and without the changes that are of what it does
-// not see. The nil lens sees everything.
+// not see. The nil projection sees everything.
 //
 // The index knows one digest of each object, that of everything which is kept. Where the receiver sees an
-// object otherwise, or not at all, the lens remembers that: some 40 bytes for each such object, and nothing
+// object otherwise, or not at all, the projection remembers that: some 40 bytes for each such object, and nothing
 // for any other.
-type lens struct {
+type projection struct {
 	selection resource.Selection
 
 	mu     sync.Mutex // guards what follows
@@ -29,16 +29,16 @@ type sighting struct {
 	hidden bool // it does not see it
 }
 
-func newLens(own *resource.Selection) *lens {
+func newProjection(own *resource.Selection) *projection {
 	if own == nil {
 		return nil
 	}
-	return &lens{selection: *own, sights: make(map[uint64]sighting), hidden: make(map[resource.Type]int)}
+	return &projection{selection: *own, sights: make(map[uint64]sighting), hidden: make(map[resource.Type]int)}
 }
 
 // show returns a record as the receiver sees it, and remembers it; seen is false where it does not see the object. The
 // record is what the index knows at this moment.
-func (l *lens) show(t resource.Type, r resource.Record) (shown resource.Record, seen bool) {
+func (l *projection) show(t resource.Type, r resource.Record) (shown resource.Record, seen bool) {
 	if l == nil {
 		return r, true
 	}
@@ -50,7 +50,7 @@ func (l *lens) show(t resource.Type, r resource.Record) (shown resource.Record, 
 }
 
 // of returns a record as the receiver sees it, and whether it does.
-func (l *lens) of(r resource.Record) (shown resource.Record, seen bool) {
+func (l *projection) of(r resource.Record) (shown resource.Record, seen bool) {
 	if l == nil {
 		return r, true
 	}
@@ -59,7 +59,7 @@ func (l *lens) of(r resource.Record) (shown resource.Record, seen bool) {
 
 // digest returns that of what the receiver sees of an object that the index knows by the digest known; seen is false
 // where it does not see the object.
-func (l *lens) digest(t resource.Type, namespace, name string, known uint64) (digest uint64, seen bool) {
+func (l *projection) digest(t resource.Type, namespace, name string, known uint64) (digest uint64, seen bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s, special := l.sights[t.IDHash(namespace, name)]; special {
@@ -69,7 +69,7 @@ func (l *lens) digest(t resource.Type, namespace, name string, known uint64) (di
 }
 
 // hides tells whether the receiver does not see an object that the index knows.
-func (l *lens) hides(t resource.Type, namespace, name string) bool {
+func (l *projection) hides(t resource.Type, namespace, name string) bool {
 	if l == nil || !l.selection.Hides() {
 		return false
 	}
@@ -78,7 +78,7 @@ func (l *lens) hides(t resource.Type, namespace, name string) bool {
 }
 
 // hiddenOf counts the objects of a type that the receiver does not see.
-func (l *lens) hiddenOf(t resource.Type) int {
+func (l *projection) hiddenOf(t resource.Type) int {
 	if l == nil {
 		return 0
 	}
@@ -88,7 +88,7 @@ func (l *lens) hiddenOf(t resource.Type) int {
 }
 
 // remember is called with mu held.
-func (l *lens) remember(t resource.Type, id uint64, r, shown resource.Record, seen bool) {
+func (l *projection) remember(t resource.Type, id uint64, r, shown resource.Record, seen bool) {
 	l.forget(t, id)
 	switch {
 	case !seen:
@@ -100,7 +100,7 @@ func (l *lens) remember(t resource.Type, id uint64, r, shown resource.Record, se
 }
 
 // forget is called with mu held.
-func (l *lens) forget(t resource.Type, id uint64) {
+func (l *projection) forget(t resource.Type, id uint64) {
 	if l.sights[id].hidden {
 		if l.hidden[t]--; l.hidden[t] == 0 {
 			delete(l.hidden, t)
@@ -109,10 +109,10 @@ func (l *lens) forget(t resource.Type, id uint64) {
 	delete(l.sights, id)
 }
 
-// see returns a change as the receiver sees it; changed is false when it sees none. Of an object that the lens has not
-// been shown before, it takes every change for one. An object that it sees no longer is deleted; known tells
+// see returns a change as the receiver sees it; changed is false when it sees none. Of an object that the projection
+// has not been shown before, it takes every change for one. An object that it sees no longer is deleted; known tells
 // whether the index knew it, though the receiver may never have been sent it.
-func (l *lens) see(c index.Change, known bool) (seen index.Change, changed bool) {
+func (l *projection) see(c index.Change, known bool) (seen index.Change, changed bool) {
 	if l == nil {
 		return c, true
 	}
@@ -154,7 +154,7 @@ func (l *lens) see(c index.Change, known bool) (seen index.Change, changed bool)
 
 // lost makes a deletion of a change after which the receiver does not see the object; changed is false if it
 // did not see it before either. Between two lists it may have, and another member may have sent it then.
-func (l *lens) lost(c index.Change, hidden bool) (seen index.Change, changed bool) {
+func (l *projection) lost(c index.Change, hidden bool) (seen index.Change, changed bool) {
 	changed = c.Known || hidden && (c.Again || c.Listed)
 	c.Deleted, c.Again, c.Listed = true, false, false
 	c.Record = resource.Record{Namespace: c.Record.Namespace, Name: c.Record.Name, ResourceVersion: c.Record.ResourceVersion}
@@ -164,20 +164,20 @@ func (l *lens) lost(c index.Change, hidden bool) (seen index.Change, changed boo
 // seeing is a pipeline that is offered records as the receiver sees them, and the catalogue of what it sees.
 type seeing struct {
 	*pipeline.Pipeline
-	index *index.Index
-	lens  *lens
+	index      *index.Index
+	projection *projection
 }
 
 // Offer implements [resync.Target].
 func (s seeing) Offer(t resource.Type, r resource.Record, ticket *pipeline.Ticket) {
-	if shown, seen := s.lens.of(r); seen {
+	if shown, seen := s.projection.of(r); seen {
 		s.Pipeline.Offer(t, shown, ticket)
 	}
 }
 
 // Fill implements [resync.Hollow].
 func (s seeing) Fill(t resource.Type, r resource.Record) {
-	if shown, seen := s.lens.of(r); seen {
+	if shown, seen := s.projection.of(r); seen {
 		s.Pipeline.Fill(t, shown)
 	}
 }
@@ -188,12 +188,12 @@ func (s seeing) Type(t resource.Type) index.Stats { return s.index.Type(t) }
 // IfCurrent implements [resync.Catalog]. A record that differs from what the index knows, but not in what the receiver
 // sees, is current: nobody sends the newer state. One that it does not see is not.
 func (s seeing) IfCurrent(t resource.Type, r resource.Record, f func()) bool {
-	if s.lens == nil {
+	if s.projection == nil {
 		return s.index.IfCurrent(t, r, f)
 	}
-	shown, seen := s.lens.of(r)
+	shown, seen := s.projection.of(r)
 	return s.index.IfKnown(t, r.Namespace, r.Name, func(known uint64) bool {
-		digest, visible := s.lens.digest(t, r.Namespace, r.Name, known)
+		digest, visible := s.projection.digest(t, r.Namespace, r.Name, known)
 		current := seen && visible && (known == r.Digest || digest == shown.Digest)
 		if current {
 			f()
