@@ -13,6 +13,9 @@ import (
 // the 500 characters of which dot-ai embeds none more.
 const MaxAnnotationBytes = 1024
 
+// LastApplied is the annotation in which kubectl repeats the whole object, a Secret's data too. Nothing keeps it.
+const LastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
 // AnnotationFilter decides which annotations are kept. Its zero value keeps none.
 type AnnotationFilter struct {
 	include, exclude []string
@@ -20,7 +23,7 @@ type AnnotationFilter struct {
 
 // NewAnnotationFilter keeps annotations whose key matches one of include and none of exclude. A pattern is an exact
 // key or a glob in which * stands for any characters but a slash: "description", "*/description", "example.com/*".
-// kubectl's last-applied-configuration is never kept: it repeats the whole object, a Secret's data too.
+// [LastApplied] is never kept.
 func NewAnnotationFilter(include, exclude []string) (AnnotationFilter, error) {
 	include, exclude = slices.Clone(include), slices.Clone(exclude) // nobody may change them later
 	for _, p := range slices.Concat(include, exclude) {
@@ -39,7 +42,7 @@ func DefaultAnnotations() []string { return []string{"description", "*/descripti
 
 // Match tells whether the annotation with that key is kept.
 func (f AnnotationFilter) Match(key string) bool {
-	if key == "kubectl.kubernetes.io/last-applied-configuration" {
+	if key == LastApplied {
 		return false
 	}
 	return matchAny(f.include, key) && !matchAny(f.exclude, key)

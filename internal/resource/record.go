@@ -129,12 +129,16 @@ func updatedAt(fields []metav1.ManagedFieldsEntry) int64 {
 		if f.Time == nil || f.FieldsV1 == nil || f.Subresource != "" {
 			continue
 		}
-		raw := f.FieldsV1.GetRawBytes()
-		if bytes.Contains(raw, []byte(`"f:labels"`)) || bytes.Contains(raw, []byte(`"f:annotations"`)) {
+		if WritesMetadata(f.FieldsV1.GetRawBytes()) {
 			newest = max(newest, unixSeconds(f.Time.Time))
 		}
 	}
 	return newest
+}
+
+// WritesMetadata tells whether a set of fields, as managedFields have it, may hold labels or annotations.
+func WritesMetadata(fields []byte) bool {
+	return bytes.Contains(fields, []byte(`"f:labels"`)) || bytes.Contains(fields, []byte(`"f:annotations"`))
 }
 
 func appendMap(buf []byte, m map[string]string, keep func(string) bool, cut func(string) string) []byte {

@@ -38,13 +38,9 @@ func object(name string) *metav1.PartialObjectMetadata {
 }
 
 // asProtobuf and asJSON are how servers write an event.
-func asProtobuf(t *testing.T, kind string, o runtime.Object) []byte {
+func asProtobuf(t testing.TB, kind string, o runtime.Object) []byte {
 	t.Helper()
-	var raw strings.Builder
-	if err := protobuf.NewSerializer(metainternalscheme.Scheme, metainternalscheme.Scheme).Encode(o, &raw); err != nil {
-		t.Fatal(err)
-	}
-	e := metav1.WatchEvent{Type: kind, Object: runtime.RawExtension{Raw: []byte(raw.String())}}
+	e := metav1.WatchEvent{Type: kind, Object: runtime.RawExtension{Raw: protobufOf(t, o)}}
 	body, err := e.Marshal()
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +48,16 @@ func asProtobuf(t *testing.T, kind string, o runtime.Object) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
 }
 
-func asJSON(t *testing.T, kind string, o runtime.Object) []byte {
+func protobufOf(t testing.TB, o runtime.Object) []byte {
+	t.Helper()
+	var raw strings.Builder
+	if err := protobuf.NewSerializer(metainternalscheme.Scheme, metainternalscheme.Scheme).Encode(o, &raw); err != nil {
+		t.Fatal(err)
+	}
+	return []byte(raw.String())
+}
+
+func asJSON(t testing.TB, kind string, o runtime.Object) []byte {
 	t.Helper()
 	raw, err := json.Marshal(o)
 	if err != nil {
@@ -125,7 +130,7 @@ func names(w *metadatawatch.Watch) (all []string, last apiwatch.Event) {
 
 func TestEventsOfBothEncodingsAreRead(t *testing.T) {
 	want := []string{"ADDED a 7", "MODIFIED b 7", "BOOKMARK  7"}
-	for name, encode := range map[string]func(*testing.T, string, runtime.Object) []byte{"protobuf": asProtobuf, "JSON": asJSON} {
+	for name, encode := range map[string]func(testing.TB, string, runtime.Object) []byte{"protobuf": asProtobuf, "JSON": asJSON} {
 		t.Run(name, func(t *testing.T) {
 			body := append(encode(t, "ADDED", object("a")), encode(t, "MODIFIED", object("b"))...)
 			client, asked := serve(t, append(body, encode(t, "BOOKMARK", object(""))...), false)

@@ -5,6 +5,10 @@
 // of them for good. Here the taker of the events decodes them, in its own goroutine, with [Watch.Next]; what is
 // needed only while there is an event is borrowed for that long.
 //
+// Nine tenths of an event's bytes are what nobody in this process keeps: managedFields, and the whole object once more
+// in kubectl's last-applied-configuration. They are passed over where they lie, and never become objects (slim.go).
+// What is left of managedFields is one entry with the time of the newest write of labels or annotations.
+//
 // [Watch.Next] blocks until the server sends something or the watch is stopped. Nothing else does, and everything
 // but Next is safe for concurrent use.
 package metadatawatch

@@ -111,15 +111,11 @@ func (w *Watch) event() (apiwatch.Event, bool) {
 		w.bound = &bounded{Reader: io.MultiReader(bytes.NewReader(w.head[:]), w.body)}
 		w.json = json.NewDecoder(w.bound)
 	}
-	var got metav1.WatchEvent
 	read := w.frame
 	if w.json != nil {
 		read = w.inJSON
 	}
-	if err := read(&got); err != nil {
-		return w.over(err)
-	}
-	ev, err := w.decode(&got)
+	ev, err := read()
 	if err != nil {
 		return w.over(err)
 	}
@@ -143,16 +139,20 @@ func (b *bounded) Read(p []byte) (int, error) {
 }
 
 // inJSON reads the next event in JSON.
-func (w *Watch) inJSON(got *metav1.WatchEvent) error {
+func (w *Watch) inJSON() (apiwatch.Event, error) {
 	w.bound.left = maxEvent
-	return w.json.Decode(got)
+	var got metav1.WatchEvent
+	if err := w.json.Decode(&got); err != nil {
+		return apiwatch.Event{}, err
+	}
+	return w.decode(&got)
 }
 
 // frame reads a frame of protobuf whose head has been read.
-func (w *Watch) frame(got *metav1.WatchEvent) error {
+func (w *Watch) frame() (apiwatch.Event, error) {
 	n := binary.BigEndian.Uint32(w.head[:])
 	if n > maxEvent {
-		return fmt.Errorf("a frame of %d bytes: %w", n, errTooLarge)
+		return apiwatch.Event{}, fmt.Errorf("a frame of %d bytes: %w", n, errTooLarge)
 	}
 	buffer, _ := buffers.Get().(*[]byte)
 	defer func() {
@@ -165,12 +165,16 @@ func (w *Watch) frame(got *metav1.WatchEvent) error {
 	}
 	b := (*buffer)[:n]
 	if _, err := io.ReadFull(w.body, b); err != nil {
-		return err
+		return apiwatch.Event{}, err
 	}
+	if ev, ok := decodeMetadata(b); ok {
+		return ev, nil
+	}
+	var got metav1.WatchEvent
 	if err := got.Unmarshal(b); err != nil { // it copies what it keeps
-		return fmt.Errorf("%w: %s", errMalformed, err.Error())
+		return apiwatch.Event{}, fmt.Errorf("%w: %s", errMalformed, err.Error())
 	}
-	return nil
+	return w.decode(&got)
 }
 
 // decode makes an event of what came.
