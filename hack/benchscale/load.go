@@ -1,0 +1,120 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/replay"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
+)
+
+// wanted tells whether the program watches a type when it is not told otherwise.
+func wanted(t resource.Type) bool { return workload.DefaultTypes(t) }
+
+// load makes changes, at a given rate and in an order that the seed decides.
+type load struct {
+	server *replay.Server
+	sink   *sink
+	rng    *rand.Rand
+	all    []replay.Ref
+	made   int // events so far
+	next   int // where a sweep has come to
+	gone   []replay.Ref
+	deeds  func(l *load)
+}
+
+// profiles are the kinds of churn, by name. Each makes a few changes at a time.
+var profiles = map[string]func(l *load){
+	// Conditions and counters of anything are written, as controllers and kubelets do all day: nothing is to be sent.
+	"status": func(l *load) { l.touch(l.pick()) },
+	// One label of everything gets a new value, type by type: all of it is to be sent.
+	"labels": func(l *load) {
+		l.relabel(l.all[l.next%len(l.all)])
+		l.next++
+	},
+	// An object is replaced by another of its name, and its status is written six times: two events of eight are to be
+	// sent, and may become one.
+	"rollout": func(l *load) {
+		r := l.pick()
+		l.delete(r)
+		l.create(r)
+		for range 6 {
+			l.touch(r)
+		}
+	},
+	// All of one namespace goes, then all of it comes back.
+	"namespace": func(l *load) {
+		if len(l.gone) == 0 {
+			namespace := l.pick().Namespace()
+			for namespace == "" {
+				namespace = l.pick().Namespace()
+			}
+			for _, r := range l.all {
+				if r.Namespace() == namespace {
+					l.gone = append(l.gone, r)
+				}
+			}
+			l.next = 0
+		}
+		r := l.gone[l.next%len(l.gone)]
+		if l.next < len(l.gone) {
+			l.delete(r)
+		} else {
+			l.create(r)
+		}
+		if l.next++; l.next >= 2*len(l.gone) {
+			l.gone = nil
+		}
+	},
+}
+
+func newLoad(server *replay.Server, s *sink, profile string, seed uint64) *load {
+	l := &load{server: server, sink: s, rng: rand.New(rand.NewPCG(seed, 1)), deeds: profiles[profile]}
+	l.all = slices.DeleteFunc(server.Objects(wanted), func(r replay.Ref) bool {
+		// What makes other types come and go is another matter.
+		return slices.Contains([]string{"customresourcedefinitions", "apiservices", "namespaces"}, r.Type().Resource)
+	})
+	return l
+}
+
+// run makes changes for a time, and returns how many events there were.
+func (l *load) run(ctx context.Context, rate float64, d time.Duration) int {
+	began := time.Now()
+	l.made = 0
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for time.Since(began) < d && ctx.Err() == nil {
+		for due := rate * time.Since(began).Seconds(); float64(l.made) < due; {
+			l.deeds(l)
+		}
+		<-tick.C
+	}
+	return l.made
+}
+
+func (l *load) pick() replay.Ref { return l.all[l.rng.IntN(len(l.all))] }
+
+func (l *load) count(done bool) {
+	l.made++ // what cannot be changed at the moment counts, too: a loop over it must end
+	_ = done
+}
+
+func (l *load) touch(r replay.Ref) { l.count(l.server.Touch(r)) }
+
+func (l *load) relabel(r replay.Ref) {
+	l.sink.changed(r.ID())
+	l.count(l.server.Relabel(r))
+}
+
+func (l *load) delete(r replay.Ref) {
+	l.sink.changed(r.ID())
+	l.count(l.server.Delete(r))
+}
+
+func (l *load) create(r replay.Ref) {
+	l.sink.changed(r.ID())
+	l.count(l.server.Create(r))
+}
