@@ -183,12 +183,12 @@ func (s Search) Force(ctx context.Context, t resource.Type, namespace string, sw
 // Held is how many documents of a type a search holds back.
 func (s Search) Held(t resource.Type) int { return s.waits()[t].Documents }
 
-// Census asks a receiver what it holds.
-type Census struct{ *census }
+// OrphanFinder asks a receiver what it holds.
+type OrphanFinder struct{ *orphanFinder }
 
-// NewCensus returns one that watches pods well as long as watching says so. pending are deletions on their way.
-func NewCensus(r orphans.Receiver, x *index.Index, watching func() bool, pending func(f func(namespace, name string)), deleted func(namespace, name string)) Census {
-	return Census{&census{
+// NewOrphanFinder returns one that watches pods well as long as watching says so. pending are deletions on their way.
+func NewOrphanFinder(r orphans.Receiver, x *index.Index, watching func() bool, pending func(f func(namespace, name string)), deleted func(namespace, name string)) OrphanFinder {
+	return OrphanFinder{&orphanFinder{
 		receiver: r, index: x, wants: func(_ resource.Type, namespace, _ string) bool { return namespace != "unwanted" },
 		hides:    func(_ resource.Type, _, name string) bool { return strings.HasPrefix(name, "hidden") },
 		watching: func(resource.Type) bool { return watching() },
@@ -205,16 +205,16 @@ func NewCensus(r orphans.Receiver, x *index.Index, watching func() bool, pending
 }
 
 // Applied tells of a change.
-func (c Census) Applied(ch index.Change) { c.applied(ch) }
+func (c OrphanFinder) Applied(ch index.Change) { c.applied(ch) }
 
 // Repair asks about a type, in one namespace or in all.
-func (c Census) Repair(ctx context.Context, t resource.Type, namespace string, force bool) (r operations.Repair, blind bool, err error) {
+func (c OrphanFinder) Repair(ctx context.Context, t resource.Type, namespace string, force bool) (r operations.Repair, blind bool, err error) {
 	a, err := c.repair(ctx, t, scope{namespace: namespace}, force)
 	return a.Repair, a.blind, err
 }
 
 // Held is how many documents of a type are held back.
-func (c Census) Held(t resource.Type) int { return c.waits()[t].Documents }
+func (c OrphanFinder) Held(t resource.Type) int { return c.waits()[t].Documents }
 
 // Projection is what one receiver sees of the objects that all share.
 type Projection struct{ *projection }

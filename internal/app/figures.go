@@ -41,7 +41,7 @@ func (t *target) figures() figures {
 	f := figures{
 		Errors: int64(min(s.Totals.Failed, math.MaxInt64)), Dirty: s.Dirty, Quarantined: s.Quarantined,
 		First: !t.read() || s.First.Done < s.First.Total, LastError: s.Totals.LastError,
-		Judged: t.census.judgedTypes(), Held: sortedWaiting(t.finder.waits(), t.census.waits()), Stay: t.member.Incarnation(),
+		Judged: t.orphanFinder.judgedTypes(), Held: sortedWaiting(t.finder.waits(), t.orphanFinder.waits()), Stay: t.member.Incarnation(),
 	}
 	for _, typ := range t.finder.unresolved() {
 		f.Unknown = append(f.Unknown, typ.String())

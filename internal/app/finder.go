@@ -98,7 +98,7 @@ type gap struct {
 //     deleted. That misses what was created, delivered and deleted in between.
 //  4. the inventory of our earlier life, within the guard.
 //
-// Where none can tell, the receiver is asked for its own list ([census]); where that cannot be done either,
+// Where none can tell, the receiver is asked for its own list ([orphanFinder]); where that cannot be done either,
 // the type is said to be unknown. Until a type is done, our checkpoints say of deletions only what was true
 // before.
 type finder struct {

@@ -25,9 +25,9 @@ const (
 	longestPause = 5 * time.Second
 )
 
-// newCensus makes what asks the target's receiver.
-func newCensus(t *target, p parts) (*census, error) {
-	c := &census{
+// newOrphanFinder makes what asks the target's receiver.
+func newOrphanFinder(t *target, p parts) (*orphanFinder, error) {
+	c := &orphanFinder{
 		index: t.index, namespaces: watch.NamespaceFilter{Include: p.cfg.WatchNamespaces, Exclude: p.cfg.ExcludeNamespaces},
 		wants: t.wants, hides: func(typ resource.Type, namespace, name string) bool { return t.projection.hides(typ, namespace, name) }, watching: p.watching, pending: t.pipeline.PendingDeletions, sweep: t.sweep,
 		metrics: t.finder.metrics, log: t.log, asking: make(chan struct{}, 1),
@@ -86,10 +86,10 @@ func (t *target) calm(ctx context.Context) error {
 // runListing asks the receiver about types of which nothing else can tell what was deleted while nobody
 // watched, and again about what is held back, until ctx ends.
 func (t *target) runListing(ctx context.Context) error {
-	if !t.census.able() {
+	if !t.orphanFinder.able() {
 		return nil
 	}
-	defer t.census.close()
+	defer t.orphanFinder.close()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	next := make(map[resource.Type]time.Time)
@@ -139,7 +139,7 @@ func (t *target) typesToList() []resource.Type {
 			ask = append(ask, typ)
 		}
 	}
-	for typ := range t.census.waits() {
+	for typ := range t.orphanFinder.waits() {
 		if !slices.Contains(ask, typ) {
 			ask = append(ask, typ)
 		}
@@ -149,12 +149,12 @@ func (t *target) typesToList() []resource.Type {
 
 // ask asks about a type, and returns when to ask again if that is still to be done then.
 func (t *target) ask(ctx context.Context, typ resource.Type) time.Duration {
-	a, err := t.census.repair(ctx, typ, scope{}, false)
+	a, err := t.orphanFinder.repair(ctx, typ, scope{}, false)
 	switch {
 	case err != nil:
 		return time.Second // It rests by itself.
 	case a.Held > 0 || !a.blind:
-		t.census.tell(typ)
+		t.orphanFinder.tell(typ)
 		t.finder.resolve(typ)
 		return askRarely
 	case a.Deleted > 0:

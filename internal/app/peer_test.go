@@ -133,7 +133,7 @@ func NewPeer(o PeerOptions) *Peer {
 	x := index.New(nil)
 	t := &target{
 		name: "default", log: logr.Discard(), member: f, taker: f, index: x, identity: "f", exceptions: cmp.Or(o.Exceptions, checkpoint.MaxExcept), covered: make(chan struct{}, 1), format: wire.DotAI(),
-		metrics: newRegistered(nil, "default"), census: &census{},
+		metrics: newRegistered(nil, "default"), orphanFinder: &orphanFinder{},
 	}
 	t.ready = func() bool {
 		types := x.Types()

@@ -71,7 +71,7 @@ func (t *target) runFinder(ctx context.Context) error {
 			}
 			if len(unknown) > 0 {
 				t.log.Info("Objects may have been deleted while nobody watched of which neither the API server, which keeps about five "+
-					"minutes of history, nor an inventory can tell", "resources", unknown, "receiverCanBeAsked", t.census.able())
+					"minutes of history, nor an inventory can tell", "resources", unknown, "receiverCanBeAsked", t.orphanFinder.able())
 			}
 		}
 		select {

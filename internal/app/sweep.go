@@ -55,8 +55,8 @@ func (t *target) repair(ctx context.Context, op operations.Request, part operati
 	if part.From != "" { // The member with the first part of a type looks after all of it.
 		return r
 	}
-	if t.census.able() {
-		a, err := t.census.repair(ctx, part.Type, t.scopeOf(part.Type, op), op.Force)
+	if t.orphanFinder.able() {
+		a, err := t.orphanFinder.repair(ctx, part.Type, t.scopeOf(part.Type, op), op.Force)
 		if r = a.Repair; err != nil {
 			t.log.V(1).Info("Documents without an object could not be looked for", "resource", part.Type.String(), "error", err.Error())
 		}
@@ -82,10 +82,10 @@ func (t *target) release(ctx context.Context, op operations.Request) (operations
 		if err != nil {
 			return r, err
 		}
-		if _, held := t.census.waits()[typ]; !held {
+		if _, held := t.orphanFinder.waits()[typ]; !held {
 			continue
 		}
-		a, err := t.census.repair(ctx, typ, within, true)
+		a, err := t.orphanFinder.repair(ctx, typ, within, true)
 		r.Deleted += a.Deleted
 		if err != nil {
 			return r, fmt.Errorf("repairing %s: %w", typ, err)

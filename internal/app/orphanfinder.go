@@ -20,13 +20,14 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// census asks one receiver what it holds, where it can be asked, and has the documents deleted whose objects are gone:
-// after a start, of the types of which nothing else can tell what was deleted meanwhile, and with every resync.
+// orphanFinder asks one receiver what it holds, where it can be asked, and has the documents deleted whose objects
+// are gone: after a start, of the types of which nothing else can tell what was deleted meanwhile, and with every
+// resync.
 //
 // A document is an orphan only if its object was neither known when the list was begun, nor is known now, or if the
 // receiver is not to have it: what was deleted in between is on its way like any other change. And the owner
 // of the object looks again before it deletes.
-type census struct {
+type orphanFinder struct {
 	receiver   orphans.Receiver // nil: it has no list
 	close      func()
 	index      *index.Index
@@ -78,7 +79,7 @@ const (
 )
 
 // able tells whether the receiver can be asked.
-func (c *census) able() bool { return c.receiver != nil }
+func (c *orphanFinder) able() bool { return c.receiver != nil }
 
 // judgedType is what came of asking about a type.
 type judgedType struct {
@@ -89,7 +90,7 @@ type judgedType struct {
 // repair asks what the receiver holds of a type and has those documents deleted that are in scope and have no object,
 // unless they are too many. With force it returns when they are deleted, or after a while. The type must have
 // been listed.
-func (c *census) repair(ctx context.Context, t resource.Type, within scope, force bool) (judgedType, error) {
+func (c *orphanFinder) repair(ctx context.Context, t resource.Type, within scope, force bool) (judgedType, error) {
 	select {
 	case c.asking <- struct{}{}:
 	case <-ctx.Done():
@@ -123,7 +124,7 @@ func (c *census) repair(ctx context.Context, t resource.Type, within scope, forc
 }
 
 // judge compares what the receiver lists of a type with what there is.
-func (c *census) judge(ctx context.Context, t resource.Type, within scope, force bool) (orphans.Verdict, error) {
+func (c *orphanFinder) judge(ctx context.Context, t resource.Type, within scope, force bool) (orphans.Verdict, error) {
 	c.mu.Lock()
 	resting := time.Now().Before(c.rest)
 	c.mu.Unlock()
@@ -166,7 +167,7 @@ func (c *census) judge(ctx context.Context, t resource.Type, within scope, force
 }
 
 // kindsHeld asks for the kinds, if that was not done a moment ago.
-func (c *census) kindsHeld(ctx context.Context) (kinds, error) {
+func (c *orphanFinder) kindsHeld(ctx context.Context) (kinds, error) {
 	c.mu.Lock()
 	k := c.kinds
 	c.mu.Unlock()
@@ -207,24 +208,24 @@ func (l *lately) has(namespace, name string) bool {
 }
 
 // follow begins to note which objects of a type are deleted, with those whose deletion is on its way already.
-func (c *census) follow(t resource.Type) *lately {
+func (c *orphanFinder) follow(t resource.Type) *lately {
 	l := &lately{t: t, hashes: make(map[uint64]struct{})}
 	c.followed.Store(l)
 	c.pending(t, l.add) // after that: what is deleted in between is in both
 	return l
 }
 
-func (c *census) unfollow() { c.followed.Store(nil) }
+func (c *orphanFinder) unfollow() { c.followed.Store(nil) }
 
 // applied is told of a change after the pipeline was.
-func (c *census) applied(ch index.Change) {
+func (c *orphanFinder) applied(ch index.Change) {
 	if l := c.followed.Load(); l != nil && ch.Deleted && l.t == ch.Type {
 		l.add(ch.Record.Namespace, ch.Record.Name)
 	}
 }
 
 // succeeded notes a verdict on all of a type, or on some of it.
-func (c *census) succeeded(t resource.Type, v orphans.Verdict, whole bool) {
+func (c *orphanFinder) succeeded(t resource.Type, v orphans.Verdict, whole bool) {
 	result := listWhole
 	if v.Blind {
 		result = listPart
@@ -253,7 +254,7 @@ func (c *census) succeeded(t resource.Type, v orphans.Verdict, whole bool) {
 }
 
 // failed leaves a receiver alone for a while that could not be asked.
-func (c *census) failed(ctx context.Context, err error) {
+func (c *orphanFinder) failed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -267,27 +268,27 @@ func (c *census) failed(ctx context.Context, err error) {
 }
 
 // report is called with mu held.
-func (c *census) report() {
-	c.metrics.unknown.set("census", len(c.held))
-	c.metrics.held.set("census", documents(c.held))
+func (c *orphanFinder) report() {
+	c.metrics.unknown.set("listing", len(c.held))
+	c.metrics.held.set("listing", documents(c.held))
 }
 
 // waits returns a copy of what is held back.
-func (c *census) waits() map[resource.Type]waiting {
+func (c *orphanFinder) waits() map[resource.Type]waiting {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.held)
 }
 
 // tell makes it known to the other members that the receiver has told of a type.
-func (c *census) tell(t resource.Type) {
+func (c *orphanFinder) tell(t resource.Type) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.judged[t] = true
 }
 
 // judgedTypes are the names of those that nothing else could tell of.
-func (c *census) judgedTypes() []string {
+func (c *orphanFinder) judgedTypes() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var names []string
@@ -300,7 +301,7 @@ func (c *census) judgedTypes() []string {
 
 // present is what there is of one type, for package orphans.
 type present struct {
-	c      *census
+	c      *orphanFinder
 	t      resource.Type
 	alike  []resource.Type // of the same kind
 	lately *lately

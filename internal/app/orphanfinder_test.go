@@ -43,9 +43,9 @@ func (h *holder) List(_ context.Context, k orphans.Kind) (orphans.Listing, error
 	return l, nil
 }
 
-// asking is a census of pods over an index that holds a/x and b/y.
+// asking is an orphan finder of pods over an index that holds a/x and b/y.
 type asking struct {
-	app.Census
+	app.OrphanFinder
 	holder  *holder
 	index   *index.Index
 	well    bool
@@ -56,7 +56,7 @@ type asking struct {
 func newAsking(documents ...string) *asking {
 	a := &asking{holder: &holder{documents: documents}, index: index.New(nil), well: true}
 	a.index.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}, {Namespace: "b", Name: "y", ResourceVersion: 6}}, 100)
-	a.Census = app.NewCensus(a.holder, a.index, func() bool { return a.well }, func(f func(namespace, name string)) {
+	a.OrphanFinder = app.NewOrphanFinder(a.holder, a.index, func() bool { return a.well }, func(f func(namespace, name string)) {
 		for _, p := range a.pending {
 			namespace, name, _ := strings.Cut(p, "/")
 			f(namespace, name)
