@@ -14,6 +14,13 @@ type filter struct {
 	kinds            []string
 }
 
+// shortKinds are kubectl's short names of kinds beyond those that people also write in a question ([aliases]).
+var shortKinds = map[string]string{
+	"cj": "cronjob", "cs": "componentstatus", "csr": "certificatesigningrequest", "ep": "endpoints", "ev": "event", "gw": "gateway",
+	"limits": "limitrange", "no": "node", "pc": "priorityclass", "po": "pod", "quota": "resourcequota", "rc": "replicationcontroller",
+	"rs": "replicaset", "sc": "storageclass", "vpa": "verticalpodautoscaler",
+}
+
 // newFilter reads a kind as people write it: deployment, Deployments, deploy, deployments.apps.
 func newFilter(q Query) filter {
 	f := filter{store: q.Store, namespace: strings.ToLower(q.Namespace)}
@@ -23,6 +30,9 @@ func newFilter(q Query) filter {
 	}
 	f.kinds = append(f.kinds, kind)
 	f.kinds = append(f.kinds, aliases[kind]...)
+	if long, short := shortKinds[kind]; short {
+		f.kinds = append(f.kinds, long)
+	}
 	if single, plural := strings.CutSuffix(kind, "ies"); plural {
 		f.kinds = append(f.kinds, single+"y")
 	}

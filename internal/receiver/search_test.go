@@ -39,6 +39,7 @@ var cluster = []object{
 	{"production/batch/v1/CronJob/nightly-report", "", ""},
 	{"_cluster/v1/Namespace/production", "", ""},
 	{"_cluster/v1/Namespace/staging", "", ""},
+	{"kube-system/apps/v1/Deployment/coredns", "", ""},
 	{"kube-system/v1/ConfigMap/running-config", "", "we are running all of which"},
 }
 
@@ -84,6 +85,21 @@ func (r *rig) find(q string) []string {
 	return ids
 }
 
+// TestSearch_Kind_GoesByEachNameThatKubectlTakes limits a search by kind, plural, short name, and group.
+func TestSearch_Kind_GoesByEachNameThatKubectlTakes(t *testing.T) {
+	r := newCluster(t)
+	for kind, want := range map[string]string{
+		"Pod": "postgres-0", "pods": "postgres-0", "po": "postgres-0", "cj": "nightly-report", "cronjobs.batch": "nightly-report",
+		"ing": "shop", "Ingresses": "shop", "sts": "postgres",
+	} {
+		g := r.must(request{method: "GET", path: "/search?limit=1&q=" + url.QueryEscape("postgres shop report") + "&kind=" + kind})
+		var out struct{ Hits []struct{ Name string } }
+		if err := json.Unmarshal([]byte(g.body), &out); err != nil || len(out.Hits) != 1 || out.Hits[0].Name != want {
+			t.Errorf("--kind %s: %s, want %s", kind, g.body, want)
+		}
+	}
+}
+
 // The sentences that people ask find what they mean, first and in any order among themselves.
 func TestSearchUnderstandsWhatPeopleAsk(t *testing.T) {
 	r := newCluster(t)
@@ -104,6 +120,7 @@ func TestSearchUnderstandsWhatPeopleAsk(t *testing.T) {
 		"deploy web staging":                       {"staging/apps/v1/Deployment/web"},
 		"charging credit card":                     {"production/apps/v1/Deployment/payment-api"},
 		"scheduled jobs":                           {"production/batch/v1/CronJob/nightly-report"},
+		"dns of the cluster":                       {"kube-system/apps/v1/Deployment/coredns"},
 		"list all namespaces":                      {"_cluster/v1/Namespace/production", "_cluster/v1/Namespace/staging"},
 	} {
 		got := r.find(q)

@@ -44,6 +44,8 @@ var concepts = conceptTable(`
 	ci cd gitops pipeline pipelines: argocd argo flux kustomization helmrelease tekton pipelinerun jenkins
 	autoscaling autoscaler scaling: horizontalpodautoscaler hpa verticalpodautoscaler vpa keda scaledobject karpenter
 	firewall network networking: networkpolicy ciliumnetworkpolicy cilium calico globalnetworkpolicy
+	dns nameserver nameservers: dns coredns kubedns nodelocaldns externaldns powerdns
+	cni: kindnet flannel calico cilium weave antrea multus
 	workload workloads: deployment statefulset daemonset job cronjob pod
 	permission permissions rbac access: role rolebinding clusterrole clusterrolebinding serviceaccount
 	ai ml llm model models inference: kserve inferenceservice ollama vllm ray kubeflow notebook mlflow
