@@ -260,3 +260,62 @@ func TestOffer_OfWhatIsAcknowledged_HoldsNoCheckpointBack(t *testing.T) {
 		}
 	})
 }
+
+// What a resync offers of a parked change, in the moment in which its type is taken, delivers nothing: the change
+// holds our checkpoint back from the version at which it began, whatever version the offered state has.
+func TestOffer_OfAParkedChange_HoldsTheCheckpointBackAsBefore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(nobody)
+		r := newRig(t, pipeline.Options{Owner: o, Covers: func(_ resource.Type, _ resource.ID, s pipeline.State) bool { return s.Version <= 101 }})
+		r.rcv.decide = func(int, delivery.Request) answer {
+			return answer{outcome: wire.Outcome{Kind: wire.Retry, Status: 503}}
+		}
+		r.list("x", "1") // 101
+		r.put("x", "2")  // 102: its owner has not delivered it
+		r.version += 50
+		r.put("x", "2") // 153: a status update
+		check := func(when string) {
+			t.Helper()
+			if _, all := r.p.Unacknowledged(match(nobody)); all[pods].Version != 102 || len(all[pods].IDs) != 1 {
+				t.Errorf("%s: not acknowledged %+v, want one object from 102 on", when, all[pods])
+			}
+		}
+		check("parked")
+		o.set(anybody)
+		ticket := pipeline.NewTicket()
+		if !r.index.IfCurrent(pods, record("x", "2", 153), func() { r.p.Offer(pods, record("x", "2", 153), ticket) }) {
+			t.Fatal("the offered state is not current")
+		}
+		check("offered")
+		r.p.MaySendChanged()
+		time.Sleep(time.Minute)
+		check("taken")
+		o.set(nobody)
+		r.p.MaySendChanged()
+		time.Sleep(time.Minute)
+		check("given back")
+	})
+}
+
+// A request of a resync whose outcome is unknown is in doubt for as long as any other.
+func TestOffer_WithAnUnknownOutcome_IsInDoubtForAsLong(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, pipeline.Options{Debounce: time.Second, MaxWait: time.Second, FlushInterval: time.Second, Settle: time.Minute})
+		r.list("x", "old")
+		time.Sleep(time.Minute)
+		r.rcv.decide = func(n int, _ delivery.Request) answer {
+			if n == 1 {
+				return answer{outcome: wire.Outcome{Kind: wire.Unknown, Reason: "timeout"}, took: time.Second, late: 200 * time.Second}
+			}
+			return delivered
+		}
+		ticket := pipeline.NewTicket()
+		r.p.Offer(pods, record("x", "old", 101), ticket)
+		ticket.Close()
+		r.p.FlushBulk()
+		time.Sleep(500 * time.Millisecond)
+		r.put("x", "new")
+		time.Sleep(10 * time.Minute)
+		wantDocs(t, r, "x", "new")
+	})
+}
