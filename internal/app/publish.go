@@ -60,7 +60,7 @@ func (t *target) follow(ctx context.Context) error {
 		case <-forget:
 			forget = nil
 			news := t.ledger.News()
-			t.pipeline.ForgetCovered(func(typ resource.Type, named bool) bool { return news.Of(typ.String(), named) })
+			t.pipeline.ForgetCovered(touched(news))
 		case <-tick.C:
 			t.publish(ctx)
 			t.strike(ctx, t.receive())
@@ -71,6 +71,18 @@ func (t *target) follow(ctx context.Context) error {
 				tick.Reset(publishEvery)
 			}
 		}
+	}
+}
+
+// touched tells what checkpoints that have come may cover: a type, and of it the objects of the partitions of who
+// wrote them.
+func touched(news checkpoint.News) func(typ resource.Type, named bool) func(resource.ID, pipeline.State) bool {
+	return func(typ resource.Type, named bool) func(resource.ID, pipeline.State) bool {
+		name := typ.String()
+		if !news.Of(name, named) {
+			return nil
+		}
+		return func(id resource.ID, s pipeline.State) bool { return named || news.Touches(name, id, s.Version) }
 	}
 }
 

@@ -52,15 +52,20 @@ func (p *Pipeline) Doubt(match Match) {
 
 // ForgetCovered forgets the parked objects that are covered by now ([Options.Covers]): their owner has
 // delivered them, and is in no doubt about them, which we would have to take over. It looks at those that may
-// have become so, by type and whether they are delivered by name, as deletions and states without a version
-// are; nil means all. The lock is given up now and then, because there may be very many.
-func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) bool) {
+// have become so: of a type, and of what is delivered by name, as deletions and states without a version are,
+// or is not, may returns what tells of each object, or nil for none; a nil may is all. The lock is given up
+// now and then, because there may be very many.
+func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) func(id resource.ID, s State) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for t, queues := range p.parked {
 		for named, q := range queues {
-			if may == nil || may(*t, named == 1) {
-				p.forgetCovered(q)
+			some := func(resource.ID, State) bool { return true }
+			if may != nil {
+				some = may(*t, named == 1)
+			}
+			if some != nil {
+				p.forgetCovered(q, some)
 			}
 		}
 	}
@@ -70,12 +75,12 @@ func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) bool) {
 const forgetAtOnce = 1000
 
 // forgetCovered goes once round a queue of parked items. The caller holds the lock, which is given up on the way.
-func (p *Pipeline) forgetCovered(q *queue) {
+func (p *Pipeline) forgetCovered(q *queue, may func(id resource.ID, s State) bool) {
 	for n := q.len; n > 0 && q.front != nil; n-- {
 		it := q.front
 		q.remove(it)
 		q.pushBack(it)
-		if _, doubted := p.opts.Doubtful(it.id); !doubted && !it.inFlight && p.opts.Covers(*it.typ, it.id, it.state()) {
+		if may(it.id, it.state()) && p.settledByOwner(it) {
 			p.forget(it)
 		}
 		if n%forgetAtOnce == 0 {
@@ -84,6 +89,12 @@ func (p *Pipeline) forgetCovered(q *queue) {
 			p.mu.Lock()
 		}
 	}
+}
+
+// settledByOwner tells whether a parked item's owner has delivered its state, and leaves no doubt about it.
+func (p *Pipeline) settledByOwner(it *item) bool {
+	_, doubted := p.opts.Doubtful(it.id)
+	return !doubted && !it.inFlight && p.opts.Covers(*it.typ, it.id, it.state())
 }
 
 // Tombstone is a deletion that the receiver may not know of.

@@ -423,17 +423,31 @@ func TestForgettingLooksAtWhatMayBeCovered(t *testing.T) {
 		r.index.Upsert(services, record("s", "1", 5000))
 		r.del("gone") // version 2601
 		clear(looked)
-		r.p.ForgetCovered(func(typ resource.Type, named bool) bool { return typ == services && !named })
+		all := func(resource.ID, pipeline.State) bool { return true }
+		of := func(typ resource.Type, names bool, some func(resource.ID, pipeline.State) bool) {
+			r.p.ForgetCovered(func(t resource.Type, named bool) func(resource.ID, pipeline.State) bool {
+				if t != typ || named != names {
+					return nil
+				}
+				return some
+			})
+		}
+		of(services, false, all)
 		if len(looked) != 1 {
 			t.Errorf("%d objects were looked at, want the one of the other type", len(looked))
 		}
 		covered = 2600
-		r.p.ForgetCovered(func(typ resource.Type, named bool) bool { return typ == pods && !named })
+		clear(looked)
+		of(pods, false, func(i resource.ID, s pipeline.State) bool { return i == id("o7") && s.Version == 108 })
+		if s := r.p.Stats(); s.Parked != 2501 || len(looked) != 1 {
+			t.Errorf("%d are parked and %d were looked at, want all but the one of the partition", s.Parked, len(looked))
+		}
+		of(pods, false, all)
 		if s := r.p.Stats(); s.Parked != 2 || looked[id("gone")] != 0 {
 			t.Errorf("%d are parked, want the service and the deletion", s.Parked)
 		}
 		covered = 2601
-		r.p.ForgetCovered(func(_ resource.Type, named bool) bool { return named })
+		of(pods, true, all)
 		if s := r.p.Stats(); s.Parked != 1 {
 			t.Errorf("%d are parked, want the service", s.Parked)
 		}
