@@ -222,10 +222,10 @@ func tarOf(entries []entry, epoch int64) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// gzipOf compresses without a name and a time.
+// gzipOf compresses without a name and a time. The best compression takes three times as long for a hundredth less.
 func gzipOf(content []byte) ([]byte, error) {
 	var b bytes.Buffer
-	w, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
+	w, err := gzip.NewWriterLevel(&b, gzip.DefaultCompression)
 	if err != nil {
 		return nil, fmt.Errorf("compressing: %w", err)
 	}
