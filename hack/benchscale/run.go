@@ -210,7 +210,7 @@ func (b *bench) churn(ctx context.Context, out *result, seed uint64) error {
 	out.CPU = (after.cpu - before.cpu).Seconds() / took.Seconds()
 	out.PerEvent = 1000 * (out.CPU - out.IdleCPU) * took.Seconds() / float64(max(1, out.Events))
 	var p50, p99 time.Duration
-	out.Upserts, p50, p99 = b.sink.figures()
+	out.Upserts, p50, p99 = b.sink.measured()
 	out.LagP50, out.LagP99 = p50.Seconds(), p99.Seconds()
 	return nil
 }

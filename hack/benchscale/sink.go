@@ -127,8 +127,8 @@ func (s *sink) reset() {
 	clear(s.waiting)
 }
 
-// figures returns how many upserts came since reset, and the lags of changes at p50 and p99.
-func (s *sink) figures() (upserts int, p50, p99 time.Duration) {
+// measured returns how many upserts came since reset, and the lags of changes at p50 and p99.
+func (s *sink) measured() (upserts int, p50, p99 time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.lags) == 0 {

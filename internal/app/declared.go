@@ -191,11 +191,11 @@ func (d declared) Report(name string) (controller.Report, bool) {
 }
 
 // fleet returns what we and the others say of a target, and how many others say nothing yet.
-func (d declared) fleet(t *target) (all []figures, silent int) {
-	all = []figures{t.figures()}
+func (d declared) fleet(t *target) (all []memberStats, silent int) {
+	all = []memberStats{t.memberStats()}
 	told := t.ledger.Stats()
 	for _, m := range d.a.shard.member.View().View {
-		var f figures
+		var f memberStats
 		switch {
 		case m == d.a.cfg.PodName:
 		case told[m] != "" && json.Unmarshal([]byte(told[m]), &f) == nil:
@@ -233,7 +233,7 @@ func few(all []string) string {
 }
 
 // sum adds up what members say.
-func sum(all []figures, r *controller.Report) {
+func sum(all []memberStats, r *controller.Report) {
 	unknown := make(map[string]bool)
 	var held []string
 	for _, f := range all {

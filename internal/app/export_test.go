@@ -284,10 +284,10 @@ func Farewell(ctx context.Context, p *pipeline.Pipeline, b *checkpoint.Ledger, s
 	return t.farewell(ctx)
 }
 
-// Figures are what a member says of a target, Waiting a repair that it holds back.
+// MemberStats are what a member says of a target, Waiting a repair that it holds back.
 type (
-	Figures = figures
-	Waiting = waiting
+	MemberStats = memberStats
+	Waiting     = waiting
 )
 
 // ReceiverOf is how a receiver fares by the word of all members.

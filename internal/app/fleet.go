@@ -21,7 +21,7 @@ func (a *App) Fleet(ctx context.Context) api.Fleet {
 		}
 		o := s.Targets[i]
 		all := t.peerStats()
-		all[t.member.Name()] = t.figures()
+		all[t.member.Name()] = t.memberStats()
 		f.Receivers = append(f.Receivers, api.FleetReceiver{
 			Name: o.Name, Endpoint: o.Endpoint, Format: o.Format, Quarantined: o.Quarantined, UnknownDeletions: o.UnknownDeletions, HeldRepairs: o.HeldRepairs,
 			Shares: shares(all, members, t.member.Name()),
@@ -31,7 +31,7 @@ func (a *App) Fleet(ctx context.Context) api.Fleet {
 }
 
 // shares are what the members say of a receiver, those that have said nothing included.
-func shares(all map[string]figures, members []string, self string) (said []api.FleetShare) {
+func shares(all map[string]memberStats, members []string, self string) (said []api.FleetShare) {
 	for member, f := range all {
 		s := api.FleetShare{
 			Member: member, Self: member == self, Dirty: f.Dirty, DirtySince: f.DirtySince, Quarantined: f.Quarantined, FirstSync: f.First,

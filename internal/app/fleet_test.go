@@ -15,7 +15,7 @@ import (
 // TestShares_EachMemberHasALine also where it has said nothing yet.
 func TestShares_EachMemberHasALine(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	got := app.Shares(map[string]app.Figures{
+	got := app.Shares(map[string]app.MemberStats{
 		"b": {Dirty: 3, DirtySince: at, Quarantined: 1, First: true, LastSync: at},
 		"a": {Degraded: true, Kind: wire.Unauthorized, Reason: "HTTP 401"},
 	}, []string{"a", "b", "c"}, "b")

@@ -60,14 +60,14 @@ func (a *App) situation() notice.Situation {
 	s := notice.Situation{Restores: int(a.restores.count.Load()), Divergent: a.notices.divergent.Take()}
 	if t := a.shard.targets.get(environmentTarget); t != nil {
 		all := t.peerStats()
-		all[t.member.Name()] = t.figures()
+		all[t.member.Name()] = t.memberStats()
 		s.Receiver = receiverOf(t.endpoint, all)
 	}
 	return s
 }
 
 // receiverOf is how a receiver fares by the word of all members.
-func receiverOf(endpoint string, all map[string]figures) *notice.Receiver {
+func receiverOf(endpoint string, all map[string]memberStats) *notice.Receiver {
 	r := &notice.Receiver{Endpoint: endpoint}
 	for _, member := range slices.Sorted(maps.Keys(all)) {
 		f := all[member]

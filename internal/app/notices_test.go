@@ -10,15 +10,15 @@ import (
 
 // TestReceiverOf_OneMemberInTroubleIsEnough sums up what members say of one receiver.
 func TestReceiverOf_OneMemberInTroubleIsEnough(t *testing.T) {
-	well := app.Figures{}
-	bad := app.Figures{Degraded: true, Kind: wire.Unauthorized, Reason: "401 Unauthorized"}
-	holds := app.Figures{Held: []app.Waiting{{Resource: "configmaps.v1", Source: "receiver", Documents: 80, Limit: 50}}}
+	well := app.MemberStats{}
+	bad := app.MemberStats{Degraded: true, Kind: wire.Unauthorized, Reason: "401 Unauthorized"}
+	holds := app.MemberStats{Held: []app.Waiting{{Resource: "configmaps.v1", Source: "receiver", Documents: 80, Limit: 50}}}
 
-	r := app.ReceiverOf("http://receiver", map[string]app.Figures{"a": well, "c": holds})
+	r := app.ReceiverOf("http://receiver", map[string]app.MemberStats{"a": well, "c": holds})
 	if r.Down || len(r.By) > 0 || len(r.Held) != 1 || r.Held[0].Member != "c" || r.Held[0].Documents != 80 {
 		t.Errorf("a receiver that all are served by is %+v", r)
 	}
-	r = app.ReceiverOf("http://receiver", map[string]app.Figures{"c": bad, "a": well, "b": bad})
+	r = app.ReceiverOf("http://receiver", map[string]app.MemberStats{"c": bad, "a": well, "b": bad})
 	if !r.Down || r.Reason != "401 Unauthorized" || strings.Join(r.By, " ") != "b c" || !strings.Contains(r.Advice, "token") {
 		t.Errorf("a receiver that refuses two of three is %+v", r)
 	}

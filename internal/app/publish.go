@@ -144,7 +144,7 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	all := own
 	all.View, all.Takes, all.Yields, all.Doubts = []string{view.Member}, nil, nil, nil
 	own.Types, all.Types = checkpoint.Compose(seen, backlog(ownLeft), backlog(allLeft), t.exceptions)
-	beside := checkpoint.Beside{Open: open, Delivered: inStep(delivered, opaque, ownLeft), Stats: t.figures().encode()}
+	beside := checkpoint.Beside{Open: open, Delivered: inStep(delivered, opaque, ownLeft), Stats: t.memberStats().encode()}
 	if t.idle(own, all, beside, time.Now()) && !forced {
 		return true
 	}

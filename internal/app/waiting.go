@@ -145,17 +145,17 @@ func (s scope) has(namespace, name string) bool {
 	return s.owned == nil || s.owned(namespace, name)
 }
 
-// peerStats are the figures of the other live members, each of its present stay in the ring.
-func (t *target) peerStats() map[string]figures {
+// peerStats are the statistics of the other live members, each of its present stay in the ring.
+func (t *target) peerStats() map[string]memberStats {
 	stays := make(map[string]string)
 	for _, m := range t.member.View().Members {
 		if m.Lease.State == ownership.Live {
 			stays[m.Lease.Member] = m.Lease.Incarnation
 		}
 	}
-	all := make(map[string]figures)
+	all := make(map[string]memberStats)
 	for member, text := range t.ledger.Stats() {
-		var f figures
+		var f memberStats
 		if member == t.member.Name() || json.Unmarshal([]byte(text), &f) != nil || f.Stay == "" || stays[member] != f.Stay {
 			continue
 		}
@@ -167,7 +167,7 @@ func (t *target) peerStats() map[string]figures {
 // missed says, by the word of all members, of which types deletions may have been missed, and what is held back.
 func (t *target) missed() (unknown []string, held []api.HeldRepair) {
 	all := t.peerStats()
-	all[t.member.Name()] = t.figures()
+	all[t.member.Name()] = t.memberStats()
 	for _, member := range slices.Sorted(maps.Keys(all)) {
 		unknown = append(unknown, all[member].Unknown...)
 		for _, w := range all[member].Held {

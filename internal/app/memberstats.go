@@ -8,9 +8,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// figures are what a member says of one target beside its checkpoint, for sums over all members. They change only when
-// something happens.
-type figures struct {
+// memberStats are what a member says of one target beside its checkpoint, for sums over all members. They change only
+// when something happens.
+type memberStats struct {
 	Errors      int64     `json:"errors,omitempty"`
 	Dirty       int       `json:"dirty,omitempty"`
 	Quarantined int       `json:"quarantined,omitempty"`
@@ -27,7 +27,7 @@ type figures struct {
 	Stay        string    `json:"stay,omitempty"` // in the ring, in which the lists were made
 }
 
-func (f figures) encode() string {
+func (f memberStats) encode() string {
 	b, err := json.Marshal(f)
 	if err != nil { // Nothing in it can fail.
 		return ""
@@ -35,10 +35,10 @@ func (f figures) encode() string {
 	return string(b)
 }
 
-// figures are ours.
-func (t *target) figures() figures {
+// memberStats are ours.
+func (t *target) memberStats() memberStats {
 	s := t.pipeline.Stats()
-	f := figures{
+	f := memberStats{
 		Errors: int64(min(s.Totals.Failed, math.MaxInt64)), Dirty: s.Dirty, Quarantined: s.Quarantined,
 		First: !t.read() || s.First.Done < s.First.Total, LastError: s.Totals.LastError,
 		Judged: t.orphanFinder.judgedTypes(), Held: sortedWaiting(t.finder.waits(), t.orphanFinder.waits()), Stay: t.member.Incarnation(),
