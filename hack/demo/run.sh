@@ -5,6 +5,13 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
+# In a terminal all of this gets a process group of its own, so that Ctrl-C reaches it and not make, which would end with 130.
+if [ -t 0 ] && [ -z "${DEMO_OWN_GROUP:-}" ]; then
+  set -m
+  DEMO_OWN_GROUP=yes hack/demo/run.sh
+  exit
+fi
+
 began=$SECONDS
 say() { printf '[%3d s] %s\n' $((SECONDS - began)) "$*"; }
 trap 'echo; say "Ended while it was being built. What is built stays for the next time."; exit 0' INT
@@ -18,6 +25,4 @@ say "Looking for a control plane. The first time it is downloaded, or built from
 KUBEBUILDER_ASSETS=$(hack/controlplane/ensure.sh)
 export KUBEBUILDER_ASSETS
 say "All is there."
-# In a terminal the demo gets a process group of its own, so that Ctrl-C reaches it and not make, which would end with 130.
-if [ -t 0 ]; then set -m; fi
-bin/demo
+exec bin/demo
