@@ -175,7 +175,7 @@ func (s seeing) Offer(t resource.Type, r resource.Record, ticket *pipeline.Ticke
 	}
 }
 
-// Fill implements [resync.Hollow].
+// Fill implements [resync.Evictor].
 func (s seeing) Fill(t resource.Type, r resource.Record) {
 	if shown, seen := s.projection.of(r); seen {
 		s.Pipeline.Fill(t, shown)

@@ -12,7 +12,7 @@
 // until it gives the part back. What was not ours, or not to the end, is told by [ErrLost], and the part is
 // taken and sent anew.
 //
-// The same paging gives hollow objects their bodies back: those that a pipeline gave up for lack of memory ([Filler]).
+// The same paging gives evicted objects their bodies back: those that a pipeline gave up for lack of memory ([Filler]).
 //
 // [Sender.Send] and [Filler.Run] block until they are done or their context ends, and start no goroutine that outlives
 // them. All methods are safe for concurrent use.

@@ -101,7 +101,7 @@ type target struct {
 	mu      sync.Mutex // guards what follows
 	got     []string
 	filled  []string
-	hollow  map[resource.Type]int
+	evicted map[resource.Type]int
 	flushed int
 	full    chan struct{} // nil: there is room; else there is once it is closed
 }
@@ -133,10 +133,10 @@ func (tg *target) FlushBulk() {
 	tg.flushed++
 }
 
-func (tg *target) Hollow() map[resource.Type]int {
+func (tg *target) Evicted() map[resource.Type]int {
 	tg.mu.Lock()
 	defer tg.mu.Unlock()
-	return tg.hollow
+	return tg.evicted
 }
 
 func (tg *target) Fill(t resource.Type, r resource.Record) {

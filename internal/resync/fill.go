@@ -12,23 +12,23 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// Hollow is who has objects without their bodies; [pipeline.Pipeline] is one.
-type Hollow interface {
-	Hollow() map[resource.Type]int
+// Evictor has objects whose bodies it gave up for memory; [pipeline.Pipeline] is one.
+type Evictor interface {
+	Evicted() map[resource.Type]int
 	Fill(t resource.Type, r resource.Record)
 	Room(ctx context.Context) error
 	FlushBulk()
 }
 
-// Filler gives the hollow objects of one target their bodies back.
+// Filler gives the evicted objects of one target their bodies back.
 type Filler struct {
 	Lister  Lister
 	Catalog Catalog
-	Target  Hollow
+	Target  Evictor
 	Log     logr.Logger
 }
 
-// How often the target is asked for hollow objects, and how long to wait after a list failed. Both only delay what
+// How often the target is asked for evicted objects, and how long to wait after a list failed. Both only delay what
 // waited for memory anyway.
 const (
 	fillInterval = time.Second
@@ -45,7 +45,7 @@ func (f *Filler) Run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 		wait = fillInterval
-		for t := range f.Target.Hollow() {
+		for t := range f.Target.Evicted() {
 			if err := f.fill(ctx, t); err != nil && ctx.Err() == nil {
 				f.Log.Error(err, "Objects without metadata could not be read again", "resource", t.String())
 				wait = fillPause
@@ -65,7 +65,7 @@ func (f *Filler) fill(ctx context.Context, t resource.Type) error {
 		return f.Target.Room(ctx) // before the next page is asked for
 	})
 	f.Target.FlushBulk()
-	if err != nil && !errors.Is(err, watch.ErrExpired) { // What an expired list did not reach is still hollow.
+	if err != nil && !errors.Is(err, watch.ErrExpired) { // What an expired list did not reach is still evicted.
 		return fmt.Errorf("listing %s: %w", t, err)
 	}
 	return nil

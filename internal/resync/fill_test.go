@@ -28,25 +28,25 @@ func (r *rig) fillForever() {
 	}))
 }
 
-func (tg *target) setHollow(types map[resource.Type]int) {
+func (tg *target) setEvicted(types map[resource.Type]int) {
 	tg.mu.Lock()
 	defer tg.mu.Unlock()
-	tg.hollow = types
+	tg.evicted = types
 }
 
-func TestHollowObjectsAreFilledWithWhatIsCurrent(t *testing.T) {
+func TestEvictedObjectsAreFilledWithWhatIsCurrent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, resync.Options{})
 		r.exist(pods, some(4)...)
 		r.index.Upsert(pods, rec("a", "o01", 2))
 		room := r.target.fill()
-		r.target.setHollow(map[resource.Type]int{pods: 3})
+		r.target.setEvicted(map[resource.Type]int{pods: 3})
 		r.fillForever()
 		time.Sleep(time.Minute)
 		if got := r.lister.take(); len(got) != 0 {
 			t.Errorf("asked for %v while there is no room", got)
 		}
-		r.target.setHollow(nil)
+		r.target.setEvicted(nil)
 		room()
 		synctest.Wait()
 		if diff := cmp.Diff(ids("o00", "o02", "o03"), r.target.filled); diff != "" {
@@ -58,7 +58,7 @@ func TestHollowObjectsAreFilledWithWhatIsCurrent(t *testing.T) {
 		r.lister.take()
 		time.Sleep(time.Minute)
 		if got := r.lister.take(); len(got) != 0 {
-			t.Errorf("asked for %v although nothing is hollow", got)
+			t.Errorf("asked for %v although nothing is evicted", got)
 		}
 	})
 }
@@ -76,7 +76,7 @@ func TestFillingTriesAgainAfterAPause(t *testing.T) {
 				r := newRig(t, resync.Options{})
 				r.exist(pods, some(1)...)
 				r.lister.before = func(context.Context, resource.Type, int, int) error { return tt.fail }
-				r.target.setHollow(map[resource.Type]int{pods: 1})
+				r.target.setEvicted(map[resource.Type]int{pods: 1})
 				r.fillForever()
 				time.Sleep(time.Minute)
 				synctest.Wait()

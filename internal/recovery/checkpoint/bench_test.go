@@ -10,7 +10,8 @@ import (
 )
 
 // BenchmarkCovers asks of an object that is parked and that nobody has delivered, in a fleet of so many members, each
-// with 60 types: of all checkpoints, and of those that come in a second. Every member asks so of all that it has parked.
+// with 60 types: of all checkpoints, and of those that come in a second. Every member asks so of all that it has
+// parked.
 func BenchmarkCovers(b *testing.B) {
 	for _, members := range []int{3, 50} {
 		b.Run(fmt.Sprint(members, " members"), func(b *testing.B) {

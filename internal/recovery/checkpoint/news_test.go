@@ -33,8 +33,8 @@ func TestNewsTellOfWhichTypesACheckpointSaysMore(t *testing.T) {
 	}
 }
 
-// TestNewsTellOfWhichPartitionsACheckpointSpeaks: of a hundred thousand objects that others send, a look at the few whose
-// owner has written in the last second is enough.
+// TestNewsTellOfWhichPartitionsACheckpointSpeaks: of a hundred thousand objects that others send, a look at the few
+// whose owner has written in the last second is enough.
 func TestNewsTellOfWhichPartitionsACheckpointSpeaks(t *testing.T) {
 	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	view := []string{"a", "b", "c"}

@@ -109,7 +109,7 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 	}
 	p.attach(it, ticket)
 	switch {
-	case it.place == quarantined || it.place == hollow:
+	case it.place == quarantined || it.place == evicted:
 		p.fill(it, r, now)
 	case it.dirty():
 		// Its current state is on its way.
@@ -137,27 +137,27 @@ func (p *Pipeline) Room(ctx context.Context) error {
 	return p.await(ctx, func() bool { return p.bulk.len < bulkBatches*p.opts.MaxUpserts && p.bodyBytes <= p.opts.MaxBodyBytes/2 })
 }
 
-// Hollow returns the types of which some objects wait without their bodies, and how many.
-func (p *Pipeline) Hollow() map[resource.Type]int {
+// Evicted returns the types of which some objects wait without their bodies, and how many.
+func (p *Pipeline) Evicted() map[resource.Type]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.counts[hollow] == 0 {
+	if p.counts[evicted] == 0 {
 		return nil
 	}
-	types := make(map[resource.Type]int, len(p.hollows))
-	for t, n := range p.hollows {
+	types := make(map[resource.Type]int, len(p.evictedByType))
+	for t, n := range p.evictedByType {
 		types[*t] = n
 	}
 	return types
 }
 
-// Fill gives a hollow item its body back; on any other object it does nothing. The caller must make sure that r is the
-// state that the index knows at this moment, as for [Pipeline.Offer].
+// Fill gives an evicted item its body back; on any other object it does nothing. The caller must make sure that r is
+// the state that the index knows at this moment, as for [Pipeline.Offer].
 func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if it, ok := p.items[t.ID(r.Namespace, r.Name)]; ok && it.place == hollow {
+	if it, ok := p.items[t.ID(r.Namespace, r.Name)]; ok && it.place == evicted {
 		p.fill(it, r, now)
 		p.wakeLoop()
 	}

@@ -62,11 +62,11 @@ func TestBodiesOverTheCapAreGivenUpAndFilledAgain(t *testing.T) {
 			objects = append(objects, fmt.Sprintf("o%03d", i), strings.Repeat("x", 100))
 		}
 		r.list(objects...)
-		if s := r.p.Stats(); s.BodyBytes > 1100 || s.Hollow == 0 || s.Dirty != 100 {
+		if s := r.p.Stats(); s.BodyBytes > 1100 || s.Evicted == 0 || s.Dirty != 100 {
 			t.Errorf("%+v", s)
 		}
 		time.Sleep(10 * time.Second)
-		for len(r.p.Hollow()) > 0 {
+		for len(r.p.Evicted()) > 0 {
 			for i := range 100 {
 				if err := r.p.Room(t.Context()); err != nil {
 					t.Fatal(err)
@@ -84,15 +84,16 @@ func TestBodiesOverTheCapAreGivenUpAndFilledAgain(t *testing.T) {
 	})
 }
 
-// pump is what a resync engine does for hollow objects.
+// pump is what a resync engine does for evicted objects.
 func pump(r *rig, bodies map[string]string) {
 	for name, body := range bodies {
 		r.index.IfCurrent(pods, record(name, body, 0), func() { r.p.Fill(pods, record(name, body, 0)) })
 	}
 }
 
-// TestAHollowObjectIsNeverSentHollow moves objects without bodies through the places from which something is sent.
-func TestAHollowObjectIsNeverSentHollow(t *testing.T) {
+// TestAnEvictedObjectIsNeverSentWithoutItsBody moves objects without bodies through the places from which something
+// is sent.
+func TestAnEvictedObjectIsNeverSentWithoutItsBody(t *testing.T) {
 	long := strings.Repeat("x", 100)
 	bodies := map[string]string{}
 	var objects []string

@@ -5,7 +5,7 @@
 // There is no queue of events. What is not yet acknowledged is an item in a map, keyed by ID, that always holds the
 // newest state; a second change of a waiting object overwrites the first. Whatever the receiver does, memory is
 // bounded by the number of objects that differ, and above [Options.MaxBodyBytes] an item gives up its body, which is
-// read again from the API server when there is room ([Pipeline.Hollow], [Pipeline.Fill]).
+// read again from the API server when there is room ([Pipeline.Evicted], [Pipeline.Fill]).
 //
 // An item is in one place at a time:
 //
@@ -18,7 +18,7 @@
 //	   │    not ours                                                     │      └─ unknown ────▶ sent again now,
 //	   ├─────────────────────────────▶ parked                            │                       and later
 //	   │    no memory for the body                                       │
-//	   └─────────────────────────────▶ hollow                            └─ changed meanwhile ─▶ waiting or deletes
+//	   └─────────────────────────────▶ evicted                           └─ changed meanwhile ─▶ waiting or deletes
 //
 // At most one request holds an ID at any time, and a request is built from the state at the moment of sending, so a
 // receiver never sees an older state of an object after a newer one. Deletes, live changes, what failed before and bulk

@@ -92,7 +92,7 @@ func TestAnEvictedChangeGoesOnAsTheChangeThatItIs(t *testing.T) {
 		}
 		r.list(objects...)
 		r.put("live", long)
-		if r.p.Stats().Hollow < 2 {
+		if r.p.Stats().Evicted < 2 {
 			t.Fatalf("nothing is evicted: %+v", r.p.Stats())
 		}
 		r.index.IfCurrent(pods, record("live", long, r.version), func() { r.p.Fill(pods, record("live", long, r.version)) })

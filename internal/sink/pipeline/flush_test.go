@@ -99,7 +99,7 @@ func TestFlushDoesNotWaitForBodiesThatNobodyWillBring(t *testing.T) {
 		defer cancel()
 		left := r.p.Flush(ctx)
 		if took := time.Since(began); took > time.Second || left.Upserts != 2 {
-			t.Errorf("left %+v after %v, want two hollow objects at once", left, took)
+			t.Errorf("left %+v after %v, want two evicted objects at once", left, took)
 		}
 	})
 }

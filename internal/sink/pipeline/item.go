@@ -18,13 +18,13 @@ const (
 	queued                   // in one of the queues
 	suspected                // failed before: in its queue, or waiting for its time
 	parked                   // another member's to send
-	hollow                   // without its body
+	evicted                  // without its body
 	quarantined              // refused; see quarantine
 	numPlaces
 )
 
 func (p place) String() string {
-	return [numPlaces]string{"nowhere", "waiting", "queued", "suspected", "parked", "hollow", "quarantined"}[p]
+	return [numPlaces]string{"nowhere", "waiting", "queued", "suspected", "parked", "evicted", "quarantined"}[p]
 }
 
 // item is one object that the receiver may not have in its current state. It is guarded by Pipeline.mu.

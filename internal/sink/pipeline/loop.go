@@ -94,7 +94,7 @@ func (p *Pipeline) collectDue(now time.Time) {
 		case suspected:
 			p.takeOut(it)
 			p.retry(it, now)
-		case nowhere, waiting, queued, parked, hollow, numPlaces:
+		case nowhere, waiting, queued, parked, evicted, numPlaces:
 			p.repeat(it, now)
 		}
 	}
@@ -106,7 +106,7 @@ func (p *Pipeline) ready(it *item, now time.Time) {
 	case it.inFlight:
 		it.dueEarly = true
 	case it.bare:
-		p.setPlace(it, hollow)
+		p.setPlace(it, evicted)
 	case it.limit() > 0:
 		p.takeOut(it)
 		p.retry(it, now)
@@ -287,7 +287,7 @@ func (p *Pipeline) MaySendChanged() {
 			if ours {
 				gained = append(gained, it)
 			}
-		case waiting, queued, suspected, hollow, quarantined:
+		case waiting, queued, suspected, evicted, quarantined:
 			if !ours {
 				p.park(it)
 			}

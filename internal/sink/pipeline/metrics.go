@@ -87,8 +87,8 @@ func (m *metrics) released(id resource.ID) {
 
 // gauges are read from the pipeline when somebody asks.
 type gauges struct {
-	p                                                                                 *Pipeline
-	dirty, oldest, parked, hollow, suspected, quarantined, unsettled, bytes, progress *prometheus.Desc
+	p                                                                                  *Pipeline
+	dirty, oldest, parked, evicted, suspected, quarantined, unsettled, bytes, progress *prometheus.Desc
 }
 
 func newGauges(labels prometheus.Labels, p *Pipeline) *gauges {
@@ -100,7 +100,7 @@ func newGauges(labels prometheus.Labels, p *Pipeline) *gauges {
 		dirty:       desc("dirty_objects", "Objects that the receiver may not have in their current state."),
 		oldest:      desc("oldest_dirty_age_seconds", "Age of the oldest change that is not acknowledged: the true lag."),
 		parked:      desc("parked_objects", "Changed objects that another member sends; kept until it has."),
-		hollow:      desc("evicted_objects", "Dirty objects whose metadata was given up for lack of memory and will be read again."),
+		evicted:     desc("evicted_objects", "Dirty objects whose metadata was given up for lack of memory and will be read again."),
 		suspected:   desc("suspected_objects", "Objects of batches that failed while they are tried apart."),
 		quarantined: desc("quarantined_objects", "Objects that the receiver refuses, set aside until they change."),
 		unsettled:   desc("unsettled_objects", "Objects whose last word will be repeated after a request of unknown outcome."),
@@ -111,7 +111,7 @@ func newGauges(labels prometheus.Labels, p *Pipeline) *gauges {
 
 // Describe implements [prometheus.Collector].
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.dirty, g.oldest, g.parked, g.hollow, g.suspected, g.quarantined, g.unsettled, g.bytes, g.progress} {
+	for _, d := range []*prometheus.Desc{g.dirty, g.oldest, g.parked, g.evicted, g.suspected, g.quarantined, g.unsettled, g.bytes, g.progress} {
 		ch <- d
 	}
 }
@@ -125,7 +125,7 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	send(g.dirty, float64(s.Dirty))
 	send(g.oldest, s.OldestDirty.Seconds())
 	send(g.parked, float64(s.Parked))
-	send(g.hollow, float64(s.Hollow))
+	send(g.evicted, float64(s.Evicted))
 	send(g.suspected, float64(s.Suspected))
 	send(g.quarantined, float64(s.Quarantined))
 	send(g.unsettled, float64(s.Unsettled))

@@ -146,26 +146,26 @@ type Pipeline struct {
 	log    logr.Logger
 	wake   chan struct{} // one slot: there may be something to do
 
-	mu      sync.Mutex // guards everything below
-	breaker *delivery.Breaker
-	metrics *metrics
-	items   map[resource.ID]*item
-	types   map[resource.Type]*resource.Type
-	window  *debounce.Window[*item]
-	deletes queue
-	live    queue
-	bulk    queue
-	retried [2]queue // by lane: what failed before
-	alone   queue    // upserts that failed by themselves
-	turns   turns
-	sizes   [2]batchSize // by lane
-	timers  timers       // last words to repeat, and what failed to try again
-	fenced  []*item      // last words that came due while we might not send
-	ages    ages
-	counts  [numPlaces]int
-	initial map[*resource.Type]int        // items that their type's first list has brought
-	hollows map[*resource.Type]int        // items without their bodies
-	parked  map[*resource.Type]*[2]*queue // parked items; in the second queue those that are delivered by name
+	mu            sync.Mutex // guards everything below
+	breaker       *delivery.Breaker
+	metrics       *metrics
+	items         map[resource.ID]*item
+	types         map[resource.Type]*resource.Type
+	window        *debounce.Window[*item]
+	deletes       queue
+	live          queue
+	bulk          queue
+	retried       [2]queue // by lane: what failed before
+	alone         queue    // upserts that failed by themselves
+	turns         turns
+	sizes         [2]batchSize // by lane
+	timers        timers       // last words to repeat, and what failed to try again
+	fenced        []*item      // last words that came due while we might not send
+	ages          ages
+	counts        [numPlaces]int
+	initial       map[*resource.Type]int        // items that their type's first list has brought
+	evictedByType map[*resource.Type]int        // items without their bodies
+	parked        map[*resource.Type]*[2]*queue // parked items; in the second queue those that are delivered by name
 
 	flights      map[*flight]bool
 	inFlight     int // requests
@@ -214,7 +214,7 @@ func New(sender Sender, sizer Sizer, breaker *delivery.Breaker, opts Options) *P
 		items: make(map[resource.ID]*item), flights: make(map[*flight]bool),
 		types:  make(map[resource.Type]*resource.Type),
 		window: debounce.New[*item](opts.Debounce, opts.MaxWait), ages: newAges(),
-		initial: make(map[*resource.Type]int), hollows: make(map[*resource.Type]int), parked: make(map[*resource.Type]*[2]*queue),
+		initial: make(map[*resource.Type]int), evictedByType: make(map[*resource.Type]int), parked: make(map[*resource.Type]*[2]*queue),
 		sizes: [2]batchSize{delivery.Upserts: newBatchSize(opts.MaxUpserts), delivery.Deletes: newBatchSize(opts.MaxDeletes)},
 	}
 	p.metrics = newMetrics(opts.Registerer, opts.Target, p)
@@ -402,10 +402,10 @@ func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 	case it.place == suspected && it.queue != &p.retried[delivery.Deletes], it.queue == &p.live:
 		// It is about to be sent, and will be sent as it is now.
 	case it.bare:
-		p.move(it, hollow)
+		p.move(it, evicted)
 	case p.bodyBytes > p.opts.MaxBodyBytes:
 		p.giveUp(it)
-		p.move(it, hollow)
+		p.move(it, evicted)
 	case it.bulk:
 		p.takeOut(it)
 		p.enqueue(&p.bulk, it, now)
@@ -440,7 +440,7 @@ func (p *Pipeline) takeOut(it *item) {
 			it.queue.remove(it)
 		}
 		p.timers.remove(it)
-	case nowhere, parked, hollow, numPlaces:
+	case nowhere, parked, evicted, numPlaces:
 	}
 	p.setPlace(it, nowhere)
 }
@@ -453,8 +453,8 @@ func (p *Pipeline) move(it *item, to place) {
 func (p *Pipeline) setPlace(it *item, to place) {
 	p.counts[it.place]--
 	p.counts[to]++
-	if n := one(to == hollow) - one(it.place == hollow); n != 0 {
-		count(p.hollows, it.typ, n)
+	if n := one(to == evicted) - one(it.place == evicted); n != 0 {
+		count(p.evictedByType, it.typ, n)
 	}
 	if it.place == parked && it.queue != nil {
 		it.queue.remove(it)

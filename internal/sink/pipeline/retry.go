@@ -183,7 +183,7 @@ func (p *Pipeline) retryAt(it *item, at time.Time) {
 // suspectAlone tries an item again by itself. One without its body is filled first.
 func (p *Pipeline) suspectAlone(it *item, now time.Time) {
 	if it.bare {
-		p.move(it, hollow)
+		p.move(it, evicted)
 		return
 	}
 	p.takeOut(it)

@@ -179,7 +179,7 @@ func (p *Pipeline) sendAgain(it *item, now time.Time) {
 	case it.deleted:
 		p.enqueue(&p.deletes, it, now)
 	case it.bare:
-		p.move(it, hollow)
+		p.move(it, evicted)
 	default:
 		p.enqueue(&p.live, it, now)
 	}

@@ -21,8 +21,8 @@ type Stats struct {
 	OldestDirty time.Duration
 	// InFlight is the number of requests under way.
 	InFlight int
-	// Waiting, Hollow, Suspected, Parked and Quarantined count objects by where they are.
-	Waiting, Hollow, Suspected, Parked, Quarantined int
+	// Waiting, Evicted, Suspected, Parked and Quarantined count objects by where they are.
+	Waiting, Evicted, Suspected, Parked, Quarantined int
 	// Unsettled is how many objects have a last word to be repeated.
 	Unsettled int
 	// BodyBytes is the memory that bodies take.
@@ -41,7 +41,7 @@ func (p *Pipeline) Stats() Stats {
 	defer p.mu.Unlock()
 	return Stats{
 		Dirty: p.dirty(), Deletes: p.deletes.len, InFlight: p.inFlight,
-		Waiting: p.counts[waiting], Hollow: p.counts[hollow], Suspected: p.counts[suspected],
+		Waiting: p.counts[waiting], Evicted: p.counts[evicted], Suspected: p.counts[suspected],
 		Parked: p.counts[parked], Quarantined: p.counts[quarantined],
 		BodyBytes: p.bodyBytes, Totals: p.totals, First: p.progress, Breaker: p.breaker.State(),
 		Unsettled: p.unsettled, OldestDirty: p.ages.oldest(time.Now()),
@@ -50,7 +50,7 @@ func (p *Pipeline) Stats() Stats {
 
 // dirty counts the items that the receiver may not have in their current state and that are ours to send.
 func (p *Pipeline) dirty() int {
-	return p.counts[waiting] + p.counts[queued] + p.counts[suspected] + p.counts[hollow] + p.inFlightOnly
+	return p.counts[waiting] + p.counts[queued] + p.counts[suspected] + p.counts[evicted] + p.inFlightOnly
 }
 
 // Left is what a pipeline did not deliver before it had to stop.
@@ -69,7 +69,7 @@ func (p *Pipeline) Flush(ctx context.Context) Left {
 	p.draining = true
 	p.mu.Unlock()
 	p.wakeLoop()
-	_ = p.await(ctx, func() bool { return p.dirty() == p.counts[hollow] })
+	_ = p.await(ctx, func() bool { return p.dirty() == p.counts[evicted] })
 	return p.left()
 }
 
