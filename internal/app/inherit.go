@@ -25,7 +25,7 @@ type estate struct {
 
 	mu      sync.Mutex // guards what follows
 	deleted map[resource.ID]absence
-	doubts  map[resource.ID]bool
+	inDoubt map[resource.ID]bool
 	seen    map[resource.ID]bool // what has changed since the estate was begun; nil once it is taken
 	fresh   map[resource.ID]bool // what was created since it was taken: the receiver never had it
 }
@@ -41,7 +41,7 @@ type absence struct {
 func (t *target) leave() *estate {
 	e := &estate{
 		receiver: t.receiver(), wants: t.wants, projection: t.projection,
-		deleted: make(map[resource.ID]absence), doubts: make(map[resource.ID]bool), seen: make(map[resource.ID]bool),
+		deleted: make(map[resource.ID]absence), inDoubt: make(map[resource.ID]bool), seen: make(map[resource.ID]bool),
 	}
 	e.close = t.index.Listen(e)
 	return e
@@ -98,7 +98,7 @@ func (e *estate) take(t *target) {
 	defer e.mu.Unlock()
 	for _, u := range all {
 		for _, d := range u.Doubtful {
-			e.doubts[d.ID] = true
+			e.inDoubt[d.ID] = true
 		}
 	}
 	for _, a := range left {
@@ -121,8 +121,8 @@ func (e *estate) doubtful(id resource.ID) bool {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	doubt := e.doubts[id]
-	delete(e.doubts, id)
+	doubt := e.inDoubt[id]
+	delete(e.inDoubt, id)
 	return doubt
 }
 

@@ -126,7 +126,7 @@ func (a *App) Checkpoints(target, name string) []inspect.Checkpoint {
 
 func checkpointOf(target, name string, c checkpoint.Checkpoint, whole bool) inspect.Checkpoint {
 	shown := inspect.Checkpoint{
-		Target: target, Name: name, Member: c.Member, Incarnation: c.Incarnation, View: c.View, InDoubt: len(c.Doubts), Types: len(c.Types),
+		Target: target, Name: name, Member: c.Member, Incarnation: c.Incarnation, View: c.View, InDoubt: len(c.InDoubt), Types: len(c.Types),
 	}
 	for _, p := range c.Takes {
 		shown.Takes = append(shown.Takes, p.Name())

@@ -139,10 +139,10 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	}
 	own := checkpoint.Checkpoint{
 		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, Takes: claim.takes, Yields: claim.yields, RingFormat: view.Format, Fingerprint: t.identity,
-		Doubts: doubts(ownLeft),
+		InDoubt: inDoubt(ownLeft),
 	}
 	all := own
-	all.View, all.Takes, all.Yields, all.Doubts = []string{view.Member}, nil, nil, nil
+	all.View, all.Takes, all.Yields, all.InDoubt = []string{view.Member}, nil, nil, nil
 	own.Types, all.Types = checkpoint.Compose(seen, backlog(ownLeft), backlog(allLeft), t.exceptions)
 	beside := checkpoint.Beside{Open: open, Delivered: inStep(delivered, opaque, ownLeft), Stats: t.memberStats().encode()}
 	if t.idle(own, all, beside, time.Now()) && !forced {
@@ -262,8 +262,8 @@ func (t *target) behind(among func(resource.Type) bool) string {
 	return ""
 }
 
-// doubts are what a request of unknown outcome may still change, what can do harm first.
-func doubts(of map[resource.Type]pipeline.Unacknowledged) []checkpoint.Doubt {
+// inDoubt is what a request of unknown outcome may still change, what can do harm first.
+func inDoubt(of map[resource.Type]pipeline.Unacknowledged) []checkpoint.Doubt {
 	var all []checkpoint.Doubt
 	for _, u := range of {
 		for _, d := range u.Doubtful {

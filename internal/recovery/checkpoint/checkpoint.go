@@ -32,8 +32,8 @@ const maxRefused = 50
 // MaxEarlier bounds [Entry.Earlier] of a type: so many times in a row may a member end before it has looked back.
 const MaxEarlier = 4
 
-// MaxDoubts bounds [Checkpoint.Doubts].
-const MaxDoubts = 500
+// MaxInDoubt bounds [Checkpoint.InDoubt].
+const MaxInDoubt = 500
 
 // Entry is how far one type is in step.
 type Entry struct {
@@ -111,10 +111,10 @@ type Doubt struct {
 	Overwritable bool
 }
 
-// encodeDoubts writes two numbers for each: the hash, and the version with both flags below it.
-func encodeDoubts(doubts []Doubt) []uint64 {
+// encodeInDoubt writes two numbers for each: the hash, and the version with both flags below it.
+func encodeInDoubt(inDoubt []Doubt) []uint64 {
 	var numbers []uint64
-	for _, d := range doubts[:min(len(doubts), MaxDoubts)] {
+	for _, d := range inDoubt[:min(len(inDoubt), MaxInDoubt)] {
 		n := d.Version << 2
 		if d.Acknowledged {
 			n |= 1
@@ -127,13 +127,13 @@ func encodeDoubts(doubts []Doubt) []uint64 {
 	return numbers
 }
 
-func decodeDoubts(numbers []uint64) []Doubt {
-	var doubts []Doubt
+func decodeInDoubt(numbers []uint64) []Doubt {
+	var inDoubt []Doubt
 	for i := 0; i+1 < len(numbers); i += 2 {
 		n := numbers[i+1]
-		doubts = append(doubts, Doubt{ID: numbers[i], Version: n >> 2, Acknowledged: n&1 != 0, Overwritable: n&2 != 0})
+		inDoubt = append(inDoubt, Doubt{ID: numbers[i], Version: n >> 2, Acknowledged: n&1 != 0, Overwritable: n&2 != 0})
 	}
-	return doubts
+	return inDoubt
 }
 
 // Checkpoint is one member's word about one target.
@@ -148,8 +148,8 @@ type Checkpoint struct {
 	Incarnation string
 	// Fingerprint names the receiver, what is sent to it, and the cluster. A checkpoint with another one says nothing.
 	Fingerprint string
-	// Doubts are the objects, at most [MaxDoubts], that a request of unknown outcome of the member may still change.
-	Doubts []Doubt
+	// InDoubt are the objects, at most [MaxInDoubt], that a request of unknown outcome of the member may still change.
+	InDoubt []Doubt
 	// Types are the types it speaks of, by [resource.Type.String].
 	Types map[string]Entry
 }
@@ -163,7 +163,7 @@ type encoded struct {
 	Yields      []string                `json:"yields,omitempty"`
 	Ring        string                  `json:"ring"`
 	Fingerprint string                  `json:"fingerprint"`
-	Doubts      []uint64                `json:"doubts,omitempty"`
+	InDoubt     []uint64                `json:"doubts,omitempty"`
 	Types       map[string]encodedEntry `json:"types"`
 }
 
@@ -185,7 +185,7 @@ type encodedEntry struct {
 func (c Checkpoint) Encode() (string, error) {
 	e := encoded{Format: format, Member: c.Member, Incarnation: c.Incarnation, View: c.View, Takes: encodeParts(c.Takes), Yields: encodeParts(c.Yields),
 		Ring: c.RingFormat, Fingerprint: c.Fingerprint,
-		Doubts: encodeDoubts(c.Doubts), Types: make(map[string]encodedEntry, len(c.Types))}
+		InDoubt: encodeInDoubt(c.InDoubt), Types: make(map[string]encodedEntry, len(c.Types))}
 	for name, t := range c.Types {
 		entry := encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Delete: t.Deleted, Before: t.Earlier[max(len(t.Earlier)-MaxEarlier, 0):], Opaque: t.Opaque,
 			Except: encodeHashes(t.Except), Refuse: encodeHashes(t.Refused)}
@@ -221,8 +221,8 @@ func Decode(text string) (Checkpoint, error) {
 	}
 	c := Checkpoint{
 		Member: e.Member, Incarnation: e.Incarnation, View: e.View, Takes: takes, Yields: yields, RingFormat: e.Ring, Fingerprint: e.Fingerprint,
-		Doubts: decodeDoubts(e.Doubts),
-		Types:  make(map[string]Entry, len(e.Types)),
+		InDoubt: decodeInDoubt(e.InDoubt),
+		Types:   make(map[string]Entry, len(e.Types)),
 	}
 	for name, t := range e.Types {
 		except, err := decodeHashes(t.Except)

@@ -18,7 +18,7 @@ type Ledger struct {
 	format      ring.Format
 	believed    atomic.Pointer[[]entry]               // what Covers reads
 	delivered   atomic.Pointer[[]map[uint64]struct{}] // by the other members; what Delivered reads
-	doubts      atomic.Pointer[map[uint64]Doubt]      // of others; what Doubtful reads
+	inDoubt     atomic.Pointer[map[uint64]Doubt]      // of others; what Doubtful reads
 
 	mu      sync.Mutex // guards what follows
 	entries map[string]entry
@@ -297,7 +297,7 @@ func (b *Ledger) setStats(member, stats string) {
 // Doubtful returns what another member, or an earlier life of ours, says of an object that a request of
 // unknown outcome may still change. It takes no lock.
 func (b *Ledger) Doubtful(id resource.ID) (Doubt, bool) {
-	all := b.doubts.Load()
+	all := b.inDoubt.Load()
 	if all == nil || len(*all) == 0 {
 		return Doubt{}, false
 	}
@@ -305,25 +305,25 @@ func (b *Ledger) Doubtful(id resource.ID) (Doubt, bool) {
 	return d, ok
 }
 
-// setDoubts gathers what the members other than self, and self before its present stay, are in doubt about.
+// setInDoubt gathers what the members other than self, and self before its present stay, are in doubt about.
 // Who speaks of one object with another is not believed further than that there is a doubt.
-func (b *Ledger) setDoubts(self string, earlier []Doubt) {
-	doubts := make(map[uint64]Doubt)
+func (b *Ledger) setInDoubt(self string, earlier []Doubt) {
+	inDoubt := make(map[uint64]Doubt)
 	for _, d := range earlier {
-		doubts[d.ID] = d
+		inDoubt[d.ID] = d
 	}
 	for _, p := range *b.believed.Load() {
 		if p.checkpoint.Member == self {
 			continue
 		}
-		for _, d := range p.checkpoint.Doubts {
-			if o, ok := doubts[d.ID]; ok && o != d {
+		for _, d := range p.checkpoint.InDoubt {
+			if o, ok := inDoubt[d.ID]; ok && o != d {
 				d = Doubt{ID: d.ID, Overwritable: true}
 			}
-			doubts[d.ID] = d
+			inDoubt[d.ID] = d
 		}
 	}
-	if before := b.doubts.Swap(&doubts); before != nil && len(*before) > 0 && !maps.Equal(*before, doubts) {
+	if before := b.inDoubt.Swap(&inDoubt); before != nil && len(*before) > 0 && !maps.Equal(*before, inDoubt) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.news.all = true // What is delivered may be in no doubt any more.

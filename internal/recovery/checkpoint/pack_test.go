@@ -43,8 +43,8 @@ func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, beside checkpoint.Be
 		e.Except = append(e.Except, uint32(len(e.Except))<<20|rng.Uint32N(1<<20))
 	}
 	own.Types[names[0]] = e
-	for range checkpoint.MaxDoubts {
-		own.Doubts = append(own.Doubts, checkpoint.Doubt{ID: rng.Uint64(), Version: rng.Uint64() >> 30})
+	for range checkpoint.MaxInDoubt {
+		own.InDoubt = append(own.InDoubt, checkpoint.Doubt{ID: rng.Uint64(), Version: rng.Uint64() >> 30})
 	}
 	text, err := json.Marshal(map[string]any{"dirty": 12345, "unknown": names, "judged": names, "lastError": "HTTP 503: the store is away, which is said at some length", "stay": own.Incarnation})
 	if err != nil {

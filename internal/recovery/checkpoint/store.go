@@ -55,7 +55,7 @@ type Store struct {
 	seen     sync.Mutex        // guards what follows, and is held while the ledger changes
 	voidTo   time.Time         // until then nothing is believed; see Void
 	versions map[string]uint64 // of the ConfigMaps in the ledger
-	doubts   []Doubt           // of an earlier stay, until we have written something ourselves
+	inDoubt  []Doubt           // of an earlier stay, until we have written something ourselves
 
 	mu      sync.Mutex // guards what follows, and is held while writing
 	current *corev1.ConfigMap
@@ -253,7 +253,7 @@ func (k sink) take(m *corev1.ConfigMap) bool {
 	if own != nil {
 		k.takeBeside(m.Name, *own, data)
 	}
-	k.s.ledger.setDoubts(k.s.opts.Member, k.s.doubts)
+	k.s.ledger.setInDoubt(k.s.opts.Member, k.s.inDoubt)
 	return believed
 }
 
@@ -273,10 +273,10 @@ func (k sink) takeBeside(configMap string, own Checkpoint, data map[string]strin
 	select {
 	case <-k.s.synced:
 		if own.Incarnation != k.s.left.Incarnation { // else it is that of the earlier stay, read once more
-			k.s.doubts = nil
+			k.s.inDoubt = nil
 		}
 	default:
-		k.s.left, k.s.doubts = l, own.Doubts
+		k.s.left, k.s.inDoubt = l, own.InDoubt
 	}
 }
 

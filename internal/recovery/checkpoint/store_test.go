@@ -207,7 +207,7 @@ func TestWhatAnEarlierLifeIsInDoubtAboutIsNotForgottenByReadingItAgain(t *testin
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
 		earlier := word("a", 10)
-		earlier.Incarnation, earlier.Doubts = "one.1", []checkpoint.Doubt{{ID: id(1).Hash(), Version: 7, Overwritable: true}}
+		earlier.Incarnation, earlier.InDoubt = "one.1", []checkpoint.Doubt{{ID: id(1).Hash(), Version: 7, Overwritable: true}}
 		if err := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())).Publish(t.Context(), earlier, word("a", 10), checkpoint.Beside{}); err != nil {
 			t.Fatal(err)
 		}

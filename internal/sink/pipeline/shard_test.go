@@ -373,7 +373,7 @@ func TestAResyncOffersOnlyWhatIsOurs(t *testing.T) {
 // rest is silent until it changes.
 func TestTheNextOwnerGoesOnWithADoubt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		doubts := map[resource.ID]pipeline.Doubt{
+		inDoubt := map[resource.ID]pipeline.Doubt{
 			id("silent"):      {Version: 101, Acknowledged: true},
 			id("later"):       {Version: 102, Acknowledged: true},
 			id("overwritten"): {Version: 103, Acknowledged: true, Overwritable: true},
@@ -386,7 +386,7 @@ func TestTheNextOwnerGoesOnWithADoubt(t *testing.T) {
 				return i == id("silent") || i == id("later")
 			},
 			Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
-				d, ok := doubts[i]
+				d, ok := inDoubt[i]
 				return d, ok
 			},
 		})
