@@ -110,7 +110,7 @@ func (t *target) adoptRecord(typ resource.Type, r resource.Record) {
 		if seen {
 			t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: shown, Cause: index.Initial})
 		}
-		left = !seen && t.estate.saw(typ, r.Namespace, r.Name)
+		left = !seen && t.retiredBacklog.saw(typ, r.Namespace, r.Name)
 	})
 	if left {
 		t.missing(typ, r.Namespace, r.Name, 0, r.ResourceVersion)

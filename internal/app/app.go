@@ -171,7 +171,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		t.listen()
 	}
 	if cfg.ResourceSyncConfig {
-		a.controller, err = controller.New(restConfig, declared{a: a, left: make(map[string]*estate)}, controller.Options{
+		a.controller, err = controller.New(restConfig, declared{a: a, left: make(map[string]*retiredBacklog)}, controller.Options{
 			Environment: cfg.Endpoint, MayRead: rights.MayRead, Streams: streams, Registerer: reg, Log: opts.Log.WithName("controller"),
 		})
 		if err != nil {

@@ -19,7 +19,7 @@ import (
 // declared are the receivers that ResourceSyncConfigs name. It implements [controller.Targets].
 type declared struct {
 	a    *App
-	left map[string]*estate // of those that are stopped, by name; they may come back
+	left map[string]*retiredBacklog // of those that are stopped, by name; they may come back
 }
 
 var _ controller.Targets = declared{}
@@ -38,7 +38,7 @@ func (d declared) Set(c controller.Target) error {
 		return err
 	}
 	if e := d.left[c.Name]; e != nil && e.receiver == t.receiver() {
-		t.estate = e
+		t.retiredBacklog = e
 	}
 	t.declared, t.late = &c, true
 	a.shard.targets.put(t)
@@ -84,7 +84,7 @@ func (d declared) settle(name string, t *target) {
 		return
 	}
 	delete(d.left, name)
-	if t != nil && t.estate == e {
+	if t != nil && t.retiredBacklog == e {
 		t.inherit(e)
 	} else {
 		e.close()

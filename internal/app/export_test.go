@@ -265,9 +265,9 @@ func Narrowed(x *index.Index, t resource.Type, all []resource.Record, before, af
 	}
 	next := &target{
 		spec: spec, format: wire.DotAI(), member: &fate{}, tombstones: deletions.New(nil), pipeline: p, index: x, finder: &finder{index: x},
-		projection: newProjection(after), estate: old.leave(), log: logr.Discard(),
+		projection: newProjection(after), retiredBacklog: old.leave(), log: logr.Discard(),
 	}
-	defer next.estate.close()
+	defer next.retiredBacklog.close()
 	for _, r := range all {
 		next.adoptRecord(t, r)
 	}

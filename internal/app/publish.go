@@ -28,7 +28,7 @@ func (t *target) covers(typ resource.Type, id resource.ID, s pipeline.State) boo
 // doubtful is for [pipeline.Options.Doubtful].
 func (t *target) doubtful(id resource.ID) (pipeline.Doubt, bool) {
 	d, ok := t.ledger.Doubtful(id)
-	if t.estate.doubtful(id) {
+	if t.retiredBacklog.doubtful(id) {
 		return pipeline.Doubt{ID: id, Overwritable: true}, true
 	}
 	return pipeline.Doubt{ID: id, Version: d.Version, Acknowledged: d.Acknowledged, Overwritable: d.Overwritable}, ok

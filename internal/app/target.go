@@ -94,35 +94,35 @@ type ringMember interface {
 
 // target is one receiver with everything that serves it.
 type target struct {
-	spec         targetSpec
-	name         string
-	endpoint     string // as it may be shown
-	format       wire.Format
-	log          logr.Logger
-	client       *delivery.Client
-	pipeline     *pipeline.Pipeline
-	member       ringMember
-	taker        taker
-	index        *index.Index
-	lister       pager
-	ledger       *checkpoint.Ledger
-	store        *checkpoint.Store
-	finder       *finder
-	orphanFinder *orphanFinder
-	tombstones   *deletions.Tombstones
-	leaving      atomic.Bool        // the next checkpoint is the last one
-	projection   *projection        // nil: it sees what everybody sees
-	declared     *controller.Target // nil: of the environment
-	estate       *estate            // of its predecessor; nil: there was none
-	sender       *resync.Sender
-	filler       *resync.Filler
-	resyncs      *operations.Engine
-	metrics      *registered
-	written      prometheus.Gauge // when our checkpoint was last as it should be
-	covered      chan struct{}    // one slot: the ledger has changed
-	identity     string           // the fingerprint
-	ready        func() bool      // everything has been read
-	restoring    func() bool      // the cluster has gone back in time, and has not been read since; nil is never
+	spec           targetSpec
+	name           string
+	endpoint       string // as it may be shown
+	format         wire.Format
+	log            logr.Logger
+	client         *delivery.Client
+	pipeline       *pipeline.Pipeline
+	member         ringMember
+	taker          taker
+	index          *index.Index
+	lister         pager
+	ledger         *checkpoint.Ledger
+	store          *checkpoint.Store
+	finder         *finder
+	orphanFinder   *orphanFinder
+	tombstones     *deletions.Tombstones
+	leaving        atomic.Bool        // the next checkpoint is the last one
+	projection     *projection        // nil: it sees what everybody sees
+	declared       *controller.Target // nil: of the environment
+	retiredBacklog *retiredBacklog    // of its predecessor; nil: there was none
+	sender         *resync.Sender
+	filler         *resync.Filler
+	resyncs        *operations.Engine
+	metrics        *registered
+	written        prometheus.Gauge // when our checkpoint was last as it should be
+	covered        chan struct{}    // one slot: the ledger has changed
+	identity       string           // the fingerprint
+	ready          func() bool      // everything has been read
+	restoring      func() bool      // the cluster has gone back in time, and has not been read since; nil is never
 
 	exceptions int // that a checkpoint names at most
 

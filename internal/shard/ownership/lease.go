@@ -68,13 +68,13 @@ type Lease struct {
 	Sole bool
 }
 
-// claims tells whether the Lease claims anything. A released Lease with a view is an estate: nobody sends under it, but
-// its claim stands until it is taken over or stripped.
+// claims tells whether the Lease claims anything. A released Lease with a view is a residual claim: nobody sends
+// under it, but it stands until it is taken over or stripped.
 func (l *Lease) claims() bool { return l.State != Dead && len(l.View) > 0 }
 
-// estate tells whether the successor may go on where it ended: it could send for everything, and
+// residual tells whether the successor may go on where it ended: it could send for everything, and
 // nobody else could have begun since, because the claim has stood ever since.
-func (l *Lease) estate() bool { return l.Sole && len(l.View) == 1 && l.View[0] == l.Member }
+func (l *Lease) residual() bool { return l.Sole && len(l.View) == 1 && l.View[0] == l.Member }
 
 // continues tells whether the claim of the Lease has stood without interruption since it was as before.
 func (l *Lease) continues(before *Lease) bool {

@@ -45,7 +45,7 @@ type Machine struct {
 	known      known
 	generation int
 	joined     bool // the known Lease is ours, of this incarnation, and live
-	inherits   bool // the Lease that we last tried to take over was an estate
+	inherits   bool // the Lease that we last tried to take over was a residual claim
 	joinedAt   time.Duration
 	renewed    time.Duration // when our last successful renewal began
 	hasRenewed bool

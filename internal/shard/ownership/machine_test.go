@@ -185,7 +185,7 @@ func TestFormatsNeverMixAndHandOverAsAWhole(t *testing.T) {
 	}
 }
 
-func TestEstateIsStrippedByOthersAndInheritedByItsOwn(t *testing.T) {
+func TestAResidualClaimIsStrippedByOthersAndResumedByItsOwn(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	a := b.ring("a")[0]
@@ -193,7 +193,7 @@ func TestEstateIsStrippedByOthersAndInheritedByItsOwn(t *testing.T) {
 	b.settle(time.Second)
 	b.kill(a)
 	if l := b.api.leases["a"]; l.State != ownership.Released || !l.Sole || len(l.View) != 1 {
-		t.Fatalf("released Lease is %+v, want an estate", l)
+		t.Fatalf("released Lease is %+v, want a residual claim", l)
 	}
 	saved := b.api.leases["a"]
 	successor := b.join("a", "uid-2", formatOld)
@@ -208,7 +208,7 @@ func TestEstateIsStrippedByOthersAndInheritedByItsOwn(t *testing.T) {
 	other := b.join("x", "uid-x", formatOld)
 	b.settle(time.Second)
 	if l := b.api.leases["a"]; len(l.View) != 0 || other.sends() != 64 {
-		t.Errorf("the estate has the view %v and another sends for %d, want none and all", l.View, other.sends())
+		t.Errorf("the residual claim has the view %v and another sends for %d, want none and all", l.View, other.sends())
 	}
 }
 

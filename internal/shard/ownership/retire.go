@@ -23,7 +23,7 @@ type RetirementKind uint8
 const (
 	// MarkDead ends the claim of a member whose Lease we have seen unchanged for the whole lease duration.
 	MarkDead RetirementKind = iota
-	// Strip ends the claim that a released Lease left behind as an estate: it has found no successor, and we
+	// Strip ends the claim that a released Lease left behind: it has found no successor, and we
 	// want to work.
 	Strip
 	// Collect deletes the Lease of a member that has been gone for long.

@@ -166,7 +166,7 @@ func (m *Machine) dueJoin(now time.Duration) (l Lease, base uint64, ok bool) {
 		m.inherits = false
 		return m.compose(claim), 0, true
 	}
-	m.inherits = old.estate() && (old.State == Released || old.State == Live)
+	m.inherits = old.residual() && (old.State == Released || old.State == Live)
 	return m.compose(claim), m.known.version, true
 }
 
@@ -186,8 +186,8 @@ func (m *Machine) compose(claim Claim) Lease {
 	}
 }
 
-// farewell returns our Lease as it is to be released. Who was alone leaves its claim behind as an estate, so that the
-// next process under the name can go on without waiting.
+// farewell returns our Lease as it is to be released. Who was alone leaves its claim behind, a residual one, so that
+// the next process under the name can go on without waiting.
 func (m *Machine) farewell() Lease {
 	var claim Claim
 	if m.leaveSole {

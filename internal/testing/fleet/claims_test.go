@@ -91,7 +91,7 @@ func TestJudgeFindsWhoMayNotSend(t *testing.T) {
 		"after the deadline of a mark": {func(s *script) { s.writes("a", "live", 0, "a", "b"); s.marked("a", "live", 8, "a", "b") }, "a", ofA, 10.6, count{fenced: 1}},
 		"after a renewal":              {func(s *script) { s.writes("a", "live", 0, "a", "b"); s.writes("a", "live", 5, "a", "b") }, "a", ofA, 14.9, count{}},
 		"after its release":            {func(s *script) { s.writes("a", "live", 0, "a", "b"); s.writes("a", "released", 2) }, "a", ofA, 2.1, count{unclaimed: 1}},
-		"under its own estate":         {func(s *script) { s.writes("a", "live", 0, "a"); s.writes("a", "released", 2, "a") }, "a", ofA, 2.1, count{unclaimed: 1}},
+		"under its own residual claim": {func(s *script) { s.writes("a", "live", 0, "a"); s.writes("a", "released", 2, "a") }, "a", ofA, 2.1, count{unclaimed: 1}},
 		"after it was marked dead":     {func(s *script) { s.writes("a", "live", 0, "a", "b"); s.marked("a", "dead", 2) }, "a", ofA, 2.1, count{unclaimed: 1}},
 		"what it has given up":         {func(s *script) { s.writes("a", "live", 0, "a"); s.writes("a", "live", 2, "a", "b") }, "a", ofB, 2.1, count{unclaimed: 1}},
 		"what it will have":            {func(s *script) { s.writes("a", "live", 0, "a", "b"); s.writes("a", "live", 2, "a") }, "a", ofB, 1.9, count{unclaimed: 1}},
@@ -118,7 +118,7 @@ func TestJudgeFindsWhoMayNotSend(t *testing.T) {
 			s.writes("a", "live", 1, "a", "b")
 			s.marked("b", "dead", 5)
 		}, "a", ofA, 4, count{usurped: 1}},
-		"what an estate claims": {func(s *script) {
+		"what is left claimed": {func(s *script) {
 			s.writes("b", "live", 0, "b")
 			s.writes("b", "released", 1, "b")
 			s.writes("a", "live", 2, "a", "b")

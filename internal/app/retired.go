@@ -9,15 +9,15 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// estate is what a target that was stopped leaves to its successor, in this life of the process: deletions that the
-// receiver does not know of, those that happen until the successor is there, and what a request of unknown outcome may
-// still change. Nothing else would find them: checkpoints tell of what exists, and the members that saw the deletions
-// have all stopped the same target at about the same time.
+// retiredBacklog is what a target that was stopped leaves to its successor, in this life of the process: deletions
+// that the receiver does not know of, those that happen until the successor is there, and what a request of unknown
+// outcome may still change. Nothing else would find them: checkpoints tell of what exists, and the members that saw
+// the deletions have all stopped the same target at about the same time.
 //
 // It is an [index.Listener] from before the target is stopped until the successor listens; its memory is that of the
 // names of what was there and is deleted meanwhile, and of what is there since; and what the target saw
 // otherwise than the index.
-type estate struct {
+type retiredBacklog struct {
 	receiver   string // where, and in which format
 	wants      func(t resource.Type, namespace, name string) bool
 	projection *projection // what the target saw last
@@ -26,7 +26,7 @@ type estate struct {
 	mu      sync.Mutex // guards what follows
 	deleted map[resource.ID]absence
 	inDoubt map[resource.ID]bool
-	seen    map[resource.ID]bool // what has changed since the estate was begun; nil once it is taken
+	seen    map[resource.ID]bool // what has changed since it was begun; nil once it is taken
 	fresh   map[resource.ID]bool // what was created since it was taken: the receiver never had it
 }
 
@@ -37,9 +37,9 @@ type absence struct {
 	version         uint64
 }
 
-// leave begins the estate of a target that is about to be stopped.
-func (t *target) leave() *estate {
-	e := &estate{
+// leave begins the backlog of a target that is about to be stopped.
+func (t *target) leave() *retiredBacklog {
+	e := &retiredBacklog{
 		receiver: t.receiver(), wants: t.wants, projection: t.projection,
 		deleted: make(map[resource.ID]absence), inDoubt: make(map[resource.ID]bool), seen: make(map[resource.ID]bool),
 	}
@@ -51,7 +51,7 @@ func (t *target) leave() *estate {
 func (t *target) receiver() string { return t.spec.endpoint.String() + " " + t.format.Name() }
 
 // Apply implements [index.Listener]: an object that is there again is sent as any other is.
-func (e *estate) Apply(c index.Change) {
+func (e *retiredBacklog) Apply(c index.Change) {
 	if !e.wants(c.Type, c.Record.Namespace, c.Record.Name) {
 		return
 	}
@@ -75,14 +75,14 @@ func (e *estate) Apply(c index.Change) {
 }
 
 // known tells whether the receiver may have had an object that is gone. The caller holds mu.
-func (e *estate) known(id resource.ID) bool {
+func (e *retiredBacklog) known(id resource.ID) bool {
 	_, deleted := e.deleted[id]
 	return deleted
 }
 
 // take adds what a target that is stopped by now has not delivered. Its own lock is the innermost: Apply is
 // called under that of a type, and doubtful under that of a pipeline.
-func (e *estate) take(t *target) {
+func (e *retiredBacklog) take(t *target) {
 	_, all := t.pipeline.Unacknowledged(func(resource.Type, resource.ID) bool { return false })
 	types := make(map[resource.Type]uint64)
 	for _, typ := range slices.AppendSeq(t.index.Types(), maps.Keys(all)) {
@@ -109,13 +109,13 @@ func (e *estate) take(t *target) {
 	e.seen, e.fresh = nil, make(map[resource.ID]bool)
 }
 
-// saw tells whether the target was to have an object that is there, as far as it knew. The nil estate saw nothing.
-func (e *estate) saw(t resource.Type, namespace, name string) bool {
+// saw tells whether the target was to have an object that is there, as far as it knew. The nil backlog saw nothing.
+func (e *retiredBacklog) saw(t resource.Type, namespace, name string) bool {
 	return e != nil && e.wants(t, namespace, name) && !e.projection.hides(t, namespace, name)
 }
 
-// doubtful tells, once, whether a request of unknown outcome may still change an object. The nil estate knows none.
-func (e *estate) doubtful(id resource.ID) bool {
+// doubtful tells, once, whether a request of unknown outcome may still change an object. The nil backlog knows none.
+func (e *retiredBacklog) doubtful(id resource.ID) bool {
 	if e == nil {
 		return false
 	}
@@ -127,7 +127,7 @@ func (e *estate) doubtful(id resource.ID) bool {
 }
 
 // inherit has the deletions sent. The target listens already.
-func (t *target) inherit(e *estate) {
+func (t *target) inherit(e *retiredBacklog) {
 	e.close()
 	e.mu.Lock()
 	deleted := e.deleted
