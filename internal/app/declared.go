@@ -85,7 +85,7 @@ func (d declared) settle(name string, t *target) {
 	}
 	delete(d.left, name)
 	if t != nil && t.retiredBacklog == e {
-		t.inherit(e)
+		t.resume(e)
 	} else {
 		e.close()
 	}

@@ -252,7 +252,7 @@ func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) (ke
 	kept = len(e.deleted) + len(e.inDoubt) + len(e.seen) + len(e.fresh)
 	next := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), member: &fate{}, tombstones: deletions.New(nil), pipeline: after, index: x, finder: &finder{index: x}, log: logr.Discard()}
 	defer x.Listen(after)()
-	next.inherit(e)
+	next.resume(e)
 	return kept
 }
 

@@ -126,8 +126,8 @@ func (e *retiredBacklog) doubtful(id resource.ID) bool {
 	return doubt
 }
 
-// inherit has the deletions sent. The target listens already.
-func (t *target) inherit(e *retiredBacklog) {
+// resume has the deletions sent. The target listens already.
+func (t *target) resume(e *retiredBacklog) {
 	e.close()
 	e.mu.Lock()
 	deleted := e.deleted

@@ -34,18 +34,18 @@ func (t *target) kept(mine pipeline.Match) []deletions.Kept {
 	return kept
 }
 
-// inherited takes over what the predecessor of our name has left, as soon as that is known, and tells whether it is.
-func (t *target) inherited() bool {
+// resumed takes over what the predecessor of our name has left, as soon as that is known, and tells whether it is.
+func (t *target) resumed() bool {
 	known := t.informed()
 	if known {
-		t.tombstones.Inherit(t.store.Left(), time.Now())
+		t.tombstones.Resume(t.store.Left(), time.Now())
 	}
 	return known
 }
 
 // receive takes what the members name as open of what is ours, and returns those whose lists are done.
 func (t *target) receive() (done map[string]string) {
-	if !t.inherited() {
+	if !t.resumed() {
 		return nil
 	}
 	types := sync.OnceValue(func() map[string]resource.Type {

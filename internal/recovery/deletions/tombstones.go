@@ -56,7 +56,7 @@ type Tombstones struct {
 	left      map[uint64]checkpoint.Tombstone // what our predecessor named as open
 	asked     map[uint64]bool                 // names of what a member has named as open, and we have taken
 	hurry     bool                            // a member waits for our next announcement
-	inherited bool
+	resumed   bool
 	fresh     int // how many were delivered since the last announcement
 }
 
@@ -65,14 +65,14 @@ func New(p Peers) *Tombstones {
 	return &Tombstones{peers: p, delivered: make(map[uint64]time.Time), left: make(map[uint64]checkpoint.Tombstone), asked: make(map[uint64]bool)}
 }
 
-// Inherit takes over, once, what the predecessor of our name has left: our checkpoint takes the place of its own.
-func (t *Tombstones) Inherit(l checkpoint.List, now time.Time) {
+// Resume takes over, once, what the predecessor of our name has left: our checkpoint takes the place of its own.
+func (t *Tombstones) Resume(l checkpoint.List, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.inherited {
+	if t.resumed {
 		return
 	}
-	t.inherited = true
+	t.resumed = true
 	for _, o := range l.Open {
 		t.left[o.Name()] = o
 	}

@@ -140,8 +140,8 @@ func TestTombstones_OfOurPredecessor_AreCarriedOn(t *testing.T) {
 	left.Delivered = delivers(done).Delivered
 	p := peers{}
 	x := deletions.New(p)
-	x.Inherit(left, start)
-	x.Inherit(list(tombstone(3)), start) // once
+	x.Resume(left, start)
+	x.Resume(list(tombstone(3)), start) // once
 	open, delivered, _ := x.Announce(nil, false, start)
 	if diff := cmp.Diff([]checkpoint.Tombstone{waits}, open); diff != "" || len(delivered) != 1 || !x.Delivered(done.Name()) {
 		t.Errorf("%v are named as delivered; open (-want +got):\n%s", delivered, diff)

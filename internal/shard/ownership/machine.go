@@ -45,7 +45,7 @@ type Machine struct {
 	known      known
 	generation int
 	joined     bool // the known Lease is ours, of this incarnation, and live
-	inherits   bool // the Lease that we last tried to take over was a residual claim
+	resumes    bool // the Lease that we last tried to take over was a residual claim
 	joinedAt   time.Duration
 	renewed    time.Duration // when our last successful renewal began
 	hasRenewed bool
@@ -205,7 +205,7 @@ func (m *Machine) forget() {
 	clear(m.leases)
 	m.zombies, m.maybe = nil, nil
 	m.known, m.seen, m.vouched = known{}, 0, 0
-	m.synced, m.settled, m.inherits, m.fresh = false, false, false, false
+	m.synced, m.settled, m.resumes, m.fresh = false, false, false, false
 	m.rejoin()
 }
 
@@ -401,8 +401,8 @@ func (m *Machine) learnAbsent(version uint64) {
 func (m *Machine) rejoin() {
 	now := m.known.present && m.known.lease.State == Live && m.mine(&m.known.lease)
 	switch {
-	case now && !m.joined && m.inherits:
-		m.settled, m.inherits = true, false
+	case now && !m.joined && m.resumes:
+		m.settled, m.resumes = true, false
 	case !now && m.joined && !m.leaving:
 		m.generation++
 		m.hasTarget, m.rejoining, m.hasRenewed = false, true, false

@@ -163,10 +163,10 @@ func (m *Machine) dueJoin(now time.Duration) (l Lease, base uint64, ok bool) {
 		claim = Claim{}
 	}
 	if !m.known.present {
-		m.inherits = false
+		m.resumes = false
 		return m.compose(claim), 0, true
 	}
-	m.inherits = old.residual() && (old.State == Released || old.State == Live)
+	m.resumes = old.residual() && (old.State == Released || old.State == Live)
 	return m.compose(claim), m.known.version, true
 }
 

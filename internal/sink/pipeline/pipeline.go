@@ -239,7 +239,7 @@ func (p *Pipeline) Apply(c index.Change) {
 				p.park(it) // Its owner may give it to us before the doubt is over.
 				return
 			}
-			p.inherit(it, d)
+			p.takeDoubt(it, d)
 			p.watchOver(it, now)
 		}
 		return
@@ -281,7 +281,7 @@ func (p *Pipeline) Apply(c index.Change) {
 	p.set(it, c.Deleted, c.Record)
 	it.found = c.Cause == index.Found
 	if !ok {
-		if d, doubted := p.opts.Doubtful(c.ID); doubted && p.inherit(it, d) && p.opts.Owner.MaySend(c.Type, c.ID) {
+		if d, doubted := p.opts.Doubtful(c.ID); doubted && p.takeDoubt(it, d) && p.opts.Owner.MaySend(c.Type, c.ID) {
 			p.watchOver(it, now)
 			return
 		}
@@ -383,7 +383,7 @@ func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 	it.bulk = bulk
 	if it.place == parked && p.mine(it) { // It is ours since a moment ago, and its former owner may have left a doubt.
 		if d, doubted := p.opts.Doubtful(it.id); doubted {
-			p.inherit(it, d)
+			p.takeDoubt(it, d)
 		}
 	}
 	switch {

@@ -54,9 +54,9 @@ type Doubt struct {
 	Overwritable bool
 }
 
-// inherit takes another member's doubt, or that of an earlier life, about an item. It tells whether the item's state is
-// acknowledged, so that it need not be sent.
-func (p *Pipeline) inherit(it *item, d Doubt) bool {
+// takeDoubt takes another member's doubt, or that of an earlier life, about an item. It tells whether the item's
+// state is acknowledged, so that it need not be sent.
+func (p *Pipeline) takeDoubt(it *item, d Doubt) bool {
 	same := d.Version == it.version && d.Version != 0 && !it.several
 	state := uint64(0)
 	if same && !d.Overwritable {

@@ -134,8 +134,8 @@ func TestWhatOurOwnRequestLeavesInDoubtIsSaidAfterItIsGivenAway(t *testing.T) {
 	})
 }
 
-// A doubt that we have inherited is told of as well after its object is given away, whether its deletion still waits or
-// has been acknowledged, but not for ever.
+// A doubt that we have taken over is told of as well after its object is given away, whether its deletion still waits
+// or has been acknowledged, but not for ever.
 func TestWhatWeWereInDoubtAboutIsSaidAfterItIsGivenAway(t *testing.T) {
 	for name, arrives := range map[string]bool{"it has not arrived": false, "it is acknowledged": true} {
 		t.Run(name, func(t *testing.T) {
