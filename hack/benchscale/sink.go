@@ -60,7 +60,7 @@ func (s *sink) close() { _ = s.server.Close() }
 
 // ServeHTTP takes a payload.
 func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	time.Sleep(s.latency)
+	<-time.After(s.latency)
 	s.mu.Lock()
 	failed := s.away || s.rng.Float64() < s.failures
 	s.mu.Unlock()
