@@ -43,6 +43,9 @@ func startReplica(binary, dir string, n int, env map[string]string) (*replica, e
 		"DEBOUNCE_WINDOW_MS": "1000", "DEBOUNCE_MAX_WAIT_MS": "5000", "BATCH_FLUSH_INTERVAL_MS": "500",
 	}
 	maps.Copy(all, env)
+	if percent, ok := os.LookupEnv("GOGC"); ok { // so that its effect can be tried
+		all["GOGC"] = percent
+	}
 	if all["DEBUG_ENDPOINTS"] != "true" { // profiles of memory cost memory
 		delete(all, "DEBUG_ENDPOINTS")
 	}

@@ -81,9 +81,22 @@ func (f AnnotationFilter) String() string {
 
 func matchAny(patterns []string, s string) bool {
 	for _, p := range patterns {
-		if ok, err := path.Match(p, s); err == nil && ok {
+		if match(p, s) {
 			return true
 		}
 	}
 	return false
+}
+
+// match is [path.Match]. Every key of every event is asked about, and nearly all of them fail by what follows the
+// pattern's last wildcard, which is seen at a tenth of the cost.
+func match(pattern, s string) bool {
+	if strings.IndexByte(pattern, '[') < 0 && strings.IndexByte(pattern, '\\') < 0 {
+		end := max(strings.LastIndexByte(pattern, '*'), strings.LastIndexByte(pattern, '?')) + 1
+		if !strings.HasSuffix(s, pattern[end:]) {
+			return false
+		}
+	}
+	ok, err := path.Match(pattern, s)
+	return err == nil && ok
 }

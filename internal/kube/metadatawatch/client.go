@@ -52,6 +52,10 @@ func New(config *rest.Config) (metadata.Interface, error) {
 		return nil, err
 	}
 	config.GroupVersion = &schema.GroupVersion{} // of no group: paths are given in full
+	config.Dial = gathering(config.Dial)
+	if httpClient, err = rest.HTTPClientFor(config); err != nil {
+		return nil, fmt.Errorf("making the HTTP client for watches: %w", err)
+	}
 	watches, err := rest.RESTClientForConfigAndClient(config, httpClient)
 	if err != nil {
 		return nil, fmt.Errorf("making the client for watches: %w", err)

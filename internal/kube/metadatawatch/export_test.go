@@ -12,5 +12,10 @@ func NewWatch(body io.ReadCloser) *Watch {
 	return newWatch(body, metainternalscheme.Codecs.UniversalDeserializer())
 }
 
+// Gathering is gathering, Gatherer a connection that it makes.
+var Gathering = gathering
+
+type Gatherer = gatherer
+
 // DecodeMetadata is decodeMetadata.
 func DecodeMetadata(frame []byte) (apiwatch.Event, bool) { return decodeMetadata(frame) }
