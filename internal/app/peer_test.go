@@ -145,8 +145,8 @@ func NewPeer(o PeerOptions) *Peer {
 		Namespace: "ns", Ring: "ring", Target: "default", Member: o.Name, Changed: t.ledgerChanged, Log: logr.Discard(),
 	})
 	t.written = newCheckpointTime(t.metrics)
-	gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
-	t.pipeline = pipeline.New(o.Sender, t.format, gate, pipeline.Options{
+	breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
+	t.pipeline = pipeline.New(o.Sender, t.format, breaker, pipeline.Options{
 		Target: "default", Debounce: 300 * time.Millisecond, MaxWait: time.Second, FlushInterval: 100 * time.Millisecond,
 		Settle: o.Settle, Owner: f, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
 		// Others may have sent whatever it was.

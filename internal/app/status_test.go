@@ -73,7 +73,7 @@ func TestStatusOfATarget(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		started := time.Now()
 		var down atomic.Bool
-		gate := delivery.NewBreaker(delivery.BreakerOptions{})
+		breaker := delivery.NewBreaker(delivery.BreakerOptions{})
 		p := pipeline.New(sender(func(r delivery.Request) wire.Outcome {
 			if down.Load() {
 				return wire.Outcome{Kind: wire.Retry, Reason: "connection refused"}
@@ -88,7 +88,7 @@ func TestStatusOfATarget(t *testing.T) {
 				return wire.Outcome{Kind: wire.Refused, Status: 400, Bad: bad}
 			}
 			return wire.Outcome{Kind: wire.Delivered, Status: 200}
-		}), wire.DotAI(), gate, pipeline.Options{MaxUpserts: 1000})
+		}), wire.DotAI(), breaker, pipeline.Options{MaxUpserts: 1000})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- p.Run(ctx) }()

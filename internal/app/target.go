@@ -196,8 +196,8 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	})
 	t.tombstones = deletions.New(t.ledger)
 	t.written = newCheckpointTime(t.metrics)
-	gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: spec.maxInFlight, MaxBytes: spec.maxBytes})
-	t.pipeline = pipeline.New(fenced{client, p.member}, format, gate, pipeline.Options{
+	breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: spec.maxInFlight, MaxBytes: spec.maxBytes})
+	t.pipeline = pipeline.New(fenced{client, p.member}, format, breaker, pipeline.Options{
 		Target:   spec.name,
 		Debounce: spec.debounce, MaxWait: spec.maxWait, FlushInterval: spec.flush,
 		MaxUpserts: spec.maxUpserts, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: spec.maxBytes,

@@ -10,8 +10,8 @@
 //   - each definition once: what was scanned is written down in a [Store], with an identity by which a definition that
 //     was deleted and created again is known for another one;
 //   - one member of the fleet does it, the one for which Leader holds;
-//   - nothing before the instances are in step, and never in the way of their delivery: it has connections and a gate
-//     of its own.
+//   - nothing before the instances are in step, and never in the way of their delivery: it has connections and a
+//     breaker of its own.
 //
 // What is begun is written down before it is sent, and what is accepted afterwards. So a definition may be
 // scanned twice (a crash in between, an answer that got lost), and none is left out; one that is removed

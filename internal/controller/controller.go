@@ -119,19 +119,19 @@ func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, e
 // begun again.
 func (c *Controller) informer(opts Options) func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer {
 	return func(lw toolscache.ListerWatcher, o runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
-		source, gate := toolscache.ToListerWatcherWithContext(lw), c.gate(opts)
+		source, permission := toolscache.ToListerWatcherWithContext(lw), c.permission(opts)
 		guard := reflector.NewGuard(reflector.ResourceSyncConfigs, reflector.Source{
 			List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 				list, err := source.ListWithContext(ctx, o)
-				gate.Answered(err)
+				permission.Answered(err)
 				return list, err // The Reflector looks at the type of the error.
 			},
 			Watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 				w, err := source.WatchWithContext(ctx, o)
-				gate.Answered(err)
+				permission.Answered(err)
 				return w, err // The Reflector looks at the type of the error.
 			},
-		}, nil, reflector.Options{Admit: gate.Admit, Metrics: opts.Streams, Log: opts.Log})
+		}, nil, reflector.Options{Admit: permission.Admit, Metrics: opts.Streams, Log: opts.Log})
 		return toolscache.NewSharedIndexInformer(guard.ListerWatcher(), o, resync, indexers)
 	}
 }
@@ -139,14 +139,14 @@ func (c *Controller) informer(opts Options) func(toolscache.ListerWatcher, runti
 // errNoRight is what the API server has said of a right, without a request that it would have had to refuse.
 var errNoRight = errors.New("its account may not list and watch them in the whole cluster")
 
-// gate holds requests for the objects back that would be refused; nil holds none back.
-func (c *Controller) gate(opts Options) *access.Gate {
+// permission holds requests for the objects back that would be refused; nil holds none back.
+func (c *Controller) permission(opts Options) *access.Permission {
 	if opts.MayRead == nil {
 		return nil
 	}
 	const plural = "resourcesyncconfigs"
 	of := v1alpha1.GroupVersion
-	return access.NewGate(func(ctx context.Context) (bool, error) {
+	return access.NewPermission(func(ctx context.Context) (bool, error) {
 		return opts.MayRead(ctx, resource.Type{Group: of.Group, Version: of.Version, Resource: plural})
 	}, access.Often, func() {
 		c.unreadable(context.Background(), nil, apierrors.NewForbidden(of.WithResource(plural).GroupResource(), "", errNoRight))

@@ -19,7 +19,7 @@ type capabilitiesContract struct{ lenient bool }
 
 func (capabilitiesContract) kind() string { return KindCapabilities }
 
-func (capabilitiesContract) gate(r *http.Request) *answer { return whispererGate(r) }
+func (capabilitiesContract) precheck(r *http.Request) *answer { return whispererPrecheck(r) }
 
 func (c capabilitiesContract) parse(r *http.Request, body []byte) (payload, *answer) {
 	top, bad := whispererBody(r, body, c.lenient)
@@ -97,7 +97,7 @@ func (s *scans) done() {
 type healthContract struct{}
 
 func (healthContract) kind() string                                   { return KindHealth }
-func (healthContract) gate(*http.Request) *answer                     { return nil }
+func (healthContract) precheck(*http.Request) *answer                 { return nil }
 func (healthContract) parse(*http.Request, []byte) (payload, *answer) { return payload{}, nil }
 func (healthContract) refuse(string, []int, []int) answer {
 	return whispererError("Refused by a fault")

@@ -22,8 +22,8 @@ type payload struct {
 type contract interface {
 	// kind is the kind of the record.
 	kind() string
-	// gate answers what is decided before the body is read, nil to go on.
-	gate(r *http.Request) *answer
+	// precheck answers what is decided before the body is read, nil to go on.
+	precheck(r *http.Request) *answer
 	// parse reads the body. When it returns an answer, nothing is applied.
 	parse(r *http.Request, body []byte) (payload, *answer)
 	// refuse answers for items that a fault makes unacceptable.

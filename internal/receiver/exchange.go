@@ -43,7 +43,7 @@ func senderOf(r *http.Request) string {
 
 // answer finds out what to say. Its zero answer stands for a reset.
 func (s *Server) answer(client context.Context, r *http.Request, c contract, f *flight) answer {
-	if a := c.gate(r); a != nil {
+	if a := c.precheck(r); a != nil {
 		_, _ = io.CopyN(io.Discard, r.Body, drainCeiling) // a courtesy; the answer is the same without it
 		return *a
 	}

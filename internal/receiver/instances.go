@@ -26,9 +26,9 @@ type instancesContract struct{ lenient bool }
 
 func (instancesContract) kind() string { return KindInstances }
 
-func (instancesContract) gate(r *http.Request) *answer { return whispererGate(r) }
+func (instancesContract) precheck(r *http.Request) *answer { return whispererPrecheck(r) }
 
-func whispererGate(r *http.Request) *answer {
+func whispererPrecheck(r *http.Request) *answer {
 	if r.Method != http.MethodPost {
 		return new(textAnswer(http.StatusNotFound, "404 Not Found"))
 	}

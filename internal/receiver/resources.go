@@ -62,7 +62,7 @@ func dotError(status int, code, message string, details any) answer {
 	}{false, body{code, message, details}, meta})
 }
 
-func (c resourcesContract) gate(r *http.Request) *answer {
+func (c resourcesContract) precheck(r *http.Request) *answer {
 	if a := unauthorized(r, c.opts); a != nil {
 		return a
 	}

@@ -24,7 +24,7 @@ type listContract struct {
 
 func (listContract) kind() string { return KindList }
 
-func (c listContract) gate(r *http.Request) *answer {
+func (c listContract) precheck(r *http.Request) *answer {
 	if a := unauthorized(r, c.opts); a != nil {
 		return a
 	}

@@ -2,7 +2,7 @@
 // refused would be one more line in the audit log of those who watch over permissions, and tried
 // again for as long as the process lives.
 //
-// [Reviews] asks the API server about one right, and a [Gate] holds the requests of a watch back
+// [Reviews] asks the API server about one right, and [Permission] holds the requests of a watch back
 // until it is there. [Scopes] decides, where namespaces are named, whether a type is read as a
 // whole or as a slice in each of these namespaces:
 //

@@ -265,14 +265,14 @@ func TestMemberCutOffFromTheServerIsFencedBeforeItIsTakenOver(t *testing.T) {
 	})
 }
 
-// gate is a Drainer with one request in flight.
-type gate struct {
+// slowDrainer is a Drainer with one request in flight.
+type slowDrainer struct {
 	mu   sync.Mutex
 	lost ownership.Area
 	done chan struct{}
 }
 
-func (g *gate) Drain(lost ownership.Area) <-chan struct{} {
+func (g *slowDrainer) Drain(lost ownership.Area) <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.lost, g.done = lost, make(chan struct{})
@@ -281,7 +281,7 @@ func (g *gate) Drain(lost ownership.Area) <-chan struct{} {
 
 func TestNewViewWaitsForRequestsInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, g := newServer(), &gate{}
+		s, g := newServer(), &slowDrainer{}
 		a := start(t, s, "a", "u1", func(o *membership.Options, _ *client) { o.Drainer = g })
 		time.Sleep(20 * time.Second)
 		b := start(t, s, "b", "u2")

@@ -40,9 +40,9 @@ func ordinary(n int) []index.Change {
 }
 
 func newBenchmark(sender pipeline.Sender, format wire.Format, opts pipeline.Options) *pipeline.Pipeline {
-	gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
+	breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
 	opts.MaxBodyBytes = 1 << 40
-	return pipeline.New(sender, format, gate, opts)
+	return pipeline.New(sender, format, breaker, opts)
 }
 
 // BenchmarkApply is the price of one event that has passed the index: of a new object, and of one that waits already.
@@ -95,8 +95,8 @@ func BenchmarkThrough(b *testing.B) {
 		b.Run(format.Name(), func(b *testing.B) {
 			changes := ordinary(10_000)
 			s := &swallow{format: format}
-			gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 1})
-			p := pipeline.New(s, format, gate, pipeline.Options{MaxUpserts: 50, MaxBodyBytes: 1 << 40, FlushInterval: time.Millisecond})
+			breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 1})
+			p := pipeline.New(s, format, breaker, pipeline.Options{MaxUpserts: 50, MaxBodyBytes: 1 << 40, FlushInterval: time.Millisecond})
 			ctx, cancel := context.WithCancel(b.Context())
 			done := make(chan error, 1)
 			go func() { done <- p.Run(ctx) }()

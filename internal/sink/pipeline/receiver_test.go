@@ -162,8 +162,8 @@ func newRig(t *testing.T, opts pipeline.Options) *rig {
 		opts.FlushInterval = 5 * time.Second
 	}
 	r := &rig{t: t, index: index.New(nil), rcv: newReceiver(t), version: 100}
-	gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
-	r.p = pipeline.New(r.rcv, flatSize{}, gate, opts)
+	breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
+	r.p = pipeline.New(r.rcv, flatSize{}, breaker, opts)
 	r.index.Listen(r.p)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)

@@ -71,8 +71,8 @@ func TestBodiesOfDeletionsKeepTheLimit(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					rnd := rand.New(rand.NewPCG(seed, 5))
 					e := &encoder{t: t, format: format, limit: 4096 + rnd.IntN(20_000), deleted: map[resource.ID]bool{}}
-					gate := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: e.limit})
-					p := pipeline.New(e, format, gate, pipeline.Options{MaxDeletes: 1000, MaxBytes: e.limit})
+					breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: e.limit})
+					p := pipeline.New(e, format, breaker, pipeline.Options{MaxDeletes: 1000, MaxBytes: e.limit})
 					x := index.New(nil)
 					x.Listen(p)
 					for i := range 1500 {

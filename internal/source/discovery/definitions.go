@@ -32,8 +32,8 @@ type definitions struct {
 	log    logr.Logger
 	tell   func(name string, n news) // called after each event, with an empty name after a list; never blocks
 
-	streams *reflector.Metrics
-	gate    *access.Gate // nil: nobody is asked
+	streams    *reflector.Metrics
+	permission *access.Permission // nil: nobody is asked
 
 	state    sync.Mutex // guards what follows
 	watching bool
@@ -45,7 +45,7 @@ var _ cache.TransformingStore = (*definitions)(nil)
 func newDefinitions(client metadata.Interface, gvr schema.GroupVersionResource, opts Options, tell func(string, news)) *definitions {
 	d := &definitions{names: newNames(), gvr: gvr, client: client.Resource(gvr), log: opts.Log, streams: opts.Streams, tell: tell}
 	if opts.MayRead != nil {
-		d.gate = access.NewGate(func(ctx context.Context) (bool, error) {
+		d.permission = access.NewPermission(func(ctx context.Context) (bool, error) {
 			return opts.MayRead(ctx, resource.Type{Group: gvr.Group, Version: gvr.Version, Resource: gvr.Resource})
 		}, access.Rarely, func() { d.failed(apierrors.NewForbidden(gvr.GroupResource(), "", errNoRight)) })
 	}
@@ -55,7 +55,7 @@ func newDefinitions(client metadata.Interface, gvr schema.GroupVersionResource, 
 // run watches until ctx is done.
 func (d *definitions) run(ctx context.Context, client metadata.Interface) {
 	reflector.NewGuard(reflector.Definitions, reflector.Source{List: d.list, Watch: d.watch}, d, reflector.Options{
-		Client: client, Admit: d.gate.Admit, Metrics: d.streams, Log: d.log,
+		Client: client, Admit: d.permission.Admit, Metrics: d.streams, Log: d.log,
 	}).Run(ctx)
 }
 
@@ -63,7 +63,7 @@ func (d *definitions) run(ctx context.Context, client metadata.Interface) {
 func (d *definitions) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	list, err := d.client.List(ctx, opts)
 	if err != nil {
-		d.gate.Answered(err)
+		d.permission.Answered(err)
 		if ctx.Err() == nil {
 			d.failed(err)
 		}
@@ -77,7 +77,7 @@ func (d *definitions) list(ctx context.Context, opts metav1.ListOptions) (runtim
 
 func (d *definitions) watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Interface, error) {
 	w, err := d.client.Watch(ctx, opts)
-	d.gate.Answered(err)
+	d.permission.Answered(err)
 	return w, err
 }
 

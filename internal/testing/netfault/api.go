@@ -69,7 +69,7 @@ func NewAPI(config *rest.Config) (*API, error) {
 		ErrorHandler:   unreachable,
 		ErrorLog:       log.New(io.Discard, "", 0),
 	}
-	a.server = httptest.NewUnstartedServer(a.gate(proxy))
+	a.server = httptest.NewUnstartedServer(a.handler(proxy))
 	a.server.EnableHTTP2 = true
 	a.server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	a.server.StartTLS()
@@ -249,20 +249,20 @@ func (a *API) Close() {
 	}
 	a.server.CloseClientConnections()
 	a.server.Close()
-	if p, ok := a.server.Config.Handler.(*gate); ok {
+	if p, ok := a.server.Config.Handler.(*frontDoor); ok {
 		p.close()
 	}
 }
 
-// gate decides on requests before they are passed.
-type gate struct {
+// frontDoor decides on requests before they are passed.
+type frontDoor struct {
 	a     *API
 	proxy *httputil.ReverseProxy
 }
 
-func (a *API) gate(proxy *httputil.ReverseProxy) *gate { return &gate{a: a, proxy: proxy} }
+func (a *API) handler(proxy *httputil.ReverseProxy) *frontDoor { return &frontDoor{a: a, proxy: proxy} }
 
-func (g *gate) close() {
+func (g *frontDoor) close() {
 	if t, ok := g.proxy.Transport.(byToken); ok {
 		t.user.CloseIdleConnections()
 		t.nobody.CloseIdleConnections()
@@ -278,7 +278,7 @@ type decided struct {
 }
 
 // ServeHTTP implements http.Handler.
-func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (g *frontDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d := decided{request: parse(r)}
 	d.answer = g.a.answer(d.request)
 	switch d.answer {

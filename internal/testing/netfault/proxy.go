@@ -88,7 +88,7 @@ func (p *Proxy) Reset() {
 	for conn := range p.conns {
 		abort(conn)
 	}
-	p.openGate() // what waits finds its connection gone
+	p.wakeWaiters() // what waits finds its connection gone
 }
 
 // Mend lets everything pass again.
@@ -96,11 +96,11 @@ func (p *Proxy) Mend() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.reset = false
-	p.openGate()
+	p.wakeWaiters()
 }
 
-// openGate wakes the waiters. The caller holds mu.
-func (p *Proxy) openGate() {
+// wakeWaiters wakes the waiters. The caller holds mu.
+func (p *Proxy) wakeWaiters() {
 	select {
 	case <-p.open:
 	default:

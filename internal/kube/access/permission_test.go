@@ -14,20 +14,20 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 )
 
-// TestGate: a gate asks before the first request and after each that was refused, waits as long as
+// TestPermission: it asks before the first request and after each that was refused, waits as long as
 // the answer is no, and lets everything through that it knows nothing against.
-func TestGate(t *testing.T) {
+func TestPermission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no rule"))
 		asked, told := 0, 0
 		var allowed atomic.Bool
 		allowed.Store(true)
 		var noAnswer error
-		g := access.NewGate(func(context.Context) (bool, error) { asked++; return allowed.Load(), noAnswer }, time.Minute, func() { told++ })
+		p := access.NewPermission(func(context.Context) (bool, error) { asked++; return allowed.Load(), noAnswer }, time.Minute, func() { told++ })
 		admit := func(want time.Duration) {
 			t.Helper()
 			began := time.Now()
-			if err := g.Admit(t.Context()); err != nil {
+			if err := p.Admit(t.Context()); err != nil {
 				t.Errorf("Admit returned %v", err)
 			}
 			if took := time.Since(began); took < want || took > want+time.Minute {
@@ -36,31 +36,31 @@ func TestGate(t *testing.T) {
 		}
 		admit(0)
 		admit(0)
-		g.Answered(nil)
-		g.Answered(errors.New("of another kind"))
+		p.Answered(nil)
+		p.Answered(errors.New("of another kind"))
 		admit(0)
 		if asked != 1 {
 			t.Errorf("asked %d times, want once", asked)
 		}
-		g.Answered(forbidden)
+		p.Answered(forbidden)
 		allowed.Store(false)
 		time.AfterFunc(time.Hour, func() { allowed.Store(true) })
 		admit(time.Hour)
 		if told != 1 || asked > 70 {
 			t.Errorf("told %d times of a refusal, and asked %d times", told, asked)
 		}
-		g.Answered(forbidden)
+		p.Answered(forbidden)
 		noAnswer = errors.New("no answer")
 		admit(0)
 		noAnswer = nil
 		allowed.Store(false)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := g.Admit(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Admit returned %v: what was not answered does not open the gate", err)
+		if err := p.Admit(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Admit returned %v: what was not answered is no permission", err)
 		}
-		if err := (*access.Gate)(nil).Admit(t.Context()); err != nil {
-			t.Errorf("a nil Gate returned %v", err)
+		if err := (*access.Permission)(nil).Admit(t.Context()); err != nil {
+			t.Errorf("a nil Permission returned %v", err)
 		}
 	})
 }

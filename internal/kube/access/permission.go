@@ -1,0 +1,58 @@
+package access
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// Permission holds the requests of one watch back that would be refused. A nil Permission holds nothing back.
+//
+//	asking ──allowed, or no answer──▶ open ──a request is refused──▶ asking
+type Permission struct {
+	ask     func(context.Context) (bool, error)
+	most    time.Duration
+	refused func()
+
+	mu   sync.Mutex // guards open
+	open bool
+}
+
+// NewPermission returns one that asks for the right, at a pace that doubles up to most, and tells
+// refused each time that it has to wait.
+func NewPermission(ask func(context.Context) (bool, error), most time.Duration, refused func()) *Permission {
+	return &Permission{ask: ask, most: most, refused: refused}
+}
+
+// Admit returns once a request may be made, as far as can be told, or with the error of ctx.
+func (p *Permission) Admit(ctx context.Context) error {
+	if p == nil || p.isOpen() {
+		return nil
+	}
+	return Wait(ctx, func(ctx context.Context) (bool, error) {
+		allowed, err := p.ask(ctx)
+		p.set(err == nil && allowed)
+		return allowed, err
+	}, p.most, p.refused)
+}
+
+// Answered takes the error of a request; nil is none.
+func (p *Permission) Answered(err error) {
+	if p != nil && apierrors.IsForbidden(err) {
+		p.set(false)
+	}
+}
+
+func (p *Permission) isOpen() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.open
+}
+
+func (p *Permission) set(open bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.open = open
+}
