@@ -143,6 +143,9 @@ func (m *member) Send(ctx context.Context, r delivery.Request) wire.Outcome {
 	m.w.mu.Lock()
 	fence := m.fence
 	m.w.mu.Unlock()
+	if fence.Err() != nil {
+		return wire.Outcome{Kind: wire.Fenced}
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(fence, cancel)()

@@ -263,15 +263,22 @@ func (p *Peer) Resync(ctx context.Context, r operations.Request, parts []operati
 	return nil
 }
 
-// Gain takes up what matches, of which some was a member's that has crashed.
+// Gain takes up what matches, of which some was a member's that has crashed, unless it is fenced meanwhile.
 func (p *Peer) Gain(ctx context.Context, mine, gained, crashed pipeline.Match) {
+	stay := p.fate.Incarnation()
 	for ctx.Err() == nil && (p.t.store.Refresh(ctx) != nil || p.t.behind(func(resource.Type) bool { return true }) != "") {
 		time.Sleep(20 * time.Millisecond)
 	}
 	p.t.takeUp(gained, crashed)
 	p.fate.mu.Lock()
-	p.fate.mine = mine
+	admitted := p.fate.incarnation == stay
+	if admitted {
+		p.fate.mine = mine
+	}
 	p.fate.mu.Unlock()
+	if !admitted {
+		return
+	}
 	p.t.pipeline.Gained(gained)
 	p.t.receive()
 	p.t.pipeline.MaySendChanged()
