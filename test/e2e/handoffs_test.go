@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
@@ -25,11 +26,12 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		env   map[string]string
+		cut   bool // one type is so large that it is cut by namespaces
 		rules []receiver.Rule
 	}{
-		"every request takes 700 ms": {map[string]string{"SETTLE_TIME_MS": "1000"}, []receiver.Rule{late(100, 700*time.Millisecond)}},
+		"every request takes 700 ms": {map[string]string{"SETTLE_TIME_MS": "1000"}, false, []receiver.Rule{late(100, 700*time.Millisecond)}},
 		"nine requests of up to 8 s": {
-			map[string]string{"SETTLE_TIME_MS": "1000", "MAX_IN_FLIGHT": "9"},
+			map[string]string{"SETTLE_TIME_MS": "1000", "MAX_IN_FLIGHT": "9"}, true,
 			[]receiver.Rule{late(10, 8*time.Second), late(30, 2*time.Second), late(100, 300*time.Millisecond)},
 		},
 	} {
@@ -38,6 +40,9 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 			r := fleet.New(t, fleet.Options{})
 			_, objects := size()
 			c := cluster(t, r, objects)
+			if tt.cut {
+				stockMany(t, r, objects/2)
+			}
 			var replicas []*fleet.Replica
 			for range 3 {
 				replicas = append(replicas, r.Start(tt.env))
@@ -65,8 +70,12 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 				<-done
 				r.Receiver().ClearFaults()
 				for _, id := range ids {
-					if op := followResync(t, replicas[round%3], id); len(op.Failed) > 0 {
+					op := followResync(t, replicas[round%3], id)
+					if len(op.Failed) > 0 {
 						t.Errorf("types were not resynced: %+v", op.Failed)
+					}
+					if whole := op.Resource+op.Namespace == ""; tt.cut && whole && parts(op) <= op.Types.Total {
+						t.Errorf("%d types in %d parts, want one that is cut", op.Types.Total, parts(op))
 					}
 				}
 				took, n := r.WaitEqual(converge)
@@ -77,6 +86,29 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 			}
 		})
 	}
+}
+
+// stockMany creates so many ConfigMaps in a dozen namespaces.
+func stockMany(t *testing.T, r *fleet.Rig, n int) {
+	t.Helper()
+	const namespaces = 12
+	for i := range namespaces {
+		namespace := fmt.Sprintf("crowd-%d", i)
+		r.Kube("", "create", "namespace", namespace)
+		var names []string
+		for j := range n / namespaces {
+			names = append(names, fmt.Sprintf("one-of-many-%d", j))
+		}
+		stock(t, r, namespace, names...)
+	}
+}
+
+// parts is of how many parts a resync consists.
+func parts(op api.Operation) (n int) {
+	for _, s := range op.Shares {
+		n += s.Parts.Total
+	}
+	return n
 }
 
 // someNamespace is one with objects.

@@ -19,8 +19,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// mapsOf is a client of the ConfigMaps of the namespace default that is not held up by itself.
-func mapsOf(t *testing.T, r *fleet.Rig) dynamic.ResourceInterface {
+// mapsOf is a client of the ConfigMaps of a namespace that is not held up by itself.
+func mapsOf(t *testing.T, r *fleet.Rig, namespace string) dynamic.ResourceInterface {
 	t.Helper()
 	config := rest.CopyConfig(r.RESTConfig())
 	config.QPS = -1
@@ -28,13 +28,13 @@ func mapsOf(t *testing.T, r *fleet.Rig) dynamic.ResourceInterface {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.Resource(configMaps).Namespace("default")
+	return c.Resource(configMaps).Namespace(namespace)
 }
 
-// stock creates ConfigMaps.
-func stock(t *testing.T, r *fleet.Rig, names ...string) {
+// stock creates ConfigMaps in a namespace.
+func stock(t *testing.T, r *fleet.Rig, namespace string, names ...string) {
 	t.Helper()
-	client := mapsOf(t, r)
+	client := mapsOf(t, r, namespace)
 	work := make(chan string)
 	var workers sync.WaitGroup
 	for range 8 {
@@ -66,7 +66,7 @@ func TestAnEmbedderThatTakesATimeForEachTextIsNotOverrun(t *testing.T) {
 	for i := range 1000 {
 		names = append(names, fmt.Sprintf("slow-%d", i))
 	}
-	stock(t, r, names...)
+	stock(t, r, "default", names...)
 	r.SetFaults(receiver.Rule{Effect: receiver.Effect{TextDelay: receiver.Duration(200 * time.Millisecond)}})
 	p := r.Start(map[string]string{"REQUEST_TIMEOUT_MS": "5000", "BATCH_MAX_SIZE": "50"})
 	p.WaitReady(time.Minute)
@@ -106,7 +106,7 @@ func TestAShareOfPoisonHoldsUpNobodyElse(t *testing.T) {
 					}
 					names = append(names, name)
 				}
-				stock(t, r, names...)
+				stock(t, r, "default", names...)
 				r.SetFaults(receiver.Rule{
 					Match:  receiver.Match{ID: string(mapID("poison-*")), Array: "upserts"},
 					Effect: receiver.Effect{Refuse: receiver.RefuseInternal, Delay: receiver.Duration(pace)},
@@ -132,7 +132,7 @@ func TestRandomFailuresHoldUpNoChangeForLong(t *testing.T) {
 				for i := range 400 {
 					names = append(names, fmt.Sprintf("changing-%d", i))
 				}
-				stock(t, r, names...)
+				stock(t, r, "default", names...)
 				var all []*fleet.Replica
 				for range replicas {
 					all = append(all, r.Start(map[string]string{"BATCH_FLUSH_INTERVAL_MS": "1000", "DEBOUNCE_MAX_WAIT_MS": "10000"}))
@@ -155,7 +155,7 @@ func TestRandomFailuresHoldUpNoChangeForLong(t *testing.T) {
 // relabel changes one ConfigMap after the other, so many a second.
 func relabel(t *testing.T, r *fleet.Rig, names []string, perSecond, changes int) []probe {
 	t.Helper()
-	client := mapsOf(t, r)
+	client := mapsOf(t, r, "default")
 	tick := time.NewTicker(time.Second / time.Duration(perSecond))
 	defer tick.Stop()
 	var made []probe
