@@ -142,7 +142,7 @@ func NewPeer(o PeerOptions) *Peer {
 	t.adopted.Store(true)
 	t.ledger = checkpoint.NewLedger(t.identity, ring.DefaultFormat())
 	t.store = checkpoint.NewStore(o.Maps, t.ledger, checkpoint.StoreOptions{
-		Namespace: "ns", Ring: "ring", Target: "default", Member: o.Name, Changed: t.ledgerChanged, Log: logr.Discard(),
+		Namespace: "ns", Ring: "ring", Target: "default", Member: o.Name, DoubtFor: pipeline.DoubtFor(o.Settle), Changed: t.ledgerChanged, Log: logr.Discard(),
 	})
 	t.written = newCheckpointTime(t.metrics)
 	breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})

@@ -192,7 +192,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	t.ledger = checkpoint.NewLedger(t.identity, ringFormat)
 	t.store = checkpoint.NewStore(p.maps, t.ledger, checkpoint.StoreOptions{
 		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Target: targetKey(spec.name), Member: p.cfg.PodName,
-		Changed: t.ledgerChanged, Streams: p.streams, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
+		DoubtFor: pipeline.DoubtFor(spec.settle), Changed: t.ledgerChanged, Streams: p.streams, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
 	})
 	t.tombstones = deletions.New(t.ledger)
 	t.written = newCheckpointTime(t.metrics)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"testing"
 	"time"
 
@@ -31,7 +32,7 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 	}{
 		"every request takes 700 ms": {map[string]string{"SETTLE_TIME_MS": "1000"}, false, []receiver.Rule{late(100, 700*time.Millisecond)}},
 		"nine requests of up to 8 s": {
-			map[string]string{"SETTLE_TIME_MS": "1000", "MAX_IN_FLIGHT": "9"}, true,
+			map[string]string{"SETTLE_TIME_MS": "3000", "MAX_IN_FLIGHT": "9"}, true,
 			[]receiver.Rule{late(10, 8*time.Second), late(30, 2*time.Second), late(100, 300*time.Millisecond)},
 		},
 	} {
@@ -41,7 +42,7 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 			_, objects := size()
 			c := cluster(t, r, objects)
 			if tt.cut {
-				stockMany(t, r, objects/2)
+				stockMany(t, r, 3*objects/2)
 			}
 			var replicas []*fleet.Replica
 			for range 3 {
@@ -78,7 +79,7 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 						t.Errorf("%d types in %d parts, want one that is cut", op.Types.Total, parts(op))
 					}
 				}
-				took, n := r.WaitEqual(converge)
+				took, n := equalOrTold(t, r, converge)
 				t.Logf("round %d: %d operations, %d objects equal after %v", round, len(ids), n, took.Round(time.Millisecond))
 				if o := r.Receiver().Stats().Overlaps; o > 0 {
 					t.Errorf("%d times two requests held one ID", o)
@@ -86,6 +87,28 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 			}
 		})
 	}
+}
+
+// equalOrTold is [fleet.Rig.WaitEqual] that tells which requests held what is amiss.
+func equalOrTold(t *testing.T, r *fleet.Rig, within time.Duration) (time.Duration, int) {
+	t.Helper()
+	done := false
+	defer func() {
+		if done {
+			return
+		}
+		diff := r.Diff()
+		ids := slices.Concat(diff.Missing, diff.Stale)
+		for _, w := range diff.Wrong {
+			ids = append(ids, w.ID)
+		}
+		for _, id := range ids[:min(len(ids), 3)] {
+			t.Logf("%s:\n%s", id, told(r.Requests(), string(id)))
+		}
+	}()
+	took, n := r.WaitEqual(within)
+	done = true
+	return took, n
 }
 
 // stockMany creates so many ConfigMaps in a dozen namespaces.

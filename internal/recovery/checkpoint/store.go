@@ -29,10 +29,14 @@ const (
 	openKey, deliveredKey, statsKey = "open", "delivered", "stats"
 )
 
-// StoreOptions are the settings of a [Store]. All are required but Log.
+// StoreOptions are the settings of a [Store]. All are required but Streams and Log.
 type StoreOptions struct {
 	// Namespace is where the ConfigMaps are; Ring and Target tell them apart from others, Member is ours.
 	Namespace, Ring, Target, Member string
+	// DoubtFor is how long a receiver may hold a request of unknown outcome. So long what the last checkpoint of
+	// our name was in doubt about is told of beside ours, which takes its place: a part of it may be another
+	// member's by now, which has not read it.
+	DoubtFor time.Duration
 	// Changed is called after the ledger has changed, by one goroutine.
 	Changed func()
 	// Streams count what becomes of the watch; nil counts nothing.
@@ -43,14 +47,16 @@ type StoreOptions struct {
 
 // Store keeps a [Ledger] in step with the cluster's ConfigMaps, and writes ours.
 type Store struct {
-	client corev1client.ConfigMapInterface
-	ledger *Ledger
-	opts   StoreOptions
-	synced chan struct{} // closed after the first list
-	before Past          // written before synced is closed, like ours and left
-	ours   map[string][]uint64
-	left   List
-	once   sync.Once
+	client     corev1client.ConfigMapInterface
+	ledger     *Ledger
+	opts       StoreOptions
+	synced     chan struct{} // closed after the first list
+	before     Past          // written before synced is closed, like what follows
+	ours       map[string][]uint64
+	left       List
+	lastInDoubt []Doubt   // of our predecessor
+	lastUntil  time.Time // until when these are told of
+	once       sync.Once
 
 	seen     sync.Mutex        // guards what follows, and is held while the ledger changes
 	voidTo   time.Time         // until then nothing is believed; see Void
@@ -137,6 +143,7 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 	if err != nil {
 		return err
 	}
+	own.InDoubt = s.withPredecessors(own.InDoubt)
 	data := make(map[string]string, 5)
 	for key, text := range map[string]string{openKey: open, deliveredKey: encodeNames(beside.Delivered), statsKey: beside.Stats} {
 		if text != "" {
@@ -171,6 +178,30 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 		err = errors.New("somebody else keeps writing it")
 	}
 	return fmt.Errorf("writing checkpoint %s: %w", s.Name(), err)
+}
+
+// withPredecessors adds what our predecessor was in doubt about, as long as that may be of use and nothing newer is
+// known.
+func (s *Store) withPredecessors(inDoubt []Doubt) []Doubt {
+	select {
+	case <-s.synced:
+	default:
+		return inDoubt
+	}
+	if !time.Now().Before(s.lastUntil) {
+		return inDoubt
+	}
+	known := make(map[uint64]bool, len(inDoubt))
+	for _, d := range inDoubt {
+		known[d.ID] = true
+	}
+	all := slices.Clone(inDoubt)
+	for _, d := range s.lastInDoubt {
+		if !known[d.ID] {
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 // Strike removes the open tombstones of a member that is gone, once all of them are delivered. Sum names
@@ -276,7 +307,8 @@ func (k sink) takeBeside(configMap string, own Checkpoint, data map[string]strin
 			k.s.inDoubt = nil
 		}
 	default:
-		k.s.left, k.s.inDoubt = l, own.InDoubt
+		k.s.left, k.s.inDoubt, k.s.lastInDoubt = l, own.InDoubt, own.InDoubt
+		k.s.lastUntil = time.Now().Add(k.s.opts.DoubtFor)
 	}
 }
 

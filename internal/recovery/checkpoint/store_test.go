@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,9 +26,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func store(client *fake.Clientset, member string, ledger *checkpoint.Ledger) *checkpoint.Store {
 	return checkpoint.NewStore(client.CoreV1(), ledger, checkpoint.StoreOptions{
-		Namespace: "ns", Ring: "r", Target: "default", Member: member, Changed: func() {},
+		Namespace: "ns", Ring: "r", Target: "default", Member: member, DoubtFor: doubtFor, Changed: func() {},
 	})
 }
+
+const doubtFor = 5 * time.Minute
 
 func word(member string, version uint64) checkpoint.Checkpoint {
 	return checkpoint.Checkpoint{Member: member, View: []string{member}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",
@@ -238,5 +241,55 @@ func TestWhatAnEarlierLifeIsInDoubtAboutIsNotForgottenByReadingItAgain(t *testin
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// Our checkpoint takes the place of an earlier life's. What that was in doubt about is told of for as long as a
+// receiver may hold a request: the object may be another member's by now, which has not read it before.
+func TestWhatAnEarlierLifeWasInDoubtAboutIsToldOfBesideOurs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		earlier := word("a", 10)
+		earlier.Incarnation = "one.1"
+		earlier.InDoubt = []checkpoint.Doubt{{ID: id(1).Hash(), Version: 7, Overwritable: true}, {ID: id(2).Hash(), Version: 7, Overwritable: true}}
+		if err := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())).Publish(t.Context(), earlier, word("a", 10), checkpoint.Beside{}); err != nil {
+			t.Fatal(err)
+		}
+		ledger := checkpoint.NewLedger("f", ring.DefaultFormat())
+		ours, others := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())), store(client, "b", ledger)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var running sync.WaitGroup
+		for _, s := range []*checkpoint.Store{ours, others} {
+			running.Go(func() {
+				if err := s.Run(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+			<-s.Synced()
+		}
+		say := func(high uint64) {
+			now := word("a", high)
+			now.Incarnation = "two.1"
+			now.InDoubt = []checkpoint.Doubt{{ID: id(2).Hash(), Version: high, Acknowledged: true}}
+			if err := ours.Publish(t.Context(), now, now, checkpoint.Beside{}); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		say(20)
+		if d, doubted := ledger.Doubtful(id(1)); !doubted || d.Version != 7 {
+			t.Errorf("of what is not ours any more another member reads %+v, %v", d, doubted)
+		}
+		if d, _ := ledger.Doubtful(id(2)); d.Version != 20 {
+			t.Errorf("of what we know better another member reads %+v", d)
+		}
+		time.Sleep(doubtFor)
+		say(30)
+		if d, doubted := ledger.Doubtful(id(1)); doubted {
+			t.Errorf("it is told of for ever: %+v", d)
+		}
+		cancel()
+		running.Wait()
 	})
 }

@@ -102,7 +102,7 @@ func (o Options) withDefaults() Options {
 	def(&o.MaxUpserts, 50)
 	def(&o.MaxDeletes, 1000)
 	def(&o.MaxBytes, 1<<20)
-	def(&o.Repeats, 5)
+	def(&o.Repeats, defaultRepeats)
 	if o.Settle <= 0 {
 		o.Settle = time.Minute
 	}

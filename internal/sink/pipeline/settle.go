@@ -81,7 +81,13 @@ func (p *Pipeline) watchOver(it *item, now time.Time) {
 	}
 }
 
-// doubtFor is how long a receiver may hold a request whose outcome is unknown.
+// defaultRepeats is [Options.Repeats] if that is 0.
+const defaultRepeats = 5
+
+// DoubtFor is how long a receiver of that settle time may hold a request whose outcome is unknown.
+func DoubtFor(settle time.Duration) time.Duration { return defaultRepeats * settle }
+
+// doubtFor is that of this pipeline.
 func (p *Pipeline) doubtFor() time.Duration { return time.Duration(p.opts.Repeats) * p.opts.Settle }
 
 // tells whether we still tell of a doubt about an item that we have given away. Its new owner may read our checkpoint
