@@ -26,6 +26,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
@@ -36,12 +37,12 @@ var (
 )
 
 // TestAFleetLosesNothingThatItsCheckpointsTell is a storm in virtual time: members of a fleet are killed,
-// fenced, told to leave and started, their watches lag or begin anew, the API server forgets its history, and
-// the receiver refuses, hangs, or applies after as long as 20 s what it was sent by a client that has gone,
-// while objects come, change and go, a type is removed and comes back, and resyncs overlap: of everything, of
-// one namespace, of what one replica owns. What passes between the members is all real: pipelines,
-// checkpoints, searches, senders of resyncs. Afterwards the receiver has what the cluster has. -model.seed=N
-// replays one.
+// fenced, told to leave and started, their watches lag, begin anew or lose an event, the API server forgets its
+// history, and the receiver refuses, hangs, or applies after as long as 20 s what it was sent by a client that
+// has gone, while objects come, change and go, a type is removed and comes back, and resyncs overlap: of
+// everything, of one namespace, of what one replica owns. What passes between the members is all real:
+// pipelines, checkpoints, searches, senders of resyncs, verifiers. Afterwards the receiver has what the cluster
+// has. -model.seed=N replays one.
 func TestAFleetLosesNothingThatItsCheckpointsTell(t *testing.T) {
 	first, last := *modelFirst, *modelFirst+*modelSeeds-1
 	if *modelSeed > 0 {
@@ -69,11 +70,14 @@ type world struct {
 	version   uint64
 	objects   map[string]record
 	events    []record
+	losses    int    // events that watches have lost
+	lossOf    int    // how many come for one that is; 0: none is
 	forgotten uint64 // the API server remembers what came after
 	away      bool   // the API server
 	mode      string // of the receiver: "", busy, hangs or slow
 	pace      *rand.Rand
-	takes     []*take // as they were asked for
+	luck      *rand.Rand // of the watches
+	takes     []*take    // as they were asked for
 	docs      map[resource.ID]resource.Body
 	members   map[string]*member
 	agreed    agreed
@@ -119,6 +123,7 @@ type member struct {
 	name   string
 	stay   int
 	peer   *app.Peer
+	verify *verify.Verifier
 	ctx    context.Context
 	cancel context.CancelFunc
 	live   bool // by its Lease
@@ -131,6 +136,11 @@ type member struct {
 	next   int       // in events
 	solid  time.Time // since when it has seen everything
 	unseen bool      // the second type is not served, as far as it knows
+
+	lost     map[string]bool // objects whose last event was lost, and that no list has shown since
+	owed     map[string]bool // objects of which it has lost something, and which the receiver may have wrong since
+	listedAt time.Time       // last
+	relisted chan struct{}   // closed when that is handed to the index; nil when nobody waits
 
 	fence     context.Context // ends with its Lease
 	fall      context.CancelFunc
@@ -158,7 +168,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, rng: rand.New(rand.NewPCG(seed, 1)), client: fake.NewClientset(), format: ring.DefaultFormat(), began: time.Now(),
 		version: 100, forgotten: 1, objects: map[string]record{}, docs: map[resource.ID]resource.Body{}, members: map[string]*member{}, gone: map[string]bool{},
-		pace: rand.New(rand.NewPCG(seed, 3)),
+		pace: rand.New(rand.NewPCG(seed, 3)), luck: rand.New(rand.NewPCG(seed, 4)), lossOf: fewLosses,
 	}
 	w.client.PrependReactor("*", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
 		w.mu.Lock()
@@ -419,7 +429,10 @@ func (w *world) bring(m *member) {
 	}
 	served := !w.removed
 	if relist {
-		m.relist, m.listed, m.solid = false, true, time.Now()
+		m.relist, m.listed, m.solid, m.listedAt = false, true, time.Now(), time.Now()
+		clear(m.lost)
+	} else {
+		events = w.lose(m, events)
 	}
 	w.mu.Unlock()
 	if relist {
@@ -434,6 +447,7 @@ func (w *world) bring(m *member) {
 		m.peer.Index.Replace(gadgets, others, version)
 	}
 	if relist {
+		w.handed(m)
 		return
 	}
 	for _, e := range events {
@@ -633,7 +647,7 @@ func (w *world) handOver(members map[string]*member, before, after agreed, gone 
 
 // start starts a process under a name.
 func (w *world) start(name string) {
-	m := &member{w: w, name: name, live: true}
+	m := &member{w: w, name: name, live: true, lost: map[string]bool{}, owed: map[string]bool{}}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.fence, m.fall = context.WithCancel(m.ctx)
 	m.resyncing, m.noResyncs = context.WithCancel(m.ctx)
@@ -651,11 +665,13 @@ func (w *world) start(name string) {
 			return []resource.Type{pods, gadgets}
 		},
 	})
+	m.verify = w.verifier(m)
 	w.say("start %s, which reads for %.2f s", name, time.Until(reads).Seconds())
 	w.mu.Lock()
 	w.members[name] = m
 	w.mu.Unlock()
 	m.peer.Begin()
+	w.late.Go(func() { _ = m.verify.Run(m.ctx) }) // ends with the member, and returns nothing else
 	go func() {
 		select {
 		case <-m.ctx.Done():
@@ -687,7 +703,16 @@ func (w *world) deed() {
 		}
 	}
 	solid := func(but *member) bool { // somebody else has seen everything for longer than a checkpoint takes
-		return slices.ContainsFunc(here, func(m *member) bool { return m != but && !m.lags && !m.relist && time.Since(m.solid) > 12*time.Second })
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return slices.ContainsFunc(here, func(m *member) bool {
+			return m != but && !m.lags && !m.relist && w.whole(m) && time.Since(m.solid) > 12*time.Second
+		})
+	}
+	whole := func(m *member) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.whole(m)
 	}
 	var some *member
 	if len(here) > 0 {
@@ -711,7 +736,7 @@ func (w *world) deed() {
 		w.mu.Lock()
 		w.crash(some)
 		w.mu.Unlock()
-	case n < 7 && some != nil && !apiAway:
+	case n < 7 && some != nil && !apiAway && (whole(some) || solid(some)):
 		w.say("%s leaves", some.name)
 		w.leave(some)
 	case n < 9 && some != nil && !some.lags:
@@ -854,7 +879,8 @@ func (w *world) rage() {
 	if !lives {
 		w.start("last")
 	}
-	w.say("all is well")
+	w.lastLosses(w.rng)
+	w.say("all is well, after %d lost events", w.losses)
 	amiss := ""
 	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Second) {
 		if amiss = w.compare(); amiss == "" {

@@ -1,0 +1,202 @@
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
+)
+
+// fewLosses is how many events come to a watch for one that is lost while all else happens, and manyLosses when
+// nothing else does any more.
+const fewLosses, manyLosses = 200, 2
+
+// lose takes out of events what the watch of a member loses. A member that has lost something has not seen everything:
+// as long as that is so, it is no reason to let another go. The caller holds mu.
+func (w *world) lose(m *member, events []record) []record {
+	var left []record
+	for _, e := range events {
+		if w.lossOf == 0 || w.luck.IntN(w.lossOf) > 0 {
+			left = append(left, e)
+			if m.lost[e.name] { // what follows makes good for it
+				delete(m.lost, e.name)
+				m.solid = time.Now()
+			}
+			continue
+		}
+		w.note(e.name, "%s loses version %d of %s", m.name, e.version, e.name)
+		m.lost[e.name], m.owed[e.name] = true, true
+		w.losses++
+	}
+	return left
+}
+
+// lastLosses makes some changes of which every watch loses about half, and none after them: only who verifies finds
+// out.
+func (w *world) lastLosses(rng *rand.Rand) {
+	w.mu.Lock()
+	w.lossOf = manyLosses
+	for range 10 {
+		w.change(rng)
+	}
+	w.mu.Unlock()
+	time.Sleep(time.Second) // watches have brought the rest
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lossOf = 0
+}
+
+// whole tells whether a member knows what there is, and the receiver has what it had lost. Nobody else remembers that
+// for it, once the API server has forgotten: there is no inventory here. The caller holds mu.
+func (w *world) whole(m *member) bool {
+	maps.DeleteFunc(m.owed, func(name string, _ bool) bool { return !m.lost[name] && w.atReceiver(name) })
+	return len(m.lost)+len(m.owed) == 0
+}
+
+// atReceiver tells whether the receiver has an object as it is. The caller holds mu.
+func (w *world) atReceiver(name string) bool {
+	body, has := w.docs[typeOf(name).ID(namespaceOf(name), name)]
+	o, there := w.objects[name]
+	return has == there && (!has || body == o.record().Body)
+}
+
+// verifier holds the index of a member against the cluster and the other members.
+func (w *world) verifier(m *member) *verify.Verifier {
+	return verify.New(verify.Options{
+		Member: m.name, Index: m.peer.Index, Lister: stateLister{w}, Relister: relister{m}, Fleet: ringOf{w}, Teller: teller{m}, Interval: 30 * time.Second,
+		Watched: func() []verify.Watched {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			var all []verify.Watched
+			if m.listed {
+				all = append(all, verify.Watched{Type: pods, Listed: m.listedAt})
+			}
+			if m.listed && !m.unseen {
+				all = append(all, verify.Watched{Type: gadgets, Listed: m.listedAt})
+			}
+			return all
+		},
+		Diverged: func(t resource.Type) { w.say("%s differs from the cluster in %s", m.name, t.Resource) },
+	})
+}
+
+// stateLister implements [verify.Lister] with the lists of the API server.
+type stateLister struct{ w *world }
+
+// States lists a type in pages, as of one version.
+func (l stateLister) States(ctx context.Context, t resource.Type, page func(version uint64, states []watch.State) error) (uint64, error) {
+	l.w.mu.Lock()
+	if l.w.away {
+		l.w.mu.Unlock()
+		return 0, apierrors.NewServiceUnavailable("away")
+	}
+	version := l.w.version
+	var states []watch.State
+	for _, name := range slices.Sorted(maps.Keys(l.w.objects)) {
+		if typeOf(name) == t {
+			states = append(states, watch.State{Namespace: namespaceOf(name), Name: name, Version: l.w.objects[name].version})
+		}
+	}
+	l.w.mu.Unlock()
+	for some := range slices.Chunk(states, 4) {
+		if err := page(version, some); err != nil {
+			return 0, fmt.Errorf("taking a page: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	if len(states) == 0 {
+		return version, page(version, nil)
+	}
+	return version, nil
+}
+
+// relister implements [verify.Relister] with the watch of a member.
+type relister struct{ m *member }
+
+// Relist has everything listed, which comes when the API server is there.
+func (r relister) Relist(ctx context.Context, _ resource.Type) error {
+	w := r.m.w
+	w.mu.Lock()
+	r.m.relist = true
+	if r.m.relisted == nil {
+		r.m.relisted = make(chan struct{})
+	}
+	handed := r.m.relisted
+	w.mu.Unlock()
+	select {
+	case <-handed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// handed notes that the index of a member has a list.
+func (w *world) handed(m *member) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if m.relisted != nil && !m.relist {
+		close(m.relisted)
+		m.relisted = nil
+	}
+}
+
+// ringOf implements [verify.Fleet].
+type ringOf struct{ w *world }
+
+// Members are those of the ring.
+func (f ringOf) Members() []string {
+	f.w.mu.Lock()
+	defer f.w.mu.Unlock()
+	return slices.Clone(f.w.agreed.view)
+}
+
+// Assignee is one of them.
+func (f ringOf) Assignee(name string) string {
+	members := f.Members()
+	if len(members) == 0 {
+		return ""
+	}
+	return members[xxhash.Sum64String(name)%uint64(len(members))]
+}
+
+// teller implements [verify.Teller]: what a member says is heard by all that live, as they would read it.
+type teller struct{ m *member }
+
+// Tell says something.
+func (t teller) Tell(_ context.Context, s verify.Statement) error {
+	text, packed, err := s.Encode()
+	if err != nil {
+		return fmt.Errorf("encoding: %w", err)
+	}
+	heard, err := verify.Decode(text, packed)
+	if err != nil {
+		return fmt.Errorf("decoding: %w", err)
+	}
+	w := t.m.w
+	w.mu.Lock()
+	away, members := w.away, slices.Collect(maps.Values(w.members))
+	w.mu.Unlock()
+	if away {
+		return apierrors.NewServiceUnavailable("away")
+	}
+	for _, o := range members {
+		if o.ctx.Err() == nil {
+			o.verify.Hear(t.m.name, heard, true)
+		}
+	}
+	return nil
+}
