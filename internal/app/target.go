@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/url"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -323,7 +322,7 @@ func (t *target) reportProgress(ctx context.Context) error {
 		case t.read() && s.First.Done == s.First.Total:
 			t.log.Info("First sync is complete", "objects", s.First.Total, "quarantined", s.Quarantined,
 				"after", time.Since(t.begun).Round(time.Millisecond).String())
-			debug.FreeOSMemory()
+			giveBack()
 			t.complete.Store(true)
 			return nil
 		case n%10 == 0:

@@ -28,8 +28,8 @@ func tidy(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		if worthTidying(heap()) {
-			debug.FreeOSMemory()
+		if heapNow().worthTidying() {
+			giveBack()
 		}
 	}
 }
@@ -41,12 +41,15 @@ func setGCPercent(percent int) {
 	}
 }
 
-// worthTidying tells whether a twentieth of what is held in memory may be garbage.
-func worthTidying(objects, live uint64) bool { return objects > live+live/20 }
+// heap is how many bytes the objects of the heap take, how many of them were in use when it was last looked at, and how
+// many are free and not given back.
+type heap struct{ objects, live, free uint64 }
 
-// heap returns how many bytes objects take, and how many of them were in use when it was last looked at.
-func heap() (objects, live uint64) {
-	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
+// worthTidying tells whether a twentieth of what is held in memory may be garbage, or is free.
+func (h heap) worthTidying() bool { return max(h.objects, h.live)-h.live+h.free > h.live/20 }
+
+func heapNow() heap {
+	samples := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
 	metrics.Read(samples)
-	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
+	return heap{samples[0].Value.Uint64(), samples[1].Value.Uint64(), samples[2].Value.Uint64()}
 }

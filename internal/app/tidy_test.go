@@ -3,12 +3,21 @@ package app
 import "testing"
 
 func TestMemoryIsGivenBackWhenATwentiethOfItMayBeGarbage(t *testing.T) {
+	const mib = 1 << 20
 	for _, c := range []struct {
-		objects, live uint64
-		want          bool
-	}{{0, 0, false}, {20 << 20, 20 << 20, false}, {21 << 20, 20 << 20, false}, {21<<20 + 1, 20 << 20, true}, {1 << 20, 20 << 20, false}} {
-		if got := worthTidying(c.objects, c.live); got != c.want {
-			t.Errorf("%d bytes of which %d were in use: worth it %t, want %t", c.objects, c.live, got, c.want)
+		heap heap
+		want bool
+	}{
+		{heap{}, false},
+		{heap{objects: 20 * mib, live: 20 * mib}, false},
+		{heap{objects: 21 * mib, live: 20 * mib}, false},
+		{heap{objects: 21*mib + 1, live: 20 * mib}, true},
+		{heap{objects: 1 * mib, live: 20 * mib}, false},
+		{heap{objects: 1 * mib, live: 20 * mib, free: 2 * mib}, true},
+		{heap{objects: 20*mib + mib/2, live: 20 * mib, free: mib/2 + 1}, true},
+	} {
+		if got := c.heap.worthTidying(); got != c.want {
+			t.Errorf("%+v is worth tidying: %t, want %t", c.heap, got, c.want)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/configmap"
 )
 
 const (
@@ -29,18 +31,11 @@ func pack(data map[string]string) (text map[string]string, binary map[string][]b
 	if size < packFrom {
 		return data, nil, nil
 	}
-	var packed bytes.Buffer
-	w, err := flate.NewWriter(&packed, flate.BestSpeed)
-	if err == nil {
-		err = json.NewEncoder(w).Encode(data)
-	}
-	if err == nil {
-		err = w.Close()
-	}
+	packed, err := configmap.Deflate(func(w io.Writer) error { return json.NewEncoder(w).Encode(data) })
 	if err != nil { // A buffer takes everything.
 		return nil, nil, fmt.Errorf("packing a checkpoint: %w", err)
 	}
-	return nil, map[string][]byte{packedKey: packed.Bytes()}, nil
+	return nil, map[string][]byte{packedKey: packed}, nil
 }
 
 // unpack returns what pack was given. What it cannot read it leaves out, as if it had not been written.

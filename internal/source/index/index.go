@@ -239,7 +239,6 @@ func (x *Index) take(t resource.Type, rs []resource.Record, version uint64, beli
 	o.listed = true
 	o.version, o.since, o.before = max(o.version, version), version, before
 	o.sums.restart(version)
-	x.metrics.known(t, len(o.entries))
 }
 
 func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record, version, after uint64) {
@@ -261,7 +260,6 @@ func (x *Index) Upsert(t resource.Type, r resource.Record) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
 	x.upsert(t, o, r, Change{Cause: Live, After: before(r.ResourceVersion)}, origin{})
-	x.metrics.known(t, len(o.entries))
 }
 
 // origin is where a state comes from: the zero value is an event.
@@ -315,7 +313,6 @@ func (x *Index) Delete(t resource.Type, namespace, name string, version uint64) 
 	}
 	o.event = max(o.event, version)
 	x.delete(t, o, namespace, name, version, Change{Cause: Live, After: before(version)})
-	x.metrics.known(t, len(o.entries))
 }
 
 // Leave notes that an object is not to be had at a resourceVersion, though it may well be there. One that is known is
@@ -330,7 +327,6 @@ func (x *Index) Leave(t resource.Type, namespace, name string, version uint64) {
 	case known:
 		o.event = max(o.event, version)
 		x.delete(t, o, namespace, name, version, Change{Cause: Live, After: before(version)})
-		x.metrics.known(t, len(o.entries))
 	default:
 		o.version = max(o.version, version)
 	}
@@ -385,7 +381,6 @@ func (x *Index) Remove(t resource.Type) int {
 	x.mu.Lock()
 	delete(x.types, t)
 	x.mu.Unlock()
-	x.metrics.forget(t)
 	return n
 }
 

@@ -8,22 +8,21 @@ import (
 )
 
 type metrics struct {
-	objects                      *prometheus.GaugeVec
 	unchanged, outdated, rewinds prometheus.Counter
 }
 
 // New returns an empty index. A nil registerer switches its metrics off.
 func New(reg prometheus.Registerer) *Index {
-	return &Index{metrics: newMetrics(reg), types: make(map[resource.Type]*objects)}
+	x := &Index{metrics: newMetrics(reg), types: make(map[resource.Type]*objects)}
+	if reg != nil {
+		reg.MustRegister(known{x})
+	}
+	return x
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	return &metrics{
-		objects: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "k8s_vectordb_sync_objects",
-			Help: "Objects known, by resource type.",
-		}, []string{"resource"}),
 		unchanged: f.NewCounter(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_unchanged_total",
 			Help: "Updates that changed nothing a receiver stores (status, managedFields, relists) and ended in the index.",
@@ -39,8 +38,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 }
 
-func (m *metrics) known(t resource.Type, n int) {
-	m.objects.WithLabelValues(t.String()).Set(float64(n))
-}
+// knownDesc is of a gauge whose series are made when they are asked for: kept, they would take 0.5 KB for each type.
+var knownDesc = prometheus.NewDesc("k8s_vectordb_sync_objects", "Objects known, by resource type.", []string{"resource"}, nil)
 
-func (m *metrics) forget(t resource.Type) { m.objects.DeleteLabelValues(t.String()) }
+// known tells how many objects of each type an index has.
+type known struct{ x *Index }
+
+// Describe implements [prometheus.Collector].
+func (known) Describe(ch chan<- *prometheus.Desc) { ch <- knownDesc }
+
+// Collect implements [prometheus.Collector].
+func (k known) Collect(ch chan<- prometheus.Metric) {
+	for _, t := range k.x.Types() {
+		ch <- prometheus.MustNewConstMetric(knownDesc, prometheus.GaugeValue, float64(k.x.Type(t).Objects), t.String())
+	}
+}

@@ -91,6 +91,8 @@ type claim struct {
 
 // history is what is known of the verification of one type.
 type history struct {
+	name     string // of the type
+	watched  uint64 // when it was last seen to be watched, by Verifier.looks
 	claims   []claim
 	verified time.Time // when it was last held against a list
 	listed   time.Time // when somebody's list was last heard of, or ours was made

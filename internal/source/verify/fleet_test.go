@@ -338,3 +338,31 @@ func TestPart_OtherNamespacesAreNoDifference(t *testing.T) {
 		}
 	})
 }
+
+// TestAMemberThatIsAloneTellsNobody: what changes every ten seconds would be written as often, for nobody.
+func TestAMemberThatIsAloneTellsNobody(t *testing.T) {
+	for _, names := range [][]string{{"m0"}, {"m0", "m1"}} {
+		t.Run(fmt.Sprint(len(names), " members"), func(t *testing.T) {
+			inWorld(t, 0, names, some, func(t *testing.T, w *world) {
+				for i := range 6 {
+					put(w.server, pods, fmt.Sprint("p", i))
+					time.Sleep(10 * time.Second)
+				}
+				run, err := w.members["m0"].verifier.Start([]resource.Type{pods, jobs}, "")
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if run, err = w.members["m0"].verifier.Wait(ctx, run.ID); err != nil || run.Done() != 2 {
+					t.Errorf("%d of 2 types are verified, %v", run.Done(), err)
+				}
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				if told := w.members["m0"].tells > 0; told != (len(names) > 1) {
+					t.Errorf("it has told the others: %t", told)
+				}
+			})
+		})
+	}
+}

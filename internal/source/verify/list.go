@@ -30,9 +30,21 @@ const (
 )
 
 // sums are those of all types.
-func sums(x Index) map[string]index.Sum {
-	all := make(map[string]index.Sum)
-	x.Summed(func(t resource.Type, s index.Sum) { all[t.String()] = s })
+func (v *Verifier) sums() map[string]index.Sum {
+	v.mu.Lock()
+	names := make(map[resource.Type]string, len(v.types)) // so that not all are made anew every few seconds
+	for t, h := range v.types {
+		names[t] = h.name
+	}
+	v.mu.Unlock()
+	all := make(map[string]index.Sum, len(names))
+	v.opts.Index.Summed(func(t resource.Type, s index.Sum) {
+		name, known := names[t]
+		if !known {
+			name = t.String()
+		}
+		all[name] = s
+	})
 	return all
 }
 
@@ -86,7 +98,7 @@ func (v *Verifier) nextScheduled(now time.Time) (resource.Type, bool) {
 	}
 	var due []turn
 	for _, w := range watched {
-		if over := now.Sub(dueAt(w, v.history(w.Type).listed, v.began, v.opts.Interval)); over >= 0 {
+		if over := now.Sub(dueAt(w, v.history(w.Type), v.began, v.opts.Interval)); over >= 0 {
 			due = append(due, turn{w.Type, over})
 		}
 	}
@@ -100,15 +112,15 @@ func (v *Verifier) nextScheduled(now time.Time) (resource.Type, bool) {
 }
 
 // dueAt is when a type is to be listed next.
-func dueAt(w Watched, listed, began time.Time, interval time.Duration) time.Time {
-	if !listed.IsZero() {
-		return listed.Add(interval)
+func dueAt(w Watched, h *history, began time.Time, interval time.Duration) time.Time {
+	if !h.listed.IsZero() {
+		return h.listed.Add(interval)
 	}
 	first := began
 	if w.Listed.After(first) {
 		first = w.Listed
 	}
-	spread := time.Duration(xxhash.Sum64String(w.Type.String()) % uint64(interval))
+	spread := time.Duration(xxhash.Sum64String(h.name) % uint64(interval))
 	return first.Add(spread)
 }
 
@@ -138,7 +150,7 @@ func (v *Verifier) listFor(ctx context.Context, j job) {
 	v.listing = job{}
 	h := v.history(j.typ)
 	if err != nil {
-		v.metrics.failures.WithLabelValues(name).Inc()
+		v.metrics.failures.count(j.typ)
 		v.opts.Log.V(1).Info("A list to verify by failed, which proves nothing", "resource", name, "err", err.Error())
 		h.listed = now.Add(min(retryAfter, v.opts.Interval) - v.opts.Interval)
 		if j.run != "" {

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -12,7 +13,7 @@ import (
 
 type metrics struct {
 	divergences    *divergences
-	failures       *prometheus.CounterVec
+	failures       *failures
 	lists, repairs prometheus.Counter
 }
 
@@ -65,6 +66,42 @@ func (d *divergences) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
+// failureDesc is of a counter as that of divergences is.
+var failureDesc = prometheus.NewDesc("k8s_vectordb_sync_verification_failures_total",
+	"Lists to verify a resource by that failed, hence proved nothing.", []string{"resource"}, nil)
+
+// failures counts them by type. A type that is watched has a series.
+type failures struct {
+	watched ages
+
+	mu     sync.Mutex // guards counts
+	counts map[resource.Type]uint64
+}
+
+// count counts one.
+func (f *failures) count(t resource.Type) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.counts[t]++
+}
+
+// Describe implements [prometheus.Collector].
+func (f *failures) Describe(ch chan<- *prometheus.Desc) { ch <- failureDesc }
+
+// Collect implements [prometheus.Collector].
+func (f *failures) Collect(ch chan<- prometheus.Metric) {
+	all := make(map[resource.Type]uint64)
+	for t := range f.watched() {
+		all[t] = 0
+	}
+	f.mu.Lock()
+	maps.Copy(all, f.counts)
+	f.mu.Unlock()
+	for t, n := range all {
+		ch <- prometheus.MustNewConstMetric(failureDesc, prometheus.CounterValue, float64(n), t.String())
+	}
+}
+
 // ageDesc is of a metric that is computed when it is asked for.
 var ageDesc = prometheus.NewDesc("k8s_vectordb_sync_verification_age_seconds",
 	"Time since what is known of a resource was last held against a complete list.", []string{"resource"}, nil)
@@ -86,10 +123,7 @@ func newMetrics(reg prometheus.Registerer, a ages) *metrics {
 	const namespace = "k8s_vectordb_sync"
 	m := &metrics{
 		divergences: &divergences{watched: a, counts: make(map[resource.Type]*[len(sources)]uint64)},
-		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: namespace, Name: "verification_failures_total",
-			Help: "Lists to verify a resource by that failed, hence proved nothing.",
-		}, []string{"resource"}),
+		failures:    &failures{watched: a, counts: make(map[resource.Type]uint64)},
 		lists: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Name: "verification_lists_total",
 			Help: "Complete lists that were made to verify by.",
@@ -104,9 +138,6 @@ func newMetrics(reg prometheus.Registerer, a ages) *metrics {
 	}
 	return m
 }
-
-// begin makes the series of a type, so that its first failure is an increase.
-func (m *metrics) begin(t resource.Type) { m.failures.WithLabelValues(t.String()) }
 
 // ages are how long ago each watched type was held against a list.
 func (v *Verifier) ages() map[resource.Type]time.Duration {

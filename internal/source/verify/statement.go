@@ -9,6 +9,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/configmap"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
@@ -108,18 +109,10 @@ func (s Statement) Encode() (text []byte, packed bool, err error) {
 	if len(text) < packFrom {
 		return text, false, nil
 	}
-	var b bytes.Buffer
-	w, err := flate.NewWriter(&b, flate.BestSpeed)
-	if err == nil {
-		_, err = w.Write(text)
+	if text, err = configmap.Deflate(func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
+		return nil, false, fmt.Errorf("packing a statement: %w", err) // A buffer takes everything.
 	}
-	if err == nil {
-		err = w.Close()
-	}
-	if err != nil { // A buffer takes everything.
-		return nil, false, fmt.Errorf("packing a statement: %w", err)
-	}
-	return b.Bytes(), true, nil
+	return text, true, nil
 }
 
 // put sets an entry of a map of maps.

@@ -25,14 +25,15 @@ func (l *tellLoop) step(ctx context.Context) time.Duration {
 	if wait := pause - now.Sub(l.at); wait > 0 {
 		return wait
 	}
-	if len(v.opts.Fleet.Members()) == 0 {
+	members := v.opts.Fleet.Members()
+	if len(members) == 0 {
 		return tick
 	}
 	v.refresh()
 	l.at = now
 	s := v.statement(now)
-	if equal(s, l.last) {
-		return tellEvery
+	if len(members) == 1 || equal(s, l.last) {
+		return tellEvery // Nobody hears what is told by one alone, or it has been heard.
 	}
 	if err := v.opts.Teller.Tell(ctx, s); err != nil {
 		if ctx.Err() == nil {
@@ -49,7 +50,7 @@ func (l *tellLoop) step(ctx context.Context) time.Duration {
 
 // statement is what we say now.
 func (v *Verifier) statement(now time.Time) Statement {
-	s := Statement{Filter: v.opts.Filter, Sums: sums(v.opts.Index)}
+	s := Statement{Filter: v.opts.Filter, Sums: v.sums()}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.urgent = false

@@ -95,6 +95,7 @@ type Verifier struct {
 	mu      sync.Mutex // guards what follows
 	began   time.Time
 	types   map[resource.Type]*history
+	looks   uint64 // how many times types were taken note of
 	byName  map[string]resource.Type
 	others  map[string]Statement
 	told    map[tellKey]told    // what we tell of lists and verdicts
@@ -228,7 +229,7 @@ func (v *Verifier) hearList(t resource.Type, member, run string, l List, now tim
 func (v *Verifier) history(t resource.Type) *history {
 	h := v.types[t]
 	if h == nil {
-		h = &history{}
+		h = &history{name: t.String()}
 		v.types[t] = h
 	}
 	return h
@@ -239,17 +240,19 @@ func (v *Verifier) refresh() []Watched {
 	watched := v.opts.Watched()
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	clear(v.byName)
+	v.looks++
 	for _, w := range watched {
-		v.byName[w.Type.String()] = w.Type
-		if v.types[w.Type] == nil {
-			v.metrics.begin(w.Type)
-		}
-		v.history(w.Type)
+		h := v.history(w.Type)
+		h.watched = v.looks
+		v.byName[h.name] = w.Type
 	}
-	for t := range v.types {
-		if v.byName[t.String()] != t {
-			delete(v.types, t)
+	for t, h := range v.types {
+		if h.watched == v.looks {
+			continue
+		}
+		delete(v.types, t)
+		if v.byName[h.name] == t {
+			delete(v.byName, h.name)
 		}
 	}
 	return watched

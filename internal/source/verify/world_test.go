@@ -47,6 +47,7 @@ type member struct {
 	lister   *lister
 	cut      *cut
 	changes  []string
+	tells    int // how many times it has told the others what it knows
 }
 
 // lister can be made to answer less than there is, or nothing.
@@ -144,6 +145,9 @@ func (t teller) Tell(_ context.Context, s verify.Statement) error {
 	if err != nil {
 		return fmt.Errorf("decoding: %w", err)
 	}
+	t.m.w.mu.Lock()
+	t.m.tells++
+	t.m.w.mu.Unlock()
 	for _, o := range t.m.w.members {
 		o.verifier.Hear(t.m.name, heard, true)
 	}

@@ -160,7 +160,7 @@ func in(client metadata.Interface, t resource.Type) metadata.ResourceInterface {
 // New returns a Manager that wants no type yet. The client must be one of metadata only.
 func New(client metadata.Interface, sink Sink, opts Options) *Manager {
 	opts = opts.withDefaults()
-	return &Manager{
+	m := &Manager{
 		client:   client,
 		sink:     sink,
 		opts:     opts,
@@ -170,6 +170,10 @@ func New(client metadata.Interface, sink Sink, opts Options) *Manager {
 		wanted:   map[place]*watcher{},
 		stopping: map[place]*watcher{},
 	}
+	if opts.Registerer != nil {
+		opts.Registerer.MustRegister(listedObjects{m})
+	}
+	return m
 }
 
 // Set says which types are wanted. It starts and stops watches as needed and returns at once; a second call with the

@@ -23,7 +23,6 @@ type metrics struct {
 	errors   *prometheus.CounterVec
 	events   *prometheus.CounterVec
 	lists    prometheus.Histogram
-	listed   *prometheus.GaugeVec
 	failing  *prometheus.GaugeVec
 	doubted  prometheus.Counter
 }
@@ -49,15 +48,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help:    "Time from the first request of a list to its last object.",
 			Buckets: []float64{0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 180},
 		}),
-		listed: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("listed_objects",
-			"Objects in the last complete list of a resource, after the namespace filter.")), []string{"resource"}),
 		doubted: prometheus.NewCounter(prometheus.CounterOpts(opts("lists_doubted_total",
 			"Lists that lacked objects which may be there, so that nothing was deleted and the type was listed again."))),
 		failing: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("failing",
 			"1 for each resource that cannot be read, with the reason; absent for all others.")), []string{"resource", "reason"}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.types, m.restarts, m.relists, m.errors, m.events, m.lists, m.listed, m.failing, m.doubted)
+		reg.MustRegister(m.types, m.restarts, m.relists, m.errors, m.events, m.lists, m.failing, m.doubted)
 	}
 	for _, p := range phases[:Stopped] {
 		m.types.WithLabelValues(p)
@@ -77,13 +74,30 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 // entered moves a type from one phase to another.
 func (m *metrics) entered(t resource.Type, from, to Phase, reason Reason) {
 	m.types.WithLabelValues(from.String()).Dec()
-	if to == Stopped {
-		m.listed.DeleteLabelValues(t.String())
-	} else {
+	if to != Stopped {
 		m.types.WithLabelValues(to.String()).Inc()
 	}
 	m.failing.DeletePartialMatch(prometheus.Labels{"resource": t.String()})
 	if to == Failing {
 		m.failing.WithLabelValues(t.String(), string(reason)).Set(1)
+	}
+}
+
+// listedDesc is of a gauge whose series are made when they are asked for: kept, they would take 0.5 KB for each type.
+var listedDesc = prometheus.NewDesc("k8s_vectordb_sync_watch_listed_objects",
+	"Objects in the last complete list of a resource, after the namespace filter.", []string{"resource"}, nil)
+
+// listedObjects tells how many objects the last list of each wanted type had.
+type listedObjects struct{ m *Manager }
+
+// Describe implements [prometheus.Collector].
+func (listedObjects) Describe(ch chan<- *prometheus.Desc) { ch <- listedDesc }
+
+// Collect implements [prometheus.Collector].
+func (l listedObjects) Collect(ch chan<- prometheus.Metric) {
+	for _, s := range l.m.Status() {
+		if s.Synced() {
+			ch <- prometheus.MustNewConstMetric(listedDesc, prometheus.GaugeValue, float64(s.Listed), s.Type.String())
+		}
 	}
 }

@@ -181,7 +181,6 @@ func (w *watcher) listed(n int, version uint64) {
 	w.st.LastActivity = w.st.ListedAt
 	w.st.ResourceVersion = version // not the greater of two: after a restored etcd it goes backwards
 	w.mu.Unlock()
-	w.m.metrics.listed.WithLabelValues(w.t.String()).Set(float64(n))
 	w.enter(Synced)
 	w.free()
 }
