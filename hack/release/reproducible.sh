@@ -4,7 +4,7 @@
 #
 #   hack/release/reproducible.sh [VERSION]       default: v0.0.0-test
 #
-# PLATFORMS limits what is built: linux/amd64 unless it is set, for all of them take twenty minutes on two cores.
+# PLATFORMS limits what is built: linux/amd64 unless it is set, for all six take three minutes of processor time, and far more with an empty build cache.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 version=${1:-v0.0.0-test}
