@@ -47,16 +47,16 @@ type StoreOptions struct {
 
 // Store keeps a [Ledger] in step with the cluster's ConfigMaps, and writes ours.
 type Store struct {
-	client     corev1client.ConfigMapInterface
-	ledger     *Ledger
-	opts       StoreOptions
-	synced     chan struct{} // closed after the first list
-	before     Past          // written before synced is closed, like what follows
-	ours       map[string][]uint64
-	left       List
+	client      corev1client.ConfigMapInterface
+	ledger      *Ledger
+	opts        StoreOptions
+	synced      chan struct{} // closed after the first list
+	before      Past          // written before synced is closed, like what follows
+	ours        map[string][]uint64
+	left        List
 	lastInDoubt []Doubt   // of our predecessor
-	lastUntil  time.Time // until when these are told of
-	once       sync.Once
+	lastUntil   time.Time // until when these are told of
+	once        sync.Once
 
 	seen     sync.Mutex        // guards what follows, and is held while the ledger changes
 	voidTo   time.Time         // until then nothing is believed; see Void
