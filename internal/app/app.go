@@ -66,7 +66,7 @@ type App struct {
 	verify     *verification
 	controller *controller.Controller // nil: ResourceSyncConfigs are not read
 	api        *api.Server
-	types      *typeKeeper
+	types      *typeSet
 	scanner    *capabilities.Scanner // nil: nobody is told of definitions
 	rivals     *predecessor.Watcher
 	notices    *notices
@@ -129,7 +129,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		Keep: cfg.Selection, Namespaces: namespaces, OnSettled: a.settled, Log: opts.Log.WithName("watch"), Registerer: reg,
 		MayRead: rights.MayRead, Narrow: scopes.ByNamespace, Alone: scopes.Alone, Streams: streams, Aggregated: func(t resource.Type) bool { return a.discovery.Aggregated(t) },
 	})
-	a.types = &typeKeeper{
+	a.types = &typeSet{
 		scopes: scopes, watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered, gone: a.gone,
 		remembered: func() []resource.Type { return a.memory.types() },
 	}

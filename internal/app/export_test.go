@@ -38,9 +38,9 @@ var (
 	Operation      = operation
 )
 
-// NewTypeKeeper returns what carries discovery's findings to the watches and the index, as a function.
-func NewTypeKeeper(s *access.Scopes, w *watch.Manager, x *index.Index, delivered func(resource.Type) bool) func(context.Context, discovery.Change) {
-	k := &typeKeeper{
+// NewTypeSet returns what carries discovery's findings to the watches and the index, as a function.
+func NewTypeSet(s *access.Scopes, w *watch.Manager, x *index.Index, delivered func(resource.Type) bool) func(context.Context, discovery.Change) {
+	k := &typeSet{
 		scopes: s, watches: w, index: x, log: logr.Discard(), delivered: delivered, gone: func(resource.Type) {},
 		remembered: func() []resource.Type { return nil },
 	}

@@ -15,10 +15,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// typeKeeper carries what discovery finds to the watches and the index, in an order that loses nothing: a type's watch
+// typeSet carries what discovery finds to the watches and the index, in an order that loses nothing: a type's watch
 // has ended before its objects are forgotten, and a type that takes another's place is delivered before what the other
 // has left is deleted.
-type typeKeeper struct {
+type typeSet struct {
 	scopes  *access.Scopes // nil: every type is read as a whole
 	watches *watch.Manager
 	index   *index.Index
@@ -45,7 +45,7 @@ const stopTimeout = 30 * time.Second
 
 // apply is called by one goroutine. It blocks until types that are gone are forgotten, so that a type that comes back
 // with the next change is not mistaken for the one that went.
-func (k *typeKeeper) apply(ctx context.Context, c discovery.Change) {
+func (k *typeSet) apply(ctx context.Context, c discovery.Change) {
 	read := k.scopes.Decide(ctx, c.Types)
 	k.revive(read)
 	k.watches.Set(read)
@@ -65,7 +65,7 @@ func (k *typeKeeper) apply(ctx context.Context, c discovery.Change) {
 }
 
 // slicesOf returns a type with all slices of it that are known, now or from an earlier life.
-func (k *typeKeeper) slicesOf(t resource.Type) []resource.Type {
+func (k *typeSet) slicesOf(t resource.Type) []resource.Type {
 	known := []resource.Type{t}
 	for _, o := range slices.Concat(k.index.Types(), k.remembered()) {
 		if o.Whole() == t && !slices.Contains(known, o) {
@@ -79,7 +79,7 @@ func (k *typeKeeper) slicesOf(t resource.Type) []resource.Type {
 // namespace in one life is not read as a whole in the next but for a change of rights, so that both
 // have the same slices; what is left of another division goes when the last slice of the new type
 // is delivered.
-func (k *typeKeeper) moves(m discovery.Migration) []discovery.Migration {
+func (k *typeSet) moves(m discovery.Migration) []discovery.Migration {
 	to := k.scopes.Of([]resource.Type{m.New})
 	if len(to) == 0 {
 		return nil // we are ending
@@ -95,7 +95,7 @@ func (k *typeKeeper) moves(m discovery.Migration) []discovery.Migration {
 	return all
 }
 
-func (k *typeKeeper) forget(ctx context.Context, t resource.Type) {
+func (k *typeSet) forget(ctx context.Context, t resource.Type) {
 	stopped, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	if err := k.watches.WaitStopped(stopped, t); err != nil {
@@ -108,7 +108,7 @@ func (k *typeKeeper) forget(ctx context.Context, t resource.Type) {
 }
 
 // migrate forgets the old type once the new one has been delivered, unless the old one comes back before that.
-func (k *typeKeeper) migrate(ctx context.Context, m discovery.Migration) {
+func (k *typeSet) migrate(ctx context.Context, m discovery.Migration) {
 	ctx, cancel := context.WithCancel(ctx)
 	moving := &migration{to: m.New, cancel: cancel}
 	k.mu.Lock()
@@ -133,7 +133,7 @@ func (k *typeKeeper) migrate(ctx context.Context, m discovery.Migration) {
 }
 
 // moved forgets the old type if its place is taken, and tells whether it was.
-func (k *typeKeeper) moved(ctx context.Context, old resource.Type, m *migration) bool {
+func (k *typeSet) moved(ctx context.Context, old resource.Type, m *migration) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if ctx.Err() != nil || !k.watches.HasSynced(m.to) || !k.delivered(m.to) {
@@ -145,7 +145,7 @@ func (k *typeKeeper) moved(ctx context.Context, old resource.Type, m *migration)
 }
 
 // revive calls off the end of types that are served again.
-func (k *typeKeeper) revive(types []resource.Type) {
+func (k *typeSet) revive(types []resource.Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, t := range types {
@@ -157,7 +157,7 @@ func (k *typeKeeper) revive(types []resource.Type) {
 }
 
 // redirect lets types that wait for one that is itself replaced wait for its successor.
-func (k *typeKeeper) redirect(next discovery.Migration) {
+func (k *typeSet) redirect(next discovery.Migration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, m := range k.migrations {
@@ -168,7 +168,7 @@ func (k *typeKeeper) redirect(next discovery.Migration) {
 }
 
 // forgetMigrating forgets types that wait for one that is gone: nothing will take their place.
-func (k *typeKeeper) forgetMigrating(ctx context.Context, gone resource.Type) {
+func (k *typeSet) forgetMigrating(ctx context.Context, gone resource.Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for old, m := range k.migrations {

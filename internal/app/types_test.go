@@ -22,8 +22,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch/watchtest"
 )
 
-// keeper is a type keeper over real watches and a real index, with an API server in memory.
-type keeper struct {
+// servedTypes is a type set over real watches and a real index, with an API server in memory.
+type servedTypes struct {
 	t      *testing.T
 	server *watchtest.Server
 	index  *index.Index
@@ -36,13 +36,13 @@ type keeper struct {
 	log       []string      // deletions of documents
 }
 
-func newKeeper(t *testing.T) *keeper { return newScopedKeeper(t, nil) }
+func newServedTypes(t *testing.T) *servedTypes { return newScopedTypes(t, nil) }
 
-func newScopedKeeper(t *testing.T, scopes *access.Scopes) *keeper {
-	k := &keeper{t: t, server: watchtest.New(), index: index.New(nil), delivered: map[resource.Type]bool{}, docs: map[resource.ID]bool{}}
+func newScopedTypes(t *testing.T, scopes *access.Scopes) *servedTypes {
+	k := &servedTypes{t: t, server: watchtest.New(), index: index.New(nil), delivered: map[resource.Type]bool{}, docs: map[resource.ID]bool{}}
 	k.index.Listen(k)
 	watches := watch.New(k.server, k.index, watch.Options{})
-	k.apply = app.NewTypeKeeper(scopes, watches, k.index, func(typ resource.Type) bool {
+	k.apply = app.NewTypeSet(scopes, watches, k.index, func(typ resource.Type) bool {
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		return k.delivered[typ]
@@ -60,7 +60,7 @@ func newScopedKeeper(t *testing.T, scopes *access.Scopes) *keeper {
 }
 
 // Apply implements [index.Listener].
-func (k *keeper) Apply(c index.Change) {
+func (k *servedTypes) Apply(c index.Change) {
 	k.mu.Lock()
 	busy := k.busy
 	k.mu.Unlock()
@@ -77,19 +77,19 @@ func (k *keeper) Apply(c index.Change) {
 	}
 }
 
-func (k *keeper) put(t resource.Type, name string) {
+func (k *servedTypes) put(t resource.Type, name string) {
 	k.server.Put(t.GVR(), metav1.ObjectMeta{Namespace: "a", Name: name})
 }
 
 // deliver says that what the first list of a type has brought is delivered.
-func (k *keeper) deliver(t resource.Type) {
+func (k *servedTypes) deliver(t resource.Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.delivered[t] = true
 }
 
 // want compares the documents after some time.
-func (k *keeper) want(ids ...string) {
+func (k *servedTypes) want(ids ...string) {
 	k.t.Helper()
 	time.Sleep(time.Second)
 	synctest.Wait()
@@ -117,7 +117,7 @@ func change(types ...resource.Type) discovery.Change {
 
 func TestATypeThatIsNoLongerWantedKeepsItsDocuments(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		k := newKeeper(t)
+		k := newServedTypes(t)
 		k.put(widgets("v1"), "w")
 		k.apply(t.Context(), change(widgets("v1")))
 		k.want("a/example.com/v1/Widget/w")
@@ -130,7 +130,7 @@ func TestATypeThatIsNoLongerWantedKeepsItsDocuments(t *testing.T) {
 // that call has ended, the object would come back, and nobody would ever delete it.
 func TestARemovedTypeIsForgottenAfterItsWatchHasEnded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		k := newKeeper(t)
+		k := newServedTypes(t)
 		k.put(widgets("v1"), "w")
 		k.apply(t.Context(), change(widgets("v1"), pods))
 		k.want("a/example.com/v1/Widget/w")
@@ -162,7 +162,7 @@ func TestARemovedTypeIsForgottenAfterItsWatchHasEnded(t *testing.T) {
 
 func TestAMigratedTypeIsForgottenOnceItsSuccessorIsDelivered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		k := newKeeper(t)
+		k := newServedTypes(t)
 		k.put(widgets("v1"), "w")
 		k.put(widgets("v2"), "w")
 		k.apply(t.Context(), change(widgets("v1")))
@@ -177,7 +177,7 @@ func TestAMigratedTypeIsForgottenOnceItsSuccessorIsDelivered(t *testing.T) {
 
 func TestAMigratedTypeStaysWhileItsSuccessorCannotBeRead(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		k := newKeeper(t)
+		k := newServedTypes(t)
 		k.put(widgets("v1"), "w")
 		k.apply(t.Context(), change(widgets("v1")))
 		k.want("a/example.com/v1/Widget/w")
@@ -201,7 +201,7 @@ func migrated(from, to string) discovery.Change {
 
 func TestATypeThatComesBackIsNotForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		k := newKeeper(t)
+		k := newServedTypes(t)
 		k.put(widgets("v1"), "w")
 		k.put(widgets("v2"), "w")
 		k.apply(t.Context(), change(widgets("v1")))
@@ -222,8 +222,8 @@ func TestATypeThatComesBackIsNotForgotten(t *testing.T) {
 // TestAMigrationThatIsOvertaken has the successor replaced, or removed, before it was delivered. Its own end
 // alone would leave the documents of the first version behind for ever.
 func TestAMigrationThatIsOvertaken(t *testing.T) {
-	arrange := func(t *testing.T) *keeper {
-		k := newKeeper(t)
+	arrange := func(t *testing.T) *servedTypes {
+		k := newServedTypes(t)
 		for _, v := range []string{"v1", "v2", "v3"} {
 			k.put(widgets(v), "w")
 		}
@@ -262,7 +262,7 @@ func (noRights) MayRead(context.Context, resource.Type) (bool, error) { return f
 // one that takes its place does so slice by slice, and its end is the end of all slices.
 func TestTypesThatAreReadByNamespace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		k := newScopedKeeper(t, access.NewScopes(noRights{}, []string{"a", "b"}, nil, logr.Discard()))
+		k := newScopedTypes(t, access.NewScopes(noRights{}, []string{"a", "b"}, nil, logr.Discard()))
 		for _, v := range []string{"v1", "v2"} {
 			for _, ns := range []string{"a", "b", "c"} {
 				k.server.Put(widgets(v).GVR(), metav1.ObjectMeta{Namespace: ns, Name: "w"})
@@ -282,7 +282,7 @@ func TestTypesThatAreReadByNamespace(t *testing.T) {
 
 func TestAMigrationEndsWithItsContext(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		k := newKeeper(t)
+		k := newServedTypes(t)
 		k.put(widgets("v1"), "w")
 		k.put(widgets("v2"), "w")
 		k.apply(t.Context(), change(widgets("v1")))

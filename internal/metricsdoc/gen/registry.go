@@ -57,7 +57,7 @@ func registry() (*metricsdoc.Registry, error) {
 	app.DescribeMetrics(each)
 	meta := inventory.Meta{Cluster: "uid", Ring: "ring"}
 	if _, err := inventory.NewWriter("", meta, nil, inventory.WriterOptions{Registerer: reg}); err != nil {
-		return nil, fmt.Errorf("making the keeper of an inventory: %w", err)
+		return nil, fmt.Errorf("making the writer of an inventory: %w", err)
 	}
 	endpoint := &url.URL{Scheme: "http", Host: "localhost", Path: "/scan"}
 	if _, err := capabilities.New(endpoint, nil, nil, capabilities.Options{Registerer: reg}); err != nil {

@@ -377,8 +377,8 @@ func (e *Engine) live(member string) bool {
 	return ok
 }
 
-// keeper tells whether it is us who has to look after something that any member could. The caller holds mu.
-func (e *Engine) keeper(key string) bool {
+// responsible tells whether it is us who has to look after something that any member could. The caller holds mu.
+func (e *Engine) responsible(key string) bool {
 	return e.ring != nil && e.ring.Owner(e.ring.Partition(key)) == e.opts.Member
 }
 

@@ -163,7 +163,7 @@ func (e *Engine) toClose() map[string]string {
 		}
 	}
 	for id, r := range e.doc.records {
-		if r.ended() && e.keeper(id) {
+		if r.ended() && e.responsible(id) {
 			ids[id] = ""
 		}
 		if !r.open() || r.request.Scope != Replica || e.live(r.member) || len(e.members) == 0 {
@@ -174,7 +174,7 @@ func (e *Engine) toClose() map[string]string {
 			since = now
 			e.missing[id] = now
 		}
-		if now.Sub(since) >= e.opts.GiveUpAfter && e.keeper(id) {
+		if now.Sub(since) >= e.opts.GiveUpAfter && e.responsible(id) {
 			ids[id] = r.gone(e.opts.GiveUpAfter)
 		}
 	}
@@ -223,7 +223,7 @@ func (e *Engine) schedule(ctx context.Context) error {
 	e.mu.Lock()
 	at, ok := e.next()
 	first := e.lastSaid.IsZero()
-	said, ours := e.lastSaid, e.keeper(scheduleKey) && e.live(e.opts.Member)
+	said, ours := e.lastSaid, e.responsible(scheduleKey) && e.live(e.opts.Member)
 	e.mu.Unlock()
 	switch {
 	case !ours:
