@@ -34,7 +34,7 @@ func newOrphanFinder(t *target, p parts) (*orphanFinder, error) {
 		held: make(map[resource.Type]waiting), judged: make(map[resource.Type]bool),
 	}
 	client, err := orphans.New(t.format.Name(), t.spec.endpoint, orphans.Options{
-		Token: t.spec.token, CA: t.spec.ca, Files: t.spec.files, Version: p.version, Pace: (&pacer{calm: t.calm}).pace,
+		Token: t.spec.token, CA: t.spec.ca, Files: t.spec.files, Version: p.version, Pace: (&pacer{waitIdle: t.waitIdle}).pace,
 	})
 	switch {
 	case errors.Is(err, orphans.ErrNoList):
@@ -48,13 +48,13 @@ func newOrphanFinder(t *target, p parts) (*orphanFinder, error) {
 
 // pacer keeps the requests of lists behind the deliveries. It is used by one goroutine at a time.
 type pacer struct {
-	calm func(ctx context.Context) error // waits until the receiver has time
-	next time.Time
+	waitIdle func(ctx context.Context) error // waits until the receiver has time
+	next     time.Time
 }
 
 // pace is for [orphans.Options.Pace].
 func (p *pacer) pace(ctx context.Context) (done func(), err error) {
-	if err := p.calm(ctx); err != nil {
+	if err := p.waitIdle(ctx); err != nil {
 		return nil, err
 	}
 	select {
@@ -69,8 +69,8 @@ func (p *pacer) pace(ctx context.Context) (done func(), err error) {
 	}, nil
 }
 
-// calm waits until the receiver answers, and has caught up with what is sent to it again.
-func (t *target) calm(ctx context.Context) error {
+// waitIdle waits until the receiver answers, and has caught up with what is sent to it again.
+func (t *target) waitIdle(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for t.pipeline.Stats().Breaker.Open {

@@ -81,14 +81,14 @@ func (w *world) start(name, uid string, f ring.Format) *node {
 	return n
 }
 
-// resync takes parts, or gives them back, until all is calm.
+// resync takes parts, or gives them back, until no faults come any more.
 func (n *node) resync() {
 	switch {
 	case len(n.taken) > 0:
 		n.w.logf("%s gives %s back", n.process, ownership.FormatParts(n.taken))
 		n.m.Give(n.taken, n.clock())
 		n.taken = nil
-	case !n.w.calm && n.m.Joined():
+	case !n.w.faultless && n.m.Joined():
 		for range 1 + n.w.rng.IntN(2) {
 			n.taken = append(n.taken, parts[n.w.rng.IntN(len(parts))])
 		}
@@ -97,7 +97,7 @@ func (n *node) resync() {
 			n.m.Take([]ownership.Part{p}, n.clock())
 		}
 	}
-	if n.w.calm && len(n.taken) == 0 {
+	if n.w.faultless && len(n.taken) == 0 {
 		return
 	}
 	n.later(n.w.between(50*time.Millisecond, n.w.haste), n.resync)
@@ -180,7 +180,7 @@ func (n *node) deliver() {
 	}
 	n.delivery = true
 	d := n.w.between(0, 20*time.Millisecond)
-	if !n.w.calm && n.w.chance(n.w.lag) {
+	if !n.w.faultless && n.w.chance(n.w.lag) {
 		d = n.w.between(0, 3*time.Second)
 	}
 	n.w.after(d, func() {
@@ -212,7 +212,7 @@ func (n *node) deliver() {
 
 func (n *node) latency() time.Duration {
 	switch {
-	case n.w.calm:
+	case n.w.faultless:
 		return n.w.between(time.Millisecond, 20*time.Millisecond)
 	case n.w.chance(50):
 		return n.w.between(0, 12*time.Second) // it may arrive long after its sender has given it up
@@ -232,13 +232,13 @@ func (n *node) call(apply func() (uint64, bool), answer func(version uint64, ok 
 			lost()
 		}
 	})
-	if n.w.now < n.cutOff || !n.w.calm && n.w.chance(100) {
+	if n.w.now < n.cutOff || !n.w.faultless && n.w.chance(100) {
 		return
 	}
 	n.w.after(n.latency(), func() {
 		version, ok := apply()
 		n.w.notify()
-		if n.w.now < n.cutOff || !n.w.calm && n.w.chance(100) {
+		if n.w.now < n.cutOff || !n.w.faultless && n.w.chance(100) {
 			return
 		}
 		n.later(n.latency(), func() {
@@ -411,7 +411,7 @@ func (n *node) begin(r *request) {
 		}
 	}
 	d := n.w.between(5*time.Millisecond, 400*time.Millisecond)
-	if !n.w.calm && n.w.chance(40) {
+	if !n.w.faultless && n.w.chance(40) {
 		d = n.w.between(time.Second, 40*time.Second)
 	}
 	n.later(d, func() { n.finish(r) })

@@ -81,21 +81,21 @@ func (s *server) past(events int) (leases []ownership.Lease, version uint64) {
 // world is real time and everything in it. One goroutine runs it, and all chance comes from one seed, so a seed is
 // replayed by running it again.
 type world struct {
-	rng     *rand.Rand
-	now     time.Duration // real time, which nobody in it can read
-	queue   []timer       // a heap
-	order   uint64
-	api     server
-	nodes   []*node       // all that ever were, in the order of their birth
-	broken  string        // the rule that is switched off
-	calm    bool          // no faults any more: everything is fast
-	lag     int           // one delivery in so many is slow
-	eager   int           // how many requests are begun together
-	haste   time.Duration // the longest time from taking parts to giving them back
-	trace   []string
-	failure string
-	begun   int // requests
-	killed  int
+	rng       *rand.Rand
+	now       time.Duration // real time, which nobody in it can read
+	queue     []timer       // a heap
+	order     uint64
+	api       server
+	nodes     []*node       // all that ever were, in the order of their birth
+	broken    string        // the rule that is switched off
+	faultless bool          // no faults any more: everything is fast
+	lag       int           // one delivery in so many is slow
+	eager     int           // how many requests are begun together
+	haste     time.Duration // the longest time from taking parts to giving them back
+	trace     []string
+	failure   string
+	begun     int // requests
+	killed    int
 }
 
 type timer struct {

@@ -210,7 +210,7 @@ func (f *fleet) settle() {
 		return
 	}
 	f.logf("the storm is over")
-	f.calm = true
+	f.faultless = true
 	for i := range f.size {
 		name := f.pod(i)
 		n := f.pods[name]
@@ -249,7 +249,7 @@ func (f *fleet) check() {
 			}
 		}
 		if s := n.m.Status(n.clock()); s.Disagreeing != 0 || s.Orphans != 0 || len(s.Takes)+len(s.Yields) > 0 {
-			f.fail("I4: %s sees %d orphans and disagreement for %v when all is calm, claims %v", n.process, s.Orphans, s.Disagreeing, s.Claim)
+			f.fail("I4: %s sees %d orphans and disagreement for %v long after the last fault, claims %v", n.process, s.Orphans, s.Disagreeing, s.Claim)
 		}
 	}
 	for _, at := range points {
