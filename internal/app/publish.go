@@ -60,7 +60,7 @@ func (t *target) follow(ctx context.Context) error {
 		case <-forget:
 			forget = nil
 			news := t.ledger.News()
-			t.pipeline.ForgetCovered(touched(news))
+			t.pipeline.ForgetCovered(mayCover(news))
 		case <-tick.C:
 			t.publish(ctx)
 			t.strike(ctx, t.receive())
@@ -74,9 +74,9 @@ func (t *target) follow(ctx context.Context) error {
 	}
 }
 
-// touched tells what checkpoints that have come may cover: a type, and of it the objects of the partitions of who
+// mayCover tells what checkpoints that have come may cover: a type, and of it the objects of the partitions of who
 // wrote them.
-func touched(news checkpoint.News) func(typ resource.Type, named bool) func(resource.ID, pipeline.State) bool {
+func mayCover(news checkpoint.News) func(typ resource.Type, named bool) func(resource.ID, pipeline.State) bool {
 	return func(typ resource.Type, named bool) func(resource.ID, pipeline.State) bool {
 		name := typ.String()
 		if !news.Of(name, named) {

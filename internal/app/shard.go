@@ -182,11 +182,11 @@ func (s *shard) ownershipChanged(ctx context.Context) {
 		if !s.catchUp(ctx, gains.All) {
 			return
 		}
-		for t, seat := range s.touched(gains.All) {
+		for t, seat := range s.targetsIn(gains.All) {
 			t.takeUp(seat.in(gains.All), seat.in(gains.Crashed))
 		}
 		s.member.Admit(token)
-		for t, seat := range s.touched(gains.All) {
+		for t, seat := range s.targetsIn(gains.All) {
 			t.pipeline.Gained(seat.in(gains.All)) // again, for what has come in between
 			t.receive()
 		}
@@ -198,8 +198,8 @@ func (s *shard) ownershipChanged(ctx context.Context) {
 	}
 }
 
-// touched yields the targets of which something is in an area.
-func (s *shard) touched(a ownership.Area) iter.Seq2[*target, seat] {
+// targetsIn yields the targets of which something is in an area.
+func (s *shard) targetsIn(a ownership.Area) iter.Seq2[*target, seat] {
 	return func(yield func(*target, seat) bool) {
 		for _, t := range s.targets.all() {
 			seat := seat{s.member, targetKey(t.name)}
@@ -229,7 +229,7 @@ func (s *shard) catchUp(ctx context.Context, gained ownership.Area) bool {
 	fresh := make(map[*target]bool)
 	for told := false; ; {
 		behind := ""
-		for t, seat := range s.touched(gained) {
+		for t, seat := range s.targetsIn(gained) {
 			if !fresh[t] {
 				err := t.store.Refresh(ctx)
 				if fresh[t] = err == nil; err != nil {

@@ -18,7 +18,7 @@ type application struct {
 	effect  Effect
 
 	store   string
-	touched map[int]bool // upserts that the fault matched
+	matched map[int]bool // upserts that the fault matched
 	settled bool
 	ticket  uint64
 }
@@ -26,9 +26,9 @@ type application struct {
 func (s *Server) newApplication(client context.Context, f *flight, p payload, puts []keyed, d decision) *application {
 	a := &application{srv: s, flight: f, client: client, payload: p, puts: puts, fault: d, effect: d.effect, store: f.rec.Kind}
 	if d.effect.Partial != "" {
-		a.touched = make(map[int]bool, len(d.upserts))
+		a.matched = make(map[int]bool, len(d.upserts))
 		for _, i := range d.upserts {
-			a.touched[i] = true
+			a.matched[i] = true
 		}
 	}
 	return a
@@ -109,4 +109,4 @@ func (a *application) remove(ids []string) error {
 }
 
 // failing says why the store fails for upsert i, if a fault makes it.
-func (a *application) failing(i int) (string, bool) { return a.effect.Partial, a.touched[i] }
+func (a *application) failing(i int) (string, bool) { return a.effect.Partial, a.matched[i] }

@@ -46,30 +46,30 @@ func TestNewsTellOfWhichPartitionsACheckpointSpeaks(t *testing.T) {
 		says(m, 5)
 	}
 	const objects = 3000
-	touched := func(n checkpoint.News, version uint64) (touched, covered int) {
+	changed := func(n checkpoint.News, version uint64) (changed, covered int) {
 		for i := range objects {
 			id := resource.ID(fmt.Sprintf("x/v1/Pod/p%d", i))
 			if n.Touches("pods.v1", id, version) {
-				touched++
+				changed++
 			} else if b.Covers("pods.v1", id, version) {
 				covered++
 			}
 		}
-		return touched, covered
+		return changed, covered
 	}
-	if n, _ := touched(b.News(), 5); n != objects {
+	if n, _ := changed(b.News(), 5); n != objects {
 		t.Errorf("of %d objects the first checkpoints touch %d", objects, n)
 	}
 	says("b", 9)
 	n := b.News()
-	if some, missed := touched(n, 9); some < objects/4 || some > objects/2 || missed > 0 {
+	if some, missed := changed(n, 9); some < objects/4 || some > objects/2 || missed > 0 {
 		t.Errorf("a checkpoint of one of three touches %d of %d objects, and not %d that are covered", some, objects, missed)
 	}
-	if some, _ := touched(n, 10); some > 0 {
+	if some, _ := changed(n, 10); some > 0 {
 		t.Errorf("it touches %d objects whose version it does not speak of", some)
 	}
 	says("b", 9, checkpoint.Part{Type: "pods.v1"})
-	if some, missed := touched(b.News(), 9); some != objects || missed > 0 {
+	if some, missed := changed(b.News(), 9); some != objects || missed > 0 {
 		t.Errorf("a checkpoint of who has taken the type touches %d of %d objects", some, objects)
 	}
 }

@@ -31,8 +31,8 @@ func serviceName(t resource.Type) string { return t.Version + "." + t.Group }
 type news uint8
 
 const (
-	// touched: it was written, and its spec is what it was. Labels, annotations and most of the status serve nothing.
-	touched news = iota
+	// rewritten: it was written, and its spec is what it was. Labels, annotations and most of the status serve nothing.
+	rewritten news = iota
 	// changed: its spec is another one.
 	changed
 	// arrived: it was not there before, or is gone now.
@@ -70,7 +70,7 @@ func (n *names) add(name string, d definition) news {
 	case old != d:
 		return changed
 	default:
-		return touched
+		return rewritten
 	}
 }
 

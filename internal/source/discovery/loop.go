@@ -98,13 +98,13 @@ func (l *loop) run(ctx context.Context) error {
 	}
 }
 
-// heardCRD takes what was observed of a CustomResourceDefinition. One that was touched may be served from now on; one
+// heardCRD takes what was observed of a CustomResourceDefinition. One that was written may be served from now on; one
 // that is served has nothing to say by that.
 func (l *loop) heardCRD(name string, n news) {
-	if f := l.d.opts.OnDefinition; f != nil && n != touched {
+	if f := l.d.opts.OnDefinition; f != nil && n != rewritten {
 		f()
 	}
-	if n == touched && name != "" && !l.serves(name) {
+	if n == rewritten && name != "" && !l.serves(name) {
 		n = changed
 	}
 	l.heard(n)
@@ -113,7 +113,7 @@ func (l *loop) heardCRD(name string, n news) {
 // heardService takes what was observed of an APIService. The status of one that is not the API server's own
 // says whether it answers.
 func (l *loop) heardService(name string, n news) {
-	if d, known := l.services.get(name); n == touched && known && !d.local {
+	if d, known := l.services.get(name); n == rewritten && known && !d.local {
 		n = changed
 	}
 	l.heard(n)
@@ -121,7 +121,7 @@ func (l *loop) heardService(name string, n news) {
 
 // heard wakes the loop if there is news. It is called by the watches of definitions and does not block.
 func (l *loop) heard(n news) {
-	if n == touched {
+	if n == rewritten {
 		return
 	}
 	l.mu.Lock()
@@ -138,7 +138,7 @@ func (l *loop) take() news {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.news
-	l.news = touched
+	l.news = rewritten
 	return n
 }
 

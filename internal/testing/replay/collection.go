@@ -29,10 +29,10 @@ const (
 
 // state is what is kept of a generated object. One of version 0 does not exist.
 type state struct {
-	version uint64
-	born    uint32 // how often it has been created again
-	labels  uint32 // the revision of its labels, 0 for those of the recording
-	touched uint32 // how often its status was written
+	version      uint64
+	born         uint32 // how often it has been created again
+	labels       uint32 // the revision of its labels, 0 for those of the recording
+	statusWrites uint32 // how often its status was written
 }
 
 // collection is one type.
@@ -127,7 +127,7 @@ func (c *collection) made(i int, s state) *metav1.PartialObjectMetadata {
 		}
 		o.Labels[RevisionLabel] = strconv.FormatUint(uint64(s.labels), 10)
 	}
-	if round > 0 || s.touched > 0 {
+	if round > 0 || s.statusWrites > 0 {
 		o.ManagedFields = append(slices.Clip(slices.Clone(o.ManagedFields)), statusWritten(&o, s))
 	}
 	return &o
@@ -142,7 +142,7 @@ const conditionFields = `{".":{},"f:lastTransitionTime":{},"f:lastUpdateTime":{}
 	`"f:status":{},"f:type":{}}`
 
 func statusWritten(o *metav1.PartialObjectMetadata, s state) metav1.ManagedFieldsEntry {
-	at := metav1.NewTime(o.CreationTimestamp.Add(time.Duration(s.touched) * time.Second))
+	at := metav1.NewTime(o.CreationTimestamp.Add(time.Duration(s.statusWrites) * time.Second))
 	return metav1.ManagedFieldsEntry{
 		Manager: "kube-controller-manager", Operation: metav1.ManagedFieldsOperationUpdate, APIVersion: "apps/v1", Time: &at,
 		FieldsType: "FieldsV1", FieldsV1: statusFields, Subresource: "status",

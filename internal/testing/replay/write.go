@@ -211,7 +211,7 @@ func (s *Server) Objects(match func(resource.Type) bool) []Ref {
 // Touch writes an object's status: version and managedFields change, and nothing that anybody keeps.
 func (s *Server) Touch(r Ref) bool {
 	return r.collection.change(r.number, s.next, func(st state) (state, apiwatch.EventType, bool) {
-		st.touched++
+		st.statusWrites++
 		return st, apiwatch.Modified, st.version != 0
 	})
 }
