@@ -132,8 +132,8 @@ func TestDocumentHasExactlyTheFieldsOfTheTypes(t *testing.T) {
 	}
 }
 
-// exchange is a request whose answer is held against the document.
-type exchange struct {
+// call is a request whose answer is held against the document.
+type call struct {
 	method, target, body string
 	header               []string
 	backend              *backend // full() if nil
@@ -145,9 +145,9 @@ type exchange struct {
 // once lets one request pass and no other for 30 years.
 var once = api.Limit{PerSecond: 1e-9, Burst: 1}
 
-// exchanges are one of each answer of each route.
-func exchanges() []exchange {
-	all := []exchange{
+// calls are one request for each answer of each route.
+func calls() []call {
+	all := []call{
 		{method: "POST", target: "/api/v1/resync?wait=false", want: 202},
 		{method: "POST", target: "/api/v1/resync?timeout=1ns", want: 202},
 		{method: "POST", target: "/api/v1/resync", body: `{"scope":"replica","resource":"pods","wait":false}`, header: []string{"Content-Type", "application/json"}, want: 202},
@@ -196,15 +196,15 @@ func exchanges() []exchange {
 	}
 	for _, target := range []string{"/", "/ring", "/status", "/api/v1/status", "/api/v1/ring", "/api/v1/resync", "/api/v1/resync/op-0", "/api/v1/verify", "/api/v1/verify/v-0", "/api/v1/owner?id=a/v1/B/c", "/openapi.json", "/openapi.yaml"} {
 		for _, code := range []int{401, 403, 500} {
-			all = append(all, exchange{method: "GET", target: target, opts: refuse(code), want: code})
+			all = append(all, call{method: "GET", target: target, opts: refuse(code), want: code})
 		}
-		all = append(all, exchange{method: "GET", target: target, opts: api.Options{Reads: once}, times: 2, want: 429})
+		all = append(all, call{method: "GET", target: target, opts: api.Options{Reads: once}, times: 2, want: 429})
 	}
 	return append(all,
-		exchange{method: "POST", target: "/api/v1/resync", opts: refuse(403), want: 403},
-		exchange{method: "POST", target: "/api/v1/verify", opts: refuse(403), want: 403},
-		exchange{method: "POST", target: "/api/v1/resync", header: []string{"Sec-Fetch-Site", "cross-site"}, want: 403},
-		exchange{method: "DELETE", target: "/api/v1/resync", want: 405},
+		call{method: "POST", target: "/api/v1/resync", opts: refuse(403), want: 403},
+		call{method: "POST", target: "/api/v1/verify", opts: refuse(403), want: 403},
+		call{method: "POST", target: "/api/v1/resync", header: []string{"Sec-Fetch-Site", "cross-site"}, want: 403},
+		call{method: "DELETE", target: "/api/v1/resync", want: 405},
 	)
 }
 
@@ -213,7 +213,7 @@ func TestEveryAnswerIsAsTheDocumentSays(t *testing.T) {
 	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.PlainBodyDecoder)
 	doc, router := document(t)
 	seen := map[string]bool{"POST /api/v1/resync 200": true} // it waits; the next test validates it
-	for _, x := range exchanges() {
+	for _, x := range calls() {
 		name := fmt.Sprintf("%s %s %d", x.method, x.target, x.want)
 		w := x.do(t)
 		if w.Code != x.want {
@@ -257,7 +257,7 @@ func (f *finisher) StartResync(ctx context.Context, r api.Request) (api.Operatio
 	return op, err
 }
 
-func (x exchange) do(t *testing.T) *httptest.ResponseRecorder {
+func (x call) do(t *testing.T) *httptest.ResponseRecorder {
 	t.Helper()
 	b := x.backend
 	if b == nil {

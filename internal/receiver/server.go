@@ -170,7 +170,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	defer s.running.Done()
 	if c := s.contractOf(r); c != nil {
-		s.exchange(w, r, c)
+		s.serveContract(w, r, c)
 		return
 	}
 	if _, pattern := s.mux.Handler(r); pattern != "" {

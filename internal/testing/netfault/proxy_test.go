@@ -40,7 +40,7 @@ func TestPassesAndCountsEveryByte(t *testing.T) {
 
 func TestHangLosesNothing(t *testing.T) {
 	p, conn := start(t)
-	exchange(t, conn, "before")
+	echo(t, conn, "before")
 	p.Hang()
 	p.Hang()
 	write(t, conn, "during")
@@ -63,7 +63,7 @@ func TestHangLosesNothing(t *testing.T) {
 
 func TestResetEndsOpenAndNewConnections(t *testing.T) {
 	p, conn := start(t)
-	exchange(t, conn, "before")
+	echo(t, conn, "before")
 	p.Reset()
 	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("open connection: %v, want a reset", err)
@@ -75,12 +75,12 @@ func TestResetEndsOpenAndNewConnections(t *testing.T) {
 		_ = late.Close()
 	}
 	p.Mend()
-	exchange(t, dial(t, p), "after")
+	echo(t, dial(t, p), "after")
 }
 
 func TestResetReachesWhatHangs(t *testing.T) {
 	p, conn := start(t)
-	exchange(t, conn, "before")
+	echo(t, conn, "before")
 	p.Hang()
 	write(t, conn, "never")
 	p.Reset()
@@ -94,12 +94,12 @@ func TestDelayHoldsBytesBackInBothDirections(t *testing.T) {
 	const delay = 40 * time.Millisecond
 	p.Delay(delay)
 	begun := time.Now()
-	exchange(t, conn, "slow")
+	echo(t, conn, "slow")
 	if took := time.Since(begun); took < 2*delay {
 		t.Errorf("there and back took %s, want %s at least", took, 2*delay)
 	}
 	p.Delay(0)
-	exchange(t, conn, "fast")
+	echo(t, conn, "fast")
 }
 
 func TestClientOfAMissingTargetIsDisconnected(t *testing.T) {
@@ -201,7 +201,7 @@ func expect(t *testing.T, conn net.Conn, want string) {
 	_ = conn.SetReadDeadline(time.Time{})
 }
 
-func exchange(t *testing.T, conn net.Conn, s string) {
+func echo(t *testing.T, conn net.Conn, s string) {
 	t.Helper()
 	write(t, conn, s)
 	expect(t, conn, s)

@@ -19,8 +19,8 @@ const (
 
 var errBodyTooLarge = errors.New("body exceeds what the reference receiver holds")
 
-// exchange handles one request of a real receiver's endpoint, from its record's beginning to its end.
-func (s *Server) exchange(w http.ResponseWriter, r *http.Request, c contract) {
+// serveContract handles one request of a real receiver's endpoint, from its record's beginning to its end.
+func (s *Server) serveContract(w http.ResponseWriter, r *http.Request, c contract) {
 	client := r.Context()
 	f := s.recorder.begin(client, Record{
 		Kind: c.kind(), Method: r.Method, Path: r.URL.Path, Remote: r.RemoteAddr, Sender: senderOf(r),
