@@ -29,18 +29,18 @@ spec:
 `)
 	r.waitEqual(2 * time.Minute)
 	sh(t, "kubectl vectordb-sync resync --resource configmaps -n kube-system --release "+name+" || true")
-	const remains = "kubectl get leases,configmaps -n " + namespace + " -l app.kubernetes.io/name=" + name + " -o name --ignore-not-found"
-	eventually(t, converge, remains, func(out string) bool {
+	const leftovers = "kubectl get leases,configmaps -n " + namespace + " -l app.kubernetes.io/name=" + name + " -o name --ignore-not-found"
+	eventually(t, converge, leftovers, func(out string) bool {
 		return strings.Count(out, "lease.") == 3 && strings.Count(out, "configmap/") >= 8
 	})
-	t.Logf("before:\n%s", sh(t, remains))
+	t.Logf("before:\n%s", sh(t, leftovers))
 
 	out := sh(t, "helm uninstall "+name+" -n "+namespace+" --wait")
 	if !strings.Contains(out, "uninstalled") {
 		t.Errorf("helm uninstall says\n%s", out)
 	}
 	began := time.Now()
-	eventually(t, converge, remains, func(out string) bool { return out == "" })
+	eventually(t, converge, leftovers, func(out string) bool { return out == "" })
 	t.Logf("Leases and ConfigMaps were gone %v after helm uninstall", time.Since(began).Round(100*time.Millisecond))
 	// All that is left of the whole release, in any namespace, is what docs/install.md says: the definition
 	// and its object. A container may take some seconds to end.
