@@ -112,3 +112,34 @@ func (l *threeLost) amiss(docs map[resource.ID]workload.Doc) string {
 	}
 	return ""
 }
+
+// TestAVerificationCostsLittle measures the processor time of one replica that lists and compares everything, which in
+// a fleet all of them share.
+func TestAVerificationCostsLittle(t *testing.T) {
+	longOnly(t)
+	r := fleet.New(t, fleet.Options{})
+	cluster(t, r, 20_000)
+	p := r.Start(map[string]string{"VERIFY_INTERVAL_MIN": "0"})
+	p.WaitReady(time.Minute)
+	_, objects := r.WaitEqual(2 * time.Minute)
+	fleet.Pause(20 * time.Second)
+	took := func(f func()) time.Duration {
+		before := p.CPU()
+		f()
+		return p.CPU() - before
+	}
+	const times, pause = 3, 20 * time.Second
+	idle := took(func() { fleet.Pause(times * pause) })
+	var busy time.Duration
+	for range times {
+		busy += took(func() {
+			if code, body := document(t, p).ask(t, http.MethodPost, "/api/v1/verify"); code != http.StatusOK {
+				t.Fatalf("the verification is answered %d %s", code, body)
+			}
+			fleet.Pause(pause)
+		})
+	}
+	now, peak := p.Resident()
+	t.Logf("%d objects: %v of processor time for a verification, %v at rest in as long; %d MiB resident, peak %d MiB", objects,
+		(busy-idle)/times, idle/times, now>>20, peak>>20)
+}

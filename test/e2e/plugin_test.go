@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -150,6 +151,26 @@ func TestKubectlPlugin(t *testing.T) {
 			t.Errorf("resyncs said:\n%s", out)
 		}
 		if out := k.sync(t, 2, "resync", "--resource", "deploymnets.apps"); !strings.Contains(out, "did you mean deployments.apps") {
+			t.Errorf("an unknown resource is answered:\n%s", out)
+		}
+	})
+
+	t.Run("a verification of all types, and of one", func(t *testing.T) {
+		code, out, errOut := k.run(t, "vectordb-sync", "verify")
+		if code != 0 || !strings.Contains(out, " done: types: ") || !strings.Contains(out, " equal") {
+			t.Errorf("verify ended with %d:\n%s%s", code, out, errOut)
+		}
+		total := 0
+		steps := strings.Split(strings.TrimSpace(errOut), "\n")
+		if _, err := fmt.Sscanf(steps[len(steps)-1], "%d of", &total); err != nil || total < 50 || !strings.HasSuffix(steps[len(steps)-1], " verified") {
+			t.Errorf("verify showed no progress to the end:\n%s", errOut)
+		}
+		code, out, errOut = k.run(t, "vectordb-sync", "verify", "--resource", "configmaps", "-o", "wide")
+		row := regexp.MustCompile(`(?m)^configmaps\.v1 +equal +[0-9]+ `)
+		if code != 0 || !row.MatchString(out) || !strings.Contains(errOut, "1 of 1 type verified") {
+			t.Errorf("verify --resource ended with %d:\n%s%s", code, out, errOut)
+		}
+		if out := k.sync(t, 2, "verify", "--resource", "deploymnets.apps"); !strings.Contains(out, "did you mean deployments.apps") {
 			t.Errorf("an unknown resource is answered:\n%s", out)
 		}
 	})

@@ -125,3 +125,34 @@ func cpuOf(replicas []*fleet.Replica, during time.Duration) time.Duration {
 	}
 	return (used / time.Duration(len(replicas)) / time.Duration(during.Seconds())).Round(time.Millisecond)
 }
+
+// TestAResyncRepairsARestoreThatNobodySaw takes etcd back to a backup while no replica runs, checkpoints included, and
+// no inventory is left: what the receiver was sent in the lost time a resync finds, of a receiver that can be asked.
+func TestAResyncRepairsARestoreThatNobodySaw(t *testing.T) {
+	t.Parallel() // it mostly waits
+	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
+	writeConfigMaps(r, "kept", 40, "one")
+	p := r.Start(nil)
+	settleIn(r, p)
+	backup, err := r.Backup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeConfigMaps(r, "lost", 20, "one")
+	writeConfigMaps(r, "kept", 10, "two")
+	r.Kube("", "delete", "configmap", "kept-30", "kept-31")
+	settleIn(r, p)
+	stopAll(t, p)
+
+	if err := r.Restore(t.Context(), backup, controlplane.RestoreOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.Kube("", "create", "configmap", "after")
+	p = r.Start(nil)
+	p.WaitReady(time.Minute)
+	if op := postResync(t, p, "?scope=fleet"); op.OrphansDeleted < 20 || op.OrphansHeld > 0 {
+		t.Errorf("%d orphans were deleted and %d held back, want the 20 that are lost", op.OrphansDeleted, op.OrphansHeld)
+	}
+	took, objects := r.WaitEqual(converge)
+	t.Logf("%d objects equal %v after the resync", objects, took.Round(100*time.Millisecond))
+}
