@@ -12,10 +12,10 @@ func NewWatch(body io.ReadCloser) *Watch {
 	return newWatch(body, metainternalscheme.Codecs.UniversalDeserializer())
 }
 
-// Gathering is gathering, Gatherer a connection that it makes.
+// Gathering is gathering, with so many reads that are not held up.
 var Gathering = gathering
 
-type Gatherer = gatherer
+const Burst = burst
 
 // DecodeMetadata is decodeMetadata.
 func DecodeMetadata(frame []byte) (apiwatch.Event, bool) { return decodeMetadata(frame) }

@@ -3,6 +3,7 @@ package metadatawatch_test
 import (
 	"context"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,30 +23,36 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestAConnectionIsReadNowAndThen: after a read that has emptied it, and not after one that has left something.
+// TestAConnectionIsReadNowAndThen: after a read that has emptied it, and not after one that has left something. A start,
+// and what comes after a quiet time, are not held up.
 func TestAConnectionIsReadNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dial := metadatawatch.Gathering(func(context.Context, string, string) (net.Conn, error) {
-			return &chunks{lengths: []int{10, 3, 10, 10, 2}}, nil
-		})
+		all := &chunks{lengths: slices.Repeat([]int{3}, metadatawatch.Burst)}
+		dial := metadatawatch.Gathering(func(context.Context, string, string) (net.Conn, error) { return all, nil })
 		c, err := dial(t.Context(), "tcp", "anywhere")
 		if err != nil {
 			t.Fatal(err)
 		}
-		began := time.Now()
-		for i, want := range []time.Duration{0, 0, 25, 25, 25} { // ms since the beginning
+		read := func(what string, after time.Duration) {
+			t.Helper()
+			began := time.Now()
 			if _, err := c.Read(make([]byte, 10)); err != nil {
 				t.Fatal(err)
 			}
-			if got := time.Since(began); got != want*time.Millisecond {
-				t.Errorf("read %d is after %v, want %d ms", i, got, want)
+			if got := time.Since(began); got != after {
+				t.Errorf("%s waits for %v, want %v", what, got, after)
 			}
 		}
-		time.Sleep(time.Second) // a quiet second
-		quiet := time.Now()
-		c.(*metadatawatch.Gatherer).Conn = &chunks{lengths: []int{1}}
-		if _, err := c.Read(make([]byte, 10)); err != nil || time.Since(quiet) > 0 {
-			t.Errorf("a read after a quiet second takes %v, %v", time.Since(quiet), err)
+		for range metadatawatch.Burst {
+			read("a read of the start", 0)
 		}
+		all.lengths = []int{10, 3, 10, 10, 2, 1}
+		read("the last of the start", 0)
+		read("a read after one that has left something", 0)
+		read("a read after one that has emptied it", 25*time.Millisecond)
+		read("a read after one that has left something", 0)
+		read("another", 0)
+		time.Sleep(time.Second) // a quiet second
+		read("a read after a quiet second", 0)
 	})
 }
