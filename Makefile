@@ -90,6 +90,10 @@ bench: ## Run the benchmarks. BENCH limits them by name, BENCHTIME is for each (
 bench-compare: ## Compare the benchmarks of BASE (the last tag) with those of the working tree. BENCH, PKG and COUNT limit them.
 	hack/bench-compare.sh
 
+.PHONY: bench-scale
+bench-scale: ## Measure replicas against a replayed cluster, for hours: docs/benchmarks.md and its plots. PART is one of them.
+	hack/benchscale/run.sh $(PART)
+
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (20s).
 	hack/fuzz.sh

@@ -1,5 +1,6 @@
 // Command benchscale measures what replicas cost, from 20,000 to 1,000,000 objects and 300 to 3,000 changes a second.
 //
+//	make bench-scale                                                 all of it: docs/benchmarks.md and its plots
 //	go run ./hack/benchscale -objects 20000,100000 -rates 0          memory
 //	go run ./hack/benchscale -profile status -rates 300,3000         what an event costs that changes nothing
 //	go run ./hack/benchscale -profile labels -rates 100 -replicas 4  shares
@@ -62,7 +63,11 @@ func run(ctx context.Context) error {
 	flag.StringVar(&o.recording, "recording", "dist/bench/recording.json.gz", "the recording, made if it is not there")
 	flag.StringVar(&o.profiles, "cpuprofiles", "", "a directory for profiles of the first replica")
 	flag.StringVar(&o.results, "results", "dist/bench/results.jsonl", "the file to which results are appended")
+	document := flag.String("report", "", "writes the table of all results into this document, and measures nothing")
 	flag.Parse()
+	if *document != "" {
+		return report(o.results, *document)
+	}
 	var err error
 	if o.objects, err = numbers(*objects, strconv.Atoi); err != nil {
 		return err
