@@ -68,6 +68,8 @@ const (
 	settle = 15 * time.Second
 	// idle is how long it is watched at rest.
 	idle = 10 * time.Second
+	// look is how often it is looked whether something has come.
+	look = 200 * time.Millisecond
 	// patience is how long equality is waited for.
 	patience = 15 * time.Minute
 )
@@ -235,22 +237,19 @@ func (b *bench) used() (usage, error) {
 // errDiffers says that the receiver does not become equal.
 var errDiffers = errors.New("the receiver does not hold what the cluster does")
 
-// equal waits until the receiver holds what there is.
+// equal waits until the receiver holds what there is. It looks when nothing has come since the last time: to look at a
+// million objects takes seconds, in which the receiver takes nothing.
 func (b *bench) equal(ctx context.Context) error {
 	deadline := time.Now().Add(patience)
-	for {
-		missing, stale := b.sink.differs(b.server)
-		if missing == 0 && stale == 0 {
+	for seen := -1; ; {
+		if came := b.sink.arrivals(); came != seen {
+			seen = came
+		} else if missing, stale := b.sink.differs(b.server); missing == 0 && stale == 0 {
 			return nil
-		}
-		if time.Now().After(deadline) {
+		} else if time.Now().After(deadline) {
 			return fmt.Errorf("%d missing, %d stale: %w", missing, stale, errDiffers)
 		}
-		pause := 200 * time.Millisecond
-		if missing > 10_000 { // looking at a million objects takes a while, and a core
-			pause = 5 * time.Second
-		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := sleep(ctx, look); err != nil {
 			return err
 		}
 	}

@@ -22,14 +22,15 @@ type sink struct {
 	latency  time.Duration
 	failures float64 // the share of requests that fail
 
-	mu      sync.Mutex // guards what follows
-	away    bool
-	holds   map[resource.ID]string
-	waiting map[resource.ID]time.Time // since when the first change of an object waits
-	lags    []time.Duration
-	upserts int
-	senders map[string]int // upserts, by the port that they came from
-	rng     *rand.Rand
+	mu       sync.Mutex // guards what follows
+	away     bool
+	holds    map[resource.ID]string
+	waiting  map[resource.ID]time.Time // since when the first change of an object waits
+	lags     []time.Duration
+	received int // upserts and deletions so far
+	upserts  int
+	senders  map[string]int // upserts, by the port that they came from
+	rng      *rand.Rand
 }
 
 // payload is what comes.
@@ -82,6 +83,7 @@ func (s *sink) take(p payload, from string) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.received += len(p.Upserts) + len(p.Deletes)
 	s.upserts += len(p.Upserts)
 	s.senders[from] += len(p.Upserts)
 	for _, u := range p.Upserts {
@@ -136,6 +138,13 @@ func (s *sink) measured() (upserts int, p50, p99 time.Duration) {
 	}
 	slices.Sort(s.lags)
 	return s.upserts, s.lags[len(s.lags)/2], s.lags[len(s.lags)*99/100]
+}
+
+// arrivals is how much has come so far.
+func (s *sink) arrivals() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.received
 }
 
 // differs returns how many objects are missing or of another revision, and how many should not be there.
