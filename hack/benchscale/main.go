@@ -1,6 +1,6 @@
 // Command benchscale measures what replicas cost, from 20,000 to 1,000,000 objects and 300 to 3,000 changes a second.
 //
-//	make bench-scale                                                 all of it: docs/benchmarks.md and its plots
+//	make bench-scale                                                 all of it: the table of docs/benchmarks.md
 //	go run ./hack/benchscale -objects 20000,100000 -rates 0          memory
 //	go run ./hack/benchscale -profile status -rates 300,3000         what an event costs that changes nothing
 //	go run ./hack/benchscale -profile labels -rates 100 -replicas 4  shares
@@ -111,6 +111,7 @@ func all(ctx context.Context, o options, recording *replay.Recording) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	of := commit(ctx) // now: somebody may go on working in the tree
 	for _, n := range o.objects {
 		for _, replicas := range o.replicas {
 			for _, rate := range o.rates {
@@ -121,7 +122,7 @@ func all(ctx context.Context, o options, recording *replay.Recording) (err error
 					if err != nil {
 						return fmt.Errorf("%v: %w", s, err)
 					}
-					r.Commit = commit(ctx)
+					r.Commit = of
 					fmt.Println(r)
 					if err := json.NewEncoder(f).Encode(r); err != nil {
 						return err

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures what replicas cost, and writes the table and the plots of docs/benchmarks.md.
+# Measures what replicas cost, and writes the table of docs/benchmarks.md.
 #
 #   hack/benchscale/run.sh [PART...]      default: all of them, which takes hours
 #
@@ -17,7 +17,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 KUBEBUILDER_ASSETS=$(hack/controlplane/ensure.sh | tail -n 1)
 export KUBEBUILDER_ASSETS
-mkdir -p bin dist/bench docs/pictures/scale
+mkdir -p bin dist/bench
 CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./cmd/k8s-vectordb-sync
 go build -o bin/benchscale ./hack/benchscale
 
@@ -49,4 +49,3 @@ for part in "$@"; do
 done
 
 bin/benchscale -report docs/benchmarks.md
-go -C hack/benchscale/plot run . "$PWD/dist/bench/results.jsonl" "$PWD/docs/pictures/scale"
