@@ -21,9 +21,9 @@ const (
 
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// gathering makes connections that are read at most every 25 ms, once some thousand reads have come faster than that. All
-// watches share them: of hundreds of events a second each would wake the process by itself, which costs more than what
-// is then done with it. What fills the buffer is read on: a list is not held up.
+// gathering makes connections that are read at most every 25 ms, once some thousand reads have come faster than that.
+// All watches share them: of hundreds of events a second each would wake the process by itself, which costs more than
+// what is then done with it. What fills the buffer is read on: a list is not held up.
 func gathering(dial dialer) dialer {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext

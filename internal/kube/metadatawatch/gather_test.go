@@ -23,8 +23,8 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestAConnectionIsReadNowAndThen: after a read that has emptied it, and not after one that has left something. A start,
-// and what comes after a quiet time, are not held up.
+// TestAConnectionIsReadNowAndThen: after a read that has emptied it, and not after one that has left something. A
+// start, and what comes after a quiet time, are not held up.
 func TestAConnectionIsReadNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := &chunks{lengths: slices.Repeat([]int{3}, metadatawatch.Burst)}
