@@ -249,7 +249,9 @@ func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) (ke
 	e := old.leave()
 	e.take(old)
 	between()
+	e.mu.Lock()
 	kept = len(e.deleted) + len(e.inDoubt) + len(e.seen) + len(e.fresh)
+	e.mu.Unlock()
 	next := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), member: &fate{}, tombstones: deletions.New(nil), pipeline: after, index: x, finder: &finder{index: x}, log: logr.Discard()}
 	defer x.Listen(after)()
 	next.resume(e)
