@@ -94,7 +94,7 @@ var errUnknown = errors.New("there is no such thing")
 
 func numbers[T any](list string, parse func(string) (T, error)) ([]T, error) {
 	var all []T
-	for _, s := range strings.Split(list, ",") {
+	for s := range strings.SplitSeq(list, ",") {
 		n, err := parse(s)
 		if err != nil {
 			return nil, err

@@ -103,7 +103,7 @@ func measure(ctx context.Context, opts options, recording *replay.Recording, s s
 		b.server.Stop()
 		_ = os.RemoveAll(dir)
 	}()
-	if b.sink, err = newSink(s.Latency, s.Failures, seed); err != nil {
+	if b.sink, err = newSink(ctx, s.Latency, s.Failures, seed); err != nil {
 		return result{}, err
 	}
 	defer b.sink.close()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -42,8 +43,8 @@ type payload struct {
 	Deletes []resource.ID `json:"deletes"`
 }
 
-func newSink(latency time.Duration, failures float64, seed uint64) (*sink, error) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+func newSink(ctx context.Context, latency time.Duration, failures float64, seed uint64) (*sink, error) {
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("starting the receiver: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -309,7 +310,7 @@ func (a *App) settled() {
 	a.shard.member.Proceed()
 	a.log.Info("All types have been read", "objects", a.index.Len(), "after", time.Since(a.started).Round(time.Millisecond).String())
 	setGCPercent(restPercent)
-	giveBack()
+	debug.FreeOSMemory()
 }
 
 // ready tells what /readyz does: discovery is done and every healthy type has been listed once. It does not depend on

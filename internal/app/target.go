@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -322,7 +323,7 @@ func (t *target) reportProgress(ctx context.Context) error {
 		case t.read() && s.First.Done == s.First.Total:
 			t.log.Info("First sync is complete", "objects", s.First.Total, "quarantined", s.Quarantined,
 				"after", time.Since(t.begun).Round(time.Millisecond).String())
-			giveBack()
+			debug.FreeOSMemory()
 			t.complete.Store(true)
 			return nil
 		case n%10 == 0:

@@ -29,7 +29,7 @@ func tidy(ctx context.Context) error {
 		case <-tick.C:
 		}
 		if heapNow().worthTidying() {
-			giveBack()
+			debug.FreeOSMemory()
 		}
 	}
 }

@@ -41,6 +41,7 @@ func decodeMetadata(frame []byte) (apiwatch.Event, bool) {
 			kind = value
 		case eventObject:
 			object = value
+		default: // there is no other
 		}
 	}) {
 		return apiwatch.Event{}, false
@@ -91,6 +92,7 @@ func metadataOf(object []byte) (meta []byte, ok bool) {
 			partial = value
 		case unknownEncoding, unknownContent:
 			plain = plain && len(value) == 0
+		default: // there is no other
 		}
 	})
 	var version, kind []byte
@@ -100,6 +102,7 @@ func metadataOf(object []byte) (meta []byte, ok bool) {
 			version = value
 		case typeKind:
 			kind = value
+		default: // there is no other
 		}
 	})
 	ok = ok && string(version) == "meta.k8s.io/v1" && string(kind) == "PartialObjectMetadata" &&
@@ -144,6 +147,7 @@ func written(entry []byte) (at *metav1.Time, ok bool) {
 			fields = value
 		case managedSubresource:
 			subresource = value
+		default: // nobody asks who it was
 		}
 	})
 	if !ok || when == nil || fields == nil || len(subresource) > 0 {

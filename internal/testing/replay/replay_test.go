@@ -1,7 +1,6 @@
 package replay_test
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -85,7 +84,7 @@ func pages(t *testing.T, c metadata.Interface, limit int64, between func()) (nam
 	names = make(map[string]string)
 	opts := metav1.ListOptions{Limit: limit}
 	for {
-		list, err := c.Resource(pods.GVR()).List(context.Background(), opts)
+		list, err := c.Resource(pods.GVR()).List(t.Context(), opts)
 		if err != nil {
 			t.Fatal(err)
 		}
