@@ -114,8 +114,14 @@ func (e entry) families() ([]Family, error) {
 	return fs, errors.Join(problems...)
 }
 
-// vectorType tells the type of a vector, which may have no series yet; empty for all else.
+// valued is a collector of one's own that may have no series yet, and says of what type all of them are.
+type valued interface{ ValueType() prometheus.ValueType }
+
+// vectorType tells the type of a vector or of what is [valued], which may have no series yet; empty for all else.
 func vectorType(c prometheus.Collector) string {
+	if v, ok := c.(valued); ok {
+		return strings.ToLower(v.ValueType().ToDTO().String())
+	}
 	switch c.(type) {
 	case *prometheus.CounterVec:
 		return "counter"

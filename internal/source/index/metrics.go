@@ -44,12 +44,15 @@ var knownDesc = prometheus.NewDesc("k8s_vectordb_sync_objects", "Objects known, 
 // known tells how many objects of each type an index has.
 type known struct{ x *Index }
 
+// ValueType is the type of all series.
+func (known) ValueType() prometheus.ValueType { return prometheus.GaugeValue }
+
 // Describe implements [prometheus.Collector].
 func (known) Describe(ch chan<- *prometheus.Desc) { ch <- knownDesc }
 
 // Collect implements [prometheus.Collector].
 func (k known) Collect(ch chan<- prometheus.Metric) {
 	for _, t := range k.x.Types() {
-		ch <- prometheus.MustNewConstMetric(knownDesc, prometheus.GaugeValue, float64(k.x.Type(t).Objects), t.String())
+		ch <- prometheus.MustNewConstMetric(knownDesc, k.ValueType(), float64(k.x.Type(t).Objects), t.String())
 	}
 }

@@ -90,6 +90,9 @@ var listedDesc = prometheus.NewDesc("k8s_vectordb_sync_watch_listed_objects",
 // listedObjects tells how many objects the last list of each wanted type had.
 type listedObjects struct{ m *Manager }
 
+// ValueType is the type of all series.
+func (listedObjects) ValueType() prometheus.ValueType { return prometheus.GaugeValue }
+
 // Describe implements [prometheus.Collector].
 func (listedObjects) Describe(ch chan<- *prometheus.Desc) { ch <- listedDesc }
 
@@ -97,7 +100,7 @@ func (listedObjects) Describe(ch chan<- *prometheus.Desc) { ch <- listedDesc }
 func (l listedObjects) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range l.m.Status() {
 		if s.Synced() {
-			ch <- prometheus.MustNewConstMetric(listedDesc, prometheus.GaugeValue, float64(s.Listed), s.Type.String())
+			ch <- prometheus.MustNewConstMetric(listedDesc, l.ValueType(), float64(s.Listed), s.Type.String())
 		}
 	}
 }
