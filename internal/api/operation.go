@@ -77,6 +77,8 @@ const (
 	TriggerRequest Trigger = "request"
 	// TriggerSchedule is the resync interval.
 	TriggerSchedule Trigger = "schedule"
+	// TriggerRestore is an inventory which shows that the cluster has gone back in time.
+	TriggerRestore Trigger = "restore"
 	// TriggerFirstSync is a receiver of which nothing is known.
 	TriggerFirstSync Trigger = "firstSync"
 )

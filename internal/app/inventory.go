@@ -34,8 +34,9 @@ type memory struct {
 	void       atomic.Bool // before is not to be believed after all
 	lost       atomic.Bool // before is of a time that was lost with the API server's database, or may be
 
-	mu     sync.Mutex // guards behind
+	mu     sync.Mutex // guards what follows
 	behind time.Time  // since when the API server seems to be behind before; zero for not
+	core   bool       // a type was behind that is kept in the cluster's own database for sure
 }
 
 // newMemory opens the inventory in STATE_DIR. Whatever is wrong with it is logged, and the replica goes on
@@ -255,6 +256,7 @@ func (m *memory) ofALostTime(now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	err := m.before.Check(view{memory: m})
+	m.core = m.core || err != nil && m.coreIsBehind()
 	switch {
 	case m.lost.Load():
 		return true
@@ -265,8 +267,29 @@ func (m *memory) ofALostTime(now time.Time) bool {
 		return false
 	}
 	m.lost.Store(true)
-	m.log.Info("The API server was behind the inventory of an earlier life, as after a restore; what the inventory knew and is not there is deleted within the guard")
+	m.log.Info("The API server was behind the inventory of an earlier life, as after a restore; what the inventory knew and is not there is deleted within the guard",
+		"everythingIsSentAgain", m.core)
 	return true
+}
+
+// coreIsBehind tells whether a type of the core group is behind the inventory. Others may be of an aggregated API that
+// began anew, which says nothing of the rest; Events may have a database of their own.
+func (m *memory) coreIsBehind() bool {
+	return slices.ContainsFunc(m.before.Types(), func(info inventory.TypeInfo) bool {
+		now := m.index.Type(info.Type)
+		return info.Type.Group == "" && info.Type.Resource != "events" && now.Listed && now.Version != 0 && info.Version > now.Version
+	})
+}
+
+// clusterWentBack tells whether it has become clear that the inventory is of a time that was lost, and not only to an
+// aggregated API.
+func (m *memory) clusterWentBack() bool {
+	if m == nil || !m.lost.Load() {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.core
 }
 
 // consult asks the inventory about a type that the API server's history does not tell of. The caller does not hold mu.

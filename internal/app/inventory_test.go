@@ -147,6 +147,31 @@ func TestOfALostTimeTheInventoryIsConsultedWhateverHistoryTells(t *testing.T) {
 	}
 }
 
+// TestOnlyTheClustersOwnTypesTellThatItWentBack has one type behind the inventory: everything is sent again only if it
+// is one that cannot have begun anew by itself.
+func TestOnlyTheClustersOwnTypesTellThatItWentBack(t *testing.T) {
+	t.Parallel()
+	events := resource.Type{Version: "v1", Resource: "events", Kind: "Event", Namespaced: true}
+	aggregated := resource.Type{Group: "flunders.example.com", Version: "v1", Resource: "flunders", Kind: "Flunder", Namespaced: true}
+	for typ, want := range map[resource.Type]bool{pods: true, events: false, aggregated: false} {
+		dir := t.TempDir()
+		snapshot := inventory.TypeSnapshot{Type: typ, Version: 90, Names: slices.Values([]string{"a/x"})}
+		meta := inventory.Meta{Cluster: "uid", Ring: "ring", Written: time.Unix(1, 0)}
+		if _, err := inventory.Write(t.Context(), dir, meta, slices.Values([]inventory.TypeSnapshot{snapshot})); err != nil {
+			t.Fatal(err)
+		}
+		x := index.New(nil)
+		x.Replace(typ, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 60)
+		m := app.NewMemory(dir, "uid", "ring", x)
+		if lost, cluster := m.WentBack(time.Unix(1000, 0)); lost || cluster {
+			t.Errorf("%v: at once it is said to be lost: %v, with the cluster: %v", typ, lost, cluster)
+		}
+		if lost, cluster := m.WentBack(time.Unix(1061, 0)); !lost || cluster != want {
+			t.Errorf("%v: a minute later it is lost: %v, with the cluster: %v, want true and %v", typ, lost, cluster, want)
+		}
+	}
+}
+
 // Sixty objects of a namespace are gone with it: a complete list of the namespaces proves that, and no person is asked.
 func TestWhatWentWithItsNamespaceNeedsNoPerson(t *testing.T) {
 	t.Parallel()

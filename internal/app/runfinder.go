@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
@@ -55,6 +57,8 @@ func (t *target) runFinder(ctx context.Context) error {
 	}
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
+	began := time.Now()
+	var lost lostTime
 	for {
 		if t.read() {
 			t.receive()
@@ -65,6 +69,7 @@ func (t *target) runFinder(ctx context.Context) error {
 				tick.Reset(time.Second)
 			}
 			t.finder.memory.settle()
+			lost.sendAgain(ctx, t, began)
 			found, unknown := t.finder.news()
 			if found > 0 {
 				t.log.Info("Objects were deleted while nobody watched; their documents are deleted now", "objects", found)
@@ -79,5 +84,28 @@ func (t *target) runFinder(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
+	}
+}
+
+// lostTime is whether the states of a time that was lost have been sent over. The zero value has not asked for it.
+type lostTime struct {
+	asked bool
+	retry time.Time
+}
+
+// sendAgain has everything sent again, once in the fleet, when the inventory is of a time that was lost. The
+// checkpoints went back with the cluster: they cover states that the receiver has no longer, and the inventory knows
+// names alone.
+func (l *lostTime) sendAgain(ctx context.Context, t *target, since time.Time) {
+	if l.asked || !t.finder.memory.clusterWentBack() || time.Now().Before(l.retry) {
+		return
+	}
+	err := t.resyncs.StartRestored(ctx, since)
+	if l.asked = err == nil; l.asked || ctx.Err() != nil {
+		return
+	}
+	l.retry = time.Now().Add(searchPause)
+	if !errors.Is(err, operations.ErrNoMembers) {
+		t.log.Error(err, "What was changed in the time that was lost could not be sent again; trying again")
 	}
 }

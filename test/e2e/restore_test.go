@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -155,4 +156,47 @@ func TestAResyncRepairsARestoreThatNobodySaw(t *testing.T) {
 	}
 	took, objects := r.WaitEqual(converge)
 	t.Logf("%d objects equal %v after the resync", objects, took.Round(100*time.Millisecond))
+}
+
+// TestAnInventoryOfALostTimeRepairsARestoreThatNobodySaw takes etcd back to a backup while no replica runs, checkpoints
+// included. The inventories are of the lost time: what was created in it goes, and what was changed or deleted in it is
+// sent again, once by the fleet.
+func TestAnInventoryOfALostTimeRepairsARestoreThatNobodySaw(t *testing.T) {
+	t.Parallel() // it mostly waits
+	r := fleet.New(t, fleet.Options{})
+	writeConfigMaps(r, "kept", 40, "one")
+	dirs := []string{t.TempDir(), t.TempDir()}
+	start := func() (replicas []*fleet.Replica) {
+		for i, dir := range dirs {
+			replicas = append(replicas, r.Start(map[string]string{"POD_NAME": fmt.Sprintf("sync-%d", i), "STATE_DIR": dir}))
+		}
+		return replicas
+	}
+	replicas := start()
+	settleIn(r, replicas...)
+	backup, err := r.Backup(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeConfigMaps(r, "lost", 20, "one")
+	writeConfigMaps(r, "kept", 10, "two")
+	r.Kube("", "delete", "configmap", "kept-30", "kept-31")
+	settleIn(r, replicas...)
+	stopAll(t, replicas...)
+
+	if err := r.Restore(t.Context(), backup, controlplane.RestoreOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	replicas = start()
+	for _, p := range replicas {
+		p.WaitReady(time.Minute)
+	}
+	// An API server that is behind an inventory for a minute has gone back.
+	took, objects := r.WaitEqual(time.Minute + 2*converge)
+	t.Logf("%d objects equal %v after the restore", objects, took.Round(100*time.Millisecond))
+	fleet.Pause(10 * time.Second) // Nobody begins another one.
+	_, body := document(t, replicas[0]).ask(t, http.MethodGet, "/api/v1/resync")
+	if n := strings.Count(body, `"restore"`); n != 1 {
+		t.Errorf("%d resyncs were begun by the restore, want one of the fleet: %s", n, body)
+	}
 }

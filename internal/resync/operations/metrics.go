@@ -57,7 +57,7 @@ func newMetrics(reg prometheus.Registerer, e *Engine) *metrics {
 		Name: "k8s_vectordb_sync_resync_next_due_timestamp_seconds",
 		Help: "When the next full resync of the fleet is due, in seconds since 1970; 0 while one is under way or when none is scheduled.",
 	}, e.nextDue)
-	for _, t := range []Trigger{Requested, Scheduled} {
+	for _, t := range []Trigger{Requested, Scheduled, Restored} {
 		m.started.WithLabelValues(string(t))
 		for _, s := range []Status{Done, Failed} {
 			m.ended.WithLabelValues(string(s), string(t))
@@ -71,8 +71,8 @@ func newMetrics(reg prometheus.Registerer, e *Engine) *metrics {
 
 // triggerLabel is a label value for what another member, or a person, has written.
 func triggerLabel(t Trigger) string {
-	if t == Scheduled {
-		return string(Scheduled)
+	if t == Scheduled || t == Restored {
+		return string(t)
 	}
 	return string(Requested)
 }

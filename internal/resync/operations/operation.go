@@ -14,6 +14,7 @@ type Trigger string
 const (
 	Requested Trigger = "request"
 	Scheduled Trigger = "schedule"
+	Restored  Trigger = "restore" // the cluster has gone back in time
 )
 
 // Scope is who takes part in an operation.

@@ -49,6 +49,34 @@ func TestASchedulerWhoseWatchLagsRepeatsNothing(t *testing.T) {
 	})
 }
 
+// TestStartRestored_IsOneOperationOfTheFleet has all members find out, one after another, that the cluster has gone
+// back: everything is sent once. An operation of the time before counts for nothing.
+func TestStartRestored_IsOneOperationOfTheFleet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := scheduled(t, 0, "a", "b", "c")
+		f.wait("a", f.begin("a", f.full()).ID)
+		time.Sleep(time.Minute)
+		back := time.Now()
+		for _, name := range []string{"b", "a", "c", "b"} {
+			time.Sleep(20 * time.Second) // longer than it takes
+			if err := f.nodes[name].StartRestored(t.Context(), back); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		ops := f.nodes["a"].List()
+		if len(ops) != 2 || ops[0].Request.Trigger != operations.Restored || !ops[0].Request.Full() || ops[0].Status != operations.Done {
+			t.Errorf("there are %+v, want one that was asked for and one of the restore, ended", ops)
+		}
+		times, _ := f.done()
+		for part, n := range times {
+			if n != 2 {
+				t.Errorf("%s was sent %d times, want twice", part, n)
+			}
+		}
+	})
+}
+
 func TestAFullOperationIsDueAnIntervalAfterTheLastOneEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := scheduled(t, time.Hour, "a", "b", "c")

@@ -29,6 +29,27 @@ func (e *Engine) Start(ctx context.Context, r Request) (Operation, error) {
 	return e.start(ctx, r, nil)
 }
 
+// StartRestored begins a full operation because the cluster has gone back in time, unless one has begun since a time,
+// here or anywhere. It is like [Engine.Start] otherwise.
+func (e *Engine) StartRestored(ctx context.Context, since time.Time) error {
+	types := e.catalog.Types()
+	if len(types) == 0 {
+		return e.failed(ErrNoMembers) // They will be known soon.
+	}
+	_, err := e.start(ctx, Request{Types: types, Trigger: Restored}, func(doc *document) error {
+		for _, r := range doc.records {
+			if r.request.Full() && r.startedAt.After(since) {
+				return errNotDue
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, errNotDue) {
+		return nil
+	}
+	return err
+}
+
 // start is Start, unless the guard says, of what is there when it is to be written down, that it should not be.
 func (e *Engine) start(ctx context.Context, r Request, guard func(*document) error) (Operation, error) {
 	ctx, cancel := context.WithCancel(ctx)
