@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/netfault"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/process"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
@@ -24,11 +25,13 @@ const stopGrace = 30 * time.Second
 
 // stage is everything that runs.
 type stage struct {
-	binaries string
-	dir      string // of the logs; removed at the end
-	control  *controlplane.ControlPlane
-	receiver *receiver
-	replicas []*replica
+	binaries   string
+	dir        string // of the logs; removed at the end
+	control    *controlplane.ControlPlane
+	line       *netfault.API // between the replicas and the API server, and as good as none unless it is told otherwise
+	kubeconfig string        // of the replicas
+	receiver   *receiver
+	replicas   []*replica
 }
 
 // replica is one controller. It keeps its name and its addresses when it is started again.
@@ -46,7 +49,13 @@ func (s *stage) open(ctx context.Context) (err error) {
 	if s.dir, err = os.MkdirTemp("", "k8s-vectordb-sync-demo-"); err != nil {
 		return fmt.Errorf("making a directory: %w", err)
 	}
-	s.control, err = controlplane.Start(ctx, controlplane.Options{})
+	if s.control, err = controlplane.Start(ctx, controlplane.Options{}); err != nil {
+		return err
+	}
+	if s.line, err = netfault.NewAPI(s.control.RESTConfig()); err != nil {
+		return err
+	}
+	s.kubeconfig, err = s.line.Kubeconfig(s.dir)
 	return err
 }
 
@@ -88,7 +97,7 @@ func (s *stage) newReplica(name string) (*replica, error) {
 	r.env = []string{
 		"PATH=" + os.Getenv("PATH"),
 		"HOME=" + os.Getenv("HOME"),
-		"KUBECONFIG=" + s.control.Kubeconfig(),
+		"KUBECONFIG=" + s.kubeconfig,
 		"REST_ENDPOINT=" + s.receiver.url + "/api/v1/instances/sync",
 		"POD_NAME=" + name,
 		"STATE_DIR=" + state,
@@ -185,6 +194,9 @@ func (s *stage) stop() error {
 	}
 	if s.receiver != nil {
 		errs = append(errs, s.receiver.process.Stop(false, 0))
+	}
+	if s.line != nil {
+		s.line.Close()
 	}
 	if s.control != nil {
 		errs = append(errs, s.control.Stop())

@@ -37,7 +37,7 @@ func tell(ctx context.Context, t *teller, s *stage) error {
 		return fmt.Errorf("making a client: %w", err)
 	}
 	for _, chapter := range []func(context.Context, *teller, *stage, dynamic.Interface) error{
-		questions, liveChange, newType, killOne, restartAll,
+		questions, liveChange, newType, killOne, loseEvent, restartAll,
 	} {
 		if err := chapter(ctx, t, s, client); err != nil {
 			return err
@@ -107,17 +107,8 @@ func questions(ctx context.Context, t *teller, s *stage, _ dynamic.Interface) er
 
 func liveChange(ctx context.Context, t *teller, s *stage, client dynamic.Interface) error {
 	t.title("A change")
-	made, err := client.Resource(deployments).Namespace("shop").Get(ctx, "cart", metav1.GetOptions{})
-	if err != nil {
-		return fmt.Errorf("reading a deployment: %w", err)
-	}
-	o := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "apps/v1", "kind": "Deployment", "spec": made.Object["spec"],
-	}}
-	o.SetName("vouchers")
-	o.SetAnnotations(map[string]string{"description": "Sells and redeems gift vouchers"})
-	if _, err := client.Resource(deployments).Namespace("shop").Create(ctx, o, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("creating a deployment: %w", err)
+	if err := s.vouchers(ctx, client); err != nil {
+		return err
 	}
 	took, err := s.until(ctx, "gift vouchers", true)
 	if err != nil {
@@ -131,6 +122,23 @@ func liveChange(ctx context.Context, t *teller, s *stage, client dynamic.Interfa
 		return err
 	}
 	t.say("It was deleted: gone after %.1f s.", took.Seconds())
+	return nil
+}
+
+// vouchers creates a Deployment of that name.
+func (*stage) vouchers(ctx context.Context, client dynamic.Interface) error {
+	made, err := client.Resource(deployments).Namespace("shop").Get(ctx, "cart", metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("reading a deployment: %w", err)
+	}
+	o := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "apps/v1", "kind": "Deployment", "spec": made.Object["spec"],
+	}}
+	o.SetName("vouchers")
+	o.SetAnnotations(map[string]string{"description": "Sells and redeems gift vouchers"})
+	if _, err := client.Resource(deployments).Namespace("shop").Create(ctx, o, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("creating a deployment: %w", err)
+	}
 	return nil
 }
 
