@@ -163,7 +163,9 @@ func NewMemory(dir, cluster, ring string, x *index.Index, receivers ...*pipeline
 }
 
 // WentBack looks at a memory at a time, and tells whether it is of a time that was lost, and the cluster with it.
-func (m Memory) WentBack(now time.Time) (lost, cluster bool) { return m.ofALostTime(now), m.clusterWentBack() }
+func (m Memory) WentBack(now time.Time) (lost, cluster bool) {
+	return m.ofALostTime(now), m.clusterWentBack()
+}
 
 // Remember lets a search ask a memory.
 func (s Search) Remember(m Memory) { s.memory = m.memory }

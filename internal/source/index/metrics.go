@@ -53,6 +53,6 @@ func (known) Describe(ch chan<- *prometheus.Desc) { ch <- knownDesc }
 // Collect implements [prometheus.Collector].
 func (k known) Collect(ch chan<- prometheus.Metric) {
 	for _, t := range k.x.Types() {
-		ch <- prometheus.MustNewConstMetric(knownDesc, k.ValueType(), float64(k.x.Type(t).Objects), t.String())
+		ch <- prometheus.MustNewConstMetric(knownDesc, prometheus.GaugeValue, float64(k.x.Type(t).Objects), t.String())
 	}
 }

@@ -100,7 +100,7 @@ func (listedObjects) Describe(ch chan<- *prometheus.Desc) { ch <- listedDesc }
 func (l listedObjects) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range l.m.Status() {
 		if s.Synced() {
-			ch <- prometheus.MustNewConstMetric(listedDesc, l.ValueType(), float64(s.Listed), s.Type.String())
+			ch <- prometheus.MustNewConstMetric(listedDesc, prometheus.GaugeValue, float64(s.Listed), s.Type.String())
 		}
 	}
 }
