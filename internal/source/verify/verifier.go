@@ -235,16 +235,21 @@ func (v *Verifier) history(t resource.Type) *history {
 	return h
 }
 
-// refresh takes note of the types that are watched, and returns them. Of others nothing is remembered.
+// refresh takes note of the types that are watched, and returns them. Of others nothing is remembered. What the members
+// have said of a type before it was known to be watched is taken now: they do not say it again.
 func (v *Verifier) refresh() []Watched {
-	watched := v.opts.Watched()
+	watched, now := v.opts.Watched(), time.Now()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.looks++
 	for _, w := range watched {
+		known := v.types[w.Type] != nil
 		h := v.history(w.Type)
 		h.watched = v.looks
 		v.byName[h.name] = w.Type
+		if !known {
+			v.recall(h, now)
+		}
 	}
 	for t, h := range v.types {
 		if h.watched == v.looks {
@@ -256,6 +261,16 @@ func (v *Verifier) refresh() []Watched {
 		}
 	}
 	return watched
+}
+
+// recall takes what the members have said last of a type. The caller holds mu.
+func (v *Verifier) recall(h *history, now time.Time) {
+	for member, s := range v.others {
+		if sum, ok := s.Sums[h.name]; ok && s.Filter == v.opts.Filter {
+			h.take(claim{source: FromPeer, member: member, sum: sum, heard: now})
+			wake(v.wake.check)
+		}
+	}
 }
 
 // check compares all open claims, and looks after the runs.
