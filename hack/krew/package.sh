@@ -4,7 +4,8 @@
 #   hack/krew/package.sh VERSION [FOLDER]      default: dist/krew
 #
 # PLATFORMS are those to build for, BASE_URL is where the archives will be found, BINARIES a folder where the plugin is
-# built already, as OS-ARCH/kubectl-vectordb_sync. Archives of one commit are the same on every machine. kubectl krew install --manifest=FOLDER/vectordb-sync.yaml --archive=FOLDER/ARCHIVE tries one out.
+# built already, as OS-ARCH/kubectl-vectordb_sync. Archives of one commit are the same on every machine.
+# kubectl krew install --manifest=FOLDER/vectordb-sync.yaml --archive=FOLDER/ARCHIVE tries one out.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 

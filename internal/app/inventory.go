@@ -276,8 +276,7 @@ func (m *memory) ofALostTime(now time.Time) bool {
 // began anew, which says nothing of the rest; Events may have a database of their own.
 func (m *memory) coreIsBehind() bool {
 	return slices.ContainsFunc(m.before.Types(), func(info inventory.TypeInfo) bool {
-		now := m.index.Type(info.Type)
-		return info.Type.Group == "" && info.Type.Resource != "events" && now.Listed && now.Version != 0 && info.Version > now.Version
+		return info.Type.Group == "" && info.Type.Resource != "events" && info.IsAheadOf(view{memory: m}.State(info.Type))
 	})
 }
 

@@ -111,6 +111,12 @@ func Judge(info TypeInfo, names iter.Seq2[Object, error], v View, force bool) (V
 	return verdict, nil
 }
 
+// IsAheadOf tells whether the inventory knew a type up to a later version than the index does now. It says nothing of a
+// type that is not listed, or whose versions are no numbers.
+func (i TypeInfo) IsAheadOf(now State) bool {
+	return now.Listed && now.Version != 0 && i.Version > now.Version
+}
+
 func backwards(info TypeInfo, now State) error {
 	return fmt.Errorf("%w: %s is at version %d, and was at %d", ErrBackwards, info.Type, now.Version, info.Version)
 }
@@ -122,8 +128,7 @@ func (inv *Inventory) Check(v View) error {
 		return nil
 	}
 	for _, s := range inv.types {
-		info, now := s.info(), v.State(s.typ())
-		if now.Listed && now.Version != 0 && info.Version > now.Version {
+		if info, now := s.info(), v.State(s.typ()); info.IsAheadOf(now) {
 			return backwards(info, now)
 		}
 	}
