@@ -35,6 +35,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/typeset"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 )
@@ -67,7 +68,7 @@ type App struct {
 	verify     *verification
 	controller *controller.Controller // nil: ResourceSyncConfigs are not read
 	api        *api.Server
-	types      *typeSet
+	types      *typeset.Set
 	scanner    *capabilities.Scanner // nil: nobody is told of definitions
 	rivals     *predecessor.Watcher
 	notices    *notices
@@ -130,10 +131,10 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		Keep: cfg.Selection, Namespaces: namespaces, OnSettled: a.settled, Log: opts.Log.WithName("watch"), Registerer: reg,
 		MayRead: rights.MayRead, Narrow: scopes.ByNamespace, Alone: scopes.Alone, Streams: streams, Aggregated: func(t resource.Type) bool { return a.discovery.Aggregated(t) },
 	})
-	a.types = &typeSet{
-		scopes: scopes, watches: a.watches, index: a.index, log: opts.Log.WithName("types"), delivered: a.delivered, gone: a.gone,
-		remembered: func() []resource.Type { return a.memory.types() },
-	}
+	a.types = typeset.New(typeset.Options{
+		Scopes: scopes, Watches: a.watches, Index: a.index, Log: opts.Log.WithName("types"), Delivered: a.delivered, Gone: a.gone,
+		Remembered: func() []resource.Type { return a.memory.types() },
+	})
 	a.lister = watch.NewLister(client, cfg.Selection, namespaces)
 	owner := ownerref.New(client, cfg.PodNamespace, cfg.StatefulSetName, opts.Log)
 	a.shard, err = newShard(cfg, restConfig, owner, a.index, a.noteRestore, streams, opts.Log, reg)
@@ -319,7 +320,7 @@ func (a *App) ready() bool { return a.discovered.Load() && a.watches.Settled() }
 
 // apply takes what discovery has found.
 func (a *App) apply(ctx context.Context, c discovery.Change) {
-	a.types.apply(ctx, c)
+	a.types.Apply(ctx, c)
 	a.discovered.Store(true)
 }
 

@@ -118,7 +118,7 @@ func (a *App) servedTypes() []resource.Type {
 	for _, w := range a.watches.Status() {
 		unreadable[w.Type] = w.Phase == watch.Unreadable
 	}
-	return slices.DeleteFunc(a.types.scopes.Of(a.discovery.Status().Types), func(t resource.Type) bool { return unreadable[t] })
+	return slices.DeleteFunc(a.types.Of(a.discovery.Status().Types), func(t resource.Type) bool { return unreadable[t] })
 }
 
 // watching tells whether the watch of a type is well.

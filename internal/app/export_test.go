@@ -12,7 +12,6 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
@@ -21,7 +20,6 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
@@ -37,15 +35,6 @@ var (
 	ReleaseBy      = releaseBy
 	Operation      = operation
 )
-
-// NewTypeSet returns what carries discovery's findings to the watches and the index, as a function.
-func NewTypeSet(s *access.Scopes, w *watch.Manager, x *index.Index, delivered func(resource.Type) bool) func(context.Context, discovery.Change) {
-	k := &typeSet{
-		scopes: s, watches: w, index: x, log: logr.Discard(), delivered: delivered, gone: func(resource.Type) {},
-		remembered: func() []resource.Type { return nil },
-	}
-	return k.apply
-}
 
 // TypeStatus translates the status of a watch.
 func TypeStatus(x *index.Index, w watch.Status) api.TypeStatus {

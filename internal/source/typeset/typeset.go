@@ -1,4 +1,4 @@
-package app
+package typeset
 
 import (
 	"context"
@@ -15,24 +15,35 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// typeSet carries what discovery finds to the watches and the index, in an order that loses nothing: a type's watch
-// has ended before its objects are forgotten, and a type that takes another's place is delivered before what the other
-// has left is deleted.
-type typeSet struct {
-	scopes  *access.Scopes // nil: every type is read as a whole
-	watches *watch.Manager
-	index   *index.Index
-	log     logr.Logger
-	// delivered tells whether what the first list of a type has brought is delivered.
-	delivered func(resource.Type) bool
-	// gone is told of a type whose objects have been forgotten: there may have been others, in an earlier life.
-	gone func(resource.Type)
-	// remembered are the types of an earlier life, and slices of types.
-	remembered func() []resource.Type
+// Options are what a [Set] works on.
+type Options struct {
+	Scopes  *access.Scopes // nil: every type is read as a whole
+	Watches *watch.Manager
+	Index   *index.Index
+	Log     logr.Logger
+	// Delivered tells whether what the first list of a type has brought is delivered.
+	Delivered func(resource.Type) bool
+	// Gone is told of a type whose objects have been forgotten: there may have been others, in an earlier life.
+	Gone func(resource.Type)
+	// Remembered are the types of an earlier life, and slices of types.
+	Remembered func() []resource.Type
+}
+
+// Set carries what discovery finds to the watches and the index.
+type Set struct {
+	Options
 
 	mu         sync.Mutex                   // guards migrations and what they point to
 	migrations map[resource.Type]*migration // by the old type
 }
+
+// New returns a set that has been told of no type.
+func New(o Options) *Set {
+	return &Set{Options: o, migrations: make(map[resource.Type]*migration)}
+}
+
+// Of returns what is read of types: each as a whole, or its slices.
+func (k *Set) Of(types []resource.Type) []resource.Type { return k.Scopes.Of(types) }
 
 // migration is a type whose documents go once those of another are delivered.
 type migration struct {
@@ -43,12 +54,12 @@ type migration struct {
 // stopTimeout bounds how long a watch may take to end; it only has to leave a call into the index.
 const stopTimeout = 30 * time.Second
 
-// apply is called by one goroutine. It blocks until types that are gone are forgotten, so that a type that comes back
+// Apply is called by one goroutine. It blocks until types that are gone are forgotten, so that a type that comes back
 // with the next change is not mistaken for the one that went.
-func (k *typeSet) apply(ctx context.Context, c discovery.Change) {
-	read := k.scopes.Decide(ctx, c.Types)
+func (k *Set) Apply(ctx context.Context, c discovery.Change) {
+	read := k.Scopes.Decide(ctx, c.Types)
 	k.revive(read)
-	k.watches.Set(read)
+	k.Watches.Set(read)
 	for _, gone := range c.Removed {
 		for _, t := range k.slicesOf(gone) {
 			k.forget(ctx, t)
@@ -61,13 +72,13 @@ func (k *typeSet) apply(ctx context.Context, c discovery.Change) {
 			k.migrate(ctx, m)
 		}
 	}
-	k.log.V(1).Info("Types applied", "types", len(c.Types), "watches", len(read), "removed", len(c.Removed), "migrated", len(c.Migrated), "complete", c.Complete)
+	k.Log.V(1).Info("Types applied", "types", len(c.Types), "watches", len(read), "removed", len(c.Removed), "migrated", len(c.Migrated), "complete", c.Complete)
 }
 
 // slicesOf returns a type with all slices of it that are known, now or from an earlier life.
-func (k *typeSet) slicesOf(t resource.Type) []resource.Type {
+func (k *Set) slicesOf(t resource.Type) []resource.Type {
 	known := []resource.Type{t}
-	for _, o := range slices.Concat(k.index.Types(), k.remembered()) {
+	for _, o := range slices.Concat(k.Index.Types(), k.Remembered()) {
 		if o.Whole() == t && !slices.Contains(known, o) {
 			known = append(known, o)
 		}
@@ -79,8 +90,8 @@ func (k *typeSet) slicesOf(t resource.Type) []resource.Type {
 // namespace in one life is not read as a whole in the next but for a change of rights, so that both
 // have the same slices; what is left of another division goes when the last slice of the new type
 // is delivered.
-func (k *typeSet) moves(m discovery.Migration) []discovery.Migration {
-	to := k.scopes.Of([]resource.Type{m.New})
+func (k *Set) moves(m discovery.Migration) []discovery.Migration {
+	to := k.Scopes.Of([]resource.Type{m.New})
 	if len(to) == 0 {
 		return nil // we are ending
 	}
@@ -95,29 +106,26 @@ func (k *typeSet) moves(m discovery.Migration) []discovery.Migration {
 	return all
 }
 
-func (k *typeSet) forget(ctx context.Context, t resource.Type) {
+func (k *Set) forget(ctx context.Context, t resource.Type) {
 	stopped, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
-	if err := k.watches.WaitStopped(stopped, t); err != nil {
-		k.log.Error(err, "Watch did not end; its objects stay until the next resync", "resource", t.String())
+	if err := k.Watches.WaitStopped(stopped, t); err != nil {
+		k.Log.Error(err, "Watch did not end; its objects stay until the next resync", "resource", t.String())
 		return
 	}
-	n := k.index.Remove(t)
-	k.log.Info("Type is gone, deleting its documents", "resource", t.String(), "objects", n)
-	k.gone(t)
+	n := k.Index.Remove(t)
+	k.Log.Info("Type is gone, deleting its documents", "resource", t.String(), "objects", n)
+	k.Gone(t)
 }
 
 // migrate forgets the old type once the new one has been delivered, unless the old one comes back before that.
-func (k *typeSet) migrate(ctx context.Context, m discovery.Migration) {
+func (k *Set) migrate(ctx context.Context, m discovery.Migration) {
 	ctx, cancel := context.WithCancel(ctx)
 	moving := &migration{to: m.New, cancel: cancel}
 	k.mu.Lock()
-	if k.migrations == nil {
-		k.migrations = make(map[resource.Type]*migration)
-	}
 	k.migrations[m.Old] = moving
 	k.mu.Unlock()
-	k.log.Info("Type is served under another version, moving its documents", "from", m.Old.String(), "to", m.New.String())
+	k.Log.Info("Type is served under another version, moving its documents", "from", m.Old.String(), "to", m.New.String())
 	go func() { // Ends with ctx, which ends before the index does.
 		defer cancel()
 		tick := time.NewTicker(200 * time.Millisecond)
@@ -133,10 +141,10 @@ func (k *typeSet) migrate(ctx context.Context, m discovery.Migration) {
 }
 
 // moved forgets the old type if its place is taken, and tells whether it was.
-func (k *typeSet) moved(ctx context.Context, old resource.Type, m *migration) bool {
+func (k *Set) moved(ctx context.Context, old resource.Type, m *migration) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if ctx.Err() != nil || !k.watches.HasSynced(m.to) || !k.delivered(m.to) {
+	if ctx.Err() != nil || !k.Watches.HasSynced(m.to) || !k.Delivered(m.to) {
 		return false
 	}
 	delete(k.migrations, old)
@@ -145,7 +153,7 @@ func (k *typeSet) moved(ctx context.Context, old resource.Type, m *migration) bo
 }
 
 // revive calls off the end of types that are served again.
-func (k *typeSet) revive(types []resource.Type) {
+func (k *Set) revive(types []resource.Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, t := range types {
@@ -157,7 +165,7 @@ func (k *typeSet) revive(types []resource.Type) {
 }
 
 // redirect lets types that wait for one that is itself replaced wait for its successor.
-func (k *typeSet) redirect(next discovery.Migration) {
+func (k *Set) redirect(next discovery.Migration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, m := range k.migrations {
@@ -168,7 +176,7 @@ func (k *typeSet) redirect(next discovery.Migration) {
 }
 
 // forgetMigrating forgets types that wait for one that is gone: nothing will take their place.
-func (k *typeSet) forgetMigrating(ctx context.Context, gone resource.Type) {
+func (k *Set) forgetMigrating(ctx context.Context, gone resource.Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for old, m := range k.migrations {

@@ -1,4 +1,4 @@
-package app_test
+package typeset_test
 
 import (
 	"context"
@@ -13,11 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/typeset"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch/watchtest"
 )
@@ -42,11 +42,15 @@ func newScopedTypes(t *testing.T, scopes *access.Scopes) *servedTypes {
 	k := &servedTypes{t: t, server: watchtest.New(), index: index.New(nil), delivered: map[resource.Type]bool{}, docs: map[resource.ID]bool{}}
 	k.index.Listen(k)
 	watches := watch.New(k.server, k.index, watch.Options{})
-	k.apply = app.NewTypeSet(scopes, watches, k.index, func(typ resource.Type) bool {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		return k.delivered[typ]
-	})
+	k.apply = typeset.New(typeset.Options{
+		Scopes: scopes, Watches: watches, Index: k.index, Log: logr.Discard(), Gone: func(resource.Type) {},
+		Remembered: func() []resource.Type { return nil },
+		Delivered: func(typ resource.Type) bool {
+			k.mu.Lock()
+			defer k.mu.Unlock()
+			return k.delivered[typ]
+		},
+	}).Apply
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- watches.Run(ctx) }()
