@@ -15,6 +15,9 @@ func (p *Pipeline) land(f *flight, o wire.Outcome) {
 	now := time.Now()
 	p.inFlight--
 	delete(p.flights, f)
+	if o.Kind != wire.Unknown && !o.Own {
+		p.lastWords.slowest.note(o.Took, now)
+	}
 	for _, it := range f.items {
 		p.setInFlight(it, false)
 		if o.Kind == wire.Unknown {

@@ -58,8 +58,9 @@ type Options struct {
 	// MaxUpserts, MaxDeletes and MaxBytes bound one request. 0 means 50 upserts, 1000 deletes, 1 MiB.
 	MaxUpserts, MaxDeletes, MaxBytes int
 	// Settle is how long after the receiver's next answer a request of unknown outcome may still be applied. 0 means
-	// 60 s. Repeats is how many times the last word is repeated, once each Settle; 0 means 5, which covers receivers
-	// that hold a request for minutes (cluster-whisperer's own limit towards its store is 300 s).
+	// 60 s; the slowest answer of the last ten minutes counts if it took longer. Repeats is how many times the last
+	// word is repeated, once each Settle; 0 means 5, which covers receivers that hold a request for minutes
+	// (cluster-whisperer's own limit towards its store is 300 s).
 	Settle  time.Duration
 	Repeats int
 	// MaxBodyBytes bounds the memory for bodies of objects that wait. 0 means 32 MiB.
@@ -160,7 +161,7 @@ type Pipeline struct {
 	turns         turns
 	sizes         [2]batchSize // by lane
 	timers        timers       // last words to repeat, and what failed to try again
-	fenced        []*item      // last words that came due while we might not send
+	lastWords     lastWords
 	ages          ages
 	counts        [numPlaces]int
 	initial       map[*resource.Type]int        // items that their type's first list has brought
@@ -170,7 +171,6 @@ type Pipeline struct {
 	flights      map[*flight]bool
 	inFlight     int // requests
 	inFlightOnly int // items that are in flight and nowhere else
-	unsettled    int // items whose last word will be repeated
 	bodyBytes    int64
 	flushBulk    bool          // no more bulk is coming: do not wait for a full batch
 	draining     bool          // Flush was called: everything is due

@@ -40,7 +40,7 @@ func (p *Pipeline) doubt(it *item, state uint64) {
 func (p *Pipeline) countUnsettled(it *item) {
 	if r := it.extra; r != nil && r.unsettled != it.overwritable() {
 		r.unsettled = !r.unsettled
-		p.unsettled += 2*one(r.unsettled) - 1
+		p.lastWords.unsettled += 2*one(r.unsettled) - 1
 	}
 }
 
@@ -88,7 +88,34 @@ const defaultRepeats = 5
 func DoubtFor(settle time.Duration) time.Duration { return defaultRepeats * settle }
 
 // doubtFor is that of this pipeline.
-func (p *Pipeline) doubtFor() time.Duration { return time.Duration(p.opts.Repeats) * p.opts.Settle }
+func (p *Pipeline) doubtFor() time.Duration { return time.Duration(p.opts.Repeats) * p.settleTime() }
+
+// settleTime is the receiver's settle time, but no less than its slowest answer of late has taken: one that works on a
+// request for so long does the same with one whose client has gone.
+func (p *Pipeline) settleTime() time.Duration { return max(p.opts.Settle, p.lastWords.slowest.took) }
+
+// lastWords is what a pipeline knows of all its last words.
+type lastWords struct {
+	unsettled int     // items whose last word will be repeated
+	fenced    []*item // items whose last word came due while we might not send
+	slowest   slowest
+}
+
+// slowest is the slowest answer of late.
+type slowest struct {
+	took time.Duration
+	at   time.Time
+}
+
+// slowestFor is for how long a slow answer counts: a receiver that was busy once is not busy for ever.
+const slowestFor = 10 * time.Minute
+
+// note takes how long an answer has taken.
+func (s *slowest) note(took time.Duration, now time.Time) {
+	if took >= s.took || now.Sub(s.at) > slowestFor {
+		s.took, s.at = took, now
+	}
+}
 
 // tells whether we still tell of a doubt about an item that we have given away. Its new owner may read our checkpoint
 // only after we have written the next one, under another claim. Of two that have given it away neither waits for the
@@ -111,7 +138,7 @@ func (p *Pipeline) settle(it *item, now time.Time) bool {
 	case r.unsure:
 		r.unsure = false
 		r.repeats = p.opts.Repeats
-		r.settleAt = now.Add(p.opts.Settle)
+		r.settleAt = now.Add(p.settleTime())
 	case r.repeats > 0 && !now.Before(r.settleAt):
 		p.countDown(it, now)
 	}
@@ -123,7 +150,7 @@ func (p *Pipeline) settle(it *item, now time.Time) bool {
 }
 
 func (p *Pipeline) countDown(it *item, now time.Time) {
-	it.extra.settleAt = now.Add(p.opts.Settle)
+	it.extra.settleAt = now.Add(p.settleTime())
 	it.extra.repeats--
 	p.countUnsettled(it)
 }
@@ -145,7 +172,7 @@ func (p *Pipeline) repeat(it *item, now time.Time) {
 			p.forget(it)
 		}
 	case !p.opts.Owner.MaySend(*it.typ, it.id):
-		p.fenced = append(p.fenced, it)
+		p.lastWords.fenced = append(p.lastWords.fenced, it)
 	default:
 		p.sendAgain(it, now)
 	}
@@ -158,8 +185,8 @@ const fencePause = time.Second
 // doubt, but a fence has none. It is called without the lock, for who knows may be waiting for it.
 func (p *Pipeline) askTaken() {
 	p.mu.Lock()
-	fenced := p.fenced
-	p.fenced = nil
+	fenced := p.lastWords.fenced
+	p.lastWords.fenced = nil
 	p.mu.Unlock()
 	for _, it := range fenced {
 		taken := p.opts.Taken(*it.typ, it.id)

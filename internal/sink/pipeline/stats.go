@@ -44,7 +44,7 @@ func (p *Pipeline) Stats() Stats {
 		Waiting: p.counts[waiting], Evicted: p.counts[evicted], Suspected: p.counts[suspected],
 		Parked: p.counts[parked], Quarantined: p.counts[quarantined],
 		BodyBytes: p.bodyBytes, Totals: p.totals, First: p.progress, Breaker: p.breaker.State(),
-		Unsettled: p.unsettled, OldestDirty: p.ages.oldest(time.Now()),
+		Unsettled: p.lastWords.unsettled, OldestDirty: p.ages.oldest(time.Now()),
 	}
 }
 

@@ -174,3 +174,31 @@ func TestWhatWeWereInDoubtAboutIsSaidAfterItIsGivenAway(t *testing.T) {
 		})
 	}
 }
+
+// A receiver that answers after half a minute holds a request that it never answers for as long, whatever its settle
+// time is said to be: the last word is repeated after that.
+func TestPipeline_AnswersTakeLongerThanTheSettleTime_LastWordOutlivesThem(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, pipeline.Options{Settle: time.Second})
+		r.rcv.decide = func(n int, _ delivery.Request) answer {
+			switch n {
+			case 0:
+				return answer{outcome: delivered.outcome, apply: true, took: 30 * time.Second}
+			case 1:
+				return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, late: 30 * time.Second}
+			default:
+				return delivered
+			}
+		}
+		r.list()
+		r.put("warm", "1")
+		time.Sleep(time.Minute)
+		r.put("x", "1")
+		time.Sleep(20 * time.Second) // The request with the first state has ended without an answer.
+		r.put("x", "2")
+		time.Sleep(10 * time.Minute)
+		if got := string(r.rcv.documents()[id("x")]); got != "2" {
+			t.Errorf("the receiver has %q, want the last state; it was sent %v", got, r.rcv.requests())
+		}
+	})
+}
