@@ -61,7 +61,7 @@ func (t *target) wanted(typ resource.Type) (n int) {
 		return 0
 	}
 	if t.spec.namespaces.Everything() {
-		return stats.Objects - t.projection.hiddenOf(typ)
+		return stats.Objects - t.projection.Hidden(typ)
 	}
 	t.index.All(typ, func(namespace, name string, _ uint64) bool {
 		if t.wants(typ, namespace, name) {
@@ -69,7 +69,7 @@ func (t *target) wanted(typ resource.Type) (n int) {
 		}
 		return true
 	})
-	return max(n-t.projection.hiddenOf(typ), 0)
+	return max(n-t.projection.Hidden(typ), 0)
 }
 
 // coversAll tells whether the receiver is known to have all objects of a type.
@@ -106,7 +106,7 @@ func (t *target) adoptType(ctx context.Context, typ resource.Type) error {
 func (t *target) adoptRecord(typ resource.Type, r resource.Record) {
 	left := false
 	t.index.IfCurrent(typ, r, func() {
-		shown, seen := t.projection.show(typ, r)
+		shown, seen := t.projection.Show(typ, r)
 		if seen {
 			t.pipeline.Apply(index.Change{Type: typ, ID: typ.ID(r.Namespace, r.Name), Record: shown, Cause: index.Initial})
 		}

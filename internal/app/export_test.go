@@ -23,6 +23,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
 // What is tested without a whole replica around it.
@@ -210,31 +211,6 @@ func (c OrphanFinder) Repair(ctx context.Context, t resource.Type, namespace str
 // Held is how many documents of a type are held back.
 func (c OrphanFinder) Held(t resource.Type) int { return c.waits()[t].Documents }
 
-// Projection is what one receiver sees of the objects that all share.
-type Projection struct{ *projection }
-
-// NewProjection returns one with a filter of its own.
-func NewProjection(own resource.Selection) Projection { return Projection{newProjection(&own)} }
-
-// See returns a change as the receiver sees it.
-func (l Projection) See(c index.Change) (seen index.Change, changed bool) { return l.see(c, c.Known) }
-
-// Show shows it a record that the index knows.
-func (l Projection) Show(t resource.Type, r resource.Record) (resource.Record, bool) {
-	return l.show(t, r)
-}
-
-// Len returns of how many objects it remembers what the receiver sees.
-func (l Projection) Len() int { return len(l.sights) }
-
-// Hidden counts the objects of a type that the receiver does not see.
-func (l Projection) Hidden(t resource.Type) int { return l.hiddenOf(t) }
-
-// IfCurrent asks whether a record is current as the receiver sees it.
-func (l Projection) IfCurrent(x *index.Index, t resource.Type, r resource.Record, f func()) bool {
-	return seeing{index: x, projection: l.projection}.IfCurrent(t, r, f)
-}
-
 // Heirs leaves what a receiver's pipeline has not delivered to its successor's, over an index that both listen to, one
 // after the other. between runs after the first is stopped. It returns how many names were kept at the end of that.
 func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) (kept int) {
@@ -255,13 +231,13 @@ func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) (ke
 // Narrowed has a receiver with one view followed by one with another, which adopts what is there.
 func Narrowed(x *index.Index, t resource.Type, all []resource.Record, before, after *resource.Selection, p *pipeline.Pipeline) {
 	spec := targetSpec{endpoint: &url.URL{Scheme: "http", Host: "receiver"}}
-	old := &target{spec: spec, format: wire.DotAI(), pipeline: p, index: x, projection: newProjection(before)}
+	old := &target{spec: spec, format: wire.DotAI(), pipeline: p, index: x, projection: projection.New(before)}
 	for _, r := range all {
-		old.projection.show(t, r)
+		old.projection.Show(t, r)
 	}
 	next := &target{
 		spec: spec, format: wire.DotAI(), member: &fate{}, tombstones: deletions.New(nil), pipeline: p, index: x, finder: &finder{index: x},
-		projection: newProjection(after), retiredBacklog: old.leave(), log: logr.Discard(),
+		projection: projection.New(after), retiredBacklog: old.leave(), log: logr.Discard(),
 	}
 	defer next.retiredBacklog.close()
 	for _, r := range all {

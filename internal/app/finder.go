@@ -153,7 +153,7 @@ const (
 func newFinder(t *target, p parts) *finder {
 	return &finder{
 		pager: p.lister, memory: p.memory, metrics: newSearchMetrics(t.metrics), index: t.index, ledger: t.ledger, store: t.store, wants: t.wants, missing: t.missing,
-		saw:    func(r resource.Record) bool { _, seen := t.projection.of(r); return seen },
+		saw:    func(r resource.Record) bool { _, seen := t.projection.Of(r); return seen },
 		leases: func() []ownership.MemberStatus { return t.member.View().Members },
 		served: p.sure, selected: p.cfg.Types.Match,
 		log: t.log, slots: make(chan struct{}, searchers), looks: make(map[resource.Type]*look), held: make(map[resource.Type]waiting),

@@ -29,7 +29,7 @@ const (
 func newOrphanFinder(t *target, p parts) (*orphanFinder, error) {
 	c := &orphanFinder{
 		index: t.index, namespaces: watch.NamespaceFilter{Include: p.cfg.WatchNamespaces, Exclude: p.cfg.ExcludeNamespaces},
-		wants: t.wants, hides: func(typ resource.Type, namespace, name string) bool { return t.projection.hides(typ, namespace, name) }, watching: p.watching, pending: t.pipeline.PendingDeletions, sweep: t.sweep,
+		wants: t.wants, hides: func(typ resource.Type, namespace, name string) bool { return t.projection.Hides(typ, namespace, name) }, watching: p.watching, pending: t.pipeline.PendingDeletions, sweep: t.sweep,
 		metrics: t.finder.metrics, log: t.log, asking: make(chan struct{}, 1),
 		held: make(map[resource.Type]waiting), judged: make(map[resource.Type]bool),
 	}

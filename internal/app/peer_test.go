@@ -22,6 +22,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
 // Peer is one target of one process among others, with all that members tell each other by their checkpoints, over a
@@ -155,7 +156,7 @@ func NewPeer(o PeerOptions) *Peer {
 		Log:          logr.Discard(),
 	})
 	t.tombstones = deletions.New(t.ledger)
-	sees := seeing{t.pipeline, x, nil}
+	sees := projection.NewThrough(t.pipeline, x, nil)
 	t.sender = resync.NewSender(o.Pager, sees, sees, resync.Options{Deleted: t.pipeline.AwaitDeleted})
 	t.finder = newFinder(t, parts{})
 	t.finder.pager, t.finder.index = o.Pager, x

@@ -7,6 +7,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
 // retiredBacklog is what a target that was stopped leaves to its successor, in this life of the process: deletions
@@ -20,7 +21,7 @@ import (
 type retiredBacklog struct {
 	receiver   string // where, and in which format
 	wants      func(t resource.Type, namespace, name string) bool
-	projection *projection // what the target saw last
+	projection *projection.Projection // what the target saw last
 	close      func()
 
 	mu      sync.Mutex // guards what follows
@@ -111,7 +112,7 @@ func (e *retiredBacklog) take(t *target) {
 
 // saw tells whether the target was to have an object that is there, as far as it knew. The nil backlog saw nothing.
 func (e *retiredBacklog) saw(t resource.Type, namespace, name string) bool {
-	return e != nil && e.wants(t, namespace, name) && !e.projection.hides(t, namespace, name)
+	return e != nil && e.wants(t, namespace, name) && !e.projection.Hides(t, namespace, name)
 }
 
 // doubtful tells, once, whether a request of unknown outcome may still change an object. The nil backlog knows none.

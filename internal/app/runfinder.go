@@ -27,8 +27,8 @@ func (t *target) ifAbsent(gone bool, typ resource.Type, namespace, name string, 
 	if gone && t.index.IfUnserved(typ, f) || t.index.IfAbsent(typ, namespace, name, f) {
 		return true
 	}
-	return t.projection.hides(typ, namespace, name) && t.index.IfKnown(typ, namespace, name, func(uint64) bool {
-		hidden := t.projection.hides(typ, namespace, name)
+	return t.projection.Hides(typ, namespace, name) && t.index.IfKnown(typ, namespace, name, func(uint64) bool {
+		hidden := t.projection.Hides(typ, namespace, name)
 		if hidden {
 			f()
 		}

@@ -31,6 +31,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 )
 
@@ -110,10 +111,10 @@ type target struct {
 	finder         *finder
 	orphanFinder   *orphanFinder
 	tombstones     *deletions.Tombstones
-	leaving        atomic.Bool        // the next checkpoint is the last one
-	projection     *projection        // nil: it sees what everybody sees
-	declared       *controller.Target // nil: of the environment
-	retiredBacklog *retiredBacklog    // of its predecessor; nil: there was none
+	leaving        atomic.Bool            // the next checkpoint is the last one
+	projection     *projection.Projection // nil: it sees what everybody sees
+	declared       *controller.Target     // nil: of the environment
+	retiredBacklog *retiredBacklog        // of its predecessor; nil: there was none
 	sender         *resync.Sender
 	filler         *resync.Filler
 	resyncs        *operations.Engine
@@ -210,8 +211,8 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	if t.orphanFinder, err = newOrphanFinder(t, p); err != nil {
 		return nil, err
 	}
-	t.projection = newProjection(spec.own)
-	sees := seeing{t.pipeline, p.index, t.projection}
+	t.projection = projection.New(spec.own)
+	sees := projection.NewThrough(t.pipeline, p.index, t.projection)
 	t.sender = resync.NewSender(p.lister, sees, sees, resync.Options{
 		Wants: t.wants, Target: spec.name, Tracer: p.tracer, Registerer: t.metrics, Compare: p.compare, Deleted: t.pipeline.AwaitDeleted,
 	})
@@ -256,7 +257,7 @@ func (t *target) Apply(c index.Change) {
 		}
 		c.Known = false // To the index it is, but the receiver may never have been sent it.
 	}
-	if c, changed := t.projection.see(c, known); changed {
+	if c, changed := t.projection.See(c, known); changed {
 		t.pipeline.Apply(c)
 		t.orphanFinder.applied(c)
 	}

@@ -1,4 +1,4 @@
-package app_test
+package projection_test
 
 import (
 	"fmt"
@@ -13,26 +13,30 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
+
+var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
 
 // seenBy is a listener that keeps what a receiver would be told.
 type seenBy struct {
-	projection *app.Projection // nil: without one
+	projection *projection.Projection // nil: without one
 	all        []index.Change
 }
 
 func (s *seenBy) Apply(c index.Change) {
 	changed := true
 	if s.projection != nil {
-		c, changed = s.projection.See(c)
+		c, changed = s.projection.See(c, c.Known)
 	}
 	if changed {
 		s.all = append(s.all, c)
 	}
 }
+
+func newProjection(own resource.Selection) *projection.Projection { return projection.New(&own) }
 
 func keeping(t *testing.T, include ...string) resource.AnnotationFilter {
 	t.Helper()
@@ -64,14 +68,14 @@ func (s *seenBy) inOrder() []index.Change {
 type worlds struct {
 	wide, narrow             *index.Index
 	wideFilter, narrowFilter resource.AnnotationFilter
-	projection               app.Projection
+	projection               *projection.Projection
 	through, direct          seenBy
 }
 
 func newWorlds(t *testing.T) *worlds {
 	w := &worlds{wide: index.New(nil), narrow: index.New(nil), wideFilter: keeping(t, "description", "owner"), narrowFilter: keeping(t, "description")}
-	w.projection = app.NewProjection(resource.Selection{Annotations: w.narrowFilter})
-	w.through.projection = &w.projection
+	w.projection = newProjection(resource.Selection{Annotations: w.narrowFilter})
+	w.through.projection = w.projection
 	w.wide.Listen(&w.through)
 	w.narrow.Listen(&w.direct)
 	return w
@@ -142,7 +146,7 @@ func TestAProjectionShowsWhatANarrowerIndexWouldTell(t *testing.T) {
 			for _, o := range objects {
 				r := resource.NewRecord(o, w.wideFilter)
 				n := resource.NewRecord(o, w.narrowFilter)
-				if got, want := w.projection.IfCurrent(w.wide, pods, r, func() {}), w.narrow.IfCurrent(pods, n, func() {}); got != want {
+				if got, want := projection.NewThrough(nil, w.wide, w.projection).IfCurrent(pods, r, func() {}), w.narrow.IfCurrent(pods, n, func() {}); got != want {
 					t.Errorf("%s is current: %v, want %v", o.Name, got, want)
 				}
 			}
@@ -176,8 +180,8 @@ func TestAProjectionThatComesLateLosesNoChange(t *testing.T) {
 	w := newWorlds(t)
 	o := &metav1.ObjectMeta{Namespace: "shop", Name: "cart", ResourceVersion: "5", Annotations: map[string]string{"description": "x", "owner": "ann"}}
 	w.upsert(o)
-	change := func(projection app.Projection, key, value string) bool {
-		s := seenBy{projection: &projection}
+	change := func(seen *projection.Projection, key, value string) bool {
+		s := seenBy{projection: seen}
 		defer w.wide.Listen(&s)()
 		o.Annotations[key] = value
 		v, _ := strconv.Atoi(o.ResourceVersion)
@@ -185,13 +189,13 @@ func TestAProjectionThatComesLateLosesNoChange(t *testing.T) {
 		w.upsert(o)
 		return len(s.all) > 0
 	}
-	if !change(app.NewProjection(resource.Selection{Annotations: w.narrowFilter}), "description", "y") {
+	if !change(newProjection(resource.Selection{Annotations: w.narrowFilter}), "description", "y") {
 		t.Error("a change of what the receiver sees was not told")
 	}
-	if !change(app.NewProjection(resource.Selection{Annotations: w.narrowFilter}), "owner", "bob") {
+	if !change(newProjection(resource.Selection{Annotations: w.narrowFilter}), "owner", "bob") {
 		t.Error("whether it is a change of what the receiver sees is not known, and it was not told")
 	}
-	shown := app.NewProjection(resource.Selection{Annotations: w.narrowFilter})
+	shown := newProjection(resource.Selection{Annotations: w.narrowFilter})
 	shown.Show(pods, resource.NewRecord(o, w.wideFilter))
 	if change(shown, "owner", "eve") {
 		t.Error("a change that the receiver does not see was told")

@@ -1,4 +1,4 @@
-package app_test
+package projection_test
 
 import (
 	"fmt"
@@ -10,22 +10,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
 // shown is a receiver behind a projection that holds what it is told.
 type shown struct {
 	t          *testing.T
-	projection app.Projection
+	projection *projection.Projection
 	holds      map[resource.ID]uint64
 	lists      bool // within a list a state may be told again
 }
 
 func (s *shown) Apply(c index.Change) {
 	told := c.Deleted
-	c, changed := s.projection.See(c)
+	c, changed := s.projection.See(c, c.Known)
 	switch {
 	case !changed:
 	case c.Deleted:
@@ -57,7 +57,7 @@ func TestAReceiverHoldsWhatItsSelectionMatches(t *testing.T) {
 		both.Selector, both.OptOutValue, both.SkipControlled, both.Extra = own.Selector, own.OptOutValue, own.SkipControlled, own.Extra
 
 		x := index.New(nil)
-		receiver := &shown{t: t, projection: app.NewProjection(own), holds: make(map[resource.ID]uint64)}
+		receiver := &shown{t: t, projection: newProjection(own), holds: make(map[resource.ID]uint64)}
 		x.Listen(receiver)
 		random := rand.New(rand.NewPCG(seed, 7))
 		objects, version := make(map[string]*metav1.ObjectMeta), uint64(1)
@@ -138,12 +138,12 @@ func TestWhatIsHiddenIsNotCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, l := index.New(nil), app.NewProjection(resource.Selection{Selector: team})
+	x, l := index.New(nil), newProjection(resource.Selection{Selector: team})
 	x.Listen(&shown{t: t, projection: l, holds: make(map[resource.ID]uint64)})
 	for name, want := range map[string]bool{"shop": true, "other": false} {
 		r := resource.NewRecord(&metav1.ObjectMeta{Namespace: "a", Name: name, ResourceVersion: "5", Labels: map[string]string{"team": name}}, resource.AnnotationFilter{})
 		x.Upsert(pods, r)
-		if got := l.IfCurrent(x, pods, r, func() {}); got != want {
+		if got := projection.NewThrough(nil, x, l).IfCurrent(pods, r, func() {}); got != want {
 			t.Errorf("%s is current: %v, want %v", name, got, want)
 		}
 	}

@@ -1,24 +1,23 @@
-package app
+package projection
 
 import (
 	"sync"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// projection is what one receiver sees of the objects that all receivers share: without the objects, labels and
+// Projection is what one receiver sees of the objects that all receivers share: without the objects, labels and
 // annotations that it is not to have, with its own labels, and without the changes that are of what it does
-// not see. The nil projection sees everything.
+// not see. The nil Projection sees everything.
 //
 // The index knows one digest of each object, that of everything which is kept. Where the receiver sees an
 // object otherwise, or not at all, the projection remembers that: some 40 bytes for each such object, and nothing
 // for any other.
-type projection struct {
+type Projection struct {
 	selection resource.Selection
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards what follows, and is the innermost: nobody is called with it held
 	sights map[uint64]sighting
 	hidden map[resource.Type]int // objects
 }
@@ -29,16 +28,17 @@ type sighting struct {
 	hidden bool // it does not see it
 }
 
-func newProjection(own *resource.Selection) *projection {
+// New returns that of a receiver with a selection of its own; nil, which sees everything, where it has none.
+func New(own *resource.Selection) *Projection {
 	if own == nil {
 		return nil
 	}
-	return &projection{selection: *own, sights: make(map[uint64]sighting), hidden: make(map[resource.Type]int)}
+	return &Projection{selection: *own, sights: make(map[uint64]sighting), hidden: make(map[resource.Type]int)}
 }
 
-// show returns a record as the receiver sees it, and remembers it; seen is false where it does not see the object. The
+// Show returns a record as the receiver sees it, and remembers it; seen is false where it does not see the object. The
 // record is what the index knows at this moment.
-func (l *projection) show(t resource.Type, r resource.Record) (shown resource.Record, seen bool) {
+func (l *Projection) Show(t resource.Type, r resource.Record) (shown resource.Record, seen bool) {
 	if l == nil {
 		return r, true
 	}
@@ -49,8 +49,8 @@ func (l *projection) show(t resource.Type, r resource.Record) (shown resource.Re
 	return shown, seen
 }
 
-// of returns a record as the receiver sees it, and whether it does.
-func (l *projection) of(r resource.Record) (shown resource.Record, seen bool) {
+// Of returns a record as the receiver sees it, and whether it does.
+func (l *Projection) Of(r resource.Record) (shown resource.Record, seen bool) {
 	if l == nil {
 		return r, true
 	}
@@ -59,7 +59,7 @@ func (l *projection) of(r resource.Record) (shown resource.Record, seen bool) {
 
 // digest returns that of what the receiver sees of an object that the index knows by the digest known; seen is false
 // where it does not see the object.
-func (l *projection) digest(t resource.Type, namespace, name string, known uint64) (digest uint64, seen bool) {
+func (l *Projection) digest(t resource.Type, namespace, name string, known uint64) (digest uint64, seen bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if s, special := l.sights[t.IDHash(namespace, name)]; special {
@@ -68,8 +68,8 @@ func (l *projection) digest(t resource.Type, namespace, name string, known uint6
 	return known, true
 }
 
-// hides tells whether the receiver does not see an object that the index knows.
-func (l *projection) hides(t resource.Type, namespace, name string) bool {
+// Hides tells whether the receiver does not see an object that the index knows.
+func (l *Projection) Hides(t resource.Type, namespace, name string) bool {
 	if l == nil || !l.selection.Hides() {
 		return false
 	}
@@ -77,8 +77,8 @@ func (l *projection) hides(t resource.Type, namespace, name string) bool {
 	return !seen
 }
 
-// hiddenOf counts the objects of a type that the receiver does not see.
-func (l *projection) hiddenOf(t resource.Type) int {
+// Hidden counts the objects of a type that the receiver does not see.
+func (l *Projection) Hidden(t resource.Type) int {
 	if l == nil {
 		return 0
 	}
@@ -88,7 +88,7 @@ func (l *projection) hiddenOf(t resource.Type) int {
 }
 
 // remember is called with mu held.
-func (l *projection) remember(t resource.Type, id uint64, r, shown resource.Record, seen bool) {
+func (l *Projection) remember(t resource.Type, id uint64, r, shown resource.Record, seen bool) {
 	l.forget(t, id)
 	switch {
 	case !seen:
@@ -100,7 +100,7 @@ func (l *projection) remember(t resource.Type, id uint64, r, shown resource.Reco
 }
 
 // forget is called with mu held.
-func (l *projection) forget(t resource.Type, id uint64) {
+func (l *Projection) forget(t resource.Type, id uint64) {
 	if l.sights[id].hidden {
 		if l.hidden[t]--; l.hidden[t] == 0 {
 			delete(l.hidden, t)
@@ -109,10 +109,10 @@ func (l *projection) forget(t resource.Type, id uint64) {
 	delete(l.sights, id)
 }
 
-// see returns a change as the receiver sees it; changed is false when it sees none. Of an object that the projection
+// See returns a change as the receiver sees it; changed is false when it sees none. Of an object that the projection
 // has not been shown before, it takes every change for one. An object that it sees no longer is deleted; known tells
 // whether the index knew it, though the receiver may never have been sent it.
-func (l *projection) see(c index.Change, known bool) (seen index.Change, changed bool) {
+func (l *Projection) See(c index.Change, known bool) (seen index.Change, changed bool) {
 	if l == nil {
 		return c, true
 	}
@@ -154,50 +154,9 @@ func (l *projection) see(c index.Change, known bool) (seen index.Change, changed
 
 // lost makes a deletion of a change after which the receiver does not see the object; changed is false if it
 // did not see it before either. Between two lists it may have, and another member may have sent it then.
-func (l *projection) lost(c index.Change, hidden bool) (seen index.Change, changed bool) {
+func (l *Projection) lost(c index.Change, hidden bool) (seen index.Change, changed bool) {
 	changed = c.Known || hidden && (c.Again || c.Listed)
 	c.Deleted, c.Again, c.Listed = true, false, false
 	c.Record = resource.Record{Namespace: c.Record.Namespace, Name: c.Record.Name, ResourceVersion: c.Record.ResourceVersion}
 	return c, changed
-}
-
-// seeing is a pipeline that is offered records as the receiver sees them, and the catalogue of what it sees.
-type seeing struct {
-	*pipeline.Pipeline
-	index      *index.Index
-	projection *projection
-}
-
-// Offer implements [resync.Target].
-func (s seeing) Offer(t resource.Type, r resource.Record, ticket *pipeline.Ticket) {
-	if shown, seen := s.projection.of(r); seen {
-		s.Pipeline.Offer(t, shown, ticket)
-	}
-}
-
-// Fill implements [resync.Evictor].
-func (s seeing) Fill(t resource.Type, r resource.Record) {
-	if shown, seen := s.projection.of(r); seen {
-		s.Pipeline.Fill(t, shown)
-	}
-}
-
-// Type implements [resync.Catalog].
-func (s seeing) Type(t resource.Type) index.Stats { return s.index.Type(t) }
-
-// IfCurrent implements [resync.Catalog]. A record that differs from what the index knows, but not in what the receiver
-// sees, is current: nobody sends the newer state. One that it does not see is not.
-func (s seeing) IfCurrent(t resource.Type, r resource.Record, f func()) bool {
-	if s.projection == nil {
-		return s.index.IfCurrent(t, r, f)
-	}
-	shown, seen := s.projection.of(r)
-	return s.index.IfKnown(t, r.Namespace, r.Name, func(known uint64) bool {
-		digest, visible := s.projection.digest(t, r.Namespace, r.Name, known)
-		current := seen && visible && (known == r.Digest || digest == shown.Digest)
-		if current {
-			f()
-		}
-		return current
-	})
 }
