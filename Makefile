@@ -91,7 +91,7 @@ bench-compare: ## Compare the benchmarks of BASE (the last tag) with those of th
 	hack/bench-compare.sh
 
 .PHONY: bench-scale
-bench-scale: ## Measure replicas against a replayed cluster, for hours: the table of docs/benchmarks.md. PART is one of them.
+bench-scale: ## Measure replicas against a replayed cluster, for hours: docs/benchmarks.md and its plots. PART is one of them.
 	hack/benchscale/run.sh $(PART)
 
 .PHONY: fuzz

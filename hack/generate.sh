@@ -48,7 +48,7 @@ if [ -n "$check" ]; then
     echo "$changed" | awk '{ print "  " $3 }' | sort -u >&2
     bad=yes
   fi
-  for module in . hack/cluster/modules hack/controlplane hack/prometheus hack/tools hack/tools/apart; do
+  for module in . hack/benchscale/plot hack/cluster/modules hack/controlplane hack/prometheus hack/tools hack/tools/apart; do
     if ! (cd "$module" && go mod tidy -diff); then
       echo "go.mod or go.sum of $module is not tidy: run go mod tidy there" >&2
       bad=yes

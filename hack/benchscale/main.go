@@ -1,6 +1,6 @@
 // Command benchscale measures what replicas cost, from 20,000 to 1,000,000 objects and 300 to 3,000 changes a second.
 //
-//	make bench-scale                                                 all of it: the table of docs/benchmarks.md
+//	make bench-scale                                                 all: tables and plots of docs/benchmarks.md
 //	go run ./hack/benchscale -objects 20000,100000 -rates 0          memory
 //	go run ./hack/benchscale -profile status -rates 300,3000         what an event costs that changes nothing
 //	go run ./hack/benchscale -profile labels -rates 100 -replicas 4  shares
@@ -10,15 +10,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -59,11 +62,12 @@ func run(ctx context.Context) error {
 	flag.DurationVar(&o.scenario.Latency, "latency", 0, "what the receiver takes for a request")
 	flag.Float64Var(&o.scenario.Failures, "failures", 0, "the share of requests that the receiver fails")
 	flag.DurationVar(&o.scenario.Away, "away", 0, "how long the receiver is away from the beginning of the changes")
+	flag.DurationVar(&o.scenario.Sample, "sample", 0, "how often the replicas are looked at during the changes, 0 for never")
 	flag.StringVar(&o.binary, "binary", "bin/k8s-vectordb-sync", "the program")
 	flag.StringVar(&o.recording, "recording", "dist/bench/recording.json.gz", "the recording, made if it is not there")
-	flag.StringVar(&o.profiles, "cpuprofiles", "", "a directory for profiles of the first replica")
-	flag.StringVar(&o.results, "results", "dist/bench/results.jsonl", "the file to which results are appended")
-	document := flag.String("report", "", "writes the table of all results into this document, and measures nothing")
+	flag.StringVar(&o.profiles, "cpuprofiles", "", "a directory for profiles of the first replica: processor time and allocations")
+	flag.StringVar(&o.results, "results", "docs/benchmarks/scale.jsonl", "the file of results: new ones take the place of those of another commit")
+	document := flag.String("report", "", "writes the tables of all results into this document, and measures nothing")
 	flag.Parse()
 	if *document != "" {
 		return report(o.results, *document)
@@ -105,12 +109,7 @@ func numbers[T any](list string, parse func(string) (T, error)) ([]T, error) {
 }
 
 // all measures every combination, and appends each result to the file.
-func all(ctx context.Context, o options, recording *replay.Recording) (err error) {
-	f, err := os.OpenFile(o.results, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
+func all(ctx context.Context, o options, recording *replay.Recording) error {
 	of := commit(ctx) // now: somebody may go on working in the tree
 	for _, n := range o.objects {
 		for _, replicas := range o.replicas {
@@ -124,7 +123,7 @@ func all(ctx context.Context, o options, recording *replay.Recording) (err error
 					}
 					r.Commit = of
 					fmt.Println(r)
-					if err := json.NewEncoder(f).Encode(r); err != nil {
+					if err := add(o.results, r); err != nil {
 						return err
 					}
 				}
@@ -134,12 +133,39 @@ func all(ctx context.Context, o options, recording *replay.Recording) (err error
 	return nil
 }
 
-func commit(ctx context.Context) string {
-	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=10", "--exclude=*").Output()
-	if err != nil {
-		return "unknown"
+// add puts a result into the file, in which results of the same scenario and of another commit give way.
+func add(path string, r result) (err error) {
+	all, err := read(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	return strings.TrimSpace(string(out))
+	all = slices.DeleteFunc(all, func(old result) bool { return old.Scenario == r.Scenario && old.Commit != r.Commit })
+	var body bytes.Buffer
+	for _, one := range append(all, r) {
+		if err := json.NewEncoder(&body).Encode(one); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile(path, body.Bytes(), 0o600)
+}
+
+// program is what replicas are made of, for Git.
+var program = []string{"--", "api", "cmd", "go.mod", "go.sum", "internal", ":!internal/testing", ":!*_test.go"}
+
+// commit is the last one that changed the program: that survives when what else there is is rebased.
+func commit(ctx context.Context) string {
+	git := func(args ...string) string {
+		out, err := exec.CommandContext(ctx, "git", append(args, program...)...).Output()
+		if err != nil {
+			return "unknown"
+		}
+		return strings.TrimSpace(string(out))
+	}
+	of := git("log", "-1", "--abbrev=10", "--format=%h")
+	if git("status", "--porcelain") != "" {
+		of += "-dirty"
+	}
+	return of
 }
 
 // recordedObjects is how many objects a recording has: enough of each of 92 types for their variety.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -70,14 +71,14 @@ func (r *replica) ready(ctx context.Context) error {
 	})
 }
 
-// profile writes a profile of the next seconds to a file.
-func (r *replica) profile(ctx context.Context, seconds int, path string) (err error) {
+// profile writes what the debug endpoint says to a file.
+func (r *replica) profile(ctx context.Context, what, path string) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	return get(ctx, fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", r.metrics, seconds), f)
+	return get(ctx, "http://"+r.metrics+"/debug/pprof/"+what, f)
 }
 
 func get(ctx context.Context, url string, to io.Writer) error {
@@ -103,10 +104,35 @@ type usage struct {
 	cpu            time.Duration
 	resident, peak int64
 	files, threads int
+	goroutines     int
+	sent           int // upserts so far
 }
 
-// used reads /proc.
-func (r *replica) used() (usage, error) {
+// used reads /proc, and the replica's own metrics.
+func (r *replica) used(ctx context.Context) (usage, error) {
+	u, err := r.process()
+	if err != nil {
+		return u, err
+	}
+	var body bytes.Buffer
+	if err := get(ctx, "http://"+r.metrics+"/metrics", &body); err != nil {
+		return u, err
+	}
+	for line := range strings.Lines(body.String()) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, _ := strconv.ParseFloat(value, 64)
+		switch {
+		case name == "go_goroutines":
+			u.goroutines = int(n)
+		case strings.HasPrefix(name, "k8s_vectordb_sync_delivery_batch_objects_sum") && strings.Contains(name, `"upsert"`):
+			u.sent += int(n)
+		}
+	}
+	return u, nil
+}
+
+// process reads /proc.
+func (r *replica) process() (usage, error) {
 	base := "/proc/" + strconv.Itoa(r.PID())
 	stat, err := os.ReadFile(base + "/stat")
 	if err != nil {

@@ -5,105 +5,174 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 )
 
-// The table stands between these lines of the document.
+// The tables stand between these lines of the document.
 const (
 	tableBegin = "<!-- Written by make bench-scale. -->"
 	tableEnd   = "<!-- The end of what make bench-scale writes. -->"
 )
 
-// errNoMarkers is a document without a place for the table.
-var errNoMarkers = errors.New("the document has no place for the table")
+// maxLine is how long a result may be: one of an hour has a sample for each minute.
+const maxLine = 1 << 20
 
-// report writes the table of all results into a document.
+// errNoMarkers is a document without a place for the tables.
+var errNoMarkers = errors.New("the document has no place for the tables")
+
+// report writes the tables of all results into a document.
 func report(results, document string) error {
-	f, err := os.Open(results)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	var order []scenario
-	runs := make(map[scenario][]result)
-	commits := make(map[string]bool)
-	for s := bufio.NewScanner(f); s.Scan(); {
-		var r result
-		if err := json.Unmarshal(s.Bytes(), &r); err != nil {
-			return fmt.Errorf("reading %s: %w", results, err)
-		}
-		if len(runs[r.Scenario]) == 0 {
-			order = append(order, r.Scenario)
-		}
-		runs[r.Scenario] = append(runs[r.Scenario], r)
-		commits[r.Commit] = true
-	}
 	body, err := os.ReadFile(document)
 	if err != nil {
 		return err
 	}
-	before, rest, begins := strings.Cut(string(body), tableBegin)
-	_, after, ends := strings.Cut(rest, tableEnd)
-	if !begins || !ends {
-		return fmt.Errorf("%s: %w", document, errNoMarkers)
+	text, err := reported(results, string(body))
+	if err != nil {
+		return fmt.Errorf("%s: %w", document, err)
 	}
-	var all []string
-	for c := range commits {
-		all = append(all, c)
-	}
-	slices.Sort(all)
-	text := before + tableBegin + "\n\n" + table(order, runs) + "\nMeasured of " + strings.Join(all, ", ") + " on " + machine() + ".\n\n" +
-		tableEnd + after
 	return os.WriteFile(document, []byte(text), 0o600)
 }
 
-// table is in Markdown. Each figure is the least, the median and the most.
-func table(order []scenario, runs map[scenario][]result) string {
+// reported returns the document with the tables of all results.
+func reported(results, document string) (string, error) {
+	all, err := read(results)
+	if err != nil {
+		return "", err
+	}
+	before, rest, begins := strings.Cut(document, tableBegin)
+	_, after, ends := strings.Cut(rest, tableEnd)
+	if !begins || !ends {
+		return "", errNoMarkers
+	}
+	return before + tableBegin + "\n" + written(all) + "\n" + tableEnd + after, nil
+}
+
+// read reads a file of results.
+func read(path string) (all []result, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	s := bufio.NewScanner(f)
+	s.Buffer(nil, maxLine)
+	for s.Scan() {
+		var r result
+		if err := json.Unmarshal(s.Bytes(), &r); err != nil {
+			return nil, fmt.Errorf("reading %s: %w", path, err)
+		}
+		all = append(all, r)
+	}
+	return all, s.Err()
+}
+
+// measured is one scenario with all of its runs.
+type measured struct {
+	scenario
+	runs []result
+}
+
+// grouped puts the runs of a scenario together. Scenarios stand by size, replicas, kind and rate.
+func grouped(all []result) []measured {
+	by := make(map[scenario]*measured)
+	for _, r := range all {
+		if by[r.Scenario] == nil {
+			by[r.Scenario] = &measured{scenario: r.Scenario}
+		}
+		by[r.Scenario].runs = append(by[r.Scenario].runs, r)
+	}
+	var ms []measured
+	for _, m := range by {
+		ms = append(ms, *m)
+	}
+	slices.SortFunc(ms, func(a, b measured) int { return strings.Compare(a.order(), b.order()) })
+	return ms
+}
+
+func (s scenario) order() string {
+	return fmt.Sprintf("%9d %-10s %6.0f %3d %9d %.2f %9d %9d", s.Objects, s.Profile, s.Rate, s.Replicas, s.Latency, s.Failures,
+		s.Away, s.For)
+}
+
+// written is all tables, and of what and on what they were measured.
+func written(all []result) string {
 	var b strings.Builder
-	b.WriteString("| Scenario | Runs, load | At rest; peak of the start, MiB | Start | Changes | An event, ms | Sent | Lag p99, s |\n")
-	b.WriteString("|----------|------------|------|-------|---------|--------|------|------|\n")
-	for _, s := range order {
-		rs := runs[s]
-		spread := func(format string, f func(result) float64) string {
-			var values []float64
-			for _, r := range rs {
-				values = append(values, f(r))
+	groups := grouped(all)
+	for _, t := range tables {
+		var rows [][]string
+		for _, m := range groups {
+			if t.has(m.scenario, groups) {
+				rows = append(rows, t.row(m, groups))
 			}
-			slices.Sort(values)
-			low, high := fmt.Sprintf(format, values[0]), fmt.Sprintf(format, values[len(values)-1])
-			if low == high {
-				return low
-			}
-			return low + " / " + fmt.Sprintf(format, values[len(values)/2]) + " / " + high
 		}
-		name := fmt.Sprintf("%d objects, %d replicas", s.Objects, s.Replicas)
-		changes, event, sent, lag := "", "", "", ""
-		if s.Rate > 0 {
-			name += ", " + s.Profile
-			changes = fmt.Sprintf("%.0f/s for %v: %s of a core", s.Rate, s.For, spread("%.3f", func(r result) float64 { return r.CPU }))
-			event = spread("%.3f", func(r result) float64 { return r.PerEvent })
-			sent = spread("%.0f", func(r result) float64 { return float64(r.Upserts) })
-			lag = spread("%.1f", func(r result) float64 { return r.LagP99 })
+		if len(rows) == 0 {
+			continue
 		}
-		fmt.Fprintf(&b, "| %s | %d, %s | %s; %s | %s s, %s s of CPU | %s | %s | %s | %s |\n", name,
-			len(rs), spread("%.0f", func(r result) float64 { return r.Load }),
-			spread("%.1f", func(r result) float64 { return r.Rest }), spread("%.1f", func(r result) float64 { return r.Peak }),
-			spread("%.0f", func(r result) float64 { return r.Start }), spread("%.1f", func(r result) float64 { return r.StartCPU }),
-			changes, event, sent, lag)
+		fmt.Fprintf(&b, "\n%s\n\n| %s |\n|%s\n", t.about, strings.Join(t.columns, " | "), strings.Repeat("---|", len(t.columns)))
+		for _, r := range rows {
+			fmt.Fprintf(&b, "| %s |\n", strings.Join(r, " | "))
+		}
+	}
+	of := make(map[string]map[string]bool) // the commits, by machine
+	for _, r := range all {
+		if of[r.Machine] == nil {
+			of[r.Machine] = make(map[string]bool)
+		}
+		of[r.Machine][r.Commit] = true
+	}
+	for _, m := range slices.Sorted(maps.Keys(of)) {
+		fmt.Fprintf(&b, "\nMeasured of %s on %s.\n", strings.Join(slices.Sorted(maps.Keys(of[m])), ", "), m)
 	}
 	return b.String()
 }
 
-// machine says what this was measured on.
-func machine() string {
+// spread is the least, the median and the most of all runs, or one figure if they are the same.
+func (m measured) spread(format string, f func(result) float64) string {
+	var values []float64
+	for _, r := range m.runs {
+		values = append(values, f(r))
+	}
+	slices.Sort(values)
+	low, high := fmt.Sprintf(format, values[0]), fmt.Sprintf(format, values[len(values)-1])
+	if low == high {
+		return low
+	}
+	if len(values) == 2 { // there is no middle
+		return low + " / " + high
+	}
+	return low + " / " + fmt.Sprintf(format, values[len(values)/2]) + " / " + high
+}
+
+// median is that of a figure.
+func (m measured) median(f func(result) float64) float64 {
+	var values []float64
+	for _, r := range m.runs {
+		values = append(values, f(r))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
+}
+
+// churn is like spread, of what changes cost.
+func (m measured) churn(format string, f func(*churned) float64) string {
+	return m.spread(format, func(r result) float64 { return f(r.Churn) })
+}
+
+// counted says how often it was measured, and how busy the machine was.
+func (m measured) counted() string {
+	return fmt.Sprintf("%d, %s", len(m.runs), m.spread("%.0f", func(r result) float64 { return r.Load }))
+}
+
+// processor is the model of it.
+func processor() string {
 	model := "an unknown processor"
 	if body, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		if _, rest, ok := strings.Cut(string(body), "model name\t: "); ok {
 			model, _, _ = strings.Cut(rest, "\n")
 		}
 	}
-	return fmt.Sprintf("%d cores, %s, %s", runtime.NumCPU(), model, runtime.Version())
+	return model
 }

@@ -22,45 +22,11 @@ type scenario struct {
 	Latency  time.Duration `json:"latency"`  // of the receiver
 	Failures float64       `json:"failures"` // of the receiver: the share of its requests
 	Away     time.Duration `json:"away"`     // of the receiver, from the beginning of the churn
+	Sample   time.Duration `json:"sample"`   // how often it is looked at the replicas meanwhile, 0 for never
 }
 
 func (s scenario) String() string {
 	return fmt.Sprintf("%d objects, %d replicas, %s at %.0f/s for %v", s.Objects, s.Replicas, s.Profile, s.Rate, s.For)
-}
-
-// result is what was measured in one run. Of several replicas it is the mean, but for Peak and Shares.
-type result struct {
-	Scenario scenario `json:"scenario"`
-	// Start is from the start of the processes to equality, in seconds; StartCPU is what one replica used for it.
-	Start    float64 `json:"start"`
-	StartCPU float64 `json:"startCPU"`
-	// Rest is memory in MiB when everything is known, Peak the highest until then, After that after the churn.
-	Rest  float64 `json:"rest"`
-	Peak  float64 `json:"peak"`
-	After float64 `json:"after"`
-	// IdleCPU is the share of a core at rest; CPU that during the churn, with what came after it until equality.
-	IdleCPU float64 `json:"idleCPU"`
-	CPU     float64 `json:"cpu"`
-	// Events is how many changes there were, PerEvent what each cost a replica in ms beyond IdleCPU.
-	Events   int     `json:"events"`
-	PerEvent float64 `json:"perEvent"`
-	// Upserts is how many objects were sent, and Shares the share of each connection's sender.
-	Upserts int `json:"upserts"`
-	// Lag is from a change to its arrival, in seconds; Drained from the end of the churn to equality.
-	LagP50  float64 `json:"lagP50"`
-	LagP99  float64 `json:"lagP99"`
-	Drained float64 `json:"drained"`
-	Commit  string  `json:"commit"`
-	// Load is the machine's, over a minute: other work makes times longer, and processor time hardly.
-	Load float64 `json:"load"`
-}
-
-// String says it in two lines.
-func (r result) String() string {
-	return fmt.Sprintf("%v: start %.1f s, %.2f s of CPU; rest %.1f MiB, peak %.1f; idle %.4f of a core\n"+
-		"  %d events, %.4f ms each, %.3f of a core; %d upserts; lag p50 %.2f p99 %.2f; drained %.1f s; after %.1f MiB; load %.1f",
-		r.Scenario, r.Start, r.StartCPU, r.Rest, r.Peak, r.IdleCPU,
-		r.Events, r.PerEvent, r.CPU, r.Upserts, r.LagP50, r.LagP99, r.Drained, r.After, r.Load)
 }
 
 const (
@@ -107,11 +73,12 @@ func measure(ctx context.Context, opts options, recording *replay.Recording, s s
 		return result{}, err
 	}
 	defer b.sink.close()
-	out := result{Scenario: s}
-	if err := b.start(ctx, &out); err != nil {
+	out := result{Scenario: s, Machine: machine()}
+	if err := b.start(ctx, &out.Start); err != nil {
 		return out, err
 	}
 	if s.Rate > 0 {
+		out.Churn = new(churned)
 		if err := b.churn(ctx, &out, seed); err != nil {
 			return out, err
 		}
@@ -121,7 +88,7 @@ func measure(ctx context.Context, opts options, recording *replay.Recording, s s
 }
 
 // start starts the replicas, waits until the receiver has everything, and looks at them at rest.
-func (b *bench) start(ctx context.Context, out *result) error {
+func (b *bench) start(ctx context.Context, out *started) error {
 	kubeconfig := filepath.Join(b.dir, "kubeconfig")
 	if err := b.server.WriteKubeconfig(kubeconfig); err != nil {
 		return err
@@ -146,28 +113,28 @@ func (b *bench) start(ctx context.Context, out *result) error {
 	if err := b.equal(ctx); err != nil {
 		return err
 	}
-	out.Start = time.Since(b.began).Seconds()
-	first, err := b.used()
+	out.Took = time.Since(b.began).Seconds()
+	first, err := b.used(ctx)
 	if err != nil {
 		return err
 	}
-	out.StartCPU = first.cpu.Seconds()
+	out.CPU = mean(first, cpu)
 	if err := sleep(ctx, settle); err != nil {
 		return err
 	}
-	before, err := b.used()
+	before, err := b.used(ctx)
 	if err != nil {
 		return err
 	}
 	if err := sleep(ctx, idle); err != nil {
 		return err
 	}
-	after, err := b.used()
+	after, err := b.used(ctx)
 	if err != nil {
 		return err
 	}
-	out.Rest, out.Peak = mib(after.resident), mib(after.peak)
-	out.IdleCPU = (after.cpu - before.cpu).Seconds() / idle.Seconds()
+	out.Rest, out.Peak = mean(after, resident), most(after, peak)
+	out.IdleCPU = (mean(after, cpu) - mean(before, cpu)) / idle.Seconds()
 	return nil
 }
 
@@ -175,63 +142,72 @@ func (b *bench) start(ctx context.Context, out *result) error {
 func (b *bench) churn(ctx context.Context, out *result, seed uint64) error {
 	l := newLoad(b.server, b.sink, b.scenario.Profile, seed)
 	b.sink.reset()
+	b.sink.setAway(b.scenario.Away > 0)
+	before, err := b.used(ctx)
+	if err != nil {
+		return err
+	}
+	traffic := b.server.Traffic()
+	began := time.Now()
+	b.profileTheFirst(ctx)
+	sampled := b.sample(ctx, began)
+	c := out.Churn
 	if b.scenario.Away > 0 {
-		b.sink.setAway(true)
 		defer time.AfterFunc(b.scenario.Away, func() { b.sink.setAway(false) }).Stop()
 	}
-	before, err := b.used()
+	c.Events = l.run(ctx, b.scenario.Rate, b.scenario.For)
+	ends, err := b.used(ctx)
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	if b.opts.profiles != "" {
-		name := fmt.Sprintf("cpu-%s-%.0f.pprof", b.scenario.Profile, b.scenario.Rate)
-		go func() { // ends with the churn; what it costs is a few per cent
-			seconds, path := int(b.scenario.For.Seconds()), filepath.Join(b.opts.profiles, name)
-			if err := b.replicas[0].profile(ctx, seconds, path); err != nil {
-				fmt.Fprintln(os.Stderr, "no profile:", err)
-			}
-		}()
-	}
-	out.Events = l.run(ctx, b.scenario.Rate, b.scenario.For)
-	churned, err := b.used()
-	if err != nil {
-		return err
-	}
-	out.After = mib(churned.resident)
+	c.After, c.Waiting = mean(ends, resident), b.sink.missing()
+	c.Traffic = trafficSince(b.server.Traffic(), traffic, time.Since(began))
+	b.sink.setAway(false)
 	ended := time.Now()
 	if err := b.equal(ctx); err != nil {
 		return err
 	}
-	out.Drained = time.Since(ended).Seconds()
-	after, err := b.used()
+	c.Drained = time.Since(ended).Seconds()
+	after, err := b.used(ctx)
 	if err != nil {
 		return err
 	}
-	took := time.Since(began)
-	out.CPU = (after.cpu - before.cpu).Seconds() / took.Seconds()
-	out.PerEvent = 1000 * (out.CPU - out.IdleCPU) * took.Seconds() / float64(max(1, out.Events))
+	c.of(before, after, time.Since(began).Seconds(), out.Start.IdleCPU)
+	out.Samples = sampled()
 	var p50, p99 time.Duration
-	out.Upserts, p50, p99 = b.sink.measured()
-	out.LagP50, out.LagP99 = p50.Seconds(), p99.Seconds()
+	c.Upserts, p50, p99 = b.sink.measured()
+	c.LagP50, c.LagP99 = p50.Seconds(), p99.Seconds()
 	return nil
 }
 
-// used is the mean of the replicas, but the highest peak.
-func (b *bench) used() (usage, error) {
-	var mean usage
-	for _, r := range b.replicas {
-		u, err := r.used()
-		if err != nil {
-			return mean, err
-		}
-		n := len(b.replicas)
-		mean.cpu += u.cpu / time.Duration(n)
-		mean.resident += u.resident / int64(n)
-		mean.peak = max(mean.peak, u.peak)
-		mean.files, mean.threads = max(mean.files, u.files), max(mean.threads, u.threads)
+// profileTheFirst writes profiles of the first replica, if that is wanted. It ends with the churn, and costs a few per
+// cent.
+func (b *bench) profileTheFirst(ctx context.Context) {
+	if b.opts.profiles == "" {
+		return
 	}
-	return mean, nil
+	go func() {
+		name := fmt.Sprintf("%s-%.0f.pprof", b.scenario.Profile, b.scenario.Rate)
+		seconds := int(b.scenario.For.Seconds())
+		err := b.replicas[0].profile(ctx, fmt.Sprintf("profile?seconds=%d", seconds), filepath.Join(b.opts.profiles, "cpu-"+name))
+		err = errors.Join(err, b.replicas[0].profile(ctx, "allocs", filepath.Join(b.opts.profiles, "allocs-"+name)))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "no profile:", err)
+		}
+	}()
+}
+
+// used is what each replica uses.
+func (b *bench) used(ctx context.Context) ([]usage, error) {
+	all := make([]usage, 0, len(b.replicas))
+	for _, r := range b.replicas {
+		u, err := r.used(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, u)
+	}
+	return all, nil
 }
 
 // errDiffers says that the receiver does not become equal.
@@ -263,8 +239,6 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
-
-func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 // loadAverage is the machine's, over a minute.
 func loadAverage() float64 {

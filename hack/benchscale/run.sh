@@ -1,46 +1,60 @@
 #!/usr/bin/env bash
-# Measures what replicas cost, and writes the table of docs/benchmarks.md.
+# Measures what replicas cost, and writes the tables and the plots of docs/benchmarks.md.
 #
 #   hack/benchscale/run.sh [PART...]      default: all of them, which takes hours
 #
 #   memory      20,000 to 1,000,000 objects at rest (SIZES)
-#   cpu         what an event costs that changes nothing, at 300 and 3,000 a second, and one that is sent
+#   cpu         what an event costs that changes nothing, and one that is sent, at 300 to 3,000 a second
 #   churn       rollouts, and namespaces that go and come back
 #   shares      one, two and four replicas
-#   receiver    one that takes 300 ms, one that fails 30 % of all requests, one that is away (AWAY, 30m)
+#   receiver    one that takes 300 ms, one that fails 30 % of all requests
+#   away        one that is away (AWAY, 30m)
 #   soak        200 changes a second (SOAK, 1h)
+#   fleet       20 replicas: what they ask of the API server
+#   report      measures nothing
 #
-# RUNS is how often each is measured (3). Results are added to dist/bench/results.jsonl: remove it to begin anew.
+# RUNS is how often each is measured (3). Results are kept in docs/benchmarks/scale.jsonl. What is measured again takes the
+# place of what was measured of another commit.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-[ $# -gt 0 ] || set -- memory cpu churn shares receiver soak
+[ $# -gt 0 ] || set -- memory cpu churn shares receiver away soak fleet
 
-KUBEBUILDER_ASSETS=$(hack/controlplane/ensure.sh | tail -n 1)
-export KUBEBUILDER_ASSETS
-mkdir -p bin dist/bench
-CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./cmd/k8s-vectordb-sync
+assets() {
+  [ -z "${assets_known:-}" ] || return 0
+  KUBEBUILDER_ASSETS=$(hack/controlplane/ensure.sh | tail -n 1) # for the recording
+  export KUBEBUILDER_ASSETS
+  CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/ ./cmd/k8s-vectordb-sync
+  assets_known=yes
+}
+
+mkdir -p bin dist/bench docs/benchmarks
 go build -o bin/benchscale ./hack/benchscale
 
-bench() { bin/benchscale -runs "${RUNS:-3}" "$@"; }
+bench() {
+  assets
+  bin/benchscale -runs "${RUNS:-3}" -for 60s "$@"
+}
 
 for part in "$@"; do
   case $part in
     memory) bench -rates 0 -objects "${SIZES:-20000,100000,500000,1000000}" ;;
     cpu)
       bench -profile status -rates 300,1000,3000
-      bench -profile labels -rates 100,300
+      bench -profile labels -rates 100,300,1000,3000
       ;;
     churn)
       bench -profile rollout -rates 300
       bench -profile namespace -rates 300
       ;;
-    shares) bench -profile labels -rates 200 -replicas 1,2,4 ;;
+    shares) bench -profile labels -rates 1000 -replicas 1,2,4 ;;
     receiver)
       bench -profile labels -rates 100 -latency 300ms
       bench -profile labels -rates 100 -failures 0.3
-      bench -profile labels -rates 300 -for "${AWAY:-30m}" -away "${AWAY:-30m}"
       ;;
-    soak) bench -profile rollout -rates 200 -for "${SOAK:-1h}" ;;
+    away) RUNS=1 bench -objects 100000 -profile labels -rates 300 -for "${AWAY:-30m}" -away "${AWAY:-30m}" -sample 30s ;;
+    soak) RUNS=1 bench -profile rollout -rates 200 -for "${SOAK:-1h}" -sample 30s ;;
+    fleet) RUNS=1 bench -profile status -rates 1,50 -replicas 20 -for 120s ;;
+    report) ;;
     *)
       sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2
       exit 2
@@ -49,3 +63,4 @@ for part in "$@"; do
 done
 
 bin/benchscale -report docs/benchmarks.md
+go -C hack/benchscale/plot run . "$PWD"

@@ -30,7 +30,6 @@ type sink struct {
 	lags     []time.Duration
 	received int // upserts and deletions so far
 	upserts  int
-	senders  map[string]int // upserts, by the port that they came from
 	rng      *rand.Rand
 }
 
@@ -50,7 +49,7 @@ func newSink(ctx context.Context, latency time.Duration, failures float64, seed 
 	}
 	s := &sink{
 		url: "http://" + ln.Addr().String() + "/api/v1/instances/sync", latency: latency, failures: failures,
-		holds: make(map[resource.ID]string), waiting: make(map[resource.ID]time.Time), senders: make(map[string]int),
+		holds: make(map[resource.ID]string), waiting: make(map[resource.ID]time.Time),
 		rng: rand.New(rand.NewPCG(seed, 2)),
 	}
 	s.server = &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
@@ -75,18 +74,17 @@ func (s *sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	s.take(p, r.RemoteAddr)
+	s.take(p)
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = fmt.Fprintf(w, `{"status":"ok","upserted":%d,"deleted":%d}`, len(p.Upserts), len(p.Deletes))
 }
 
-func (s *sink) take(p payload, from string) {
+func (s *sink) take(p payload) {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.received += len(p.Upserts) + len(p.Deletes)
 	s.upserts += len(p.Upserts)
-	s.senders[from] += len(p.Upserts)
 	for _, u := range p.Upserts {
 		s.holds[u.ID] = u.Labels[replay.RevisionLabel]
 		s.arrived(u.ID, now)
@@ -126,7 +124,6 @@ func (s *sink) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lags, s.upserts = nil, 0
-	clear(s.senders)
 	clear(s.waiting)
 }
 
@@ -139,6 +136,13 @@ func (s *sink) measured() (upserts int, p50, p99 time.Duration) {
 	}
 	slices.Sort(s.lags)
 	return s.upserts, s.lags[len(s.lags)/2], s.lags[len(s.lags)*99/100]
+}
+
+// missing is how many objects have changed since reset and not arrived.
+func (s *sink) missing() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.waiting)
 }
 
 // arrivals is how much has come so far.

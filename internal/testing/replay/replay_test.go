@@ -245,3 +245,40 @@ func TestWhatClientsWriteIsComparedAndSwapped(t *testing.T) {
 		t.Errorf("left are %+v, %v", list, err)
 	}
 }
+
+// TestTraffic_OneLeaseWrittenAndWatched_IsCounted holds the counts against what is done here by hand.
+func TestTraffic_OneLeaseWrittenAndWatched_IsCounted(t *testing.T) {
+	s := started(t, 0)
+	full, err := kubernetes.NewForConfig(s.RESTConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := full.CoordinationV1().Leases("default")
+	w, err := c.Watch(t.Context(), metav1.ListOptions{ResourceVersion: "12"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	l, err := c.Create(t.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "mine"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if l, err = c.Update(t.Context(), l, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 3 {
+		next(t, w)
+	}
+	got := s.Traffic()
+	want := map[string]int{"POST leases": 1, "PUT leases": 2, "watch leases": 1}
+	for what, n := range want {
+		if got[what].Requests != n || got[what].Bytes == 0 {
+			t.Errorf("%s is %+v, want %d requests and some bytes", what, got[what], n)
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("counted is %+v, want %v", got, want)
+	}
+}

@@ -36,6 +36,7 @@ type Server struct {
 	http        *httptest.Server
 	version     atomic.Uint64
 	stopping    chan struct{}
+	traffic     counts
 }
 
 // Start serves a recording on a free port of 127.0.0.1.
@@ -144,6 +145,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	t := s.find(r.URL.Path)
+	if t != nil {
+		w = s.traffic.counting(w, r, t)
+	}
 	if t == nil {
 		s.answered(w, apierrors.NewNotFound(schema.GroupResource{}, r.URL.Path))
 		return

@@ -1,0 +1,66 @@
+package replay
+
+import (
+	"maps"
+	"net/http"
+	"sync"
+)
+
+// Traffic is what was asked of a [Server], and what it answered.
+type Traffic struct {
+	Requests int
+	Bytes    int // of the bodies of all answers, watches included
+}
+
+// counts is the traffic so far, by verb and resource.
+type counts struct {
+	mu  sync.Mutex // guards all
+	all map[string]Traffic
+}
+
+// Traffic returns what was asked so far, by verb and resource, such as "PUT leases" and "watch configmaps". What was
+// recorded as it was, discovery above all, does not count, nor do reviews of rights.
+func (s *Server) Traffic() map[string]Traffic {
+	s.traffic.mu.Lock()
+	defer s.traffic.mu.Unlock()
+	return maps.Clone(s.traffic.all)
+}
+
+// counting notes a request, and returns a writer that notes what is answered.
+func (c *counts) counting(w http.ResponseWriter, r *http.Request, t *target) http.ResponseWriter {
+	verb := r.Method
+	if r.URL.Query().Has("watch") {
+		verb = "watch"
+	}
+	cw := &countingWriter{ResponseWriter: w, counts: c, key: verb + " " + t.collection.typ.Resource}
+	c.add(cw.key, Traffic{Requests: 1})
+	return cw
+}
+
+func (c *counts) add(key string, t Traffic) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.all == nil {
+		c.all = make(map[string]Traffic)
+	}
+	sum := c.all[key]
+	sum.Requests += t.Requests
+	sum.Bytes += t.Bytes
+	c.all[key] = sum
+}
+
+// countingWriter notes how much is written.
+type countingWriter struct {
+	http.ResponseWriter
+	counts *counts
+	key    string
+}
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(p)
+	w.counts.add(w.key, Traffic{Bytes: n})
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach Flush.
+func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
