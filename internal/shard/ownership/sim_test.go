@@ -4,8 +4,10 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -282,16 +284,23 @@ func TestNoTwoMembersSendForOnePartition(t *testing.T) {
 	if testing.Short() {
 		seeds = 40
 	}
-	requests, kills := 0, 0
-	for seed := range int64(seeds) {
-		w := simulate(seed, "")
-		requests, kills = requests+w.begun, kills+w.killed
-		if w.failure != "" {
-			t.Fatalf("seed %d: %s\nreplay with -run %s -sim.seed=%d; the end of the schedule:\n%s", seed, w.failure, t.Name(), seed,
-				strings.Join(w.trace[max(0, len(w.trace)-60):], "\n"))
-		}
+	var next, requests, kills atomic.Int64
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			for seed := next.Add(1) - 1; seed < int64(seeds) && !t.Failed(); seed = next.Add(1) - 1 {
+				w := simulate(seed, "")
+				requests.Add(int64(w.begun))
+				kills.Add(int64(w.killed))
+				if w.failure != "" {
+					t.Errorf("seed %d: %s\nreplay with -run %s -sim.seed=%d; the end of the schedule:\n%s", seed, w.failure, t.Name(), seed,
+						strings.Join(w.trace[max(0, len(w.trace)-60):], "\n"))
+				}
+			}
+		})
 	}
-	t.Logf("%d seeds, %d requests, %d processes killed", seeds, requests, kills)
+	all.Wait()
+	t.Logf("%d seeds, %d requests, %d processes killed", seeds, requests.Load(), kills.Load())
 }
 
 // TestEachRuleIsNeeded switches off one rule at a time and expects the simulation to find two senders.
