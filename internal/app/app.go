@@ -32,6 +32,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/predecessor"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
@@ -63,7 +64,8 @@ type App struct {
 	discovery  *discovery.Discovery
 	lister     *watch.Lister
 	parts      parts
-	shard      *shard
+	shard      *handoff.Shard
+	receivers  targets
 	memory     *memory // nil: nothing is kept
 	verify     *verification
 	controller *controller.Controller // nil: ResourceSyncConfigs are not read
@@ -137,7 +139,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	})
 	a.lister = watch.NewLister(client, cfg.Selection, namespaces)
 	owner := ownerref.New(client, cfg.PodNamespace, cfg.StatefulSetName, opts.Log)
-	a.shard, err = newShard(cfg, restConfig, owner, a.index, a.noteRestore, streams, opts.Log, reg)
+	a.shard, err = newShard(cfg, restConfig, owner, a.index, &a.receivers, a.noteRestore, streams, opts.Log, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -148,12 +150,12 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	maps := ownerref.ConfigMaps(core, owner)
 	a.notices = newNotices(a, owner, core)
 	a.verify = newVerification(a, maps, streams, reg)
-	a.memory = newMemory(cfg, cluster, a.index, a.shard.targets, opts.Log.WithName("inventory"), reg)
+	a.memory = newMemory(cfg, cluster, a.index, &a.receivers, opts.Log.WithName("inventory"), reg)
 	a.discovery = discovery.New(disco, client, discovery.Options{ // what it knew before is told when it is gone
 		Filter: cfg.Types, Known: whole(a.memory.types()), MayRead: rights.MayRead, Streams: streams, OnDefinition: a.definitionSeen, Log: opts.Log.WithName("discovery"), Registerer: reg,
 	})
 	a.parts = parts{
-		cfg: cfg, streams: streams, restoring: a.restores.open.Load, version: opts.Version, tracer: opts.Tracer, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.member, index: a.index,
+		cfg: cfg, streams: streams, restoring: a.restores.open.Load, version: opts.Version, tracer: opts.Tracer, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.Member, index: a.index,
 		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes,
 		compare: a.verify.compare,
 	}
@@ -168,7 +170,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		if err != nil {
 			return nil, err
 		}
-		a.shard.targets.put(t)
+		a.receivers.put(t)
 		t.listen()
 	}
 	if cfg.ResourceSyncConfig {
@@ -202,13 +204,13 @@ func (a *App) run(ctx context.Context, s *servers) error {
 		serve.start("metrics", s.metrics.Start)
 	}
 	remember.start("inventory", a.memory.run)
-	share.start("ring", a.shard.member.Run)
-	share.start("shard", a.shard.run)
+	share.start("ring", a.shard.Member.Run)
+	share.start("shard", a.shard.Run)
 	for _, t := range a.targets() {
 		t.start(fail)
 	}
 	observe.start("watches", func(ctx context.Context) error {
-		a.shard.waitJoined(ctx)
+		a.shard.WaitJoined(ctx)
 		return a.watches.Run(ctx)
 	})
 	observe.start("predecessor", a.rivals.Run)
@@ -252,7 +254,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 }
 
 // targets are the receivers there are.
-func (a *App) targets() []*target { return a.shard.targets.all() }
+func (a *App) targets() []*target { return a.receivers.all() }
 
 // flush sends what is due, to all receivers at the same time, until end at most, and says what could not be sent.
 func (a *App) flush(end time.Time) {
@@ -293,7 +295,7 @@ func (a *App) release(end time.Time) {
 	waits := slices.ContainsFunc(a.targets(), func(t *target) bool { return len(t.pipeline.Tombstones()) > 0 })
 	ctx, cancel := context.WithDeadline(context.Background(), releaseBy(time.Now(), end, waits))
 	defer cancel()
-	a.shard.release(ctx)
+	a.shard.Release(ctx)
 }
 
 // releaseBy is until when the API server may take to take them: releaseTimeout, and where deletions wait that
@@ -308,7 +310,7 @@ func releaseBy(now, end time.Time, deletions bool) time.Time {
 
 // settled runs when every type has been listed once: what the start took in memory is given back.
 func (a *App) settled() {
-	a.shard.member.Proceed()
+	a.shard.Member.Proceed()
 	a.log.Info("All types have been read", "objects", a.index.Len(), "after", time.Since(a.started).Round(time.Millisecond).String())
 	setGCPercent(restPercent)
 	debug.FreeOSMemory()

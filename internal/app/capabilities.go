@@ -37,7 +37,7 @@ func (a *App) newScanner(restConfig *rest.Config, maps corev1client.ConfigMapsGe
 		return nil, nil // It is off.
 	}
 	opts := capabilities.Options{
-		Version: a.opts.Version, Leader: func() bool { return a.shard.member.MaySend(capabilitiesKey) },
+		Version: a.opts.Version, Leader: func() bool { return a.shard.Member.MaySend(capabilitiesKey) },
 		Log: a.log.WithName("capabilities"), Registerer: a.parts.reg,
 	}
 	// Whom to trust, and as whom to appear, is the same for both. Token and headers are the receiver's, and

@@ -13,6 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
@@ -27,7 +28,7 @@ var _ controller.Targets = declared{}
 // Set implements [controller.Targets].
 func (d declared) Set(c controller.Target) error {
 	a := d.a
-	if old := a.shard.targets.get(c.Name); old != nil {
+	if old := a.receivers.get(c.Name); old != nil {
 		if old.declared != nil && old.declared.UID == c.UID && old.declared.Generation == c.Generation {
 			return nil
 		}
@@ -41,7 +42,7 @@ func (d declared) Set(c controller.Target) error {
 		t.retiredBacklog = e
 	}
 	t.declared, t.late = &c, true
-	a.shard.targets.put(t)
+	a.receivers.put(t)
 	t.listen()
 	d.settle(c.Name, t)
 	t.start(func(cause error) {
@@ -93,7 +94,7 @@ func (d declared) settle(name string, t *target) {
 
 // Stop implements [controller.Targets].
 func (d declared) Stop(name string) {
-	t := d.a.shard.targets.get(name)
+	t := d.a.receivers.get(name)
 	if t == nil {
 		return
 	}
@@ -111,16 +112,16 @@ func (d declared) Remove(name string) {
 	d.settle(name, nil)
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
-	if err := d.a.forget(ctx, func(key string) bool { return key == targetKey(name) }); err != nil {
+	if err := d.a.forget(ctx, func(key string) bool { return key == handoff.Key(name) }); err != nil {
 		d.a.log.Error(err, "Checkpoints of a receiver that is gone could not be deleted; the next start of a replica does it", "target", name)
 	}
 }
 
 // Known implements [controller.Targets].
 func (d declared) Known(names []string) {
-	keep := map[string]bool{targetKey(environmentTarget): true}
+	keep := map[string]bool{handoff.Key(environmentTarget): true}
 	for _, name := range names {
-		keep[targetKey(name)] = true
+		keep[handoff.Key(name)] = true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
@@ -139,22 +140,22 @@ func (d declared) end(t *target) {
 	t.publish(ctx)
 	t.sharing.stop()
 	t.metrics.remove()
-	d.a.shard.targets.drop(t)
+	d.a.receivers.drop(t)
 }
 
 // Retry implements [controller.Targets].
 func (d declared) Retry(name string) {
-	if t := d.a.shard.targets.get(name); t != nil {
+	if t := d.a.receivers.get(name); t != nil {
 		t.pipeline.Retry()
 	}
 }
 
 // Owns implements [controller.Targets].
-func (d declared) Owns(name string) bool { return d.a.shard.member.MaySend(resource.ID(name)) }
+func (d declared) Owns(name string) bool { return d.a.shard.Member.MaySend(resource.ID(name)) }
 
 // Report implements [controller.Targets].
 func (d declared) Report(name string) (controller.Report, bool) {
-	t := d.a.shard.targets.get(name)
+	t := d.a.receivers.get(name)
 	if t == nil {
 		return controller.Report{}, false
 	}
@@ -194,7 +195,7 @@ func (d declared) Report(name string) (controller.Report, bool) {
 func (d declared) fleet(t *target) (all []memberStats, silent int) {
 	all = []memberStats{t.memberStats()}
 	told := t.ledger.Stats()
-	for _, m := range d.a.shard.member.View().View {
+	for _, m := range d.a.shard.Member.View().View {
 		var f memberStats
 		switch {
 		case m == d.a.cfg.PodName:

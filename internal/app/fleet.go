@@ -13,7 +13,7 @@ import (
 func (a *App) Fleet(ctx context.Context) api.Fleet {
 	s := a.Status(ctx)
 	f := api.Fleet{Member: s.Member, Ready: s.Ready, Phase: s.Phase, Objects: s.Objects, Types: s.Types, Discovery: s.Discovery}
-	members := a.shard.member.View().View
+	members := a.shard.Member.View().View
 	for _, t := range a.targets() {
 		i := slices.IndexFunc(s.Targets, func(o api.Target) bool { return o.Name == t.name })
 		if i < 0 {

@@ -21,6 +21,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
@@ -470,30 +471,30 @@ type take struct {
 	w     *world
 	m     *member
 	stay  int
-	parts []app.Span
+	parts []handoff.Span
 	ready chan struct{} // closed once it is granted
 	lost  chan struct{} // closed once it is over before it was given back
 }
 
 func (k *take) covers(t resource.Type, id resource.ID) bool {
 	namespace, _, _ := strings.Cut(string(id), "/")
-	return slices.ContainsFunc(k.parts, func(p app.Span) bool {
+	return slices.ContainsFunc(k.parts, func(p handoff.Span) bool {
 		return p.Type == t && namespace >= p.From && (p.Until == "" || namespace < p.Until)
 	})
 }
 
 func (k *take) overlaps(o *take) bool {
-	return slices.ContainsFunc(k.parts, func(p app.Span) bool {
-		return slices.ContainsFunc(o.parts, func(q app.Span) bool {
+	return slices.ContainsFunc(k.parts, func(p handoff.Span) bool {
+		return slices.ContainsFunc(o.parts, func(q handoff.Span) bool {
 			return p.Type == q.Type && (p.Until == "" || q.From < p.Until) && (q.Until == "" || p.From < q.Until)
 		})
 	})
 }
 
-// Lost implements [app.Hold].
+// Lost implements [handoff.Hold].
 func (k *take) Lost() <-chan struct{} { return k.lost }
 
-// Give implements [app.Hold].
+// Give implements [handoff.Hold].
 func (k *take) Give() {
 	k.w.mu.Lock()
 	defer k.w.mu.Unlock()
@@ -501,7 +502,7 @@ func (k *take) Give() {
 }
 
 // take asks for parts, and waits until they are granted.
-func (w *world) take(ctx context.Context, m *member, parts []app.Span) (app.Hold, error) {
+func (w *world) take(ctx context.Context, m *member, parts []handoff.Span) (handoff.Hold, error) {
 	k := &take{w: w, m: m, parts: parts, ready: make(chan struct{}), lost: make(chan struct{})}
 	w.mu.Lock()
 	k.stay = m.stay
@@ -624,7 +625,7 @@ func (w *world) handOver(members map[string]*member, before, after agreed, gone 
 	var gaining sync.WaitGroup
 	for _, name := range after.view {
 		m := members[name]
-		var takes, yields []app.Span
+		var takes, yields []handoff.Span
 		for _, k := range after.takes {
 			if k.m.name == name {
 				takes = append(takes, k.parts...)
@@ -655,7 +656,7 @@ func (w *world) start(name string) {
 	m.peer = app.NewPeer(app.PeerOptions{
 		Name: name, Incarnation: m.incarnation(), Maps: w.client.CoreV1(), Sender: m, Pager: w, Leases: w.leases, Settle: 5 * time.Second, Exceptions: w.rng.IntN(8),
 		Read: func() bool { return time.Now().After(reads) },
-		Take: func(ctx context.Context, parts []app.Span) (app.Hold, error) { return w.take(ctx, m, parts) },
+		Take: func(ctx context.Context, parts []handoff.Span) (handoff.Hold, error) { return w.take(ctx, m, parts) },
 		Served: func() []resource.Type {
 			w.mu.Lock()
 			defer w.mu.Unlock()

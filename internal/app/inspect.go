@@ -9,6 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/inspect"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 )
 
@@ -17,7 +18,7 @@ var _ inspect.Source = (*App)(nil)
 // Object implements [inspect.Source].
 func (a *App) Object(id resource.ID) inspect.Object {
 	typ, known := a.known(id)
-	owner := a.shard.member.Owner(seat{target: environmentTarget}.kind(typ), namespaceOf(id), id)
+	owner := a.shard.Member.Owner(handoff.KindOf(environmentTarget, typ), handoff.NamespaceOf(id), id)
 	o := inspect.Object{
 		ID: string(id), Partition: owner.Partition, Owner: owner.Member, Claimants: owner.Claimants, MaySend: owner.MaySend,
 		Targets: []inspect.Item{},
@@ -26,7 +27,7 @@ func (a *App) Object(id resource.ID) inspect.Object {
 		o.Type = typ.String()
 	}
 	if known {
-		namespace, name := namespaceOf(id), string(id)[strings.LastIndexByte(string(id), '/')+1:]
+		namespace, name := handoff.NamespaceOf(id), string(id)[strings.LastIndexByte(string(id), '/')+1:]
 		if digest, version, ok := a.index.Get(typ, namespace, name); ok {
 			o.Index = &inspect.State{Version: version, Digest: fmt.Sprintf("%016x", digest)}
 		}

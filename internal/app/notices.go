@@ -39,8 +39,8 @@ func newNotices(a *App, owner *ownerref.Owner, events corev1client.EventsGetter)
 	return &notices{events: events, teller: notice.NewTeller(notice.Options{
 		Member: a.cfg.PodName, Look: a.situation, Log: a.log.WithName("events"),
 		Speaks: func() (speaks, known bool) {
-			speaker := a.shard.member.Owner(ownership.Kind{}, "", resource.ID("events")).Member
-			forming := a.shard.member.View().Disagreeing
+			speaker := a.shard.Member.Owner(ownership.Kind{}, "", resource.ID("events")).Member
+			forming := a.shard.Member.View().Disagreeing
 			return speaker == a.cfg.PodName, speaker != "" && (forming == 0 || forming > formingFor)
 		},
 		Regarding: func(ctx context.Context) *corev1.ObjectReference {
@@ -58,7 +58,7 @@ func newNotices(a *App, owner *ownerref.Owner, events corev1client.EventsGetter)
 // situation is what is so, for Events. What concerns receivers of ResourceSyncConfigs is told by package controller.
 func (a *App) situation() notice.Situation {
 	s := notice.Situation{Restores: int(a.restores.count.Load()), Divergent: a.notices.divergent.Take()}
-	if t := a.shard.targets.get(environmentTarget); t != nil {
+	if t := a.receivers.get(environmentTarget); t != nil {
 		all := t.peerStats()
 		all[t.member.Name()] = t.memberStats()
 		s.Receiver = receiverOf(t.endpoint, all)

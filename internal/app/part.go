@@ -9,6 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
 )
 
@@ -19,9 +20,9 @@ func (t *target) Take(ctx context.Context, op operations.Request, parts []operat
 		if p.Held || p.OwnedOnly {
 			continue
 		}
-		s := span{p.Type, p.From, p.Until}
+		s := handoff.Span{Type: p.Type, From: p.From, Until: p.Until}
 		if op.Namespace != "" && op.Namespace != resource.ClusterNamespace {
-			s.from, s.until = op.Namespace, after(op.Namespace)
+			s.From, s.Until = op.Namespace, handoff.After(op.Namespace)
 		}
 		b.spans = append(b.spans, s)
 	}
@@ -31,8 +32,8 @@ func (t *target) Take(ctx context.Context, op operations.Request, parts []operat
 // batch is some parts of a resync of one target. It implements [operations.Batch].
 type batch struct {
 	t     *target
-	spans []span
-	held  taken // nil: nothing has to be held, or it was lost
+	spans []handoff.Span
+	held  handoff.Hold // nil: nothing has to be held, or it was lost
 }
 
 // retake is how long to wait before what was lost with the Lease is taken again.
@@ -41,7 +42,7 @@ const retake = 200 * time.Millisecond
 // begin takes the parts, for as long as it takes.
 func (b *batch) begin(ctx context.Context) error {
 	for len(b.spans) > 0 {
-		held, err := b.t.taker.take(ctx, b.spans)
+		held, err := b.t.taker.Take(ctx, b.spans)
 		switch {
 		case err == nil:
 			b.held = held

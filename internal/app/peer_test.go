@@ -15,6 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
@@ -46,19 +47,10 @@ type PeerOptions struct {
 	// Served are the types that are served; nil: those that the peer is shown.
 	Served func() []resource.Type
 	// Take makes the peer the only sender of parts; nil: it takes none.
-	Take func(ctx context.Context, parts []Span) (Hold, error)
+	Take func(ctx context.Context, parts []handoff.Span) (handoff.Hold, error)
 	// Read tells whether types other than the one that it is shown have been read, too; nil: always.
 	Read func() bool
 }
-
-// Span is a part that a peer takes, Hold what it has of them then.
-type (
-	Span struct {
-		Type        resource.Type
-		From, Until string
-	}
-	Hold = taken
-)
 
 // fate is the membership of a peer.
 type fate struct {
@@ -109,12 +101,8 @@ func (f *fate) Await(ctx context.Context, ok func() bool) error {
 	}
 }
 
-func (f *fate) take(ctx context.Context, parts []span) (taken, error) {
-	of := make([]Span, 0, len(parts))
-	for _, p := range parts {
-		of = append(of, Span{p.typ, p.from, p.until})
-	}
-	return f.o.Take(ctx, of)
+func (f *fate) Take(ctx context.Context, parts []handoff.Span) (handoff.Hold, error) {
+	return f.o.Take(ctx, parts)
 }
 
 func (f *fate) View() membership.View {
@@ -206,10 +194,9 @@ func (p *Peer) Leave(ctx context.Context) {
 	p.t.endObserving()
 	p.t.pipeline.Flush(ctx)
 	p.t.endSending()
-	p.t.leaving.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
-	p.t.publishLast(ctx)
+	p.t.Leave(ctx)
 }
 
 // Gone ends what is left after Leave.
@@ -228,14 +215,14 @@ func (p *Peer) Lose(lost pipeline.Match) {
 // Drain waits until no request holds what matches, and writes the last word under the old view.
 func (p *Peer) Drain(lost pipeline.Match) {
 	<-p.t.pipeline.Drain(lost)
-	ctx, cancel := context.WithTimeout(context.Background(), publishTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), handoff.PublishTimeout)
 	defer cancel()
 	p.t.publishLast(ctx)
 }
 
 // Publish publishes a claim.
-func (p *Peer) Publish(view []string, takes, yields []Span) {
-	of := func(spans []Span) (parts []ownership.Part) {
+func (p *Peer) Publish(view []string, takes, yields []handoff.Span) {
+	of := func(spans []handoff.Span) (parts []ownership.Part) {
 		for _, s := range spans {
 			kind := ownership.Kind{Target: "default", Group: s.Type.Group, Version: s.Type.Version, Resource: s.Type.Resource}
 			parts = append(parts, ownership.Part{Kind: kind, From: s.From, Until: s.Until})
@@ -270,7 +257,7 @@ func (p *Peer) Gain(ctx context.Context, mine, gained, crashed pipeline.Match) {
 	for ctx.Err() == nil && (p.t.store.Refresh(ctx) != nil || p.t.behind(func(resource.Type) bool { return true }) != "") {
 		time.Sleep(20 * time.Millisecond)
 	}
-	p.t.takeUp(gained, crashed)
+	p.t.TakeUp(gained, crashed)
 	p.fate.mu.Lock()
 	admitted := p.fate.incarnation == stay
 	if admitted {
@@ -280,8 +267,7 @@ func (p *Peer) Gain(ctx context.Context, mine, gained, crashed pipeline.Match) {
 	if !admitted {
 		return
 	}
-	p.t.pipeline.Gained(gained)
-	p.t.receive()
+	p.t.Admitted(gained)
 	p.t.pipeline.MaySendChanged()
 }
 

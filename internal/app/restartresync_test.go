@@ -12,6 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
@@ -60,7 +61,7 @@ func TestRestart_InTheMiddleOfAResync_SendsNothingAgain(t *testing.T) {
 			p = app.NewPeer(app.PeerOptions{
 				Name: "m", Incarnation: incarnation, Maps: client.CoreV1(), Sender: c, Settle: time.Second, Pager: w,
 				Leases: func() []ownership.MemberStatus { return nil },
-				Take: func(_ context.Context, parts []app.Span) (app.Hold, error) {
+				Take: func(_ context.Context, parts []handoff.Span) (handoff.Hold, error) {
 					p.Publish([]string{"m"}, parts, nil)
 					return alone{p, make(chan struct{})}, nil
 				},

@@ -12,6 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
@@ -26,7 +27,7 @@ func TestResync_OfWhatAReplicaOwns_WaitsForWhatAnotherHasTaken(t *testing.T) {
 		})
 		p.Begin()
 		<-p.Synced()
-		taken := []app.Span{{Type: pods, From: "b"}}
+		taken := []handoff.Span{{Type: pods, From: "b"}}
 		p.Publish([]string{"m", "n"}, nil, taken)
 		p.Index.Replace(pods, nil, 100)
 		resync := func(ctx context.Context) chan error {

@@ -7,13 +7,14 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
 // Ring implements [api.Observer].
 func (a *App) Ring(context.Context) api.Ring {
-	v := a.shard.member.View()
+	v := a.shard.Member.View()
 	r := api.Ring{
 		Name: v.Ring, Format: v.Format, Partitions: v.Partitions, Agreed: v.Disagreeing == 0,
 		OrphanedPartitions: v.Orphans, Conflicts: v.Conflicts, Fenced: v.Fenced,
@@ -52,7 +53,7 @@ func (a *App) member(v membership.View, m ownership.MemberStatus) api.Member {
 // Owner implements [api.Observer].
 func (a *App) Owner(id resource.ID) (api.Owner, error) {
 	typ, known := a.known(id)
-	o := a.shard.member.Owner(seat{target: environmentTarget}.kind(typ), namespaceOf(id), id)
+	o := a.shard.Member.Owner(handoff.KindOf(environmentTarget, typ), handoff.NamespaceOf(id), id)
 	if o.Member == "" {
 		return api.Owner{}, api.ErrNotReady
 	}
@@ -63,7 +64,7 @@ func (a *App) Owner(id resource.ID) (api.Owner, error) {
 	case o.MaySend:
 	case !answer.Self:
 		answer.Reason = "another member owns it"
-	case a.shard.member.BeforeWrite() != nil:
+	case a.shard.Member.BeforeWrite() != nil:
 		answer.Reason = "this member's Lease could not be renewed in time"
 	case len(o.Claimants) > 1:
 		answer.Reason = "another member has not given it up yet"

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"net/url"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -24,6 +22,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
@@ -92,6 +91,15 @@ type ringMember interface {
 	Taken(t resource.Type) bool
 	Await(ctx context.Context, ok func() bool) error
 }
+
+// taker makes us the only sender of parts.
+type taker interface {
+	Take(ctx context.Context, parts []handoff.Span) (handoff.Hold, error)
+}
+
+// publishEvery is the pace of checkpoints: what a member parks, and what a failover sends twice at most, are the
+// changes of this long. Each costs one write to etcd.
+const publishEvery = 10 * time.Second
 
 // target is one receiver with everything that serves it.
 type target struct {
@@ -182,7 +190,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the client of %s: %w", spec.endpoint.Redacted(), err)
 	}
-	seat := seat{p.member, targetKey(spec.name)}
+	seat := handoff.NewSeat(p.member, spec.name)
 	t := &target{
 		spec: spec, name: spec.name, endpoint: spec.endpoint.Redacted(), format: format, client: client, log: p.log.WithValues("target", spec.name),
 		member: seat, taker: seat, index: p.index, covered: make(chan struct{}, 1), identity: spec.fingerprint(p.cluster), exceptions: checkpoint.MaxExcept, ready: p.ready,
@@ -192,7 +200,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	ringFormat := ring.DefaultFormat()
 	t.ledger = checkpoint.NewLedger(t.identity, ringFormat)
 	t.store = checkpoint.NewStore(p.maps, t.ledger, checkpoint.StoreOptions{
-		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Target: targetKey(spec.name), Member: p.cfg.PodName,
+		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Target: handoff.Key(spec.name), Member: p.cfg.PodName,
 		DoubtFor: pipeline.DoubtFor(spec.settle), Changed: t.ledgerChanged, Streams: p.streams, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
 	})
 	t.tombstones = deletions.New(t.ledger)
@@ -203,7 +211,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Debounce: spec.debounce, MaxWait: spec.maxWait, FlushInterval: spec.flush,
 		MaxUpserts: spec.maxUpserts, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: spec.maxBytes,
 		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes,
-		Owner: seat, OwnedSince: seat.OwnedSince, Taken: seat.away, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
+		Owner: seat, OwnedSince: seat.OwnedSince, Taken: seat.Away, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
 		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.ledger.Acknowledged(typ.String(), id) },
 		Observe:      client.Observe, Log: log, Registerer: p.reg,
 	})
@@ -233,16 +241,7 @@ func resyncsName(ringName, target string) string {
 	if target == environmentTarget {
 		return ringName + "-resyncs"
 	}
-	return ringName + "-" + targetKey(target) + "-resyncs"
-}
-
-// targetKey is the name of a target as labels and names of objects may hold it: itself when it is short and plain, else
-// a hash.
-func targetKey(name string) string {
-	if len(name) <= 40 && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") == "" {
-		return name
-	}
-	return fmt.Sprintf("t-%016x", xxhash.Sum64String(name))
+	return ringName + "-" + handoff.Key(target) + "-resyncs"
 }
 
 // Apply implements [index.Listener].

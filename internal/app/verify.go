@@ -33,7 +33,7 @@ func newVerification(a *App, maps corev1client.ConfigMapsGetter, streams *reflec
 	hear := func(member string, s verify.Statement, ok bool) { v.Hear(member, s, ok) }
 	v.store = verify.NewStore(maps, a.cfg.PodNamespace, a.cfg.RingName, a.cfg.PodName, hear, streams, log)
 	v.Verifier = verify.New(verify.Options{
-		Member: a.cfg.PodName, Index: a.index, Lister: a.lister, Relister: a.watches, Fleet: verifyFleet{a.shard.member},
+		Member: a.cfg.PodName, Index: a.index, Lister: a.lister, Relister: a.watches, Fleet: verifyFleet{a.shard.Member},
 		Teller: v.store, Watched: a.wellWatched, Filter: filterOf(a.cfg), Interval: a.cfg.VerifyInterval, Log: log,
 		Diverged: func(t resource.Type) { a.notices.divergent.Add(t.String()) }, Registerer: reg, Tracer: a.opts.Tracer,
 	})

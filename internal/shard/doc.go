@@ -2,7 +2,8 @@
 //
 //	Leases ──▶ membership ──seen Leases, clock──▶ ownership ──▶ may this member send for this partition?
 //	              ▲                                  ▲
-//	              └── own Lease, fence               └── ring: partition → member
+//	              ├── own Lease, fence               └── ring: partition → member
+//	              └── handoff: what is given up is drained, what is gained is caught up with
 //
 // ring and ownership are pure: they have no clock, no goroutine and no Kubernetes.
 package shard

@@ -1,0 +1,74 @@
+package handoff
+
+import (
+	"context"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+)
+
+const (
+	// catchUpPatience bounds the wait for watches that do not come forward: one that is broken brings nothing that
+	// could be sent, and after a restore of etcd the others' words are of a future that never was.
+	catchUpPatience = 15 * time.Second
+	// quietFor is how much of that wait is not worth a line in the log.
+	quietFor = time.Second
+	// askEvery is how often it is asked whether something is still behind.
+	askEvery = 20 * time.Millisecond
+)
+
+// catchUp waits until we know at least what the former owners of what was gained had sent: their last checkpoints,
+// which were written before they gave anything up, and of each type the newest change that they had seen. Without
+// that, a member whose watches lag, or stood still while it was stopped, would send older states after newer ones. It
+// returns false when ctx ended.
+func (s *Shard) catchUp(ctx context.Context, gained ownership.Area) bool {
+	began := time.Now()
+	fresh := make(map[Target]bool)
+	behind := func() (waitsFor string) {
+		for t, seat := range s.targetsIn(gained) {
+			if !fresh[t] {
+				if err := t.Refresh(ctx); err != nil {
+					waitsFor = err.Error()
+					continue
+				}
+				fresh[t] = true
+			}
+			if typ := t.Behind(func(typ resource.Type) bool { return gained.TouchesKind(seat.Kind(typ)) }); typ != "" {
+				waitsFor = typ
+			}
+		}
+		return waitsFor
+	}
+	left, ok := waitUntil(ctx, quietFor, behind)
+	if !ok || left == "" {
+		return ok
+	}
+	s.log.Info("Waiting for watches before taking over", "waitingFor", left)
+	if left, ok = waitUntil(ctx, catchUpPatience-quietFor, behind); ok && left != "" {
+		s.log.Info("Taking over although some watches may be behind what the receiver has",
+			"waitedFor", left, "after", time.Since(began).Round(time.Millisecond).String())
+	}
+	return ok
+}
+
+// waitUntil asks what is behind until nothing is, or patience is over, and returns what was behind then. It is not ok
+// when ctx ended before.
+func waitUntil(ctx context.Context, patience time.Duration, behind func() string) (left string, ok bool) {
+	over := time.NewTimer(patience)
+	defer over.Stop()
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for {
+		if left = behind(); left == "" {
+			return "", true
+		}
+		select {
+		case <-ctx.Done():
+			return left, false
+		case <-over.C:
+			return left, true
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,105 @@
+package handoff
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+)
+
+// Key is the name of a target as Leases, labels and names of objects may hold it: itself when it is short and plain,
+// else a hash.
+func Key(target string) string {
+	if len(target) <= 40 && strings.Trim(target, "abcdefghijklmnopqrstuvwxyz0123456789-.") == "" {
+		return target
+	}
+	return fmt.Sprintf("t-%016x", xxhash.Sum64String(target))
+}
+
+// KindOf is what Leases say of a target's type. They know no slices of it, but ranges of namespaces, so that
+// members of which some read a type as a whole and some by namespace understand one another.
+func KindOf(target string, t resource.Type) ownership.Kind {
+	return ownership.Kind{Target: Key(target), Group: t.Group, Version: t.Version, Resource: t.Resource}
+}
+
+// NamespaceOf is the namespace in an ID, as parts name it.
+func NamespaceOf(id resource.ID) string {
+	namespace, _, _ := strings.Cut(string(id), "/")
+	if namespace == resource.ClusterNamespace {
+		return ""
+	}
+	return namespace
+}
+
+// Seat is our membership as one target sees it.
+type Seat struct {
+	*membership.Membership
+
+	target string // its name
+}
+
+// NewSeat returns a membership as a target sees it.
+func NewSeat(m *membership.Membership, target string) Seat { return Seat{m, target} }
+
+// Kind is what Leases say of a type of the target.
+func (s Seat) Kind(t resource.Type) ownership.Kind { return KindOf(s.target, t) }
+
+// MaySend tells whether we may send an object to the target.
+func (s Seat) MaySend(t resource.Type, id resource.ID) bool {
+	return s.MaySendOf(s.Kind(t), NamespaceOf(id), id)
+}
+
+// Away tells whether an object of ours has been taken by another member for a resync.
+func (s Seat) Away(t resource.Type, id resource.ID) bool {
+	return s.Membership.Away(s.Kind(t), NamespaceOf(id), id)
+}
+
+// OwnedSince tells since which of our gains an object is ours.
+func (s Seat) OwnedSince(t resource.Type, id resource.ID) uint64 {
+	return s.Membership.OwnedSince(s.Kind(t), id)
+}
+
+// Taken tells whether a resync has set anything of a type apart, at this replica or at another one that we
+// yield to, or what it gave back is not yet ours again.
+func (s Seat) Taken(t resource.Type) bool { return s.Owned().Apart(s.Kind(t)) }
+
+// in matches what is in an area.
+func (s Seat) in(a ownership.Area) Match {
+	return func(t resource.Type, id resource.ID) bool { return a.Has(s.Kind(t), NamespaceOf(id), s.Partition(id)) }
+}
+
+// Hold is what we hold for a resync; [membership.Taken] is one.
+type Hold interface {
+	Lost() <-chan struct{}
+	Give()
+}
+
+// Span is a type, or a range of namespaces of it.
+type Span struct {
+	Type        resource.Type
+	From, Until string
+}
+
+// After is the first name that may follow that of a namespace: none lies between a name and that name with a dash.
+func After(namespace string) string { return namespace + "-" }
+
+// Take makes us the only sender of spans, as [membership.Membership.Take] does.
+func (s Seat) Take(ctx context.Context, spans []Span) (Hold, error) {
+	of := make([]ownership.Part, 0, len(spans))
+	for _, p := range spans {
+		if in := p.Type.Within; in != "" {
+			p.From, p.Until = in, After(in)
+		}
+		of = append(of, ownership.Part{Kind: s.Kind(p.Type), From: p.From, Until: p.Until})
+	}
+	t, err := s.Membership.Take(ctx, of)
+	if err != nil {
+		return nil, fmt.Errorf("taking what is to be sent again: %w", err)
+	}
+	return t, nil
+}

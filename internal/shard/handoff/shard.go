@@ -1,0 +1,199 @@
+package handoff
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	coordinationv1client "k8s.io/client-go/kubernetes/typed/coordination/v1"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+)
+
+const (
+	// PublishTimeout bounds how long a handoff waits for its checkpoint. Without it the new owner may send
+	// what has been sent; an API server that does not take a ConfigMap for so long does not take the Lease
+	// either.
+	PublishTimeout = 15 * time.Second
+	// joinWait is how long the first lists wait for the ring. A member that must wait for longer, for the Lease of a
+	// predecessor to expire, reads the cluster meanwhile and parks it.
+	joinWait = 3 * time.Second
+	// drainPatience is how long a handoff waits for requests in flight. One that hangs is ended: what it may
+	// still change is in doubt then, which the successor is told.
+	drainPatience = 10 * time.Second
+)
+
+// Match tells which objects are meant.
+type Match = func(t resource.Type, id resource.ID) bool
+
+// Target is one receiver, which partitions are given up and taken up for. Its methods are called by several goroutines.
+type Target interface {
+	Sender
+	Recorder
+	// Name is unique among the receivers.
+	Name() string
+}
+
+// Sender sends to one receiver what we may send.
+type Sender interface {
+	// Drain begins no request of what matches any more, and closes the channel when those in flight have ended. Cancel
+	// ends them.
+	Drain(lost Match) <-chan struct{}
+	Cancel(lost Match)
+	// TakeUp prepares what has been gained, some of it from members that have crashed, before it may be sent.
+	TakeUp(gained, crashed Match)
+	// Admitted tells that what was gained may be sent from now on.
+	Admitted(gained Match)
+	// Shared tells that what we may send has changed, and by how many the receiver's bounds are to be divided.
+	Shared(members int)
+}
+
+// Recorder knows the checkpoints of one receiver.
+type Recorder interface {
+	// Synced is closed once the checkpoints have been read. Refresh reads them again.
+	Synced() <-chan struct{}
+	Refresh(ctx context.Context) error
+	// Behind returns a type among some of which we have seen less than another member had when it wrote its last
+	// checkpoint, empty when there is none.
+	Behind(among func(resource.Type) bool) string
+	// PublishLast writes our checkpoint before we give something up, until that has succeeded or ctx ends. Leave does
+	// so before we give up everything.
+	PublishLast(ctx context.Context)
+	Leave(ctx context.Context)
+}
+
+// Shard is this replica's part in the ring: its membership, and what passes between it and the receivers.
+type Shard struct {
+	Member *membership.Membership
+
+	targets func() iter.Seq[Target]
+	objects Objects
+	log     logr.Logger
+	count   ownedCount
+}
+
+// Options of a [Shard].
+type Options struct {
+	// Targets are the receivers there are.
+	Targets func() iter.Seq[Target]
+	// Objects are counted, of those that we own.
+	Objects Objects
+	Log     logr.Logger
+}
+
+// New makes a member that has not joined yet. Of its options those that a shard answers are filled in.
+func New(leases coordinationv1client.LeasesGetter, member membership.Options, o Options) (*Shard, error) {
+	s := &Shard{targets: o.Targets, objects: o.Objects, log: o.Log}
+	member.Drainer, member.Objects, member.Hold, member.Admission = s, s.owned, true, true
+	var err error
+	if s.Member, err = membership.New(leases, member); err != nil {
+		return nil, fmt.Errorf("making the member of the ring: %w", err)
+	}
+	return s, nil
+}
+
+// Drain implements [membership.Drainer]: the requests of what is lost end, then a last checkpoint under the old claim
+// tells the new owners what need not be sent again.
+func (s *Shard) Drain(lost ownership.Area) <-chan struct{} {
+	var all sync.WaitGroup
+	for t, seat := range s.targetsIn(lost) {
+		match := seat.in(lost)
+		ended := t.Drain(match)
+		all.Go(func() { // Ends soon after the requests, which end by their patience.
+			patience := time.NewTimer(drainPatience)
+			defer patience.Stop()
+			select {
+			case <-ended:
+			case <-patience.C:
+				s.log.Info("A handoff ends requests that the receiver does not answer", "target", t.Name(), "after", drainPatience.String())
+				t.Cancel(match)
+				<-ended
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), PublishTimeout)
+			defer cancel()
+			t.PublishLast(ctx)
+		})
+	}
+	done := make(chan struct{})
+	go func() { // Ends with those.
+		defer close(done)
+		all.Wait()
+	}()
+	return done
+}
+
+// WaitJoined waits until the checkpoints are read and we are a member, or know that others are who do the work while we
+// read the cluster, but for a few seconds at most.
+func (s *Shard) WaitJoined(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, joinWait)
+	defer cancel()
+	for t := range s.targets() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.Synced():
+		}
+	}
+	_ = s.Member.Await(ctx, func() bool { return s.Member.Owned().Rest().Len() > 0 || s.Member.Holding() })
+}
+
+// Run keeps the receivers informed of what may be sent until ctx ends.
+func (s *Shard) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.Member.Changes():
+			s.ownershipChanged(ctx)
+		}
+	}
+}
+
+// ownershipChanged takes up what has been gained and parks what has been lost.
+func (s *Shard) ownershipChanged(ctx context.Context) {
+	gains, token := s.Member.Gains()
+	if !gains.All.Empty() {
+		if !s.catchUp(ctx, gains.All) {
+			return
+		}
+		for t, seat := range s.targetsIn(gains.All) {
+			t.TakeUp(seat.in(gains.All), seat.in(gains.Crashed))
+		}
+		s.Member.Admit(token)
+		for t, seat := range s.targetsIn(gains.All) {
+			t.Admitted(seat.in(gains.All))
+		}
+	}
+	members := max(len(s.Member.View().View), 1)
+	for t := range s.targets() {
+		t.Shared(members)
+	}
+}
+
+// targetsIn yields the receivers of which something is in an area.
+func (s *Shard) targetsIn(a ownership.Area) iter.Seq2[Target, Seat] {
+	return func(yield func(Target, Seat) bool) {
+		for t := range s.targets() {
+			if a.Touches(Key(t.Name())) && !yield(t, NewSeat(s.Member, t.Name())) {
+				return
+			}
+		}
+	}
+}
+
+// Release writes the last checkpoints and gives up the Lease, so that the others take over at once.
+func (s *Shard) Release(ctx context.Context) {
+	var all sync.WaitGroup
+	for t := range s.targets() {
+		all.Go(func() { t.Leave(ctx) })
+	}
+	all.Wait()
+	if err := s.Member.Release(ctx); err != nil {
+		s.log.Error(err, "Lease could not be released; the others wait until it expires")
+	}
+}
