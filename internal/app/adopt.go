@@ -15,6 +15,9 @@ import (
 // it, unless checkpoints cover all that the index knows of it. One that has a view of its own is shown
 // everything, of which what is covered is not sent. A target that was there from the start has nothing to
 // adopt.
+// adoptPause is the wait before a type that could not be read is read again.
+const adoptPause = 10 * time.Second
+
 func (t *target) adopt(ctx context.Context) error {
 	if !t.late {
 		t.adopted.Store(true)
@@ -45,7 +48,7 @@ func (t *target) adopt(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(searchPause):
+		case <-time.After(adoptPause):
 		}
 	}
 	t.pipeline.FlushBulk()
@@ -113,6 +116,6 @@ func (t *target) adoptRecord(typ resource.Type, r resource.Record) {
 		left = !seen && t.retiredBacklog.saw(typ, r.Namespace, r.Name)
 	})
 	if left {
-		t.missing(typ, r.Namespace, r.Name, 0, r.ResourceVersion)
+		t.deleter.Delete(typ, r.Namespace, r.Name, 0, r.ResourceVersion)
 	}
 }

@@ -31,6 +31,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/predecessor"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/inventory"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/previous"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
@@ -66,7 +68,7 @@ type App struct {
 	parts      parts
 	shard      *handoff.Shard
 	receivers  targets
-	memory     *memory // nil: nothing is kept
+	previous   *previous.Inventory // nil: nothing is kept
 	verify     *verification
 	controller *controller.Controller // nil: ResourceSyncConfigs are not read
 	api        *api.Server
@@ -135,7 +137,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	})
 	a.types = typeset.New(typeset.Options{
 		Scopes: scopes, Watches: a.watches, Index: a.index, Log: opts.Log.WithName("types"), Delivered: a.delivered, Gone: a.gone,
-		Remembered: func() []resource.Type { return a.memory.types() },
+		Remembered: func() []resource.Type { return a.previous.KnownTypes() },
 	})
 	a.lister = watch.NewLister(client, cfg.Selection, namespaces)
 	owner := ownerref.New(client, cfg.PodNamespace, cfg.StatefulSetName, opts.Log)
@@ -150,13 +152,16 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	maps := ownerref.ConfigMaps(core, owner)
 	a.notices = newNotices(a, owner, core)
 	a.verify = newVerification(a, maps, streams, reg)
-	a.memory = newMemory(cfg, cluster, a.index, &a.receivers, opts.Log.WithName("inventory"), reg)
+	a.previous = previous.Open(previous.Options{
+		Dir: cfg.StateDir, Meta: inventory.Meta{Cluster: cluster, Ring: cfg.RingName}, Index: a.index, Receivers: a.receivers.remembering(),
+		Namespaces: namespaces, Wanted: cfg.Types.Match, Log: opts.Log.WithName("inventory"), Registerer: reg,
+	})
 	a.discovery = discovery.New(disco, client, discovery.Options{ // what it knew before is told when it is gone
-		Filter: cfg.Types, Known: whole(a.memory.types()), MayRead: rights.MayRead, Streams: streams, OnDefinition: a.definitionSeen, Log: opts.Log.WithName("discovery"), Registerer: reg,
+		Filter: cfg.Types, Known: whole(a.previous.KnownTypes()), MayRead: rights.MayRead, Streams: streams, OnDefinition: a.definitionSeen, Log: opts.Log.WithName("discovery"), Registerer: reg,
 	})
 	a.parts = parts{
 		cfg: cfg, streams: streams, restoring: a.restores.open.Load, version: opts.Version, tracer: opts.Tracer, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.Member, index: a.index,
-		lister: a.lister, memory: a.memory, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes,
+		lister: a.lister, previous: a.previous, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes,
 		compare: a.verify.compare,
 	}
 	a.rivals = predecessor.New(client, rights.client, predecessor.Options{
@@ -203,7 +208,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	if s.metrics != nil {
 		serve.start("metrics", s.metrics.Start)
 	}
-	remember.start("inventory", a.memory.run)
+	remember.start("inventory", a.previous.Run)
 	share.start("ring", a.shard.Member.Run)
 	share.start("shard", a.shard.Run)
 	for _, t := range a.targets() {
@@ -329,7 +334,7 @@ func (a *App) apply(ctx context.Context, c discovery.Change) {
 // gone is told of a type that is served no longer, after its objects are forgotten.
 func (a *App) gone(t resource.Type) {
 	for _, target := range a.targets() {
-		target.finder.consultGone(t, time.Now())
+		target.finder.ConsultGone(t, time.Now())
 	}
 }
 

@@ -85,25 +85,16 @@ func (a *App) Types(target, name string) []inspect.Type {
 				Target: t.name, Type: typ.String(), Objects: s.Objects, Listed: s.Listed, Version: s.Version, Since: s.Since, Restores: s.Restores,
 				Pending: t.pipeline.Pending(typ),
 			}
-			shown.Recovery, shown.Gap = t.finder.inspect(typ)
+			if state, gap, known := t.finder.Inspect(typ); known {
+				shown.Recovery = state.String()
+				if gap != nil {
+					shown.Gap = &inspect.Gap{After: gap.After, Until: gap.Since, Retry: timeOf(gap.Retry)}
+				}
+			}
 			all = append(all, shown)
 		}
 	}
 	return all
-}
-
-// inspect tells how far the search for the missed deletions of a type has come.
-func (f *finder) inspect(t resource.Type) (state string, g *inspect.Gap) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	l := f.looks[t]
-	if l == nil {
-		return "", nil
-	}
-	if l.gap != nil {
-		g = &inspect.Gap{After: l.gap.after, Until: l.gap.since, Retry: timeOf(l.gap.retry)}
-	}
-	return l.state.String(), g
 }
 
 // Checkpoints implements [inspect.Source].

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
@@ -26,12 +27,12 @@ const (
 )
 
 // newOrphanFinder makes what asks the target's receiver.
-func newOrphanFinder(t *target, p parts) (*orphanFinder, error) {
+func newOrphanFinder(t *target, p parts, metrics *repair.Metrics) (*orphanFinder, error) {
 	c := &orphanFinder{
 		index: t.index, namespaces: watch.NamespaceFilter{Include: p.cfg.WatchNamespaces, Exclude: p.cfg.ExcludeNamespaces},
-		wants: t.wants, hides: func(typ resource.Type, namespace, name string) bool { return t.projection.Hides(typ, namespace, name) }, watching: p.watching, pending: t.pipeline.PendingDeletions, sweep: t.sweep,
-		metrics: t.finder.metrics, log: t.log, asking: make(chan struct{}, 1),
-		held: make(map[resource.Type]waiting), judged: make(map[resource.Type]bool),
+		wants: t.wants, hides: func(typ resource.Type, namespace, name string) bool { return t.projection.Hides(typ, namespace, name) }, watching: p.watching, pending: t.pipeline.PendingDeletions, sweep: t.deleter.Sweep,
+		metrics: metrics, log: t.log, asking: make(chan struct{}, 1),
+		held: make(map[resource.Type]repair.Held), judged: make(map[resource.Type]bool),
 	}
 	client, err := orphans.New(t.format.Name(), t.spec.endpoint, orphans.Options{
 		Token: t.spec.token, CA: t.spec.ca, Files: t.spec.files, Version: p.version, Pace: (&pacer{waitIdle: t.waitIdle}).pace,
@@ -120,7 +121,7 @@ func (t *target) runListing(ctx context.Context) error {
 // typesToList returns the types that we have to ask the receiver about. Of members that know equally little, the
 // first by name asks, and the others take its word.
 func (t *target) typesToList() []resource.Type {
-	unresolved, told := t.finder.unresolved(), t.peerStats()
+	unresolved, told := t.finder.Unresolved(), t.peerStats()
 	var ask []resource.Type
 	for _, typ := range unresolved {
 		if typ.Kind == "" { // It is served no longer, and by its name alone nothing can be asked.
@@ -129,7 +130,7 @@ func (t *target) typesToList() []resource.Type {
 		name, first := typ.String(), true
 		for member, f := range told {
 			if slices.Contains(f.Judged, name) {
-				t.finder.resolve(typ)
+				t.finder.Resolve(typ)
 				first = false
 				break
 			}
@@ -149,13 +150,13 @@ func (t *target) typesToList() []resource.Type {
 
 // ask asks about a type, and returns when to ask again if that is still to be done then.
 func (t *target) ask(ctx context.Context, typ resource.Type) time.Duration {
-	a, err := t.orphanFinder.repair(ctx, typ, scope{}, false)
+	a, err := t.orphanFinder.repair(ctx, typ, repair.Scope{}, false)
 	switch {
 	case err != nil:
 		return time.Second // It rests by itself.
 	case a.Held > 0 || !a.blind:
 		t.orphanFinder.tell(typ)
-		t.finder.resolve(typ)
+		t.finder.Resolve(typ)
 		return askRarely
 	case a.Deleted > 0:
 		return askAgain

@@ -5,26 +5,27 @@ import (
 	"math"
 	"time"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
 // memberStats are what a member says of one target beside its checkpoint, for sums over all members. They change only
 // when something happens.
 type memberStats struct {
-	Errors      int64     `json:"errors,omitempty"`
-	Dirty       int       `json:"dirty,omitempty"`
-	Quarantined int       `json:"quarantined,omitempty"`
-	First       bool      `json:"first,omitempty"` // the first sync is under way
-	LastSync    time.Time `json:"lastSync,omitzero"`
-	DirtySince  time.Time `json:"dirtySince,omitzero"` // to ten seconds, so that it does not change by itself
-	LastError   string    `json:"lastError,omitempty"`
-	Degraded    bool      `json:"degraded,omitempty"`
-	Kind        wire.Kind `json:"kind,omitempty"`
-	Reason      string    `json:"reason,omitempty"`
-	Unknown     []string  `json:"unknown,omitempty"` // types of which deletions may have been missed
-	Judged      []string  `json:"judged,omitempty"`  // those of which the receiver's own list has told since
-	Held        []waiting `json:"held,omitempty"`
-	Stay        string    `json:"stay,omitempty"` // in the ring, in which the lists were made
+	Errors      int64         `json:"errors,omitempty"`
+	Dirty       int           `json:"dirty,omitempty"`
+	Quarantined int           `json:"quarantined,omitempty"`
+	First       bool          `json:"first,omitempty"` // the first sync is under way
+	LastSync    time.Time     `json:"lastSync,omitzero"`
+	DirtySince  time.Time     `json:"dirtySince,omitzero"` // to ten seconds, so that it does not change by itself
+	LastError   string        `json:"lastError,omitempty"`
+	Degraded    bool          `json:"degraded,omitempty"`
+	Kind        wire.Kind     `json:"kind,omitempty"`
+	Reason      string        `json:"reason,omitempty"`
+	Unknown     []string      `json:"unknown,omitempty"` // types of which deletions may have been missed
+	Judged      []string      `json:"judged,omitempty"`  // those of which the receiver's own list has told since
+	Held        []repair.Held `json:"held,omitempty"`
+	Stay        string        `json:"stay,omitempty"` // in the ring, in which the lists were made
 }
 
 func (f memberStats) encode() string {
@@ -41,9 +42,9 @@ func (t *target) memberStats() memberStats {
 	f := memberStats{
 		Errors: int64(min(s.Totals.Failed, math.MaxInt64)), Dirty: s.Dirty, Quarantined: s.Quarantined,
 		First: !t.read() || s.First.Done < s.First.Total, LastError: s.Totals.LastError,
-		Judged: t.orphanFinder.judgedTypes(), Held: sortedWaiting(t.finder.waits(), t.orphanFinder.waits()), Stay: t.member.Incarnation(),
+		Judged: t.orphanFinder.judgedTypes(), Held: repair.Sorted(t.finder.Held(), t.orphanFinder.waits()), Stay: t.member.Incarnation(),
 	}
-	for _, typ := range t.finder.unresolved() {
+	for _, typ := range t.finder.Unresolved() {
 		f.Unknown = append(f.Unknown, typ.String())
 	}
 	if last := s.Totals.LastDelivered; !last.IsZero() {

@@ -78,7 +78,7 @@ func receiverOf(endpoint string, all map[string]memberStats) *notice.Receiver {
 			r.By = append(r.By, member)
 		}
 		for _, w := range f.Held {
-			r.Held = append(r.Held, notice.Held{Resource: w.Resource, Source: w.Source, Member: member, Documents: w.Documents})
+			r.Held = append(r.Held, notice.Held{Resource: w.Resource, Source: string(w.Source), Member: member, Documents: w.Documents})
 		}
 	}
 	return r

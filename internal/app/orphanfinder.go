@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
@@ -36,8 +37,8 @@ type orphanFinder struct {
 	hides      func(t resource.Type, namespace, name string) bool // the receiver is not to have an object that is there
 	watching   func(t resource.Type) bool                         // its watch is well
 	pending    func(t resource.Type, f func(namespace, name string))
-	sweep      sweeper
-	metrics    *searchMetrics
+	sweep      repair.Sweep
+	metrics    *repair.Metrics
 	log        logr.Logger
 	asking     chan struct{} // one slot, held by the asker
 	followed   atomic.Pointer[lately]
@@ -46,7 +47,7 @@ type orphanFinder struct {
 	kinds    kinds
 	rest     time.Time // the receiver is not asked before
 	failures int       // in a row
-	held     map[resource.Type]waiting
+	held     map[resource.Type]repair.Held
 	judged   map[resource.Type]bool // of those that nothing else could tell of
 }
 
@@ -56,13 +57,6 @@ type kinds struct {
 	blind bool
 	at    time.Time
 }
-
-// sweeper has documents deleted, and returns how many deletions were told. It returns when they are on their
-// way, or, to the end, when they are delivered, or after a while.
-type sweeper func(ctx context.Context, t resource.Type, gone []place, end bool) (told int, err error)
-
-// place is where an object was.
-type place struct{ namespace, name string }
 
 var (
 	errNotWatched = errors.New("its objects are not watched at present")
@@ -90,11 +84,11 @@ type judgedType struct {
 // repair asks what the receiver holds of a type and has those documents deleted that are in scope and have no object,
 // unless they are too many. With force it returns when they are deleted, or after a while. The type must have
 // been listed.
-func (c *orphanFinder) repair(ctx context.Context, t resource.Type, within scope, force bool) (judgedType, error) {
+func (c *orphanFinder) repair(ctx context.Context, t resource.Type, within repair.Scope, force bool) (judgedType, error) {
 	select {
 	case c.asking <- struct{}{}:
 	case <-ctx.Done():
-		return judgedType{}, fmt.Errorf("waiting to ask the receiver: %w", ctx.Err())
+		return judgedType{}, fmt.Errorf("repair.Held to ask the receiver: %w", ctx.Err())
 	}
 	v, err := c.judge(ctx, t, within, force)
 	<-c.asking
@@ -105,18 +99,18 @@ func (c *orphanFinder) repair(ctx context.Context, t resource.Type, within scope
 		c.failed(ctx, err)
 		return judgedType{}, err
 	}
-	c.succeeded(t, v, within.whole())
+	c.succeeded(t, v, within.Whole())
 	a := judgedType{blind: v.Blind}
 	if v.Status == orphans.Guarded {
 		a.Held = v.Orphans
 		return a, nil
 	}
-	gone := make([]place, 0, len(v.Deleted))
+	gone := make([]repair.Object, 0, len(v.Deleted))
 	for _, o := range v.Deleted {
-		gone = append(gone, place{o.Namespace, o.Name})
+		gone = append(gone, repair.Object{Namespace: o.Namespace, Name: o.Name})
 	}
 	a.Deleted, err = c.sweep(ctx, t, gone, force)
-	c.metrics.found.WithLabelValues(fromReceiver).Add(float64(a.Deleted))
+	c.metrics.Found(repair.Receiver, a.Deleted)
 	if a.Deleted > 0 {
 		c.log.Info("The receiver held documents whose objects are gone; they are deleted", "resource", t.String(), "documents", a.Deleted)
 	}
@@ -124,7 +118,7 @@ func (c *orphanFinder) repair(ctx context.Context, t resource.Type, within scope
 }
 
 // judge compares what the receiver lists of a type with what there is.
-func (c *orphanFinder) judge(ctx context.Context, t resource.Type, within scope, force bool) (orphans.Verdict, error) {
+func (c *orphanFinder) judge(ctx context.Context, t resource.Type, within repair.Scope, force bool) (orphans.Verdict, error) {
 	c.mu.Lock()
 	resting := time.Now().Before(c.rest)
 	c.mu.Unlock()
@@ -161,7 +155,7 @@ func (c *orphanFinder) judge(ctx context.Context, t resource.Type, within scope,
 		if d.Namespace == resource.ClusterNamespace {
 			d.Namespace = ""
 		}
-		return !within.has(d.Namespace, d.Name)
+		return !within.Has(d.Namespace, d.Name)
 	})
 	return orphans.Judge(l, v, force), nil
 }
@@ -197,13 +191,13 @@ type lately struct {
 func (l *lately) add(namespace, name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.hashes[xxhash.Sum64String(joined(namespace, name))] = struct{}{}
+	l.hashes[xxhash.Sum64String(namespace+"/"+name)] = struct{}{}
 }
 
 func (l *lately) has(namespace, name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, ok := l.hashes[xxhash.Sum64String(joined(namespace, name))]
+	_, ok := l.hashes[xxhash.Sum64String(namespace+"/"+name)]
 	return ok
 }
 
@@ -226,11 +220,11 @@ func (c *orphanFinder) applied(ch index.Change) {
 
 // succeeded notes a verdict on all of a type, or on some of it.
 func (c *orphanFinder) succeeded(t resource.Type, v orphans.Verdict, whole bool) {
-	result := listWhole
+	result := repair.Whole
 	if v.Blind {
-		result = listPart
+		result = repair.Part
 	}
-	c.metrics.lists.WithLabelValues(result).Inc()
+	c.metrics.Listed(result)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failures > 0 {
@@ -244,7 +238,7 @@ func (c *orphanFinder) succeeded(t resource.Type, v orphans.Verdict, whole bool)
 			c.log.Info("The receiver holds more documents without an object than may be deleted without a person's word; they stay until a resync with force",
 				"resource", t.String(), "documents", v.Orphans, "limit", v.Limit, "listed", v.Listed)
 		}
-		c.held[t] = waiting{Resource: t.String(), Source: fromReceiver, Documents: v.Orphans, Limit: v.Limit}
+		c.held[t] = repair.Held{Resource: t.String(), Source: repair.Receiver, Documents: v.Orphans, Limit: v.Limit}
 	case whole || w.Documents <= 0:
 		delete(c.held, t)
 	default:
@@ -258,7 +252,7 @@ func (c *orphanFinder) failed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	c.metrics.lists.WithLabelValues(listFailed).Inc()
+	c.metrics.Listed(repair.Failed)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rest = time.Now().Add(min(firstRest<<min(c.failures, 10), lastRest))
@@ -269,12 +263,11 @@ func (c *orphanFinder) failed(ctx context.Context, err error) {
 
 // report is called with mu held.
 func (c *orphanFinder) report() {
-	c.metrics.unknown.set("listing", len(c.held))
-	c.metrics.held.set("listing", documents(c.held))
+	c.metrics.Unsolved("listing", len(c.held), repair.Documents(c.held))
 }
 
 // waits returns a copy of what is held back.
-func (c *orphanFinder) waits() map[resource.Type]waiting {
+func (c *orphanFinder) waits() map[resource.Type]repair.Held {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return maps.Clone(c.held)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/tombstones"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
@@ -39,7 +40,7 @@ type PeerOptions struct {
 	Name, Incarnation string
 	Maps              corev1client.ConfigMapsGetter
 	Sender            pipeline.Sender
-	Pager             pager
+	Pager             deletions.Pager
 	Leases            func() []ownership.MemberStatus
 	Settle            time.Duration
 	Exceptions        int  // that its checkpoints name; 0: as many as ever
@@ -143,18 +144,16 @@ func NewPeer(o PeerOptions) *Peer {
 		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.ledger.Acknowledged(typ.String(), id) },
 		Log:          logr.Discard(),
 	})
-	t.tombstones = deletions.New(t.ledger)
+	t.tombstones = tombstones.New(t.ledger)
 	sees := projection.NewThrough(t.pipeline, x, nil)
 	t.sender = resync.NewSender(o.Pager, sees, sees, resync.Options{Deleted: t.pipeline.AwaitDeleted})
-	t.finder = newFinder(t, parts{})
-	t.finder.pager, t.finder.index = o.Pager, x
-	t.finder.served = func() ([]resource.Type, bool) {
+	served := func() ([]resource.Type, bool) {
 		if o.Served != nil {
 			return o.Served(), true
 		}
 		return x.Types(), true
 	}
-	t.finder.selected = func(resource.Type) bool { return true }
+	t.newFinder(o.Pager, nil, deletions.Types{Served: served, Selected: func(resource.Type) bool { return true }})
 	return &Peer{Index: x, t: t, fate: f}
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -93,7 +94,7 @@ func (t *target) silent() bool {
 	t.publishing.Lock()
 	defer t.publishing.Unlock()
 	view := t.member.View()
-	return t.looked.Load() && len(view.View) > 0 && (t.stay != t.member.Incarnation() || t.claimOf(view).exceeds(t.claim))
+	return t.looked.Load() && len(view.View) > 0 && (t.publishing.stay != t.member.Incarnation() || t.claimOf(view).exceeds(t.publishing.claim))
 }
 
 // publish writes how far the partitions that our published view gives us are in step, if that has changed.
@@ -130,12 +131,12 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	mine := func(typ resource.Type, id resource.ID) bool { return owns(typ.String(), id) }
 	// First how far each type was seen, then what of it is not acknowledged or named: what comes in between
 	// is above that version.
-	seen, opaque := t.finder.coverage(), t.opaque(mine)
+	seen, opaque := t.finder.Coverage(time.Now()), t.opaque(mine)
 	kept := t.kept(mine)
 	ownLeft, allLeft := t.pipeline.Unacknowledged(mine)
 	open, delivered, cut := t.tombstones.Announce(kept, forced || t.leaving.Load(), time.Now())
 	for name := range cut { // Some list of the past may show what cannot be named.
-		seen[name] = t.finder.again(name, seen[name])
+		seen[name] = t.finder.Withdraw(name, seen[name])
 	}
 	own := checkpoint.Checkpoint{
 		Member: view.Member, Incarnation: t.member.Incarnation(), View: view.View, Takes: claim.takes, Yields: claim.yields, RingFormat: view.Format, Fingerprint: t.identity,
@@ -148,20 +149,20 @@ func (t *target) write(ctx context.Context, forced bool) bool {
 	if t.idle(own, all, beside, time.Now()) && !forced {
 		return true
 	}
-	t.stay, t.claim = own.Incarnation, claim
+	t.publishing.stay, t.publishing.claim = own.Incarnation, claim
 	err = t.store.Publish(ctx, own, all, beside)
 	if err != nil {
-		t.said = published{}
+		t.publishing.said = published{}
 	} else {
-		t.last = &published{own: own, all: all}
+		t.publishing.last = &published{own: own, all: all}
 	}
 	switch {
-	case err == nil && t.unwritten:
+	case err == nil && t.publishing.unwritten:
 		t.log.Info("Checkpoint is written again")
-	case err != nil && ctx.Err() == nil && !t.unwritten: // once, however often it is tried
+	case err != nil && ctx.Err() == nil && !t.publishing.unwritten: // once, however often it is tried
 		t.log.Error(err, "Checkpoint could not be written; until it can, a failover sends more again")
 	}
-	t.unwritten = err != nil
+	t.publishing.unwritten = err != nil
 	return err == nil
 }
 
@@ -194,12 +195,23 @@ func (t *target) idle(own, all checkpoint.Checkpoint, beside checkpoint.Beside, 
 		return c
 	}
 	said := published{own: rest(own), all: rest(all), beside: beside}
-	same := now.Sub(t.said.at) < idlePublish && said.equal(t.said)
+	same := now.Sub(t.publishing.said.at) < idlePublish && said.equal(t.publishing.said)
 	if !same {
 		said.at = now
-		t.said = said
+		t.publishing.said = said
 	}
 	return same
+}
+
+// publishing is what has become of our checkpoints.
+type publishing struct {
+	sync.Mutex // held while one is computed and written; guards what follows
+
+	said      published
+	last      *published // what was written last
+	unwritten bool       // the last checkpoint could not be written
+	stay      string     // in which the last one was tried
+	claim     claim      // with which
 }
 
 // published is what a checkpoint said.
@@ -219,21 +231,21 @@ func (p published) equal(o published) bool {
 // checkpoint said, which is still true. It tells whether that is done, or there is nothing to be done. The
 // caller holds publishing.
 func (t *target) farewell(ctx context.Context) bool {
-	if !t.leaving.Load() || t.last == nil {
+	if !t.leaving.Load() || t.publishing.last == nil {
 		return true
 	}
 	open, delivered, _ := t.tombstones.Announce(t.kept(func(resource.Type, resource.ID) bool { return false }), true, time.Now())
 	if len(open) == 0 {
 		return true
 	}
-	err := t.store.Publish(ctx, t.last.own, t.last.all, checkpoint.Beside{Open: open, Delivered: delivered, Last: true})
+	err := t.store.Publish(ctx, t.publishing.last.own, t.publishing.last.all, checkpoint.Beside{Open: open, Delivered: delivered, Last: true})
 	switch {
 	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err): // a successor of our name
 		return true
-	case err != nil && ctx.Err() == nil && !t.unwritten:
+	case err != nil && ctx.Err() == nil && !t.publishing.unwritten:
 		t.log.Error(err, "Deletions that wait could not be written down; the successor has to find them")
 	}
-	t.unwritten = err != nil
+	t.publishing.unwritten = err != nil
 	return err == nil
 }
 

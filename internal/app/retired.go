@@ -135,8 +135,8 @@ func (t *target) resume(e *retiredBacklog) {
 	e.deleted = nil
 	e.mu.Unlock()
 	for _, a := range deleted {
-		if !t.missing(a.typ, a.namespace, a.name, 0, a.version) {
-			t.index.IfUnserved(a.typ, t.deletion(a.typ, a.namespace, a.name, 0, a.version)) // Its whole type is gone.
+		if !t.deleter.Delete(a.typ, a.namespace, a.name, 0, a.version) { // Its whole type is gone.
+			t.deleter.DeleteAbsent(a.typ, resource.Record{Namespace: a.namespace, Name: a.name, ResourceVersion: a.version}, 0, true)
 		}
 	}
 	if len(deleted) > 0 {

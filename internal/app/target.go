@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/url"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +18,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/previous"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/tombstones"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
@@ -113,12 +115,13 @@ type target struct {
 	member         ringMember
 	taker          taker
 	index          *index.Index
-	lister         pager
+	lister         deletions.Pager
 	ledger         *checkpoint.Ledger
 	store          *checkpoint.Store
-	finder         *finder
+	finder         *deletions.Finder
+	deleter        *repair.Deleter
 	orphanFinder   *orphanFinder
-	tombstones     *deletions.Tombstones
+	tombstones     *tombstones.Set
 	leaving        atomic.Bool            // the next checkpoint is the last one
 	projection     *projection.Projection // nil: it sees what everybody sees
 	declared       *controller.Target     // nil: of the environment
@@ -137,13 +140,8 @@ type target struct {
 
 	looked     atomic.Bool // what was deleted before the start has been looked for once
 	complete   atomic.Bool // the first sync, of which no checkpoint tells yet
-	said       published   // guarded by publishing
-	last       *published  // what was written last; guarded by publishing
-	unwritten  bool        // the last checkpoint could not be written; guarded by publishing
-	stay       string      // in which the last one was tried; guarded by publishing
-	claim      claim       // with which; guarded by publishing
-	publishing sync.Mutex  // one checkpoint is computed and written at a time
-	remove     func()      // ends the listening
+	publishing publishing
+	remove     func() // ends the listening
 
 	// The stages end one after the other, with a flush in between.
 	observe, sending, sharing *stage
@@ -167,7 +165,7 @@ type parts struct {
 	member    *membership.Membership
 	index     *index.Index
 	lister    *watch.Lister
-	memory    *memory
+	previous  *previous.Inventory
 	maps      corev1client.ConfigMapsGetter
 	ready     func() bool
 	watching  func(t resource.Type) bool
@@ -203,7 +201,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Target: handoff.Key(spec.name), Member: p.cfg.PodName,
 		DoubtFor: pipeline.DoubtFor(spec.settle), Changed: t.ledgerChanged, Streams: p.streams, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
 	})
-	t.tombstones = deletions.New(t.ledger)
+	t.tombstones = tombstones.New(t.ledger)
 	t.written = newCheckpointTime(t.metrics)
 	breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: spec.maxInFlight, MaxBytes: spec.maxBytes})
 	t.pipeline = pipeline.New(fenced{client, p.member}, format, breaker, pipeline.Options{
@@ -215,11 +213,11 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.ledger.Acknowledged(typ.String(), id) },
 		Observe:      client.Observe, Log: log, Registerer: p.reg,
 	})
-	t.lister, t.finder = p.lister, newFinder(t, p)
-	if t.orphanFinder, err = newOrphanFinder(t, p); err != nil {
+	t.lister, t.projection = p.lister, projection.New(spec.own)
+	searches := t.newFinder(p.lister, p.previous, deletions.Types{Served: p.sure, Selected: p.cfg.Types.Match})
+	if t.orphanFinder, err = newOrphanFinder(t, p, searches); err != nil {
 		return nil, err
 	}
-	t.projection = projection.New(spec.own)
 	sees := projection.NewThrough(t.pipeline, p.index, t.projection)
 	t.sender = resync.NewSender(p.lister, sees, sees, resync.Options{
 		Wants: t.wants, Target: spec.name, Tracer: p.tracer, Registerer: t.metrics, Compare: p.compare, Deleted: t.pipeline.AwaitDeleted,

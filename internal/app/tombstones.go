@@ -2,16 +2,14 @@ package app
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/tombstones"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
 // nameOf names a state among all members.
@@ -23,10 +21,10 @@ func (t *target) delivered(id resource.ID, s pipeline.State) {
 }
 
 // kept are the deletions that the receiver may not know of; mine tells which are ours to send.
-func (t *target) kept(mine pipeline.Match) []deletions.Kept {
-	var kept []deletions.Kept
+func (t *target) kept(mine pipeline.Match) []tombstones.Kept {
+	var kept []tombstones.Kept
 	for _, p := range t.pipeline.Tombstones() {
-		kept = append(kept, deletions.Kept{
+		kept = append(kept, tombstones.Kept{
 			Tombstone: checkpoint.Tombstone{Type: p.Type.String(), ID: p.ID, Version: p.Version, Digest: p.Digest},
 			Ours:      mine(p.Type, p.ID), Found: p.Found, Since: p.Since,
 		})
@@ -55,7 +53,7 @@ func (t *target) receive() (done map[string]string) {
 		}
 		return all
 	})
-	return t.tombstones.Receive(func(o checkpoint.Tombstone) deletions.Answer { return t.take(o, types()) }, time.Now())
+	return t.tombstones.Receive(func(o checkpoint.Tombstone) tombstones.Answer { return t.take(o, types()) }, time.Now())
 }
 
 // strike has the lists struck out that are done, of members that are gone. The first of the live members does it.
@@ -78,10 +76,10 @@ func (t *target) strike(ctx context.Context, done map[string]string) {
 // take deletes what a tombstone names, if it is ours and does not exist. The index has to have come up to the
 // tombstone: a member whose watch lags might send an older state after the deletion, and nobody would know of
 // the deletion any more.
-func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) deletions.Answer {
+func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) tombstones.Answer {
 	parts, err := resource.ParseID(string(o.ID))
 	if err != nil {
-		return deletions.Settled
+		return tombstones.Settled
 	}
 	if parts.Namespace == resource.ClusterNamespace {
 		parts.Namespace = ""
@@ -89,32 +87,27 @@ func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) de
 	typ, known := readAs(types, o.Type, parts.Namespace)
 	if !known {
 		if typ, known = resource.ParseType(o.Type); !known {
-			return deletions.Settled
+			return tombstones.Settled
 		}
 		typ.Kind, typ.Namespaced = parts.Kind, parts.Namespace != ""
 	}
-	gone := t.finder.servedNoLonger(typ)
+	gone := t.finder.ServedNoLonger(typ)
 	stats := t.index.Type(typ)
 	switch {
 	case !t.wants(typ, parts.Namespace, parts.Name):
-		return deletions.Settled
+		return tombstones.Settled
 	case !t.member.MaySend(typ, o.ID), !gone && (!stats.Listed || stats.Version < o.Version):
-		return deletions.Later
+		return tombstones.Later
 	}
-	tell := func() {
-		t.pipeline.Apply(index.Change{
-			Type: typ, ID: o.ID, Deleted: true, Cause: index.Found, After: max(o.Version, 1) - 1,
-			Record: resource.Record{Namespace: parts.Namespace, Name: parts.Name, ResourceVersion: o.Version, Digest: o.Digest},
-		})
-	}
-	if t.ifAbsent(gone, typ, parts.Namespace, parts.Name, tell) {
-		return deletions.Taken
+	r := resource.Record{Namespace: parts.Namespace, Name: parts.Name, ResourceVersion: o.Version, Digest: o.Digest}
+	if t.deleter.DeleteAbsent(typ, r, max(o.Version, 1)-1, gone) {
+		return tombstones.Taken
 	}
 	// It exists. If it is the object that was deleted, our own watch will tell.
 	if digest, version, ok := t.index.Get(typ, parts.Namespace, parts.Name); ok && (version > o.Version || version == 0 && digest != o.Digest) {
-		return deletions.Settled
+		return tombstones.Settled
 	}
-	return deletions.Later
+	return tombstones.Later
 }
 
 // readAs returns the type of that name, or, where its division is another here, the slice or the
@@ -131,14 +124,4 @@ func readAs(types map[string]resource.Type, name, namespace string) (resource.Ty
 	}
 	typ, known := types[whole]
 	return typ, known
-}
-
-// servedNoLonger tells whether a type is known for sure to be served no longer, although it would be wanted.
-func (f *finder) servedNoLonger(t resource.Type) bool {
-	if f.index.Type(t) != (index.Stats{}) || !f.selected(t) {
-		return false
-	}
-	types, sure := f.served()
-	name := t.Whole().String()
-	return sure && !slices.ContainsFunc(types, func(o resource.Type) bool { return o.String() == name })
 }

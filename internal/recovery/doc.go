@@ -1,11 +1,16 @@
 // Package recovery is the floor of what was missed: by a member that died, by a watch that ended, by a fleet that was
-// away. It has no code of its own; its rooms, from the bottom up:
+// away. It has no code of its own. Its rooms, each above those that it uses:
 //
-//	checkpoint  how far a receiver is known to be in step with each type: entries, a codec, and the ConfigMaps
-//	deletions   names of deleted objects, open and delivered, among all members
-//	inventory   a file with every name, for the time when no member ran
-//	orphans     what the receiver itself lists, for what nothing else remembers
-//	guard       how many deletions may be inferred at once
+//	deletions           orphans            what was deleted unseen, by evidence; by the receiver's own list
+//	 │      ╰──────┬───────╯  │
+//	 │           repair       │            deletes what was found, in bounded steps; what waits for a person
+//	previous                  │            what the previous process knew, and writes down for the next
+//	 │                        │
+//	inventory ────guard───────╯            the file with every name; how many deletions may be inferred at once
+//	tombstones                             deletions that somebody saw, by name, among all members
+//	checkpoint                             how far a receiver is known to be in step with each type
 //
-// What these know becomes deletions in package app, type by type, by evidence alone.
+// From checkpoint to inventory all is written down in names and versions, and knows neither what the cluster holds nor
+// how it is sent. Deletions become changes of a pipeline through interfaces of the finders' own. Who is a member, what
+// is served, and who sends everything again is told by the caller.
 package recovery

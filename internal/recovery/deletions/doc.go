@@ -1,21 +1,24 @@
-// Package deletions keeps the deletions that a receiver may not know of, by name, among all members.
+// Package deletions finds, for one receiver, the objects that were deleted while no member watched.
 //
-// An upsert costs an embedding, so what is said of upserts rests on versions ([checkpoint.Entry]). A deletion
-// is cheap, and to repeat it harms nothing, so no argument over versions is needed. Each member keeps a
-// tombstone for every deletion that it has seen, its own to send or another's, until some member names it as
-// delivered:
+// Each type is looked at once, when it has been listed, by a chain of evidence. The first that can tell decides:
 //
-//	another member sees            the owner of the object
-//	a deletion                     takes it, if its own list lacks the object
-//	   │                              ▲                │
-//	   ▼                              │                ▼
-//	 kept ──10 s──▶ named as open ────╯            delivered ──▶ named as delivered
-//	   ▲                                                                │
-//	   ╰──────────────────── forgotten by all ◀─────────────────────────╯
+//		peers ──▶ history ──▶ exact lists ──▶ inventory ──▶ nothing can tell
 //
-// What a member names as open stays in its ConfigMap when it dies, and is taken all the same. Once all of it
-// is delivered, the first of the live members strikes it out. A successor of its name carries it on.
+//	 1. peers: an incumbent, which was there before us, in the process that wrote its checkpoint, keeps a
+//	    tombstone for every deletion (package tombstones). When it says that all is delivered up to our list, there is
+//	    nothing to look for. As long as one is there, we wait for that.
+//	 2. history: the API server tells the deletions since everything was acknowledged. etcd keeps about five minutes.
+//	 3. exact lists: what the API server held at the versions of checkpoints, and does not hold now, was
+//	    deleted. That misses what was created, delivered and deleted in between.
+//	 4. inventory: what the previous process knew (package previous), within the guard.
 //
-// [Tombstones] is one target's exchange. It takes the time as an argument, calls nobody with its lock held,
-// and is safe for concurrent use.
+// Where none can tell, the type is unknown until the receiver is asked for its own list (package orphans). The states
+// of a type are drawn at [State]. Until a type is done, our checkpoints say of its deletions only what was true before
+// ([Finder.Coverage]).
+//
+// A watch that begins anew leaves a [Gap]: a time of which it has seen only the outcome. It is looked into by the
+// last checkpoints of the members that are gone.
+//
+// A [Finder] is safe for concurrent use. [Finder.Step] and [Finder.Run] block for the API server and are called by
+// one goroutine. Its mutex is the innermost but for those of the index and the ledger.
 package deletions

@@ -1,4 +1,4 @@
-package app_test
+package deletions_test
 
 import (
 	"bytes"
@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
@@ -22,15 +21,14 @@ func guessed(t *testing.T, dir, cluster string, version uint64) (deleted int) {
 	t.Helper()
 	x := index.New(nil)
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, version)
-	s := app.NewSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()),
+	s := newSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()),
 		checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil,
 		func() []ownership.MemberStatus { return nil },
-		func(resource.Type, string, string, uint64, uint64) bool { deleted++; return true })
-	s.Remember(app.NewMemory(dir, cluster, "ring", x))
+		func(resource.Type, string, string, uint64, uint64) bool { deleted++; return true }, remember(dir, cluster, "ring", x))
 	for i := range 3 {
 		s.Step(t.Context(), time.Unix(int64(i)*1000, 0))
 	}
-	s.RecallGone(resource.Type{Version: "v1", Resource: "others", Kind: "Other"}, time.Unix(0, 0))
+	s.ConsultGone(resource.Type{Version: "v1", Resource: "others", Kind: "Other"}, time.Unix(0, 0))
 	return deleted
 }
 

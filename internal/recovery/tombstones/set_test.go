@@ -1,4 +1,4 @@
-package deletions_test
+package tombstones_test
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/tombstones"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -47,7 +47,7 @@ var start = time.Unix(1000, 0)
 func TestTombstones_KeptForLong_AreNamedAsOpen(t *testing.T) {
 	t.Parallel()
 	ours, found, others, old := tombstone(1), tombstone(2), tombstone(3), tombstone(4)
-	kept := []deletions.Kept{
+	kept := []tombstones.Kept{
 		{Tombstone: ours, Ours: true, Since: start}, {Tombstone: found, Found: true, Since: start},
 		{Tombstone: others, Since: start}, {Tombstone: old, Since: start.Add(-10 * time.Second)},
 	}
@@ -58,7 +58,7 @@ func TestTombstones_KeptForLong_AreNamedAsOpen(t *testing.T) {
 		"while we work":                       {false, []checkpoint.Tombstone{ours, found, old}},
 		"when we leave, or give something up": {true, []checkpoint.Tombstone{ours, found, others, old}},
 	} {
-		open, _, cut := deletions.New(peers{}).Announce(kept, tt.all, start)
+		open, _, cut := tombstones.New(peers{}).Announce(kept, tt.all, start)
 		if diff := cmp.Diff(tt.want, open); diff != "" || len(cut) > 0 {
 			t.Errorf("%s: cut %v (-want +got):\n%s", name, cut, diff)
 		}
@@ -68,11 +68,11 @@ func TestTombstones_KeptForLong_AreNamedAsOpen(t *testing.T) {
 func TestTombstones_MoreThanFit_NamesWhatNoListOfThePastShows(t *testing.T) {
 	t.Parallel()
 	const more = 10
-	kept := []deletions.Kept{{Tombstone: tombstone(0), Found: true, Since: start}, {Tombstone: tombstone(1), Ours: true, Since: start}}
+	kept := []tombstones.Kept{{Tombstone: tombstone(0), Found: true, Since: start}, {Tombstone: tombstone(1), Ours: true, Since: start}}
 	for i := 2; i < checkpoint.MaxOpen+more; i++ {
-		kept = append(kept, deletions.Kept{Tombstone: tombstone(i), Since: start})
+		kept = append(kept, tombstones.Kept{Tombstone: tombstone(i), Since: start})
 	}
-	open, _, cut := deletions.New(peers{}).Announce(kept, true, start)
+	open, _, cut := tombstones.New(peers{}).Announce(kept, true, start)
 	named := make(map[resource.ID]bool)
 	for _, o := range open {
 		named[o.ID] = true
@@ -88,7 +88,7 @@ func TestTombstones_MoreThanFit_NamesWhatNoListOfThePastShows(t *testing.T) {
 	for i := range kept {
 		kept[i].Found = true
 	}
-	if _, _, cut := deletions.New(peers{}).Announce(kept, true, start); !cut["pods.v1"] {
+	if _, _, cut := tombstones.New(peers{}).Announce(kept, true, start); !cut["pods.v1"] {
 		t.Error("not all that was found is named, and nobody is told")
 	}
 }
@@ -97,11 +97,11 @@ func TestTombstones_OpenAtAPeer_AreTakenUntilDelivered(t *testing.T) {
 	t.Parallel()
 	waits, taken, exists, known := tombstone(1), tombstone(2), tombstone(3), tombstone(4)
 	p := peers{"gone": list(waits, taken, exists, known), "b": delivers(known), "c": list(known)}
-	x := deletions.New(p)
+	x := tombstones.New(p)
 	x.Announce(nil, false, start)
-	answers := map[resource.ID]deletions.Answer{waits.ID: deletions.Later, taken.ID: deletions.Taken, exists.ID: deletions.Settled}
+	answers := map[resource.ID]tombstones.Answer{waits.ID: tombstones.Later, taken.ID: tombstones.Taken, exists.ID: tombstones.Settled}
 	receive := func() (asked []resource.ID, done map[string]string) {
-		done = x.Receive(func(o checkpoint.Tombstone) deletions.Answer {
+		done = x.Receive(func(o checkpoint.Tombstone) tombstones.Answer {
 			asked = append(asked, o.ID)
 			return answers[o.ID]
 		}, start)
@@ -139,16 +139,16 @@ func TestTombstones_OfOurPredecessor_AreCarriedOn(t *testing.T) {
 	left := list(waits)
 	left.Delivered = delivers(done).Delivered
 	p := peers{}
-	x := deletions.New(p)
+	x := tombstones.New(p)
 	x.Resume(left, start)
 	x.Resume(list(tombstone(3)), start) // once
 	open, delivered, _ := x.Announce(nil, false, start)
 	if diff := cmp.Diff([]checkpoint.Tombstone{waits}, open); diff != "" || len(delivered) != 1 || !x.Delivered(done.Name()) {
 		t.Errorf("%v are named as delivered; open (-want +got):\n%s", delivered, diff)
 	}
-	later := func(checkpoint.Tombstone) deletions.Answer { return deletions.Later }
+	later := func(checkpoint.Tombstone) tombstones.Answer { return tombstones.Later }
 	x.Receive(later, start)
-	if open, _, _ := x.Announce([]deletions.Kept{{Tombstone: waits, Found: true}}, false, start); len(open) != 1 {
+	if open, _, _ := x.Announce([]tombstones.Kept{{Tombstone: waits, Found: true}}, false, start); len(open) != 1 {
 		t.Errorf("what we keep ourselves by now is named %d times", len(open))
 	}
 	p["b"] = delivers(waits)
@@ -160,7 +160,7 @@ func TestTombstones_OfOurPredecessor_AreCarriedOn(t *testing.T) {
 
 func TestTombstones_Delivered_AreNamedForMinutes(t *testing.T) {
 	t.Parallel()
-	x := deletions.New(peers{})
+	x := tombstones.New(peers{})
 	x.Deliver(1, start)
 	announce := func(after time.Duration) []uint64 {
 		_, names, _ := x.Announce(nil, false, start.Add(after))

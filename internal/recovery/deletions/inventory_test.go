@@ -1,4 +1,4 @@
-package app_test
+package deletions_test
 
 import (
 	"fmt"
@@ -8,15 +8,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/inventory"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
@@ -66,12 +62,11 @@ func TestInventoryIsAskedWhereHistoryCannotTell(t *testing.T) {
 			if tt.past == nil {
 				past.Versions = nil
 			}
-			s := app.NewSearch(&history{at: map[uint64][]string{80: {"x", "w"}}}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), past, nil,
+			s := newSearch(&history{at: map[uint64][]string{80: {"x", "w"}}}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), past, nil,
 				func() []ownership.MemberStatus { return nil },
 				func(typ resource.Type, namespace, name string, _, _ uint64) bool {
 					return x.IfAbsent(typ, namespace, name, func() { deleted = append(deleted, name) })
-				})
-			s.Remember(app.NewMemory(tt.dir, tt.cluster, "ring", x))
+				}, remember(tt.dir, tt.cluster, "ring", x))
 			for range 2 { // The second changes nothing.
 				s.Step(t.Context(), time.Unix(1000, 0))
 			}
@@ -79,36 +74,14 @@ func TestInventoryIsAskedWhereHistoryCannotTell(t *testing.T) {
 			if diff := cmp.Diff(tt.want, deleted); diff != "" {
 				t.Errorf("deleted (-want +got):\n%s", diff)
 			}
-			if got := s.Gone(); !slices.Equal(got, tt.gone) {
+			if got := s.gone(); !slices.Equal(got, tt.gone) {
 				t.Errorf("said to be unknown: %v, want %v", got, tt.gone)
 			}
-			if done, _ := s.Done(pods); done != tt.done {
+			if done, _ := s.done(pods); done != tt.done {
 				t.Errorf("done: %v, want %v", done, tt.done)
 			}
 		})
 	}
-}
-
-func TestInventoryNamesWhatIsNotYetDeletedAtTheReceiver(t *testing.T) {
-	t.Parallel()
-	x := index.New(nil)
-	p := pipeline.New(nil, wire.DotAI(), delivery.NewBreaker(delivery.BreakerOptions{}), pipeline.Options{Target: "default"})
-	m := app.NewMemory(t.TempDir(), "uid", "ring", x, p)
-	x.Listen(p)
-	x.Replace(pods, []resource.Record{
-		{Namespace: "a", Name: "x", ResourceVersion: 5, Digest: 1}, {Namespace: "a", Name: "b", ResourceVersion: 6, Digest: 1},
-	}, 100)
-	x.Delete(pods, "a", "b", 101)
-	for snapshot := range m.Types() {
-		if diff := cmp.Diff([]string{"a/b", "a/x"}, slices.Collect(snapshot.Names)); diff != "" {
-			t.Errorf("names of %s (-want +got):\n%s", snapshot.Type, diff)
-		}
-		if snapshot.Version != 101 {
-			t.Errorf("%s is complete up to %d, want 101", snapshot.Type, snapshot.Version)
-		}
-		return
-	}
-	t.Error("there is no type")
 }
 
 // The database of the API server was restored from a backup, and all replicas began anew. The checkpoints
@@ -122,12 +95,11 @@ func TestOfALostTimeTheInventoryIsConsultedWhateverHistoryTells(t *testing.T) {
 			x := index.New(nil)
 			x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 60)
 			var deleted []string
-			s := app.NewSearch(&history{at: map[uint64][]string{50: {"x"}}}, x, checkpoint.NewLedger("f", ring.DefaultFormat()),
+			s := newSearch(&history{at: map[uint64][]string{50: {"x"}}}, x, checkpoint.NewLedger("f", ring.DefaultFormat()),
 				checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil, func() []ownership.MemberStatus { return nil },
 				func(typ resource.Type, namespace, name string, _, _ uint64) bool {
 					return x.IfAbsent(typ, namespace, name, func() { deleted = append(deleted, name) })
-				})
-			s.Remember(app.NewMemory(written(t, "a/x", "a/y"), "uid", "ring", x))
+				}, remember(written(t, "a/x", "a/y"), "uid", "ring", x))
 			s.Step(t.Context(), time.Unix(1000, 0))
 			if len(deleted) > 0 {
 				t.Fatalf("%v deleted by an inventory that may only be ahead of a cache", deleted)
@@ -140,35 +112,10 @@ func TestOfALostTimeTheInventoryIsConsultedWhateverHistoryTells(t *testing.T) {
 			for range 2 {
 				s.Step(t.Context(), now)
 			}
-			if diff := cmp.Diff([]string{"y"}, deleted); diff != "" || s.State(pods) != "compared" {
-				t.Errorf("it is %s; deleted (-want +got):\n%s", s.State(pods), diff)
+			if diff := cmp.Diff([]string{"y"}, deleted); diff != "" || s.state(pods) != "compared" {
+				t.Errorf("it is %s; deleted (-want +got):\n%s", s.state(pods), diff)
 			}
 		})
-	}
-}
-
-// TestOnlyTheClustersOwnTypesTellThatItWentBack has one type behind the inventory: everything is sent again only if it
-// is one that cannot have begun anew by itself.
-func TestOnlyTheClustersOwnTypesTellThatItWentBack(t *testing.T) {
-	t.Parallel()
-	events := resource.Type{Version: "v1", Resource: "events", Kind: "Event", Namespaced: true}
-	aggregated := resource.Type{Group: "flunders.example.com", Version: "v1", Resource: "flunders", Kind: "Flunder", Namespaced: true}
-	for typ, want := range map[resource.Type]bool{pods: true, events: false, aggregated: false} {
-		dir := t.TempDir()
-		snapshot := inventory.TypeSnapshot{Type: typ, Version: 90, Names: slices.Values([]string{"a/x"})}
-		meta := inventory.Meta{Cluster: "uid", Ring: "ring", Written: time.Unix(1, 0)}
-		if _, err := inventory.Write(t.Context(), dir, meta, slices.Values([]inventory.TypeSnapshot{snapshot})); err != nil {
-			t.Fatal(err)
-		}
-		x := index.New(nil)
-		x.Replace(typ, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 60)
-		m := app.NewMemory(dir, "uid", "ring", x)
-		if lost, cluster := m.WentBack(time.Unix(1000, 0)); lost || cluster {
-			t.Errorf("%v: at once it is said to be lost: %v, with the cluster: %v", typ, lost, cluster)
-		}
-		if lost, cluster := m.WentBack(time.Unix(1061, 0)); !lost || cluster != want {
-			t.Errorf("%v: a minute later it is lost: %v, with the cluster: %v, want true and %v", typ, lost, cluster, want)
-		}
 	}
 }
 
@@ -187,13 +134,12 @@ func TestWhatWentWithItsNamespaceNeedsNoPerson(t *testing.T) {
 			x.Replace(namespaces, []resource.Record{{Name: "a", ResourceVersion: 1}}, 100)
 		}
 		deleted := 0
-		s := app.NewSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()),
+		s := newSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()),
 			checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil, func() []ownership.MemberStatus { return nil },
-			func(resource.Type, string, string, uint64, uint64) bool { deleted++; return true })
-		s.Remember(app.NewMemory(written(t, names...), "uid", "ring", x))
+			func(resource.Type, string, string, uint64, uint64) bool { deleted++; return true }, remember(written(t, names...), "uid", "ring", x))
 		s.Step(t.Context(), time.Unix(0, 0))
-		if deleted != want || s.Held(pods) != 60-want {
-			t.Errorf("namespaces listed: %v: %d deleted, %d held back, want %d deleted", listed, deleted, s.Held(pods), want)
+		if deleted != want || s.held(pods) != 60-want {
+			t.Errorf("namespaces listed: %v: %d deleted, %d held back, want %d deleted", listed, deleted, s.held(pods), want)
 		}
 	}
 }
@@ -216,11 +162,11 @@ func TestATypeWithoutVersionsIsSaidToBeUnknown(t *testing.T) {
 		for member, process := range tt.incumbents {
 			members = append(members, ownership.MemberStatus{Lease: ownership.Lease{Member: member, Incarnation: process + ".1", State: ownership.Live}})
 		}
-		s := app.NewSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), checkpoint.Past{Opaque: map[string]bool{"pods.v1": tt.opaque}},
+		s := newSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), checkpoint.Past{Opaque: map[string]bool{"pods.v1": tt.opaque}},
 			tt.incumbents, func() []ownership.MemberStatus { return members }, nil)
 		s.Step(t.Context(), time.Unix(0, 0))
-		if got := s.State(pods); got != tt.want || (got == "unknown") != (len(s.Gone()) == 1) {
-			t.Errorf("%s: it is %s, said to be unknown: %v; want %s", name, got, s.Gone(), tt.want)
+		if got := s.state(pods); got != tt.want || (got == "unknown") != (len(s.gone()) == 1) {
+			t.Errorf("%s: it is %s, said to be unknown: %v; want %s", name, got, s.gone(), tt.want)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package deletions
+package tombstones
 
 import (
 	"cmp"
@@ -47,8 +47,8 @@ const (
 	Settled
 )
 
-// Tombstones is the exchange of one target's tombstones. Create it with [New].
-type Tombstones struct {
+// Set is that of one target. Create it with [New].
+type Set struct {
 	peers Peers
 
 	mu        sync.Mutex                      // guards what follows
@@ -61,69 +61,69 @@ type Tombstones struct {
 }
 
 // New returns an exchange that knows nothing.
-func New(p Peers) *Tombstones {
-	return &Tombstones{peers: p, delivered: make(map[uint64]time.Time), left: make(map[uint64]checkpoint.Tombstone), asked: make(map[uint64]bool)}
+func New(p Peers) *Set {
+	return &Set{peers: p, delivered: make(map[uint64]time.Time), left: make(map[uint64]checkpoint.Tombstone), asked: make(map[uint64]bool)}
 }
 
 // Resume takes over, once, what the predecessor of our name has left: our checkpoint takes the place of its own.
-func (t *Tombstones) Resume(l checkpoint.List, now time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.resumed {
+func (s *Set) Resume(l checkpoint.List, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.resumed {
 		return
 	}
-	t.resumed = true
+	s.resumed = true
 	for _, o := range l.Open {
-		t.left[o.Name()] = o
+		s.left[o.Name()] = o
 	}
 	for name := range l.Delivered {
-		t.delivered[name] = now
+		s.delivered[name] = now
 	}
 }
 
 // Deliver notes that we have delivered what has that name.
-func (t *Tombstones) Deliver(name uint64, now time.Time) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.delivered[name] = now
-	t.fresh++
-	t.hurry = t.hurry || t.asked[name]
-	delete(t.asked, name)
+func (s *Set) Deliver(name uint64, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.delivered[name] = now
+	s.fresh++
+	s.hurry = s.hurry || s.asked[name]
+	delete(s.asked, name)
 }
 
 // Hurry makes the next announcement due at once: something was found that another member has to send.
-func (t *Tombstones) Hurry() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.hurry = true
+func (s *Set) Hurry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hurry = true
 }
 
 // Delivered tells whether some member, we among them, has delivered what has that name.
-func (t *Tombstones) Delivered(name uint64) bool {
-	t.mu.Lock()
-	_, ours := t.delivered[name]
-	t.mu.Unlock()
-	return ours || t.peers.Delivered(name)
+func (s *Set) Delivered(name uint64) bool {
+	s.mu.Lock()
+	_, ours := s.delivered[name]
+	s.mu.Unlock()
+	return ours || s.peers.Delivered(name)
 }
 
 // Receive hands on what is named as open and not as delivered. It returns the members all of whose tombstones
 // are delivered, with the sum of their lists; see [checkpoint.Store.Strike].
-func (t *Tombstones) Receive(take func(checkpoint.Tombstone) Answer, now time.Time) (done map[string]string) {
-	t.mu.Lock()
-	left := slices.Collect(maps.Values(t.left))
-	t.mu.Unlock()
+func (s *Set) Receive(take func(checkpoint.Tombstone) Answer, now time.Time) (done map[string]string) {
+	s.mu.Lock()
+	left := slices.Collect(maps.Values(s.left))
+	s.mu.Unlock()
 	for _, o := range left {
-		if t.receive(o, take, now) {
-			t.mu.Lock()
-			delete(t.left, o.Name())
-			t.mu.Unlock()
+		if s.receive(o, take, now) {
+			s.mu.Lock()
+			delete(s.left, o.Name())
+			s.mu.Unlock()
 		}
 	}
 	done = make(map[string]string)
-	for member, l := range t.peers.Lists() {
+	for member, l := range s.peers.Lists() {
 		all := len(l.Open) > 0
 		for _, o := range l.Open {
-			all = t.receive(o, take, now) && all
+			all = s.receive(o, take, now) && all
 		}
 		if all {
 			done[member] = l.Sum
@@ -133,28 +133,28 @@ func (t *Tombstones) Receive(take func(checkpoint.Tombstone) Answer, now time.Ti
 }
 
 // receive tells whether a tombstone is delivered, or nothing is to be done about it.
-func (t *Tombstones) receive(o checkpoint.Tombstone, take func(checkpoint.Tombstone) Answer, now time.Time) bool {
-	if t.Delivered(o.Name()) {
+func (s *Set) receive(o checkpoint.Tombstone, take func(checkpoint.Tombstone) Answer, now time.Time) bool {
+	if s.Delivered(o.Name()) {
 		return true
 	}
 	answer := take(o)
-	t.mu.Lock()
+	s.mu.Lock()
 	if answer == Taken {
-		t.asked[o.Name()] = true
+		s.asked[o.Name()] = true
 	}
-	t.mu.Unlock()
+	s.mu.Unlock()
 	if answer == Settled {
-		t.Deliver(o.Name(), now)
+		s.Deliver(o.Name(), now)
 	}
 	return answer == Settled
 }
 
 // Due tells whether the next announcement is due at once: a member waits for it, or much was delivered since
 // the last one.
-func (t *Tombstones) Due() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.hurry || t.fresh > crowded
+func (s *Set) Due() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hurry || s.fresh > crowded
 }
 
 // Announce returns what the next checkpoint names: of the tombstones that are kept, those that are ours, that
@@ -162,12 +162,12 @@ func (t *Tombstones) Due() bool {
 // are too many, those that were found come first, for nothing else tells of them, then ours, and the latest:
 // some list of the past shows what was there for long. Cut are the types of which something that was found is
 // not named.
-func (t *Tombstones) Announce(kept []Kept, all bool, now time.Time) (open []checkpoint.Tombstone, delivered []uint64, cut map[string]bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.hurry = false
-	if len(t.asked) > checkpoint.MaxOpen { // Some objects existed again before their deletions were delivered.
-		clear(t.asked)
+func (s *Set) Announce(kept []Kept, all bool, now time.Time) (open []checkpoint.Tombstone, delivered []uint64, cut map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hurry = false
+	if len(s.asked) > checkpoint.MaxOpen { // Some objects existed again before their deletions were delivered.
+		clear(s.asked)
 	}
 	kept = slices.DeleteFunc(slices.Clone(kept), func(k Kept) bool {
 		return !all && !k.Ours && !k.Found && now.Sub(k.Since) < nameAfter
@@ -176,8 +176,8 @@ func (t *Tombstones) Announce(kept []Kept, all bool, now time.Time) (open []chec
 	for _, k := range kept {
 		names[k.Name()] = true
 	}
-	for name, o := range t.left { // Its type may not even be known yet.
-		if !names[name] && !t.peers.Delivered(name) {
+	for name, o := range s.left { // Its type may not even be known yet.
+		if !names[name] && !s.peers.Delivered(name) {
 			kept = append(kept, Kept{Tombstone: o, Found: true})
 		}
 	}
@@ -195,7 +195,7 @@ func (t *Tombstones) Announce(kept []Kept, all bool, now time.Time) (open []chec
 	}
 	// Equal ones are written once.
 	slices.SortFunc(open, func(a, b checkpoint.Tombstone) int { return cmp.Compare(a.ID, b.ID) })
-	return open, t.names(now), cut
+	return open, s.names(now), cut
 }
 
 func rank(k Kept) int {
@@ -211,18 +211,18 @@ func rank(k Kept) int {
 
 // names returns the names of what we have delivered in the last minutes, the latest of too many. As long as
 // nothing is delivered they stay the same, so that nothing is written for it. The caller holds mu.
-func (t *Tombstones) names(now time.Time) []uint64 {
-	if t.fresh > 0 {
-		maps.DeleteFunc(t.delivered, func(_ uint64, at time.Time) bool { return now.Sub(at) > nameFor })
-		t.fresh = 0
+func (s *Set) names(now time.Time) []uint64 {
+	if s.fresh > 0 {
+		maps.DeleteFunc(s.delivered, func(_ uint64, at time.Time) bool { return now.Sub(at) > nameFor })
+		s.fresh = 0
 	}
-	names := slices.Sorted(maps.Keys(t.delivered))
+	names := slices.Sorted(maps.Keys(s.delivered))
 	if len(names) <= checkpoint.MaxDelivered {
 		return names
 	}
-	slices.SortStableFunc(names, func(a, b uint64) int { return t.delivered[b].Compare(t.delivered[a]) })
+	slices.SortStableFunc(names, func(a, b uint64) int { return s.delivered[b].Compare(s.delivered[a]) })
 	for _, name := range names[checkpoint.MaxDelivered:] {
-		delete(t.delivered, name)
+		delete(s.delivered, name)
 	}
 	return slices.Sorted(slices.Values(names[:checkpoint.MaxDelivered]))
 }

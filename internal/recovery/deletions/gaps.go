@@ -1,4 +1,4 @@
-package app
+package deletions
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"maps"
 	"time"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
@@ -17,9 +18,9 @@ type presence struct {
 	others        map[string]string // processes by member
 }
 
-func (f *finder) present() presence {
+func (f *Finder) present() presence {
 	p := presence{others: make(map[string]string)}
-	for _, m := range f.leases() {
+	for _, m := range f.opts.Members() {
 		switch process := ownership.Process(m.Lease.Incarnation); {
 		case m.Self:
 			p.self, p.process = m.Lease.Member, process
@@ -41,56 +42,56 @@ func (p presence) has(member, process string) bool {
 
 // gapOf returns the gap in the watch of a type, nil for none. A gap that is open stays so if the watch begins
 // anew once more, and grows. The caller holds mu.
-func (f *finder) gapOf(t resource.Type, l *look, now time.Time) *gap {
-	stats, last := f.index.Type(t), l.seen
-	l.seen = position{since: stats.Since, version: stats.Version}
+func (f *Finder) gapOf(t resource.Type, s *search, now time.Time) *Gap {
+	stats, last := f.opts.Index.Type(t), s.seen
+	s.seen = position{since: stats.Since, version: stats.Version}
 	switch {
 	case last.since == stats.Since:
-		return l.gap
+		return s.gap
 	case stats.Before == 0: // etcd was restored from a backup
-		l.gap = nil
+		s.gap = nil
 		return nil
 	case stats.Since == last.version: // nothing has happened
-		return l.gap
-	case l.gap == nil: // The watch may have begun anew more than once since, of which only the last time is known.
-		l.gap = &gap{after: min(last.version, stats.Before), begun: now}
+		return s.gap
+	case s.gap == nil: // The watch may have begun anew more than once since, of which only the last time is known.
+		s.gap = &Gap{After: min(last.version, stats.Before), begun: now}
 	}
-	grown := *l.gap
-	grown.since = stats.Since
-	l.gap = &grown // closeGaps may be looking into the one before.
-	return l.gap
+	grown := *s.gap
+	grown.Since = stats.Since
+	s.gap = &grown // closeGaps may be looking into the one before.
+	return s.gap
 }
 
 // closeGaps looks into the gaps of our watches, until every peer has written a checkpoint from after them, or
 // is gone. Until then what our checkpoints say of deletions ends where the gap begins.
-func (f *finder) closeGaps(ctx context.Context, now time.Time) {
+func (f *Finder) closeGaps(ctx context.Context, now time.Time) {
 	here := f.present()
 	fresh := maps.Equal(here.others, f.consulted)
-	for _, t := range f.index.Types() {
+	for _, t := range f.opts.Index.Types() {
 		f.mu.Lock()
-		var g *gap
-		l := f.looks[t]
-		if l != nil {
-			g = f.gapOf(t, l, now)
+		var g *Gap
+		s := f.searches[t]
+		if s != nil {
+			g = f.gapOf(t, s, now)
 		}
 		f.mu.Unlock()
-		if g == nil || now.Before(g.retry) || ctx.Err() != nil {
+		if g == nil || now.Before(g.Retry) || ctx.Err() != nil {
 			continue
 		}
 		if !fresh { // The last checkpoint of a member that is gone may be on its way.
-			if f.store.Refresh(ctx) != nil {
+			if f.opts.Checkpoints.Refresh(ctx) != nil {
 				return
 			}
 			fresh, f.consulted = true, here.others
 		}
-		closed, err := f.resolveGap(ctx, t, l, *g, here, now)
+		closed, err := f.resolveGap(ctx, t, s, *g, here, now)
 		f.mu.Lock()
 		switch {
-		case l.gap != g: // The watch has begun anew once more.
+		case s.gap != g: // The watch has begun anew once more.
 		case err != nil:
-			g.retry = now.Add(searchPause)
+			g.Retry = now.Add(searchPause)
 		case closed:
-			l.gap = nil
+			s.gap = nil
 		}
 		f.mu.Unlock()
 	}
@@ -98,30 +99,30 @@ func (f *finder) closeGaps(ctx context.Context, now time.Time) {
 
 // resolveGap looks for what was deleted in a gap, by the last checkpoints of the members that are gone. It
 // tells whether no peer is left that could still write one.
-func (f *finder) resolveGap(ctx context.Context, t resource.Type, l *look, g gap, here presence, now time.Time) (closed bool, err error) {
+func (f *Finder) resolveGap(ctx context.Context, t resource.Type, s *search, g Gap, here presence, now time.Time) (closed bool, err error) {
 	f.mu.Lock()
 	// An incumbent has said that all is delivered that was deleted before our first list, and we have had no gap since.
-	told := l.state == answered && len(l.versions) > 0 && f.index.Type(t).Before == 0
+	answered := s.state == Answered && len(s.versions) > 0 && f.opts.Index.Type(t).Before == 0
 	f.mu.Unlock()
-	if told || now.Sub(g.begun) > patience {
+	if answered || now.Sub(g.begun) > patience {
 		return true, nil
 	}
 	silent := maps.Clone(here.others) // the peers that have written nothing from after the gap
-	for _, p := range f.ledger.Positions(t.String()) {
+	for _, p := range f.opts.Ledger.Positions(t.String()) {
 		process := ownership.Process(p.Incarnation)
 		switch {
 		case here.is(p.Member, process):
 		case here.has(p.Member, process):
-			if p.High >= g.since {
+			if p.High >= g.Since {
 				delete(silent, p.Member)
 			}
-		case p.High <= g.after || p.High >= g.since || f.askedAbout(l, p.High):
+		case p.High <= g.After || p.High >= g.Since || f.askedAbout(s, p.High):
 		default:
-			err := f.compareAt(ctx, t, p.High, make(map[[2]string]bool))
+			err := f.exactList(ctx, t, p.High, make(map[repair.Object]bool))
 			switch {
 			case errors.Is(err, watch.ErrExpired):
 				f.mu.Lock()
-				f.setUnknown(t)
+				f.findings.cannotTell(t)
 				f.mu.Unlock()
 			case err != nil:
 				return false, err
@@ -132,8 +133,8 @@ func (f *finder) resolveGap(ctx context.Context, t resource.Type, l *look, g gap
 }
 
 // askedAbout tells whether a version has been asked about, by the search or for a gap.
-func (f *finder) askedAbout(l *look, version uint64) bool {
+func (f *Finder) askedAbout(s *search, version uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return l.asked[version]
+	return s.asked[version]
 }

@@ -1,11 +1,10 @@
-package app_test
+package deletions_test
 
 import (
 	"fmt"
 	"testing"
 	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
@@ -14,17 +13,16 @@ import (
 )
 
 // holding is a search whose inventory names sixty pods of two namespaces that are gone.
-func holding(t *testing.T, x *index.Index, deleted *int) app.Search {
+func holding(t *testing.T, x *index.Index, deleted *int) search {
 	t.Helper()
 	var names []string
 	for i := range 60 {
 		names = append(names, fmt.Sprintf("%c/m%02d", 'a'+i%2, i))
 	}
-	s := app.NewSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()),
+	s := newSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()),
 		checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, nil,
 		func() []ownership.MemberStatus { return nil },
-		func(resource.Type, string, string, uint64, uint64) bool { *deleted++; return true })
-	s.Remember(app.NewMemory(written(t, names...), "uid", "ring", x))
+		func(resource.Type, string, string, uint64, uint64) bool { *deleted++; return true }, remember(written(t, names...), "uid", "ring", x))
 	return s
 }
 
@@ -35,21 +33,21 @@ func TestForceLetsGoOfWhatTheInventoryHoldsBack(t *testing.T) {
 	deleted := 0
 	s := holding(t, x, &deleted)
 	s.Step(t.Context(), time.Unix(0, 0))
-	if deleted != 0 || s.Held(pods) != 60 {
-		t.Fatalf("%d deleted, %d held back, want 60 held back", deleted, s.Held(pods))
+	if deleted != 0 || s.held(pods) != 60 {
+		t.Fatalf("%d deleted, %d held back, want 60 held back", deleted, s.held(pods))
 	}
 	for _, tt := range []struct {
 		namespace  string
 		told, held int
 		unknown    bool
 	}{{"c", 0, 60, true}, {"a", 30, 30, true}, {"", 60, 0, false}, {"", 0, 0, false}} {
-		told, err := s.Force(t.Context(), pods, tt.namespace, func(string, string) bool { return true })
-		if err != nil || told != tt.told || s.Held(pods) != tt.held || len(s.Gone()) > 0 != tt.unknown {
+		told, err := s.force(t, tt.namespace)
+		if err != nil || told != tt.told || s.held(pods) != tt.held || len(s.gone()) > 0 != tt.unknown {
 			t.Errorf("force for namespace %q tells of %d deletions, %v; %d are held back, %v unknown; want %d, %d", tt.namespace, told, err,
-				s.Held(pods), s.Gone(), tt.told, tt.held)
+				s.held(pods), s.gone(), tt.told, tt.held)
 		}
 	}
-	if done, _ := s.Done(pods); !done {
+	if done, _ := s.done(pods); !done {
 		t.Error("the search is not done")
 	}
 }
@@ -60,24 +58,23 @@ func TestATypeThatIsServedNoLongerIsJudgedByTheInventory(t *testing.T) {
 	deleted := 0
 	s := holding(t, x, &deleted)
 	s.Step(t.Context(), time.Unix(0, 0))
-	if deleted != 0 || s.Held(pods) != 0 {
-		t.Fatalf("%d deleted, %d held back before it is known to be gone", deleted, s.Held(pods))
+	if deleted != 0 || s.held(pods) != 0 {
+		t.Fatalf("%d deleted, %d held back before it is known to be gone", deleted, s.held(pods))
 	}
 	for range 2 {
-		s.RecallGone(pods, time.Unix(1, 0))
+		s.ConsultGone(pods, time.Unix(1, 0))
 	}
-	if deleted != 0 || s.Held(pods) != 60 {
-		t.Errorf("%d deleted, %d held back, want 60: they are more than fifty", deleted, s.Held(pods))
+	if deleted != 0 || s.held(pods) != 60 {
+		t.Errorf("%d deleted, %d held back, want 60: they are more than fifty", deleted, s.held(pods))
 	}
-	if told, err := s.Force(t.Context(), pods, "", func(string, string) bool { return true }); told != 60 || err != nil || s.Held(pods) != 0 {
-		t.Errorf("force tells of %d deletions, %v; %d are held back", told, err, s.Held(pods))
+	if told, err := s.force(t, ""); told != 60 || err != nil || s.held(pods) != 0 {
+		t.Errorf("force tells of %d deletions, %v; %d are held back", told, err, s.held(pods))
 	}
 
-	s = app.NewSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), checkpoint.Past{}, nil,
+	s = newSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), checkpoint.Past{}, nil,
 		func() []ownership.MemberStatus { return nil },
-		func(resource.Type, string, string, uint64, uint64) bool { deleted++; return true })
-	s.Remember(app.NewMemory(written(t, "a/x", "b/y"), "uid", "ring", x))
-	s.RecallGone(pods, time.Unix(1, 0))
+		func(resource.Type, string, string, uint64, uint64) bool { deleted++; return true }, remember(written(t, "a/x", "b/y"), "uid", "ring", x))
+	s.ConsultGone(pods, time.Unix(1, 0))
 	if deleted != 2 {
 		t.Errorf("%d deleted, want both", deleted)
 	}
@@ -88,7 +85,7 @@ func TestATypeThatWentAndThatNothingKnowsIsSaid(t *testing.T) {
 	x := index.New(nil)
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 100)
 	past := checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}, "widgets.v1.example.com": {50}, "unselected.v1": {50}}}
-	s := app.NewSearch(&history{at: map[uint64][]string{50: {"x"}}}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), past, nil,
+	s := newSearch(&history{at: map[uint64][]string{50: {"x"}}}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), past, nil,
 		func() []ownership.MemberStatus { return nil },
 		func(_ resource.Type, namespace, name string, _, _ uint64) bool {
 			return x.IfAbsent(pods, namespace, name, func() { t.Error("something is deleted") })
@@ -96,10 +93,10 @@ func TestATypeThatWentAndThatNothingKnowsIsSaid(t *testing.T) {
 	for range 2 {
 		s.Step(t.Context(), time.Unix(0, 0))
 	}
-	if got := s.Gone(); len(got) != 1 || got[0] != "widgets.v1.example.com" {
+	if got := s.gone(); len(got) != 1 || got[0] != "widgets.v1.example.com" {
 		t.Errorf("said to be unknown: %v, want the one that is wanted and served no longer", got)
 	}
-	if _, bound := s.Done(resource.Type{Group: "example.com", Version: "v1", Resource: "widgets"}); bound != 0 {
+	if _, bound := s.done(resource.Type{Group: "example.com", Version: "v1", Resource: "widgets"}); bound != 0 {
 		t.Errorf("checkpoints go on to speak of it, up to %d", bound)
 	}
 }

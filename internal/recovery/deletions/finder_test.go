@@ -1,4 +1,4 @@
-package app_test
+package deletions_test
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
@@ -66,7 +65,7 @@ func (h *history) Pages(_ context.Context, _ resource.Type, o watch.ListOptions,
 
 // searching is a search over pods, of which x is left at version 100.
 type searching struct {
-	app.Search
+	search
 	index   *index.Index
 	history *history
 	members []ownership.MemberStatus
@@ -83,7 +82,7 @@ func newSearching(versions []uint64, incumbents map[string]string, at map[uint64
 	for member, process := range incumbents {
 		s.members = append(s.members, ownership.MemberStatus{Lease: ownership.Lease{Member: member, Incarnation: process + ".1", State: ownership.Live}})
 	}
-	s.Search = app.NewSearch(s.history, x, s.ledger, checkpoint.Past{Versions: map[string][]uint64{"pods.v1": versions}}, incumbents,
+	s.search = newSearch(s.history, x, s.ledger, checkpoint.Past{Versions: map[string][]uint64{"pods.v1": versions}}, incumbents,
 		func() []ownership.MemberStatus { return s.members },
 		func(t resource.Type, namespace, name string, after, at uint64) bool {
 			return x.IfAbsent(t, namespace, name, func() {
@@ -100,14 +99,14 @@ func (s *searching) want(t *testing.T, when string, done bool, deleted ...string
 	if diff := cmp.Diff(deleted, s.deleted); diff != "" {
 		t.Errorf("%s: deleted (-want +got):\n%s", when, diff)
 	}
-	if got := s.State(pods); (got != "pending" && got != "held") != done {
+	if got := s.state(pods); (got != "pending" && got != "held") != done {
 		t.Errorf("%s: it is %s; done: want %v", when, got, done)
 	}
 }
 
 func TestWhatWasDeletedMeanwhileIsFoundAtTheVersionsOfCheckpoints(t *testing.T) {
 	s := newSearching([]uint64{50, 60}, nil, map[uint64][]string{50: {"x", "old", "late"}, 60: {"x", "late"}})
-	if done, bound := s.Done(pods); done || bound != 50 {
+	if done, bound := s.done(pods); done || bound != 50 {
 		t.Errorf("done %v, bound %d before the search; want what was true before", done, bound)
 	}
 	s.Step(t.Context(), time.Unix(0, 0))
@@ -116,7 +115,7 @@ func TestWhatWasDeletedMeanwhileIsFoundAtTheVersionsOfCheckpoints(t *testing.T) 
 		t.Errorf("when they were deleted (-want +got):\n%s", diff)
 	}
 	s.Step(t.Context(), time.Unix(1, 0))
-	if state := s.State(pods); state != "compared" {
+	if state := s.state(pods); state != "compared" {
 		t.Errorf("it is %s", state)
 	}
 	if n := len(s.history.asked); n != 2 {
@@ -134,7 +133,7 @@ func TestWhatWasCreatedAndDeletedMeanwhileIsFoundInTheServersMemory(t *testing.T
 	if diff := cmp.Diff(map[string][2]uint64{"old": {69, 70}, "brief": {79, 80}}, s.spans); diff != "" {
 		t.Errorf("when they were deleted (-want +got):\n%s", diff)
 	}
-	if state := s.State(pods); state != "replayed" {
+	if state := s.state(pods); state != "replayed" {
 		t.Errorf("it is %s", state)
 	}
 	if len(s.history.asked) > 0 {
@@ -163,7 +162,7 @@ func TestHistoryThatIsGoneIsSaid(t *testing.T) {
 	s := newSearching([]uint64{50}, nil, nil)
 	s.Step(t.Context(), time.Unix(0, 0))
 	s.want(t, "expired", true)
-	if diff := cmp.Diff([]string{"pods.v1"}, s.Gone()); diff != "" {
+	if diff := cmp.Diff([]string{"pods.v1"}, s.gone()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -193,10 +192,10 @@ func TestTheLastCheckpointOfAnIncumbentSaysWhereToLook(t *testing.T) {
 	s.want(t, "an incumbent is there", false)
 	s.members = nil
 	refused := errors.New("service unavailable")
-	s.OnRefresh(func() error { return refused })
+	s.onRefresh(func() error { return refused })
 	s.Step(t.Context(), time.Unix(1, 0))
 	s.want(t, "its last words cannot be read", false)
-	s.OnRefresh(func() error {
+	s.onRefresh(func() error {
 		format := ring.DefaultFormat()
 		for member, incarnation := range map[string]string{"b": "one.2", "c": "other.1"} {
 			high := map[string]uint64{"b": 80, "c": 90}[member]
@@ -212,7 +211,7 @@ func TestTheLastCheckpointOfAnIncumbentSaysWhereToLook(t *testing.T) {
 	if diff := cmp.Diff([]uint64{80, 50, 90}, s.history.asked); diff != "" {
 		t.Errorf("versions that were listed (-want +got):\n%s", diff)
 	}
-	if _, bound := s.Done(pods); bound != 0 {
+	if _, bound := s.done(pods); bound != 0 {
 		t.Errorf("bound %d after the search", bound)
 	}
 }
@@ -252,7 +251,7 @@ func TestTheServersMemoryIsAskedUpToOurLastList(t *testing.T) {
 	s.members = nil
 	s.Step(t.Context(), time.Unix(1, 0))
 	s.want(t, "asked", true, "before", "brief")
-	if state := s.State(pods); state != "replayed" {
+	if state := s.state(pods); state != "replayed" {
 		t.Errorf("it is %s", state)
 	}
 }
@@ -261,7 +260,7 @@ func TestTheServersMemoryIsAskedUpToOurLastList(t *testing.T) {
 func TestAFirstCheckpointSaysOfDeletionsOnlyWhatIsKnown(t *testing.T) {
 	past := checkpoint.Past{Versions: map[string][]uint64{"nodes.v1": {50, 70}}}
 	x := index.New(nil)
-	s := app.NewSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), past, nil, func() []ownership.MemberStatus { return nil }, nil)
+	s := newSearch(&history{}, x, checkpoint.NewLedger("f", ring.DefaultFormat()), past, nil, func() []ownership.MemberStatus { return nil }, nil)
 	x.Replace(pods, nil, 100)
 	x.Replace(resource.Type{Version: "v1", Resource: "nodes", Kind: "Node"}, nil, 90)
 	for what, want := range map[string]struct {
@@ -273,14 +272,14 @@ func TestAFirstCheckpointSaysOfDeletionsOnlyWhatIsKnown(t *testing.T) {
 		"others have, up to where":       {"nodes", false, 50},
 		"it has not even been listed":    {"secrets", false, 0},
 	} {
-		if done, bound := s.Done(resource.Type{Version: "v1", Resource: want.typ}); done != want.done || bound != want.bound {
+		if done, bound := s.done(resource.Type{Version: "v1", Resource: want.typ}); done != want.done || bound != want.bound {
 			t.Errorf("%s: all deletions are acknowledged: %v, or up to %d; want %v, %d", what, done, bound, want.done, want.bound)
 		}
 	}
 	x.Replace(pods, nil, 120)
 	x.Bookmark(pods, 130)
 	x.Replace(pods, nil, 140)
-	if done, bound := s.Done(pods); done || bound != 100 {
+	if done, bound := s.done(pods); done || bound != 100 {
 		t.Errorf("after gaps all deletions are acknowledged: %v, or up to %d; want up to the first list, 100", done, bound)
 	}
 }
@@ -299,14 +298,14 @@ func TestAGapStaysOpenUntilThePeersHaveSpoken(t *testing.T) {
 	s.members = []ownership.MemberStatus{{Lease: ownership.Lease{Member: "b", Incarnation: "new.1", State: ownership.Live}}}
 	says("old.1", 45)
 	s.Step(t.Context(), time.Unix(0, 0))
-	if _, bound := s.Done(pods); bound != 50 {
+	if _, bound := s.done(pods); bound != 50 {
 		t.Errorf("of deletions our word ends at %d, want 50: the peers have said nothing", bound)
 	}
 	says("new.1", 90)
 	s.members = nil
 	s.Step(t.Context(), time.Unix(1, 0))
 	s.want(t, "its last word is in the gap", true, "brief")
-	if _, bound := s.Done(pods); bound != 0 {
+	if _, bound := s.done(pods); bound != 0 {
 		t.Errorf("nobody is left who could speak, and our word of deletions ends at %d", bound)
 	}
 }
@@ -334,7 +333,7 @@ func TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone(t *testing.T) {
 	relist(135)
 	relist(150) // twice since we looked, which was at 100
 	s.history.asked = nil
-	if _, bound := s.Done(pods); bound != 100 {
+	if _, bound := s.done(pods); bound != 100 {
 		t.Errorf("of deletions our word ends at %d, want where we looked last", bound)
 	}
 	s.Step(t.Context(), time.Unix(1, 0))
@@ -342,7 +341,7 @@ func TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone(t *testing.T) {
 	s.index.Bookmark(pods, 160)
 	s.Step(t.Context(), time.Unix(1, 0))
 	relist(160)
-	if _, bound := s.Done(pods); bound != 100 {
+	if _, bound := s.done(pods); bound != 100 {
 		t.Errorf("of deletions our word ends at %d after a list that has shown nothing new, want where it ended before", bound)
 	}
 	says("gone", 130)
@@ -353,7 +352,7 @@ func TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone(t *testing.T) {
 	if diff := cmp.Diff([]uint64{130}, s.history.asked); diff != "" {
 		t.Errorf("versions that were listed (-want +got):\n%s", diff)
 	}
-	if _, bound := s.Done(pods); bound != 0 {
+	if _, bound := s.done(pods); bound != 0 {
 		t.Errorf("all others have given a word from after the gap, and ours of deletions ends at %d", bound)
 	}
 }

@@ -1,0 +1,73 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/previous"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
+)
+
+// newFinder makes what finds missed deletions, and what has the documents deleted.
+func (t *target) newFinder(pager deletions.Pager, previous *previous.Inventory, types deletions.Types) *repair.Metrics {
+	t.deleter = &repair.Deleter{
+		Index: t.index, Pipeline: t.pipeline, Hides: t.projection.Hides, Gone: func(typ resource.Type) bool { return t.finder.IsGone(typ) },
+		MaySend: t.member.MaySend, Hurry: t.tombstones.Hurry, Chunk: 2 * t.format.Defaults().MaxDeletes,
+	}
+	metrics := repair.NewMetrics(t.metrics)
+	t.finder = deletions.New(deletions.Options{
+		Pager: pager, Index: t.index, Ledger: t.ledger, Checkpoints: t.store, Previous: previous, Types: types,
+		Members: func() []ownership.MemberStatus { return t.member.View().Members },
+		Receiver: deletions.Receiver{
+			Wants: t.wants, Delete: t.deleter.Delete,
+			Sees: func(r resource.Record) bool { _, seen := t.projection.Of(r); return seen },
+		},
+		Metrics: metrics, Log: t.log,
+	})
+	return metrics
+}
+
+// runFinder looks for what was deleted while nobody watched, until ctx ends.
+func (t *target) runFinder(ctx context.Context) error {
+	return t.finder.Run(ctx, deletions.Around{
+		Synced: t.store.Synced(), Read: t.read, Before: func() { t.receive() }, SendAgain: t.sendAgain, CanBeAsked: t.orphanFinder.able(),
+		First: func(ctx context.Context) {
+			t.looked.Store(true)
+			// This goes at once, so that the ConfigMap itself is delivered like any other object, whenever we end.
+			t.publish(ctx)
+		},
+	})
+}
+
+// sendAgain is for [deletions.Around].
+func (t *target) sendAgain(ctx context.Context, since time.Time) bool {
+	err := t.resyncs.StartRestored(ctx, since)
+	if err != nil && ctx.Err() == nil && !errors.Is(err, operations.ErrNoMembers) {
+		t.log.Error(err, "What was changed in the time that was lost could not be sent again; trying again")
+	}
+	return err == nil
+}
+
+// remembering is a receiver for [previous.Options].
+type remembering struct {
+	*pipeline.Pipeline
+	*deletions.Finder
+}
+
+// remembering yields all receivers.
+func (s *targets) remembering() iter.Seq[previous.Receiver] {
+	return func(yield func(previous.Receiver) bool) {
+		for _, t := range s.all() {
+			if !yield(remembering{t.pipeline, t.finder}) {
+				return
+			}
+		}
+	}
+}

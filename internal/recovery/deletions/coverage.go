@@ -1,0 +1,86 @@
+package deletions
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+)
+
+// Coverage returns, by the names of the types, how far each has been seen, for our next checkpoint, and at
+// which versions deletions are still to be looked for. It may be asked for once everything that checkpoints
+// said has been read.
+func (f *Finder) Coverage(now time.Time) map[string]checkpoint.Seen {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begin()
+	seen := make(map[string]checkpoint.Seen)
+	divided := f.divided()
+	for name, versions := range f.past.Versions {
+		if divided(name) { // What is known of it is said of what is watched in its place.
+			continue
+		}
+		seen[name] = checkpoint.Seen{Deleted: versions[0], Earlier: f.past.ours[name]}
+	}
+	for _, t := range slices.AppendSeq(f.opts.Index.Types(), maps.Keys(f.searches)) {
+		name, stats, s := t.String(), f.opts.Index.Type(t), f.enter(t, now)
+		switch {
+		case s != nil && stats.Listed:
+			seen[name] = f.seen(t, s, stats, now)
+		case s != nil && s.state.Done() && stats == (index.Stats{}): // Its end was watched, or has been looked into.
+			delete(seen, name)
+		}
+	}
+	return seen
+}
+
+// seen is how far a type that is listed has been seen. The caller holds mu.
+func (f *Finder) seen(t resource.Type, s *search, stats index.Stats, now time.Time) checkpoint.Seen {
+	c := checkpoint.Seen{Version: stats.Version, Event: stats.Event, Opaque: stats.Version == 0}
+	if !s.state.Done() {
+		c = f.unsearched(t.String(), c, s.versions)
+	}
+	if g := f.gapOf(t, s, now); g != nil && g.After > 0 && (c.Deleted == 0 || g.After < c.Deleted) {
+		c.Deleted = g.After
+	}
+	return c
+}
+
+// unsearched says of a type's deletions no more than was true before us. The caller holds mu.
+func (f *Finder) unsearched(name string, c checkpoint.Seen, versions []uint64) checkpoint.Seen {
+	c.Deleted, c.Earlier = 1, f.past.ours[name] // 1: nothing is known of before.
+	if len(versions) > 0 {
+		c.Deleted = versions[0]
+	}
+	return c
+}
+
+// Withdraw says of a type's deletions no more than before they were looked for.
+func (f *Finder) Withdraw(name string, c checkpoint.Seen) checkpoint.Seen {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.unsearched(name, c, f.past.Of(name))
+}
+
+// divided returns what tells of a name whether the type is watched in the other division: a whole
+// one by slices, or a slice as the whole. The caller holds mu.
+func (f *Finder) divided() func(name string) bool {
+	whole, sliced := make(map[string]bool), make(map[string]bool)
+	for _, t := range f.opts.Index.Types() {
+		if f.searches[t] == nil {
+			continue
+		}
+		into := whole
+		if t.Within != "" {
+			into = sliced
+		}
+		into[t.Whole().String()] = true
+	}
+	return func(name string) bool {
+		of, within := resource.WholeName(name)
+		return within == "" && sliced[of] || within != "" && whole[of]
+	}
+}

@@ -1,0 +1,113 @@
+package deletions
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+)
+
+// findings are what has come of all searches. The finder's mu guards them.
+type findings struct {
+	metrics *repair.Metrics
+	found   int                           // since the last report
+	untold  []string                      // types that became unknown since then
+	held    map[resource.Type]repair.Held // of which too many objects are missing
+	unknown map[resource.Type]bool        // of which nothing has told yet
+}
+
+// cannotTell notes a type of which nothing can tell.
+func (f *findings) cannotTell(t resource.Type) {
+	f.unknown[t] = true
+	f.untold = append(f.untold, t.String())
+	f.report()
+}
+
+// hold notes what is held back of a type.
+func (f *findings) hold(t resource.Type, h repair.Held) {
+	f.held[t] = h
+	f.report()
+}
+
+func (f *findings) report() {
+	f.metrics.Unsolved("search", len(f.unknown)+len(f.held), repair.Documents(f.held))
+}
+
+func (f *Finder) count(source repair.Source, n int) {
+	f.opts.Metrics.Found(source, n)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.findings.found += n
+}
+
+// news returns what was found since the last call, and the types of which nothing can be said since then.
+func (f *Finder) news() (found int, unknown []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	found, f.findings.found = f.findings.found, 0
+	unknown, f.findings.untold = f.findings.untold, nil
+	return found, unknown
+}
+
+// Unresolved returns the types of which nothing can be said.
+func (f *Finder) Unresolved() []resource.Type {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.SortedFunc(maps.Keys(f.findings.unknown), resource.CompareTypes)
+}
+
+// Resolve says that something has been able to tell after all.
+func (f *Finder) Resolve(t resource.Type) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.findings.unknown, t)
+	f.findings.report()
+}
+
+// Held returns a copy of what is held back.
+func (f *Finder) Held() map[resource.Type]repair.Held {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.findings.held)
+}
+
+// Release deletes what the inventory is held back on of a type, within a scope, at a person's word. It returns
+// how many deletions were told, when they are delivered or after a while; see [repair.Deleter.Sweep].
+func (f *Finder) Release(ctx context.Context, t resource.Type, within repair.Scope, sweep repair.Sweep) (told int, err error) {
+	if _, held := f.Held()[t]; !held {
+		return 0, nil
+	}
+	v, err := f.opts.Previous.Judge(t, func(t resource.Type, namespace, name string) bool {
+		return f.opts.Receiver.Wants(t, namespace, name) && within.Has(namespace, name)
+	}, f.IsGone(t), true)
+	if err != nil { // Then it holds nothing back either.
+		f.opts.Previous.Discard(err)
+		within = repair.Scope{}
+	}
+	gone := make([]repair.Object, 0, len(v.Deleted))
+	for _, o := range v.Deleted {
+		gone = append(gone, repair.Object{Namespace: o.Namespace, Name: o.Name})
+	}
+	told, err = sweep(ctx, t, gone, true)
+	f.count(repair.Inventory, told)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	held := f.findings.held
+	h := held[t]
+	h.Documents -= v.Missing
+	switch {
+	case err != nil: // It is held back as before.
+	case h.Documents > 0 && !within.Whole():
+		held[t] = h
+	default:
+		delete(held, t)
+		f.searches[t].state = Compared
+	}
+	f.findings.report()
+	return told, err
+}
+
+// Settle has the previous process's knowledge forgotten of what all receivers are done with.
+func (f *Finder) Settle() { f.opts.Previous.Settle() }

@@ -1,0 +1,83 @@
+package deletions
+
+import (
+	"context"
+	"time"
+)
+
+// Around is what happens around the steps of a finder.
+type Around struct {
+	// Synced is closed when all checkpoints have been read, Read tells whether all types have been.
+	Synced <-chan struct{}
+	Read   func() bool
+	// Before comes before each step.
+	Before func()
+	// First comes after the first step that was not interrupted.
+	First func(ctx context.Context)
+	// SendAgain has everything sent again, once in the fleet for all that ask since a time. It tells whether that has
+	// begun, and logs why it has not; then it is called again later.
+	SendAgain func(ctx context.Context, since time.Time) (begun bool)
+	// CanBeAsked tells whether the receiver tells what it holds.
+	CanBeAsked bool
+}
+
+// Run waits until the types have been read, then looks for what was deleted while nobody watched, until
+// ctx ends. No checkpoint of ours is written before that: it would claim deletions that nobody has sent, and
+// the others would believe it.
+func (f *Finder) Run(ctx context.Context, a Around) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-a.Synced:
+	}
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	first, lost := true, lostTime{began: time.Now()}
+	for {
+		if a.Read() {
+			a.Before()
+			f.Step(ctx, time.Now())
+			if ctx.Err() == nil && first {
+				a.First(ctx)
+				first = false
+				tick.Reset(time.Second)
+			}
+			f.opts.Previous.Settle()
+			f.sendAgain(ctx, &lost, a.SendAgain)
+			f.say(a.CanBeAsked)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// say logs what was found since the last time.
+func (f *Finder) say(canBeAsked bool) {
+	found, unknown := f.news()
+	if found > 0 {
+		f.opts.Log.Info("Objects were deleted while nobody watched; their documents are deleted now", "objects", found)
+	}
+	if len(unknown) > 0 {
+		f.opts.Log.Info("Objects may have been deleted while nobody watched of which neither the API server, which keeps about five "+
+			"minutes of history, nor an inventory can tell", "resources", unknown, "receiverCanBeAsked", canBeAsked)
+	}
+}
+
+// lostTime is whether the states of a time that was lost have been sent over.
+type lostTime struct {
+	began, retry time.Time
+	asked        bool
+}
+
+// sendAgain has everything sent again, once in the fleet, when the inventory is of a time that was lost. The
+// checkpoints went back with the cluster: they cover states that the receiver has no longer, and the inventory knows
+// names alone.
+func (f *Finder) sendAgain(ctx context.Context, l *lostTime, again func(ctx context.Context, since time.Time) bool) {
+	if l.asked || !f.opts.Previous.ClusterWentBack() || time.Now().Before(l.retry) {
+		return
+	}
+	l.asked, l.retry = again(ctx, l.began), time.Now().Add(searchPause)
+}

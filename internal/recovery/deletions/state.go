@@ -1,0 +1,74 @@
+package deletions
+
+import "time"
+
+// State is how far the search for the missed deletions of one type has come:
+//
+//	          an incumbent says that all is delivered
+//	Pending ──────────────────────────────────────────▶ Answered
+//	   │      the API server's history tells each
+//	   ├──────────────────────────────────────────────▶ Replayed
+//	   │      lists of the past, or the inventory, lack nothing more
+//	   ├──────────────────────────────────────────────▶ Compared ◀─╮
+//	   │      the inventory lacks more than the guard allows       │ a person's word
+//	   ├──────────────────────────────────────────────▶ Held ──────╯
+//	   │      nothing can tell
+//	   ╰──────────────────────────────────────────────▶ Unknown
+//
+// An inventory that turns out to be of a lost time makes each type that it knows Pending again.
+type State uint8
+
+// The states.
+const (
+	Pending State = iota
+	Answered
+	Replayed
+	Compared
+	Held
+	Unknown
+)
+
+// String returns the state in lower case.
+func (s State) String() string {
+	return [...]string{"pending", "answered", "replayed", "compared", "held", "unknown"}[s]
+}
+
+// Done tells whether nothing more is looked for.
+func (s State) Done() bool { return s != Pending && s != Held }
+
+// search is what is known of the missed deletions of one type. The finder's mu guards it.
+type search struct {
+	state    State
+	begun    time.Time
+	retry    time.Time
+	listed   uint64          // the version of our list, or a little more: deletions up to here are looked for
+	versions []uint64        // those of checkpoints, ascending: the receiver had what the API server had then
+	asked    map[uint64]bool // at which versions the past is known
+	expired  bool            // the API server does not remember the past
+	gone     bool            // the type is served no longer
+	gap      *Gap
+	seen     position // when we looked at our watch last
+}
+
+// position is how far our watch had come, and since which list.
+type position struct{ since, version uint64 }
+
+// note notes that a version has been asked about.
+func (s *search) note(version uint64) {
+	if s.asked == nil {
+		s.asked = make(map[uint64]bool)
+	}
+	s.asked[version] = true
+}
+
+// Gap is a time of which our watch has seen only the outcome: the API server did not remember what had
+// happened, as after its own restart. What came before our first list is one, too. Of what was created and
+// deleted in it we know nothing. A peer may have seen the one, and have delivered it, and be gone before the
+// other: what existed at the last version that its checkpoint speaks of, in the gap, tells.
+type Gap struct {
+	// After and Since are the versions between which it lies.
+	After, Since uint64
+	// Retry is when it is looked into again.
+	Retry time.Time
+	begun time.Time
+}
