@@ -20,6 +20,7 @@ import (
 	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app/backend"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/buildinfo"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/capabilities"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
@@ -137,7 +138,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	})
 	a.types = typeset.New(typeset.Options{
 		Scopes: scopes, Watches: a.watches, Index: a.index, Log: opts.Log.WithName("types"), Delivered: a.delivered, Gone: a.gone,
-		Remembered: func() []resource.Type { return a.previous.KnownTypes() },
+		Remembered: func() []resource.Type { return a.previous.KnownTypes() }, Discovered: func() discovery.Status { return a.discovery.Status() },
 	})
 	a.lister = watch.NewLister(client, cfg.Selection, namespaces)
 	owner := ownerref.New(client, cfg.PodNamespace, cfg.StatefulSetName, opts.Log)
@@ -161,7 +162,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	})
 	a.parts = parts{
 		cfg: cfg, streams: streams, restoring: a.restores.open.Load, version: opts.Version, tracer: opts.Tracer, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.Member, index: a.index,
-		lister: a.lister, previous: a.previous, maps: maps, ready: a.ready, watching: a.watching, sure: a.sureTypes, served: a.servedTypes,
+		lister: a.lister, previous: a.previous, maps: maps, ready: a.ready, watching: a.types.Watching, sure: a.types.Sure, served: a.types.Served,
 		compare: a.verify.compare,
 	}
 	a.rivals = predecessor.New(client, rights.client, predecessor.Options{
@@ -324,6 +325,20 @@ func (a *App) settled() {
 // ready tells what /readyz does: discovery is done and every healthy type has been listed once. It does not depend on
 // any receiver: a replica that is taken out of service because a receiver is down would help nobody.
 func (a *App) ready() bool { return a.discovered.Load() && a.watches.Settled() }
+
+// backend returns what answers for this replica.
+func (a *App) backend() *backend.Backend {
+	return backend.New(backend.Options{
+		Source:  backend.Source{Index: a.index, Discovery: a.discovery, Watches: a.watches, Types: a.types, Verifier: a.verify.Verifier},
+		Life:    backend.Life{Started: a.started, Ready: a.ready, Stopping: a.stopping.Load},
+		Version: a.opts.Version, Member: a.cfg.PodName, Members: a.shard.Member, Targets: func() (all []backend.Target) {
+			for _, t := range a.targets() {
+				all = append(all, t)
+			}
+			return all
+		},
+	})
+}
 
 // apply takes what discovery has found.
 func (a *App) apply(ctx context.Context, c discovery.Change) {

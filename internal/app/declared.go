@@ -119,7 +119,7 @@ func (d declared) Remove(name string) {
 
 // Known implements [controller.Targets].
 func (d declared) Known(names []string) {
-	keep := map[string]bool{handoff.Key(environmentTarget): true}
+	keep := map[string]bool{handoff.Key(handoff.Environment): true}
 	for _, name := range names {
 		keep[handoff.Key(name)] = true
 	}
@@ -162,13 +162,13 @@ func (d declared) Report(name string) (controller.Report, bool) {
 	r := controller.Report{Active: t.ready()}
 	r.DiscoveryIncomplete, r.Forbidden = d.incomplete(t)
 	if r.Active && r.DiscoveryIncomplete == "" {
-		r.Overlooked = few(slices.Concat(t.spec.types.Unknown(d.a.servedTypes()),
+		r.Overlooked = few(slices.Concat(t.spec.types.Unknown(d.a.types.Served()),
 			t.declared.Selection.Annotations.Beyond(d.a.cfg.Selection.Annotations), t.declared.Selection.Labels.Beyond(d.a.cfg.Selection.Labels)))
 	}
 	all, silent := d.fleet(t)
 	sum(all, &r)
 	total := int64(0)
-	for _, typ := range (catalog{target: t, served: d.a.servedTypes}).Types() {
+	for _, typ := range (catalog{target: t, served: d.a.types.Served}).Types() {
 		if t.index.Type(typ).Listed {
 			r.WatchedTypes++
 			total += int64(t.wanted(typ))

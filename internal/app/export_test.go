@@ -4,12 +4,10 @@ import (
 	"context"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/go-logr/logr"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
@@ -20,42 +18,15 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
 // What is tested without a whole replica around it.
 var (
-	ClusterID      = clusterID
-	Match          = match
-	Within         = within
-	ReadAs         = readAs
-	CheckNamespace = checkNamespace
-	ReleaseBy      = releaseBy
-	Operation      = operation
+	ClusterID = clusterID
+	ReadAs    = readAs
+	ReleaseBy = releaseBy
 )
-
-// TypeStatus translates the status of a watch.
-func TypeStatus(x *index.Index, w watch.Status) api.TypeStatus {
-	a := &App{index: x, verify: &verification{Verifier: verify.New(verify.Options{Index: x})}}
-	return a.typeStatus(w)
-}
-
-// Known tells whether an index has an object of that ID.
-func Known(x *index.Index, id resource.ID) bool {
-	_, known := (&App{index: x}).known(id)
-	return known
-}
-
-// SumOfOperations makes one operation of those of several receivers.
-func SumOfOperations(ops ...operations.Operation) api.Operation { return operationsOf(ops).sum() }
-
-// TargetStatus translates what a pipeline tells of itself.
-func TargetStatus(p *pipeline.Pipeline, started time.Time) api.Target {
-	t := &target{name: "default", endpoint: "http://receiver", format: wire.DotAI(), pipeline: p}
-	return (&App{life: life{started: started}}).targetStatus(t)
-}
 
 // Stage is a set of parts that stop together.
 type Stage struct{ *stage }

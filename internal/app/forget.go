@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 )
 
 // forget deletes the ConfigMaps of the targets whose keys match, whichever member has written them: their
@@ -47,7 +48,7 @@ func resyncsOf(ringName, configMap string) string {
 		return ""
 	}
 	if rest == "resyncs" {
-		return environmentTarget
+		return handoff.Environment
 	}
 	key, found := strings.CutSuffix(rest, "-resyncs")
 	if !found {

@@ -14,6 +14,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/ownerref"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/notice"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
@@ -58,7 +59,7 @@ func newNotices(a *App, owner *ownerref.Owner, events corev1client.EventsGetter)
 // situation is what is so, for Events. What concerns receivers of ResourceSyncConfigs is told by package controller.
 func (a *App) situation() notice.Situation {
 	s := notice.Situation{Restores: int(a.restores.count.Load()), Divergent: a.notices.divergent.Take()}
-	if t := a.receivers.get(environmentTarget); t != nil {
+	if t := a.receivers.get(handoff.Environment); t != nil {
 		all := t.peerStats()
 		all[t.member.Name()] = t.memberStats()
 		s.Receiver = receiverOf(t.endpoint, all)

@@ -54,7 +54,7 @@ func (a *App) listen(restConfig *rest.Config) (_ *servers, err error) {
 	if a.cfg.APIAuth {
 		options.Authorize = reviewer.Authorize
 	}
-	a.api = api.New(a, options)
+	a.api = api.New(a.backend(), options)
 	return s, nil
 }
 
@@ -88,7 +88,7 @@ func (a *App) metricsServer(restConfig *rest.Config, reviewer *kubeauth.Reviewer
 		return reviewer.Wrap(handler, func(err error) { a.log.Error(err, "Reader of metrics could not be authorized") })
 	}
 	if a.cfg.DebugEndpoints {
-		options.ExtraHandlers = inspect.Handlers(a)
+		options.ExtraHandlers = inspect.Handlers(a.backend())
 	}
 	if a.cfg.MetricsSecure {
 		options.FilterProvider = func(*rest.Config, *http.Client) (metricsserver.Filter, error) {

@@ -36,9 +36,6 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 )
 
-// environmentTarget is the name of the receiver that the environment names.
-const environmentTarget = "default"
-
 // targetSpec says what a receiver is and how it wants to be treated.
 type targetSpec struct {
 	name       string
@@ -61,7 +58,7 @@ type targetSpec struct {
 // environmentSpec is the receiver that the environment names.
 func environmentSpec(cfg config.Config) targetSpec {
 	s := targetSpec{
-		name: environmentTarget, endpoint: cfg.Endpoint, format: cfg.EndpointFormat, selection: cfg.Selection,
+		name: handoff.Environment, endpoint: cfg.Endpoint, format: cfg.EndpointFormat, selection: cfg.Selection,
 		debounce: cfg.DebounceWindow, maxWait: cfg.DebounceMaxWait, flush: cfg.BatchFlushInterval, settle: cfg.SettleTime,
 		timeout: cfg.RequestTimeout, resync: cfg.ResyncInterval, maxUpserts: cfg.BatchMaxSize, maxBytes: cfg.BatchMaxBytes,
 		files: cfg.Files, maxInFlight: cfg.MaxInFlight, dirtyMaxBytes: cfg.DirtyMaxBytes,
@@ -236,7 +233,7 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 
 // resyncsName is the name of the ConfigMap that holds a target's resyncs.
 func resyncsName(ringName, target string) string {
-	if target == environmentTarget {
+	if target == handoff.Environment {
 		return ringName + "-resyncs"
 	}
 	return ringName + "-" + handoff.Key(target) + "-resyncs"

@@ -12,6 +12,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
+// Environment is the name of the target that the environment names.
+const Environment = "default"
+
 // Key is the name of a target as Leases, labels and names of objects may hold it: itself when it is short and plain,
 // else a hash.
 func Key(target string) string {

@@ -21,6 +21,8 @@ type Options struct {
 	Watches *watch.Manager
 	Index   *index.Index
 	Log     logr.Logger
+	// Discovered is what discovery knows.
+	Discovered func() discovery.Status
 	// Delivered tells whether what the first list of a type has brought is delivered.
 	Delivered func(resource.Type) bool
 	// Gone is told of a type whose objects have been forgotten: there may have been others, in an earlier life.
@@ -41,9 +43,6 @@ type Set struct {
 func New(o Options) *Set {
 	return &Set{Options: o, migrations: make(map[resource.Type]*migration)}
 }
-
-// Of returns what is read of types: each as a whole, or its slices.
-func (k *Set) Of(types []resource.Type) []resource.Type { return k.Scopes.Of(types) }
 
 // migration is a type whose documents go once those of another are delivered.
 type migration struct {

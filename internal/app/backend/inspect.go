@@ -1,4 +1,4 @@
-package app
+package backend
 
 import (
 	"fmt"
@@ -13,12 +13,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 )
 
-var _ inspect.Source = (*App)(nil)
-
 // Object implements [inspect.Source].
-func (a *App) Object(id resource.ID) inspect.Object {
-	typ, known := a.known(id)
-	owner := a.shard.Member.Owner(handoff.KindOf(environmentTarget, typ), handoff.NamespaceOf(id), id)
+func (b *Backend) Object(id resource.ID) inspect.Object {
+	typ, known := b.known(id)
+	owner := b.Members.Owner(handoff.KindOf(handoff.Environment, typ), handoff.NamespaceOf(id), id)
 	o := inspect.Object{
 		ID: string(id), Partition: owner.Partition, Owner: owner.Member, Claimants: owner.Claimants, MaySend: owner.MaySend,
 		Targets: []inspect.Item{},
@@ -28,14 +26,14 @@ func (a *App) Object(id resource.ID) inspect.Object {
 	}
 	if known {
 		namespace, name := handoff.NamespaceOf(id), string(id)[strings.LastIndexByte(string(id), '/')+1:]
-		if digest, version, ok := a.index.Get(typ, namespace, name); ok {
+		if digest, version, ok := b.Index.Get(typ, namespace, name); ok {
 			o.Index = &inspect.State{Version: version, Digest: fmt.Sprintf("%016x", digest)}
 		}
 	}
-	for _, t := range a.targets() {
-		s, held := t.pipeline.Item(id)
+	for _, t := range b.Targets() {
+		s, held := t.Pipeline().Item(id)
 		item := itemOf(s, held)
-		item.Target, item.Acknowledged = t.name, t.ledger.Acknowledged(typ.String(), id)
+		item.Target, item.Acknowledged = t.Name(), t.Ledger().Acknowledged(typ.String(), id)
 		o.Targets = append(o.Targets, item)
 	}
 	return o
@@ -69,23 +67,23 @@ func timeOf(t time.Time) *time.Time {
 }
 
 // Types implements [inspect.Source].
-func (a *App) Types(target, name string) []inspect.Type {
-	types, err := match(a.index.Types(), strings.ToLower(name))
+func (b *Backend) Types(target, name string) []inspect.Type {
+	types, err := match(b.Index.Types(), strings.ToLower(name))
 	if err != nil {
 		return nil
 	}
 	var all []inspect.Type
-	for _, t := range a.targets() {
-		if target != "" && t.name != target {
+	for _, t := range b.Targets() {
+		if target != "" && t.Name() != target {
 			continue
 		}
 		for _, typ := range types {
-			s := a.index.Type(typ)
+			s := b.Index.Type(typ)
 			shown := inspect.Type{
-				Target: t.name, Type: typ.String(), Objects: s.Objects, Listed: s.Listed, Version: s.Version, Since: s.Since, Restores: s.Restores,
-				Pending: t.pipeline.Pending(typ),
+				Target: t.Name(), Type: typ.String(), Objects: s.Objects, Listed: s.Listed, Version: s.Version, Since: s.Since, Restores: s.Restores,
+				Pending: t.Pipeline().Pending(typ),
 			}
-			if state, gap, known := t.finder.Inspect(typ); known {
+			if state, gap, known := t.Search(typ); known {
 				shown.Recovery = state.String()
 				if gap != nil {
 					shown.Gap = &inspect.Gap{After: gap.After, Until: gap.Since, Retry: timeOf(gap.Retry)}
@@ -98,15 +96,15 @@ func (a *App) Types(target, name string) []inspect.Type {
 }
 
 // Checkpoints implements [inspect.Source].
-func (a *App) Checkpoints(target, name string) []inspect.Checkpoint {
+func (b *Backend) Checkpoints(target, name string) []inspect.Checkpoint {
 	var all []inspect.Checkpoint
-	for _, t := range a.targets() {
-		if target != "" && t.name != target {
+	for _, t := range b.Targets() {
+		if target != "" && t.Name() != target {
 			continue
 		}
-		for n, c := range t.ledger.All() {
+		for n, c := range t.Ledger().All() {
 			if name == "" || n == name {
-				all = append(all, checkpointOf(t.name, n, c, name != ""))
+				all = append(all, checkpointOf(t.Name(), n, c, name != ""))
 			}
 		}
 	}

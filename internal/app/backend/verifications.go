@@ -1,4 +1,4 @@
-package app
+package backend
 
 import (
 	"context"
@@ -12,15 +12,15 @@ import (
 )
 
 // StartVerification implements [api.Verifications].
-func (a *App) StartVerification(_ context.Context, name string) (api.Verification, error) {
-	if !a.ready() {
+func (b *Backend) StartVerification(_ context.Context, name string) (api.Verification, error) {
+	if !b.Ready() {
 		return api.Verification{}, api.ErrNotReady
 	}
-	types, err := match(a.servedTypes(), name)
+	types, err := match(b.Source.Types.Served(), name)
 	if err != nil {
 		return api.Verification{}, err
 	}
-	run, err := a.verify.Start(a.verifiable(types), name)
+	run, err := b.Verifier.Start(b.verifiable(types), name)
 	if errors.Is(err, verify.ErrNoMembers) {
 		return api.Verification{}, api.ErrNotReady
 	}
@@ -31,10 +31,10 @@ func (a *App) StartVerification(_ context.Context, name string) (api.Verificatio
 }
 
 // verifiable leaves out the types whose versions are no numbers: there is nothing to compare at.
-func (a *App) verifiable(types []resource.Type) []resource.Type {
+func (b *Backend) verifiable(types []resource.Type) []resource.Type {
 	var left []resource.Type
 	for _, t := range types {
-		if s := a.index.Type(t); !s.Listed || s.Version > 0 {
+		if s := b.Index.Type(t); !s.Listed || s.Version > 0 {
 			left = append(left, t)
 		}
 	}
@@ -42,8 +42,8 @@ func (a *App) verifiable(types []resource.Type) []resource.Type {
 }
 
 // WaitVerification implements [api.Verifications].
-func (a *App) WaitVerification(ctx context.Context, id string) (api.Verification, error) {
-	run, err := a.verify.Wait(ctx, id)
+func (b *Backend) WaitVerification(ctx context.Context, id string) (api.Verification, error) {
+	run, err := b.Verifier.Wait(ctx, id)
 	if errors.Is(err, verify.ErrUnknownRun) {
 		return api.Verification{}, &api.NotFoundError{What: "verification", Name: id}
 	}
@@ -51,15 +51,15 @@ func (a *App) WaitVerification(ctx context.Context, id string) (api.Verification
 }
 
 // Verification implements [api.Verifications].
-func (a *App) Verification(id string) (api.Verification, bool) {
-	run, ok := a.verify.Get(id)
+func (b *Backend) Verification(id string) (api.Verification, bool) {
+	run, ok := b.Verifier.Get(id)
 	return verificationOf(run), ok
 }
 
 // Verifications implements [api.Verifications].
-func (a *App) Verifications() []api.Verification {
+func (b *Backend) Verifications() []api.Verification {
 	var all []api.Verification
-	for _, run := range a.verify.Runs() {
+	for _, run := range b.Verifier.Runs() {
 		all = append(all, verificationOf(run))
 	}
 	return all

@@ -1,4 +1,4 @@
-package app
+package backend
 
 import (
 	"context"
@@ -16,26 +16,24 @@ import (
 // maxListed is how many quarantined objects the status names.
 const maxListed = 100
 
-var _ api.Backend = (*App)(nil)
-
 // Status implements [api.Observer].
-func (a *App) Status(context.Context) api.Status {
+func (b *Backend) Status(context.Context) api.Status {
 	s := api.Status{
-		Version: a.opts.Version, Member: a.cfg.PodName, StartedAt: a.started,
-		UptimeSeconds: time.Since(a.started).Seconds(), Ready: a.ready(), Objects: a.index.Len(), Discovery: a.discoveryStatus(),
+		Version: b.Version, Member: b.Member, StartedAt: b.Started,
+		UptimeSeconds: time.Since(b.Started).Seconds(), Ready: b.Ready(), Objects: b.Index.Len(), Discovery: b.discoveryStatus(),
 	}
-	for _, w := range a.watches.Status() {
-		s.Types = append(s.Types, a.typeStatus(w))
+	for _, w := range b.Watches.Status() {
+		s.Types = append(s.Types, b.typeStatus(w))
 	}
 	inStep := true
-	for _, each := range a.targets() {
-		t := a.targetStatus(each)
-		t.UnknownDeletions, t.HeldRepairs = each.missed()
+	for _, each := range b.Targets() {
+		t := b.targetStatus(each)
+		t.UnknownDeletions, t.HeldRepairs = each.Missed()
 		inStep = inStep && t.InStep
 		s.Targets = append(s.Targets, t)
 	}
 	switch {
-	case a.stopping.Load():
+	case b.Stopping():
 		s.Phase = api.PhaseStopping
 	case !s.Ready:
 		s.Phase = api.PhaseStarting
@@ -44,13 +42,13 @@ func (a *App) Status(context.Context) api.Status {
 	default:
 		s.Phase = api.PhaseInSync
 	}
-	s.Resync = a.resyncStatus()
+	s.Resync = b.resyncStatus()
 	return s
 }
 
-func (a *App) typeStatus(w watch.Status) api.TypeStatus {
-	s := api.TypeStatus{Name: w.Type.String(), Objects: a.index.Type(w.Type).Objects, Since: w.Since}
-	if at := a.verify.Verified(verify.Watched{Type: w.Type, Listed: w.ListedAt}); !at.IsZero() {
+func (b *Backend) typeStatus(w watch.Status) api.TypeStatus {
+	s := api.TypeStatus{Name: w.Type.String(), Objects: b.Index.Type(w.Type).Objects, Since: w.Since}
+	if at := b.Verifier.Verified(verify.Watched{Type: w.Type, Listed: w.ListedAt}); !at.IsZero() {
 		s.VerifiedAt = &at
 	}
 	switch w.Phase {
@@ -72,8 +70,8 @@ func (a *App) typeStatus(w watch.Status) api.TypeStatus {
 	return s
 }
 
-func (a *App) discoveryStatus() api.Discovery {
-	d := a.discovery.Status()
+func (b *Backend) discoveryStatus() api.Discovery {
+	d := b.Discovery.Status()
 	s := api.Discovery{Complete: !d.LastComplete.IsZero() && len(d.Failed) == 0, Unknown: d.Unknown}
 	for _, f := range d.Failed {
 		s.Failed = append(s.Failed, api.FailedGroup{GroupVersion: f.GroupVersion, Error: f.Err.Error()})
@@ -81,22 +79,22 @@ func (a *App) discoveryStatus() api.Discovery {
 	return s
 }
 
-func (a *App) targetStatus(t *target) api.Target {
-	p := t.pipeline.Stats()
+func (b *Backend) targetStatus(t Target) api.Target {
+	p := t.Pipeline().Stats()
 	s := api.Target{
-		Name: t.name, Endpoint: t.endpoint, Format: t.format.Name(), State: api.TargetDelivering, Since: p.Breaker.Since,
+		Name: t.Name(), Endpoint: t.Endpoint(), Format: t.Format(), State: api.TargetDelivering, Since: p.Breaker.Since,
 		Dirty: p.Dirty, OldestDirtySeconds: p.OldestDirty.Seconds(), InFlight: p.InFlight,
 		Upserts: p.Totals.Upserts, Deletes: p.Totals.Deletes, QuarantinedTotal: p.Quarantined, Unknown: p.Unsettled,
 		InStep:    p.Dirty == 0 && p.InFlight == 0 && p.Unsettled == 0,
 		FirstSync: &api.Progress{Done: p.First.Done, Total: p.First.Total},
 	}
 	if s.Since.IsZero() {
-		s.Since = a.started
+		s.Since = b.Started
 	}
 	if p.Breaker.Open {
 		s.State, s.Reason, s.NextAttempt = api.TargetBackingOff, p.Breaker.Reason, &p.Breaker.Next
 	}
-	quarantined := t.pipeline.Quarantined(0)
+	quarantined := t.Pipeline().Quarantined(0)
 	slices.SortStableFunc(quarantined, func(x, y pipeline.Quarantined) int { return x.Since.Compare(y.Since) })
 	for _, q := range quarantined[:min(len(quarantined), maxListed)] {
 		s.Quarantined = append(s.Quarantined, api.Quarantined{ID: string(q.ID), Reason: q.Reason, Since: q.Since})
@@ -104,30 +102,8 @@ func (a *App) targetStatus(t *target) api.Target {
 	return s
 }
 
-// sureTypes are the types that are served and wanted, each as a whole, whatever is read of it; ok
-// is false while some group does not answer.
-func (a *App) sureTypes() (types []resource.Type, ok bool) {
-	s := a.discovery.Status()
-	return s.Types, !s.LastComplete.IsZero() && len(s.Failed) == 0
-}
-
-// servedTypes are the types, and slices of types, that are served and wanted, without those that
-// nobody expects to be read.
-func (a *App) servedTypes() []resource.Type {
-	unreadable := make(map[resource.Type]bool)
-	for _, w := range a.watches.Status() {
-		unreadable[w.Type] = w.Phase == watch.Unreadable
-	}
-	return slices.DeleteFunc(a.types.Of(a.discovery.Status().Types), func(t resource.Type) bool { return unreadable[t] })
-}
-
-// watching tells whether the watch of a type is well.
-func (a *App) watching(t resource.Type) bool {
-	return slices.ContainsFunc(a.watches.Status(), func(w watch.Status) bool { return w.Type == t && w.Phase == watch.Synced })
-}
-
 // known tells whether the index has an object of that ID, and of which type it would be.
-func (a *App) known(id resource.ID) (resource.Type, bool) {
+func (b *Backend) known(id resource.ID) (resource.Type, bool) {
 	parts, err := resource.ParseID(string(id))
 	if err != nil {
 		return resource.Type{}, false
@@ -136,9 +112,9 @@ func (a *App) known(id resource.ID) (resource.Type, bool) {
 	if namespace == resource.ClusterNamespace {
 		namespace = ""
 	}
-	for _, t := range a.index.Types() {
+	for _, t := range b.Index.Types() {
 		if t.APIVersion() == parts.APIVersion && strings.EqualFold(t.Kind, parts.Kind) && (t.Within == "" || t.Within == namespace) {
-			_, _, ok := a.index.Get(t, namespace, parts.Name)
+			_, _, ok := b.Index.Get(t, namespace, parts.Name)
 			return t, ok
 		}
 	}

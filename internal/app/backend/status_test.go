@@ -1,4 +1,4 @@
-package app_test
+package backend_test
 
 import (
 	"context"
@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app/backend"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
@@ -34,7 +35,7 @@ func TestPhasesOfTypes(t *testing.T) {
 		watch.Stopped: {Phase: api.TypeWaiting},
 	} {
 		want.Name, want.Objects, want.Since = "pods.v1", 2, since
-		got := app.TypeStatus(x, watch.Status{Type: pods, Phase: phase, Since: since, Err: broken})
+		got := asked{x: x, watches: []watch.Status{{Type: pods, Phase: phase, Since: since, Err: broken}}}.backend().Status(t.Context()).Types[0]
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%v: %s", phase, diff)
 		}
@@ -57,8 +58,8 @@ func TestKnownObjects(t *testing.T) {
 		"no ID at all":               false,
 		"_cluster/v1/Namespace/nope": false,
 	} {
-		if got := app.Known(x, id); got != want {
-			t.Errorf("%s: known %v, want %v", id, got, want)
+		if got, err := (asked{x: x}).backend().Owner(id); err != nil || got.Known != want {
+			t.Errorf("%s: known %v (%v), want %v", id, got.Known, err, want)
 		}
 	}
 }
@@ -70,7 +71,7 @@ func (s sender) Send(_ context.Context, r delivery.Request) wire.Outcome { retur
 
 // TestStatusOfATarget takes a receiver through its states.
 func TestStatusOfATarget(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		started := time.Now()
 		var down atomic.Bool
 		breaker := delivery.NewBreaker(delivery.BreakerOptions{})
@@ -96,12 +97,15 @@ func TestStatusOfATarget(t *testing.T) {
 		x := index.New(nil)
 		x.Listen(p)
 
+		status := func() api.Target {
+			return asked{x: x, started: started, targets: []backend.Target{receiver{p: p}}}.backend().Status(t.Context()).Targets[0]
+		}
 		ignore := cmpopts.EquateEmpty()
 		want := api.Target{
 			Name: "default", Endpoint: "http://receiver", Format: "dot-ai", State: api.TargetDelivering, Since: started,
 			InStep: true, FirstSync: &api.Progress{},
 		}
-		if diff := cmp.Diff(want, app.TargetStatus(p, started), ignore); diff != "" {
+		if diff := cmp.Diff(want, status(), ignore); diff != "" {
 			t.Errorf("at the start: %s", diff)
 		}
 
@@ -111,7 +115,7 @@ func TestStatusOfATarget(t *testing.T) {
 		}
 		x.Replace(pods, list, 1)
 		time.Sleep(time.Minute)
-		got := app.TargetStatus(p, started)
+		got := status()
 		if got.QuarantinedTotal != 150 || len(got.Quarantined) != 100 || !got.InStep || got.Upserts != 1 ||
 			*got.FirstSync != (api.Progress{Done: 151, Total: 151}) {
 			t.Errorf("with objects that are refused: %+v", got)
@@ -124,7 +128,7 @@ func TestStatusOfATarget(t *testing.T) {
 		began := time.Now()
 		x.Upsert(pods, resource.Record{Namespace: "a", Name: "good", Digest: 1})
 		time.Sleep(time.Minute)
-		got = app.TargetStatus(p, started)
+		got = status()
 		if got.State != api.TargetBackingOff || got.Reason != "connection refused" || got.InStep || got.Dirty != 1 ||
 			got.OldestDirtySeconds != 60 || !got.Since.Equal(began) || got.NextAttempt == nil || got.NextAttempt.Before(time.Now()) {
 			t.Errorf("while the receiver is down: %+v", got)
@@ -132,7 +136,7 @@ func TestStatusOfATarget(t *testing.T) {
 
 		down.Store(false)
 		time.Sleep(time.Minute)
-		if got = app.TargetStatus(p, started); got.State != api.TargetDelivering || got.Reason != "" || got.NextAttempt != nil || !got.InStep {
+		if got = status(); got.State != api.TargetDelivering || got.Reason != "" || got.NextAttempt != nil || !got.InStep {
 			t.Errorf("when it is back: %+v", got)
 		}
 	})

@@ -1,4 +1,4 @@
-package app
+package backend
 
 import (
 	"cmp"
@@ -13,8 +13,8 @@ import (
 )
 
 // Ring implements [api.Observer].
-func (a *App) Ring(context.Context) api.Ring {
-	v := a.shard.Member.View()
+func (b *Backend) Ring(context.Context) api.Ring {
+	v := b.Members.View()
 	r := api.Ring{
 		Name: v.Ring, Format: v.Format, Partitions: v.Partitions, Agreed: v.Disagreeing == 0,
 		OrphanedPartitions: v.Orphans, Conflicts: v.Conflicts, Fenced: v.Fenced,
@@ -27,12 +27,12 @@ func (a *App) Ring(context.Context) api.Ring {
 		r.Error = v.Err.Error()
 	}
 	for _, m := range v.Members {
-		r.Members = append(r.Members, a.member(v, m))
+		r.Members = append(r.Members, b.member(v, m))
 	}
 	return r
 }
 
-func (a *App) member(v membership.View, m ownership.MemberStatus) api.Member {
+func (b *Backend) member(v membership.View, m ownership.MemberStatus) api.Member {
 	o := api.Member{
 		Name: m.Lease.Member, Self: m.Self, HeartbeatAgeSeconds: m.Heartbeat.Seconds(), Claims: m.Claimed, Partitions: m.Claimed,
 		View: m.Lease.View, Takes: partsOf(m.Lease.Takes),
@@ -51,20 +51,20 @@ func (a *App) member(v membership.View, m ownership.MemberStatus) api.Member {
 }
 
 // Owner implements [api.Observer].
-func (a *App) Owner(id resource.ID) (api.Owner, error) {
-	typ, known := a.known(id)
-	o := a.shard.Member.Owner(handoff.KindOf(environmentTarget, typ), handoff.NamespaceOf(id), id)
+func (b *Backend) Owner(id resource.ID) (api.Owner, error) {
+	typ, known := b.known(id)
+	o := b.Members.Owner(handoff.KindOf(handoff.Environment, typ), handoff.NamespaceOf(id), id)
 	if o.Member == "" {
 		return api.Owner{}, api.ErrNotReady
 	}
 	answer := api.Owner{
-		ID: string(id), Partition: o.Partition, Member: o.Member, Self: o.Member == a.cfg.PodName, MaySend: o.MaySend, Known: known,
+		ID: string(id), Partition: o.Partition, Member: o.Member, Self: o.Member == b.Member, MaySend: o.MaySend, Known: known,
 	}
 	switch {
 	case o.MaySend:
 	case !answer.Self:
 		answer.Reason = "another member owns it"
-	case a.shard.Member.BeforeWrite() != nil:
+	case b.Members.BeforeWrite() != nil:
 		answer.Reason = "this member's Lease could not be renewed in time"
 	case len(o.Claimants) > 1:
 		answer.Reason = "another member has not given it up yet"
@@ -82,7 +82,7 @@ func partsOf(parts []ownership.Part) []string {
 		if p.From != "" || p.Until != "" {
 			text += " in namespaces from " + cmp.Or(p.From, "the first") + " to before " + cmp.Or(p.Until, "the end")
 		}
-		if p.Target != environmentTarget {
+		if p.Target != handoff.Environment {
 			text += " for " + p.Target
 		}
 		texts = append(texts, text)

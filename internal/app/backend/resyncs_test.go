@@ -1,4 +1,4 @@
-package app_test
+package backend_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app/backend"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
@@ -25,7 +25,7 @@ func TestNamesOfTypes(t *testing.T) {
 		"events.events.k8s.io":   {newEvents},
 		"widgets.v1.example.com": {widgets("v1")},
 	} {
-		got, err := app.Match(served, name)
+		got, err := backend.Match(served, name)
 		if err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
@@ -37,17 +37,17 @@ func TestNamesOfTypes(t *testing.T) {
 	for name, want := range map[string][]resource.Type{
 		"pods": cut[1:], "pods.v1": cut[1:], "pods.v1@b": cut[2:],
 	} {
-		if got, err := app.Match(cut, name); err != nil || !cmp.Equal(want, got) {
+		if got, err := backend.Match(cut, name); err != nil || !cmp.Equal(want, got) {
 			t.Errorf("%q of %v: %v, %v", name, cut, got, err)
 		}
 	}
 	for namespace, want := range map[string][]resource.Type{"": cut, "a": cut[:2], "b": {events, cut[2]}, resource.ClusterNamespace: nil} {
-		if got := app.Within(cut, namespace); !slices.Equal(want, got) {
+		if got := backend.Within(cut, namespace); !slices.Equal(want, got) {
 			t.Errorf("in %q of %v: %v", namespace, cut, got)
 		}
 	}
 	for name, want := range map[string]string{"pod": "pods", "widget": "widgets", "widgets.example.org": "widgets.example.com"} {
-		_, err := app.Match(served, name)
+		_, err := backend.Match(served, name)
 		var missing *api.NotFoundError
 		if !errors.As(err, &missing) || missing.Name != name || len(missing.Suggestions) == 0 || missing.Suggestions[0] != want {
 			t.Errorf("%q: %v, want the suggestion %s", name, err, want)
@@ -55,44 +55,22 @@ func TestNamesOfTypes(t *testing.T) {
 	}
 }
 
-// TestReadAs: a tombstone of a member that reads a type in the other division is of what is read here.
-func TestReadAs(t *testing.T) {
-	sliced := map[string]resource.Type{"pods.v1@a": pods.In("a"), "pods.v1@b": pods.In("b")}
-	whole := map[string]resource.Type{"pods.v1": pods}
-	for _, test := range []struct {
-		types           map[string]resource.Type
-		name, namespace string
-		want            resource.Type
-	}{
-		{whole, "pods.v1", "a", pods},
-		{whole, "pods.v1@a", "a", pods},
-		{sliced, "pods.v1", "b", pods.In("b")},
-		{sliced, "pods.v1@b", "b", pods.In("b")},
-		{sliced, "pods.v1", "c", resource.Type{}},
-		{sliced, "jobs.v1.batch@a", "a", resource.Type{}},
-	} {
-		if got, ok := app.ReadAs(test.types, test.name, test.namespace); got != test.want || ok != (test.want != resource.Type{}) {
-			t.Errorf("%s in %s is read as %s (%t), want %s", test.name, test.namespace, got, ok, test.want)
-		}
-	}
-}
-
 func TestNamesOfNamespaces(t *testing.T) {
 	x := index.New(nil)
-	if err := app.CheckNamespace(x, "anything"); err != nil {
+	if err := backend.CheckNamespace(x, "anything"); err != nil {
 		t.Errorf("without Namespaces in the index nothing can be refused: %v", err)
 	}
 	x.Upsert(namespaces, resource.Record{Name: "shop"})
-	if err := app.CheckNamespace(x, "payments"); err != nil {
+	if err := backend.CheckNamespace(x, "payments"); err != nil {
 		t.Errorf("before Namespaces are listed nothing can be refused: %v", err)
 	}
 	x.Replace(namespaces, []resource.Record{{Name: "shop"}, {Name: "payments"}}, 1)
 	for _, name := range []string{"", "shop", resource.ClusterNamespace} {
-		if err := app.CheckNamespace(x, name); err != nil {
+		if err := backend.CheckNamespace(x, name); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	err := app.CheckNamespace(x, "shopp")
+	err := backend.CheckNamespace(x, "shopp")
 	var missing *api.NotFoundError
 	if !errors.As(err, &missing) || missing.What != "namespace" || len(missing.Suggestions) == 0 || missing.Suggestions[0] != "shop" {
 		t.Errorf("got %v, want the suggestion shop", err)
@@ -128,13 +106,13 @@ func TestOperationsAreReportedAsAskedFor(t *testing.T) {
 		Types: api.Progress{Done: 3, Total: 3}, Resources: api.Progress{Done: 90, Total: 90}, Message: "2 types could not be resynced",
 		Failed: api.List[api.TypeFailure]{{Type: "a", Error: "gone"}, {Type: "b", Error: "forbidden"}},
 	}
-	if diff := cmp.Diff(wantRunning, app.Operation(running)); diff != "" {
+	if diff := cmp.Diff(wantRunning, backend.Operation(running)); diff != "" {
 		t.Errorf("one under way: %s", diff)
 	}
-	if diff := cmp.Diff(wantDone, app.Operation(done)); diff != "" {
+	if diff := cmp.Diff(wantDone, backend.Operation(done)); diff != "" {
 		t.Errorf("one that is done: %s", diff)
 	}
-	both := app.SumOfOperations(done, running)
+	both := backend.SumOfOperations(done, running)
 	want := wantRunning
 	want.ID, want.Target, want.Message, want.Failed = "op2+op", "", wantDone.Message, wantDone.Failed
 	want.Trigger, want.Scope, want.Force, want.Resource, want.Namespace = wantDone.Trigger, wantDone.Scope, wantDone.Force, "", ""

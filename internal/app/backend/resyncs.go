@@ -1,4 +1,4 @@
-package app
+package backend
 
 import (
 	"cmp"
@@ -16,23 +16,23 @@ import (
 )
 
 // StartResync implements [api.Resyncer].
-func (a *App) StartResync(ctx context.Context, r api.Request) (api.Operation, error) {
-	if !a.ready() {
+func (b *Backend) StartResync(ctx context.Context, r api.Request) (api.Operation, error) {
+	if !b.Ready() {
 		return api.Operation{}, api.ErrNotReady
 	}
-	if len(a.targets()) == 0 {
+	if len(b.Targets()) == 0 {
 		return api.Operation{}, &api.BadRequestError{Message: "there is no receiver to send to: set REST_ENDPOINT"}
 	}
-	types, err := match(a.servedTypes(), r.Resource)
+	types, err := match(b.Source.Types.Served(), r.Resource)
 	if err != nil {
 		return api.Operation{}, err
 	}
-	if err := checkNamespace(a.index, r.Namespace); err != nil {
+	if err := checkNamespace(b.Index, r.Namespace); err != nil {
 		return api.Operation{}, err
 	}
 	var ops operationsOf
-	for _, t := range a.targets() {
-		op, err := t.resyncs.Start(ctx, operations.Request{
+	for _, t := range b.Targets() {
+		op, err := t.Resyncs().Start(ctx, operations.Request{
 			Types: within(types, r.Namespace), Namespace: r.Namespace, Label: r.Resource,
 			Scope: operations.Scope(r.Scope), Force: r.Force, Trigger: operations.Requested,
 		})
@@ -42,7 +42,7 @@ func (a *App) StartResync(ctx context.Context, r api.Request) (api.Operation, er
 		case err != nil:
 			return api.Operation{}, fmt.Errorf("starting a resync: %w", err)
 		}
-		op.Request.Target = t.name
+		op.Request.Target = t.Name()
 		ops = append(ops, op)
 	}
 	return ops.sum(), nil
@@ -103,10 +103,10 @@ func checkNamespace(x *index.Index, name string) error {
 const between = "+"
 
 // WaitResync implements [api.Resyncer].
-func (a *App) WaitResync(ctx context.Context, id string) (api.Operation, error) {
+func (b *Backend) WaitResync(ctx context.Context, id string) (api.Operation, error) {
 	var ops operationsOf
 	for one := range strings.SplitSeq(id, between) {
-		op, err := a.wait(ctx, one)
+		op, err := b.wait(ctx, one)
 		if err != nil {
 			return api.Operation{}, err
 		}
@@ -115,30 +115,30 @@ func (a *App) WaitResync(ctx context.Context, id string) (api.Operation, error) 
 	return ops.sum(), nil
 }
 
-func (a *App) wait(ctx context.Context, id string) (operations.Operation, error) {
-	t, _, ok := a.find(ctx, id)
+func (b *Backend) wait(ctx context.Context, id string) (operations.Operation, error) {
+	t, _, ok := b.find(ctx, id)
 	if !ok {
 		return operations.Operation{}, &api.NotFoundError{What: "resync", Name: id}
 	}
-	op, err := t.resyncs.Wait(ctx, id)
+	op, err := t.Resyncs().Wait(ctx, id)
 	if err != nil {
 		return operations.Operation{}, fmt.Errorf("waiting for a resync: %w", err)
 	}
-	op.Request.Target = t.name
+	op.Request.Target = t.Name()
 	return op, nil
 }
 
 // find returns an operation and the receiver it is for. It asks the API server when nobody has told us of it.
-func (a *App) find(ctx context.Context, id string) (*target, operations.Operation, bool) {
+func (b *Backend) find(ctx context.Context, id string) (Target, operations.Operation, bool) {
 	for _, asked := range []bool{false, true} {
-		for _, t := range a.targets() {
+		for _, t := range b.Targets() {
 			if asked {
-				if err := t.resyncs.Refresh(ctx); err != nil {
+				if err := t.Resyncs().Refresh(ctx); err != nil {
 					continue
 				}
 			}
-			if op, ok := t.resyncs.Get(id); ok {
-				op.Request.Target = t.name
+			if op, ok := t.Resyncs().Get(id); ok {
+				op.Request.Target = t.Name()
 				return t, op, true
 			}
 		}
@@ -150,12 +150,12 @@ func (a *App) find(ctx context.Context, id string) (*target, operations.Operatio
 const refreshTimeout = 5 * time.Second
 
 // Resync implements [api.Resyncer].
-func (a *App) Resync(id string) (api.Operation, bool) {
+func (b *Backend) Resync(id string) (api.Operation, bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), refreshTimeout)
 	defer cancel()
 	var ops operationsOf
 	for one := range strings.SplitSeq(id, between) {
-		_, op, ok := a.find(ctx, one)
+		_, op, ok := b.find(ctx, one)
 		if !ok {
 			return api.Operation{}, false
 		}
@@ -165,11 +165,11 @@ func (a *App) Resync(id string) (api.Operation, bool) {
 }
 
 // Resyncs implements [api.Resyncer].
-func (a *App) Resyncs() []api.Operation {
+func (b *Backend) Resyncs() []api.Operation {
 	var ops []api.Operation
-	for _, t := range a.targets() {
-		for _, op := range t.resyncs.List() {
-			op.Request.Target = t.name
+	for _, t := range b.Targets() {
+		for _, op := range t.Resyncs().List() {
+			op.Request.Target = t.Name()
 			ops = append(ops, operation(op))
 		}
 	}
@@ -177,9 +177,9 @@ func (a *App) Resyncs() []api.Operation {
 	return ops
 }
 
-func (a *App) resyncStatus() api.ResyncStatus {
+func (b *Backend) resyncStatus() api.ResyncStatus {
 	var s api.ResyncStatus
-	for _, op := range a.Resyncs() {
+	for _, op := range b.Resyncs() {
 		switch {
 		case !op.Status.Finished():
 			s.Running = append(s.Running, op)
@@ -187,8 +187,8 @@ func (a *App) resyncStatus() api.ResyncStatus {
 			s.Last = &op
 		}
 	}
-	for _, t := range a.targets() {
-		if next, ok := t.resyncs.Next(); ok && (s.Next == nil || next.Before(*s.Next)) {
+	for _, t := range b.Targets() {
+		if next, ok := t.Resyncs().Next(); ok && (s.Next == nil || next.Before(*s.Next)) {
 			s.Next = &next
 		}
 	}

@@ -1,0 +1,30 @@
+package typeset
+
+import (
+	"slices"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
+)
+
+// Sure are the types that are served and wanted, each as a whole, whatever is read of it; ok
+// is false while some group does not answer.
+func (k *Set) Sure() (types []resource.Type, ok bool) {
+	s := k.Discovered()
+	return s.Types, !s.LastComplete.IsZero() && len(s.Failed) == 0
+}
+
+// Served are the types, and slices of types, that are served and wanted, without those that
+// nobody expects to be read.
+func (k *Set) Served() []resource.Type {
+	unreadable := make(map[resource.Type]bool)
+	for _, w := range k.Watches.Status() {
+		unreadable[w.Type] = w.Phase == watch.Unreadable
+	}
+	return slices.DeleteFunc(k.Scopes.Of(k.Discovered().Types), func(t resource.Type) bool { return unreadable[t] })
+}
+
+// Watching tells whether the watch of a type is well.
+func (k *Set) Watching(t resource.Type) bool {
+	return slices.ContainsFunc(k.Watches.Status(), func(w watch.Status) bool { return w.Type == t && w.Phase == watch.Synced })
+}
