@@ -21,7 +21,8 @@ func (t *target) Cancel(lost handoff.Match) { t.pipeline.Cancel(lost) }
 // TakeUp implements [handoff.Sender]. Checkpoints are as they were when it was given up.
 func (t *target) TakeUp(gained, crashed handoff.Match) {
 	t.pipeline.Gained(gained)
-	t.pipeline.ForgetCovered(nil)
+	t.compareSums()
+	t.pipeline.ForgetCovered(nil, t.contested)
 	t.pipeline.Doubt(crashed)
 }
 

@@ -60,12 +60,14 @@ func (t *target) follow(ctx context.Context) error {
 			t.receive()
 		case <-forget:
 			forget = nil
-			news := t.ledger.News()
-			t.pipeline.ForgetCovered(mayCover(news))
+			t.forgetCovered()
 		case <-tick.C:
 			t.publish(ctx)
 			t.strike(ctx, t.receive())
 		case <-early.C:
+			if t.ledger.Contests() && forget == nil {
+				t.forgetCovered() // Our index may have come up to a sum, or have been repaired.
+			}
 			// All that a first sync has sent would be sent again, if we died before the next checkpoint tells of it.
 			if t.silent() || t.complete.Swap(false) || t.tombstones.Due() {
 				t.publish(ctx)

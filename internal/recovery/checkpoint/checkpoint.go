@@ -49,6 +49,9 @@ type Entry struct {
 	// Event is the version of the newest change of the type that the member had seen. Its successor must have
 	// seen as much before it sends anything of the type.
 	Event uint64
+	// Sum is that of the member's index at the version SumAt, where it tells one: of a type that it has seen up to
+	// there as others have, they have the same. SumAt is 0 where none is told.
+	Sum, SumAt uint64
 	// Deleted is the version up to which every deletion is acknowledged, but for those that are named as
 	// open, where that is below Low: deletions that nobody has watched are still being looked for. 0 says
 	// that it is Low. So what is said of objects that are there does not wait for a search, which takes long
@@ -171,6 +174,8 @@ type encodedEntry struct {
 	High   uint64   `json:"high"`
 	Behind uint64   `json:"behind,omitempty"` // how far Low is below High
 	Event  uint64   `json:"event,omitempty"`
+	Sum    uint64   `json:"sum,omitempty"`
+	SumAt  uint64   `json:"sumAt,omitempty"`
 	Delete uint64   `json:"deleted,omitempty"`
 	Before []uint64 `json:"earlier,omitempty"`
 	Opaque bool     `json:"opaque,omitempty"`
@@ -187,8 +192,8 @@ func (c Checkpoint) Encode() (string, error) {
 		Ring: c.RingFormat, Fingerprint: c.Fingerprint,
 		InDoubt: encodeInDoubt(c.InDoubt), Types: make(map[string]encodedEntry, len(c.Types))}
 	for name, t := range c.Types {
-		entry := encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Delete: t.Deleted, Before: t.Earlier[max(len(t.Earlier)-MaxEarlier, 0):], Opaque: t.Opaque,
-			Except: encodeHashes(t.Except), Refuse: encodeHashes(t.Refused)}
+		entry := encodedEntry{High: t.High, Behind: t.High - t.Low, Event: t.Event, Sum: t.Sum, SumAt: t.SumAt, Delete: t.Deleted,
+			Before: t.Earlier[max(len(t.Earlier)-MaxEarlier, 0):], Opaque: t.Opaque, Except: encodeHashes(t.Except), Refuse: encodeHashes(t.Refused)}
 		if t.Until > 0 {
 			entry.High, entry.Behind, entry.Until, entry.Reach = t.Low, 0, t.Until, t.High
 		}
@@ -230,7 +235,8 @@ func Decode(text string) (Checkpoint, error) {
 		if err != nil || err2 != nil || t.Behind > t.High || (t.Until > 0) != (t.Reach > 0) || t.Reach > 0 && t.Reach < t.High {
 			return Checkpoint{}, fmt.Errorf("checkpoint is malformed at %s", name)
 		}
-		entry := Entry{Low: t.High - t.Behind, High: max(t.High, t.Reach), Until: t.Until, Event: t.Event, Deleted: t.Delete, Earlier: t.Before, Opaque: t.Opaque, Except: except, Refused: refused}
+		entry := Entry{Low: t.High - t.Behind, High: max(t.High, t.Reach), Until: t.Until, Event: t.Event, Sum: t.Sum, SumAt: t.SumAt,
+			Deleted: t.Delete, Earlier: t.Before, Opaque: t.Opaque, Except: except, Refused: refused}
 		c.Types[name] = entry
 	}
 	return c, nil

@@ -6,6 +6,8 @@ type Seen struct {
 	// that versions are no numbers.
 	Version, Event uint64
 	Opaque         bool
+	// Sum is that of the index at SumAt; 0 where it is not known.
+	Sum, SumAt uint64
 	// Deleted and Earlier are for the fields of [Entry] of that name.
 	Deleted uint64
 	Earlier []uint64
@@ -31,6 +33,9 @@ func Compose(seen map[string]Seen, own, all map[string]Backlog, room int) (ownTy
 			}
 			types[name] = e
 		}
+		e := ownTypes[name] // The other checkpoint travels with it.
+		e.Sum, e.SumAt = s.Sum, s.SumAt
+		ownTypes[name] = e
 	}
 	return ownTypes, allTypes
 }

@@ -15,6 +15,9 @@
 // Every member keeps the [Ledger] of all checkpoints it has seen. A parked change that somebody's checkpoint covers is
 // delivered and forgotten; an object that the first list brings and a checkpoint covers is in step and not sent.
 //
+// A member whose watch has lost an event does not know that it covers what it never saw. So its entries tell the sum of
+// its index, and what it covers is forgotten only where nothing contradicts that sum ([Ledger.Confirms]).
+//
 // Checkpoints travel in ConfigMaps, one for each member and target, that [Store] writes and watches. Checkpoint and
 // Entry are pure values; a Ledger and a Store are safe for concurrent use; [Store.Run] and [Store.Publish] block.
 package checkpoint

@@ -19,6 +19,7 @@ type Ledger struct {
 	believed    atomic.Pointer[[]entry]               // what Covers reads
 	delivered   atomic.Pointer[[]map[uint64]struct{}] // by the other members; what Delivered reads
 	inDoubt     atomic.Pointer[map[uint64]Doubt]      // of others; what Doubtful reads
+	contested   atomic.Pointer[contested]             // what Confirms reads
 
 	mu      sync.Mutex // guards what follows
 	entries map[string]entry
@@ -74,24 +75,34 @@ func (b *Ledger) News() News {
 // note takes a checkpoint in place of another into the news. The caller holds mu.
 func (b *Ledger) note(name string, before, after entry) {
 	c := after.checkpoint
-	if b.news.entries == nil {
-		b.news.entries = make(map[string]entry)
-	}
-	b.news.entries[name] = after
+	b.news.put(name, after)
 	if before.ring == nil || !slices.Equal(before.checkpoint.View, c.View) {
 		b.news.all = true
 		return
 	}
-	if b.news.types == nil {
-		b.news.types = make(map[string]bool)
-	}
 	for name, e := range c.Types {
 		if o, ok := before.checkpoint.Types[name]; !ok || !reflect.DeepEqual(o, e) {
-			b.news.types[name] = true
-			if all := slicesOf(name); all != "" {
-				b.news.types[all] = true
-			}
+			b.news.add(name)
 		}
+	}
+}
+
+// put notes a checkpoint that has come.
+func (n *News) put(name string, e entry) {
+	if n.entries == nil {
+		n.entries = make(map[string]entry)
+	}
+	n.entries[name] = e
+}
+
+// add notes a type of which more may be covered.
+func (n *News) add(typeName string) {
+	if n.types == nil {
+		n.types = make(map[string]bool)
+	}
+	n.types[typeName] = true
+	if all := slicesOf(typeName); all != "" {
+		n.types[all] = true
 	}
 }
 
@@ -107,6 +118,7 @@ func NewLedger(fingerprint string, format ring.Format) *Ledger {
 	b := &Ledger{fingerprint: fingerprint, format: format, entries: map[string]entry{}, lists: map[string]List{}, stats: map[string]string{}, rings: map[string]*ring.Ring{}}
 	b.believed.Store(&[]entry{})
 	b.delivered.Store(&[]map[uint64]struct{}{})
+	b.contested.Store(&contested{})
 	return b
 }
 
@@ -119,6 +131,7 @@ func (b *Ledger) Set(name string, c Checkpoint) bool {
 	before := b.entries[name]
 	delete(b.entries, name)
 	defer b.publish()
+	defer b.unsaid()
 	if c.Fingerprint != b.fingerprint || c.RingFormat != b.format.String() {
 		return false
 	}
@@ -134,6 +147,9 @@ func (b *Ledger) Set(name string, c Checkpoint) bool {
 	after := entry{checkpoint: c, ring: r, excepts: !strings.HasSuffix(name, entryName("", allKey))}
 	b.note(name, before, after)
 	b.entries[name] = after
+	if after.excepts {
+		b.said(before.checkpoint, c)
+	}
 	return true
 }
 
@@ -142,6 +158,7 @@ func (b *Ledger) Delete(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.entries, name)
+	b.unsaid()
 	b.publish()
 }
 
@@ -150,6 +167,7 @@ func (b *Ledger) clear() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	clear(b.entries)
+	b.contested.Store(&contested{})
 	b.publish()
 }
 
@@ -167,6 +185,11 @@ func (b *Ledger) publish() {
 
 // Covers tells whether some checkpoint says that a state of an object is acknowledged. It takes no lock.
 func (b *Ledger) Covers(typeName string, id resource.ID, version uint64) bool {
+	return b.covers(typeName, id, version, func(string) bool { return true })
+}
+
+// covers is [Ledger.Covers] by the word of the members that are relied upon.
+func (b *Ledger) covers(typeName string, id resource.ID, version uint64, relied func(member string) bool) bool {
 	entries := *b.believed.Load()
 	if len(entries) == 0 || version == 0 {
 		return false
@@ -174,7 +197,7 @@ func (b *Ledger) Covers(typeName string, id resource.ID, version uint64) bool {
 	partition := b.format.Partition(string(id))
 	return slices.ContainsFunc(entries, func(p entry) bool {
 		e, ok := p.checkpoint.of(typeName, id)
-		return ok && version <= e.High && p.owns(typeName, id, partition) && e.Covers(id, version) && !excepted(entries, p, typeName, id)
+		return ok && version <= e.High && relied(p.checkpoint.Member) && p.owns(typeName, id, partition) && e.Covers(id, version) && !excepted(entries, p, typeName, id)
 	})
 }
 

@@ -29,7 +29,7 @@ func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, beside checkpoint.Be
 	for i := range 300 {
 		name := fmt.Sprintf("averagelengthresources%d.v1alpha1.%s.example.com", i, []string{"networking", "storage", "monitoring"}[i%3])
 		high := 10_000_000_000 - rng.Uint64N(1_000_000)
-		own.Types[name] = checkpoint.Entry{Low: high - rng.Uint64N(1000), High: high, Event: high - rng.Uint64N(100_000_000)}
+		own.Types[name] = checkpoint.Entry{Low: high - rng.Uint64N(1000), High: high, Event: high - rng.Uint64N(100_000_000), Sum: rng.Uint64(), SumAt: high}
 		names = append(names, name)
 	}
 	all = own

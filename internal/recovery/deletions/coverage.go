@@ -40,6 +40,9 @@ func (f *Finder) Coverage(now time.Time) map[string]checkpoint.Seen {
 // seen is how far a type that is listed has been seen. The caller holds mu.
 func (f *Finder) seen(t resource.Type, s *search, stats index.Stats, now time.Time) checkpoint.Seen {
 	c := checkpoint.Seen{Version: stats.Version, Event: stats.Event, Opaque: stats.Version == 0}
+	if hash, reach := f.opts.Index.SumAt(t, stats.Version); reach == index.Reached {
+		c.Sum, c.SumAt = hash, stats.Version
+	}
 	if !s.state.Done() {
 		c = f.unsearched(t.String(), c, s.versions)
 	}

@@ -53,9 +53,14 @@ func (p *Pipeline) Doubt(match Match) {
 // ForgetCovered forgets the parked objects that are covered by now ([Options.Covers]): their owner has
 // delivered them, and is in no doubt about them, which we would have to take over. It looks at those that may
 // have become so: of a type, and of what is delivered by name, as deletions and states without a version are,
-// or is not, may returns what tells of each object, or nil for none; a nil may is all. The lock is given up
-// now and then, because there may be very many.
-func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) func(id resource.ID, s State) bool) {
+// or is not, may returns what tells of each object, or nil for none; a nil may is all. Contested tells of
+// what is covered that who says so may have missed the change: some thousands of these are kept of each type, for
+// the member that has to send them then; nil is never. Both are called under the lock, which is given up now and
+// then, because there may be very many.
+func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) func(id resource.ID, s State) bool, contested func(t resource.Type, id resource.ID, s State) bool) {
+	if contested == nil {
+		contested = func(resource.Type, resource.ID, State) bool { return false }
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for t, queues := range p.parked {
@@ -65,7 +70,7 @@ func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) func(id r
 				some = may(*t, named == 1)
 			}
 			if some != nil {
-				p.forgetCovered(q, some)
+				p.forgetCovered(q, some, contested)
 			}
 		}
 	}
@@ -74,14 +79,23 @@ func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) func(id r
 // forgetAtOnce is at how many items ForgetCovered looks without giving up the lock, which takes some milliseconds.
 const forgetAtOnce = 1000
 
+// maxContested bounds the parked items of a type that are covered and kept, because who covers them may have missed
+// their changes. A type whose sums can never agree would otherwise keep all that ever changes.
+const maxContested = 4096
+
 // forgetCovered goes once round a queue of parked items. The caller holds the lock, which is given up on the way.
-func (p *Pipeline) forgetCovered(q *queue, may func(id resource.ID, s State) bool) {
+func (p *Pipeline) forgetCovered(q *queue, may func(id resource.ID, s State) bool, contested func(t resource.Type, id resource.ID, s State) bool) {
+	kept := 0
 	for n := q.len; n > 0 && q.front != nil; n-- {
 		it := q.front
 		q.remove(it)
 		q.pushBack(it)
 		if may(it.id, it.state()) && p.settledByOwner(it) {
-			p.forget(it)
+			if kept < maxContested && contested(*it.typ, it.id, it.state()) {
+				kept++
+			} else {
+				p.forget(it)
+			}
 		}
 		if n%forgetAtOnce == 0 {
 			p.mu.Unlock()

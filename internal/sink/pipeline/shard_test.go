@@ -52,7 +52,7 @@ func TestAStateThatARelistFindsAgainIsTakenUpByAMemberThatMayNotHaveBeenAlone(t 
 				})
 				r.list()
 				r.put("x", "1") // version 101
-				r.p.ForgetCovered(nil)
+				r.p.ForgetCovered(nil, nil)
 				time.Sleep(time.Minute)
 				r.version += 10 // another state and back, which nobody here has seen
 				r.list("x", "1")
@@ -142,7 +142,7 @@ func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
 		r.found("x", 100, 120)
 		r.found("z", 100, 120)
 		asked = nil
-		r.p.ForgetCovered(nil)
+		r.p.ForgetCovered(nil, nil)
 		want := []pipeline.State{{Version: 120, Deleted: true}, {Version: 171, Deleted: true}}
 		deleted := slices.DeleteFunc(asked, func(s pipeline.State) bool { return !s.Deleted })
 		slices.SortFunc(deleted, func(a, b pipeline.State) int { return int(a.Version) - int(b.Version) })
@@ -170,7 +170,7 @@ func TestTheLastOfSeveralDeletionsThatWereFoundCounts(t *testing.T) {
 				for _, d := range tt.told {
 					r.found("x", d[0], d[1])
 				}
-				r.p.ForgetCovered(nil)
+				r.p.ForgetCovered(nil, nil)
 				want := []pipeline.Tombstone{{Type: pods, ID: id("x"), State: tt.want, Since: time.Now(), Found: true}}
 				if diff := cmp.Diff(want, r.p.Tombstones()); diff != "" {
 					t.Errorf("deletions (-want +got):\n%s", diff)
@@ -246,12 +246,12 @@ func TestParkedChangesAreForgottenOnceTheirOwnerHasDeliveredThem(t *testing.T) {
 		r.put("x", "1") // version 101
 		r.put("y", "1") // version 102
 		r.del("z")      // version 103
-		r.p.ForgetCovered(nil)
+		r.p.ForgetCovered(nil, nil)
 		if s := r.p.Stats(); s.Parked != 3 {
 			t.Fatalf("forgotten without reason: %+v", s)
 		}
 		covered = 102
-		r.p.ForgetCovered(nil)
+		r.p.ForgetCovered(nil, nil)
 		o.set(anybody)
 		r.p.MaySendChanged()
 		time.Sleep(time.Minute)
@@ -430,7 +430,7 @@ func TestForgettingLooksAtWhatMayBeCovered(t *testing.T) {
 					return nil
 				}
 				return some
-			})
+			}, nil)
 		}
 		of(services, false, all)
 		if len(looked) != 1 {
@@ -450,6 +450,43 @@ func TestForgettingLooksAtWhatMayBeCovered(t *testing.T) {
 		of(pods, true, all)
 		if s := r.p.Stats(); s.Parked != 1 {
 			t.Errorf("%d are parked, want the service", s.Parked)
+		}
+	})
+}
+
+// TestForgetCovered_Contested_IsKeptAndSentByTheSuccessor: who covers a change may have missed it. What is kept for
+// that is bounded.
+func TestForgetCovered_Contested_IsKeptAndSentByTheSuccessor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		contested, o := true, owning(nobody)
+		disputed := func(resource.Type, resource.ID, pipeline.State) bool { return contested }
+		r := newRig(t, pipeline.Options{Owner: o, Covers: func(resource.Type, resource.ID, pipeline.State) bool { return true }})
+		r.list()
+		r.put("x", "1")
+		r.p.ForgetCovered(nil, disputed)
+		time.Sleep(time.Minute)
+		if s := r.p.Stats(); s.Parked != 1 {
+			t.Fatalf("%d parked, want what is contested", s.Parked)
+		}
+		o.set(anybody)
+		r.p.MaySendChanged()
+		time.Sleep(time.Minute)
+		wantDocs(t, r, "x", "1")
+		o.set(nobody)
+		r.put("y", "1")
+		contested = false
+		r.p.ForgetCovered(nil, disputed)
+		if s := r.p.Stats(); s.Parked != 0 {
+			t.Errorf("%d parked, want none: all is agreed upon", s.Parked)
+		}
+		contested = true
+		const many = 5000
+		for i := range many {
+			r.put(fmt.Sprint("o", i), "1")
+		}
+		r.p.ForgetCovered(nil, disputed)
+		if s := r.p.Stats(); s.Parked == 0 || s.Parked >= many {
+			t.Errorf("%d of %d parked, want a bounded number", s.Parked, many)
 		}
 	})
 }

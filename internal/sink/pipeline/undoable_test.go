@@ -86,7 +86,7 @@ func TestWhatItsOwnerIsInDoubtAboutStaysParked(t *testing.T) {
 					r.list()
 					r.put("x", "1")
 				}
-				r.p.ForgetCovered(nil)
+				r.p.ForgetCovered(nil, nil)
 				if s := r.p.Stats(); s.Parked != 1 {
 					t.Fatalf("%d are parked", s.Parked)
 				}
@@ -102,7 +102,7 @@ func TestWhatItsOwnerIsInDoubtAboutStaysParked(t *testing.T) {
 				o.set(nobody)
 				r.put("x", "2")
 				sure.Store(true)
-				r.p.ForgetCovered(nil)
+				r.p.ForgetCovered(nil, nil)
 				if s := r.p.Stats(); s.Parked != 0 {
 					t.Errorf("%d are parked that nobody is in doubt about", s.Parked)
 				}
