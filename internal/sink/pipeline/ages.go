@@ -2,6 +2,9 @@ package pipeline
 
 import "time"
 
+// moment is a time, counted from when the pipeline was made.
+type moment time.Duration
+
 // ages counts the dirty items by the second in which they became so. The oldest is found without looking at the items:
 // there are as many seconds as the lag has, and not as many as there are objects.
 type ages struct {
@@ -11,11 +14,15 @@ type ages struct {
 
 func newAges() ages { return ages{began: time.Now(), seconds: make(map[int32]int)} }
 
+// moment is a time as items keep it, and time the way back.
+func (a *ages) moment(t time.Time) moment { return moment(t.Sub(a.began)) }
+func (a *ages) time(m moment) time.Time   { return a.began.Add(time.Duration(m)) }
+
 // note brings the count in step with an item.
 func (a *ages) note(it *item) {
 	second := int32(0)
 	if it.dirty() && it.place != parked && it.place != quarantined {
-		second = 1 + int32(max(it.firstAt.Sub(a.began), 0)/time.Second)
+		second = 1 + int32(max(time.Duration(it.firstAt), 0)/time.Second)
 	}
 	if second == it.aged {
 		return

@@ -96,7 +96,7 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 		return
 	}
 	id := t.ID(r.Namespace, r.Name)
-	it, ok := p.items[id]
+	it, ok := p.items.byID[id]
 	if !p.opts.Owner.MaySend(t, id) {
 		ticket.miss()
 		return
@@ -115,7 +115,7 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 		// Its current state is on its way.
 	default:
 		p.set(it, false, r)
-		it.firstAt, it.firstVersion = now, r.ResourceVersion
+		it.firstAt, it.firstVersion = p.ages.moment(now), r.ResourceVersion
 		it.offered = true
 		p.route(it, now, true)
 	}
@@ -157,7 +157,7 @@ func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if it, ok := p.items[t.ID(r.Namespace, r.Name)]; ok && it.place == evicted {
+	if it, ok := p.items.byID[t.ID(r.Namespace, r.Name)]; ok && it.place == evicted {
 		p.fill(it, r, now)
 		p.wakeLoop()
 	}

@@ -5,7 +5,7 @@ func (p *Pipeline) CountUnsettled() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := 0
-	for _, it := range p.items {
+	for _, it := range p.items.byID {
 		n += one(it.overwritable())
 	}
 	return n
@@ -16,7 +16,7 @@ func (p *Pipeline) CountDirty() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := 0
-	for _, it := range p.items {
+	for _, it := range p.items.byID {
 		if it.dirty() && it.place != parked && it.place != quarantined {
 			n++
 		}

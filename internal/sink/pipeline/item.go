@@ -38,8 +38,9 @@ type item struct {
 	// seq counts the states; sentSeq is the one that the request in flight carries.
 	seq, sentSeq uint32
 
-	// firstAt is when the oldest state that is not acknowledged was seen, readyAt when the item entered its queue.
-	firstAt, readyAt time.Time
+	// firstAt is when the oldest state that is not acknowledged was seen, readyAt when the item entered its queue: a
+	// third of the memory of a time.Time, of which a large start has three for each of very many items.
+	firstAt, readyAt moment
 
 	// base is the digest that the receiver is known to hold, if baseKnown: an object that returns to it needs no
 	// sending. While a request is in flight, base is what the request carries, and not known.
@@ -47,7 +48,7 @@ type item struct {
 	// firstVersion is the lowest version that is not acknowledged. laterVersion and laterAt are those of the first
 	// change since the request in flight was built.
 	firstVersion, laterVersion uint64
-	laterAt                    time.Time
+	laterAt                    moment
 
 	place     place
 	deleted   bool
@@ -62,9 +63,9 @@ type item struct {
 	offered   bool // dirty only because a resync sends it again: the receiver has acknowledged this state
 	again     bool // dirty only because a relist found it again while we could not know whether we had been alone
 
-	links
 	aged int32 // the second in which it counts as the age of something dirty; see ages.go
 
+	links
 	extra *extra // what few items have; nil for most
 }
 
@@ -102,6 +103,27 @@ type extra struct {
 	since    time.Time
 	tries    int
 	doubtful bool
+}
+
+// items are all items. A map never shrinks: one that has been large is made anew when it is empty, as after a start.
+type items struct {
+	byID map[resource.ID]*item
+	most int // that this map has held
+}
+
+// manyItems is from how many on a map is worth that: it takes half a megabyte.
+const manyItems = 10_000
+
+func (s *items) add(it *item) {
+	s.byID[it.id] = it
+	s.most = max(s.most, len(s.byID))
+}
+
+func (s *items) remove(it *item) {
+	delete(s.byID, it.id)
+	if len(s.byID) == 0 && s.most > manyItems {
+		*s = items{byID: make(map[resource.ID]*item)}
+	}
 }
 
 func (it *item) withExtra() *extra {

@@ -89,7 +89,7 @@ func (p *Pipeline) decide(f *flight, o wire.Outcome, now time.Time) {
 // counted and named, for it is a fault of ours, and tried again.
 func (p *Pipeline) audit(f *flight, o wire.Outcome, now time.Time) {
 	lost := slices.DeleteFunc(slices.Clone(f.items), func(it *item) bool {
-		return p.items[it.id] != it || it.dirty() || it.extra != nil && it.extra.timer != 0
+		return p.items.byID[it.id] != it || it.dirty() || it.extra != nil && it.extra.timer != 0
 	})
 	for _, it := range lost {
 		p.metrics.dropped.Inc()
@@ -126,7 +126,7 @@ func (p *Pipeline) acknowledge(items []*item, f *flight, now time.Time) {
 		if it.extra != nil {
 			it.extra.limit, it.extra.tries, it.extra.whole = 0, 0, false
 		}
-		p.metrics.latency.Observe(now.Sub(it.firstAt).Seconds())
+		p.metrics.latency.Observe(now.Sub(p.ages.time(it.firstAt)).Seconds())
 		if it.seq == it.sentSeq {
 			p.complete(it, now)
 			continue

@@ -50,7 +50,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.ended = true
-	for _, it := range p.items { // waiters for these would wait for ever
+	for _, it := range p.items.byID { // waiters for these would wait for ever
 		p.arrived(it)
 	}
 	p.notify()
@@ -150,7 +150,7 @@ func (p *Pipeline) due(c class, now time.Time) bool {
 	case c == classBulk && p.flushBulk:
 		return true
 	default:
-		return !now.Before(q.front.readyAt.Add(p.opts.FlushInterval))
+		return !now.Before(p.ages.time(q.front.readyAt).Add(p.opts.FlushInterval))
 	}
 }
 
@@ -264,7 +264,7 @@ func (p *Pipeline) sleep(now time.Time) time.Duration {
 		switch {
 		case q.front == nil:
 		case p.breaker.Allow(now, lane):
-			until(q.front.readyAt.Add(p.opts.FlushInterval), c == classLive || c == classBulk)
+			until(p.ages.time(q.front.readyAt).Add(p.opts.FlushInterval), c == classLive || c == classBulk)
 		default:
 			if w := p.breaker.Wait(now, lane); w > 0 {
 				d = min(d, w)
@@ -280,7 +280,7 @@ func (p *Pipeline) MaySendChanged() {
 	defer p.mu.Unlock()
 	now := time.Now()
 	var gained []*item
-	for _, it := range p.items {
+	for _, it := range p.items.byID {
 		ours := p.mine(it)
 		switch it.place {
 		case parked:
@@ -346,7 +346,7 @@ func (p *Pipeline) checkDrains() {
 }
 
 func (p *Pipeline) holds(match Match) bool {
-	for id, it := range p.items {
+	for id, it := range p.items.byID {
 		if it.inFlight && match(*it.typ, id) {
 			return true
 		}

@@ -150,7 +150,7 @@ type Pipeline struct {
 	mu            sync.Mutex // guards everything below
 	breaker       *delivery.Breaker
 	metrics       *metrics
-	items         map[resource.ID]*item
+	items         items
 	types         map[resource.Type]*resource.Type
 	window        *debounce.Window[*item]
 	deletes       queue
@@ -211,7 +211,7 @@ func New(sender Sender, sizer Sizer, breaker *delivery.Breaker, opts Options) *P
 		opts: opts, sender: sender, sizer: sizer, breaker: breaker,
 		log:   opts.Log,
 		wake:  make(chan struct{}, 1),
-		items: make(map[resource.ID]*item), flights: make(map[*flight]bool),
+		items: items{byID: make(map[resource.ID]*item)}, flights: make(map[*flight]bool),
 		types:  make(map[resource.Type]*resource.Type),
 		window: debounce.New[*item](opts.Debounce, opts.MaxWait), ages: newAges(),
 		initial: make(map[*resource.Type]int), evictedByType: make(map[*resource.Type]int), parked: make(map[*resource.Type]*[2]*queue),
@@ -229,12 +229,12 @@ func (p *Pipeline) Apply(c index.Change) {
 	if p.ended {
 		return
 	}
-	it, ok := p.items[c.ID]
+	it, ok := p.items.byID[c.ID]
 	if !ok && (c.Cause == index.Initial || c.Again) && p.opts.Covers(c.Type, c.ID, stateOf(c)) {
 		if d, ok := p.opts.Doubtful(c.ID); ok {
 			it = p.add(c.ID, c.Type)
 			p.set(it, c.Deleted, c.Record)
-			it.firstAt, it.firstVersion = now, c.Record.ResourceVersion
+			it.firstAt, it.firstVersion = p.ages.moment(now), c.Record.ResourceVersion
 			if !p.mine(it) {
 				p.park(it) // Its owner may give it to us before the doubt is over.
 				return
@@ -264,13 +264,13 @@ func (p *Pipeline) Apply(c index.Change) {
 		it.firstVersion = first // What is there now overrides a deletion that lies who knows how far back.
 	}
 	if !it.dirty() || it.offered { // What was offered is acknowledged.
-		it.firstAt, it.firstVersion = now, first
+		it.firstAt, it.firstVersion = p.ages.moment(now), first
 	} else {
 		p.totals.Coalesced++
 		p.metrics.coalesced.Inc()
 	}
 	if it.inFlight && it.seq == it.sentSeq {
-		it.laterAt, it.laterVersion = now, first
+		it.laterAt, it.laterVersion = p.ages.moment(now), first
 	}
 	if c.Cause == index.Initial && !it.initial {
 		it.initial = true
@@ -322,7 +322,7 @@ func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
 		p.types[t] = typ
 	}
 	it := &item{id: id, typ: typ}
-	p.items[id] = it
+	p.items.add(it)
 	p.counts[nowhere]++
 	return it
 }
@@ -423,7 +423,7 @@ func (p *Pipeline) wait(it *item, now time.Time) {
 }
 
 func (p *Pipeline) enqueue(q *queue, it *item, now time.Time) {
-	it.readyAt = now
+	it.readyAt = p.ages.moment(now)
 	q.pushBack(it)
 	p.setPlace(it, queued)
 }
@@ -513,7 +513,7 @@ func (p *Pipeline) forget(it *item) {
 	p.setBody(it, "")
 	p.arrived(it)
 	p.counts[nowhere]--
-	delete(p.items, it.id)
+	p.items.remove(it)
 	p.notify()
 }
 

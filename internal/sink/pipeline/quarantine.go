@@ -69,7 +69,7 @@ func (p *Pipeline) Quarantined(limit int) []Quarantined {
 		return nil
 	}
 	var all []Quarantined
-	for _, it := range p.items {
+	for _, it := range p.items.byID {
 		if it.place == quarantined {
 			all = append(all, Quarantined{ID: it.id, Reason: it.extra.why, Since: it.extra.since})
 		}

@@ -162,7 +162,7 @@ func (p *Pipeline) unchanged(f *flight, now time.Time) []*item {
 
 // retry puts an item where what failed before is sent from.
 func (p *Pipeline) retry(it *item, now time.Time) {
-	it.readyAt = now
+	it.readyAt = p.ages.moment(now)
 	p.retryQueue(it).pushBack(it)
 	p.setPlace(it, suspected)
 }

@@ -192,7 +192,7 @@ func (p *Pipeline) askTaken() {
 		taken := p.opts.Taken(*it.typ, it.id)
 		p.mu.Lock()
 		switch {
-		case p.items[it.id] != it || it.dirty() || !it.extra.inDoubt():
+		case p.items.byID[it.id] != it || it.dirty() || !it.extra.inDoubt():
 		case taken:
 			p.forget(it)
 		default:
@@ -205,7 +205,7 @@ func (p *Pipeline) askTaken() {
 
 // sendAgain says the last word of an acknowledged item again.
 func (p *Pipeline) sendAgain(it *item, now time.Time) {
-	it.firstAt, it.firstVersion = now, it.version
+	it.firstAt, it.firstVersion = p.ages.moment(now), it.version
 	p.totals.Repeats++
 	p.metrics.repeats.Inc()
 	switch {

@@ -20,7 +20,7 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 		return
 	}
 	switch {
-	case it.inFlight || it.deleted || it.bare, now.Sub(it.firstAt) < p.opts.Debounce:
+	case it.inFlight || it.deleted || it.bare, now.Sub(p.ages.time(it.firstAt)) < p.opts.Debounce:
 		p.route(it, now, false)
 	default:
 		p.enqueue(&p.live, it, now)
@@ -42,7 +42,7 @@ func (it *item) onlyState() uint64 {
 func (p *Pipeline) Doubt(match Match) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for id, it := range p.items {
+	for id, it := range p.items.byID {
 		if it.dirty() && match(*it.typ, id) {
 			p.doubt(it, it.onlyState())
 			it.extra.suspicion = true
@@ -129,9 +129,9 @@ func (p *Pipeline) Tombstones() []Tombstone {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all []Tombstone
-	for id, it := range p.items {
+	for id, it := range p.items.byID {
 		if it.deleted && (it.dirty() || it.overwritable()) && it.place != quarantined {
-			all = append(all, Tombstone{Type: *it.typ, ID: id, State: it.state(), Since: it.firstAt, Found: it.found, Undoable: !it.dirty()})
+			all = append(all, Tombstone{Type: *it.typ, ID: id, State: it.state(), Since: p.ages.time(it.firstAt), Found: it.found, Undoable: !it.dirty()})
 		}
 	}
 	return all
@@ -143,7 +143,7 @@ func (p *Pipeline) Tombstones() []Tombstone {
 func (p *Pipeline) PendingDeletions(t resource.Type, f func(namespace, name string)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, it := range p.items {
+	for _, it := range p.items.byID {
 		if it.deleted && *it.typ == t && (it.dirty() || it.overwritable()) {
 			f(it.namespaceAndName())
 		}
@@ -173,7 +173,7 @@ func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unackn
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	own, all = make(map[resource.Type]Unacknowledged), make(map[resource.Type]Unacknowledged)
-	for id, it := range p.items {
+	for id, it := range p.items.byID {
 		sure := !it.dirty() && (it.extra == nil || it.extra.repeats < p.opts.Repeats || !it.overwritable()) ||
 			it.offered && it.place != quarantined || p.onlyDoubted(it)
 		if sure && (it.extra == nil || !it.extra.inDoubt()) {
@@ -242,7 +242,7 @@ func (p *Pipeline) Gained(match Match) {
 	for f := range p.flights {
 		f.bases = nil // What the receiver held before is not known of any of them; a handoff leaves few in flight.
 	}
-	for id, it := range p.items {
+	for id, it := range p.items.byID {
 		if (it.baseKnown || it.again) && match(*it.typ, id) {
 			it.baseKnown, it.again = false, false
 		}

@@ -97,7 +97,7 @@ func (p *Pipeline) AwaitDeleted(ctx context.Context, ids []resource.ID) error {
 	left := slices.Clone(ids)
 	return p.await(ctx, func() bool {
 		left = slices.DeleteFunc(left, func(id resource.ID) bool {
-			it := p.items[id]
+			it := p.items.byID[id]
 			return it == nil || !it.deleted || !it.dirty() || it.place == quarantined || !p.mine(it)
 		})
 		return len(left) == 0
@@ -108,7 +108,7 @@ func (p *Pipeline) left() Left {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var l Left
-	for _, it := range p.items {
+	for _, it := range p.items.byID {
 		switch {
 		case it.place == parked || it.place == quarantined:
 		case it.dirty() && it.deleted:
