@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 	clientdiscovery "k8s.io/client-go/discovery"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -25,6 +23,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/capabilities"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/footprint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/httpclient"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/metadatawatch"
@@ -41,6 +40,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/typeset"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/stage"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 )
 
@@ -192,7 +192,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 
 // run starts the parts, waits for the end, and stops them in order.
 func (a *App) run(ctx context.Context, s *servers) error {
-	setGCPercent(gcPercent)
+	footprint.Starting()
 	a.log.Info("Starting", "version", a.opts.Version, "config", a.cfg.Map())
 	for _, w := range a.cfg.Warnings {
 		a.log.Info("Configuration warning", "warning", w)
@@ -200,37 +200,37 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	failed, fail := context.WithCancelCause(context.Background())
 	defer fail(nil)
 
-	observe := newStage(fail)
-	share := newStage(fail)
-	serve := newStage(fail)
-	remember := newStage(fail)
-	serve.start("API", func(ctx context.Context) error { return a.api.Run(ctx, s.api) })
-	serve.start("health probes", s.health.run)
+	observe := stage.New(fail)
+	share := stage.New(fail)
+	serve := stage.New(fail)
+	remember := stage.New(fail)
+	serve.Start("API", func(ctx context.Context) error { return a.api.Run(ctx, s.api) })
+	serve.Start("health probes", s.health.Run)
 	if s.metrics != nil {
-		serve.start("metrics", s.metrics.Start)
+		serve.Start("metrics", s.metrics.Start)
 	}
-	remember.start("inventory", a.previous.Run)
-	share.start("ring", a.shard.Member.Run)
-	share.start("shard", a.shard.Run)
+	remember.Start("inventory", a.previous.Run)
+	share.Start("ring", a.shard.Member.Run)
+	share.Start("shard", a.shard.Run)
 	for _, t := range a.targets() {
 		t.start(fail)
 	}
-	observe.start("watches", func(ctx context.Context) error {
+	observe.Start("watches", func(ctx context.Context) error {
 		a.shard.WaitJoined(ctx)
 		return a.watches.Run(ctx)
 	})
-	observe.start("predecessor", a.rivals.Run)
-	observe.start("memory", tidy)
-	observe.start("restores", a.followRestores)
-	observe.start("verification", a.verify.run)
-	observe.start("events", a.notices.run)
+	observe.Start("predecessor", a.rivals.Run)
+	observe.Start("memory", footprint.Tidy)
+	observe.Start("restores", a.followRestores)
+	observe.Start("verification", a.verify.run)
+	observe.Start("events", a.notices.run)
 	if a.controller != nil {
-		observe.start("controller", a.controller.Run)
+		observe.Start("controller", a.controller.Run)
 	}
 	if a.scanner != nil {
-		observe.start("capabilities", a.scanner.Run)
+		observe.Start("capabilities", a.scanner.Run)
 	}
-	observe.start("discovery", func(ctx context.Context) error {
+	observe.Start("discovery", func(ctx context.Context) error {
 		return a.discovery.Run(ctx, func(c discovery.Change) { a.apply(ctx, c) })
 	})
 
@@ -242,17 +242,17 @@ func (a *App) run(ctx context.Context, s *servers) error {
 		a.log.Error(context.Cause(failed), "Stopping because a part has failed")
 	}
 	a.stopping.Store(true)
-	observe.stop()
+	observe.Stop()
 	end := time.Now().Add(a.cfg.ShutdownTimeout)
 	a.flush(end)
-	remember.stop() // before the pipelines: what they could not delete is in it
+	remember.Stop() // before the pipelines: what they could not delete is in it
 	a.cutOff()
 	a.release(end)
 	for _, t := range a.targets() {
 		t.stop()
 	}
-	share.stop()
-	serve.stop()
+	share.Stop()
+	serve.Stop()
 	if err := context.Cause(failed); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -288,11 +288,6 @@ func (a *App) cutOff() {
 	all.Wait()
 }
 
-// gcPercent makes the collector run at a third of the growth that Go allows by itself: it trades a few per
-// cent of a core at the start for a third of the peak (20,000 objects: 51 MiB instead of 73), and costs
-// nothing at rest. GOGC overrides it.
-const gcPercent = 30
-
 // releaseTimeout bounds the last writes to the API server. One that is away then costs the others a Lease's duration.
 const releaseTimeout = 5 * time.Second
 
@@ -318,8 +313,7 @@ func releaseBy(now, end time.Time, deletions bool) time.Time {
 func (a *App) settled() {
 	a.shard.Member.Proceed()
 	a.log.Info("All types have been read", "objects", a.index.Len(), "after", time.Since(a.started).Round(time.Millisecond).String())
-	setGCPercent(restPercent)
-	debug.FreeOSMemory()
+	footprint.Resting()
 }
 
 // ready tells what /readyz does: discovery is done and every healthy type has been listed once. It does not depend on
@@ -367,36 +361,6 @@ func (a *App) delivered(t resource.Type) bool {
 // through the API server's watch cache for some milliseconds, on a busy machine tens of them; this is ten times that,
 // and a sixtieth of a pod's usual grace period.
 const lameDuck = 500 * time.Millisecond
-
-// stage is a set of parts that stop together.
-type stage struct {
-	ctx    context.Context
-	cancel context.CancelFunc
-	group  errgroup.Group
-	fail   context.CancelCauseFunc
-}
-
-func newStage(fail context.CancelCauseFunc) *stage {
-	s := &stage{fail: fail}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
-	return s
-}
-
-// start runs a part, which must return soon after its context ends. Its error stops the whole replica.
-func (s *stage) start(name string, run func(context.Context) error) {
-	s.group.Go(func() error {
-		if err := run(s.ctx); err != nil {
-			s.fail(fmt.Errorf("%s: %w", name, err))
-		}
-		return nil
-	})
-}
-
-// stop ends the parts and waits for them.
-func (s *stage) stop() {
-	s.cancel()
-	_ = s.group.Wait() // Errors went to fail.
-}
 
 // listenOn opens a TCP listener, with an error that names the variable to change.
 func listenOn(variable, address string) (net.Listener, error) {

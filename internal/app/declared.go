@@ -135,10 +135,10 @@ func (d declared) end(t *target) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	t.remove()
-	t.observe.stop()
-	t.sending.stop()
+	t.observe.Stop()
+	t.sending.Stop()
 	t.publish(ctx)
-	t.sharing.stop()
+	t.sharing.Stop()
 	t.metrics.remove()
 	d.a.receivers.drop(t)
 }

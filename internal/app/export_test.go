@@ -23,22 +23,9 @@ import (
 
 // What is tested without a whole replica around it.
 var (
-	ClusterID = clusterID
 	ReadAs    = readAs
 	ReleaseBy = releaseBy
 )
-
-// Stage is a set of parts that stop together.
-type Stage struct{ *stage }
-
-// NewStage returns a stage whose parts' errors go to fail.
-func NewStage(fail context.CancelCauseFunc) Stage { return Stage{newStage(fail)} }
-
-// Start runs a part.
-func (s Stage) Start(name string, run func(context.Context) error) { s.start(name, run) }
-
-// Stop ends the parts and waits for them.
-func (s Stage) Stop() { s.stop() }
 
 // OrphanFinder asks a receiver what it holds.
 type OrphanFinder struct{ *orphanFinder }
@@ -131,9 +118,6 @@ var ReceiverOf = receiverOf
 
 // Shares are what the members say of a receiver.
 var Shares = shares
-
-// HealthHandler answers the probes.
-var HealthHandler = healthHandler
 
 // MetricsOpen tells whether a server of metrics takes connections.
 func MetricsOpen(s metricsserver.Server) bool { return (&servers{metrics: s}).metricsOpen() }

@@ -24,6 +24,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/stage"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
@@ -161,13 +162,13 @@ func NewPeer(o PeerOptions) *Peer {
 func (p *Peer) Begin() {
 	p.t.remove = p.Index.Listen(p.t)
 	fail := func(error) {}
-	p.t.observe, p.t.sending, p.t.sharing = newStage(fail), newStage(fail), newStage(fail)
-	p.t.sharing.start("checkpoints", p.t.store.Run)
-	p.t.sharing.start("shared checkpoints", p.t.follow)
-	p.t.sending.start("delivery", p.t.pipeline.Run)
-	p.t.observe.start("missed deletions", p.t.runFinder)
+	p.t.observe, p.t.sending, p.t.sharing = stage.New(fail), stage.New(fail), stage.New(fail)
+	p.t.sharing.Start("checkpoints", p.t.store.Run)
+	p.t.sharing.Start("shared checkpoints", p.t.follow)
+	p.t.sending.Start("delivery", p.t.pipeline.Run)
+	p.t.observe.Start("missed deletions", p.t.runFinder)
 	if p.fate.o.Progress {
-		p.t.observe.start("progress", p.t.reportProgress)
+		p.t.observe.Start("progress", p.t.reportProgress)
 	}
 }
 

@@ -1,12 +1,9 @@
 package app
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/rest"
@@ -15,6 +12,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/health"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/inspect"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kubeauth"
 )
@@ -23,14 +21,14 @@ import (
 // is an error at start.
 type servers struct {
 	api     net.Listener
-	health  *healthServer
+	health  *health.Server
 	metrics metricsserver.Server // nil when switched off
 }
 
 // listen binds the addresses and makes the API.
 func (a *App) listen(restConfig *rest.Config) (_ *servers, err error) {
 	s := &servers{}
-	s.health = &healthServer{handler: healthHandler(a.ready, s.metricsOpen)}
+	s.health = &health.Server{Handler: health.Handler(a.ready, s.metricsOpen)}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -39,7 +37,7 @@ func (a *App) listen(restConfig *rest.Config) (_ *servers, err error) {
 	if s.api, err = listenOn("API_BIND_ADDRESS", a.cfg.APIBindAddress); err != nil {
 		return nil, err
 	}
-	if s.health.listener, err = listenOn("HEALTH_PROBE_BIND_ADDRESS", a.cfg.HealthProbeBindAddress); err != nil {
+	if s.health.Listener, err = listenOn("HEALTH_PROBE_BIND_ADDRESS", a.cfg.HealthProbeBindAddress); err != nil {
 		return nil, err
 	}
 	reviewer, err := newReviewer(restConfig)
@@ -62,8 +60,8 @@ func (s *servers) close() {
 	if s.api != nil {
 		_ = s.api.Close()
 	}
-	if s.health.listener != nil {
-		_ = s.health.listener.Close()
+	if s.health.Listener != nil {
+		_ = s.health.Listener.Close()
 	}
 }
 
@@ -104,57 +102,4 @@ func (a *App) metricsServer(restConfig *rest.Config, reviewer *kubeauth.Reviewer
 		return nil, fmt.Errorf("making the metrics server: %w", err)
 	}
 	return server, nil
-}
-
-// healthHandler answers the probes. A replica that is ready has its metrics port open.
-func healthHandler(read, metricsOpen func() bool) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { probe(w, true, "ok") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		switch {
-		case !read():
-			probe(w, false, "the cluster's types have not all been read yet")
-		case !metricsOpen():
-			probe(w, false, "the metrics port is not open yet")
-		default:
-			probe(w, true, "ok")
-		}
-	})
-	return mux
-}
-
-func probe(w http.ResponseWriter, ok bool, text string) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	if !ok {
-		w.WriteHeader(http.StatusServiceUnavailable)
-	}
-	_, _ = w.Write([]byte(text + "\n"))
-}
-
-// healthServer serves the probes until its context ends.
-type healthServer struct {
-	listener net.Listener
-	handler  http.Handler
-}
-
-func (h *healthServer) run(ctx context.Context) error {
-	server := &http.Server{
-		Handler: h.handler, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
-		IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10,
-	}
-	stopped := make(chan struct{})
-	go func() { // Ends with ctx; waited for below.
-		defer close(stopped)
-		<-ctx.Done()
-		grace, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = server.Shutdown(grace) // A probe that hangs is cut.
-		_ = server.Close()
-	}()
-	if err := server.Serve(h.listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving: %w", err)
-	}
-	<-stopped
-	return nil
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/stage"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 )
@@ -141,7 +142,7 @@ type target struct {
 	remove     func() // ends the listening
 
 	// The stages end one after the other, with a flush in between.
-	observe, sending, sharing *stage
+	observe, sending, sharing *stage.Stage
 	late                      bool // began when the types had been read already: see adopt
 	begun                     time.Time
 	adopted                   atomic.Bool
@@ -268,31 +269,31 @@ func (t *target) listen() { t.remove = t.index.Listen(t) }
 // start runs all that serves the target until stop. What fails for good goes to fail.
 func (t *target) start(fail context.CancelCauseFunc) {
 	t.begun = time.Now()
-	t.observe, t.sending, t.sharing = newStage(fail), newStage(fail), newStage(fail)
-	t.sharing.start("checkpoints", t.store.Run)
-	t.sharing.start("shared checkpoints", t.follow)
-	t.sending.start("delivery", t.deliver)
-	t.observe.start("first sync", t.adopt)
-	t.observe.start("missed deletions", t.runFinder)
-	t.observe.start("documents without an object", t.runListing)
-	t.observe.start("progress", t.reportProgress)
-	t.observe.start("resyncs", t.resyncs.Run)
-	t.observe.start("fill", t.filler.Run)
+	t.observe, t.sending, t.sharing = stage.New(fail), stage.New(fail), stage.New(fail)
+	t.sharing.Start("checkpoints", t.store.Run)
+	t.sharing.Start("shared checkpoints", t.follow)
+	t.sending.Start("delivery", t.deliver)
+	t.observe.Start("first sync", t.adopt)
+	t.observe.Start("missed deletions", t.runFinder)
+	t.observe.Start("documents without an object", t.runListing)
+	t.observe.Start("progress", t.reportProgress)
+	t.observe.Start("resyncs", t.resyncs.Run)
+	t.observe.Start("fill", t.filler.Run)
 }
 
 // stop ends it at once: who wants a flush has it done before.
 func (t *target) stop() {
 	t.remove()
-	t.observe.stop()
+	t.observe.Stop()
 	t.endSending()
-	t.sharing.stop()
+	t.sharing.Stop()
 	t.metrics.remove()
 }
 
 // endObserving ends what looks at the cluster. A target that ends before it has looked back for the first
 // time may have sent something all the same: its last checkpoint is to tell of that.
 func (t *target) endObserving() {
-	t.observe.stop()
+	t.observe.Stop()
 	if !t.looked.Load() && t.informed() {
 		t.looked.Store(true)
 	}
@@ -300,7 +301,7 @@ func (t *target) endObserving() {
 
 // endSending ends the pipeline with its requests.
 func (t *target) endSending() {
-	t.sending.stop()
+	t.sending.Stop()
 }
 
 // reportProgress says how far the first sync is, until it is complete.

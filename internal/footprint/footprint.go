@@ -1,4 +1,10 @@
-package app
+// Package footprint keeps the memory of the process small. The collector runs early while the cluster is read, and earlier
+// still at rest; what a replica at rest leaves behind is given back.
+//
+//	Starting ──everything has been read──▶ Resting ──every 10 s, if it is worth it──▶ memory is given back
+//
+// [Tidy] blocks until its context ends; the rest does not block.
+package footprint
 
 import (
 	"context"
@@ -11,15 +17,29 @@ import (
 // tidyEvery is how often a replica looks whether there is memory to be given back.
 const tidyEvery = 10 * time.Second
 
+// gcPercent makes the collector run at a third of the growth that Go allows by itself: it trades a few per
+// cent of a core at the start for a third of the peak (20,000 objects: 51 MiB instead of 73), and costs
+// nothing at rest. GOGC overrides it.
+const gcPercent = 30
+
 // restPercent takes the place of [gcPercent] once everything has been read. With 20,000 objects a collection is
 // some 10 ms of CPU, and 200 changes a second make for one a second. GOGC overrides both.
 const restPercent = 20
 
-// tidy collects what a replica at rest leaves behind. By itself the collector waits until memory has grown by
+// Starting is called before the cluster is read.
+func Starting() { setGCPercent(gcPercent) }
+
+// Resting is called once it has been read: what the start took in memory is given back.
+func Resting() {
+	setGCPercent(restPercent)
+	debug.FreeOSMemory()
+}
+
+// Tidy collects what a replica at rest leaves behind. By itself the collector waits until memory has grown by
 // [restPercent] of everything, the stacks of a thousand watches included, or for two minutes: until then a
 // checkpoint here and a scrape there would be taken for memory that is needed. It costs 5 to 20 ms of CPU, six
 // times a minute at most.
-func tidy(ctx context.Context) error {
+func Tidy(ctx context.Context) error {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
 	for {

@@ -1,4 +1,4 @@
-package app_test
+package access_test
 
 import (
 	"fmt"
@@ -7,10 +7,11 @@ import (
 	"testing"
 
 	"github.com/go-logr/logr"
+	authorizationv1client "k8s.io/client-go/kubernetes/typed/authorization/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 )
 
 // TestTheClusterIsKnownWithTheRightToReadItsNamespaceAlone has an API server that allows what the chart's
@@ -37,7 +38,16 @@ func TestTheClusterIsKnownWithTheRightToReadItsNamespaceAlone(t *testing.T) {
 			_, _ = fmt.Fprint(w, test.body)
 		}))
 		t.Cleanup(server.Close)
-		got, err := app.ClusterID(t.Context(), config.Config{}, &rest.Config{Host: server.URL}, logr.Discard())
+		restConfig := &rest.Config{Host: server.URL}
+		client, err := metadata.NewForConfig(metadata.ConfigFor(restConfig))
+		if err != nil {
+			t.Fatal(err)
+		}
+		reviews, err := authorizationv1client.NewForConfig(restConfig)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := access.ClusterID(t.Context(), access.NewReviews(reviews, client), client, nil, logr.Discard())
 		if err != nil || got != test.want {
 			t.Errorf("%s: the cluster is %q (error %v), want %q", name, got, err, test.want)
 		}

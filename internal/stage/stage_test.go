@@ -1,4 +1,4 @@
-package app_test
+package stage_test
 
 import (
 	"context"
@@ -10,13 +10,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/stage"
 )
 
 // TestAStageHasEndedWhenStopReturns is what the order of a replica's end rests on: what comes later is stopped after
 // the last part of what comes earlier has returned.
 func TestAStageHasEndedWhenStopReturns(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex // guards ended
 		var ended []string
 		part := func(name string, takes time.Duration) func(context.Context) error {
@@ -30,7 +30,7 @@ func TestAStageHasEndedWhenStopReturns(t *testing.T) {
 			}
 		}
 		_, fail := context.WithCancelCause(t.Context())
-		first, second := app.NewStage(fail), app.NewStage(fail)
+		first, second := stage.New(fail), stage.New(fail)
 		first.Start("slow", part("slow", time.Minute))
 		first.Start("quick", part("quick", 0))
 		second.Start("later", part("later", 0))
@@ -44,9 +44,9 @@ func TestAStageHasEndedWhenStopReturns(t *testing.T) {
 }
 
 func TestAPartThatFailsIsNamedAndStopsTheReplica(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		failed, fail := context.WithCancelCause(t.Context())
-		s := app.NewStage(fail)
+		s := stage.New(fail)
 		s.Start("good", func(ctx context.Context) error { <-ctx.Done(); return nil })
 		s.Start("ended", func(context.Context) error { return nil })
 		synctest.Wait()

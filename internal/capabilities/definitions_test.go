@@ -1,4 +1,4 @@
-package app
+package capabilities
 
 import (
 	"strings"
@@ -65,10 +65,7 @@ func TestDefinitionsAreReadWhenTheyHaveChanged(t *testing.T) {
 	client := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
 		map[schema.GroupVersionResource]string{definitionResource: "CustomResourceDefinitionList"}, definitionOf(t, definitionText))
 	generations, complete, inStep := map[string]int64{"gadgets.example.com": 1}, false, false
-	d := &definitions{
-		seen: func() (map[string]int64, bool) { return generations, complete }, client: client.Resource(definitionResource),
-		inStep: func() bool { return inStep }, log: logr.Discard(),
-	}
+	d := NewDefinitions(client, func() (map[string]int64, bool) { return generations, complete }, func() bool { return inStep }, logr.Discard())
 	reads := func() int { return len(client.Actions()) }
 	if _, ok := d.Definitions(); ok {
 		t.Error("definitions are told before the receivers are in step")

@@ -1,4 +1,4 @@
-package app
+package footprint
 
 import "testing"
 
