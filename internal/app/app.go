@@ -41,6 +41,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/typeset"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/stage"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/retired"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 )
 
@@ -180,7 +181,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		t.listen()
 	}
 	if cfg.ResourceSyncConfig {
-		a.controller, err = controller.New(restConfig, declared{a: a, left: make(map[string]*retiredBacklog)}, controller.Options{
+		a.controller, err = controller.New(restConfig, declared{a: a, left: make(map[string]*retired.Backlog)}, controller.Options{
 			Environment: cfg.Endpoint, MayRead: rights.MayRead, Streams: streams, Registerer: reg, Log: opts.Log.WithName("controller"),
 		})
 		if err != nil {

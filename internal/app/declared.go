@@ -15,12 +15,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/retired"
 )
 
 // declared are the receivers that ResourceSyncConfigs name. It implements [controller.Targets].
 type declared struct {
 	a    *App
-	left map[string]*retiredBacklog // of those that are stopped, by name; they may come back
+	left map[string]*retired.Backlog // of those that are stopped, by name; they may come back
 }
 
 var _ controller.Targets = declared{}
@@ -38,10 +39,12 @@ func (d declared) Set(c controller.Target) error {
 	if err != nil {
 		return err
 	}
-	if e := d.left[c.Name]; e != nil && e.receiver == t.receiver() {
-		t.retiredBacklog = e
+	before := d.left[c.Name]
+	if before != nil && before.Receiver() != t.receiver() {
+		before = nil
 	}
-	t.declared, t.late = &c, true
+	t.declared = &c
+	t.late(before)
 	a.receivers.put(t)
 	t.listen()
 	d.settle(c.Name, t)
@@ -86,9 +89,11 @@ func (d declared) settle(name string, t *target) {
 	}
 	delete(d.left, name)
 	if t != nil && t.retiredBacklog == e {
-		t.resume(e)
+		if n := e.Resume(t.deleter); n > 0 {
+			t.log.Info("Deletions that this receiver does not know of are sent", "objects", n)
+		}
 	} else {
-		e.close()
+		e.Close()
 	}
 }
 
@@ -99,9 +104,9 @@ func (d declared) Stop(name string) {
 		return
 	}
 	d.settle(name, nil)
-	e := t.leave()
+	e := retired.Begin(retired.Options{Index: t.index, Receiver: t.receiver(), Wants: t.wants, Projection: t.projection})
 	d.end(t)
-	e.take(t)
+	e.Take(t.pipeline)
 	d.left[name] = e
 	d.a.log.Info("Receiver stopped", "target", name)
 }
@@ -177,7 +182,7 @@ func (d declared) Report(name string) (controller.Report, bool) {
 	r.Synced += total
 	if members := int64(len(all) + silent); r.InitialSync {
 		// Members speak when they have read everything. What the others have still to read is about what we have.
-		r.Synced -= max(t.unread.Load(), 0)/members + int64(silent)*total/members
+		r.Synced -= t.backfill.Remaining()/members + int64(silent)*total/members
 	}
 	if r.InitialSync && r.LastSync.IsZero() && r.Dirty > 0 {
 		r.Synced = 0 // The receiver has never answered.

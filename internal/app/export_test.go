@@ -2,23 +2,19 @@ package app
 
 import (
 	"context"
-	"net/url"
 	"strings"
 
 	"github.com/go-logr/logr"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/tombstones"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
 // What is tested without a whole replica around it.
@@ -59,42 +55,6 @@ func (c OrphanFinder) Repair(ctx context.Context, t resource.Type, namespace str
 
 // Held is how many documents of a type are held back.
 func (c OrphanFinder) Held(t resource.Type) int { return c.waits()[t].Documents }
-
-// Heirs leaves what a receiver's pipeline has not delivered to its successor's, over an index that both listen to, one
-// after the other. between runs after the first is stopped. It returns how many names were kept at the end of that.
-func Heirs(x *index.Index, before, after *pipeline.Pipeline, between func()) (kept int) {
-	endpoint := &url.URL{Scheme: "http", Host: "receiver"}
-	old := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), pipeline: before, index: x, log: logr.Discard()}
-	e := old.leave()
-	e.take(old)
-	between()
-	e.mu.Lock()
-	kept = len(e.deleted) + len(e.inDoubt) + len(e.seen) + len(e.fresh)
-	e.mu.Unlock()
-	next := &target{spec: targetSpec{endpoint: endpoint}, format: wire.DotAI(), member: &fate{}, tombstones: tombstones.New(nil), pipeline: after, index: x, metrics: newRegistered(nil, ""), log: logr.Discard()}
-	next.newFinder(nil, nil, deletions.Types{})
-	defer x.Listen(after)()
-	next.resume(e)
-	return kept
-}
-
-// Narrowed has a receiver with one view followed by one with another, which adopts what is there.
-func Narrowed(x *index.Index, t resource.Type, all []resource.Record, before, after *resource.Selection, p *pipeline.Pipeline) {
-	spec := targetSpec{endpoint: &url.URL{Scheme: "http", Host: "receiver"}}
-	old := &target{spec: spec, format: wire.DotAI(), pipeline: p, index: x, projection: projection.New(before)}
-	for _, r := range all {
-		old.projection.Show(t, r)
-	}
-	next := &target{
-		spec: spec, format: wire.DotAI(), member: &fate{}, tombstones: tombstones.New(nil), pipeline: p, index: x, metrics: newRegistered(nil, ""),
-		projection: projection.New(after), retiredBacklog: old.leave(), log: logr.Discard(),
-	}
-	next.newFinder(nil, nil, deletions.Types{})
-	defer next.retiredBacklog.close()
-	for _, r := range all {
-		next.adoptRecord(t, r)
-	}
-}
 
 // Farewell has a replica that leaves without a Lease write down what waits. own is what its last checkpoint
 // said, nil for nothing.

@@ -12,8 +12,15 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
+
+func idle() *pipeline.Pipeline {
+	return pipeline.New(nil, wire.DotAI(), delivery.NewBreaker(delivery.BreakerOptions{}), pipeline.Options{Target: "default"})
+}
 
 // TestWhoHasLostItsLeaseSaysWhatWaitsAllTheSame: the API server was away for longer than the Lease lasts, and
 // is back when we leave.

@@ -29,7 +29,7 @@ func (t *target) covers(typ resource.Type, id resource.ID, s pipeline.State) boo
 // doubtful is for [pipeline.Options.Doubtful].
 func (t *target) doubtful(id resource.ID) (pipeline.Doubt, bool) {
 	d, ok := t.ledger.Doubtful(id)
-	if t.retiredBacklog.doubtful(id) {
+	if t.retiredBacklog.Doubtful(id) {
 		return pipeline.Doubt{ID: id, Overwritable: true}, true
 	}
 	return pipeline.Doubt{ID: id, Version: d.Version, Acknowledged: d.Acknowledged, Overwritable: d.Overwritable}, ok

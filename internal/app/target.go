@@ -33,7 +33,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/stage"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/backfill"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/retired"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 )
 
@@ -123,7 +125,7 @@ type target struct {
 	leaving        atomic.Bool            // the next checkpoint is the last one
 	projection     *projection.Projection // nil: it sees what everybody sees
 	declared       *controller.Target     // nil: of the environment
-	retiredBacklog *retiredBacklog        // of its predecessor; nil: there was none
+	retiredBacklog *retired.Backlog       // of its predecessor; nil: there was none
 	sender         *resync.Sender
 	filler         *resync.Filler
 	resyncs        *operations.Engine
@@ -143,10 +145,9 @@ type target struct {
 
 	// The stages end one after the other, with a flush in between.
 	observe, sending, sharing *stage.Stage
-	late                      bool // began when the types had been read already: see adopt
+	backfill                  *backfill.Backfill // nil: it was there when nothing had been read yet
 	begun                     time.Time
 	adopted                   atomic.Bool
-	unread                    atomic.Int64 // objects that are still to be adopted
 }
 
 // parts are what all targets share.
@@ -246,7 +247,7 @@ func (t *target) Apply(c index.Change) {
 		return
 	}
 	known := c.Known
-	if t.late && !t.adopted.Load() {
+	if t.backfill != nil && !t.adopted.Load() {
 		if c.Cause == index.Initial && !t.informed() {
 			return // Whether the receiver has it cannot be told yet. Its type counts as read by then, and is adopted.
 		}
@@ -261,6 +262,55 @@ func (t *target) Apply(c index.Change) {
 // wants tells whether the receiver is to have objects like this one.
 func (t *target) wants(typ resource.Type, namespace, name string) bool {
 	return !t.spec.narrow || t.spec.types.Match(typ) && t.spec.namespaces.Match(typ, namespace, name)
+}
+
+// wanted counts the objects of a type that the receiver is to have, of those that have been listed.
+func (t *target) wanted(typ resource.Type) (n int) {
+	stats := t.index.Type(typ)
+	if !stats.Listed || !t.spec.types.Match(typ) {
+		return 0
+	}
+	if t.spec.namespaces.Everything() {
+		return stats.Objects - t.projection.Hidden(typ)
+	}
+	t.index.All(typ, func(namespace, name string, _ uint64) bool {
+		if t.wants(typ, namespace, name) {
+			n++
+		}
+		return true
+	})
+	return max(n-t.projection.Hidden(typ), 0)
+}
+
+// receiver names the one receiver whose documents a target answers for.
+func (t *target) receiver() string { return t.spec.endpoint.String() + " " + t.format.Name() }
+
+// late says that the target begins when types have been read already, in succession of another one.
+func (t *target) late(before *retired.Backlog) {
+	t.retiredBacklog = before
+	t.backfill = backfill.New(backfill.Options{
+		Index: t.index, Pager: t.lister, Pipeline: t.pipeline, Log: t.log, Receiver: backfill.Receiver{
+			Projection: t.projection, Wants: t.wants, Count: t.wanted, Before: before, Delete: t.deleter.Delete,
+			Covers: func(typ resource.Type, id resource.ID, version uint64) bool {
+				return t.ledger.Covers(typ.String(), id, version)
+			},
+		},
+	})
+}
+
+// adopt brings a target that began late what there was before.
+func (t *target) adopt(ctx context.Context) error {
+	if t.backfill == nil {
+		t.adopted.Store(true)
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-t.store.Synced():
+	}
+	t.adopted.Store(t.backfill.Run(ctx))
+	return nil
 }
 
 // listen lets the target hear of every change from now on.

@@ -1,4 +1,4 @@
-package app_test
+package retired_test
 
 import (
 	"slices"
@@ -6,15 +6,32 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/retired"
 )
+
+var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
+
+// succeed leaves what a receiver's pipeline has not delivered to its successor's, over an index that both listen to, one
+// after the other. between runs after the first is stopped. It returns how many names were kept at the end of that.
+func succeed(x *index.Index, before, after *pipeline.Pipeline, between func()) (kept int) {
+	e := retired.Begin(retired.Options{Index: x, Wants: func(resource.Type, string, string) bool { return true }})
+	e.Take(before)
+	between()
+	kept = e.Len()
+	defer x.Listen(after)()
+	e.Resume(&repair.Deleter{
+		Index: x, Pipeline: after, Hides: func(resource.Type, string, string) bool { return false }, Gone: func(resource.Type) bool { return false },
+		MaySend: func(resource.Type, resource.ID) bool { return true },
+	})
+	return kept
+}
 
 func idle() *pipeline.Pipeline {
 	return pipeline.New(nil, wire.DotAI(), delivery.NewBreaker(delivery.BreakerOptions{}), pipeline.Options{Target: "default"})
@@ -40,7 +57,7 @@ func TestDeletionsGoToTheSuccessor(t *testing.T) {
 	unlisten := x.Listen(first)
 	x.Delete(pods, "a", "before", 101)
 	x.Delete(pods, "a", "back", 102)
-	app.Heirs(x, first, second, func() {
+	succeed(x, first, second, func() {
 		unlisten()
 		x.Delete(pods, "a", "between", 103)
 		x.Upsert(pods, resource.Record{Namespace: "a", Name: "back", ResourceVersion: 104, Digest: 2})
@@ -58,7 +75,7 @@ func TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept(t *testing.T) {
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "there", ResourceVersion: 1, Digest: 1}}, 1)
 	first, second := idle(), idle()
 	unlisten := x.Listen(first)
-	kept := app.Heirs(x, first, second, func() {
+	kept := succeed(x, first, second, func() {
 		unlisten()
 		for i := range uint64(2000) {
 			name := "job-" + strconv.FormatUint(i, 10)
@@ -71,43 +88,6 @@ func TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept(t *testing.T) {
 	})
 	if diff := cmp.Diff([]string{"there"}, pending(second)); diff != "" || kept != 1 {
 		t.Errorf("%d names are kept, want 1; the successor has to delete (-want +got):\n%s", kept, diff)
-	}
-}
-
-// TestWhatLeavesTheViewWithASuccessorIsDeleted narrows the view of a receiver: it loses what it had, and nothing else.
-func TestWhatLeavesTheViewWithASuccessorIsDeleted(t *testing.T) {
-	t.Parallel()
-	selecting := func(text string) *resource.Selection {
-		s, err := resource.ParseSelector(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return &resource.Selection{Selector: s}
-	}
-	record := func(name string, version int, labels map[string]string) resource.Record {
-		return resource.NewRecord(&metav1.ObjectMeta{Namespace: "a", Name: name, ResourceVersion: strconv.Itoa(version), Labels: labels}, resource.AnnotationFilter{})
-	}
-	x := index.New(nil)
-	all := []resource.Record{
-		record("stays", 1, map[string]string{"team": "shop"}), record("leaves", 2, map[string]string{"team": "other"}),
-		record("never", 3, nil), record("comes", 4, map[string]string{"team": "new"}),
-	}
-	x.Replace(pods, all, 100)
-	for name, tt := range map[string]struct {
-		before *resource.Selection
-		want   []string
-	}{
-		"narrower":      {selecting("team in (shop,other)"), []string{"leaves"}},
-		"from all":      {nil, []string{"leaves", "never"}},
-		"to the same":   {selecting("team in (shop,new)"), nil},
-		"from another":  {selecting("!team"), []string{"never"}},
-		"none was here": {selecting("nobody"), nil},
-	} {
-		p := idle()
-		app.Narrowed(x, pods, all, tt.before, selecting("team in (shop,new)"), p)
-		if diff := cmp.Diff(tt.want, pending(p)); diff != "" {
-			t.Errorf("%s: the successor has to delete (-want +got):\n%s", name, diff)
-		}
 	}
 }
 
@@ -133,7 +113,7 @@ func TestALifeEndsWhileEverythingChanges(t *testing.T) {
 	for range 200 {
 		first, second := idle(), idle()
 		unlisten := x.Listen(first)
-		app.Heirs(x, first, second, unlisten)
+		succeed(x, first, second, unlisten)
 	}
 	close(stop)
 	<-done
