@@ -121,13 +121,15 @@ type finding struct {
 }
 
 // examine compares what can be compared and returns what was found. Claims that have to wait, for the watch or for a
-// repair, stay.
-func (h *history) examine(x Index, t resource.Type, now time.Time) (found []finding) {
+// repair, stay. A version that a peer has told, and that we do not reach, is one that we have lost an event of only
+// while the peer lives: after a restore of etcd, or of an API's own store, what those have told that are gone is of a
+// time that is lost.
+func (h *history) examine(x Index, t resource.Type, lives func(member string) bool, now time.Time) (found []finding) {
 	left := h.claims[:0]
 	h.wanted = false
 	for _, c := range h.claims {
 		result := compare(x, t, c.sum)
-		if result == waiting && now.Sub(c.heard) >= patience {
+		if result == waiting && now.Sub(c.heard) >= patience && (c.source != FromPeer || lives(c.member)) {
 			result = different
 		}
 		switch result {

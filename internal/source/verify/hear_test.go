@@ -20,10 +20,32 @@ func (*two) Assignee(string) string                        { return "b" }
 func (*two) Tell(context.Context, verify.Statement) error  { return nil }
 func (f *two) Relist(context.Context, resource.Type) error { f.relisted.Add(1); return nil }
 
-// TestHear_BeforeATypeIsWatched_IsNotForgotten: b has told its sums once, before a took note that it watches the type,
-// and says nothing more, because nothing changes.
+// TestHear_BeforeATypeIsWatched_IsNotForgotten: a member has told its sums once, or a list, before a took note that it
+// watches the type, and says nothing more, because nothing changes.
 func TestHear_BeforeATypeIsWatched_IsNotForgotten(t *testing.T) {
-	for name, hash := range map[string]uint64{"which differ": 1, "which are equal": 0} {
+	sums := func(s index.Sum) verify.Statement {
+		return verify.Statement{Sums: map[string]index.Sum{pods.String(): s}}
+	}
+	lists := func(s index.Sum) verify.Statement {
+		return verify.Statement{Lists: map[string]map[string]verify.List{"": {pods.String(): {Sum: s}}}}
+	}
+	for name, tt := range map[string]struct {
+		member   string
+		version  uint64
+		hash     uint64 // another one than ours by so much
+		say      func(index.Sum) verify.Statement
+		relisted bool
+	}{
+		"sums which differ":                       {"b", 30, 1, sums, true},
+		"sums which are equal":                    {"b", 30, 0, sums, false},
+		"lists which differ":                      {"b", 30, 1, lists, true},
+		"lists which are equal":                   {"b", 30, 0, lists, false},
+		"sums that we do not reach":               {"b", 50, 1, sums, true},
+		"sums of before our list":                 {"b", 10, 1, sums, false},
+		"sums which differ, of one that is gone":  {"gone", 30, 1, sums, true},
+		"sums of a time that is lost":             {"gone", 50, 1, sums, false},
+		"lists that we do not reach, of one gone": {"gone", 50, 1, lists, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				x := index.New(nil)
@@ -33,7 +55,7 @@ func TestHear_BeforeATypeIsWatched_IsNotForgotten(t *testing.T) {
 				if !ok {
 					t.Fatal("the index has no sum")
 				}
-				said.Version, said.Hash = 30, said.Hash^hash
+				said.Version, said.Hash = tt.version, said.Hash^tt.hash
 				f, watched := &two{}, atomic.Bool{}
 				v := verify.New(verify.Options{
 					Member: "a", Index: x, Relister: f, Fleet: f, Teller: f,
@@ -48,12 +70,12 @@ func TestHear_BeforeATypeIsWatched_IsNotForgotten(t *testing.T) {
 				done := make(chan error, 1)
 				go func() { done <- v.Run(ctx) }() // Ends with ctx.
 				synctest.Wait()
-				v.Hear("b", verify.Statement{Sums: map[string]index.Sum{pods.String(): said}}, true)
+				v.Hear(tt.member, tt.say(said), true)
 				time.Sleep(time.Second)
 				watched.Store(true)
 				time.Sleep(time.Minute)
-				if got, want := f.relisted.Load() > 0, hash != 0; got != want {
-					t.Errorf("the type was listed anew: %t, want %t", got, want)
+				if got := f.relisted.Load() > 0; got != tt.relisted {
+					t.Errorf("the type was listed anew: %t, want %t", got, tt.relisted)
 				}
 				cancel()
 				if err := <-done; err != nil {

@@ -248,7 +248,7 @@ func (v *Verifier) refresh() []Watched {
 		h.watched = v.looks
 		v.byName[h.name] = w.Type
 		if !known {
-			v.recall(h, now)
+			v.recall(w.Type, h, now)
 		}
 	}
 	for t, h := range v.types {
@@ -264,13 +264,21 @@ func (v *Verifier) refresh() []Watched {
 }
 
 // recall takes what the members have said last of a type. The caller holds mu.
-func (v *Verifier) recall(h *history, now time.Time) {
+func (v *Verifier) recall(t resource.Type, h *history, now time.Time) {
 	for member, s := range v.others {
-		if sum, ok := s.Sums[h.name]; ok && s.Filter == v.opts.Filter {
+		if s.Filter != v.opts.Filter {
+			continue
+		}
+		if sum, ok := s.Sums[h.name]; ok {
 			h.take(claim{source: FromPeer, member: member, sum: sum, heard: now})
-			wake(v.wake.check)
+		}
+		for run, lists := range s.Lists {
+			if l, ok := lists[h.name]; ok {
+				v.hearList(t, member, run, l, now)
+			}
 		}
 	}
+	wake(v.wake.check)
 }
 
 // check compares all open claims, and looks after the runs.
@@ -279,6 +287,8 @@ func (v *Verifier) check(context.Context) time.Duration {
 	if v.anyRun() {
 		v.refresh() // A type that is watched since we last looked is watched.
 	}
+	members := v.opts.Fleet.Members()
+	lives := func(member string) bool { return slices.Contains(members, member) }
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	open := len(v.runs) > 0
@@ -286,7 +296,7 @@ func (v *Verifier) check(context.Context) time.Duration {
 		if len(h.claims) == 0 {
 			continue
 		}
-		for _, f := range h.examine(v.opts.Index, t, now) {
+		for _, f := range h.examine(v.opts.Index, t, lives, now) {
 			v.found(t, f, now)
 		}
 		if h.wanted {
