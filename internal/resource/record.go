@@ -3,7 +3,6 @@ package resource
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,24 +86,13 @@ func ParseVersion(s string) uint64 {
 	return v
 }
 
-// errBody says that a Body was not made by [NewRecord]; bodies never leave the process, so this is a bug here.
-var errBody = errors.New("malformed packed body")
-
-// Content unpacks the body.
+// Content unpacks the body into maps.
 func (b Body) Content() (Content, error) {
-	if b == "" {
-		return Content{}, nil
+	p, err := b.Unpack()
+	if err != nil {
+		return Content{}, err
 	}
-	r := reader{rest: string(b)}
-	var c Content
-	c.CreatedAt = fromUnix(r.varint())
-	c.Labels = r.stringMap()
-	c.Annotations = r.stringMap()
-	c.UpdatedAt = fromUnix(r.varint())
-	if r.failed || r.rest != "" {
-		return Content{}, errBody
-	}
-	return c, nil
+	return Content{p.Labels.toMap(), p.Annotations.toMap(), p.CreatedAt, p.UpdatedAt}, nil
 }
 
 // zeroTime is the Unix time of Go's zero time, which is how Kubernetes spells "no creation time".
@@ -116,8 +104,6 @@ func unixSeconds(t time.Time) int64 {
 	}
 	return t.Unix()
 }
-
-func fromUnix(s int64) time.Time { return time.Unix(s, 0).UTC() }
 
 // updatedAt finds the newest write of a manager of labels or annotations. Entries of a subresource (status, scale) are
 // left out: those writers cannot touch either. The field set is searched, not parsed, which would cost more than all
@@ -161,66 +147,4 @@ func appendMap(buf []byte, m map[string]string, keep func(string) bool, cut func
 func appendString(buf []byte, s string) []byte {
 	buf = binary.AppendUvarint(buf, uint64(len(s)))
 	return append(buf, s...)
-}
-
-// reader takes a packed body apart. After the first mistake it yields zero values and failed stays true.
-type reader struct {
-	rest   string
-	failed bool
-}
-
-// prefix returns the bytes at which a varint may stand.
-func (r *reader) prefix() []byte { return []byte(r.rest[:min(len(r.rest), binary.MaxVarintLen64)]) }
-
-func (r *reader) advance(n int) bool {
-	if n <= 0 || n > len(r.rest) {
-		r.failed, r.rest = true, ""
-		return false
-	}
-	r.rest = r.rest[n:]
-	return true
-}
-
-func (r *reader) varint() int64 {
-	v, n := binary.Varint(r.prefix())
-	if !r.advance(n) {
-		return 0
-	}
-	return v
-}
-
-func (r *reader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.prefix())
-	if !r.advance(n) {
-		return 0
-	}
-	return v
-}
-
-func (r *reader) string() string {
-	n := r.uvarint()
-	if n > uint64(len(r.rest)) {
-		r.failed, r.rest = true, ""
-		return ""
-	}
-	s := r.rest[:n]
-	r.rest = r.rest[n:]
-	return s
-}
-
-func (r *reader) stringMap() map[string]string {
-	n := r.uvarint()
-	if n > uint64(len(r.rest)) { // each pair takes two bytes at least; this bounds what is allocated
-		r.failed, r.rest = true, ""
-		return nil
-	}
-	if n == 0 {
-		return nil
-	}
-	m := make(map[string]string, n)
-	for range n {
-		k := r.string()
-		m[k] = r.string()
-	}
-	return m
 }

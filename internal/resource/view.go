@@ -107,7 +107,7 @@ func split(b Body) (p parts, ok bool) {
 // pairs reads a map in its order, without making one.
 func (r *reader) pairs() [][2]string {
 	n := r.uvarint()
-	if n > uint64(len(r.rest)) { // as in stringMap
+	if n > uint64(len(r.rest)) { // as in pass
 		r.failed, r.rest = true, ""
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http/httptrace"
 	"sync"
@@ -40,6 +41,16 @@ func (c *conn) Write(b []byte) (int, error) {
 		c.begun.Store(false)
 	}
 	return n, err
+}
+
+// buffers are what bodies are written from: without them net/http makes one for each request.
+var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// ReadFrom implements [io.ReaderFrom] by Write, and hence asks the fence before each part of a body.
+func (c *conn) ReadFrom(r io.Reader) (int64, error) {
+	buffer := buffers.Get().(*[32 << 10]byte) //nolint:forcetypeassert // there is nothing else in it
+	defer buffers.Put(buffer)
+	return io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{r}, buffer[:])
 }
 
 // attempt follows one request over the connections that it is given: more than one when a kept connection turns out

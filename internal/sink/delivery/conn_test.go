@@ -1,9 +1,11 @@
 package delivery_test
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -84,5 +86,41 @@ func TestConnectionsSuitTheReceivers(t *testing.T) {
 	}
 	if tr.Protocols.HTTP2() || !tr.Protocols.HTTP1() {
 		t.Errorf("protocols %v, want HTTP/1 alone", tr.Protocols)
+	}
+}
+
+// TestConn_BodyOfSeveralWrites_FenceIsAskedBeforeEach holds that a body which is copied to the connection at once
+// cannot pass a fence that falls meanwhile.
+func TestConn_BodyOfSeveralWrites_FenceIsAskedBeforeEach(t *testing.T) {
+	var s sink
+	asked := 0
+	c, _ := delivery.NewConn(&s, func() error {
+		if asked++; asked > 2 {
+			return errStopped
+		}
+		return nil
+	})
+	n, err := c.(io.ReaderFrom).ReadFrom(bytes.NewReader(make([]byte, 100<<10)))
+	if !errors.Is(err, errStopped) || n != 64<<10 || s.taken != 64<<10 {
+		t.Errorf("%d bytes written, %d arrived, %v; want two writes of 32 KiB, and then the fence", n, s.taken, err)
+	}
+}
+
+// TestConn_Bodies_NoBufferForEach bounds what writing a body costs. The race detector has a pool forget one in four.
+func TestConn_Bodies_NoBufferForEach(t *testing.T) {
+	const bodies, most = 400, 16 << 10
+	var s sink
+	c, _ := delivery.NewConn(&s, func() error { return nil })
+	body := make([]byte, 20<<10)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range bodies {
+		if _, err := c.(io.ReaderFrom).ReadFrom(bytes.NewReader(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if each := (after.TotalAlloc - before.TotalAlloc) / bodies; each > most {
+		t.Errorf("a body of 20 KiB takes %d bytes to be written, want %d at most", each, most)
 	}
 }

@@ -3,6 +3,7 @@ package pipeline_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -155,5 +156,34 @@ func TestAnEventAllocatesLittle(t *testing.T) {
 		i++
 	}); n > 0 {
 		t.Errorf("an object that waits allocates %.1f times, want 0", n)
+	}
+}
+
+// TestAnObjectSentAllocatesLittle bounds what an object costs from its event to its acknowledgement, its part of the
+// body included, in batches of 50.
+func TestAnObjectSentAllocatesLittle(t *testing.T) {
+	const objects, mostTimes, mostBytes = 10_000, 5, 3 << 10
+	for _, format := range wire.Formats() {
+		changes := ordinary(objects)
+		breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 1})
+		p := pipeline.New(&swallow{format: format}, format, breaker, pipeline.Options{MaxUpserts: 50, FlushInterval: time.Millisecond})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- p.Run(ctx) }()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for _, c := range changes {
+			p.Apply(c)
+		}
+		left := p.Flush(ctx)
+		runtime.ReadMemStats(&after)
+		cancel()
+		if err := <-done; err != nil || left != (pipeline.Left{}) {
+			t.Errorf("%s: %v, left %+v", format.Name(), err, left)
+		}
+		times, bytes := float64(after.Mallocs-before.Mallocs)/objects, (after.TotalAlloc-before.TotalAlloc)/objects
+		if times > mostTimes || bytes > mostBytes {
+			t.Errorf("%s: an object takes %.1f allocations of %d bytes, want %d of %d at most", format.Name(), times, bytes, mostTimes, mostBytes)
+		}
 	}
 }

@@ -54,8 +54,11 @@ func TestAnUpsertAllocatesLittle(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		if each := n / float64(len(items)); each > 5 {
-			t.Errorf("%s: an upsert allocates %.1f times, want at most 5", f.Name(), each)
+		if each := n / float64(len(items)); each > 0.5 {
+			t.Errorf("%s: an upsert allocates %.1f times, want at most 0.5", f.Name(), each)
+		}
+		if n := testing.AllocsPerRun(100, func() { _ = f.UpsertSize(items[0]) }); n > 0 {
+			t.Errorf("%s: the size of an upsert allocates %.0f times, want 0", f.Name(), n)
 		}
 	}
 }

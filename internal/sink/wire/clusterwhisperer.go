@@ -36,7 +36,7 @@ func (clusterWhisperer) Defaults() Defaults {
 func (clusterWhisperer) Overhead() int { return overhead }
 
 func (clusterWhisperer) UpsertSize(i Item) int {
-	var scratch [usualItem]byte
+	var scratch [2 * usualItem]byte
 	out, _ := appendClusterWhisperer(scratch[:0], &i) // EncodeUpserts says what is wrong with an item
 	return len(out) + len(",")
 }
@@ -55,7 +55,7 @@ func appendClusterWhisperer(dst []byte, i *Item) (out []byte, fault string) {
 	if fault := required(i); fault != "" {
 		return dst, fault
 	}
-	c, err := i.Body.Content()
+	c, err := i.Body.Unpack()
 	if err != nil {
 		return dst, err.Error()
 	}
@@ -66,8 +66,8 @@ func appendClusterWhisperer(dst []byte, i *Item) (out []byte, fault string) {
 	dst = appendField(dst, "kind", i.Type.Kind, false)
 	dst = appendAPIVersion(dst, i.Type, false)
 	dst = appendField(dst, "apiGroup", i.Type.Group, false)
-	dst = appendMap(dst, "labels", c.Labels, false)
-	dst = appendMap(dst, "annotations", c.Annotations, false)
+	dst = appendPairs(dst, "labels", c.Labels, false)
+	dst = appendPairs(dst, "annotations", c.Annotations, false)
 	dst = appendTime(dst, "createdAt", c.CreatedAt)
 	return append(dst, '}'), ""
 }

@@ -39,7 +39,7 @@ func (dotAI) Defaults() Defaults {
 func (dotAI) Overhead() int { return overhead }
 
 func (dotAI) UpsertSize(i Item) int {
-	var scratch [usualItem]byte
+	var scratch [2 * usualItem]byte
 	out, _ := appendDotAI(scratch[:0], &i) // EncodeUpserts says what is wrong with an item
 	return len(out) + len(",")
 }
@@ -54,7 +54,7 @@ func appendDotAI(dst []byte, i *Item) (out []byte, fault string) {
 	if fault := required(i); fault != "" {
 		return dst, fault
 	}
-	c, err := i.Body.Content()
+	c, err := i.Body.Unpack()
 	if err != nil {
 		return dst, err.Error()
 	}
@@ -63,8 +63,8 @@ func appendDotAI(dst []byte, i *Item) (out []byte, fault string) {
 	dst = appendField(dst, "name", i.Name, true)
 	dst = appendField(dst, "kind", i.Type.Kind, true)
 	dst = appendAPIVersion(dst, i.Type, true)
-	dst = appendMap(dst, "labels", c.Labels, true)
-	dst = appendMap(dst, "annotations", c.Annotations, true)
+	dst = appendPairs(dst, "labels", c.Labels, true)
+	dst = appendPairs(dst, "annotations", c.Annotations, true)
 	dst = appendTime(dst, "createdAt", c.CreatedAt)
 	dst = appendTime(dst, "updatedAt", c.UpdatedAt)
 	return append(dst, '}'), ""

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -87,24 +86,20 @@ func appendUnit(dst []byte, u uint16) []byte {
 	return append(dst, '\\', 'u', hex[u>>12], hex[u>>8&15], hex[u>>4&15], hex[u&15])
 }
 
-// appendMap appends `,"name":{...}` with the keys sorted, {} for a nil map.
-func appendMap(dst []byte, name string, m map[string]string, ascii bool) []byte {
-	var few [16]string // most objects have fewer labels than this, and then sorting allocates nothing
-	keys := few[:0]
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
+// appendPairs appends `,"name":{...}` in the order of the keys, {} for none.
+func appendPairs(dst []byte, name string, pairs resource.Pairs, ascii bool) []byte {
 	dst = append(dst, ',', '"')
 	dst = append(dst, name...)
 	dst = append(dst, '"', ':', '{')
-	for i, k := range keys {
-		if i > 0 {
+	first := true
+	for k, v := range pairs.All() {
+		if !first {
 			dst = append(dst, ',')
 		}
+		first = false
 		dst = appendString(dst, k, ascii)
 		dst = append(dst, ':')
-		dst = appendString(dst, m[k], ascii)
+		dst = appendString(dst, v, ascii)
 	}
 	return append(dst, '}')
 }

@@ -1,0 +1,121 @@
+package resource
+
+import (
+	"encoding/binary"
+	"errors"
+	"iter"
+	"time"
+)
+
+// errBody says that a Body was not made by [NewRecord]; bodies never leave the process, so this is a bug here.
+var errBody = errors.New("malformed packed body")
+
+// Packed is a [Content] without maps: its labels and annotations are read where they lie, in the order of their keys.
+// To unpack a body so costs no memory, which counts where each body is written once and forgotten.
+type Packed struct {
+	Labels, Annotations  Pairs
+	CreatedAt, UpdatedAt time.Time
+}
+
+// Pairs are keys with their values, each key once, sorted by key. The zero value has none.
+type Pairs struct{ packed string }
+
+// Unpack takes the body apart.
+func (b Body) Unpack() (Packed, error) {
+	if b == "" {
+		return Packed{}, nil
+	}
+	r := reader{rest: string(b)}
+	var p Packed
+	p.CreatedAt = fromUnix(r.varint())
+	p.Labels = r.pass()
+	p.Annotations = r.pass()
+	p.UpdatedAt = fromUnix(r.varint())
+	if r.failed || r.rest != "" {
+		return Packed{}, errBody
+	}
+	return p, nil
+}
+
+// All yields the pairs.
+func (p Pairs) All() iter.Seq2[string, string] {
+	return func(yield func(key, value string) bool) {
+		for r := (reader{rest: p.packed}); r.rest != ""; {
+			key := r.string()
+			if !yield(key, r.string()) {
+				return
+			}
+		}
+	}
+}
+
+// toMap is nil when there are no pairs.
+func (p Pairs) toMap() map[string]string {
+	if p.packed == "" {
+		return nil
+	}
+	m := make(map[string]string)
+	for k, v := range p.All() {
+		m[k] = v
+	}
+	return m
+}
+
+func fromUnix(s int64) time.Time { return time.Unix(s, 0).UTC() }
+
+// reader takes a packed body apart. After the first mistake it yields zero values and failed stays true.
+type reader struct {
+	rest   string
+	failed bool
+}
+
+// prefix returns the bytes at which a varint may stand.
+func (r *reader) prefix() []byte { return []byte(r.rest[:min(len(r.rest), binary.MaxVarintLen64)]) }
+
+func (r *reader) advance(n int) bool {
+	if n <= 0 || n > len(r.rest) {
+		r.failed, r.rest = true, ""
+		return false
+	}
+	r.rest = r.rest[n:]
+	return true
+}
+
+func (r *reader) varint() int64 {
+	v, n := binary.Varint(r.prefix())
+	if !r.advance(n) {
+		return 0
+	}
+	return v
+}
+
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.prefix())
+	if !r.advance(n) {
+		return 0
+	}
+	return v
+}
+
+func (r *reader) string() string {
+	n := r.uvarint()
+	if n > uint64(len(r.rest)) {
+		r.failed, r.rest = true, ""
+		return ""
+	}
+	s := r.rest[:n]
+	r.rest = r.rest[n:]
+	return s
+}
+
+// pass passes over as many pairs as there are, and returns them as they lie.
+func (r *reader) pass() Pairs {
+	n, begin := r.uvarint(), r.rest
+	if n > uint64(len(r.rest)) { // each pair takes two bytes at least; this bounds the loop
+		r.failed, r.rest = true, ""
+	}
+	for ; n > 0 && !r.failed; n-- {
+		_, _ = r.string(), r.string()
+	}
+	return Pairs{begin[:len(begin)-len(r.rest)]}
+}
