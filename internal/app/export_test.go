@@ -2,19 +2,14 @@ package app
 
 import (
 	"context"
-	"strings"
 
 	"github.com/go-logr/logr"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/tombstones"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
 // What is tested without a whole replica around it.
@@ -22,39 +17,6 @@ var (
 	ReadAs    = readAs
 	ReleaseBy = releaseBy
 )
-
-// OrphanFinder asks a receiver what it holds.
-type OrphanFinder struct{ *orphanFinder }
-
-// NewOrphanFinder returns one that watches pods well as long as watching says so. pending are deletions on their way.
-func NewOrphanFinder(r orphans.Receiver, x *index.Index, watching func() bool, pending func(f func(namespace, name string)), deleted func(namespace, name string)) OrphanFinder {
-	return OrphanFinder{&orphanFinder{
-		receiver: r, index: x, wants: func(_ resource.Type, namespace, _ string) bool { return namespace != "unwanted" },
-		hides:    func(_ resource.Type, _, name string) bool { return strings.HasPrefix(name, "hidden") },
-		watching: func(resource.Type) bool { return watching() },
-		pending:  func(_ resource.Type, f func(namespace, name string)) { pending(f) },
-		sweep: func(_ context.Context, _ resource.Type, gone []repair.Object, _ bool) (int, error) {
-			for _, g := range gone {
-				deleted(g.Namespace, g.Name)
-			}
-			return len(gone), nil
-		},
-		metrics: repair.NewMetrics(nil), log: logr.Discard(), asking: make(chan struct{}, 1),
-		held: map[resource.Type]repair.Held{}, judged: map[resource.Type]bool{},
-	}}
-}
-
-// Applied tells of a change.
-func (c OrphanFinder) Applied(ch index.Change) { c.applied(ch) }
-
-// Repair asks about a type, in one namespace or in all.
-func (c OrphanFinder) Repair(ctx context.Context, t resource.Type, namespace string, force bool) (r operations.Repair, blind bool, err error) {
-	a, err := c.repair(ctx, t, repair.Scope{Namespace: namespace}, force)
-	return a.Repair, a.blind, err
-}
-
-// Held is how many documents of a type are held back.
-func (c OrphanFinder) Held(t resource.Type) int { return c.waits()[t].Documents }
 
 // Farewell has a replica that leaves without a Lease write down what waits. own is what its last checkpoint
 // said, nil for nothing.

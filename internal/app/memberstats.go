@@ -42,7 +42,7 @@ func (t *target) memberStats() memberStats {
 	f := memberStats{
 		Errors: int64(min(s.Totals.Failed, math.MaxInt64)), Dirty: s.Dirty, Quarantined: s.Quarantined,
 		First: !t.read() || s.First.Done < s.First.Total, LastError: s.Totals.LastError,
-		Judged: t.orphanFinder.judgedTypes(), Held: repair.Sorted(t.finder.Held(), t.orphanFinder.waits()), Stay: t.member.Incarnation(),
+		Judged: t.orphanFinder.Judged(), Held: repair.Sorted(t.finder.Held(), t.orphanFinder.Held()), Stay: t.member.Incarnation(),
 	}
 	for _, typ := range t.finder.Unresolved() {
 		f.Unknown = append(f.Unknown, typ.String())

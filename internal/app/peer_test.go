@@ -12,6 +12,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/tombstones"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
@@ -124,7 +125,7 @@ func NewPeer(o PeerOptions) *Peer {
 	x := index.New(nil)
 	t := &target{
 		name: "default", log: logr.Discard(), member: f, taker: f, index: x, identity: "f", exceptions: cmp.Or(o.Exceptions, checkpoint.MaxExcept), covered: make(chan struct{}, 1), format: wire.DotAI(),
-		metrics: newRegistered(nil, "default"), orphanFinder: &orphanFinder{},
+		metrics: newRegistered(nil, "default"), orphanFinder: orphans.NewFinder(orphans.FinderOptions{}),
 	}
 	t.ready = func() bool {
 		types := x.Types()

@@ -3,16 +3,19 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/previous"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
 // newFinder makes what finds missed deletions, and what has the documents deleted.
@@ -37,7 +40,7 @@ func (t *target) newFinder(pager deletions.Pager, previous *previous.Inventory, 
 // runFinder looks for what was deleted while nobody watched, until ctx ends.
 func (t *target) runFinder(ctx context.Context) error {
 	return t.finder.Run(ctx, deletions.Around{
-		Synced: t.store.Synced(), Read: t.read, Before: func() { t.receive() }, SendAgain: t.sendAgain, CanBeAsked: t.orphanFinder.able(),
+		Synced: t.store.Synced(), Read: t.read, Before: func() { t.receive() }, SendAgain: t.sendAgain, CanBeAsked: t.orphanFinder.Able(),
 		First: func(ctx context.Context) {
 			t.looked.Store(true)
 			// This goes at once, so that the ConfigMap itself is delivered like any other object, whenever we end.
@@ -70,4 +73,51 @@ func (s *targets) remembering() iter.Seq[previous.Receiver] {
 			}
 		}
 	}
+}
+
+// newOrphanFinder makes what asks the target's receiver.
+func newOrphanFinder(t *target, p parts, metrics *repair.Metrics) (*orphans.Finder, error) {
+	opts := orphans.FinderOptions{
+		Index: t.index, Namespaces: watch.NamespaceFilter{Include: p.cfg.WatchNamespaces, Exclude: p.cfg.ExcludeNamespaces},
+		Wants: t.wants, Hides: t.projection.Hides, Watching: p.watching, Pending: t.pipeline.PendingDeletions, Sweep: t.deleter.Sweep,
+		Metrics: metrics, Log: t.log,
+	}
+	client, err := orphans.New(t.format.Name(), t.spec.endpoint, orphans.Options{
+		Token: t.spec.token, CA: t.spec.ca, Files: t.spec.files, Version: p.version, Pace: orphans.Pace(t.waitIdle),
+	})
+	switch {
+	case err == nil:
+		opts.Receiver, opts.Close = client, client.Close
+	case !errors.Is(err, orphans.ErrNoList):
+		return nil, fmt.Errorf("making what asks the receiver for its documents: %w", err)
+	}
+	return orphans.NewFinder(opts), nil
+}
+
+// waitIdle waits until the receiver answers, and has caught up with what is sent to it again.
+func (t *target) waitIdle(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for t.pipeline.Stats().Breaker.Open {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the receiver: %w", ctx.Err())
+		case <-tick.C:
+		}
+	}
+	return t.pipeline.Room(ctx) // It says what it was doing.
+}
+
+// runListing asks the receiver about what nothing else can tell of, until ctx ends.
+func (t *target) runListing(ctx context.Context) error {
+	return t.orphanFinder.Run(ctx, orphans.Asking{
+		Search: t.finder, Self: t.member.Name(), Looked: t.looked.Load,
+		Peers: func() map[string]orphans.Word {
+			words := make(map[string]orphans.Word)
+			for member, s := range t.peerStats() {
+				words[member] = orphans.Word{Unknown: s.Unknown, Judged: s.Judged}
+			}
+			return words
+		},
+	})
 }

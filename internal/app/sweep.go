@@ -16,9 +16,10 @@ func (t *target) repair(ctx context.Context, op operations.Request, part operati
 	if part.From != "" { // The member with the first part of a type looks after all of it.
 		return r
 	}
-	if t.orphanFinder.able() {
-		a, err := t.orphanFinder.repair(ctx, part.Type, t.scopeOf(part.Type, op), op.Force)
-		if r = a.Repair; err != nil {
+	if t.orphanFinder.Able() {
+		found, err := t.orphanFinder.Repair(ctx, part.Type, t.scopeOf(part.Type, op), op.Force)
+		r.Deleted, r.Held = found.Deleted, found.Held
+		if err != nil {
 			t.log.V(1).Info("Documents without an object could not be looked for", "resource", part.Type.String(), "error", err.Error())
 		}
 	}
@@ -43,11 +44,11 @@ func (t *target) release(ctx context.Context, op operations.Request) (operations
 		if err != nil {
 			return r, err
 		}
-		if _, held := t.orphanFinder.waits()[typ]; !held {
+		if _, held := t.orphanFinder.Held()[typ]; !held {
 			continue
 		}
-		a, err := t.orphanFinder.repair(ctx, typ, within, true)
-		r.Deleted += a.Deleted
+		found, err := t.orphanFinder.Repair(ctx, typ, within, true)
+		r.Deleted += found.Deleted
 		if err != nil {
 			return r, fmt.Errorf("repairing %s: %w", typ, err)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/previous"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/tombstones"
@@ -120,7 +121,7 @@ type target struct {
 	store          *checkpoint.Store
 	finder         *deletions.Finder
 	deleter        *repair.Deleter
-	orphanFinder   *orphanFinder
+	orphanFinder   *orphans.Finder
 	tombstones     *tombstones.Set
 	leaving        atomic.Bool            // the next checkpoint is the last one
 	projection     *projection.Projection // nil: it sees what everybody sees
@@ -255,7 +256,7 @@ func (t *target) Apply(c index.Change) {
 	}
 	if c, changed := t.projection.See(c, known); changed {
 		t.pipeline.Apply(c)
-		t.orphanFinder.applied(c)
+		t.orphanFinder.Applied(c)
 	}
 }
 

@@ -17,6 +17,14 @@
 // A verdict is as old as the list behind it. The member that deletes asks again whether the object is there,
 // at that moment and under the lock that orders changes.
 //
-// [Client] and [Find] block for the network; each request is bounded in time, each answer in bytes, each list in
+// [Finder] joins the two, for one receiver:
+//
+//	a resync, or a type of which ──▶ Repair ──list──▶ Judge ──▶ deleted, or held for a person
+//	nothing else can tell              ╰─ what is deleted meanwhile is noted ([Finder.Applied])
+//
+// [Finder.Run] asks of its own accord. Of members that know equally little the first by name asks, and the others take
+// its word.
+//
+// [Client], [Find] and [Finder.Repair] block for the network; each request is bounded in time, each answer in bytes, each list in
 // documents. Nothing is retried: the next pass is the retry. All of it is safe for concurrent use.
 package orphans

@@ -1,0 +1,340 @@
+package orphans
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/go-logr/logr"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
+)
+
+// Finder asks one receiver what it holds, where it can be asked, and has the documents deleted whose objects
+// are gone: after a start, of the types of which nothing else can tell what was deleted meanwhile, and with every
+// resync.
+//
+// A document is an orphan only if its object was neither known when the list was begun, nor is known now, or if the
+// receiver is not to have it: what was deleted in between is on its way like any other change. And the owner
+// of the object looks again before it deletes.
+type Finder struct {
+	opts     FinderOptions
+	asking   chan struct{} // one slot, held by the asker
+	followed atomic.Pointer[lately]
+
+	mu       sync.Mutex // guards what follows
+	kinds    kinds
+	rest     time.Time // the receiver is not asked before
+	failures int       // in a row
+	held     map[resource.Type]repair.Held
+	judged   map[resource.Type]bool // of those that nothing else could tell of
+}
+
+// FinderOptions are what a [Finder] is made of.
+type FinderOptions struct {
+	// Receiver is who is asked; nil: it has no list. Close ends the asking.
+	Receiver Receiver
+	Close    func()
+	// Index is what there is, of the namespaces that are watched.
+	Index      *index.Index
+	Namespaces watch.NamespaceFilter
+	// Wants tells whether the receiver is to have objects like this one, Hides whether it is not to have one that is
+	// there, Watching whether the watch of a type is well.
+	Wants, Hides func(t resource.Type, namespace, name string) bool
+	Watching     func(t resource.Type) bool
+	// Pending yields the objects of a type whose deletion is on its way, Sweep has documents deleted.
+	Pending func(t resource.Type, f func(namespace, name string))
+	Sweep   repair.Sweep
+	Metrics *repair.Metrics
+	Log     logr.Logger
+}
+
+// NewFinder returns a finder that has asked nothing.
+func NewFinder(opts FinderOptions) *Finder {
+	return &Finder{
+		opts: opts, asking: make(chan struct{}, 1), held: make(map[resource.Type]repair.Held), judged: make(map[resource.Type]bool),
+	}
+}
+
+// kinds are what a receiver holds, of which kinds, at one moment.
+type kinds struct {
+	all   []Kind
+	blind bool
+	at    time.Time
+}
+
+var (
+	errNotWatched = errors.New("its objects are not watched at present")
+	errResting    = errors.New("the receiver could not be asked a moment ago")
+)
+
+const (
+	// kindsFor is how long the kinds that a receiver holds are taken for those it holds: the parts of a resync ask one
+	// after the other. Of a kind that has come since then nothing is an orphan yet.
+	kindsFor = 30 * time.Second
+	// firstRest and lastRest bound how long a receiver is left alone that could not be asked.
+	firstRest = 10 * time.Second
+	lastRest  = 5 * time.Minute
+)
+
+// Able tells whether the receiver can be asked.
+func (f *Finder) Able() bool { return f.opts.Receiver != nil }
+
+// Repair is what came of asking about a type.
+type Repair struct {
+	// Deleted is how many documents were deleted, Held how many were not because they are more than may be without a
+	// person's word.
+	Deleted, Held int
+	// Blind tells that the receiver may hold more than it lists.
+	Blind bool
+}
+
+// Repair asks what the receiver holds of a type and has those documents deleted that are in scope and have no object,
+// unless they are too many. With force it returns when they are deleted, or after a while. The type must have
+// been listed.
+func (f *Finder) Repair(ctx context.Context, t resource.Type, within repair.Scope, force bool) (Repair, error) {
+	select {
+	case f.asking <- struct{}{}:
+	case <-ctx.Done():
+		return Repair{}, fmt.Errorf("repair.Held to ask the receiver: %w", ctx.Err())
+	}
+	v, err := f.judge(ctx, t, within, force)
+	<-f.asking
+	switch {
+	case errors.Is(err, errResting) || errors.Is(err, errNotWatched):
+		return Repair{}, err
+	case err != nil:
+		f.failed(ctx, err)
+		return Repair{}, err
+	}
+	f.succeeded(t, v, within.Whole())
+	a := Repair{Blind: v.Blind}
+	if v.Status == Guarded {
+		a.Held = v.Orphans
+		return a, nil
+	}
+	gone := make([]repair.Object, 0, len(v.Deleted))
+	for _, o := range v.Deleted {
+		gone = append(gone, repair.Object{Namespace: o.Namespace, Name: o.Name})
+	}
+	a.Deleted, err = f.opts.Sweep(ctx, t, gone, force)
+	f.opts.Metrics.Found(repair.Receiver, a.Deleted)
+	if a.Deleted > 0 {
+		f.opts.Log.Info("The receiver held documents whose objects are gone; they are deleted", "resource", t.String(), "documents", a.Deleted)
+	}
+	return a, err
+}
+
+// judge compares what the receiver lists of a type with what there is.
+func (f *Finder) judge(ctx context.Context, t resource.Type, within repair.Scope, force bool) (Verdict, error) {
+	f.mu.Lock()
+	resting := time.Now().Before(f.rest)
+	f.mu.Unlock()
+	switch {
+	case resting:
+		return Verdict{}, errResting
+	case !f.opts.Index.Type(t).Listed || !f.opts.Watching(t):
+		return Verdict{}, errNotWatched
+	}
+	lately := f.follow(t)
+	defer f.unfollow()
+	v := present{f: f, t: t, lately: lately}
+	for _, other := range f.opts.Index.Types() {
+		if other.Kind == t.Kind && other.APIVersion() == t.APIVersion() { // Two types of one kind share their IDs.
+			v.alike = append(v.alike, other)
+		}
+	}
+	held, err := f.kindsHeld(ctx)
+	if err != nil {
+		return Verdict{}, err
+	}
+	kind := Kind{Kind: t.Kind, APIVersion: t.APIVersion()}
+	l := Listing{Kind: kind, Blind: held.blind}
+	if slices.ContainsFunc(held.all, func(k Kind) bool { return k.Kind == kind.Kind && k.APIVersion == kind.APIVersion }) {
+		if l, err = f.opts.Receiver.List(ctx, kind); err != nil {
+			return Verdict{}, err
+		}
+		l.Blind = l.Blind || held.blind
+	}
+	if !f.opts.Index.Type(t).Listed || !f.opts.Watching(t) { // any more
+		return Verdict{}, errNotWatched
+	}
+	l.Documents = slices.DeleteFunc(l.Documents, func(d Document) bool {
+		if d.Namespace == resource.ClusterNamespace {
+			d.Namespace = ""
+		}
+		return !within.Has(d.Namespace, d.Name)
+	})
+	return Judge(l, v, force), nil
+}
+
+// kindsHeld asks for the kinds, if that was not done a moment ago.
+func (f *Finder) kindsHeld(ctx context.Context) (kinds, error) {
+	f.mu.Lock()
+	k := f.kinds
+	f.mu.Unlock()
+	if !k.at.IsZero() && time.Since(k.at) < kindsFor {
+		return k, nil
+	}
+	k.at = time.Now()
+	var err error
+	if k.all, k.blind, err = f.opts.Receiver.Kinds(ctx); err != nil {
+		return kinds{}, err // It says what it was doing.
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kinds = k
+	return k, nil
+}
+
+// lately are the objects of a type that were deleted a moment ago: the receiver may not have heard of it when
+// it made its list, and hears of it like of any other change.
+type lately struct {
+	t resource.Type
+
+	mu     sync.Mutex          // guards hashes
+	hashes map[uint64]struct{} // of the names
+}
+
+func (l *lately) add(namespace, name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.hashes[xxhash.Sum64String(namespace+"/"+name)] = struct{}{}
+}
+
+func (l *lately) has(namespace, name string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.hashes[xxhash.Sum64String(namespace+"/"+name)]
+	return ok
+}
+
+// follow begins to note which objects of a type are deleted, with those whose deletion is on its way already.
+func (f *Finder) follow(t resource.Type) *lately {
+	l := &lately{t: t, hashes: make(map[uint64]struct{})}
+	f.followed.Store(l)
+	f.opts.Pending(t, l.add) // after that: what is deleted in between is in both
+	return l
+}
+
+func (f *Finder) unfollow() { f.followed.Store(nil) }
+
+// Applied is told of a change after the pipeline was.
+func (f *Finder) Applied(ch index.Change) {
+	if l := f.followed.Load(); l != nil && ch.Deleted && l.t == ch.Type {
+		l.add(ch.Record.Namespace, ch.Record.Name)
+	}
+}
+
+// succeeded notes a verdict on all of a type, or on some of it.
+func (f *Finder) succeeded(t resource.Type, v Verdict, whole bool) {
+	result := repair.Whole
+	if v.Blind {
+		result = repair.Part
+	}
+	f.opts.Metrics.Listed(result)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failures > 0 {
+		f.opts.Log.Info("The receiver tells again what it holds")
+	}
+	f.failures, f.rest = 0, time.Time{}
+	w, known := f.held[t]
+	switch w.Documents -= len(v.Deleted); {
+	case v.Status == Guarded:
+		if !known {
+			f.opts.Log.Info("The receiver holds more documents without an object than may be deleted without a person's word; they stay until a resync with force",
+				"resource", t.String(), "documents", v.Orphans, "limit", v.Limit, "listed", v.Listed)
+		}
+		f.held[t] = repair.Held{Resource: t.String(), Source: repair.Receiver, Documents: v.Orphans, Limit: v.Limit}
+	case whole || w.Documents <= 0:
+		delete(f.held, t)
+	default:
+		f.held[t] = w
+	}
+	f.report()
+}
+
+// failed leaves a receiver alone for a while that could not be asked.
+func (f *Finder) failed(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	f.opts.Metrics.Listed(repair.Failed)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rest = time.Now().Add(min(firstRest<<min(f.failures, 10), lastRest))
+	if f.failures++; f.failures == 1 {
+		f.opts.Log.Error(err, "The receiver cannot be asked what it holds; it is asked again later")
+	}
+}
+
+// report is called with mu held.
+func (f *Finder) report() {
+	f.opts.Metrics.Unsolved("listing", len(f.held), repair.Documents(f.held))
+}
+
+// Held returns a copy of what is held back.
+func (f *Finder) Held() map[resource.Type]repair.Held {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return maps.Clone(f.held)
+}
+
+// told makes it known to the other members that the receiver has told of a type.
+func (f *Finder) told(t resource.Type) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.judged[t] = true
+}
+
+// Judged are the names of those that nothing else could tell of.
+func (f *Finder) Judged() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var names []string
+	for t := range f.judged {
+		names = append(names, t.String())
+	}
+	slices.Sort(names)
+	return names
+}
+
+// present is what there is of one type, for [Judge].
+type present struct {
+	f      *Finder
+	t      resource.Type
+	alike  []resource.Type // of the same kind
+	lately *lately
+}
+
+// Kind implements [View].
+func (p present) Kind(kind, apiVersion string) State {
+	if p.t.Kind != kind || p.t.APIVersion() != apiVersion {
+		return State{}
+	}
+	return State{Type: p.t, Listed: true, Objects: p.f.opts.Index.Type(p.t).Objects}
+}
+
+// Has implements [View].
+func (p present) Has(_ resource.Type, namespace, name string) bool {
+	there := slices.ContainsFunc(p.alike, func(t resource.Type) bool {
+		_, _, ok := p.f.opts.Index.Get(t, namespace, name)
+		return ok && !p.f.opts.Hides(t, namespace, name)
+	})
+	return there || p.lately.has(namespace, name) // in this order: it may be deleted in between
+}
+
+// Watched implements [View].
+func (p present) Watched(t resource.Type, namespace, name string) bool {
+	return p.f.opts.Namespaces.Match(t, namespace, name) && p.f.opts.Wants(t, namespace, name)
+}
