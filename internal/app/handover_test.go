@@ -16,10 +16,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
 // counting is a receiver that counts what it gets.
@@ -51,13 +51,14 @@ func (c *counting) sum() (objects, sent int) {
 
 // fleetOf is a ring whose members come one after the other, over one type and one receiver.
 type fleetOf struct {
-	w        *world
+	t        *testing.T
+	client   *fake.Clientset
 	receiver *counting
 	sender   pipeline.Sender // the receiver, if it is none of these
 	read     bool            // all else has been read
 	opaque   bool            // versions are no numbers
 	list     []resource.Record
-	members  map[string]*member
+	peers    map[string]sim.Peer
 	view     []string
 
 	mu     sync.Mutex // guards what follows
@@ -67,8 +68,7 @@ type fleetOf struct {
 func newFleet(t *testing.T, c *counting, read bool, list []resource.Record) *fleetOf {
 	t.Helper()
 	return &fleetOf{
-		w: &world{t: t, client: fake.NewClientset(), format: ring.DefaultFormat()}, receiver: c, read: read, list: list,
-		members: map[string]*member{},
+		t: t, client: fake.NewClientset(), receiver: c, read: read, list: list, peers: map[string]sim.Peer{},
 	}
 }
 
@@ -83,7 +83,7 @@ func (f *fleetOf) join(name string) {
 		sender = f.receiver
 	}
 	p := app.NewPeer(app.PeerOptions{
-		Name: name, Incarnation: incarnation, Maps: f.w.client.CoreV1(), Sender: sender, Settle: time.Second,
+		Name: name, Incarnation: incarnation, Maps: f.client.CoreV1(), Sender: sender, Settle: time.Second,
 		Leases: func() []ownership.MemberStatus {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -92,16 +92,16 @@ func (f *fleetOf) join(name string) {
 		Read: func() bool { return f.read }, Progress: true,
 	})
 	p.Begin()
-	f.w.t.Cleanup(p.Kill)
+	f.t.Cleanup(p.Kill)
 	<-p.Synced()
 	version := uint64(len(f.list)) + 100
 	if f.opaque {
 		version = 0
 	}
 	p.Index.Replace(pods, slices.Clone(f.list), version)
-	f.members[name] = &member{name: name, peer: p, ctx: f.w.t.Context()}
+	f.peers[name] = simPeer{p}
 	after := append(slices.Clone(f.view), name)
-	f.w.handOver(f.members, agreed{view: f.view}, agreed{view: after}, nil)
+	sim.HandOver(f.t.Context(), f.peers, f.view, after, nil)
 	f.view = after
 }
 
@@ -109,7 +109,7 @@ func (f *fleetOf) join(name string) {
 func scattered(n int) []resource.Record {
 	var list []resource.Record
 	for i := range n {
-		list = append(list, record{name: fmt.Sprintf("o%05d", i*7919%n), version: uint64(10 + i)}.record())
+		list = append(list, sim.Object(fmt.Sprintf("o%05d", i*7919%n), uint64(10+i)))
 	}
 	slices.SortFunc(list, func(a, b resource.Record) int { return strings.Compare(a.Name, b.Name) })
 	return list
@@ -172,8 +172,8 @@ func TestWhatAFirstSyncHasSentIsNotSentAgainAfterACrash(t *testing.T) {
 		f.join("m0")
 		f.join("m1")
 		time.Sleep(3 * time.Second)
-		f.members["m0"].peer.Kill()
-		f.w.handOver(f.members, agreed{view: f.view}, agreed{view: []string{"m1"}}, map[string]bool{"m0": true})
+		f.peers["m0"].Kill()
+		sim.HandOver(f.t.Context(), f.peers, f.view, []string{"m1"}, map[string]bool{"m0": true})
 		time.Sleep(10 * time.Second)
 		if got, sent := f.receiver.sum(); got != objects || sent != objects {
 			t.Errorf("%d of %d objects were sent, %d times in all", got, objects, sent)

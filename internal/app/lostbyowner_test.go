@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
 // TestHandOver_OwnerHadLostAnEvent_SuccessorSendsIt: the owner's checkpoint covers a change that it has never seen. It
@@ -20,12 +21,12 @@ func TestHandOver_OwnerHadLostAnEvent_SuccessorSendsIt(t *testing.T) {
 				f.join("m0")
 				f.join("m1")
 				time.Sleep(30 * time.Second) // in virtual time: all is sent, and said
-				m0, m1 := f.members["m0"].peer, f.members["m1"].peer
+				m0, m1 := f.peers["m0"], f.peers["m1"]
 				for i := range uint64(20) {
-					r := record{name: fmt.Sprintf("new%02d", i), version: 200 + i}.record()
-					m1.Index.Upsert(pods, r)
+					r := sim.Object(fmt.Sprintf("new%02d", i), 200+i)
+					m1.Objects().Upsert(pods, r)
 					if i != 7 && i != 8 && i != 9 {
-						m0.Index.Upsert(pods, r)
+						m0.Objects().Upsert(pods, r)
 					}
 				}
 				time.Sleep(30 * time.Second)
@@ -34,7 +35,7 @@ func TestHandOver_OwnerHadLostAnEvent_SuccessorSendsIt(t *testing.T) {
 				} else {
 					m0.Leave(t.Context())
 				}
-				f.w.handOver(f.members, agreed{view: f.view}, agreed{view: []string{"m1"}}, map[string]bool{"m0": crash})
+				sim.HandOver(t.Context(), f.peers, f.view, []string{"m1"}, map[string]bool{"m0": crash})
 				time.Sleep(10 * time.Second)
 				if got, sent := f.receiver.sum(); got != objects+20 || sent < got || sent > objects+2*20 {
 					t.Errorf("of %d objects %d were sent, %d times in all", objects+20, got, sent)

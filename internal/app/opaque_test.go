@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
 // An aggregated API gives versions that are no numbers. What is delivered of it is named, so that nobody
@@ -28,9 +29,9 @@ func TestOfATypeWithoutVersionsNothingIsSentAgain(t *testing.T) {
 			if _, got := d.sum(); got != sent || d.deleted != deleted {
 				t.Errorf("%s: %d upserts and %d deletions were sent, want %d and %d", when, got, d.deleted, sent, deleted)
 			}
-			for _, m := range f.members {
-				if s := m.peer.Stats(); s.Parked > 0 {
-					t.Errorf("%s: %s has %d parked", when, m.name, s.Parked)
+			for name, p := range f.peers {
+				if s := p.Stats(); s.Parked > 0 {
+					t.Errorf("%s: %s has %d parked", when, name, s.Parked)
 				}
 			}
 		}
@@ -38,20 +39,20 @@ func TestOfATypeWithoutVersionsNothingIsSentAgain(t *testing.T) {
 		want("one member", objects, 0)
 		f.join("m1")
 		want("another joins", objects, 0)
-		for _, m := range f.members {
-			m.peer.Index.Upsert(pods, resource.Record{Namespace: "a", Name: "o00001", Digest: 1000, Body: "other"})
-			m.peer.Index.Delete(pods, "a", "o00002", 0)
+		for _, p := range f.peers {
+			p.Objects().Upsert(pods, resource.Record{Namespace: "a", Name: "o00001", Digest: 1000, Body: "other"})
+			p.Objects().Delete(pods, "a", "o00002", 0)
 		}
 		want("an object changes, another is deleted", objects+1, 1)
 		f.list[1].Digest = 1000
 		f.list = append(f.list[:2], f.list[3:]...)
-		f.members["m0"].peer.Kill()
-		delete(f.members, "m0")
-		f.w.handOver(f.members, agreed{view: f.view}, agreed{view: []string{"m1"}}, map[string]bool{"m0": true})
+		f.peers["m0"].Kill()
+		delete(f.peers, "m0")
+		sim.HandOver(f.t.Context(), f.peers, f.view, []string{"m1"}, map[string]bool{"m0": true})
 		f.view = []string{"m1"}
 		want("after a crash", objects+1, 1)
-		f.members["m1"].peer.Kill()
-		f.members, f.view, f.leases = map[string]*member{}, nil, nil
+		f.peers["m1"].Kill()
+		f.peers, f.view, f.leases = map[string]sim.Peer{}, nil, nil
 		f.join("m2")
 		want("after a restart of all", objects+1, 1)
 	})

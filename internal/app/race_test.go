@@ -11,6 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
 // A member gives something up while its search begins: what the checkpoint says of deletions, and what the
@@ -21,7 +22,7 @@ func TestAMemberMayGiveUpWhileItsSearchBegins(t *testing.T) {
 			c := &counting{got: map[resource.ID]bool{}}
 			p := app.NewPeer(app.PeerOptions{
 				Name: "m", Incarnation: "m.1", Maps: fake.NewClientset().CoreV1(), Sender: c, Settle: time.Second,
-				Leases: func() []ownership.MemberStatus { return nil }, Pager: &world{t: t, forgotten: 1},
+				Leases: func() []ownership.MemberStatus { return nil }, Pager: sim.History(0, nil),
 			})
 			p.Begin()
 			<-p.Synced()

@@ -10,6 +10,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
 // deleting counts deletions, too.
@@ -41,33 +42,33 @@ func TestATypeThatIsRemovedLeavesNothingBehind(t *testing.T) {
 		}
 		other := resource.Type{Version: "v1", Resource: "nodes", Kind: "Node"}
 		bookmark := func(i uint64) {
-			for _, m := range f.members {
-				m.peer.Index.Bookmark(other, i)
+			for _, p := range f.peers {
+				p.Objects().Bookmark(other, i)
 			}
 		}
 		for i, name := range names {
-			f.members[name].peer.Index.Replace(other, nil, 5000)
-			f.members[name].peer.Index.Bookmark(pods, uint64(7000+i)) // Each has seen the type up to another version.
+			f.peers[name].Objects().Replace(other, nil, 5000)
+			f.peers[name].Objects().Bookmark(pods, uint64(7000+i)) // Each has seen the type up to another version.
 		}
 		time.Sleep(30 * time.Second)
-		for _, m := range f.members {
-			m.peer.Index.Remove(pods)
+		for _, p := range f.peers {
+			p.Objects().Remove(pods)
 		}
 		for i := range uint64(12) {
 			time.Sleep(10 * time.Second)
 			bookmark(6000 + i)
 		}
-		for _, m := range f.members {
-			if s := m.peer.Stats(); s.Parked > 0 || s.Dirty > 0 {
-				t.Errorf("two minutes later %s has %d parked and %d dirty", m.name, s.Parked, s.Dirty)
+		for name, p := range f.peers {
+			if s := p.Stats(); s.Parked > 0 || s.Dirty > 0 {
+				t.Errorf("two minutes later %s has %d parked and %d dirty", name, s.Parked, s.Dirty)
 			}
 		}
 		if d.deleted != objects {
 			t.Errorf("%d deletions were sent for %d documents", d.deleted, objects)
 		}
-		f.members["m0"].peer.Kill()
-		delete(f.members, "m0")
-		f.w.handOver(f.members, agreed{view: f.view}, agreed{view: []string{"m1", "m2"}}, map[string]bool{"m0": true})
+		f.peers["m0"].Kill()
+		delete(f.peers, "m0")
+		sim.HandOver(f.t.Context(), f.peers, f.view, []string{"m1", "m2"}, map[string]bool{"m0": true})
 		time.Sleep(2 * time.Minute)
 		if again := d.deleted - objects; again > 0 {
 			t.Errorf("%d deletions are sent again after a crash", again)

@@ -16,6 +16,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
 // alone is what a member without others has taken.
@@ -52,10 +53,7 @@ func TestRestart_InTheMiddleOfAResync_SendsNothingAgain(t *testing.T) {
 		const objects = 1000
 		client, list := fake.NewClientset(), scattered(objects)
 		c := &slowing{counting: &counting{got: map[resource.ID]bool{}}}
-		w := &world{t: t, forgotten: 1, version: 20_000}
-		for _, r := range list {
-			w.events = append(w.events, record{name: r.Name, version: r.ResourceVersion})
-		}
+		w := sim.History(20_000, list)
 		start := func(incarnation string) *app.Peer {
 			var p *app.Peer
 			p = app.NewPeer(app.PeerOptions{

@@ -14,6 +14,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
 // A resync of what one replica owns waits for the type, which another resync has: it goes on at the moment
@@ -23,7 +24,7 @@ func TestResync_OfWhatAReplicaOwns_WaitsForWhatAnotherHasTaken(t *testing.T) {
 		c := &counting{got: map[resource.ID]bool{}}
 		p := app.NewPeer(app.PeerOptions{
 			Name: "m", Incarnation: "m.1", Maps: fake.NewClientset().CoreV1(), Sender: c, Settle: time.Second,
-			Leases: func() []ownership.MemberStatus { return nil }, Pager: &world{t: t, forgotten: 1},
+			Leases: func() []ownership.MemberStatus { return nil }, Pager: sim.History(0, nil),
 		})
 		p.Begin()
 		<-p.Synced()

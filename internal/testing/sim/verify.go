@@ -1,4 +1,4 @@
-package app_test
+package sim
 
 import (
 	"context"
@@ -22,27 +22,28 @@ const fewLosses, manyLosses = 200, 2
 
 // lose takes out of events what the watch of a member loses. A member that has lost something has not seen everything:
 // as long as that is so, it is no reason to let another go. The caller holds mu.
-func (w *world) lose(m *member, events []record) []record {
+func (w *World) lose(m *member, events []record) []record {
 	var left []record
 	for _, e := range events {
-		if w.lossOf == 0 || w.luck.IntN(w.lossOf) > 0 {
+		if m.loses == 0 && (w.lossOf == 0 || w.luck.IntN(w.lossOf) > 0) {
 			left = append(left, e)
-			if m.lost[e.name] { // what follows makes good for it
-				delete(m.lost, e.name)
+			if m.missing[e.name] { // what follows makes good for it
+				delete(m.missing, e.name)
 				m.solid = time.Now()
 			}
 			continue
 		}
+		m.loses = max(m.loses-1, 0)
 		w.note(e.name, "%s loses version %d of %s", m.name, e.version, e.name)
-		m.lost[e.name], m.owed[e.name] = true, true
-		w.losses++
+		m.missing[e.name], m.owed[e.name] = true, true
+		w.lost++
 	}
 	return left
 }
 
 // lastLosses makes some changes of which every watch loses about half, and none after them: only who verifies finds
 // out.
-func (w *world) lastLosses(rng *rand.Rand) {
+func (w *World) lastLosses(rng *rand.Rand) {
 	w.mu.Lock()
 	w.lossOf = manyLosses
 	for range 10 {
@@ -57,22 +58,22 @@ func (w *world) lastLosses(rng *rand.Rand) {
 
 // whole tells whether a member knows what there is, and the receiver has what it had lost. Nobody else remembers that
 // for it, once the API server has forgotten: there is no inventory here. The caller holds mu.
-func (w *world) whole(m *member) bool {
-	maps.DeleteFunc(m.owed, func(name string, _ bool) bool { return !m.lost[name] && w.atReceiver(name) })
-	return len(m.lost)+len(m.owed) == 0
+func (w *World) whole(m *member) bool {
+	maps.DeleteFunc(m.owed, func(name string, _ bool) bool { return !m.missing[name] && w.atReceiver(name) })
+	return len(m.missing)+len(m.owed) == 0
 }
 
 // atReceiver tells whether the receiver has an object as it is. The caller holds mu.
-func (w *world) atReceiver(name string) bool {
+func (w *World) atReceiver(name string) bool {
 	body, has := w.docs[typeOf(name).ID(namespaceOf(name), name)]
 	o, there := w.objects[name]
 	return has == there && (!has || body == o.record().Body)
 }
 
 // verifier holds the index of a member against the cluster and the other members.
-func (w *world) verifier(m *member) *verify.Verifier {
+func (w *World) verifier(m *member) *verify.Verifier {
 	return verify.New(verify.Options{
-		Member: m.name, Index: m.peer.Index, Lister: stateLister{w}, Relister: relister{m}, Fleet: ringOf{w}, Teller: teller{m}, Interval: 30 * time.Second,
+		Member: m.name, Index: m.peer.Objects(), Lister: stateLister{w}, Relister: relister{m}, Fleet: ringOf{w}, Teller: teller{m}, Interval: 30 * time.Second,
 		Watched: func() []verify.Watched {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -90,7 +91,7 @@ func (w *world) verifier(m *member) *verify.Verifier {
 }
 
 // stateLister implements [verify.Lister] with the lists of the API server.
-type stateLister struct{ w *world }
+type stateLister struct{ w *World }
 
 // States lists a type in pages, as of one version.
 func (l stateLister) States(ctx context.Context, t resource.Type, page func(version uint64, states []watch.State) error) (uint64, error) {
@@ -145,7 +146,7 @@ func (r relister) Relist(ctx context.Context, _ resource.Type) error {
 }
 
 // handed notes that the index of a member has a list.
-func (w *world) handed(m *member) {
+func (w *World) handed(m *member) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if m.relisted != nil && !m.relist {
@@ -155,7 +156,7 @@ func (w *world) handed(m *member) {
 }
 
 // ringOf implements [verify.Fleet].
-type ringOf struct{ w *world }
+type ringOf struct{ w *World }
 
 // Members are those of the ring.
 func (f ringOf) Members() []string {

@@ -1,0 +1,60 @@
+package app_test
+
+import (
+	"flag"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
+)
+
+var (
+	modelSeed  = flag.Uint64("model.seed", 0, "run only this seed of the model of the fleet")
+	modelFirst = flag.Uint64("model.first", 1, "the first seed of the model of the fleet")
+	modelSeeds = flag.Uint64("model.seeds", 12, "how many seeds of the model of the fleet are run")
+)
+
+// TestAFleetLosesNothingThatItsCheckpointsTell is a storm in virtual time; [sim.Storm] says of what. What passes between
+// the members is all real: pipelines, checkpoints, searches, senders of resyncs, verifiers. -model.seed=N replays one.
+func TestAFleetLosesNothingThatItsCheckpointsTell(t *testing.T) {
+	first, last := *modelFirst, *modelFirst+*modelSeeds-1
+	if *modelSeed > 0 {
+		first, last = *modelSeed, *modelSeed
+	}
+	for seed := first; seed <= last; seed++ {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { sim.Storm(t, seed, newSimPeer) })
+		})
+	}
+}
+
+// TestScenarios plays the files of testdata/scenarios: each named storm, and each defect of recovery, with what the
+// receiver gets.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/scenarios/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("there are no scenarios", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { sim.Scenario(t, file, newSimPeer) })
+		})
+	}
+}
+
+// simPeer is a peer as the model knows it.
+type simPeer struct{ *app.Peer }
+
+func (p simPeer) Objects() *index.Index { return p.Index }
+
+func newSimPeer(o sim.PeerOptions) sim.Peer {
+	return simPeer{app.NewPeer(app.PeerOptions{
+		Name: o.Name, Incarnation: o.Incarnation, Maps: o.Maps, Sender: o.Sender, Pager: o.Pager, Leases: o.Leases, Settle: o.Settle,
+		Exceptions: o.Exceptions, Read: o.Read, Served: o.Served, Take: o.Take,
+	})}
+}

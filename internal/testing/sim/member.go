@@ -1,0 +1,192 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
+)
+
+// member is one process.
+type member struct {
+	w      *World
+	name   string
+	stay   int
+	peer   Peer
+	verify *verify.Verifier
+	ctx    context.Context
+	cancel context.CancelFunc
+	live   bool // by its Lease
+	joined bool // may be in the ring
+	away   bool // fenced
+	watches
+
+	fence     context.Context // ends with its Lease
+	fall      context.CancelFunc
+	resyncing context.Context // ends when it leaves
+	noResyncs context.CancelFunc
+}
+
+// watches are what a member has seen of the API server.
+type watches struct {
+	lags   bool // they bring nothing
+	relist bool // and will begin anew
+	listed bool
+	blind  bool      // they have ended
+	next   int       // in events
+	solid  time.Time // since when it has seen everything
+	unseen bool      // the second type is not served, as far as it knows
+
+	loses    int             // so many of the next events are lost
+	missing  map[string]bool // objects whose last event was lost, and that no list has shown since
+	owed     map[string]bool // objects of which it has lost something, and which the receiver may have wrong since
+	listedAt time.Time       // last
+	relisted chan struct{}   // closed when that is handed to the index; nil when nobody waits
+}
+
+// Send implements the way to the receiver: what is in flight when the fence falls loses its client.
+func (m *member) Send(ctx context.Context, r delivery.Request) wire.Outcome {
+	m.w.mu.Lock()
+	fence := m.fence
+	m.w.mu.Unlock()
+	if fence.Err() != nil {
+		return wire.Outcome{Kind: wire.Fenced}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(fence, cancel)()
+	return m.w.send(ctx, m.name, r)
+}
+
+func (m *member) incarnation() string { return fmt.Sprintf("%s-process-%p.%d", m.name, m, m.stay) }
+
+// leases are what every member sees of the others.
+func (w *World) leases() []ownership.MemberStatus {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []ownership.MemberStatus
+	for _, name := range slices.Sorted(maps.Keys(w.members)) {
+		m := w.members[name]
+		state := ownership.Dead
+		if m.live {
+			state = ownership.Live
+		}
+		all = append(all, ownership.MemberStatus{Lease: ownership.Lease{Member: name, Incarnation: m.incarnation(), State: state}})
+	}
+	return all
+}
+
+// start starts a process under a name, which takes some time for what it reads beside the types of this world.
+func (w *World) start(name string, reads time.Duration, exceptions int) {
+	m := &member{w: w, name: name, live: true, watches: watches{missing: map[string]bool{}, owed: map[string]bool{}}}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.fence, m.fall = context.WithCancel(m.ctx)
+	m.resyncing, m.noResyncs = context.WithCancel(m.ctx)
+	read := time.Now().Add(reads)
+	m.peer = w.newPeer(PeerOptions{
+		Name: name, Incarnation: m.incarnation(), Maps: w.client.CoreV1(), Sender: m, Pager: w, Leases: w.leases, Settle: 5 * time.Second, Exceptions: exceptions,
+		Read: func() bool { return time.Now().After(read) },
+		Take: func(ctx context.Context, parts []handoff.Span) (handoff.Hold, error) { return w.take(ctx, m, parts) },
+		Served: func() []resource.Type {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if m.unseen {
+				return []resource.Type{pods}
+			}
+			return []resource.Type{pods, gadgets}
+		},
+	})
+	m.verify = w.verifier(m)
+	w.say("start %s, which reads for %.2f s", name, reads.Seconds())
+	w.mu.Lock()
+	w.members[name] = m
+	w.mu.Unlock()
+	m.peer.Begin()
+	w.late.Go(func() { _ = m.verify.Run(m.ctx) }) // ends with the member, and returns nothing else
+	go func() {
+		select {
+		case <-m.ctx.Done():
+			return
+		case <-m.peer.Synced():
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		m.joined = true
+	}()
+}
+
+// kill ends a process without a word.
+func (w *World) kill(m *member) {
+	w.say("kill %s", m.name)
+	m.cancel()
+	m.peer.Kill()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.crash(m)
+}
+
+// fence lets a member's Lease expire under it.
+func (w *World) fence(m *member) {
+	w.say("%s is fenced", m.name)
+	w.mu.Lock()
+	m.away = true
+	w.crash(m)
+	m.stay++
+	incarnation := m.incarnation()
+	w.mu.Unlock()
+	m.peer.Fence(incarnation)
+}
+
+// unfence lets it join again.
+func (w *World) unfence(m *member) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m.away, m.live = false, m.ctx.Err() == nil
+	m.fence, m.fall = context.WithCancel(m.ctx)
+}
+
+// sendAgain has a member send parts again.
+func (w *World) sendAgain(m *member, what string, request operations.Request, parts []operations.Part) {
+	w.say("%s is to send %s again", m.name, what)
+	w.late.Go(func() { // Ends when its member leaves, crashes, or has sent everything.
+		err := m.peer.Resync(m.resyncing, request, parts)
+		w.say("%s has sent %s again: %v", m.name, what, err)
+	})
+}
+
+// crash ends a member's Lease as an expiry does. The caller holds mu.
+func (w *World) crash(m *member) {
+	m.live = false
+	m.fall()
+	if slices.Contains(w.agreed.view, m.name) {
+		w.gone[m.name] = true
+	}
+}
+
+// leave ends a member in order, while all else goes on.
+func (w *World) leave(m *member) {
+	m.noResyncs()
+	w.mu.Lock()
+	m.blind = true
+	w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	m.peer.Leave(ctx)
+	w.mu.Lock()
+	m.live = false
+	if slices.Contains(w.agreed.view, m.name) && !w.gone[m.name] {
+		w.gone[m.name] = false
+	}
+	w.mu.Unlock()
+	m.cancel()
+	m.peer.Gone()
+}

@@ -1,0 +1,152 @@
+package sim
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
+)
+
+// agreed is who sends what: the members of the ring, but for what some of them have taken.
+type agreed struct {
+	view  []string
+	takes []*take
+}
+
+// owner names the only sender of each object.
+func (a agreed) owner(f ring.Format) func(resource.Type, resource.ID) string {
+	if len(a.view) == 0 {
+		return func(resource.Type, resource.ID) string { return "" }
+	}
+	r, err := ring.New(a.view, f)
+	if err != nil {
+		panic(err)
+	}
+	return func(t resource.Type, id resource.ID) string {
+		for _, k := range a.takes {
+			if k.covers(t, id) {
+				return k.m.name
+			}
+		}
+		return r.Owner(r.Partition(string(id)))
+	}
+}
+
+// called is what the members call for. The caller holds mu.
+func (w *World) called() agreed {
+	var a agreed
+	for name, m := range w.members {
+		if m.live && m.joined && !m.away {
+			a.view = append(a.view, name)
+		}
+	}
+	slices.Sort(a.view)
+	w.takes = slices.DeleteFunc(w.takes, func(k *take) bool {
+		over := k.stay != k.m.stay || w.members[k.m.name] != k.m || !slices.Contains(a.view, k.m.name)
+		if over {
+			close(k.lost)
+		}
+		return over
+	})
+	for _, k := range w.takes {
+		if !slices.ContainsFunc(a.takes, k.overlaps) {
+			a.takes = append(a.takes, k)
+		}
+	}
+	return a
+}
+
+// agree hands over whenever members have come or gone, or something is taken or given back, one change after the other,
+// until the world ends.
+func (w *World) agree() {
+	for {
+		w.mu.Lock()
+		if w.ended {
+			for _, k := range w.takes {
+				close(k.lost)
+			}
+			w.takes = nil
+			w.mu.Unlock()
+			return
+		}
+		before, gone, away := w.agreed, w.gone, w.away
+		after := before
+		if !away {
+			after = w.called()
+		}
+		changed := !slices.Equal(after.view, before.view) || !slices.Equal(after.takes, before.takes) || len(gone) > 0
+		members := maps.Clone(w.members)
+		if changed && !away {
+			w.agreed, w.gone = after, map[string]bool{}
+		}
+		w.mu.Unlock()
+		if changed && !away {
+			w.say("the ring is %v, with %d takes, gone %v", after.view, len(after.takes), gone)
+			w.handOver(members, before, after, gone)
+			for _, k := range after.takes {
+				if !slices.Contains(before.takes, k) {
+					close(k.ready)
+				}
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// handOver is what membership makes of a change of the ring: who loses drains, speaks and publishes before who gains
+// begins.
+func (w *World) handOver(members map[string]*member, before, after agreed, gone map[string]bool) {
+	was, is := before.owner(w.format), after.owner(w.format)
+	var losing sync.WaitGroup
+	for _, name := range after.view {
+		m := members[name]
+		if _, another := gone[name]; another || !slices.Contains(before.view, name) {
+			continue
+		}
+		losing.Go(func() {
+			lost := func(t resource.Type, id resource.ID) bool { return was(t, id) == name && is(t, id) != name }
+			m.peer.Lose(lost)
+			m.peer.Drain(lost)
+		})
+	}
+	losing.Wait()
+	var gaining sync.WaitGroup
+	for _, name := range after.view {
+		m := members[name]
+		var takes, yields []handoff.Span
+		for _, k := range after.takes {
+			if k.m.name == name {
+				takes = append(takes, k.parts...)
+			} else {
+				yields = append(yields, k.parts...)
+			}
+		}
+		m.peer.Publish(after.view, takes, yields)
+		gaining.Go(func() {
+			mine := func(t resource.Type, id resource.ID) bool { return is(t, id) == name }
+			_, another := gone[name]
+			gained := func(t resource.Type, id resource.ID) bool {
+				return is(t, id) == name && (was(t, id) != name || another)
+			}
+			m.peer.Gain(m.ctx, mine, gained, func(t resource.Type, id resource.ID) bool { return gained(t, id) && gone[was(t, id)] })
+		})
+	}
+	gaining.Wait()
+}
+
+// HandOver is what membership makes of a change of the view: who loses drains, speaks and publishes before who gains
+// begins. Of the members of before, gone names those that have ended, and whether by a crash. It blocks until all have
+// taken up what is theirs.
+func HandOver(ctx context.Context, peers map[string]Peer, before, after []string, gone map[string]bool) {
+	w := &World{format: ring.DefaultFormat()}
+	members := make(map[string]*member)
+	for name, p := range peers {
+		members[name] = &member{name: name, peer: p, ctx: ctx}
+	}
+	w.handOver(members, agreed{view: before}, agreed{view: after}, gone)
+}

@@ -1,0 +1,214 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+)
+
+// Scenario runs a file of the format of [datadriven.RunTest]: blocks of "do", with one command a line, and what the
+// receiver has got by then. With -rewrite it writes down what it sees. It is called in a bubble of testing/synctest.
+// What commands there are says [World.do].
+func Scenario(t *testing.T, path string, newPeer func(PeerOptions) Peer) {
+	w := newWorld(t, 1, newPeer)
+	w.live(func() {})
+	defer w.end()
+	datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+		if d.Cmd != "do" {
+			d.Fatalf(t, "unknown directive %q, want do", d.Cmd)
+		}
+		var out strings.Builder
+		for line := range strings.Lines(d.Input) {
+			said, err := w.do(strings.Fields(line))
+			if err != nil {
+				d.Fatalf(t, "%s: %v\n%s", strings.TrimSpace(line), err, w.tell(err.Error()))
+			}
+			out.WriteString(said)
+		}
+		return out.String()
+	})
+}
+
+// do does what a line says, and returns what it prints.
+//
+//	start M...             processes begin, read the cluster and join the ring
+//	kill M, leave M        a process ends: without a word, or in order
+//	fence M, unfence M     its Lease expires under it; it joins again
+//	lag M, catch-up M      its watches bring nothing; they go on
+//	lose M N               its watches lose the next N events
+//	put O..., delete O...  objects are written; those with a g as their first letter are of the second type
+//	remove-type, serve-type
+//	receiver MODE          it is well, busy (503), hangs, or slow (takes up to 20 s, and goes on without its client)
+//	api away, api back     the API server, which comes back without its history
+//	resync M               M sends everything again
+//	wait DURATION
+//	sync                   the receiver has what the cluster has, nothing is open, and checkpoints say so: prints what
+//	                       was sent since the last one, by member
+func (w *World) do(words []string) (string, error) {
+	if len(words) == 0 {
+		return "", nil
+	}
+	switch cmd, args := words[0], words[1:]; cmd {
+	case "put", "delete":
+		return "", w.write(cmd, args)
+	case "start":
+		return "", w.startAll(args)
+	case "receiver":
+		w.behave(strings.TrimPrefix(strings.Join(args, " "), "well"))
+	case "api":
+		if slices.Equal(args, []string{"away"}) {
+			w.leaveAlone()
+		} else {
+			w.comeBack()
+		}
+	case "remove-type", "serve-type":
+		w.turn()
+	case "wait":
+		d, err := time.ParseDuration(strings.Join(args, ""))
+		if err != nil {
+			return "", err
+		}
+		time.Sleep(d)
+	case "sync":
+		if amiss := w.await(w.unsettled); amiss != "" {
+			return "", fmt.Errorf("after three minutes: %s", amiss)
+		}
+		time.Sleep(15 * time.Second) // a checkpoint's pace, and half of it
+		return w.sent(), nil
+	default:
+		return "", w.doTo(cmd, args)
+	}
+	return "", nil
+}
+
+// doTo does something to one member.
+func (w *World) doTo(cmd string, args []string) error {
+	m, err := w.member(args)
+	if err != nil {
+		return fmt.Errorf("%s: %w", cmd, err)
+	}
+	switch cmd {
+	case "kill":
+		w.kill(m)
+	case "leave":
+		w.leave(m)
+	case "fence":
+		w.fence(m)
+	case "unfence":
+		w.unfence(m)
+	case "lag", "catch-up":
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		m.lags = cmd == "lag"
+	case "lose":
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		_, err = fmt.Sscan(strings.Join(args[1:], " "), &m.loses)
+		return err
+	case "resync":
+		w.sendAgain(m, "everything", operations.Request{}, []operations.Part{{Type: pods, Objects: 1}, {Type: gadgets, Objects: 1}})
+	default:
+		return fmt.Errorf("unknown command %q", cmd)
+	}
+	return nil
+}
+
+// member returns the one that is named first.
+func (w *World) member(args []string) (*member, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(args) == 0 || w.members[args[0]] == nil {
+		return nil, fmt.Errorf("want one of the members %v", slices.Sorted(maps.Keys(w.members)))
+	}
+	return w.members[args[0]], nil
+}
+
+// write writes objects.
+func (w *World) write(cmd string, names []string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, name := range names {
+		if cmd == "put" {
+			w.put(name)
+			continue
+		}
+		if _, there := w.objects[name]; !there {
+			return fmt.Errorf("there is no %s", name)
+		}
+		w.drop(name)
+	}
+	return nil
+}
+
+// startAll starts processes, and waits until they are in the ring.
+func (w *World) startAll(names []string) error {
+	for _, name := range names {
+		w.start(name, 0, 0)
+	}
+	if amiss := w.await(func() string {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, name := range names {
+			if !slices.Contains(w.agreed.view, name) || !w.members[name].listed {
+				return name + " is not in the ring"
+			}
+		}
+		return ""
+	}); amiss != "" {
+		return fmt.Errorf("after three minutes: %s", amiss)
+	}
+	return nil
+}
+
+// unsettled says what the receiver has wrong, or what members have still to send.
+func (w *World) unsettled() string {
+	if amiss := w.compare(); amiss != "" {
+		return amiss
+	}
+	w.mu.Lock()
+	members := maps.Clone(w.members)
+	w.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if s := members[name].peer.Stats(); members[name].ctx.Err() == nil && s.Dirty+s.InFlight+s.Unsettled > 0 {
+			return fmt.Sprintf("%s has %d to send, %d requests in flight, %d last words to repeat", name, s.Dirty, s.InFlight, s.Unsettled)
+		}
+	}
+	return ""
+}
+
+// sent returns what the receiver has got since it was asked last, a line a member. How many times depends on what
+// happens in one instant; it says only which states were sent again, for each costs an embedding.
+func (w *World) sent() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	by := make(map[string]map[string]int)
+	for _, d := range w.got {
+		if by[d.from] == nil {
+			by[d.from] = make(map[string]int)
+		}
+		by[d.from][d.what]++
+	}
+	w.got = nil
+	if len(by) == 0 {
+		return "nothing is sent\n"
+	}
+	var out strings.Builder
+	for _, from := range slices.Sorted(maps.Keys(by)) {
+		out.WriteString(from + ":")
+		for _, what := range slices.SortedFunc(maps.Keys(by[from]), func(a, b string) int { return strings.Compare(a[1:], b[1:]) }) {
+			out.WriteString(" " + what)
+			if what[0] == '+' && by[from][what] > 1 {
+				out.WriteString(" (again)")
+			}
+		}
+		out.WriteString("\n")
+	}
+	return out.String()
+}

@@ -1,0 +1,148 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+)
+
+// deed does one thing.
+func (w *World) deed() {
+	w.mu.Lock()
+	var here []*member
+	for _, name := range slices.Sorted(maps.Keys(w.members)) {
+		if m := w.members[name]; m.live && m.joined && !m.away && !m.blind && m.listed {
+			here = append(here, m)
+		}
+	}
+	solid := func(but *member) bool { // somebody else has seen everything for longer than a checkpoint takes
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return slices.ContainsFunc(here, func(m *member) bool {
+			return m != but && !m.lags && !m.relist && w.whole(m) && time.Since(m.solid) > 12*time.Second
+		})
+	}
+	whole := func(m *member) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.whole(m)
+	}
+	var some *member
+	if len(here) > 0 {
+		some = here[w.rng.IntN(len(here))]
+	}
+	apiAway := w.away
+	w.mu.Unlock()
+	switch n := w.rng.IntN(20); {
+	case n < 3 && len(here) < 4:
+		name := fmt.Sprint("m", w.rng.IntN(5))
+		w.mu.Lock()
+		m := w.members[name]
+		w.mu.Unlock()
+		if m == nil || m.ctx.Err() != nil {
+			w.startSome(name)
+		}
+	case n < 5 && some != nil && solid(some):
+		w.kill(some)
+	case n < 7 && some != nil && !apiAway && (whole(some) || solid(some)):
+		w.say("%s leaves", some.name)
+		w.leave(some)
+	case n < 9 && some != nil && !some.lags:
+		relist := w.rng.IntN(2) == 0
+		w.say("%s lags, and begins anew: %v", some.name, relist)
+		w.mu.Lock()
+		some.lags = true
+		w.mu.Unlock()
+		for_ := time.Duration(w.rng.IntN(3000)) * time.Millisecond
+		time.AfterFunc(for_, func() {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			some.lags, some.relist = false, some.relist || relist
+		})
+	case n < 10 && some != nil && solid(some):
+		w.fence(some)
+		time.AfterFunc(time.Duration(3000+w.rng.IntN(3000))*time.Millisecond, func() { w.unfence(some) })
+	case n < 12 && !apiAway:
+		w.leaveAlone()
+		time.AfterFunc(time.Duration(500+w.rng.IntN(3000))*time.Millisecond, w.comeBack)
+	case n == 16 && !apiAway && solid(nil):
+		w.turn()
+	case n >= 17 && some != nil:
+		w.resync(some)
+	default:
+		mode := []string{"", "", "busy", "hangs", "slow"}[w.rng.IntN(5)]
+		w.behave(mode)
+	}
+}
+
+// resync asks a member to send something again: everything, one namespace of a type, or what it owns of both.
+func (w *World) resync(m *member) {
+	whole := operations.Part{Type: pods, Objects: 1}
+	var request operations.Request
+	parts := []operations.Part{whole}
+	what := "one namespace"
+	switch w.rng.IntN(4) {
+	case 0:
+		what = "everything"
+		parts = append(parts, operations.Part{Type: gadgets})
+	case 1:
+		what = "what it owns"
+		request.Scope = operations.Replica
+		parts = []operations.Part{{Type: pods, OwnedOnly: true}, {Type: gadgets, OwnedOnly: true}}
+	case 2:
+		what = "the second half"
+		parts = []operations.Part{{Type: pods, From: "b", Namespaces: []string{"b"}}}
+	default:
+		request.Namespace = []string{"a", "b"}[w.rng.IntN(2)]
+	}
+	w.sendAgain(m, what, request, parts)
+}
+
+// startSome starts a process that takes some time for what it reads, and names few exceptions in its checkpoints.
+func (w *World) startSome(name string) {
+	reads := time.Duration(w.rng.IntN(2)*w.rng.IntN(6000)) * time.Millisecond
+	w.start(name, reads, w.rng.IntN(8))
+}
+
+// Storm is a minute in which members of a fleet are killed, fenced, told to leave and started, their watches lag, begin
+// anew or lose events, the API server forgets its history, and the receiver refuses, hangs, or applies after as long
+// as 20 s what it was sent by a client that has gone, while objects come, change and go, a type is removed and comes
+// back, and resyncs overlap. Then there is peace, and within three minutes the receiver has what the cluster has. It
+// is called in a bubble of testing/synctest.
+func Storm(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) {
+	w := newWorld(t, seed, newPeer)
+	w.lossOf = fewLosses
+	end := w.began.Add(time.Minute)
+	rng := rand.New(rand.NewPCG(w.rng.Uint64(), 2))
+	w.live(func() {
+		if time.Now().Before(end) {
+			w.change(rng)
+		}
+	})
+	w.startSome("m0")
+	w.startSome("m1")
+	time.Sleep(3 * time.Second)
+	for time.Now().Before(end) {
+		w.deed()
+		time.Sleep(time.Duration(100+w.rng.IntN(1500)) * time.Millisecond)
+	}
+	time.Sleep(8 * time.Second) // what was begun ends by itself
+	w.mu.Lock()
+	w.mode = ""
+	lives := slices.ContainsFunc(slices.Collect(maps.Values(w.members)), func(m *member) bool { return m.live && m.joined })
+	w.mu.Unlock()
+	if !lives {
+		w.startSome("last")
+	}
+	w.lastLosses(w.rng)
+	w.say("all is well, after %d lost events", w.lost)
+	if amiss := w.await(w.compare); amiss != "" {
+		t.Errorf("after three minutes of peace: %s\n%s", amiss, w.tell(amiss))
+	}
+	w.end()
+}

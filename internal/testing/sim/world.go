@@ -1,0 +1,188 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
+)
+
+// World is a cluster of two types, of which one is removed and comes back, a receiver, and a fleet between them. It is
+// made, and lives, in a bubble of testing/synctest.
+type World struct {
+	t       *testing.T
+	newPeer func(PeerOptions) Peer
+	rng     *rand.Rand // of the driver
+	client  *fake.Clientset
+	format  ring.Format
+	began   time.Time
+
+	story sync.Mutex // guards lines
+	lines []line
+
+	mu sync.Mutex // guards what follows
+	apiServer
+	receiver
+	fleet
+	losses
+	ended bool
+
+	running sync.WaitGroup // what live has begun
+	late    sync.WaitGroup // requests that the receiver has read
+}
+
+// apiServer is what the cluster holds, and held.
+type apiServer struct {
+	version   uint64
+	objects   map[string]record
+	events    []record
+	forgotten uint64 // it remembers what came after
+	away      bool
+	removed   bool // the second type is
+}
+
+// receiver is where everything goes.
+type receiver struct {
+	mode string // "", busy, hangs or slow
+	pace *rand.Rand
+	docs map[resource.ID]resource.Body
+	got  []delivered // since somebody looked
+}
+
+// fleet is who sends.
+type fleet struct {
+	members map[string]*member
+	agreed  agreed
+	takes   []*take         // as they were asked for
+	gone    map[string]bool // who of agreed has ended since, and whether by a crash: who has that name now is another
+}
+
+// losses are the events that watches lose.
+type losses struct {
+	lost   int
+	lossOf int // how many come for one that is lost; 0: none is
+	luck   *rand.Rand
+}
+
+// pods is the type that is always there.
+var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
+
+// gadgets is the type that is removed. Its objects are those whose names begin with a g.
+var gadgets = resource.Type{Group: "example.com", Version: "v1", Resource: "gadgets", Kind: "Gadget", Namespaced: true}
+
+func typeOf(name string) resource.Type {
+	if strings.HasPrefix(name, "g") {
+		return gadgets
+	}
+	return pods
+}
+
+// namespaceOf is the namespace of an object: those whose names end in 1 are in the second one.
+func namespaceOf(name string) string {
+	if strings.HasSuffix(name, "1") {
+		return "b"
+	}
+	return "a"
+}
+
+// record is one state of an object, or its deletion.
+type record struct {
+	name    string
+	version uint64
+	deleted bool
+}
+
+func (r record) record() resource.Record { return Object(r.name, r.version) }
+
+// Object is a state of an object of this world, whose content is its version.
+func Object(name string, version uint64) resource.Record {
+	return resource.Record{Namespace: namespaceOf(name), Name: name, ResourceVersion: version, Digest: version, Body: resource.Body(fmt.Sprint(version))}
+}
+
+// newWorld returns a world without members. A seed decides all that is left to chance.
+func newWorld(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) *World {
+	w := &World{
+		t: t, newPeer: newPeer, rng: rand.New(rand.NewPCG(seed, 1)), client: fake.NewClientset(), format: ring.DefaultFormat(), began: time.Now(),
+		apiServer: apiServer{version: 100, forgotten: 1, objects: map[string]record{}},
+		receiver:  receiver{pace: rand.New(rand.NewPCG(seed, 3)), docs: map[resource.ID]resource.Body{}},
+		fleet:     fleet{members: map[string]*member{}, gone: map[string]bool{}},
+		losses:    losses{luck: rand.New(rand.NewPCG(seed, 4))},
+	}
+	w.client.PrependReactor("*", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.away {
+			return true, nil, apierrors.NewServiceUnavailable("away")
+		}
+		return false, nil, nil
+	})
+	return w
+}
+
+// live lets the world go on: watches bring what happens, members hand over, and change is called twenty times a second.
+func (w *World) live(change func()) {
+	w.running.Go(func() { w.watch(change) })
+	w.running.Go(w.agree)
+}
+
+// end ends it, with all members.
+func (w *World) end() {
+	w.mu.Lock()
+	w.ended = true
+	members := slices.Collect(maps.Values(w.members))
+	w.mu.Unlock()
+	w.running.Wait()
+	for _, m := range members {
+		if m.ctx.Err() == nil {
+			m.cancel()
+			m.peer.Kill()
+		}
+	}
+	w.late.Wait()
+}
+
+// await waits for three minutes at most until nothing is amiss, and returns what is.
+func (w *World) await(amiss func() string) string {
+	for deadline := time.Now().Add(3 * time.Minute); amiss() != "" && time.Now().Before(deadline); {
+		time.Sleep(time.Second)
+	}
+	return amiss()
+}
+
+// say notes what happens to the fleet.
+func (w *World) say(format string, args ...any) { w.note("", format, args...) }
+
+// note notes what happens to an object; without a name, to the fleet. All of it that concerns what is amiss
+// is told when the test fails.
+func (w *World) note(name, format string, args ...any) {
+	w.story.Lock()
+	defer w.story.Unlock()
+	w.lines = append(w.lines, line{name, fmt.Sprintf("%6.2f  %s", time.Since(w.began).Seconds(), fmt.Sprintf(format, args...))})
+}
+
+// tell returns the story of the fleet and of what is amiss.
+func (w *World) tell(amiss string) string {
+	w.story.Lock()
+	defer w.story.Unlock()
+	var text []string
+	for _, l := range w.lines {
+		if l.name == "" || strings.Contains(amiss+" ", "/"+l.name+" ") {
+			text = append(text, l.text)
+		}
+	}
+	return strings.Join(text, "\n")
+}
+
+type line struct{ name, text string }
