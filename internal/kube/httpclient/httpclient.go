@@ -16,8 +16,8 @@ import (
 // Configure has watches asked for without compression, and each warning of the API server logged once in the
 // life of the process. It changes config.
 //
-// A watch that is compressed keeps a gzip reader of 42 KiB for as long as it is open, which is forever, and there is one
-// for each type. It saves no processor time (BenchmarkWatch). Lists are compressed as before.
+// A watch that is compressed keeps a gzip reader of 42 KiB for as long as it is open, which is forever, and there is
+// one for each type. It saves no processor time (BenchmarkWatch). Lists are compressed as before.
 func Configure(config *rest.Config, log logr.Logger) {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return plainWatches{next} })
 	config.WarningHandlerWithContext = &warnings{log: log}

@@ -35,7 +35,8 @@ func parameterScheme() *runtime.Scheme {
 // client is a metadata client but for its watches.
 type client struct {
 	metadata.Interface
-	rest    rest.Interface
+	rest    rest.Interface // of watches
+	lists   rest.Interface
 	decoder runtime.Decoder
 	agent   string // of the user; a transport that has to set it keeps a copy of the request
 }
@@ -52,6 +53,10 @@ func New(config *rest.Config) (metadata.Interface, error) {
 		return nil, err
 	}
 	config.GroupVersion = &schema.GroupVersion{} // of no group: paths are given in full
+	lists, err := rest.RESTClientForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("making the client for lists: %w", err)
+	}
 	config.Dial = gathering(config.Dial)
 	if httpClient, err = rest.HTTPClientFor(config); err != nil {
 		return nil, fmt.Errorf("making the HTTP client for watches: %w", err)
@@ -60,7 +65,7 @@ func New(config *rest.Config) (metadata.Interface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the client for watches: %w", err)
 	}
-	return &client{Interface: full, rest: watches, decoder: metainternalscheme.Codecs.UniversalDeserializer(), agent: config.UserAgent}, nil
+	return &client{Interface: full, rest: watches, lists: lists, decoder: metainternalscheme.Codecs.UniversalDeserializer(), agent: config.UserAgent}, nil
 }
 
 // Resource implements [metadata.Interface].

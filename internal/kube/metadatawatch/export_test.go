@@ -19,3 +19,6 @@ const Burst = burst
 
 // DecodeMetadata is decodeMetadata.
 func DecodeMetadata(frame []byte) (apiwatch.Event, bool) { return decodeMetadata(frame) }
+
+// DecodeStates decodes a list in protobuf.
+var DecodeStates = decodeStates

@@ -76,20 +76,35 @@ func eventTypeOf(name []byte) apiwatch.EventType {
 
 // metadataOf finds the metadata in the object of an event.
 func metadataOf(object []byte) (meta []byte, ok bool) {
-	var raw, typ, partial []byte
-	plain := true // neither encoded otherwise nor of another content type
+	var raw []byte
 	ok = each(object, func(n protowire.Number, value, _ []byte) {
 		if n == extensionRaw {
 			raw = value
 		}
 	})
+	if !ok {
+		return nil, false
+	}
+	object, ok = partial(raw, "PartialObjectMetadata")
+	ok = ok && each(object, func(n protowire.Number, value, _ []byte) {
+		if n == partialMetadata {
+			meta = value
+		}
+	})
+	return meta, ok
+}
+
+// partial takes an object, or a list, out of its envelope, if it is of that kind of metadata.
+func partial(raw []byte, of string) (object []byte, ok bool) {
+	var typ []byte
+	plain := true // neither encoded otherwise nor of another content type
 	raw, is := bytes.CutPrefix(raw, magic)
-	ok = ok && is && each(raw, func(n protowire.Number, value, _ []byte) {
+	ok = is && each(raw, func(n protowire.Number, value, _ []byte) {
 		switch n {
 		case unknownType:
 			typ = value
 		case unknownRaw:
-			partial = value
+			object = value
 		case unknownEncoding, unknownContent:
 			plain = plain && len(value) == 0
 		default: // there is no other
@@ -105,13 +120,7 @@ func metadataOf(object []byte) (meta []byte, ok bool) {
 		default: // there is no other
 		}
 	})
-	ok = ok && string(version) == "meta.k8s.io/v1" && string(kind) == "PartialObjectMetadata" &&
-		each(partial, func(n protowire.Number, value, _ []byte) {
-			if n == partialMetadata {
-				meta = value
-			}
-		})
-	return meta, ok
+	return object, ok && string(version) == "meta.k8s.io/v1" && string(kind) == of
 }
 
 // slimmed returns metadata, in its own memory, without what nobody keeps, and when labels or annotations were written

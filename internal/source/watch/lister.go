@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/metadata"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/metadatawatch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -57,7 +58,7 @@ func NewLister(client metadata.Interface, keep resource.Selection, namespaces Na
 // middle, is an error for which errors.Is(err, ErrExpired) holds; the list is never silently continued from
 // another version.
 func (l *Lister) Pages(ctx context.Context, t resource.Type, opts ListOptions, page func([]resource.Record) error) (uint64, error) {
-	return l.pages(ctx, t, opts, func(list *metav1.PartialObjectMetadataList) error { return page(l.records(t, list)) })
+	return l.pages(ctx, t, opts, listAll, func(list *metav1.PartialObjectMetadataList) error { return page(l.records(t, list)) })
 }
 
 // State is what a [Lister.States] keeps of an object: which it is, and in which state.
@@ -70,7 +71,7 @@ type State struct {
 // version of the list; the slice is used again for the next one.
 func (l *Lister) States(ctx context.Context, t resource.Type, page func(version uint64, states []State) error) (uint64, error) {
 	var states []State
-	return l.pages(ctx, t, ListOptions{}, func(list *metav1.PartialObjectMetadataList) error {
+	return l.pages(ctx, t, ListOptions{}, listStates, func(list *metav1.PartialObjectMetadataList) error {
 		states = states[:0]
 		for i := range list.Items {
 			if o := &list.Items[i].ObjectMeta; l.namespaces.Match(t, o.Namespace, o.Name) && l.keep.Selects(o) {
@@ -86,15 +87,30 @@ func (l *Lister) States(ctx context.Context, t resource.Type, page func(version 
 // watch from there.
 func (l *Lister) Objects(ctx context.Context, t resource.Type, opts ListOptions, page func([]metav1.PartialObjectMetadata) error) (string, error) {
 	version := ""
-	_, err := l.pages(ctx, t, opts, func(list *metav1.PartialObjectMetadataList) error {
+	_, err := l.pages(ctx, t, opts, listAll, func(list *metav1.PartialObjectMetadataList) error {
 		version = list.ResourceVersion
 		return page(list.Items)
 	})
 	return version, err
 }
 
+// request asks for a page.
+type request func(context.Context, metadata.ResourceInterface, metav1.ListOptions) (*metav1.PartialObjectMetadataList, error)
+
+func listAll(ctx context.Context, of metadata.ResourceInterface, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
+	return of.List(ctx, opts)
+}
+
+// listStates asks for no more than a state needs, of a client that can.
+func listStates(ctx context.Context, of metadata.ResourceInterface, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
+	if s, ok := of.(metadatawatch.StateLister); ok {
+		return s.ListStates(ctx, opts)
+	}
+	return of.List(ctx, opts)
+}
+
 // pages asks for one page after another.
-func (l *Lister) pages(ctx context.Context, t resource.Type, opts ListOptions, page func(*metav1.PartialObjectMetadataList) error) (uint64, error) {
+func (l *Lister) pages(ctx context.Context, t resource.Type, opts ListOptions, ask request, page func(*metav1.PartialObjectMetadataList) error) (uint64, error) {
 	client := in(l.client, t)
 	switch {
 	case t.Within != "" && opts.Namespace != "" && opts.Namespace != t.Within:
@@ -112,7 +128,7 @@ func (l *Lister) pages(ctx context.Context, t resource.Type, opts ListOptions, p
 	}
 	version := ""
 	for {
-		list, err := client.List(ctx, req)
+		list, err := ask(ctx, client, req)
 		if next := laterToken(err); opts.Inexact && next != "" {
 			req.Continue, version = next, ""
 			continue

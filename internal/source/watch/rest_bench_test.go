@@ -1,0 +1,174 @@
+package watch_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	k8sruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+
+	"github.com/go-logr/logr"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/httpclient"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/metadatawatch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
+)
+
+// servesWatches is set in the process that BenchmarkWatchesAtRest has as its API server.
+const servesWatches = "SERVES_WATCHES"
+
+// TestServeWatches is that server, and no test.
+func TestServeWatches(t *testing.T) {
+	if os.Getenv(servesWatches) == "" {
+		t.Skip("it is the server of a benchmark")
+	}
+	s := httptest.NewUnstartedServer(http.HandlerFunc(threeObjects))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	defer s.Close()
+	fmt.Println(s.URL)
+	_, _ = bufio.NewReader(os.Stdin).ReadString('\n') // until the benchmark ends
+	os.Exit(0)
+}
+
+// threeObjects streams three objects of whatever type it is asked for, the bookmark after them, and nothing more.
+func threeObjects(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/vnd.kubernetes.protobuf;stream=watch")
+	send := func(kind string, o *metav1.PartialObjectMetadata) {
+		raw, err := o.Marshal()
+		if err != nil {
+			panic(err)
+		}
+		object := &k8sruntime.Unknown{TypeMeta: k8sruntime.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadata"}, Raw: raw}
+		packed, err := object.Marshal()
+		if err != nil {
+			panic(err)
+		}
+		event := &metav1.WatchEvent{Type: kind, Object: k8sruntime.RawExtension{Raw: append([]byte("k8s\x00"), packed...)}}
+		if raw, err = event.Marshal(); err != nil {
+			panic(err)
+		}
+		head := []byte{byte(len(raw) >> 24), byte(len(raw) >> 16), byte(len(raw) >> 8), byte(len(raw))}
+		_, _ = w.Write(append(head, raw...))
+	}
+	if !strings.Contains(r.URL.RawQuery, "watch=") {
+		http.Error(w, "only watches", http.StatusInternalServerError)
+		return
+	}
+	for i := range 3 {
+		send("ADDED", &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprint("o", i), UID: "u", ResourceVersion: fmt.Sprint(10 + i)}})
+	}
+	send("BOOKMARK", &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "20", Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"}}})
+	w.(http.Flusher).Flush()
+	<-r.Context().Done()
+}
+
+// BenchmarkWatchesAtRest says what a type with three objects keeps in memory once it is watched: stacks and heap of the
+// Reflector, its stream, the HTTP/2 request and the index, of a thousand types. WATCHES_PROFILE=file writes a profile
+// of the heap to it, and the goroutines to file.stacks.
+func BenchmarkWatchesAtRest(b *testing.B) {
+	server := exec.Command(os.Args[0], "-test.run=^TestServeWatches$")
+	server.Env = append(os.Environ(), servesWatches+"=true")
+	in, err := server.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := server.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = in.Close(); _ = server.Wait() }()
+	url, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		watchesAtRest(b, strings.TrimSpace(url))
+	}
+}
+
+// watchesAtRest opens the watches and measures.
+func watchesAtRest(b *testing.B, url string) {
+	config := &rest.Config{Host: url, TLSClientConfig: rest.TLSClientConfig{Insecure: true}, QPS: -1}
+	httpclient.Configure(config, logr.Discard())
+	client, err := metadatawatch.New(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	const types = 1000
+	x := index.New(nil)
+	m := watch.New(client, x, watch.Options{})
+	heap, stacks := restingMemory()
+	var all []resource.Type
+	for i := range types {
+		all = append(all, resource.Type{Group: fmt.Sprintf("group%d.example.com", i%35), Version: "v1", Resource: fmt.Sprintf("resource%ds", i), Kind: fmt.Sprintf("Resource%d", i), Namespaced: true})
+	}
+	m.Set(all)
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()                                  // Ends with ctx; waited for below.
+	for x.Len() < 3*types || runtime.NumGoroutine() > 4*types+types/10 { // Those of the start have ended.
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-b.Context().Done():
+			return
+		}
+	}
+	heapNow, stacksNow := restingMemory()
+	b.ReportMetric(float64(heapNow-heap)/types/1024, "heap-KiB/watch")
+	b.ReportMetric(float64(stacksNow-stacks)/types/1024, "stack-KiB/watch")
+	b.ReportMetric(float64(runtime.NumGoroutine())/types, "goroutines/watch")
+	profile(b)
+	cancel()
+	if err := <-ended; err != nil {
+		b.Fatal(err)
+	}
+}
+
+// restingMemory returns what heap and stacks take once all is at rest. A stack shrinks by half at a collection.
+func restingMemory() (heap, stacks uint64) {
+	for range 5 {
+		debug.FreeOSMemory()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc, m.StackInuse
+}
+
+func profile(b *testing.B) {
+	b.Helper()
+	path := os.Getenv("WATCHES_PROFILE")
+	if path == "" {
+		return
+	}
+	for name, of := range map[string]string{"heap": path, "goroutine": path + ".stacks"} {
+		f, err := os.Create(of)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := pprof.Lookup(name).WriteTo(f, 0); err != nil {
+			b.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
