@@ -2,6 +2,7 @@ package app
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
@@ -9,6 +10,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/notice"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -35,17 +37,25 @@ func (t *target) Search(typ resource.Type) (state deletions.State, gap *deletion
 }
 
 // Missed implements [backend.Recovery].
-func (t *target) Missed() (unknown []string, held []api.HeldRepair) { return t.missed() }
+func (t *target) Missed() (unknown []string, held []api.HeldRepair) {
+	all := t.progress.AllStats()
+	for _, member := range slices.Sorted(maps.Keys(all)) {
+		unknown = append(unknown, all[member].Unknown...)
+		for _, w := range all[member].Held {
+			held = append(held, api.HeldRepair{Resource: w.Resource, Source: string(w.Source), Member: member, Documents: w.Documents, Limit: w.Limit})
+		}
+	}
+	slices.Sort(unknown)
+	return slices.Compact(unknown), held
+}
 
 // Shares implements [backend.Recovery].
 func (t *target) Shares(members []string) []api.FleetShare {
-	all := t.peerStats()
-	all[t.member.Name()] = t.memberStats()
-	return shares(all, members, t.member.Name())
+	return shares(t.progress.AllStats(), members, t.member.Name())
 }
 
 // shares are what the members say of a receiver, those that have said nothing included.
-func shares(all map[string]memberStats, members []string, self string) (said []api.FleetShare) {
+func shares(all map[string]progress.MemberStats, members []string, self string) (said []api.FleetShare) {
 	for member, f := range all {
 		s := api.FleetShare{
 			Member: member, Self: member == self, Dirty: f.Dirty, DirtySince: f.DirtySince, Quarantined: f.Quarantined, FirstSync: f.First,

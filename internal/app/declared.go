@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
@@ -142,7 +143,7 @@ func (d declared) end(t *target) {
 	t.remove()
 	t.observe.Stop()
 	t.sending.Stop()
-	t.publish(ctx)
+	t.progress.Publish(ctx)
 	t.sharing.Stop()
 	t.metrics.remove()
 	d.a.receivers.drop(t)
@@ -197,11 +198,11 @@ func (d declared) Report(name string) (controller.Report, bool) {
 }
 
 // fleet returns what we and the others say of a target, and how many others say nothing yet.
-func (d declared) fleet(t *target) (all []memberStats, silent int) {
-	all = []memberStats{t.memberStats()}
+func (d declared) fleet(t *target) (all []progress.MemberStats, silent int) {
+	all = []progress.MemberStats{t.progress.Stats()}
 	told := t.ledger.Stats()
 	for _, m := range d.a.shard.Member.View().View {
-		var f memberStats
+		var f progress.MemberStats
 		switch {
 		case m == d.a.cfg.PodName:
 		case told[m] != "" && json.Unmarshal([]byte(told[m]), &f) == nil:
@@ -239,7 +240,7 @@ func few(all []string) string {
 }
 
 // sum adds up what members say.
-func sum(all []memberStats, r *controller.Report) {
+func sum(all []progress.MemberStats, r *controller.Report) {
 	unknown := make(map[string]bool)
 	var held []string
 	for _, f := range all {

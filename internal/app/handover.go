@@ -21,15 +21,14 @@ func (t *target) Cancel(lost handoff.Match) { t.pipeline.Cancel(lost) }
 // TakeUp implements [handoff.Sender]. Checkpoints are as they were when it was given up.
 func (t *target) TakeUp(gained, crashed handoff.Match) {
 	t.pipeline.Gained(gained)
-	t.compareSums()
-	t.pipeline.ForgetCovered(nil, t.contested)
+	t.progress.ForgetCovered()
 	t.pipeline.Doubt(crashed)
 }
 
 // Admitted implements [handoff.Sender].
 func (t *target) Admitted(gained handoff.Match) {
 	t.pipeline.Gained(gained) // again, for what has come in between
-	t.receive()
+	t.progress.Receive()
 }
 
 // Shared implements [handoff.Sender].
@@ -47,13 +46,13 @@ func (t *target) Refresh(ctx context.Context) error {
 }
 
 // Behind implements [handoff.Recorder].
-func (t *target) Behind(among func(resource.Type) bool) string { return t.behind(among) }
+func (t *target) Behind(among func(resource.Type) bool) string { return t.progress.Behind(among) }
 
 // PublishLast implements [handoff.Recorder].
-func (t *target) PublishLast(ctx context.Context) { t.publishLast(ctx) }
+func (t *target) PublishLast(ctx context.Context) { t.progress.PublishLast(ctx) }
 
 // Leave implements [handoff.Recorder].
 func (t *target) Leave(ctx context.Context) {
 	t.leaving.Store(true)
-	t.publishLast(ctx)
+	t.progress.PublishLast(ctx)
 }

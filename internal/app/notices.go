@@ -13,6 +13,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/ownerref"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/notice"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
@@ -60,15 +61,14 @@ func newNotices(a *App, owner *ownerref.Owner, events corev1client.EventsGetter)
 func (a *App) situation() notice.Situation {
 	s := notice.Situation{Restores: int(a.restores.count.Load()), Divergent: a.notices.divergent.Take()}
 	if t := a.receivers.get(handoff.Environment); t != nil {
-		all := t.peerStats()
-		all[t.member.Name()] = t.memberStats()
+		all := t.progress.AllStats()
 		s.Receiver = receiverOf(t.endpoint, all)
 	}
 	return s
 }
 
 // receiverOf is how a receiver fares by the word of all members.
-func receiverOf(endpoint string, all map[string]memberStats) *notice.Receiver {
+func receiverOf(endpoint string, all map[string]progress.MemberStats) *notice.Receiver {
 	r := &notice.Receiver{Endpoint: endpoint}
 	for _, member := range slices.Sorted(maps.Keys(all)) {
 		f := all[member]

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -124,7 +123,7 @@ func NewPeer(o PeerOptions) *Peer {
 	f := &fate{o: o, incarnation: o.Incarnation, moved: make(chan struct{})}
 	x := index.New(nil)
 	t := &target{
-		name: "default", log: logr.Discard(), member: f, taker: f, index: x, identity: "f", exceptions: cmp.Or(o.Exceptions, checkpoint.MaxExcept), covered: make(chan struct{}, 1), format: wire.DotAI(),
+		name: "default", log: logr.Discard(), member: f, taker: f, index: x, format: wire.DotAI(),
 		metrics: newRegistered(nil, "default"), orphanFinder: orphans.NewFinder(orphans.FinderOptions{}),
 	}
 	t.ready = func() bool {
@@ -132,21 +131,19 @@ func NewPeer(o PeerOptions) *Peer {
 		return len(types) > 0 && x.Type(types[0]).Listed && (o.Read == nil || o.Read())
 	}
 	t.adopted.Store(true)
-	t.ledger = checkpoint.NewLedger(t.identity, ring.DefaultFormat())
+	t.ledger = checkpoint.NewLedger("f", ring.DefaultFormat())
 	t.store = checkpoint.NewStore(o.Maps, t.ledger, checkpoint.StoreOptions{
-		Namespace: "ns", Ring: "ring", Target: "default", Member: o.Name, DoubtFor: pipeline.DoubtFor(o.Settle), Changed: t.ledgerChanged, Log: logr.Discard(),
+		Namespace: "ns", Ring: "ring", Target: "default", Member: o.Name, DoubtFor: pipeline.DoubtFor(o.Settle), Changed: func() { t.progress.Changed() }, Log: logr.Discard(),
 	})
-	t.written = newCheckpointTime(t.metrics)
+	t.tombstones = tombstones.New(t.ledger)
 	breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
 	t.pipeline = pipeline.New(o.Sender, t.format, breaker, pipeline.Options{
 		Target: "default", Debounce: 300 * time.Millisecond, MaxWait: time.Second, FlushInterval: 100 * time.Millisecond,
-		Settle: o.Settle, Owner: f, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
+		Settle: o.Settle, Owner: f, Covers: t.answers().Covers, Delivered: t.answers().Delivered, Doubtful: t.doubtful,
 		// Others may have sent whatever it was.
 		OwnedSince:   func(resource.Type, resource.ID) uint64 { return 1 << 62 },
-		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.ledger.Acknowledged(typ.String(), id) },
-		Log:          logr.Discard(),
+		Acknowledged: t.answers().Acknowledged, Log: logr.Discard(),
 	})
-	t.tombstones = tombstones.New(t.ledger)
 	sees := projection.NewThrough(t.pipeline, x, nil)
 	t.sender = resync.NewSender(o.Pager, sees, sees, resync.Options{Deleted: t.pipeline.AwaitDeleted})
 	served := func() ([]resource.Type, bool) {
@@ -156,6 +153,7 @@ func NewPeer(o PeerOptions) *Peer {
 		return x.Types(), true
 	}
 	t.newFinder(o.Pager, nil, deletions.Types{Served: served, Selected: func(resource.Type) bool { return true }})
+	t.newProgress("f", o.Exceptions, nil)
 	return &Peer{Index: x, t: t, fate: f}
 }
 
@@ -165,7 +163,7 @@ func (p *Peer) Begin() {
 	fail := func(error) {}
 	p.t.observe, p.t.sending, p.t.sharing = stage.New(fail), stage.New(fail), stage.New(fail)
 	p.t.sharing.Start("checkpoints", p.t.store.Run)
-	p.t.sharing.Start("shared checkpoints", p.t.follow)
+	p.t.sharing.Start("shared checkpoints", p.t.progress.Run)
 	p.t.sending.Start("delivery", p.t.pipeline.Run)
 	p.t.observe.Start("missed deletions", p.t.runFinder)
 	if p.fate.o.Progress {
@@ -218,7 +216,7 @@ func (p *Peer) Drain(lost pipeline.Match) {
 	<-p.t.pipeline.Drain(lost)
 	ctx, cancel := context.WithTimeout(context.Background(), handoff.PublishTimeout)
 	defer cancel()
-	p.t.publishLast(ctx)
+	p.t.progress.PublishLast(ctx)
 }
 
 // Publish publishes a claim.
@@ -255,7 +253,7 @@ func (p *Peer) Resync(ctx context.Context, r operations.Request, parts []operati
 // Gain takes up what matches, of which some was a member's that has crashed, unless it is fenced meanwhile.
 func (p *Peer) Gain(ctx context.Context, mine, gained, crashed pipeline.Match) {
 	stay := p.fate.Incarnation()
-	for ctx.Err() == nil && (p.t.store.Refresh(ctx) != nil || p.t.behind(func(resource.Type) bool { return true }) != "") {
+	for ctx.Err() == nil && (p.t.store.Refresh(ctx) != nil || p.t.progress.Behind(func(resource.Type) bool { return true }) != "") {
 		time.Sleep(20 * time.Millisecond)
 	}
 	p.t.TakeUp(gained, crashed)

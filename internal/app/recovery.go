@@ -7,12 +7,15 @@ import (
 	"iter"
 	"time"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/previous"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
@@ -40,11 +43,11 @@ func (t *target) newFinder(pager deletions.Pager, previous *previous.Inventory, 
 // runFinder looks for what was deleted while nobody watched, until ctx ends.
 func (t *target) runFinder(ctx context.Context) error {
 	return t.finder.Run(ctx, deletions.Around{
-		Synced: t.store.Synced(), Read: t.read, Before: func() { t.receive() }, SendAgain: t.sendAgain, CanBeAsked: t.orphanFinder.Able(),
+		Synced: t.store.Synced(), Read: t.read, Before: func() { t.progress.Receive() }, SendAgain: t.sendAgain, CanBeAsked: t.orphanFinder.Able(),
 		First: func(ctx context.Context) {
 			t.looked.Store(true)
 			// This goes at once, so that the ConfigMap itself is delivered like any other object, whenever we end.
-			t.publish(ctx)
+			t.progress.Publish(ctx)
 		},
 	})
 }
@@ -114,10 +117,60 @@ func (t *target) runListing(ctx context.Context) error {
 		Search: t.finder, Self: t.member.Name(), Looked: t.looked.Load,
 		Peers: func() map[string]orphans.Word {
 			words := make(map[string]orphans.Word)
-			for member, s := range t.peerStats() {
+			for member, s := range t.progress.PeerStats() {
 				words[member] = orphans.Word{Unknown: s.Unknown, Judged: s.Judged}
 			}
 			return words
 		},
 	})
+}
+
+// newProgress makes what tells the other members how far we are.
+func (t *target) newProgress(fingerprint string, exceptions int, restoring func() bool) {
+	t.progress = progress.New(progress.Options{
+		Pipeline: t.pipeline, Member: t.member, View: t.view, Index: t.index, Ledger: t.ledger, Store: t.store, Tombstones: t.tombstones,
+		Searches:   progress.Searches{Finder: t.finder, Orphans: t.orphanFinder, Deleter: t.deleter},
+		Receiver:   progress.Receiver{Fingerprint: fingerprint, Wants: t.wants, Whole: t.projection == nil},
+		Life:       progress.Life{Read: t.read, Adopted: t.adopted.Load, Looked: t.looked.Load, Leaving: t.leaving.Load, Restoring: restoring},
+		Exceptions: exceptions, Registerer: t.metrics, Log: t.log,
+	})
+}
+
+// answers are what the pipeline asks of checkpoints.
+func (t *target) answers() progress.Answers {
+	return progress.Answers{Ledger: t.ledger, Tombstones: t.tombstones}
+}
+
+// doubtful is for [pipeline.Options.Doubtful].
+func (t *target) doubtful(id resource.ID) (pipeline.Doubt, bool) {
+	if t.retiredBacklog.Doubtful(id) {
+		return pipeline.Doubt{ID: id, Overwritable: true}, true
+	}
+	return t.answers().Doubtful(id)
+}
+
+// view is what our membership says, as far as this target goes.
+func (t *target) view() progress.View {
+	v := t.member.View()
+	of := func(parts []ownership.Part) (mine []checkpoint.Part) {
+		for _, p := range parts {
+			if p.Target == handoff.Key(t.name) {
+				typ := resource.Type{Group: p.Group, Version: p.Version, Resource: p.Resource}
+				mine = append(mine, checkpoint.Part{Type: typ.String(), From: p.From, Until: p.Until})
+			}
+		}
+		return mine
+	}
+	return progress.View{
+		Members: v.View, Format: v.Format, Leases: v.Members, Claim: progress.Claim{Takes: of(v.Takes), Yields: of(v.Yields)},
+	}
+}
+
+// scopeOf is what a request is about, of a type.
+func (t *target) scopeOf(typ resource.Type, op operations.Request) repair.Scope {
+	s := repair.Scope{Namespace: op.Namespace}
+	if op.Scope == operations.Replica {
+		s.Owned = func(namespace, name string) bool { return t.member.MaySend(typ, typ.ID(namespace, name)) }
+	}
+	return s
 }

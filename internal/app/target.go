@@ -20,6 +20,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/previous"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/tombstones"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -100,10 +101,6 @@ type taker interface {
 	Take(ctx context.Context, parts []handoff.Span) (handoff.Hold, error)
 }
 
-// publishEvery is the pace of checkpoints: what a member parks, and what a failover sends twice at most, are the
-// changes of this long. Each costs one write to etcd.
-const publishEvery = 10 * time.Second
-
 // target is one receiver with everything that serves it.
 type target struct {
 	spec           targetSpec
@@ -123,6 +120,7 @@ type target struct {
 	deleter        *repair.Deleter
 	orphanFinder   *orphans.Finder
 	tombstones     *tombstones.Set
+	progress       *progress.Publisher
 	leaving        atomic.Bool            // the next checkpoint is the last one
 	projection     *projection.Projection // nil: it sees what everybody sees
 	declared       *controller.Target     // nil: of the environment
@@ -131,18 +129,10 @@ type target struct {
 	filler         *resync.Filler
 	resyncs        *operations.Engine
 	metrics        *registered
-	written        prometheus.Gauge // when our checkpoint was last as it should be
-	covered        chan struct{}    // one slot: the ledger has changed
-	identity       string           // the fingerprint
-	ready          func() bool      // everything has been read
-	restoring      func() bool      // the cluster has gone back in time, and has not been read since; nil is never
+	ready          func() bool // everything has been read
 
-	exceptions int // that a checkpoint names at most
-
-	looked     atomic.Bool // what was deleted before the start has been looked for once
-	complete   atomic.Bool // the first sync, of which no checkpoint tells yet
-	publishing publishing
-	remove     func() // ends the listening
+	looked atomic.Bool // what was deleted before the start has been looked for once
+	remove func()      // ends the listening
 
 	// The stages end one after the other, with a flush in between.
 	observe, sending, sharing *stage.Stage
@@ -191,33 +181,31 @@ func newTarget(spec targetSpec, p parts) (*target, error) {
 	seat := handoff.NewSeat(p.member, spec.name)
 	t := &target{
 		spec: spec, name: spec.name, endpoint: spec.endpoint.Redacted(), format: format, client: client, log: p.log.WithValues("target", spec.name),
-		member: seat, taker: seat, index: p.index, covered: make(chan struct{}, 1), identity: spec.fingerprint(p.cluster), exceptions: checkpoint.MaxExcept, ready: p.ready,
-		restoring: p.restoring,
-		metrics:   newRegistered(p.reg, spec.name),
+		member: seat, taker: seat, index: p.index, ready: p.ready,
+		metrics: newRegistered(p.reg, spec.name),
 	}
-	ringFormat := ring.DefaultFormat()
-	t.ledger = checkpoint.NewLedger(t.identity, ringFormat)
+	fingerprint := spec.fingerprint(p.cluster)
+	t.ledger = checkpoint.NewLedger(fingerprint, ring.DefaultFormat())
 	t.store = checkpoint.NewStore(p.maps, t.ledger, checkpoint.StoreOptions{
 		Namespace: p.cfg.PodNamespace, Ring: p.cfg.RingName, Target: handoff.Key(spec.name), Member: p.cfg.PodName,
-		DoubtFor: pipeline.DoubtFor(spec.settle), Changed: t.ledgerChanged, Streams: p.streams, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
+		DoubtFor: pipeline.DoubtFor(spec.settle), Changed: func() { t.progress.Changed() }, Streams: p.streams, Log: p.log.WithName("checkpoint").WithValues("target", spec.name),
 	})
 	t.tombstones = tombstones.New(t.ledger)
-	t.written = newCheckpointTime(t.metrics)
 	breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: spec.maxInFlight, MaxBytes: spec.maxBytes})
 	t.pipeline = pipeline.New(fenced{client, p.member}, format, breaker, pipeline.Options{
 		Target:   spec.name,
 		Debounce: spec.debounce, MaxWait: spec.maxWait, FlushInterval: spec.flush,
 		MaxUpserts: spec.maxUpserts, MaxDeletes: format.Defaults().MaxDeletes, MaxBytes: spec.maxBytes,
 		Settle: spec.settle, MaxBodyBytes: spec.dirtyMaxBytes,
-		Owner: seat, OwnedSince: seat.OwnedSince, Taken: seat.Away, Covers: t.covers, Delivered: t.delivered, Doubtful: t.doubtful,
-		Acknowledged: func(typ resource.Type, id resource.ID) uint64 { return t.ledger.Acknowledged(typ.String(), id) },
-		Observe:      client.Observe, Log: log, Registerer: p.reg,
+		Owner: seat, OwnedSince: seat.OwnedSince, Taken: seat.Away, Covers: t.answers().Covers, Delivered: t.answers().Delivered, Doubtful: t.doubtful,
+		Acknowledged: t.answers().Acknowledged, Observe: client.Observe, Log: log, Registerer: p.reg,
 	})
 	t.lister, t.projection = p.lister, projection.New(spec.own)
 	searches := t.newFinder(p.lister, p.previous, deletions.Types{Served: p.sure, Selected: p.cfg.Types.Match})
 	if t.orphanFinder, err = newOrphanFinder(t, p, searches); err != nil {
 		return nil, err
 	}
+	t.newProgress(fingerprint, checkpoint.MaxExcept, p.restoring)
 	sees := projection.NewThrough(t.pipeline, p.index, t.projection)
 	t.sender = resync.NewSender(p.lister, sees, sees, resync.Options{
 		Wants: t.wants, Target: spec.name, Tracer: p.tracer, Registerer: t.metrics, Compare: p.compare, Deleted: t.pipeline.AwaitDeleted,
@@ -249,7 +237,7 @@ func (t *target) Apply(c index.Change) {
 	}
 	known := c.Known
 	if t.backfill != nil && !t.adopted.Load() {
-		if c.Cause == index.Initial && !t.informed() {
+		if c.Cause == index.Initial && !t.progress.Informed() {
 			return // Whether the receiver has it cannot be told yet. Its type counts as read by then, and is adopted.
 		}
 		c.Known = false // To the index it is, but the receiver may never have been sent it.
@@ -322,7 +310,7 @@ func (t *target) start(fail context.CancelCauseFunc) {
 	t.begun = time.Now()
 	t.observe, t.sending, t.sharing = stage.New(fail), stage.New(fail), stage.New(fail)
 	t.sharing.Start("checkpoints", t.store.Run)
-	t.sharing.Start("shared checkpoints", t.follow)
+	t.sharing.Start("shared checkpoints", t.progress.Run)
 	t.sending.Start("delivery", t.deliver)
 	t.observe.Start("first sync", t.adopt)
 	t.observe.Start("missed deletions", t.runFinder)
@@ -345,7 +333,7 @@ func (t *target) stop() {
 // time may have sent something all the same: its last checkpoint is to tell of that.
 func (t *target) endObserving() {
 	t.observe.Stop()
-	if !t.looked.Load() && t.informed() {
+	if !t.looked.Load() && t.progress.Informed() {
 		t.looked.Store(true)
 	}
 }
@@ -371,21 +359,11 @@ func (t *target) reportProgress(ctx context.Context) error {
 			t.log.Info("First sync is complete", "objects", s.First.Total, "quarantined", s.Quarantined,
 				"after", time.Since(t.begun).Round(time.Millisecond).String())
 			debug.FreeOSMemory()
-			t.complete.Store(true)
+			t.progress.Hurry()
 			return nil
 		case n%10 == 0:
 			t.log.Info("First sync under way", "done", s.First.Done, "total", s.First.Total)
 		}
-	}
-}
-
-// informed tells whether what others say of the receiver, or earlier lives have said, is known.
-func (t *target) informed() bool {
-	select {
-	case <-t.store.Synced():
-		return true
-	default:
-		return false
 	}
 }
 

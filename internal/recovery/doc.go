@@ -1,16 +1,15 @@
 // Package recovery is the floor of what was missed: by a member that died, by a watch that ended, by a fleet that was
 // away. It has no code of its own. Its rooms, each above those that it uses:
 //
-//	deletions           orphans            what was deleted unseen, by evidence; by the receiver's own list
-//	 │      ╰──────┬───────╯  │
-//	 │           repair       │            deletes what was found, in bounded steps; what waits for a person
-//	previous                  │            what the previous process knew, and writes down for the next
-//	 │                        │
-//	inventory ────guard───────╯            the file with every name; how many deletions may be inferred at once
-//	tombstones                             deletions that somebody saw, by name, among all members
-//	checkpoint                             how far a receiver is known to be in step with each type
+//	progress               what the members tell each other: writes our checkpoint, takes what the others name
+//	deletions, orphans     what was deleted unseen, by a chain of evidence; by the receiver's own list
+//	repair                 deletes what was found, in bounded steps; what waits for a person
+//	previous               what the previous process knew, and writes down for the next
+//	inventory, guard       the file with every name; how many deletions may be inferred at once
+//	tombstones             deletions that somebody saw, by name, among all members
+//	checkpoint             how far a receiver is known to be in step with each type
 //
-// From checkpoint to inventory all is written down in names and versions, and knows neither what the cluster holds nor
+// From checkpoint to inventory and guard all is written down in names and versions, and knows neither what the cluster holds nor
 // how it is sent. Deletions become changes of a pipeline through interfaces of the finders' own. Who is a member, what
 // is served, and who sends everything again is told by the caller.
 package recovery

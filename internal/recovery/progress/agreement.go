@@ -1,4 +1,4 @@
-package app
+package progress
 
 import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
@@ -8,25 +8,25 @@ import (
 )
 
 // contested is for [pipeline.Pipeline.ForgetCovered].
-func (t *target) contested(typ resource.Type, id resource.ID, s pipeline.State) bool {
-	return !s.Deleted && s.Version > 0 && !t.ledger.Confirms(typ.String(), id, s.Version)
+func (p *Publisher) contested(typ resource.Type, id resource.ID, s pipeline.State) bool {
+	return !s.Deleted && s.Version > 0 && !p.opts.Ledger.Confirms(typ.String(), id, s.Version)
 }
 
 // compareSums holds the sums that other members' checkpoints tell against our index.
-func (t *target) compareSums() {
-	if !t.ledger.Contests() {
+func (p *Publisher) compareSums() {
+	if !p.opts.Ledger.Contests() {
 		return
 	}
 	types := make(map[string]resource.Type)
-	for _, typ := range t.index.Types() {
+	for _, typ := range p.opts.Index.Types() {
 		types[typ.String()] = typ
 	}
-	t.ledger.Compare(func(name string, version, sum uint64) checkpoint.Agreement {
+	p.opts.Ledger.Compare(func(name string, version, sum uint64) checkpoint.Agreement {
 		typ, known := types[name]
 		if !known {
 			return checkpoint.Incomparable
 		}
-		return agreement(t.index, typ, version, sum)
+		return agreement(p.opts.Index, typ, version, sum)
 	})
 }
 
@@ -44,8 +44,14 @@ func agreement(x *index.Index, t resource.Type, version, sum uint64) checkpoint.
 	}
 }
 
+// ForgetCovered forgets all that is parked and covered.
+func (p *Publisher) ForgetCovered() {
+	p.compareSums()
+	p.opts.Pipeline.ForgetCovered(nil, p.contested)
+}
+
 // forgetCovered forgets what is parked and covered, as far as there is news of it.
-func (t *target) forgetCovered() {
-	t.compareSums()
-	t.pipeline.ForgetCovered(mayCover(t.ledger.News()), t.contested)
+func (p *Publisher) forgetCovered() {
+	p.compareSums()
+	p.opts.Pipeline.ForgetCovered(mayCover(p.opts.Ledger.News()), p.contested)
 }

@@ -1,9 +1,9 @@
-package app_test
+package progress_test
 
 import (
 	"testing"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -23,7 +23,7 @@ func TestReadAs(t *testing.T) {
 		{sliced, "pods.v1", "c", resource.Type{}},
 		{sliced, "jobs.v1.batch@a", "a", resource.Type{}},
 	} {
-		if got, ok := app.ReadAs(test.types, test.name, test.namespace); got != test.want || ok != (test.want != resource.Type{}) {
+		if got, ok := progress.ReadAs(test.types, test.name, test.namespace); got != test.want || ok != (test.want != resource.Type{}) {
 			t.Errorf("%s in %s is read as %s (%t), want %s", test.name, test.namespace, got, ok, test.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package app
+package progress
 
 import (
 	"slices"
@@ -19,17 +19,17 @@ type opaqueState struct {
 }
 
 // opaque returns the states of such objects that are ours. A receiver that is sent less than is watched is not told.
-func (t *target) opaque(mine pipeline.Match) []opaqueState {
-	if t.projection != nil {
+func (p *Publisher) opaque(mine pipeline.Match) []opaqueState {
+	if !p.opts.Receiver.Whole {
 		return nil
 	}
 	var all []opaqueState
-	for _, typ := range t.index.Types() {
-		if stats := t.index.Type(typ); !stats.Listed || stats.Version != 0 {
+	for _, typ := range p.opts.Index.Types() {
+		if stats := p.opts.Index.Type(typ); !stats.Listed || stats.Version != 0 {
 			continue
 		}
-		t.index.States(typ, func(namespace, name string, digest, _ uint64) bool {
-			if id := typ.ID(namespace, name); mine(typ, id) && t.wants(typ, namespace, name) {
+		p.opts.Index.States(typ, func(namespace, name string, digest, _ uint64) bool {
+			if id := typ.ID(namespace, name); mine(typ, id) && p.opts.Receiver.Wants(typ, namespace, name) {
 				all = append(all, opaqueState{id, checkpoint.Name(id, 0, digest)})
 			}
 			return len(all) < checkpoint.MaxDelivered

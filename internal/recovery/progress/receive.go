@@ -1,4 +1,4 @@
-package app
+package progress
 
 import (
 	"context"
@@ -12,63 +12,56 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 )
 
-// nameOf names a state among all members.
-func nameOf(id resource.ID, s pipeline.State) uint64 { return checkpoint.Name(id, s.Version, s.Digest) }
-
-// delivered is for [pipeline.Options.Delivered].
-func (t *target) delivered(id resource.ID, s pipeline.State) {
-	t.tombstones.Deliver(nameOf(id, s), time.Now())
-}
-
 // kept are the deletions that the receiver may not know of; mine tells which are ours to send.
-func (t *target) kept(mine pipeline.Match) []tombstones.Kept {
+func (p *Publisher) kept(mine pipeline.Match) []tombstones.Kept {
 	var kept []tombstones.Kept
-	for _, p := range t.pipeline.Tombstones() {
+	for _, o := range p.opts.Pipeline.Tombstones() {
 		kept = append(kept, tombstones.Kept{
-			Tombstone: checkpoint.Tombstone{Type: p.Type.String(), ID: p.ID, Version: p.Version, Digest: p.Digest},
-			Ours:      mine(p.Type, p.ID), Found: p.Found, Since: p.Since,
+			Tombstone: checkpoint.Tombstone{Type: o.Type.String(), ID: o.ID, Version: o.Version, Digest: o.Digest},
+			Ours:      mine(o.Type, o.ID), Found: o.Found, Since: o.Since,
 		})
 	}
 	return kept
 }
 
 // resumed takes over what the predecessor of our name has left, as soon as that is known, and tells whether it is.
-func (t *target) resumed() bool {
-	known := t.informed()
+func (p *Publisher) resumed() bool {
+	known := p.Informed()
 	if known {
-		t.tombstones.Resume(t.store.Left(), time.Now())
+		p.opts.Tombstones.Resume(p.opts.Store.Left(), time.Now())
 	}
 	return known
 }
 
-// receive takes what the members name as open of what is ours, and returns those whose lists are done.
-func (t *target) receive() (done map[string]string) {
-	if !t.resumed() {
+// Receive takes what the members name as open of what is ours, and returns those whose lists are done.
+func (p *Publisher) Receive() (done map[string]string) {
+	if !p.resumed() {
 		return nil
 	}
 	types := sync.OnceValue(func() map[string]resource.Type {
 		all := make(map[string]resource.Type)
-		for _, typ := range t.index.Types() {
+		for _, typ := range p.opts.Index.Types() {
 			all[typ.String()] = typ
 		}
 		return all
 	})
-	return t.tombstones.Receive(func(o checkpoint.Tombstone) tombstones.Answer { return t.take(o, types()) }, time.Now())
+	return p.opts.Tombstones.Receive(func(o checkpoint.Tombstone) tombstones.Answer { return p.take(o, types()) }, time.Now())
 }
 
 // strike has the lists struck out that are done, of members that are gone. The first of the live members does it.
-func (t *target) strike(ctx context.Context, done map[string]string) {
-	if len(done) == 0 || len(t.member.View().View) == 0 || t.member.View().View[0] != t.member.Name() {
+func (p *Publisher) strike(ctx context.Context, done map[string]string) {
+	view := p.opts.View()
+	if len(done) == 0 || len(view.Members) == 0 || view.Members[0] != p.opts.Member.Name() {
 		return
 	}
-	for _, m := range t.member.View().Members {
+	for _, m := range view.Leases {
 		if m.Lease.State == ownership.Live {
 			delete(done, m.Lease.Member)
 		}
 	}
 	for member, sum := range done {
-		if err := t.store.Strike(ctx, member, sum); err != nil && ctx.Err() == nil {
-			t.log.V(1).Info("What a member has left could not be struck out; trying again", "member", member, "reason", err.Error())
+		if err := p.opts.Store.Strike(ctx, member, sum); err != nil && ctx.Err() == nil {
+			p.opts.Log.V(1).Info("What a member has left could not be struck out; trying again", "member", member, "reason", err.Error())
 		}
 	}
 }
@@ -76,7 +69,7 @@ func (t *target) strike(ctx context.Context, done map[string]string) {
 // take deletes what a tombstone names, if it is ours and does not exist. The index has to have come up to the
 // tombstone: a member whose watch lags might send an older state after the deletion, and nobody would know of
 // the deletion any more.
-func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) tombstones.Answer {
+func (p *Publisher) take(o checkpoint.Tombstone, types map[string]resource.Type) tombstones.Answer {
 	parts, err := resource.ParseID(string(o.ID))
 	if err != nil {
 		return tombstones.Settled
@@ -91,20 +84,20 @@ func (t *target) take(o checkpoint.Tombstone, types map[string]resource.Type) to
 		}
 		typ.Kind, typ.Namespaced = parts.Kind, parts.Namespace != ""
 	}
-	gone := t.finder.ServedNoLonger(typ)
-	stats := t.index.Type(typ)
+	gone := p.opts.Searches.Finder.ServedNoLonger(typ)
+	stats := p.opts.Index.Type(typ)
 	switch {
-	case !t.wants(typ, parts.Namespace, parts.Name):
+	case !p.opts.Receiver.Wants(typ, parts.Namespace, parts.Name):
 		return tombstones.Settled
-	case !t.member.MaySend(typ, o.ID), !gone && (!stats.Listed || stats.Version < o.Version):
+	case !p.opts.Member.MaySend(typ, o.ID), !gone && (!stats.Listed || stats.Version < o.Version):
 		return tombstones.Later
 	}
 	r := resource.Record{Namespace: parts.Namespace, Name: parts.Name, ResourceVersion: o.Version, Digest: o.Digest}
-	if t.deleter.DeleteAbsent(typ, r, max(o.Version, 1)-1, gone) {
+	if p.opts.Searches.Deleter.DeleteAbsent(typ, r, max(o.Version, 1)-1, gone) {
 		return tombstones.Taken
 	}
 	// It exists. If it is the object that was deleted, our own watch will tell.
-	if digest, version, ok := t.index.Get(typ, parts.Namespace, parts.Name); ok && (version > o.Version || version == 0 && digest != o.Digest) {
+	if digest, version, ok := p.opts.Index.Get(typ, parts.Namespace, parts.Name); ok && (version > o.Version || version == 0 && digest != o.Digest) {
 		return tombstones.Settled
 	}
 	return tombstones.Later

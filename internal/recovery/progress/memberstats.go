@@ -1,4 +1,4 @@
-package app
+package progress
 
 import (
 	"encoding/json"
@@ -6,12 +6,13 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// memberStats are what a member says of one target beside its checkpoint, for sums over all members. They change only
+// MemberStats are what a member says of one target beside its checkpoint, for sums over all members. They change only
 // when something happens.
-type memberStats struct {
+type MemberStats struct {
 	Errors      int64         `json:"errors,omitempty"`
 	Dirty       int           `json:"dirty,omitempty"`
 	Quarantined int           `json:"quarantined,omitempty"`
@@ -28,7 +29,7 @@ type memberStats struct {
 	Stay        string        `json:"stay,omitempty"` // in the ring, in which the lists were made
 }
 
-func (f memberStats) encode() string {
+func (f MemberStats) encode() string {
 	b, err := json.Marshal(f)
 	if err != nil { // Nothing in it can fail.
 		return ""
@@ -36,15 +37,15 @@ func (f memberStats) encode() string {
 	return string(b)
 }
 
-// memberStats are ours.
-func (t *target) memberStats() memberStats {
-	s := t.pipeline.Stats()
-	f := memberStats{
+// Stats are ours.
+func (p *Publisher) Stats() MemberStats {
+	s := p.opts.Pipeline.Stats()
+	f := MemberStats{
 		Errors: int64(min(s.Totals.Failed, math.MaxInt64)), Dirty: s.Dirty, Quarantined: s.Quarantined,
-		First: !t.read() || s.First.Done < s.First.Total, LastError: s.Totals.LastError,
-		Judged: t.orphanFinder.Judged(), Held: repair.Sorted(t.finder.Held(), t.orphanFinder.Held()), Stay: t.member.Incarnation(),
+		First: !p.opts.Life.Read() || s.First.Done < s.First.Total, LastError: s.Totals.LastError,
+		Judged: p.opts.Searches.Orphans.Judged(), Held: repair.Sorted(p.opts.Searches.Finder.Held(), p.opts.Searches.Orphans.Held()), Stay: p.opts.Member.Incarnation(),
 	}
-	for _, typ := range t.finder.Unresolved() {
+	for _, typ := range p.opts.Searches.Finder.Unresolved() {
 		f.Unknown = append(f.Unknown, typ.String())
 	}
 	if last := s.Totals.LastDelivered; !last.IsZero() {
@@ -57,4 +58,30 @@ func (t *target) memberStats() memberStats {
 		f.Degraded, f.Kind, f.Reason = true, s.Breaker.Kind, s.Breaker.Reason
 	}
 	return f
+}
+
+// PeerStats are the statistics of the other live members, each of its present stay in the ring.
+func (p *Publisher) PeerStats() map[string]MemberStats {
+	stays := make(map[string]string)
+	for _, m := range p.opts.View().Leases {
+		if m.Lease.State == ownership.Live {
+			stays[m.Lease.Member] = m.Lease.Incarnation
+		}
+	}
+	all := make(map[string]MemberStats)
+	for member, text := range p.opts.Ledger.Stats() {
+		var f MemberStats
+		if member == p.opts.Member.Name() || json.Unmarshal([]byte(text), &f) != nil || f.Stay == "" || stays[member] != f.Stay {
+			continue
+		}
+		all[member] = f
+	}
+	return all
+}
+
+// AllStats are those of all members, by name.
+func (p *Publisher) AllStats() map[string]MemberStats {
+	all := p.PeerStats()
+	all[p.opts.Member.Name()] = p.Stats()
+	return all
 }

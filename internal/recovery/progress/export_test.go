@@ -1,0 +1,4 @@
+package progress
+
+// ReadAs is the type that an object of a tombstone is read as here.
+var ReadAs = readAs
