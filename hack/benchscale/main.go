@@ -116,6 +116,9 @@ func all(ctx context.Context, o options, recording *replay.Recording) error {
 			for _, rate := range o.rates {
 				s := o.scenario
 				s.Objects, s.Replicas, s.Rate, s.Profile = n, replicas, rate, o.profile
+				if rate == 0 { // nothing changes, for however long
+					s.Profile, s.For = "status", 0
+				}
 				for i := range o.runs {
 					r, err := measure(ctx, o, recording, s, uint64(i+1))
 					if err != nil {

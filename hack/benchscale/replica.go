@@ -44,8 +44,10 @@ func startReplica(binary, dir string, n int, env map[string]string) (*replica, e
 		"DEBOUNCE_WINDOW_MS": "1000", "DEBOUNCE_MAX_WAIT_MS": "5000", "BATCH_FLUSH_INTERVAL_MS": "500",
 	}
 	maps.Copy(all, env)
-	if percent, ok := os.LookupEnv("GOGC"); ok { // so that its effect can be tried
-		all["GOGC"] = percent
+	for _, pace := range []string{"GOGC", "GOMEMLIMIT"} { // so that their effect can be tried
+		if value, ok := os.LookupEnv(pace); ok {
+			all[pace] = value
+		}
 	}
 	if all["DEBUG_ENDPOINTS"] != "true" { // profiles of memory cost memory
 		delete(all, "DEBUG_ENDPOINTS")

@@ -36,9 +36,12 @@ const (
 	idle = 10 * time.Second
 	// look is how often it is looked whether something has come.
 	look = 200 * time.Millisecond
-	// patience is how long equality is waited for.
-	patience = 15 * time.Minute
 )
+
+// patience is how long equality is waited for: 15 minutes, and half an hour where there are a million objects.
+func (s scenario) patience() time.Duration {
+	return max(15*time.Minute, time.Duration(s.Objects)*2*time.Millisecond)
+}
 
 // bench is one run.
 type bench struct {
@@ -216,7 +219,7 @@ var errDiffers = errors.New("the receiver does not hold what the cluster does")
 // equal waits until the receiver holds what there is. It looks when nothing has come since the last time: to look at a
 // million objects takes seconds, in which the receiver takes nothing.
 func (b *bench) equal(ctx context.Context) error {
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(b.scenario.patience())
 	for seen := -1; ; {
 		if came := b.sink.arrivals(); came != seen {
 			seen = came
