@@ -48,7 +48,7 @@ var buffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
 
 // ReadFrom implements [io.ReaderFrom] by Write, and hence asks the fence before each part of a body.
 func (c *conn) ReadFrom(r io.Reader) (int64, error) {
-	buffer := buffers.Get().(*[32 << 10]byte) //nolint:forcetypeassert // there is nothing else in it
+	buffer := buffers.Get().(*[32 << 10]byte)
 	defer buffers.Put(buffer)
 	return io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{r}, buffer[:])
 }
