@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime/debug"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -36,11 +37,11 @@ func listOf(some ...*metav1.PartialObjectMetadata) *metav1.PartialObjectMetadata
 }
 
 // states lists what a server answers, which is asked so many times.
-func states(t *testing.T, contentType string, answer []byte, want int) (*metav1.PartialObjectMetadataList, error) {
+func states(t *testing.T, contentType string, answer []byte, want int64) (*metav1.PartialObjectMetadataList, error) {
 	t.Helper()
-	asked := 0
+	var asked atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked++
+		asked.Add(1)
 		if r.URL.Path != "/apis/apps/v1/namespaces/a/deployments" || r.URL.Query().Get("limit") != "500" {
 			t.Errorf("it asks for %s", r.URL)
 		}
@@ -57,8 +58,8 @@ func states(t *testing.T, contentType string, answer []byte, want int) (*metav1.
 		t.Fatal("it lists no states")
 	}
 	list, err := of.ListStates(t.Context(), metav1.ListOptions{Limit: 500})
-	if asked != want {
-		t.Errorf("the server was asked %d times, want %d", asked, want)
+	if n := asked.Load(); n != want {
+		t.Errorf("the server was asked %d times, want %d", n, want)
 	}
 	return list, err
 }

@@ -15,11 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
-
-	"github.com/go-logr/logr"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/httpclient"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/metadatawatch"
@@ -40,9 +39,11 @@ func TestServeWatches(t *testing.T) {
 	s.EnableHTTP2 = true
 	s.StartTLS()
 	defer s.Close()
-	fmt.Println(s.URL)
-	_, _ = bufio.NewReader(os.Stdin).ReadString('\n') // until the benchmark ends
-	os.Exit(0)
+	if _, err := os.Stdout.WriteString(s.URL + "\n"); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = bufio.NewReader(os.Stdin).ReadString('\n') // It fails when the benchmark ends.
+	s.CloseClientConnections()
 }
 
 // threeObjects streams three objects of whatever type it is asked for, the bookmark after them, and nothing more.
@@ -81,7 +82,7 @@ func threeObjects(w http.ResponseWriter, r *http.Request) {
 // Reflector, its stream, the HTTP/2 request and the index, of a thousand types. WATCHES_PROFILE=file writes a profile
 // of the heap to it, and the goroutines to file.stacks.
 func BenchmarkWatchesAtRest(b *testing.B) {
-	server := exec.Command(os.Args[0], "-test.run=^TestServeWatches$")
+	server := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^TestServeWatches$")
 	server.Env = append(os.Environ(), servesWatches+"=true")
 	in, err := server.StdinPipe()
 	if err != nil {
