@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,8 +30,9 @@ const (
 type StateLister interface {
 	// ListStates returns a list in which objects have what tells whether they are selected, and in which state they
 	// are: name, namespace, version, labels, annotations and owners. All else costs a request most of its
-	// processor time, and nobody who compares states asks for it.
-	ListStates(ctx context.Context, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error)
+	// processor time, and nobody who compares states asks for it. Page is what an answer is read into, for one call
+	// after another; the list does not refer to it.
+	ListStates(ctx context.Context, opts metav1.ListOptions, page *bytes.Buffer) (*metav1.PartialObjectMetadataList, error)
 }
 
 var (
@@ -41,16 +41,16 @@ var (
 )
 
 // ListStates implements [StateLister].
-func (a all) ListStates(ctx context.Context, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
-	if list, err := a.client.states(ctx, a.gvr, "", opts); !errors.Is(err, errNoStates) {
+func (a all) ListStates(ctx context.Context, opts metav1.ListOptions, page *bytes.Buffer) (*metav1.PartialObjectMetadataList, error) {
+	if list, err := a.client.states(ctx, a.gvr, "", opts, page); !errors.Is(err, errNoStates) {
 		return list, err
 	}
 	return a.List(ctx, opts)
 }
 
 // ListStates implements [StateLister].
-func (o *one) ListStates(ctx context.Context, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
-	if list, err := o.client.states(ctx, o.gvr, o.namespace, opts); !errors.Is(err, errNoStates) {
+func (o *one) ListStates(ctx context.Context, opts metav1.ListOptions, page *bytes.Buffer) (*metav1.PartialObjectMetadataList, error) {
+	if list, err := o.client.states(ctx, o.gvr, o.namespace, opts, page); !errors.Is(err, errNoStates) {
 		return list, err
 	}
 	return o.List(ctx, opts)
@@ -62,11 +62,9 @@ var errNoStates = errors.New("it is no list of metadata")
 // maxPage bounds an answer: 500 objects of 1.5 MiB, which etcd takes at most.
 const maxPage = 800 << 20
 
-// pages hold an answer while it is decoded. The collector takes those that nobody has used for a while.
-var pages = sync.Pool{New: func() any { return new(bytes.Buffer) }}
-
 // states asks for a list. Unlike a watch it is compressed: to unpack it costs less than to decrypt ten times as much.
-func (c *client) states(ctx context.Context, gvr schema.GroupVersionResource, namespace string, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
+func (c *client) states(ctx context.Context, gvr schema.GroupVersionResource, namespace string, opts metav1.ListOptions, page *bytes.Buffer,
+) (*metav1.PartialObjectMetadataList, error) {
 	body, err := c.lists.Get().AbsPath(segments(gvr, namespace)...).
 		SetHeader("Accept", acceptLists).SetHeader("User-Agent", c.agent).
 		SpecificallyVersionedParams(&opts, parameters, optionsV1).Stream(ctx)
@@ -74,8 +72,6 @@ func (c *client) states(ctx context.Context, gvr schema.GroupVersionResource, na
 		return nil, err // As client-go says it.
 	}
 	defer body.Close()
-	page, _ := pages.Get().(*bytes.Buffer)
-	defer pages.Put(page)
 	page.Reset()
 	if _, err := page.ReadFrom(io.LimitReader(body, maxPage)); err != nil {
 		return nil, fmt.Errorf("reading a list: %w", err)

@@ -57,7 +57,7 @@ func states(t *testing.T, contentType string, answer []byte, want int64) (*metav
 	if !ok {
 		t.Fatal("it lists no states")
 	}
-	list, err := of.ListStates(t.Context(), metav1.ListOptions{Limit: 500})
+	list, err := of.ListStates(t.Context(), metav1.ListOptions{Limit: 500}, new(bytes.Buffer))
 	if n := asked.Load(); n != want {
 		t.Errorf("the server was asked %d times, want %d", n, want)
 	}
@@ -180,10 +180,14 @@ func BenchmarkList(b *testing.B) {
 	if !ok {
 		b.Fatal("it lists no states")
 	}
+	var page bytes.Buffer
+	states := func(ctx context.Context, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
+		return lister.ListStates(ctx, opts, &page)
+	}
 	for _, way := range []struct {
 		name string
 		list func(context.Context, metav1.ListOptions) (*metav1.PartialObjectMetadataList, error)
-	}{{"client-go", of.List}, {"states", lister.ListStates}} {
+	}{{"client-go", of.List}, {"states", states}} {
 		b.Run(way.name, func(b *testing.B) {
 			b.ReportAllocs()
 			began := processorTime(b)

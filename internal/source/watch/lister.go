@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,7 @@ type State struct {
 // version of the list; the slice is used again for the next one.
 func (l *Lister) States(ctx context.Context, t resource.Type, page func(version uint64, states []State) error) (uint64, error) {
 	var states []State
-	return l.pages(ctx, t, ListOptions{}, listStates, func(list *metav1.PartialObjectMetadataList) error {
+	return l.pages(ctx, t, ListOptions{}, listStates(new(bytes.Buffer)), func(list *metav1.PartialObjectMetadataList) error {
 		states = states[:0]
 		for i := range list.Items {
 			if o := &list.Items[i].ObjectMeta; l.namespaces.Match(t, o.Namespace, o.Name) && l.keep.Selects(o) {
@@ -101,12 +102,14 @@ func listAll(ctx context.Context, of metadata.ResourceInterface, opts metav1.Lis
 	return of.List(ctx, opts)
 }
 
-// listStates asks for no more than a state needs, of a client that can.
-func listStates(ctx context.Context, of metadata.ResourceInterface, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
-	if s, ok := of.(metadatawatch.StateLister); ok {
-		return s.ListStates(ctx, opts)
+// listStates asks for no more than a state needs, of a client that can. Page is for one answer after another.
+func listStates(page *bytes.Buffer) request {
+	return func(ctx context.Context, of metadata.ResourceInterface, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
+		if s, ok := of.(metadatawatch.StateLister); ok {
+			return s.ListStates(ctx, opts, page)
+		}
+		return of.List(ctx, opts)
 	}
-	return of.List(ctx, opts)
 }
 
 // pages asks for one page after another.

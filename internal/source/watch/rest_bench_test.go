@@ -2,8 +2,10 @@ package watch_test
 
 import (
 	"bufio"
+	"compress/gzip"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -11,13 +13,16 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	k8sruntime "k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/httpclient"
@@ -46,6 +51,30 @@ func TestServeWatches(t *testing.T) {
 	s.CloseClientConnections()
 }
 
+// serveWatches starts that server, and returns where it is.
+func serveWatches(b *testing.B) string {
+	b.Helper()
+	server := exec.Command(os.Args[0], "-test.run=^TestServeWatches$")
+	server.Env = append(os.Environ(), servesWatches+"=true")
+	in, err := server.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := server.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = in.Close(); _ = server.Wait() })
+	url, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		b.Fatal(err)
+	}
+	return strings.TrimSpace(url)
+}
+
 // threeObjects streams three objects of whatever type it is asked for, the bookmark after them, and nothing more.
 func threeObjects(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/vnd.kubernetes.protobuf;stream=watch")
@@ -67,7 +96,7 @@ func threeObjects(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(append(head, raw...))
 	}
 	if !strings.Contains(r.URL.RawQuery, "watch=") {
-		http.Error(w, "only watches", http.StatusInternalServerError)
+		fullPage(w, r)
 		return
 	}
 	for i := range 3 {
@@ -78,30 +107,100 @@ func threeObjects(w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
+// pagesOfAll are so many pages of 500 objects.
+const pagesOfAll = 40
+
+// fullPage answers with one of many pages of 500 objects, 3 KB each, most of it managedFields.
+func fullPage(w http.ResponseWriter, r *http.Request) {
+	at, _ := strconv.Atoi(r.URL.Query().Get("continue")) // It is 0 of the first.
+	list := &metav1.PartialObjectMetadataList{ListMeta: metav1.ListMeta{ResourceVersion: "900000"}}
+	if at+1 < pagesOfAll {
+		list.Continue = strconv.Itoa(at + 1)
+	}
+	rng := rand.New(rand.NewPCG(uint64(at), 1))
+	for i := range 500 {
+		var fields strings.Builder
+		for range 50 {
+			fmt.Fprintf(&fields, `"k:{\"containerPort\":%d,\"protocol\":\"TCP\"}":{".":{}},`, rng.IntN(60000))
+		}
+		list.Items = append(list.Items, metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "default", Name: fmt.Sprintf("service-%d-%05d", at, i), UID: types.UID(fmt.Sprintf("%016x", rng.Uint64())), ResourceVersion: strconv.Itoa(rng.IntN(900000)),
+			Labels:        map[string]string{"app.kubernetes.io/name": "service", "app.kubernetes.io/instance": strconv.Itoa(i)},
+			Annotations:   map[string]string{"description": "what customers see"},
+			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "controller", FieldsV1: metav1.NewFieldsV1("{" + fields.String() + "}")}},
+		}})
+	}
+	raw, err := list.Marshal()
+	if err != nil {
+		panic(err)
+	}
+	object := &k8sruntime.Unknown{TypeMeta: k8sruntime.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadataList"}, Raw: raw}
+	if raw, err = object.Marshal(); err != nil {
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "application/vnd.kubernetes.protobuf")
+	w.Header().Set("Content-Encoding", "gzip")
+	z := gzip.NewWriter(w)
+	_, _ = z.Write(append([]byte("k8s\x00"), raw...)) // The client says what it lacks.
+	_ = z.Close()
+}
+
+// BenchmarkVerifyingList is what a replica with 20,000 objects pays for a list of them all that it verifies by: processor
+// time of this process alone, the collector at rest's pace included.
+func BenchmarkVerifyingList(b *testing.B) {
+	url := serveWatches(b)
+	config := &rest.Config{Host: url, TLSClientConfig: rest.TLSClientConfig{Insecure: true}, QPS: -1}
+	httpclient.Configure(config, logr.Discard())
+	client, err := metadatawatch.New(config)
+	if err != nil {
+		b.Fatal(err)
+	}
+	lister, x := watch.NewLister(client, resource.Selection{OptOut: resource.DefaultOptOut}, watch.NamespaceFilter{}), index.New(nil)
+	var known []resource.Record
+	if _, err := lister.Pages(b.Context(), pods, watch.ListOptions{}, func(rs []resource.Record) error {
+		known = append(known, rs...)
+		return nil
+	}); err != nil {
+		b.Fatal(err)
+	}
+	x.Replace(pods, known, 900000)
+	known = nil
+	defer debug.SetGCPercent(debug.SetGCPercent(20))
+	want, _ := x.Sum(pods)
+	runtime.GC()
+	began := used(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		var sum index.Sum
+		if _, err := lister.States(b.Context(), pods, func(_ uint64, states []watch.State) error {
+			for _, s := range states {
+				sum.Add(s.Namespace, s.Name, s.Version)
+			}
+			return nil
+		}); err != nil || !sum.Same(want) {
+			b.Fatalf("the list sums up to %+v, want %+v: %v", sum, want, err)
+		}
+	}
+	b.ReportMetric(float64((used(b)-began).Milliseconds())/float64(b.N), "cpu-ms/op")
+}
+
+// used is the processor time of this process.
+func used(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 // BenchmarkWatchesAtRest says what a type with three objects keeps in memory once it is watched: stacks and heap of the
 // Reflector, its stream, the HTTP/2 request and the index, of a thousand types. WATCHES_PROFILE=file writes a profile
 // of the heap to it, and the goroutines to file.stacks.
 func BenchmarkWatchesAtRest(b *testing.B) {
-	server := exec.CommandContext(b.Context(), os.Args[0], "-test.run=^TestServeWatches$")
-	server.Env = append(os.Environ(), servesWatches+"=true")
-	in, err := server.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	out, err := server.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = in.Close(); _ = server.Wait() }()
-	url, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		b.Fatal(err)
-	}
+	url := serveWatches(b)
 	for b.Loop() {
-		watchesAtRest(b, strings.TrimSpace(url))
+		watchesAtRest(b, url)
 	}
 }
 
