@@ -41,7 +41,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/typeset"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/stage"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/retired"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 )
 
@@ -67,9 +67,9 @@ type App struct {
 	watches    *watch.Manager
 	discovery  *discovery.Discovery
 	lister     *watch.Lister
-	parts      parts
+	reg        prometheus.Registerer
 	shard      *handoff.Shard
-	receivers  targets
+	receivers  target.Set
 	previous   *previous.Inventory // nil: nothing is kept
 	verify     *verification
 	controller *controller.Controller // nil: ResourceSyncConfigs are not read
@@ -126,7 +126,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	if err != nil {
 		return nil, fmt.Errorf("making the discovery client: %w", err)
 	}
-	a := &App{cfg: cfg, opts: opts, log: opts.Log, life: life{started: time.Now()}, restores: newRestores()}
+	a := &App{cfg: cfg, opts: opts, log: opts.Log, life: life{started: time.Now()}, reg: reg, restores: newRestores()}
 	buildinfo.Register(reg, buildinfo.Info{Version: opts.Version, RingFormat: ring.DefaultFormat().String(), CheckpointFormat: checkpoint.Format()})
 	streams := reflector.NewMetrics(reg)
 	namespaces := watch.NamespaceFilter{Include: cfg.WatchNamespaces, Exclude: cfg.ExcludeNamespaces}
@@ -155,16 +155,21 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	a.notices = newNotices(a, owner, core)
 	a.verify = newVerification(a, maps, streams, reg)
 	a.previous = previous.Open(previous.Options{
-		Dir: cfg.StateDir, Meta: inventory.Meta{Cluster: cluster, Ring: cfg.RingName}, Index: a.index, Receivers: a.receivers.remembering(),
+		Dir: cfg.StateDir, Meta: inventory.Meta{Cluster: cluster, Ring: cfg.RingName}, Index: a.index, Receivers: a.receivers.Remembering(),
 		Namespaces: namespaces, Wanted: cfg.Types.Match, Log: opts.Log.WithName("inventory"), Registerer: reg,
 	})
 	a.discovery = discovery.New(disco, client, discovery.Options{ // what it knew before is told when it is gone
 		Filter: cfg.Types, Known: whole(a.previous.KnownTypes()), MayRead: rights.MayRead, Streams: streams, OnDefinition: a.definitionSeen, Log: opts.Log.WithName("discovery"), Registerer: reg,
 	})
-	a.parts = parts{
-		cfg: cfg, streams: streams, restoring: a.restores.open.Load, version: opts.Version, tracer: opts.Tracer, cluster: cluster, log: opts.Log, reg: reg, member: a.shard.Member, index: a.index,
-		lister: a.lister, previous: a.previous, maps: maps, ready: a.ready, watching: a.types.Watching, sure: a.types.Sure, served: a.types.Served,
-		compare: a.verify.compare,
+	parts := target.Parts{
+		Self: target.Self{Version: opts.Version, Member: cfg.PodName, Namespace: cfg.PodNamespace, Ring: cfg.RingName},
+		Cluster: target.Cluster{
+			ID: cluster, Index: a.index, Pager: a.lister, Namespaces: namespaces, Types: a.types, Wanted: cfg.Types.Match,
+			Ready: a.ready, Restoring: a.restores.open.Load, Previous: a.previous, Compare: a.verify.compare,
+		},
+		Observers: target.Observers{Log: opts.Log, Registerer: reg, Tracer: opts.Tracer, Streams: streams},
+		Seat:      func(name string) target.Seat { return handoff.NewSeat(a.shard.Member, name) },
+		Outlet:    target.HTTP{Member: a.shard.Member}, Maps: maps,
 	}
 	a.rivals = predecessor.New(client, rights.client, predecessor.Options{
 		Namespaces: append([]string{cfg.PodNamespace}, cfg.WatchNamespaces...), ResourceSyncConfig: cfg.ResourceSyncConfig, Log: opts.Log.WithName("predecessor"), Registerer: reg,
@@ -172,23 +177,34 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	if a.scanner, err = a.newScanner(restConfig, maps); err != nil {
 		return nil, err
 	}
+	return a, a.buildTargets(restConfig, rights.MayRead, parts)
+}
+
+// buildTargets makes the receiver of the environment, and what makes those of ResourceSyncConfigs.
+func (a *App) buildTargets(restConfig *rest.Config, mayRead func(context.Context, resource.Type) (bool, error), parts target.Parts) (err error) {
+	cfg := a.cfg
 	if cfg.Endpoint != nil {
-		t, err := newTarget(environmentSpec(cfg), a.parts)
+		t, err := target.New(target.FromEnvironment(cfg), parts)
 		if err != nil {
-			return nil, err
+			return err // It says what it was doing.
 		}
-		a.receivers.put(t)
-		t.listen()
+		a.receivers.Put(t)
+		t.Listen()
 	}
-	if cfg.ResourceSyncConfig {
-		a.controller, err = controller.New(restConfig, declared{a: a, left: make(map[string]*retired.Backlog)}, controller.Options{
-			Environment: cfg.Endpoint, MayRead: rights.MayRead, Streams: streams, Registerer: reg, Log: opts.Log.WithName("controller"),
-		})
-		if err != nil {
-			return nil, fmt.Errorf("making the controller of ResourceSyncConfigs: %w", err)
-		}
+	if !cfg.ResourceSyncConfig {
+		return nil
 	}
-	return a, nil
+	declared := target.NewDeclared(target.DeclaredOptions{
+		Receivers: &a.receivers, Parts: parts, Environment: target.FromEnvironment(cfg), Discovery: a.discovery, Watches: a.watches,
+		Owns: func(name string) bool { return a.shard.Member.MaySend(resource.ID(name)) },
+	})
+	a.controller, err = controller.New(restConfig, declared, controller.Options{
+		Environment: cfg.Endpoint, MayRead: mayRead, Streams: parts.Streams, Registerer: parts.Registerer, Log: parts.Log.WithName("controller"),
+	})
+	if err != nil {
+		return fmt.Errorf("making the controller of ResourceSyncConfigs: %w", err)
+	}
+	return nil
 }
 
 // run starts the parts, waits for the end, and stops them in order.
@@ -214,7 +230,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	share.Start("ring", a.shard.Member.Run)
 	share.Start("shard", a.shard.Run)
 	for _, t := range a.targets() {
-		t.start(fail)
+		t.Start(fail)
 	}
 	observe.Start("watches", func(ctx context.Context) error {
 		a.shard.WaitJoined(ctx)
@@ -250,7 +266,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	a.cutOff()
 	a.release(end)
 	for _, t := range a.targets() {
-		t.stop()
+		t.Stop()
 	}
 	share.Stop()
 	serve.Stop()
@@ -261,7 +277,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 }
 
 // targets are the receivers there are.
-func (a *App) targets() []*target { return a.receivers.all() }
+func (a *App) targets() []*target.Target { return a.receivers.All() }
 
 // flush sends what is due, to all receivers at the same time, until end at most, and says what could not be sent.
 func (a *App) flush(end time.Time) {
@@ -269,22 +285,16 @@ func (a *App) flush(end time.Time) {
 	defer cancel()
 	var all sync.WaitGroup
 	for _, t := range a.targets() {
-		all.Go(func() {
-			t.endObserving()
-			left := t.pipeline.Flush(ctx)
-			a.log.Info("Stopped", "target", t.name, "undeliveredUpserts", left.Upserts, "undeliveredDeletes", left.Deletes,
-				"unsettled", left.Unsettled)
-		})
+		all.Go(func() { t.Flush(ctx) })
 	}
 	all.Wait()
 }
 
-// cutOff ends the requests that are still under way: a receiver that does not answer must not keep us from
-// giving up the Lease. What they have done is unknown, and said to be in the last checkpoint.
+// cutOff ends the requests that are still under way, to all receivers at the same time.
 func (a *App) cutOff() {
 	var all sync.WaitGroup
 	for _, t := range a.targets() {
-		all.Go(t.endSending)
+		all.Go(t.CutOff)
 	}
 	all.Wait()
 }
@@ -294,7 +304,7 @@ const releaseTimeout = 5 * time.Second
 
 // release writes our last words and gives up the Lease.
 func (a *App) release(end time.Time) {
-	waits := slices.ContainsFunc(a.targets(), func(t *target) bool { return len(t.pipeline.Tombstones()) > 0 })
+	waits := slices.ContainsFunc(a.targets(), (*target.Target).HasDeletions)
 	ctx, cancel := context.WithDeadline(context.Background(), releaseBy(time.Now(), end, waits))
 	defer cancel()
 	a.shard.Release(ctx)
@@ -328,7 +338,7 @@ func (a *App) backend() *backend.Backend {
 		Life:    backend.Life{Started: a.started, Ready: a.ready, Stopping: a.stopping.Load},
 		Version: a.opts.Version, Member: a.cfg.PodName, Members: a.shard.Member, Targets: func() (all []backend.Target) {
 			for _, t := range a.targets() {
-				all = append(all, t)
+				all = append(all, backend.Of(t))
 			}
 			return all
 		},
@@ -343,15 +353,15 @@ func (a *App) apply(ctx context.Context, c discovery.Change) {
 
 // gone is told of a type that is served no longer, after its objects are forgotten.
 func (a *App) gone(t resource.Type) {
-	for _, target := range a.targets() {
-		target.finder.ConsultGone(t, time.Now())
+	for _, to := range a.targets() {
+		to.TypeGone(t)
 	}
 }
 
 // delivered tells whether no first state of a type is still on its way to any receiver.
 func (a *App) delivered(t resource.Type) bool {
-	for _, target := range a.targets() {
-		if target.pipeline.Pending(t) > 0 {
+	for _, to := range a.targets() {
+		if to.Pipeline().Pending(t) > 0 {
 			return false
 		}
 	}

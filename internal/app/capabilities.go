@@ -24,7 +24,7 @@ func (a *App) newScanner(restConfig *rest.Config, maps corev1client.ConfigMapsGe
 	}
 	opts := capabilities.Options{
 		Version: a.opts.Version, Leader: func() bool { return a.shard.Member.MaySend(capabilitiesKey) },
-		Log: a.log.WithName("capabilities"), Registerer: a.parts.reg,
+		Log: a.log.WithName("capabilities"), Registerer: a.reg,
 	}
 	// Whom to trust, and as whom to appear, is the same for both. Token and headers are the receiver's, and
 	// nobody else's business.
@@ -61,7 +61,7 @@ func (a *App) inStep() bool {
 		return false
 	}
 	for _, t := range a.targets() {
-		if s := t.pipeline.Stats(); !t.read() || s.First.Done < s.First.Total || s.Dirty > 0 {
+		if !t.InStep() {
 			return false
 		}
 	}

@@ -19,10 +19,11 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target"
 )
 
 // newShard makes the member. Targets join it later.
-func newShard(cfg config.Config, restConfig *rest.Config, owner *ownerref.Owner, x *index.Index, all *targets,
+func newShard(cfg config.Config, restConfig *rest.Config, owner *ownerref.Owner, x *index.Index, all *target.Set,
 	restored func(), streams *reflector.Metrics, log logr.Logger, reg prometheus.Registerer,
 ) (*handoff.Shard, error) {
 	leases, err := coordinationv1client.NewForConfig(restConfig)
@@ -38,7 +39,7 @@ func newShard(cfg config.Config, restConfig *rest.Config, owner *ownerref.Owner,
 		Timings: timings(cfg), Duty: duty(cfg), Log: log.WithName("ring"), Registerer: reg, Restored: restored, Streams: streams,
 	}, handoff.Options{Objects: x, Log: log, Targets: func() iter.Seq[handoff.Target] {
 		return func(yield func(handoff.Target) bool) {
-			for _, t := range all.all() {
+			for _, t := range all.All() {
 				if !yield(t) {
 					return
 				}

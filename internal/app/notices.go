@@ -60,9 +60,8 @@ func newNotices(a *App, owner *ownerref.Owner, events corev1client.EventsGetter)
 // situation is what is so, for Events. What concerns receivers of ResourceSyncConfigs is told by package controller.
 func (a *App) situation() notice.Situation {
 	s := notice.Situation{Restores: int(a.restores.count.Load()), Divergent: a.notices.divergent.Take()}
-	if t := a.receivers.get(handoff.Environment); t != nil {
-		all := t.progress.AllStats()
-		s.Receiver = receiverOf(t.endpoint, all)
+	if t := a.receivers.Get(handoff.Environment); t != nil {
+		s.Receiver = receiverOf(t.Endpoint(), t.Said())
 	}
 	return s
 }

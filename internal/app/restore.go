@@ -31,7 +31,7 @@ func newRestores() restores { return restores{signal: make(chan struct{}, 1)} }
 func (a *App) noteRestore() {
 	a.restores.open.Store(true)
 	for _, t := range a.targets() {
-		t.store.Void()
+		t.Void()
 	}
 	select {
 	case a.restores.signal <- struct{}{}:

@@ -8,6 +8,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/inspect"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
@@ -17,6 +18,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target"
 )
 
 var (
@@ -46,10 +48,8 @@ type Recovery interface {
 	Ledger() *checkpoint.Ledger
 	// Search tells how far the search for the missed deletions of a type has come, and what its watch has not seen.
 	Search(t resource.Type) (state deletions.State, gap *deletions.Gap, known bool)
-	// Missed says, by the word of all members, of which types deletions may have been missed, and what is held back.
-	Missed() (unknown []string, held []api.HeldRepair)
-	// Shares are what the members say of the receiver, those that have said nothing included.
-	Shares(members []string) []api.FleetShare
+	// Said is what the members say of the receiver; ours is among it.
+	Said() map[string]progress.MemberStats
 }
 
 // Pipeline tells what is being sent; [pipeline.Pipeline] is one.
@@ -109,3 +109,14 @@ type Backend struct{ Options }
 
 // New returns a backend, which begins nothing by itself.
 func New(o Options) *Backend { return &Backend{o} }
+
+// Of returns a target as it is asked about.
+func Of(t *target.Target) Target { return asked{t} }
+
+type asked struct{ *target.Target }
+
+// Pipeline implements [Target].
+func (a asked) Pipeline() Pipeline { return a.Target.Pipeline() }
+
+// Resyncs implements [Target].
+func (a asked) Resyncs() Resyncs { return a.Target.Resyncs() }

@@ -11,6 +11,7 @@ var (
 	Within         = within
 	CheckNamespace = checkNamespace
 	Operation      = operation
+	Shares         = shares
 )
 
 // SumOfOperations makes one operation of those of several receivers.

@@ -1,10 +1,13 @@
 package backend
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/notice"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 )
 
 // Fleet implements [api.Observer].
@@ -20,8 +23,29 @@ func (b *Backend) Fleet(ctx context.Context) api.Fleet {
 		o := s.Targets[i]
 		f.Receivers = append(f.Receivers, api.FleetReceiver{
 			Name: o.Name, Endpoint: o.Endpoint, Format: o.Format, Quarantined: o.Quarantined, UnknownDeletions: o.UnknownDeletions, HeldRepairs: o.HeldRepairs,
-			Shares: t.Shares(members),
+			Shares: shares(t.Said(), members, b.Member),
 		})
 	}
 	return f
+}
+
+// shares are what the members say of a receiver, those that have said nothing included.
+func shares(all map[string]progress.MemberStats, members []string, self string) (said []api.FleetShare) {
+	for member, f := range all {
+		s := api.FleetShare{
+			Member: member, Self: member == self, Dirty: f.Dirty, DirtySince: f.DirtySince, Quarantined: f.Quarantined, FirstSync: f.First,
+			LastSync: f.LastSync, Down: f.Degraded, Reason: f.Reason,
+		}
+		if f.Degraded {
+			s.Advice = notice.Advice(f.Kind)
+		}
+		said = append(said, s)
+	}
+	for _, member := range members {
+		if _, heard := all[member]; !heard {
+			said = append(said, api.FleetShare{Member: member, Silent: true})
+		}
+	}
+	slices.SortFunc(said, func(a, b api.FleetShare) int { return cmp.Compare(a.Member, b.Member) })
+	return said
 }

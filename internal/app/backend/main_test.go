@@ -6,8 +6,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app/backend"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
@@ -85,12 +85,12 @@ type receiver struct {
 	p *pipeline.Pipeline
 }
 
-func (receiver) Name() string                                      { return "default" }
-func (receiver) Endpoint() string                                  { return "http://receiver" }
-func (receiver) Format() string                                    { return "dot-ai" }
-func (receiver) Missed() (unknown []string, held []api.HeldRepair) { return nil, nil }
-func (receiver) Resyncs() backend.Resyncs                          { return noResyncs{} }
-func (r receiver) Pipeline() backend.Pipeline                      { return r.p }
+func (receiver) Name() string                          { return "default" }
+func (receiver) Endpoint() string                      { return "http://receiver" }
+func (receiver) Format() string                        { return "dot-ai" }
+func (receiver) Said() map[string]progress.MemberStats { return nil }
+func (receiver) Resyncs() backend.Resyncs              { return noResyncs{} }
+func (r receiver) Pipeline() backend.Pipeline          { return r.p }
 
 // noResyncs are those of a receiver that was never sent anything again.
 type noResyncs struct{ backend.Resyncs }

@@ -2,11 +2,13 @@ package backend
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
@@ -28,7 +30,7 @@ func (b *Backend) Status(context.Context) api.Status {
 	inStep := true
 	for _, each := range b.Targets() {
 		t := b.targetStatus(each)
-		t.UnknownDeletions, t.HeldRepairs = each.Missed()
+		t.UnknownDeletions, t.HeldRepairs = missed(each.Said())
 		inStep = inStep && t.InStep
 		s.Targets = append(s.Targets, t)
 	}
@@ -119,4 +121,16 @@ func (b *Backend) known(id resource.ID) (resource.Type, bool) {
 		}
 	}
 	return resource.Type{}, false
+}
+
+// missed says, by the word of all members, of which types deletions may have been missed, and what is held back.
+func missed(all map[string]progress.MemberStats) (unknown []string, held []api.HeldRepair) {
+	for _, member := range slices.Sorted(maps.Keys(all)) {
+		unknown = append(unknown, all[member].Unknown...)
+		for _, w := range all[member].Held {
+			held = append(held, api.HeldRepair{Resource: w.Resource, Source: string(w.Source), Member: member, Documents: w.Documents, Limit: w.Limit})
+		}
+	}
+	slices.Sort(unknown)
+	return slices.Compact(unknown), held
 }

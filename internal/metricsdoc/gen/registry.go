@@ -10,7 +10,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app" //nolint:depguard // This is a command.
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/buildinfo"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/capabilities"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
@@ -28,6 +27,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target"
 )
 
 // registry makes one of everything that has metrics, and starts none of it.
@@ -54,7 +54,7 @@ func registry() (*metricsdoc.Registry, error) {
 	}); err != nil {
 		return nil, fmt.Errorf("making resyncs: %w", err)
 	}
-	app.DescribeMetrics(each)
+	target.DescribeMetrics(each)
 	meta := inventory.Meta{Cluster: "uid", Ring: "ring"}
 	if _, err := inventory.NewWriter("", meta, nil, inventory.WriterOptions{Registerer: reg}); err != nil {
 		return nil, fmt.Errorf("making the writer of an inventory: %w", err)

@@ -73,6 +73,7 @@ type Backfill struct {
 	Options
 
 	remaining atomic.Int64 // objects
+	done      atomic.Bool
 }
 
 // New returns one that has not begun.
@@ -108,8 +109,12 @@ func (b *Backfill) Run(ctx context.Context) (done bool) {
 	}
 	b.Pipeline.FlushBulk()
 	b.remaining.Store(0)
-	return ctx.Err() == nil
+	b.done.Store(ctx.Err() == nil)
+	return b.Done()
 }
+
+// Done tells whether everything has been offered.
+func (b *Backfill) Done() bool { return b.done.Load() }
 
 // coversAll tells whether the receiver is known to have all objects of a type.
 func (b *Backfill) coversAll(t resource.Type) bool {

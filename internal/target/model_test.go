@@ -1,4 +1,4 @@
-package app_test
+package target_test
 
 import (
 	"flag"
@@ -8,8 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
@@ -48,12 +48,12 @@ func TestScenarios(t *testing.T) {
 }
 
 // simPeer is a peer as the model knows it.
-type simPeer struct{ *app.Peer }
+type simPeer struct{ *target.Peer }
 
 func (p simPeer) Objects() *index.Index { return p.Index }
 
 func newSimPeer(o sim.PeerOptions) sim.Peer {
-	return simPeer{app.NewPeer(app.PeerOptions{
+	return simPeer{target.NewPeer(target.PeerOptions{
 		Name: o.Name, Incarnation: o.Incarnation, Maps: o.Maps, Sender: o.Sender, Pager: o.Pager, Leases: o.Leases, Settle: o.Settle,
 		Exceptions: o.Exceptions, Read: o.Read, Served: o.Served, Take: o.Take,
 	})}

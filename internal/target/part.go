@@ -1,4 +1,4 @@
-package app
+package target
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 )
 
 // Take implements [operations.Runner]: this replica becomes the only sender of the parts.
-func (t *target) Take(ctx context.Context, op operations.Request, parts []operations.Part) (operations.Batch, error) {
+func (t *Target) Take(ctx context.Context, op operations.Request, parts []operations.Part) (operations.Batch, error) {
 	b := &batch{t: t}
 	for _, p := range parts {
 		if p.Held || p.OwnedOnly {
@@ -31,7 +31,7 @@ func (t *target) Take(ctx context.Context, op operations.Request, parts []operat
 
 // batch is some parts of a resync of one target. It implements [operations.Batch].
 type batch struct {
-	t     *target
+	t     *Target
 	spans []handoff.Span
 	held  handoff.Hold // nil: nothing has to be held, or it was lost
 }
@@ -42,7 +42,7 @@ const retake = 200 * time.Millisecond
 // begin takes the parts, for as long as it takes.
 func (b *batch) begin(ctx context.Context) error {
 	for len(b.spans) > 0 {
-		held, err := b.t.taker.Take(ctx, b.spans)
+		held, err := b.t.member.Take(ctx, b.spans)
 		switch {
 		case err == nil:
 			b.held = held
@@ -103,7 +103,7 @@ func (b *batch) Run(ctx context.Context, op operations.Request, part operations.
 // waitReturned waits until no resync of the fleet has anything of a type: what another replica has taken is
 // not ours to send, also in the moment after it gave it back. The wait ends with that resync's part, and so
 // within minutes, or with ctx.
-func (t *target) waitReturned(ctx context.Context, typ resource.Type) error {
+func (t *Target) waitReturned(ctx context.Context, typ resource.Type) error {
 	if err := t.member.Await(ctx, func() bool { return !t.member.Taken(typ) }); err != nil {
 		return fmt.Errorf("waiting for another resync of %s: %w", typ, err)
 	}
@@ -112,7 +112,7 @@ func (t *target) waitReturned(ctx context.Context, typ resource.Type) error {
 
 // catalog implements [operations.Catalog] over the index, for one target.
 type catalog struct {
-	target *target
+	target *Target
 	served func() []resource.Type
 }
 
@@ -120,7 +120,7 @@ type catalog struct {
 func (c catalog) Types() []resource.Type {
 	var types []resource.Type
 	for _, t := range c.served() {
-		if !c.target.spec.narrow || c.target.spec.types.Match(t) {
+		if !c.target.spec.Narrow || c.target.spec.Types.Match(t) {
 			types = append(types, t)
 		}
 	}
@@ -156,7 +156,7 @@ func (c catalog) Namespaces(t resource.Type) map[string]int {
 }
 
 // members implements [operations.View].
-type members struct{ member *membership.Membership }
+type members struct{ member Seat }
 
 // Members implements [operations.View].
 func (m members) Members() []string { return m.member.View().View }

@@ -1,4 +1,4 @@
-package app_test
+package target_test
 
 import (
 	"context"
@@ -12,13 +12,13 @@ import (
 
 	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
@@ -82,14 +82,14 @@ func (f *fleetOf) join(name string) {
 	if sender == nil {
 		sender = f.receiver
 	}
-	p := app.NewPeer(app.PeerOptions{
+	p := target.NewPeer(target.PeerOptions{
 		Name: name, Incarnation: incarnation, Maps: f.client.CoreV1(), Sender: sender, Settle: time.Second,
 		Leases: func() []ownership.MemberStatus {
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			return slices.Clone(f.leases)
 		},
-		Read: func() bool { return f.read }, Progress: true,
+		Read: func() bool { return f.read },
 	})
 	p.Begin()
 	f.t.Cleanup(p.Kill)

@@ -1,4 +1,4 @@
-package app_test
+package target_test
 
 import (
 	"context"
@@ -9,19 +9,19 @@ import (
 
 	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
 // alone is what a member without others has taken.
 type alone struct {
-	p    *app.Peer
+	p    *target.Peer
 	lost chan struct{}
 }
 
@@ -54,9 +54,9 @@ func TestRestart_InTheMiddleOfAResync_SendsNothingAgain(t *testing.T) {
 		client, list := fake.NewClientset(), scattered(objects)
 		c := &slowing{counting: &counting{got: map[resource.ID]bool{}}}
 		w := sim.History(20_000, list)
-		start := func(incarnation string) *app.Peer {
-			var p *app.Peer
-			p = app.NewPeer(app.PeerOptions{
+		start := func(incarnation string) *target.Peer {
+			var p *target.Peer
+			p = target.NewPeer(target.PeerOptions{
 				Name: "m", Incarnation: incarnation, Maps: client.CoreV1(), Sender: c, Settle: time.Second, Pager: w,
 				Leases: func() []ownership.MemberStatus { return nil },
 				Take: func(_ context.Context, parts []handoff.Span) (handoff.Hold, error) {

@@ -1,4 +1,4 @@
-package app
+package target
 
 import (
 	"context"
@@ -16,9 +16,9 @@ import (
 // forget deletes the ConfigMaps of the targets whose keys match, whichever member has written them: their
 // checkpoints, and the state of their resyncs. A member that still serves one writes its own again, and
 // deletes it in turn.
-func (a *App) forget(ctx context.Context, match func(key string) bool) error {
-	maps := a.parts.maps.ConfigMaps(a.cfg.PodNamespace)
-	list, err := maps.List(ctx, metav1.ListOptions{LabelSelector: checkpoint.RingLabel + "=" + a.cfg.RingName})
+func (p Parts) forget(ctx context.Context, match func(key string) bool) error {
+	maps := p.Maps.ConfigMaps(p.Namespace)
+	list, err := maps.List(ctx, metav1.ListOptions{LabelSelector: checkpoint.RingLabel + "=" + p.Ring})
 	if err != nil {
 		return fmt.Errorf("listing checkpoints: %w", err)
 	}
@@ -26,7 +26,7 @@ func (a *App) forget(ctx context.Context, match func(key string) bool) error {
 	for _, m := range list.Items {
 		key := m.Labels[checkpoint.TargetLabel]
 		if key == "" {
-			key = resyncsOf(a.cfg.RingName, m.Name)
+			key = resyncsOf(p.Ring, m.Name)
 		}
 		if key == "" || !match(key) {
 			continue

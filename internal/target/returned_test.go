@@ -1,4 +1,4 @@
-package app_test
+package target_test
 
 import (
 	"context"
@@ -9,11 +9,11 @@ import (
 
 	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
@@ -22,7 +22,7 @@ import (
 func TestResync_OfWhatAReplicaOwns_WaitsForWhatAnotherHasTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &counting{got: map[resource.ID]bool{}}
-		p := app.NewPeer(app.PeerOptions{
+		p := target.NewPeer(target.PeerOptions{
 			Name: "m", Incarnation: "m.1", Maps: fake.NewClientset().CoreV1(), Sender: c, Settle: time.Second,
 			Leases: func() []ownership.MemberStatus { return nil }, Pager: sim.History(0, nil),
 		})

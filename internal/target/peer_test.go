@@ -1,7 +1,8 @@
-package app
+package target
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -9,12 +10,9 @@ import (
 	"github.com/go-logr/logr"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/tombstones"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
@@ -24,15 +22,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/stage"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
 // Peer is one target of one process among others, with all that members tell each other by their checkpoints, over a
 // membership that a test decides.
 type Peer struct {
 	Index *index.Index
-	t     *target
+	t     *Target
 	fate  *fate
 }
 
@@ -118,57 +114,69 @@ func (f *fate) View() membership.View {
 	return membership.View{Member: f.o.Name, Format: ring.DefaultFormat().String(), Status: ownership.Status{Claim: f.claim, Members: members}}
 }
 
+// Away implements [Seat]: what others have taken is not told of here.
+func (f *fate) Away(resource.Type, resource.ID) bool { return false }
+
+// OwnedSince implements [Seat]: others may have sent whatever it was.
+func (f *fate) OwnedSince(resource.Type, resource.ID) uint64 { return 1 << 62 }
+
+// outlet leads to a sender that a test has. Its receiver has no list.
+type outlet struct{ pipeline.Sender }
+
+func (o outlet) Connect(Spec, wire.Format, Parts) (Connection, error) { return o, nil }
+func (outlet) Observe(delivery.State)                                 {}
+func (outlet) Close()                                                 {}
+
+func (outlet) List(Spec, Parts, func(context.Context) (func(), error)) (Listing, error) {
+	return nil, orphans.ErrNoList
+}
+
+// shown are the types that a peer is shown, or said to be served.
+type shown struct {
+	x      *index.Index
+	served func() []resource.Type // nil: those that it is shown
+}
+
+func (s shown) Sure() ([]resource.Type, bool) { return s.Served(), true }
+func (s shown) Watching(resource.Type) bool   { return true }
+
+func (s shown) Served() []resource.Type {
+	if s.served != nil {
+		return s.served()
+	}
+	return s.x.Types()
+}
+
 // NewPeer returns a peer that has not begun.
 func NewPeer(o PeerOptions) *Peer {
 	f := &fate{o: o, incarnation: o.Incarnation, moved: make(chan struct{})}
 	x := index.New(nil)
-	t := &target{
-		name: "default", log: logr.Discard(), member: f, taker: f, index: x, format: wire.DotAI(),
-		metrics: newRegistered(nil, "default"), orphanFinder: orphans.NewFinder(orphans.FinderOptions{}),
-	}
-	t.ready = func() bool {
-		types := x.Types()
-		return len(types) > 0 && x.Type(types[0]).Listed && (o.Read == nil || o.Read())
-	}
-	t.adopted.Store(true)
-	t.ledger = checkpoint.NewLedger("f", ring.DefaultFormat())
-	t.store = checkpoint.NewStore(o.Maps, t.ledger, checkpoint.StoreOptions{
-		Namespace: "ns", Ring: "ring", Target: "default", Member: o.Name, DoubtFor: pipeline.DoubtFor(o.Settle), Changed: func() { t.progress.Changed() }, Log: logr.Discard(),
+	t, err := New(Spec{
+		Name: "default", Endpoint: &url.URL{Scheme: "http", Host: "receiver"}, Format: wire.DotAI().Name(),
+		Pace:   Pace{Debounce: 300 * time.Millisecond, MaxWait: time.Second, Flush: 100 * time.Millisecond, Settle: o.Settle},
+		Limits: Limits{MaxInFlight: 2, MaxBytes: 1 << 20},
+	}, Parts{
+		Self: Self{Member: o.Name, Namespace: "ns", Ring: "ring"},
+		Cluster: Cluster{
+			Index: x, Pager: o.Pager, Types: shown{x, o.Served}, Wanted: func(resource.Type) bool { return true },
+			Ready: func() bool {
+				types := x.Types()
+				return len(types) > 0 && x.Type(types[0]).Listed && (o.Read == nil || o.Read())
+			},
+		},
+		Observers: Observers{Log: logr.Discard()},
+		Seat:      func(string) Seat { return f }, Outlet: outlet{o.Sender}, Maps: o.Maps, Exceptions: o.Exceptions,
 	})
-	t.tombstones = tombstones.New(t.ledger)
-	breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 2, MaxBytes: 1 << 20})
-	t.pipeline = pipeline.New(o.Sender, t.format, breaker, pipeline.Options{
-		Target: "default", Debounce: 300 * time.Millisecond, MaxWait: time.Second, FlushInterval: 100 * time.Millisecond,
-		Settle: o.Settle, Owner: f, Covers: t.answers().Covers, Delivered: t.answers().Delivered, Doubtful: t.doubtful,
-		// Others may have sent whatever it was.
-		OwnedSince:   func(resource.Type, resource.ID) uint64 { return 1 << 62 },
-		Acknowledged: t.answers().Acknowledged, Log: logr.Discard(),
-	})
-	sees := projection.NewThrough(t.pipeline, x, nil)
-	t.sender = resync.NewSender(o.Pager, sees, sees, resync.Options{Deleted: t.pipeline.AwaitDeleted})
-	served := func() ([]resource.Type, bool) {
-		if o.Served != nil {
-			return o.Served(), true
-		}
-		return x.Types(), true
+	if err != nil {
+		panic(err) //nolint:forbidigo // A peer has no test of its own.
 	}
-	t.newFinder(o.Pager, nil, deletions.Types{Served: served, Selected: func(resource.Type) bool { return true }})
-	t.newProgress("f", o.Exceptions, nil)
 	return &Peer{Index: x, t: t, fate: f}
 }
 
 // Begin runs all parts but the watches.
 func (p *Peer) Begin() {
-	p.t.remove = p.Index.Listen(p.t)
-	fail := func(error) {}
-	p.t.observe, p.t.sending, p.t.sharing = stage.New(fail), stage.New(fail), stage.New(fail)
-	p.t.sharing.Start("checkpoints", p.t.store.Run)
-	p.t.sharing.Start("shared checkpoints", p.t.progress.Run)
-	p.t.sending.Start("delivery", p.t.pipeline.Run)
-	p.t.observe.Start("missed deletions", p.t.runFinder)
-	if p.fate.o.Progress {
-		p.t.observe.Start("progress", p.t.reportProgress)
-	}
+	p.t.Listen()
+	p.t.Start(func(error) {})
 }
 
 // Synced is closed once the checkpoints have been read.
@@ -185,21 +193,21 @@ func (p *Peer) Fence(incarnation string) {
 // Kill ends everything without a word.
 func (p *Peer) Kill() {
 	p.Fence("")
-	p.t.stop()
+	p.t.Stop()
 }
 
 // Leave ends in order: what is due is sent until ctx ends, and last words are written.
 func (p *Peer) Leave(ctx context.Context) {
 	p.t.endObserving()
 	p.t.pipeline.Flush(ctx)
-	p.t.endSending()
+	p.t.CutOff()
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
 	p.t.Leave(ctx)
 }
 
 // Gone ends what is left after Leave.
-func (p *Peer) Gone() { p.t.stop() }
+func (p *Peer) Gone() { p.t.Stop() }
 
 // Lose gives up what matches, and waits until no request holds it.
 func (p *Peer) Lose(lost pipeline.Match) {

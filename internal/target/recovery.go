@@ -1,4 +1,4 @@
-package app
+package target
 
 import (
 	"context"
@@ -18,11 +18,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
 // newFinder makes what finds missed deletions, and what has the documents deleted.
-func (t *target) newFinder(pager deletions.Pager, previous *previous.Inventory, types deletions.Types) *repair.Metrics {
+func (t *Target) newFinder(pager deletions.Pager, previous *previous.Inventory, types deletions.Types) *repair.Metrics {
 	t.deleter = &repair.Deleter{
 		Index: t.index, Pipeline: t.pipeline, Hides: t.projection.Hides, Gone: func(typ resource.Type) bool { return t.finder.IsGone(typ) },
 		MaySend: t.member.MaySend, Hurry: t.tombstones.Hurry, Chunk: 2 * t.format.Defaults().MaxDeletes,
@@ -41,11 +40,11 @@ func (t *target) newFinder(pager deletions.Pager, previous *previous.Inventory, 
 }
 
 // runFinder looks for what was deleted while nobody watched, until ctx ends.
-func (t *target) runFinder(ctx context.Context) error {
+func (t *Target) runFinder(ctx context.Context) error {
 	return t.finder.Run(ctx, deletions.Around{
 		Synced: t.store.Synced(), Read: t.read, Before: func() { t.progress.Receive() }, SendAgain: t.sendAgain, CanBeAsked: t.orphanFinder.Able(),
 		First: func(ctx context.Context) {
-			t.looked.Store(true)
+			t.advance(StateLive)
 			// This goes at once, so that the ConfigMap itself is delivered like any other object, whenever we end.
 			t.progress.Publish(ctx)
 		},
@@ -53,7 +52,7 @@ func (t *target) runFinder(ctx context.Context) error {
 }
 
 // sendAgain is for [deletions.Around].
-func (t *target) sendAgain(ctx context.Context, since time.Time) bool {
+func (t *Target) sendAgain(ctx context.Context, since time.Time) bool {
 	err := t.resyncs.StartRestored(ctx, since)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, operations.ErrNoMembers) {
 		t.log.Error(err, "What was changed in the time that was lost could not be sent again; trying again")
@@ -67,10 +66,10 @@ type remembering struct {
 	*deletions.Finder
 }
 
-// remembering yields all receivers.
-func (s *targets) remembering() iter.Seq[previous.Receiver] {
+// Remembering yields all receivers.
+func (s *Set) Remembering() iter.Seq[previous.Receiver] {
 	return func(yield func(previous.Receiver) bool) {
-		for _, t := range s.all() {
+		for _, t := range s.All() {
 			if !yield(remembering{t.pipeline, t.finder}) {
 				return
 			}
@@ -78,27 +77,8 @@ func (s *targets) remembering() iter.Seq[previous.Receiver] {
 	}
 }
 
-// newOrphanFinder makes what asks the target's receiver.
-func newOrphanFinder(t *target, p parts, metrics *repair.Metrics) (*orphans.Finder, error) {
-	opts := orphans.FinderOptions{
-		Index: t.index, Namespaces: watch.NamespaceFilter{Include: p.cfg.WatchNamespaces, Exclude: p.cfg.ExcludeNamespaces},
-		Wants: t.wants, Hides: t.projection.Hides, Watching: p.watching, Pending: t.pipeline.PendingDeletions, Sweep: t.deleter.Sweep,
-		Metrics: metrics, Log: t.log,
-	}
-	client, err := orphans.New(t.format.Name(), t.spec.endpoint, orphans.Options{
-		Token: t.spec.token, CA: t.spec.ca, Files: t.spec.files, Version: p.version, Pace: orphans.Pace(t.waitIdle),
-	})
-	switch {
-	case err == nil:
-		opts.Receiver, opts.Close = client, client.Close
-	case !errors.Is(err, orphans.ErrNoList):
-		return nil, fmt.Errorf("making what asks the receiver for its documents: %w", err)
-	}
-	return orphans.NewFinder(opts), nil
-}
-
 // waitIdle waits until the receiver answers, and has caught up with what is sent to it again.
-func (t *target) waitIdle(ctx context.Context) error {
+func (t *Target) waitIdle(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for t.pipeline.Stats().Breaker.Open {
@@ -112,9 +92,9 @@ func (t *target) waitIdle(ctx context.Context) error {
 }
 
 // runListing asks the receiver about what nothing else can tell of, until ctx ends.
-func (t *target) runListing(ctx context.Context) error {
+func (t *Target) runListing(ctx context.Context) error {
 	return t.orphanFinder.Run(ctx, orphans.Asking{
-		Search: t.finder, Self: t.member.Name(), Looked: t.looked.Load,
+		Search: t.finder, Self: t.member.Name(), Looked: t.looked,
 		Peers: func() map[string]orphans.Word {
 			words := make(map[string]orphans.Word)
 			for member, s := range t.progress.PeerStats() {
@@ -126,35 +106,35 @@ func (t *target) runListing(ctx context.Context) error {
 }
 
 // newProgress makes what tells the other members how far we are.
-func (t *target) newProgress(fingerprint string, exceptions int, restoring func() bool) {
+func (t *Target) newProgress() {
 	t.progress = progress.New(progress.Options{
 		Pipeline: t.pipeline, Member: t.member, View: t.view, Index: t.index, Ledger: t.ledger, Store: t.store, Tombstones: t.tombstones,
 		Searches:   progress.Searches{Finder: t.finder, Orphans: t.orphanFinder, Deleter: t.deleter},
-		Receiver:   progress.Receiver{Fingerprint: fingerprint, Wants: t.wants, Whole: t.projection == nil},
-		Life:       progress.Life{Read: t.read, Adopted: t.adopted.Load, Looked: t.looked.Load, Leaving: t.leaving.Load, Restoring: restoring},
-		Exceptions: exceptions, Registerer: t.metrics, Log: t.log,
+		Receiver:   progress.Receiver{Fingerprint: t.spec.fingerprint(t.parts.ID), Wants: t.wants, Whole: t.projection == nil},
+		Life:       progress.Life{Read: t.read, Adopted: t.adopted, Looked: t.looked, Leaving: t.leaving, Restoring: t.parts.Restoring},
+		Exceptions: t.parts.Exceptions, Registerer: t.metrics, Log: t.log,
 	})
 }
 
 // answers are what the pipeline asks of checkpoints.
-func (t *target) answers() progress.Answers {
+func (t *Target) answers() progress.Answers {
 	return progress.Answers{Ledger: t.ledger, Tombstones: t.tombstones}
 }
 
 // doubtful is for [pipeline.Options.Doubtful].
-func (t *target) doubtful(id resource.ID) (pipeline.Doubt, bool) {
-	if t.retiredBacklog.Doubtful(id) {
+func (t *Target) doubtful(id resource.ID) (pipeline.Doubt, bool) {
+	if t.spec.Before.Doubtful(id) {
 		return pipeline.Doubt{ID: id, Overwritable: true}, true
 	}
 	return t.answers().Doubtful(id)
 }
 
 // view is what our membership says, as far as this target goes.
-func (t *target) view() progress.View {
+func (t *Target) view() progress.View {
 	v := t.member.View()
 	of := func(parts []ownership.Part) (mine []checkpoint.Part) {
 		for _, p := range parts {
-			if p.Target == handoff.Key(t.name) {
+			if p.Target == handoff.Key(t.spec.Name) {
 				typ := resource.Type{Group: p.Group, Version: p.Version, Resource: p.Resource}
 				mine = append(mine, checkpoint.Part{Type: typ.String(), From: p.From, Until: p.Until})
 			}
@@ -167,7 +147,7 @@ func (t *target) view() progress.View {
 }
 
 // scopeOf is what a request is about, of a type.
-func (t *target) scopeOf(typ resource.Type, op operations.Request) repair.Scope {
+func (t *Target) scopeOf(typ resource.Type, op operations.Request) repair.Scope {
 	s := repair.Scope{Namespace: op.Namespace}
 	if op.Scope == operations.Replica {
 		s.Owned = func(namespace, name string) bool { return t.member.MaySend(typ, typ.ID(namespace, name)) }

@@ -1,4 +1,4 @@
-package app_test
+package backend_test
 
 import (
 	"testing"
@@ -7,15 +7,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app/backend"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/notice"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
 // TestShares_EachMemberHasALine also where it has said nothing yet.
 func TestShares_EachMemberHasALine(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	got := app.Shares(map[string]app.MemberStats{
+	got := backend.Shares(map[string]progress.MemberStats{
 		"b": {Dirty: 3, DirtySince: at, Quarantined: 1, First: true, LastSync: at},
 		"a": {Degraded: true, Kind: wire.Unauthorized, Reason: "HTTP 401"},
 	}, []string{"a", "b", "c"}, "b")

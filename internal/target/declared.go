@@ -1,4 +1,4 @@
-package app
+package target
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -15,64 +16,86 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/retired"
 )
 
-// declared are the receivers that ResourceSyncConfigs name. It implements [controller.Targets].
-type declared struct {
-	a    *App
+// Declared are the receivers that ResourceSyncConfigs name. It implements [controller.Targets].
+type Declared struct {
+	DeclaredOptions
+
 	left map[string]*retired.Backlog // of those that are stopped, by name; they may come back
 }
 
-var _ controller.Targets = declared{}
+// DeclaredOptions are what declared receivers are made of.
+type DeclaredOptions struct {
+	Receivers *Set
+	Parts     Parts
+	// Environment is the receiver that the environment names, or would: from it comes what a ResourceSyncConfig cannot say.
+	Environment Spec
+	// Discovery and Watches tell what is not read.
+	Discovery interface{ Status() discovery.Status }
+	Watches   interface{ Status() []watch.Status }
+	// Owns tells whether we are to write the status of a receiver.
+	Owns func(name string) bool
+}
+
+var _ controller.Targets = (*Declared)(nil)
+
+// NewDeclared returns no receivers yet.
+func NewDeclared(o DeclaredOptions) *Declared {
+	return &Declared{DeclaredOptions: o, left: make(map[string]*retired.Backlog)}
+}
+
+// releaseTimeout bounds the last writes for a receiver to the API server.
+const releaseTimeout = 5 * time.Second
 
 // Set implements [controller.Targets].
-func (d declared) Set(c controller.Target) error {
-	a := d.a
-	if old := a.receivers.get(c.Name); old != nil {
-		if old.declared != nil && old.declared.UID == c.UID && old.declared.Generation == c.Generation {
+func (d *Declared) Set(c controller.Target) error {
+	if old := d.Receivers.Get(c.Name); old != nil {
+		if o := old.spec.Declared; o != nil && o.UID == c.UID && o.Generation == c.Generation {
 			return nil
 		}
 		d.Stop(c.Name)
 	}
-	t, err := newTarget(d.spec(c), a.parts)
+	spec := d.spec(c)
+	if e := d.left[c.Name]; e != nil && e.Receiver() == spec.receiver() {
+		spec.Before = e
+	}
+	t, err := New(spec, d.Parts)
 	if err != nil {
 		return err
 	}
-	before := d.left[c.Name]
-	if before != nil && before.Receiver() != t.receiver() {
-		before = nil
-	}
-	t.declared = &c
-	t.late(before)
-	a.receivers.put(t)
-	t.listen()
+	d.Receivers.Put(t)
+	t.Listen()
 	d.settle(c.Name, t)
-	t.start(func(cause error) {
+	t.Start(func(cause error) {
 		if cause != nil {
 			t.log.Error(cause, "A receiver cannot be served; it is tried again when its ResourceSyncConfig changes or this replica restarts")
 		}
 	})
-	a.log.Info("Receiver added", "target", t.name, "endpoint", t.endpoint, "format", t.format.Name())
+	d.Parts.Log.Info("Receiver added", "target", spec.Name, "endpoint", t.Endpoint(), "format", t.Format())
 	return nil
 }
 
-func (d declared) spec(c controller.Target) targetSpec {
-	cfg, defaults := d.a.cfg, c.Format.Defaults()
-	c.Types = c.Types.WithShortNames(d.a.discovery.Status().ShortNames)
+func (d *Declared) spec(c controller.Target) Spec {
+	declared := c
+	env, defaults := d.Environment, c.Format.Defaults()
+	c.Types = c.Types.WithShortNames(d.Discovery.Status().ShortNames)
 	c.Selection.Types = c.Types
 	var own *resource.Selection
-	if narrows(c.Selection, cfg.Selection) {
+	if narrows(c.Selection, env.Selection) {
 		own = &c.Selection
 	}
-	return targetSpec{
-		own:  own,
-		name: c.Name, endpoint: c.Endpoint, format: c.Format.Name(), token: c.Token, ca: c.CABundle, selection: cfg.Selection,
-		narrow: true, types: c.Types, namespaces: c.Namespaces,
-		debounce: c.Debounce, maxWait: c.MaxWait(), flush: cfg.BatchFlushInterval, resync: c.ResyncInterval,
-		settle: defaults.Settle, timeout: defaults.Timeout, maxUpserts: c.MaxUpserts, maxBytes: defaults.MaxBytes,
-		maxInFlight: c.MaxInFlight, dirtyMaxBytes: cfg.DirtyMaxBytes,
+	return Spec{
+		Name: c.Name, Endpoint: c.Endpoint, Format: c.Format.Name(), Late: true, Declared: &declared,
+		Access: Access{Token: c.Token, CA: c.CABundle},
+		Scope:  Scope{Selection: env.Selection, Own: own, Narrow: true, Types: c.Types, Namespaces: c.Namespaces},
+		Pace: Pace{
+			Debounce: c.Debounce, MaxWait: c.MaxWait(), Flush: env.Flush, Resync: c.ResyncInterval, Settle: defaults.Settle, Timeout: defaults.Timeout,
+		},
+		Limits: Limits{MaxUpserts: c.MaxUpserts, MaxBytes: defaults.MaxBytes, MaxInFlight: c.MaxInFlight, DirtyMaxBytes: env.DirtyMaxBytes},
 	}
 }
 
@@ -83,13 +106,13 @@ func narrows(own, kept resource.Selection) bool {
 }
 
 // settle ends what a stopped receiver has left, for the benefit of t if that is its successor.
-func (d declared) settle(name string, t *target) {
+func (d *Declared) settle(name string, t *Target) {
 	e := d.left[name]
 	if e == nil {
 		return
 	}
 	delete(d.left, name)
-	if t != nil && t.retiredBacklog == e {
+	if t != nil && t.spec.Before == e {
 		if n := e.Resume(t.deleter); n > 0 {
 			t.log.Info("Deletions that this receiver does not know of are sent", "objects", n)
 		}
@@ -99,82 +122,84 @@ func (d declared) settle(name string, t *target) {
 }
 
 // Stop implements [controller.Targets].
-func (d declared) Stop(name string) {
-	t := d.a.receivers.get(name)
+func (d *Declared) Stop(name string) {
+	t := d.Receivers.Get(name)
 	if t == nil {
 		return
 	}
 	d.settle(name, nil)
-	e := retired.Begin(retired.Options{Index: t.index, Receiver: t.receiver(), Wants: t.wants, Projection: t.projection})
+	e := retired.Begin(retired.Options{Index: t.index, Receiver: t.spec.receiver(), Wants: t.wants, Projection: t.projection})
 	d.end(t)
 	e.Take(t.pipeline)
 	d.left[name] = e
-	d.a.log.Info("Receiver stopped", "target", name)
+	d.Parts.Log.Info("Receiver stopped", "target", name)
 }
 
 // Remove implements [controller.Targets].
-func (d declared) Remove(name string) {
+func (d *Declared) Remove(name string) {
 	d.Stop(name)
 	d.settle(name, nil)
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
-	if err := d.a.forget(ctx, func(key string) bool { return key == handoff.Key(name) }); err != nil {
-		d.a.log.Error(err, "Checkpoints of a receiver that is gone could not be deleted; the next start of a replica does it", "target", name)
+	if err := d.Parts.forget(ctx, func(key string) bool { return key == handoff.Key(name) }); err != nil {
+		d.Parts.Log.Error(err, "Checkpoints of a receiver that is gone could not be deleted; the next start of a replica does it", "target", name)
 	}
 }
 
 // Known implements [controller.Targets].
-func (d declared) Known(names []string) {
+func (d *Declared) Known(names []string) {
 	keep := map[string]bool{handoff.Key(handoff.Environment): true}
 	for _, name := range names {
 		keep[handoff.Key(name)] = true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
-	if err := d.a.forget(ctx, func(key string) bool { return !keep[key] }); err != nil {
-		d.a.log.Error(err, "Checkpoints of receivers that are gone could not be deleted; the next start of a replica does it")
+	if err := d.Parts.forget(ctx, func(key string) bool { return !keep[key] }); err != nil {
+		d.Parts.Log.Error(err, "Checkpoints of receivers that are gone could not be deleted; the next start of a replica does it")
 	}
 }
 
 // end stops a receiver. What was not delivered is in no checkpoint, so a successor under its name sends it.
-func (d declared) end(t *target) {
+func (d *Declared) end(t *Target) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
-	t.remove()
-	t.observe.Stop()
-	t.sending.Stop()
+	t.stages.remove()
+	t.stages.observe.Stop()
+	t.stages.sending.Stop()
 	t.progress.Publish(ctx)
-	t.sharing.Stop()
+	t.stages.sharing.Stop()
 	t.metrics.remove()
-	d.a.receivers.drop(t)
+	t.advance(StateStopped)
+	d.Receivers.Drop(t)
 }
 
 // Retry implements [controller.Targets].
-func (d declared) Retry(name string) {
-	if t := d.a.receivers.get(name); t != nil {
+func (d *Declared) Retry(name string) {
+	if t := d.Receivers.Get(name); t != nil {
 		t.pipeline.Retry()
 	}
 }
 
 // Owns implements [controller.Targets].
-func (d declared) Owns(name string) bool { return d.a.shard.Member.MaySend(resource.ID(name)) }
+func (d *Declared) Owns(name string) bool { return d.DeclaredOptions.Owns(name) }
 
 // Report implements [controller.Targets].
-func (d declared) Report(name string) (controller.Report, bool) {
-	t := d.a.receivers.get(name)
+func (d *Declared) Report(name string) (controller.Report, bool) {
+	t := d.Receivers.Get(name)
 	if t == nil {
 		return controller.Report{}, false
 	}
-	r := controller.Report{Active: t.ready()}
+	r := controller.Report{Active: t.parts.Ready()}
 	r.DiscoveryIncomplete, r.Forbidden = d.incomplete(t)
 	if r.Active && r.DiscoveryIncomplete == "" {
-		r.Overlooked = few(slices.Concat(t.spec.types.Unknown(d.a.types.Served()),
-			t.declared.Selection.Annotations.Beyond(d.a.cfg.Selection.Annotations), t.declared.Selection.Labels.Beyond(d.a.cfg.Selection.Labels)))
+		asked := t.spec.Declared.Selection
+		r.Overlooked = few(slices.Concat(t.spec.Types.Unknown(d.Parts.Types.Served()),
+			asked.Annotations.Beyond(t.spec.Selection.Annotations), asked.Labels.Beyond(t.spec.Selection.Labels)))
 	}
-	all, silent := d.fleet(t)
+	all, silent := fleet(t)
 	sum(all, &r)
 	total := int64(0)
-	for _, typ := range (catalog{target: t, served: d.a.types.Served}).Types() {
+	for _, typ := range (catalog{target: t, served: d.Parts.Types.Served}).Types() {
 		if t.index.Type(typ).Listed {
 			r.WatchedTypes++
 			total += int64(t.wanted(typ))
@@ -198,13 +223,13 @@ func (d declared) Report(name string) (controller.Report, bool) {
 }
 
 // fleet returns what we and the others say of a target, and how many others say nothing yet.
-func (d declared) fleet(t *target) (all []progress.MemberStats, silent int) {
+func fleet(t *Target) (all []progress.MemberStats, silent int) {
 	all = []progress.MemberStats{t.progress.Stats()}
 	told := t.ledger.Stats()
-	for _, m := range d.a.shard.Member.View().View {
+	for _, m := range t.member.View().View {
 		var f progress.MemberStats
 		switch {
-		case m == d.a.cfg.PodName:
+		case m == t.member.Name():
 		case told[m] != "" && json.Unmarshal([]byte(told[m]), &f) == nil:
 			all = append(all, f)
 		default:
@@ -215,13 +240,13 @@ func (d declared) fleet(t *target) (all []progress.MemberStats, silent int) {
 }
 
 // incomplete names what cannot be discovered or watched, empty when all can, and tells whether some of it is forbidden.
-func (d declared) incomplete(t *target) (names string, forbidden bool) {
+func (d *Declared) incomplete(t *Target) (names string, forbidden bool) {
 	var all []string
-	for _, f := range d.a.discovery.Status().Failed {
+	for _, f := range d.Discovery.Status().Failed {
 		all = append(all, f.GroupVersion)
 	}
-	for _, w := range d.a.watches.Status() {
-		if w.Phase == watch.Failing && t.spec.types.Match(w.Type) {
+	for _, w := range d.Watches.Status() {
+		if w.Phase == watch.Failing && t.spec.Types.Match(w.Type) {
 			all = append(all, w.Type.String())
 			forbidden = forbidden || apierrors.IsForbidden(w.Err)
 		}

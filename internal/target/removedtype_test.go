@@ -1,4 +1,4 @@
-package app_test
+package target_test
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package app
+package target
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 )
 
 // repair asks the receiver about the type of a part that was sent. What it can tell is not worth a failure.
-func (t *target) repair(ctx context.Context, op operations.Request, part operations.Part) operations.Repair {
+func (t *Target) repair(ctx context.Context, op operations.Request, part operations.Part) operations.Repair {
 	var r operations.Repair
 	if part.From != "" { // The member with the first part of a type looks after all of it.
 		return r
@@ -30,7 +30,7 @@ func (t *target) repair(ctx context.Context, op operations.Request, part operati
 }
 
 // release repairs what we hold back, at a person's word.
-func (t *target) release(ctx context.Context, op operations.Request) (operations.Repair, error) {
+func (t *Target) release(ctx context.Context, op operations.Request) (operations.Repair, error) {
 	var r operations.Repair
 	types := slices.Clone(op.Types)
 	if op.Label == "" { // also those that are served no longer

@@ -1,0 +1,94 @@
+package target
+
+import (
+	"context"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/previous"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
+)
+
+// Parts are what all targets share.
+type Parts struct {
+	Self
+	Cluster
+	Observers
+
+	// Seat is our membership as a target sees it.
+	Seat func(target string) Seat
+	// Outlet leads to receivers.
+	Outlet Outlet
+	// Maps are the ConfigMaps for checkpoints and resyncs.
+	Maps corev1client.ConfigMapsGetter
+	// Exceptions are how many objects a checkpoint names at most; 0 is [checkpoint.MaxExcept].
+	Exceptions int
+}
+
+// Self is who we are.
+type Self struct{ Version, Member, Namespace, Ring string }
+
+// Cluster is what is known of the cluster.
+type Cluster struct {
+	// ID tells it from others.
+	ID    string
+	Index *index.Index
+	Pager deletions.Pager // reads a type from the API server
+	// Namespaces are those that are watched.
+	Namespaces watch.NamespaceFilter
+	Types      Types
+	// Wanted tells whether a type would be watched if it were served.
+	Wanted func(t resource.Type) bool
+	// Ready tells whether everything has been read.
+	Ready func() bool
+	// Restoring tells that the cluster has gone back in time and has not been read since; nil is never.
+	Restoring func() bool
+	// Previous is what an earlier life knew; nil for nothing.
+	Previous *previous.Inventory
+	// Compare holds the list of a resync against the index; nil does not.
+	Compare func(t resource.Type, in func(namespace, name string) bool) resync.Comparison
+}
+
+// Types are those that are served and wanted; [typeset.Set] knows them.
+type Types interface {
+	// Served are those that are expected to be read, by slices. Sure are all, whole; ok is false while that is not known.
+	Served() []resource.Type
+	Sure() (types []resource.Type, ok bool)
+	// Watching tells whether the watch of one is well.
+	Watching(t resource.Type) bool
+}
+
+// Observers are told what happens.
+type Observers struct {
+	Log        logr.Logger
+	Registerer prometheus.Registerer
+	Tracer     *tracing.Tracer
+	Streams    *reflector.Metrics
+}
+
+// Seat is our membership as one target sees it; [handoff.Seat] is one.
+type Seat interface {
+	Name() string
+	Incarnation() string
+	View() membership.View
+	// MaySend tells whether an object is ours to send, Away whether it would be, were it not taken by another member,
+	// and OwnedSince since which of our gains it is ours.
+	MaySend(t resource.Type, id resource.ID) bool
+	Away(t resource.Type, id resource.ID) bool
+	OwnedSince(t resource.Type, id resource.ID) uint64
+	// Taken tells whether a resync has set anything of a type apart, Await waits for a change of that, and Take makes
+	// us the only sender.
+	Taken(t resource.Type) bool
+	Await(ctx context.Context, ok func() bool) error
+	Take(ctx context.Context, parts []handoff.Span) (handoff.Hold, error)
+}

@@ -1,0 +1,324 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/tombstones"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/stage"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/backfill"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
+)
+
+// Target is one receiver with everything that serves it.
+type Target struct {
+	life
+	sending
+	recording
+	searching
+
+	spec    Spec
+	parts   Parts
+	format  wire.Format
+	member  Seat
+	index   *index.Index
+	log     logr.Logger
+	metrics *registered
+	stages  stages
+}
+
+// sending is what brings the receiver what there is.
+type sending struct {
+	connection Connection
+	pipeline   *pipeline.Pipeline
+	projection *projection.Projection // nil: it sees what everybody sees
+	backfill   *backfill.Backfill     // nil: it was there when nothing had been read yet
+	sender     *resync.Sender
+	filler     *resync.Filler
+	resyncs    *operations.Engine
+}
+
+// recording is what members tell each other.
+type recording struct {
+	ledger     *checkpoint.Ledger
+	store      *checkpoint.Store
+	tombstones *tombstones.Set
+	progress   *progress.Publisher
+}
+
+// searching is what finds what was missed.
+type searching struct {
+	finder       *deletions.Finder
+	deleter      *repair.Deleter
+	orphanFinder *orphans.Finder
+}
+
+// stages end one after the other, with a flush in between.
+type stages struct {
+	remove                    func() // ends the listening
+	observe, sending, sharing *stage.Stage
+	begun                     time.Time
+}
+
+// New makes a receiver with all that serves it. Nothing is started yet.
+func New(spec Spec, p Parts) (*Target, error) {
+	format, err := wire.FormatOf(spec.Format)
+	if err != nil {
+		return nil, fmt.Errorf("making the receiver's format: %w", err)
+	}
+	connection, err := p.Outlet.Connect(spec, format, p)
+	if err != nil {
+		return nil, err // It says what it was doing.
+	}
+	t := &Target{
+		spec: spec, parts: p, format: format, member: p.Seat(spec.Name), index: p.Index, log: p.Log.WithValues("target", spec.Name),
+		metrics: newRegistered(p.Registerer, spec.Name),
+	}
+	t.record()
+	t.send(connection)
+	if err := t.search(); err != nil {
+		return nil, err
+	}
+	if spec.Late {
+		t.backfill = t.newBackfill()
+	}
+	return t, t.resync()
+}
+
+// record makes what members tell each other.
+func (t *Target) record() {
+	p, name := t.parts, t.spec.Name
+	t.ledger = checkpoint.NewLedger(t.spec.fingerprint(p.ID), ring.DefaultFormat())
+	t.store = checkpoint.NewStore(p.Maps, t.ledger, checkpoint.StoreOptions{
+		Namespace: p.Namespace, Ring: p.Ring, Target: handoff.Key(name), Member: p.Member, DoubtFor: pipeline.DoubtFor(t.spec.Settle),
+		Changed: func() { t.progress.Changed() }, Streams: p.Streams, Log: p.Log.WithName("checkpoint").WithValues("target", name),
+	})
+	t.tombstones = tombstones.New(t.ledger)
+}
+
+// send makes what sends changes.
+func (t *Target) send(c Connection) {
+	spec, p := t.spec, t.parts
+	breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: spec.MaxInFlight, MaxBytes: spec.MaxBytes})
+	t.connection, t.projection = c, projection.New(spec.Own)
+	t.pipeline = pipeline.New(c, t.format, breaker, pipeline.Options{
+		Target:   spec.Name,
+		Debounce: spec.Debounce, MaxWait: spec.MaxWait, FlushInterval: spec.Flush,
+		MaxUpserts: spec.MaxUpserts, MaxDeletes: t.format.Defaults().MaxDeletes, MaxBytes: spec.MaxBytes,
+		Settle: spec.Settle, MaxBodyBytes: spec.DirtyMaxBytes,
+		Owner: t.member, OwnedSince: t.member.OwnedSince, Taken: t.member.Away, Covers: t.answers().Covers, Delivered: t.answers().Delivered, Doubtful: t.doubtful,
+		Acknowledged: t.answers().Acknowledged, Observe: c.Observe, Log: p.Log.WithName("delivery"), Registerer: p.Registerer,
+	})
+}
+
+// search makes what finds what was missed.
+func (t *Target) search() error {
+	p := t.parts
+	searches := t.newFinder(p.Pager, p.Previous, deletions.Types{Served: p.Types.Sure, Selected: p.Wanted})
+	opts := orphans.FinderOptions{
+		Index: t.index, Namespaces: p.Namespaces, Wants: t.wants, Hides: t.projection.Hides, Watching: p.Types.Watching,
+		Pending: t.pipeline.PendingDeletions, Sweep: t.deleter.Sweep, Metrics: searches, Log: t.log,
+	}
+	listing, err := p.Outlet.List(t.spec, p, orphans.Pace(t.waitIdle))
+	switch {
+	case err == nil:
+		opts.Receiver, opts.Close = listing, listing.Close
+	case !errors.Is(err, orphans.ErrNoList):
+		return err // It says what it was doing.
+	}
+	t.orphanFinder = orphans.NewFinder(opts)
+	t.newProgress()
+	return nil
+}
+
+// newBackfill makes what reads what there was before.
+func (t *Target) newBackfill() *backfill.Backfill {
+	return backfill.New(backfill.Options{
+		Index: t.index, Pager: t.parts.Pager, Pipeline: t.pipeline, Log: t.log, Receiver: backfill.Receiver{
+			Projection: t.projection, Wants: t.wants, Count: t.wanted, Before: t.spec.Before, Delete: t.deleter.Delete,
+			Covers: func(typ resource.Type, id resource.ID, version uint64) bool {
+				return t.ledger.Covers(typ.String(), id, version)
+			},
+		},
+	})
+}
+
+// resync makes what sends again.
+func (t *Target) resync() (err error) {
+	p, name := t.parts, t.spec.Name
+	sees := projection.NewThrough(t.pipeline, p.Index, t.projection)
+	t.sender = resync.NewSender(p.Pager, sees, sees, resync.Options{
+		Wants: t.wants, Target: name, Tracer: p.Tracer, Registerer: t.metrics, Compare: p.Compare, Deleted: t.pipeline.AwaitDeleted,
+	})
+	t.filler = &resync.Filler{Lister: p.Pager, Catalog: sees, Target: sees, Log: p.Log.WithName("fill")}
+	t.resyncs, err = operations.New(p.Maps, t, catalog{target: t, served: p.Types.Served}, members{t.member}, operations.Options{
+		Namespace: p.Namespace, Ring: p.Ring, Name: resyncsName(p.Ring, name), Member: p.Member,
+		Interval: t.spec.Resync, Ready: t.read, Log: p.Log.WithName("resync").WithValues("target", name),
+		Streams: p.Streams, Registerer: t.metrics,
+	})
+	if err != nil {
+		return fmt.Errorf("making the resyncs of %s: %w", name, err)
+	}
+	return nil
+}
+
+// resyncsName is the name of the ConfigMap that holds a target's resyncs.
+func resyncsName(ringName, target string) string {
+	if target == handoff.Environment {
+		return ringName + "-resyncs"
+	}
+	return ringName + "-" + handoff.Key(target) + "-resyncs"
+}
+
+// Apply implements [index.Listener].
+func (t *Target) Apply(c index.Change) {
+	if !t.wants(c.Type, c.Record.Namespace, c.Record.Name) {
+		return
+	}
+	known := c.Known
+	if !t.adopted() {
+		if c.Cause == index.Initial && !t.progress.Informed() {
+			return // Whether the receiver has it cannot be told yet. Its type counts as read by then, and is adopted.
+		}
+		c.Known = false // To the index it is, but the receiver may never have been sent it.
+	}
+	if c, changed := t.projection.See(c, known); changed {
+		t.pipeline.Apply(c)
+		t.orphanFinder.Applied(c)
+	}
+}
+
+// wants tells whether the receiver is to have objects like this one.
+func (t *Target) wants(typ resource.Type, namespace, name string) bool {
+	return t.spec.wants(typ, namespace, name)
+}
+
+// wanted counts the objects of a type that the receiver is to have, of those that have been listed.
+func (t *Target) wanted(typ resource.Type) (n int) {
+	stats := t.index.Type(typ)
+	if !stats.Listed || !t.spec.Types.Match(typ) {
+		return 0
+	}
+	if t.spec.Namespaces.Everything() {
+		return stats.Objects - t.projection.Hidden(typ)
+	}
+	t.index.All(typ, func(namespace, name string, _ uint64) bool {
+		if t.wants(typ, namespace, name) {
+			n++
+		}
+		return true
+	})
+	return max(n-t.projection.Hidden(typ), 0)
+}
+
+// adopt brings a target that began late what there was before.
+func (t *Target) adopt(ctx context.Context) error {
+	if t.backfill == nil {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+	case <-t.store.Synced():
+		t.backfill.Run(ctx)
+	}
+	return nil
+}
+
+// adopted tells whether it has been brought that.
+func (t *Target) adopted() bool { return t.backfill == nil || t.backfill.Done() }
+
+// Listen lets the target hear of every change from now on.
+func (t *Target) Listen() { t.stages.remove = t.index.Listen(t) }
+
+// Start runs all that serves the target until stop. What fails for good goes to fail.
+func (t *Target) Start(fail context.CancelCauseFunc) {
+	t.advance(StateBackfill)
+	t.stages.begun = time.Now()
+	t.stages.observe, t.stages.sending, t.stages.sharing = stage.New(fail), stage.New(fail), stage.New(fail)
+	t.stages.sharing.Start("checkpoints", t.store.Run)
+	t.stages.sharing.Start("shared checkpoints", t.progress.Run)
+	t.stages.sending.Start("delivery", t.deliver)
+	t.stages.observe.Start("first sync", t.adopt)
+	t.stages.observe.Start("missed deletions", t.runFinder)
+	t.stages.observe.Start("documents without an object", t.runListing)
+	t.stages.observe.Start("progress", t.reportProgress)
+	t.stages.observe.Start("resyncs", t.resyncs.Run)
+	t.stages.observe.Start("fill", t.filler.Run)
+}
+
+// Stop ends it at once: who wants a flush has it done before.
+func (t *Target) Stop() {
+	t.stages.remove()
+	t.stages.observe.Stop()
+	t.CutOff()
+	t.stages.sharing.Stop()
+	t.metrics.remove()
+	t.advance(StateStopped)
+}
+
+// endObserving ends what looks at the cluster. A target that ends before it has looked back for the first
+// time may have sent something all the same: its last checkpoint is to tell of that.
+func (t *Target) endObserving() {
+	t.stages.observe.Stop()
+	if t.progress.Informed() {
+		t.advance(StateLive)
+	}
+}
+
+// CutOff ends the requests that are still under way: a receiver that does not answer must not keep us from
+// giving up the Lease. What they have done is unknown, and said to be in the last checkpoint.
+func (t *Target) CutOff() {
+	t.stages.sending.Stop()
+}
+
+// reportProgress says how far the first sync is, until it is complete.
+func (t *Target) reportProgress(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		s := t.pipeline.Stats()
+		switch {
+		case t.read() && s.First.Done == s.First.Total:
+			t.log.Info("First sync is complete", "objects", s.First.Total, "quarantined", s.Quarantined,
+				"after", time.Since(t.stages.begun).Round(time.Millisecond).String())
+			debug.FreeOSMemory()
+			t.progress.Hurry()
+			return nil
+		case n%10 == 0:
+			t.log.Info("First sync under way", "done", s.First.Done, "total", s.First.Total)
+		}
+	}
+}
+
+// read tells whether the target has been told of everything that there was when it began.
+func (t *Target) read() bool { return t.parts.Ready() && t.adopted() }
+
+// deliver sends until ctx ends.
+func (t *Target) deliver(ctx context.Context) error {
+	defer t.connection.Close()
+	return t.pipeline.Run(ctx)
+}
