@@ -16,6 +16,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/check"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/logging"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 )
 
@@ -69,7 +70,7 @@ func run(ctx context.Context, profiled int) error {
 	if err != nil {
 		return err
 	}
-	log := app.NewLogger(cfg)
+	log := logging.New(cfg)
 	tracer, err := tracing.FromEnviron(os.Getenv, tracing.Options{Version: version, Member: cfg.PodName, Log: log.WithName("tracing")})
 	if err != nil {
 		return fmt.Errorf("the configuration of tracing is not usable:\n%w", err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/logging"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/plan"
 )
 
@@ -47,7 +48,7 @@ func (o *planOptions) run(ctx context.Context) error {
 		return err
 	}
 	restConfig.UserAgent = "k8s-vectordb-sync/" + version
-	report, err := plan.Run(ctx, restConfig, plan.Options{Config: cfg, Watch: o.watch, Log: app.NewLogger(cfg)})
+	report, err := plan.Run(ctx, restConfig, plan.Options{Config: cfg, Watch: o.watch, Log: logging.New(cfg)})
 	if err != nil {
 		return err
 	}

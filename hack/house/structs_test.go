@@ -13,8 +13,6 @@ const maxFields = 20
 //
 // ownership.Machine stays: it is the state of one protocol, and each part of it is read by each rule.
 var large = map[string]int{
-	"app.target":            36,
-	"app.targetSpec":        21,
 	"membership.Membership": 28,
 	"operations.Engine":     22,
 	"ownership.Machine":     48,

@@ -38,6 +38,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/discovery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/restore"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/typeset"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/stage"
@@ -78,7 +79,7 @@ type App struct {
 	scanner    *capabilities.Scanner // nil: nobody is told of definitions
 	rivals     *predecessor.Watcher
 	notices    *notices
-	restores   restores
+	restores   *restore.Restores
 }
 
 // life is how far a replica has come.
@@ -126,7 +127,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	if err != nil {
 		return nil, fmt.Errorf("making the discovery client: %w", err)
 	}
-	a := &App{cfg: cfg, opts: opts, log: opts.Log, life: life{started: time.Now()}, reg: reg, restores: newRestores()}
+	a := &App{cfg: cfg, opts: opts, log: opts.Log, life: life{started: time.Now()}, reg: reg}
 	buildinfo.Register(reg, buildinfo.Info{Version: opts.Version, RingFormat: ring.DefaultFormat().String(), CheckpointFormat: checkpoint.Format()})
 	streams := reflector.NewMetrics(reg)
 	namespaces := watch.NamespaceFilter{Include: cfg.WatchNamespaces, Exclude: cfg.ExcludeNamespaces}
@@ -137,13 +138,14 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		Keep: cfg.Selection, Namespaces: namespaces, OnSettled: a.settled, Log: opts.Log.WithName("watch"), Registerer: reg,
 		MayRead: rights.MayRead, Narrow: scopes.ByNamespace, Alone: scopes.Alone, Streams: streams, Aggregated: func(t resource.Type) bool { return a.discovery.Aggregated(t) },
 	})
+	a.restores = restore.New(a.watches.RelistBefore, a.void, opts.Log)
 	a.types = typeset.New(typeset.Options{
 		Scopes: scopes, Watches: a.watches, Index: a.index, Log: opts.Log.WithName("types"), Delivered: a.delivered, Gone: a.gone,
 		Remembered: func() []resource.Type { return a.previous.KnownTypes() }, Discovered: func() discovery.Status { return a.discovery.Status() },
 	})
 	a.lister = watch.NewLister(client, cfg.Selection, namespaces)
 	owner := ownerref.New(client, cfg.PodNamespace, cfg.StatefulSetName, opts.Log)
-	a.shard, err = newShard(cfg, restConfig, owner, a.index, &a.receivers, a.noteRestore, streams, opts.Log, reg)
+	a.shard, err = newShard(cfg, restConfig, owner, a.index, &a.receivers, a.restores.Note, streams, opts.Log, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +167,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		Self: target.Self{Version: opts.Version, Member: cfg.PodName, Namespace: cfg.PodNamespace, Ring: cfg.RingName},
 		Cluster: target.Cluster{
 			ID: cluster, Index: a.index, Pager: a.lister, Namespaces: namespaces, Types: a.types, Wanted: cfg.Types.Match,
-			Ready: a.ready, Restoring: a.restores.open.Load, Previous: a.previous, Compare: a.verify.compare,
+			Ready: a.ready, Restoring: a.restores.Open, Previous: a.previous, Compare: a.verify.compare,
 		},
 		Observers: target.Observers{Log: opts.Log, Registerer: reg, Tracer: opts.Tracer, Streams: streams},
 		Seat:      func(name string) target.Seat { return handoff.NewSeat(a.shard.Member, name) },
@@ -238,7 +240,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	})
 	observe.Start("predecessor", a.rivals.Run)
 	observe.Start("memory", footprint.Tidy)
-	observe.Start("restores", a.followRestores)
+	observe.Start("restores", a.restores.Run)
 	observe.Start("verification", a.verify.run)
 	observe.Start("events", a.notices.run)
 	if a.controller != nil {
@@ -355,6 +357,13 @@ func (a *App) apply(ctx context.Context, c discovery.Change) {
 func (a *App) gone(t resource.Type) {
 	for _, to := range a.targets() {
 		to.TypeGone(t)
+	}
+}
+
+// void makes all checkpoints worthless.
+func (a *App) void() {
+	for _, t := range a.targets() {
+		t.Void()
 	}
 }
 

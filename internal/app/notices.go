@@ -3,8 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,7 +11,6 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/ownerref"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/notice"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
@@ -59,27 +56,9 @@ func newNotices(a *App, owner *ownerref.Owner, events corev1client.EventsGetter)
 
 // situation is what is so, for Events. What concerns receivers of ResourceSyncConfigs is told by package controller.
 func (a *App) situation() notice.Situation {
-	s := notice.Situation{Restores: int(a.restores.count.Load()), Divergent: a.notices.divergent.Take()}
+	s := notice.Situation{Restores: a.restores.Count(), Divergent: a.notices.divergent.Take()}
 	if t := a.receivers.Get(handoff.Environment); t != nil {
-		s.Receiver = receiverOf(t.Endpoint(), t.Said())
+		s.Receiver = notice.ReceiverOf(t.Endpoint(), t.Said())
 	}
 	return s
-}
-
-// receiverOf is how a receiver fares by the word of all members.
-func receiverOf(endpoint string, all map[string]progress.MemberStats) *notice.Receiver {
-	r := &notice.Receiver{Endpoint: endpoint}
-	for _, member := range slices.Sorted(maps.Keys(all)) {
-		f := all[member]
-		if f.Degraded {
-			if !r.Down {
-				r.Down, r.Reason, r.Advice = true, f.Reason, notice.Advice(f.Kind)
-			}
-			r.By = append(r.By, member)
-		}
-		for _, w := range f.Held {
-			r.Held = append(r.Held, notice.Held{Resource: w.Resource, Source: string(w.Source), Member: member, Documents: w.Documents})
-		}
-	}
-	return r
 }

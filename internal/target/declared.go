@@ -32,7 +32,8 @@ type Declared struct {
 type DeclaredOptions struct {
 	Receivers *Set
 	Parts     Parts
-	// Environment is the receiver that the environment names, or would: from it comes what a ResourceSyncConfig cannot say.
+	// Environment is the receiver that the environment names, or would: from it comes what a ResourceSyncConfig
+	// cannot say.
 	Environment Spec
 	// Discovery and Watches tell what is not read.
 	Discovery interface{ Status() discovery.Status }
@@ -239,7 +240,8 @@ func fleet(t *Target) (all []progress.MemberStats, silent int) {
 	return all, silent
 }
 
-// incomplete names what cannot be discovered or watched, empty when all can, and tells whether some of it is forbidden.
+// incomplete names what cannot be discovered or watched, empty when all can, and tells whether some of it is
+// forbidden.
 func (d *Declared) incomplete(t *Target) (names string, forbidden bool) {
 	var all []string
 	for _, f := range d.Discovery.Status().Failed {

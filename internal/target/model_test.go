@@ -19,8 +19,9 @@ var (
 	modelSeeds = flag.Uint64("model.seeds", 12, "how many seeds of the model of the fleet are run")
 )
 
-// TestAFleetLosesNothingThatItsCheckpointsTell is a storm in virtual time; [sim.Storm] says of what. What passes between
-// the members is all real: pipelines, checkpoints, searches, senders of resyncs, verifiers. -model.seed=N replays one.
+// TestAFleetLosesNothingThatItsCheckpointsTell is a storm in virtual time; [sim.Storm] says of what. What passes
+// between the members is all real: pipelines, checkpoints, searches, senders of resyncs, verifiers. -model.seed=N
+// replays one.
 func TestAFleetLosesNothingThatItsCheckpointsTell(t *testing.T) {
 	first, last := *modelFirst, *modelFirst+*modelSeeds-1
 	if *modelSeed > 0 {

@@ -61,7 +61,8 @@ type Cluster struct {
 
 // Types are those that are served and wanted; [typeset.Set] knows them.
 type Types interface {
-	// Served are those that are expected to be read, by slices. Sure are all, whole; ok is false while that is not known.
+	// Served are those that are expected to be read, by slices. Sure are all, whole; ok is false while that is not
+	// known.
 	Served() []resource.Type
 	Sure() (types []resource.Type, ok bool)
 	// Watching tells whether the watch of one is well.

@@ -1,6 +1,6 @@
-// Package projection shows one receiver what it is to have of the objects that all receivers share: some of them, with
-// some of their labels and annotations. A receiver behind a [Projection] is told exactly what it would be told if nobody
-// else wanted more. Of each object it is in one of three states, for the receiver:
+// Package projection shows one receiver what it is to have of the objects that all receivers share: some of them,
+// with some of their labels and annotations. A receiver behind a [Projection] is told exactly what it would be told
+// if nobody else wanted more. Of each object it is in one of three states, for the receiver:
 //
 //	         selected, as it is kept
 //	new ──────────────────────────────▶ as the index knows it (nothing is remembered) ◀─╮

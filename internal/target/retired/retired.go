@@ -4,8 +4,8 @@
 //	  │  what changes meanwhile is      │  what is deleted meanwhile, and was there before,
 //	  ╰─ the newer word                 ╰─ is kept, too                       Close: nobody succeeds
 //
-// A [Backlog] is a listener of the index. Its lock is the innermost: it is taken under that of a type, and under that of
-// a pipeline. Nothing blocks.
+// A [Backlog] is a listener of the index. Its lock is the innermost: it is taken under that of a type, and under that
+// of a pipeline. Nothing blocks.
 package retired
 
 import (
@@ -24,8 +24,8 @@ import (
 // checkpoints tell of what exists, and the members that saw the deletions have all stopped the same receiver at about
 // the same time.
 //
-// Its memory is that of the names of what was there and is deleted meanwhile, and of what is there since; and what the
-// receiver saw otherwise than the index. The nil Backlog knows nothing.
+// Its memory is that of the names of what was there and is deleted meanwhile, and of what is there since; and what
+// the receiver saw otherwise than the index. The nil Backlog knows nothing.
 type Backlog struct {
 	options Options
 	close   func()

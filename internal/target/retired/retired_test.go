@@ -18,8 +18,9 @@ import (
 
 var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
 
-// succeed leaves what a receiver's pipeline has not delivered to its successor's, over an index that both listen to, one
-// after the other. between runs after the first is stopped. It returns how many names were kept at the end of that.
+// succeed leaves what a receiver's pipeline has not delivered to its successor's, over an index that both listen to,
+// one after the other. between runs after the first is stopped. It returns how many names were kept at the end of
+// that.
 func succeed(x *index.Index, before, after *pipeline.Pipeline, between func()) (kept int) {
 	e := retired.Begin(retired.Options{Index: x, Wants: func(resource.Type, string, string) bool { return true }})
 	e.Take(before)
@@ -67,8 +68,8 @@ func TestDeletionsGoToTheSuccessor(t *testing.T) {
 	}
 }
 
-// TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept: a ResourceSyncConfig that is invalid may stay so, and
-// jobs come and go meanwhile.
+// TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept: a ResourceSyncConfig that is invalid may stay so, and jobs
+// come and go meanwhile.
 func TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept(t *testing.T) {
 	t.Parallel()
 	x := index.New(nil)
