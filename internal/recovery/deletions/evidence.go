@@ -137,8 +137,8 @@ func (f *Finder) exactLists(ctx context.Context, q *inquiry) answer {
 				f.opts.Log.Error(err, "Objects deleted while nobody watched could not be looked for; trying again", "resource", q.t.String())
 			}
 			f.mu.Lock()
-			defer f.mu.Unlock()
 			q.search.retry = q.now.Add(searchPause)
+			f.mu.Unlock()
 			return tellsLater
 		}
 	}
