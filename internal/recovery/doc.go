@@ -9,7 +9,7 @@
 //	tombstones             deletions that somebody saw, by name, among all members
 //	checkpoint             how far a receiver is known to be in step with each type
 //
-// From checkpoint to inventory and guard all is written down in names and versions, and knows neither what the cluster holds nor
-// how it is sent. Deletions become changes of a pipeline through interfaces of the finders' own. Who is a member, what
-// is served, and who sends everything again is told by the caller.
+// From checkpoint to inventory and guard all is written down in names and versions, and knows neither what the
+// cluster holds nor how it is sent. Deletions become changes of a pipeline through interfaces of the finders' own.
+// Who is a member, what is served, and who sends everything again is told by the caller.
 package recovery

@@ -25,6 +25,7 @@
 // [Finder.Run] asks of its own accord. Of members that know equally little the first by name asks, and the others take
 // its word.
 //
-// [Client], [Find] and [Finder.Repair] block for the network; each request is bounded in time, each answer in bytes, each list in
-// documents. Nothing is retried: the next pass is the retry. All of it is safe for concurrent use.
+// [Client], [Find] and [Finder.Repair] block for the network; each request is bounded in time, each answer in
+// bytes, each list in documents. Nothing is retried: the next pass is the retry. All of it is safe for concurrent
+// use.
 package orphans

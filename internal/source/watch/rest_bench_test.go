@@ -145,8 +145,8 @@ func fullPage(w http.ResponseWriter, r *http.Request) {
 	_ = z.Close()
 }
 
-// BenchmarkVerifyingList is what a replica with 20,000 objects pays for a list of them all that it verifies by: processor
-// time of this process alone, the collector at rest's pace included.
+// BenchmarkVerifyingList is what a replica with 20,000 objects pays for a list of them all that it verifies by:
+// processor time of this process alone, the collector at rest's pace included.
 func BenchmarkVerifyingList(b *testing.B) {
 	url := serveWatches(b)
 	config := &rest.Config{Host: url, TLSClientConfig: rest.TLSClientConfig{Insecure: true}, QPS: -1}
