@@ -126,7 +126,7 @@ func FuzzAListIsDecodedAsClientGoDoes(f *testing.F) {
 	f.Add([]byte("k8s\x00"))
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		want, err := runtime.Decode(metainternalscheme.Codecs.UniversalDeserializer(), answer)
-		list, ok := metadatawatch.DecodeStates(append([]byte(nil), answer...))
+		list, ok := metadatawatch.DecodeStates(bytes.Clone(answer))
 		if !ok || err != nil {
 			return // What is decoded in part is for client-go to refuse, or to take.
 		}
