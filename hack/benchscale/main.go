@@ -155,7 +155,7 @@ func add(path string, r result) (err error) {
 // program is what replicas are made of, for Git.
 var program = []string{"--", "api", "cmd", "go.mod", "go.sum", "internal", ":!internal/testing", ":!*_test.go"}
 
-// commit is the last one that changed the program: that survives when what else there is is rebased.
+// commit is the last one that changed the program: it stays the same when other commits are rebased.
 func commit(ctx context.Context) string {
 	git := func(args ...string) string {
 		out, err := exec.CommandContext(ctx, "git", append(args, program...)...).Output()

@@ -146,16 +146,6 @@ func (m measured) spread(format string, f func(result) float64) string {
 	return low + " / " + fmt.Sprintf(format, values[len(values)/2]) + " / " + high
 }
 
-// median is that of a figure.
-func (m measured) median(f func(result) float64) float64 {
-	var values []float64
-	for _, r := range m.runs {
-		values = append(values, f(r))
-	}
-	slices.Sort(values)
-	return values[len(values)/2]
-}
-
 // churn is like spread, of what changes cost.
 func (m measured) churn(format string, f func(*churned) float64) string {
 	return m.spread(format, func(r result) float64 { return f(r.Churn) })

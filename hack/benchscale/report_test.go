@@ -41,7 +41,7 @@ func TestThePlotsAreThoseOfTheResults(t *testing.T) {
 	for line := range strings.Lines(string(sums)) {
 		want, path, _ := strings.Cut(strings.TrimSpace(line), "  ")
 		named = append(named, filepath.Base(path))
-		body, err := os.ReadFile(filepath.Join("../..", path))
+		body, err := os.ReadFile(filepath.Join("..", "..", path))
 		if err != nil {
 			t.Error(err)
 			continue

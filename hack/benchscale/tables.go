@@ -34,7 +34,7 @@ var tables = []table{
 		"Shares: all changes are sent, by one replica or another. The busiest replica bounds what a fleet can follow.",
 		[]string{
 			"Replicas", "Changes", "Runs, load", "Least and most of the objects, %", "Of a core, busiest",
-			"An event, ms of processor time, busiest", "Against one replica",
+			"An event, ms of processor time, busiest",
 		},
 		shared,
 		sharesRow,
@@ -116,16 +116,8 @@ func shared(s scenario, all []measured) bool {
 	})
 }
 
-func sharesRow(m measured, all []measured) []string {
+func sharesRow(m measured, _ []measured) []string {
 	busiest := func(r result) float64 { return r.Churn.PerEventBusiest }
-	against := ""
-	for _, one := range all {
-		other := one.scenario
-		other.Replicas = m.Replicas
-		if one.Replicas == 1 && other == m.scenario {
-			against = fmt.Sprintf("%.1f times the changes", one.median(busiest)/m.median(busiest))
-		}
-	}
 	share := func(of func([]int) int) string {
 		return m.churn("%.0f", func(c *churned) float64 {
 			all := 0
@@ -137,7 +129,7 @@ func sharesRow(m measured, all []measured) []string {
 	}
 	return []string{
 		fmt.Sprint(m.Replicas), m.changes(), m.counted(), share(slices.Min) + "; " + share(slices.Max),
-		m.churn("%.3f", func(c *churned) float64 { return c.Busiest }), m.spread("%.3f", busiest), against,
+		m.churn("%.3f", func(c *churned) float64 { return c.Busiest }), m.spread("%.3f", busiest),
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"iter"
+	"maps"
 	"time"
 )
 
@@ -54,11 +55,7 @@ func (p Pairs) toMap() map[string]string {
 	if p.packed == "" {
 		return nil
 	}
-	m := make(map[string]string)
-	for k, v := range p.All() {
-		m[k] = v
-	}
-	return m
+	return maps.Collect(p.All())
 }
 
 func fromUnix(s int64) time.Time { return time.Unix(s, 0).UTC() }
