@@ -2,7 +2,6 @@ package target_test
 
 import (
 	"testing"
-	"testing/synctest"
 
 	"go.uber.org/goleak"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
@@ -17,19 +16,4 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-var (
-	pods       = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
-	events     = resource.Type{Version: "v1", Resource: "events", Kind: "Event", Namespaced: true}
-	newEvents  = resource.Type{Group: "events.k8s.io", Version: "v1", Resource: "events", Kind: "Event", Namespaced: true}
-	namespaces = resource.Type{Version: "v1", Resource: "namespaces", Kind: "Namespace"}
-)
-
-// widgets returns the type widgets.example.com at a version.
-func widgets(version string) resource.Type {
-	return resource.Type{Group: "example.com", Version: version, Resource: "widgets", Kind: "Widget", Namespaced: true}
-}
-
-func bubble(t *testing.T, f func(t *testing.T)) {
-	t.Helper()
-	synctest.Test(t, f)
-}
+var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}

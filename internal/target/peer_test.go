@@ -168,7 +168,7 @@ func NewPeer(o PeerOptions) *Peer {
 		Seat:      func(string) Seat { return f }, Outlet: outlet{o.Sender}, Maps: o.Maps, Exceptions: o.Exceptions,
 	})
 	if err != nil {
-		panic(err) //nolint:forbidigo // A peer has no test of its own.
+		panic(err) // A peer has no test of its own.
 	}
 	return &Peer{Index: x, t: t, fate: f}
 }
