@@ -10,7 +10,7 @@ import "sync"
 //	               ├───────────────────────────────────────────────────────╯                 │
 //	               ╰── the replica ends, and nothing is known yet ───────────────────────────╯
 //
-// In Backfill what there is is read: by the watches, or, for a target that is added at run time, by package backfill.
+// In Backfill the cluster is read: by the watches, or, for a target that is added at run time, by package backfill.
 type State uint8
 
 // The states.
