@@ -47,7 +47,7 @@ func Scenario(t *testing.T, path string, newPeer func(PeerOptions) Peer) {
 //	remove-type, serve-type
 //	receiver MODE          it is well, busy (503), hangs, or slow (takes up to 20 s, and goes on without its client)
 //	api away, api back     the API server, which comes back without its history
-//	resync M               M sends everything again
+//	resync M               it sends everything again
 //	wait DURATION
 //	sync                   the receiver has what the cluster has, nothing is open, and checkpoints say so: prints what
 //	                       was sent since the last one, by member
