@@ -38,7 +38,8 @@ run() {
   echo "== $stage"
   reports+=("dist/test/$stage.json")
   "$gotestsum" --format pkgname --format-hide-empty-pkg --jsonfile "dist/test/$stage.json" -- ${RUN:+-run "$RUN"} "$@" || failed="$failed $stage"
-  echo "== $stage took $((SECONDS - started)) s; processor time of all stages so far, user and system: $(times | tail -n 1)"
+  times >dist/test/times
+  echo "== $stage took $((SECONDS - started)) s; processor time of all stages so far, user and system: $(tail -n 1 dist/test/times)"
 }
 
 assets() {

@@ -19,7 +19,7 @@ const fleet = 10
 
 var tables = []table{
 	{
-		"Memory and start of one replica. Seconds depend on the load, the other figures hardly.",
+		"Memory and start of one replica. Seconds depend on the load, processor time by up to a third, memory hardly.",
 		[]string{"Objects", "Runs, load", "At rest, MiB", "Peak of the start, MiB", "Processor time of the start, s", "Start until equal, s"},
 		func(s scenario, _ []measured) bool { return s.Rate == 0 && s.Replicas == 1 },
 		memoryRow,

@@ -149,8 +149,8 @@ func (p *plan) begin(b batch) (changed bool) {
 	return changed
 }
 
-// land notes what became of a batch, and tells whether what is stored has changed.
-func (p *plan) land(now time.Time, b batch, r result) (changed bool) {
+// complete notes what became of a batch, and tells whether what is stored has changed.
+func (p *plan) complete(now time.Time, b batch, r result) (changed bool) {
 	if r.kind != failed {
 		p.failures = 0
 	}

@@ -185,7 +185,7 @@ func (s *Scanner) send(ctx context.Context, b batch, defs map[string]string) tim
 	}
 	s.metrics.landed(b, r)
 	s.report(b, r, err)
-	if s.plan.land(time.Now(), b, r) {
+	if s.plan.complete(time.Now(), b, r) {
 		s.unsaved = true
 	}
 	s.metrics.pending(s.plan.pending(defs))

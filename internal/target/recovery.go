@@ -111,7 +111,7 @@ func (t *Target) newProgress() {
 		Pipeline: t.pipeline, Member: t.member, View: t.view, Index: t.index, Ledger: t.ledger, Store: t.store, Tombstones: t.tombstones,
 		Searches:   progress.Searches{Finder: t.finder, Orphans: t.orphanFinder, Deleter: t.deleter},
 		Receiver:   progress.Receiver{Fingerprint: t.spec.fingerprint(t.parts.ID), Wants: t.wants, Whole: t.projection == nil},
-		Life:       progress.Life{Read: t.read, Adopted: t.adopted, Looked: t.looked, Leaving: t.leaving, Restoring: t.parts.Restoring},
+		Life:       progress.Life{Read: t.read, Backfilled: t.backfilled, Looked: t.looked, Leaving: t.leaving, Restoring: t.parts.Restoring},
 		Exceptions: t.parts.Exceptions, Registerer: t.metrics, Log: t.log,
 	})
 }

@@ -195,9 +195,9 @@ func (t *Target) Apply(c index.Change) {
 		return
 	}
 	known := c.Known
-	if !t.adopted() {
+	if !t.backfilled() {
 		if c.Cause == index.Initial && !t.progress.Informed() {
-			return // Whether the receiver has it cannot be told yet. Its type counts as read by then, and is adopted.
+			return // Whether the receiver has it cannot be told yet. Its type counts as read by then, and is backfilled.
 		}
 		c.Known = false // To the index it is, but the receiver may never have been sent it.
 	}
@@ -230,8 +230,8 @@ func (t *Target) wanted(typ resource.Type) (n int) {
 	return max(n-t.projection.Hidden(typ), 0)
 }
 
-// adopt brings a target that began late what there was before.
-func (t *Target) adopt(ctx context.Context) error {
+// fillBack brings a target that began late what there was before.
+func (t *Target) fillBack(ctx context.Context) error {
 	if t.backfill == nil {
 		return nil
 	}
@@ -243,8 +243,8 @@ func (t *Target) adopt(ctx context.Context) error {
 	return nil
 }
 
-// adopted tells whether it has been brought that.
-func (t *Target) adopted() bool { return t.backfill == nil || t.backfill.Done() }
+// backfilled tells whether it has been brought that.
+func (t *Target) backfilled() bool { return t.backfill == nil || t.backfill.Done() }
 
 // Listen lets the target hear of every change from now on.
 func (t *Target) Listen() { t.stages.remove = t.index.Listen(t) }
@@ -257,7 +257,7 @@ func (t *Target) Start(fail context.CancelCauseFunc) {
 	t.stages.sharing.Start("checkpoints", t.store.Run)
 	t.stages.sharing.Start("shared checkpoints", t.progress.Run)
 	t.stages.sending.Start("delivery", t.deliver)
-	t.stages.observe.Start("first sync", t.adopt)
+	t.stages.observe.Start("first sync", t.fillBack)
 	t.stages.observe.Start("missed deletions", t.runFinder)
 	t.stages.observe.Start("documents without an object", t.runListing)
 	t.stages.observe.Start("progress", t.reportProgress)
@@ -315,7 +315,7 @@ func (t *Target) reportProgress(ctx context.Context) error {
 }
 
 // read tells whether the target has been told of everything that there was when it began.
-func (t *Target) read() bool { return t.parts.Ready() && t.adopted() }
+func (t *Target) read() bool { return t.parts.Ready() && t.backfilled() }
 
 // deliver sends until ctx ends.
 func (t *Target) deliver(ctx context.Context) error {

@@ -95,8 +95,8 @@ type Receiver struct {
 
 // Life tells how far the receiver's part of this process has come.
 type Life struct {
-	// Read: it has been told of everything that there was when it began; Adopted: as far as that was read before.
-	Read, Adopted func() bool
+	// Read: it has been told of everything that there was when it began; Backfilled: as far as that was read before.
+	Read, Backfilled func() bool
 	// Looked: what was deleted before the start has been looked for once. Leaving: the next checkpoint is the last one.
 	Looked, Leaving func() bool
 	// Restoring: the cluster has gone back in time, and has not been read since. Nil is never.

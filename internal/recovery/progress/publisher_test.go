@@ -89,7 +89,7 @@ func newReplica(t *testing.T, client *fake.Clientset, name string) *replica {
 			Index: r.index, Pipeline: r.pipeline, Hides: func(resource.Type, string, string) bool { return false },
 		}},
 		Life: progress.Life{
-			Read: yes, Adopted: yes, Looked: func() bool { return r.looked }, Leaving: func() bool { return r.leaving },
+			Read: yes, Backfilled: yes, Looked: func() bool { return r.looked }, Leaving: func() bool { return r.leaving },
 			Restoring: func() bool { return r.restored },
 		},
 		Log: logr.Discard(),

@@ -112,7 +112,7 @@ func (p *Publisher) compose(view View, g gathered) word {
 // has not been read: replicas that start together hand over while it is, and nobody should send again what
 // has been sent until then. A word of an earlier life would be of more worth than that.
 func (p *Publisher) unheard() bool {
-	if !p.Informed() || !p.opts.Life.Adopted() {
+	if !p.Informed() || !p.opts.Life.Backfilled() {
 		return false
 	}
 	_, ours := p.opts.Store.Before()

@@ -32,7 +32,7 @@ func newMetrics(reg prometheus.Registerer, m *Membership) *metrics {
 		lost:        counter("partitions_lost_total", "Partitions that this member stopped sending for."),
 		fences:      counter("fence_events_total", "Times that this member stopped sending because its Lease was not renewed in time."),
 		writes:      vector("lease_writes_total", "Writes of this member's own Lease by outcome.", "outcome", "succeeded", "conflicted", "failed"),
-		retirements: vector("lease_retirements_total", "Leases of other members that this one marked dead, stripped or collected.", "action", "mark dead", "strip", "collect"),
+		retirements: vector("lease_retirements_total", "Leases of other members that this one marked dead, collected, or dropped the claim of.", "action", "mark dead", "drop claim", "collect"),
 		handoff: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: "ring", Name: "handoff_duration_seconds",
 			Help:    "Time from seeing that members have changed until this member may send for all that the change gives it.",

@@ -69,7 +69,7 @@ type Lease struct {
 }
 
 // claims tells whether the Lease claims anything. A released Lease with a view is a residual claim: nobody sends
-// under it, but it stands until it is taken over or stripped.
+// under it, but it stands until it is taken over or dropped.
 func (l *Lease) claims() bool { return l.State != Dead && len(l.View) > 0 }
 
 // residual tells whether the successor may go on where it ended: it could send for everything, and

@@ -23,16 +23,16 @@ type RetirementKind uint8
 const (
 	// MarkDead ends the claim of a member whose Lease we have seen unchanged for the whole lease duration.
 	MarkDead RetirementKind = iota
-	// Strip ends the claim that a released Lease left behind: it has found no successor, and we
+	// DropClaim ends the claim that a released Lease left behind: it has found no successor, and we
 	// want to work.
-	Strip
+	DropClaim
 	// Collect deletes the Lease of a member that has been gone for long.
 	Collect
 )
 
 // String returns the kind for logs.
 func (k RetirementKind) String() string {
-	return [...]string{"mark dead", "strip", "collect"}[k]
+	return [...]string{"mark dead", "drop claim", "collect"}[k]
 }
 
 // Retirements returns what is due. What has been returned once is returned again after a renewal interval if the
@@ -68,7 +68,7 @@ func (m *Machine) retirement(member string, o *observed, now time.Duration) (Ret
 		if !m.joined || member == m.self.Member {
 			return Retirement{}, false
 		}
-		r.Kind, r.Lease.Claim, r.Lease.Sole = Strip, Claim{}, false
+		r.Kind, r.Lease.Claim, r.Lease.Sole = DropClaim, Claim{}, false
 	default:
 		if !m.joined || m.Fenced(now) || member == m.self.Member || now < o.retired+m.t.Retention || m.first() != m.self.Member {
 			return Retirement{}, false

@@ -55,7 +55,7 @@ type item struct {
 	found     bool // its deletion was not watched but found, or told by another member
 	inFlight  bool
 	dueEarly  bool // its debounce ended while it was in flight
-	bare      bool // gave its body up: it cannot be sent before it is filled
+	evicted   bool // gave its body up: it cannot be sent before it is filled
 	baseKnown bool
 	bulk      bool // came with a first list or a resync, not as a change
 	several   bool // has been in more than one state since the last acknowledgement

@@ -105,7 +105,7 @@ func (p *Pipeline) ready(it *item, now time.Time) {
 	switch {
 	case it.inFlight:
 		it.dueEarly = true
-	case it.bare:
+	case it.evicted:
 		p.setPlace(it, evicted)
 	case it.limit() > 0:
 		p.takeOut(it)
@@ -244,7 +244,7 @@ func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGrou
 	senders.Go(func() {
 		o := p.sender.Send(ctx, r)
 		f.cancel()
-		p.land(f, o)
+		p.complete(f, o)
 		p.wakeLoop()
 	})
 }

@@ -330,7 +330,7 @@ func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
 // set gives an item a new state.
 func (p *Pipeline) set(it *item, deleted bool, r resource.Record) {
 	it.seq++
-	it.deleted, it.digest, it.version, it.bare, it.found = deleted, r.Digest, r.ResourceVersion, false, false
+	it.deleted, it.digest, it.version, it.evicted, it.found = deleted, r.Digest, r.ResourceVersion, false, false
 	it.offered = false
 	if deleted {
 		p.setBody(it, "")
@@ -349,7 +349,7 @@ func (p *Pipeline) setBody(it *item, b resource.Body) {
 func (p *Pipeline) giveUp(it *item) {
 	if !it.deleted {
 		p.setBody(it, "")
-		it.bare = true
+		it.evicted = true
 	}
 }
 
@@ -401,7 +401,7 @@ func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 		p.enqueue(&p.deletes, it, now)
 	case it.place == suspected && it.queue != &p.retried[delivery.Deletes], it.queue == &p.live:
 		// It is about to be sent, and will be sent as it is now.
-	case it.bare:
+	case it.evicted:
 		p.move(it, evicted)
 	case p.bodyBytes > p.opts.MaxBodyBytes:
 		p.giveUp(it)

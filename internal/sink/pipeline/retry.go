@@ -38,8 +38,8 @@ func (it *item) limit() int {
 	return it.extra.limit
 }
 
-// landFailed takes a failure that may be the fault of the body, of the receiver, or of chance.
-func (p *Pipeline) landFailed(f *flight, o wire.Outcome, now time.Time) {
+// completeFailed takes a failure that may be the fault of the body, of the receiver, or of chance.
+func (p *Pipeline) completeFailed(f *flight, o wire.Outcome, now time.Time) {
 	known := o
 	if len(f.items) == 1 && p.blamed(f.items[0]) && !f.attempt.Probe() {
 		known.Own = true // It is the item's own doing and says nothing about the receiver.
@@ -182,7 +182,7 @@ func (p *Pipeline) retryAt(it *item, at time.Time) {
 
 // suspectAlone tries an item again by itself. One without its body is filled first.
 func (p *Pipeline) suspectAlone(it *item, now time.Time) {
-	if it.bare {
+	if it.evicted {
 		p.move(it, evicted)
 		return
 	}
@@ -200,14 +200,14 @@ func laneOf(deletes bool) delivery.Lane {
 	return delivery.Upserts
 }
 
-// landPartial acknowledges what is done and tries again what failed.
-func (p *Pipeline) landPartial(f *flight, o wire.Outcome, now time.Time) {
+// completePartial acknowledges what is done and tries again what failed.
+func (p *Pipeline) completePartial(f *flight, o wire.Outcome, now time.Time) {
 	failed := make(map[*item]string, len(o.Failed))
 	for _, e := range o.Failed {
 		failed[f.items[e.Index]] = e.Reason
 	}
 	if len(failed) == len(f.items) {
-		p.landFailed(f, o, now)
+		p.completeFailed(f, o, now)
 		return
 	}
 	p.report(f, o, now)
@@ -223,8 +223,8 @@ func (p *Pipeline) landPartial(f *flight, o wire.Outcome, now time.Time) {
 	}
 }
 
-// landRefused sets the items aside that were named, and sends the others again.
-func (p *Pipeline) landRefused(f *flight, o wire.Outcome, now time.Time) {
+// completeRefused sets the items aside that were named, and sends the others again.
+func (p *Pipeline) completeRefused(f *flight, o wire.Outcome, now time.Time) {
 	bad := make(map[int]string, len(o.Bad))
 	for _, e := range o.Bad {
 		bad[e.Index] = e.Reason

@@ -211,7 +211,7 @@ func (p *Pipeline) sendAgain(it *item, now time.Time) {
 	switch {
 	case it.deleted:
 		p.enqueue(&p.deletes, it, now)
-	case it.bare:
+	case it.evicted:
 		p.move(it, evicted)
 	default:
 		p.enqueue(&p.live, it, now)

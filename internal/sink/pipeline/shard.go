@@ -20,7 +20,7 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 		return
 	}
 	switch {
-	case it.inFlight || it.deleted || it.bare, now.Sub(p.ages.time(it.firstAt)) < p.opts.Debounce:
+	case it.inFlight || it.deleted || it.evicted, now.Sub(p.ages.time(it.firstAt)) < p.opts.Debounce:
 		p.route(it, now, false)
 	default:
 		p.enqueue(&p.live, it, now)

@@ -8,8 +8,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// land takes the outcome of a flight and decides about each of its items.
-func (p *Pipeline) land(f *flight, o wire.Outcome) {
+// complete takes the outcome of a flight and decides about each of its items.
+func (p *Pipeline) complete(f *flight, o wire.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -52,18 +52,18 @@ func (p *Pipeline) decide(f *flight, o wire.Outcome, now time.Time) {
 		}
 		p.acknowledge(f.items, f, now)
 	case wire.Partial:
-		p.landPartial(f, o, now)
+		p.completePartial(f, o, now)
 	case wire.Refused:
 		p.report(f, o, now)
-		p.landRefused(f, o, now)
+		p.completeRefused(f, o, now)
 	case wire.Unprocessable, wire.TooLarge, wire.Miscounted:
 		p.report(f, o, now)
 		p.bisect(f, o, now)
 	case wire.ServerError, wire.Unknown:
-		p.landFailed(f, o, now)
+		p.completeFailed(f, o, now)
 	case wire.WrongEndpoint:
 		if o.Status/100 == 2 && len(f.items) == 1 && p.blamed(f.items[0]) {
-			p.landFailed(f, o, now) // It counts others, and this one not.
+			p.completeFailed(f, o, now) // It counts others, and this one not.
 			return
 		}
 		fallthrough
@@ -128,14 +128,14 @@ func (p *Pipeline) acknowledge(items []*item, f *flight, now time.Time) {
 		}
 		p.metrics.latency.Observe(now.Sub(p.ages.time(it.firstAt)).Seconds())
 		if it.seq == it.sentSeq {
-			p.complete(it, now)
+			p.finish(it, now)
 			continue
 		}
 		it.firstAt, it.firstVersion = it.laterAt, it.laterVersion
 		p.ages.note(it)
 		it.baseKnown = !f.deletes && it.place != parked
 		if p.unneeded(it) {
-			p.complete(it, now)
+			p.finish(it, now)
 			continue
 		}
 		p.resume(it, now)
@@ -189,8 +189,8 @@ func (p *Pipeline) putBack(it *item, f *flight, now time.Time) {
 	p.setPlace(it, to)
 }
 
-// complete ends an item whose current state is acknowledged. It stays only while its last word is to be repeated.
-func (p *Pipeline) complete(it *item, now time.Time) {
+// finish ends an item whose current state is acknowledged. It stays only while its last word is to be repeated.
+func (p *Pipeline) finish(it *item, now time.Time) {
 	if it.extra != nil && it.extra.why != "" {
 		p.metrics.released(it.id)
 		p.log.Info("Object that was quarantined is delivered", "target", p.opts.Target, "id", string(it.id))
