@@ -309,13 +309,14 @@ func TestEachRuleIsNeeded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("minutes with the race detector, which has nothing to find here: run without -short")
 	}
-	for rule, seeds := range map[string]int64{
-		"observe": 1000, "others": 1000, "fence": 1000, "drain": 1000, "season": 1000, "zombies": 1000, "mark": 1000,
-		"yields": 1000, "yield drain": 1000,
+	const seeds = 1000
+	for rule, first := range map[string]int64{ // with the seed that is tried first, since it showed two senders before
+		"observe": 14, "others": 4, "fence": 6, "drain": 3, "season": 983, "zombies": 11, "mark": 93, "yields": 3, "yield drain": 3,
 	} {
 		t.Run(rule, func(t *testing.T) {
 			t.Parallel()
-			for seed := range seeds {
+			for i := range int64(seeds) {
+				seed := (first + i) % seeds
 				if w := simulate(seed, rule); strings.HasPrefix(w.failure, "I2") {
 					t.Logf("without the rule, seed %d fails: %s", seed, w.failure)
 					return
