@@ -138,3 +138,28 @@ func TestAChangeUndoneElsewhereIsStillSent(t *testing.T) {
 		})
 	}
 }
+
+// TestPipeline_ChangedAndChangedBackDuringAFence_IsSent: as far as we can tell, another member had the object for a
+// moment, and may have sent the state in between. Without a fence it costs nothing.
+func TestPipeline_ChangedAndChangedBackDuringAFence_IsSent(t *testing.T) {
+	for name, fenced := range map[string]bool{"fenced": true, "not fenced": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				o := owning(func(resource.ID) bool { return true })
+				r := newRig(t, pipeline.Options{Owner: o})
+				r.list("x", "1")
+				time.Sleep(time.Minute)
+				o.set(func(resource.ID) bool { return !fenced })
+				r.put("x", "2")
+				r.put("x", "1")
+				time.Sleep(time.Second)
+				o.set(func(resource.ID) bool { return true })
+				r.p.MaySendChanged()
+				time.Sleep(time.Minute)
+				if sent := len(r.rcv.requests()); sent != 1+map[bool]int{true: 1}[fenced] {
+					t.Errorf("%d requests: %v", sent, r.rcv.requests())
+				}
+			})
+		})
+	}
+}
