@@ -197,7 +197,7 @@ func (t *Target) Apply(c index.Change) {
 	known := c.Known
 	if !t.backfilled() {
 		if c.Cause == index.Initial && !t.progress.Informed() {
-			return // Whether the receiver has it cannot be told yet. Its type counts as read by then, and is backfilled.
+			return // Whether the receiver has it cannot be told yet. Its type is read by then, and is filled back.
 		}
 		c.Known = false // To the index it is, but the receiver may never have been sent it.
 	}
