@@ -17,10 +17,7 @@ func (p *Publisher) compareSums() {
 	if !p.opts.Ledger.Contests() {
 		return
 	}
-	types := make(map[string]resource.Type)
-	for _, typ := range p.opts.Index.Types() {
-		types[typ.String()] = typ
-	}
+	types := p.typesByName()
 	p.opts.Ledger.Compare(func(name string, version, sum uint64) checkpoint.Agreement {
 		typ, known := types[name]
 		if !known {

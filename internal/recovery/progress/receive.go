@@ -38,14 +38,17 @@ func (p *Publisher) Receive() (done map[string]string) {
 	if !p.resumed() {
 		return nil
 	}
-	types := sync.OnceValue(func() map[string]resource.Type {
-		all := make(map[string]resource.Type)
-		for _, typ := range p.opts.Index.Types() {
-			all[typ.String()] = typ
-		}
-		return all
-	})
+	types := sync.OnceValue(p.typesByName)
 	return p.opts.Tombstones.Receive(func(o checkpoint.Tombstone) tombstones.Answer { return p.take(o, types()) }, time.Now())
+}
+
+// typesByName are the types of the index by what checkpoints call them.
+func (p *Publisher) typesByName() map[string]resource.Type {
+	all := make(map[string]resource.Type)
+	for _, typ := range p.opts.Index.Types() {
+		all[typ.String()] = typ
+	}
+	return all
 }
 
 // strike has the lists struck out that are done, of members that are gone. The first of the live members does it.

@@ -118,8 +118,8 @@ func (w *World) drop(name string) {
 	w.note(name, "%s is deleted at version %d", name, w.version)
 }
 
-// leaveAlone lets the API server go away.
-func (w *World) leaveAlone() {
+// goAway lets the API server go away.
+func (w *World) goAway() {
 	w.say("the API server is away, and forgets")
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -64,7 +64,7 @@ func (w *World) do(words []string) (string, error) {
 		w.behave(strings.TrimPrefix(strings.Join(args, " "), "well"))
 	case "api":
 		if slices.Equal(args, []string{"away"}) {
-			w.leaveAlone()
+			w.goAway()
 		} else {
 			w.comeBack()
 		}

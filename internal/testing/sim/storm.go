@@ -68,7 +68,7 @@ func (w *World) deed() {
 		w.fence(some)
 		time.AfterFunc(time.Duration(3000+w.rng.IntN(3000))*time.Millisecond, func() { w.unfence(some) })
 	case n < 12 && !apiAway:
-		w.leaveAlone()
+		w.goAway()
 		time.AfterFunc(time.Duration(500+w.rng.IntN(3000))*time.Millisecond, w.comeBack)
 	case n == 16 && !apiAway && solid(nil):
 		w.turn()
