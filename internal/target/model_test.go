@@ -56,6 +56,6 @@ func (p simPeer) Objects() *index.Index { return p.Index }
 func newSimPeer(o sim.PeerOptions) sim.Peer {
 	return simPeer{target.NewPeer(target.PeerOptions{
 		Name: o.Name, Incarnation: o.Incarnation, Maps: o.Maps, Sender: o.Sender, Pager: o.Pager, Leases: o.Leases, Settle: o.Settle,
-		Exceptions: o.Exceptions, Read: o.Read, Served: o.Served, Take: o.Take,
+		Exceptions: o.Exceptions, Read: o.Read, Served: o.Served, Take: o.Take, Compare: o.Compare,
 	})}
 }

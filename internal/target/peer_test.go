@@ -13,6 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
@@ -40,8 +41,10 @@ type PeerOptions struct {
 	Pager             deletions.Pager
 	Leases            func() []ownership.MemberStatus
 	Settle            time.Duration
-	Exceptions        int  // that its checkpoints name; 0: as many as ever
-	Progress          bool // is told of, as a replica does
+	// Compare holds the list of a resync against the index; nil does not.
+	Compare    func(t resource.Type, in func(namespace, name string) bool) resync.Comparison
+	Exceptions int  // that its checkpoints name; 0: as many as ever
+	Progress   bool // is told of, as a replica does
 	// Served are the types that are served; nil: those that the peer is shown.
 	Served func() []resource.Type
 	// Take makes the peer the only sender of parts; nil: it takes none.
@@ -159,6 +162,7 @@ func NewPeer(o PeerOptions) *Peer {
 		Self: Self{Member: o.Name, Namespace: "ns", Ring: "ring"},
 		Cluster: Cluster{
 			Index: x, Pager: o.Pager, Types: shown{x, o.Served}, Wanted: func(resource.Type) bool { return true },
+			Compare: o.Compare,
 			Ready: func() bool {
 				types := x.Types()
 				return len(types) > 0 && x.Type(types[0]).Listed && (o.Read == nil || o.Read())

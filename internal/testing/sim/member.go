@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
@@ -95,6 +96,9 @@ func (w *World) start(name string, reads time.Duration, exceptions int) {
 	m.peer = w.newPeer(PeerOptions{
 		Name: name, Incarnation: m.incarnation(), Maps: w.client.CoreV1(), Sender: m, Pager: w, Leases: w.leases, Settle: 5 * time.Second, Exceptions: exceptions,
 		Read: func() bool { return time.Now().After(read) },
+		Compare: func(t resource.Type, in func(namespace, name string) bool) resync.Comparison {
+			return m.verify.Part(t, in)
+		},
 		Take: func(ctx context.Context, parts []handoff.Span) (handoff.Hold, error) { return w.take(ctx, m, parts) },
 		Served: func() []resource.Type {
 			w.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
@@ -32,6 +33,8 @@ type PeerOptions struct {
 	// Read tells whether types other than the one that it is shown have been read, Served which are served.
 	Read   func() bool
 	Served func() []resource.Type
+	// Compare holds the list of a resync against the index.
+	Compare func(t resource.Type, in func(namespace, name string) bool) resync.Comparison
 	// Take makes the peer the only sender of parts.
 	Take func(ctx context.Context, parts []handoff.Span) (handoff.Hold, error)
 }
