@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -108,8 +109,9 @@ func (r *Rig) SyncURL() string {
 	return "http://" + r.endpoint + "/api/v1/instances/sync"
 }
 
-// StopReceiver cuts all connections to the receiver and ends it. With a directory in its options it loses nothing that
-// it has acknowledged.
+// StopReceiver ends the receiver, and cuts the requests that it holds. What its records say was answered has reached
+// the client: whether a request is in doubt can be told from them alone. With a directory in its options it loses
+// nothing that it has acknowledged.
 func (r *Rig) StopReceiver() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,7 +121,11 @@ func (r *Rig) StopReceiver() {
 	if err := r.receivers[len(r.receivers)-1].Close(); err != nil {
 		r.t.Errorf("closing the receiver: %v", err)
 	}
-	_ = r.server.Close()
+	// The handlers have returned, but an answer may still be in its buffer: Shutdown waits until it is written.
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_ = r.server.Shutdown(ctx)
+	_ = r.server.Close() // A connection that never sent a request is left.
 	r.server = nil
 }
 
