@@ -106,12 +106,7 @@ func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, e
 	c.core = core
 	c.secrets = newSecrets(core, opts.Log.WithName("secrets"), c.enqueue)
 	c.secrets.streams = opts.Streams
-	c.reconciler = &reconciler{
-		reader: c.cache, writer: writer.Status(), targets: targets, secrets: c.secrets,
-		log: opts.Log, environment: opts.Environment, now: time.Now,
-		runs: make(map[types.NamespacedName]*run), written: make(map[types.NamespacedName]written),
-		metrics: newMetrics(opts.Registerer),
-	}
+	c.reconciler = newReconciler(c.cache, writer.Status(), targets, c.secrets, opts)
 	return c, c.build()
 }
 

@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller/status"
 )
 
 // syncing is what a target reports that does well.
-var syncing = controller.Report{
+var syncing = status.Report{
 	Active: true, WatchedTypes: 65, Synced: 20243, SyncErrors: 2, LastError: "connection refused",
 	LastSync: time.Date(2026, 1, 15, 10, 30, 0, 0, time.UTC), LastResync: time.Date(2026, 1, 15, 10, 0, 0, 0, time.UTC),
 }
@@ -20,7 +21,7 @@ type fakeTargets struct {
 	running map[string]controller.Target
 	sets    map[string]int
 	retries map[string]int
-	reports map[string]controller.Report
+	reports map[string]status.Report
 	fail    map[string]bool
 	removed []string
 	known   [][]string
@@ -30,7 +31,7 @@ type fakeTargets struct {
 func newFakeTargets() *fakeTargets {
 	return &fakeTargets{
 		running: map[string]controller.Target{}, sets: map[string]int{}, retries: map[string]int{},
-		reports: map[string]controller.Report{}, fail: map[string]bool{},
+		reports: map[string]status.Report{}, fail: map[string]bool{},
 	}
 }
 
@@ -73,7 +74,7 @@ func (f *fakeTargets) Retry(name string) {
 	f.retries[name]++
 }
 
-func (f *fakeTargets) Report(name string) (controller.Report, bool) {
+func (f *fakeTargets) Report(name string) (status.Report, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	r, ok := f.reports[name]
@@ -90,7 +91,7 @@ func (f *fakeTargets) Owns(string) bool {
 }
 
 // report has one target, or all with *, report from now on.
-func (f *fakeTargets) report(name string, r controller.Report) {
+func (f *fakeTargets) report(name string, r status.Report) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reports[name] = r

@@ -20,6 +20,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller/status"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
 )
@@ -287,15 +288,15 @@ func (c cluster) testTroubles(t *testing.T) {
 	targets := newFakeTargets()
 	c.secret(t, "token-1")
 	c.start(t, c.cp.RESTConfig(), targets)
-	degraded := func(k wire.Kind, why string) controller.Report {
-		return controller.Report{Active: true, WatchedTypes: 65, Dirty: 1, SyncErrors: 1, LastError: why, Degraded: true, Kind: k, Reason: why}
+	degraded := func(k wire.Kind, why string) status.Report {
+		return status.Report{Active: true, WatchedTypes: 65, Dirty: 1, SyncErrors: 1, LastError: why, Degraded: true, Kind: k, Reason: why}
 	}
 	targets.report("*", degraded(wire.Retry, "dial tcp: lookup dot-ai: no such host"))
 	c.apply(t, quickStart)
 	c.eventually(t, "False ReceiverUnavailable: The receiver cannot be reached, or takes nothing now: dial tcp: lookup dot-ai: no such host.")
 	targets.report("*", degraded(wire.WrongEndpoint, "404"))
 	c.eventually(t, "False WrongEndpoint: What answers at spec.mcpEndpoint is not a receiver of spec.format: 404. Correct the URL")
-	targets.report("*", controller.Report{Active: true, Forbidden: true, DiscoveryIncomplete: "deployments.apps"})
+	targets.report("*", status.Report{Active: true, Forbidden: true, DiscoveryIncomplete: "deployments.apps"})
 	c.eventually(t, "False MissingPermissions: The controller may list and watch none of the resource types that are to be sent. Grant its ServiceAccount list and watch on them: deployments.apps")
 	targets.report("*", syncing)
 	c.eventually(t, "True Syncing")

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller/status"
 )
 
 const (
@@ -49,6 +50,14 @@ type reconciler struct {
 	runs    map[types.NamespacedName]*run
 	written map[types.NamespacedName]written
 	trouble string // why statuses cannot be written, empty if they can
+}
+
+func newReconciler(reader client.Reader, writer client.SubResourceWriter, targets Targets, secrets *secrets, opts Options) *reconciler {
+	return &reconciler{
+		reader: reader, writer: writer, targets: targets, secrets: secrets,
+		log: opts.Log, environment: opts.Environment, now: time.Now, metrics: newMetrics(opts.Registerer),
+		runs: make(map[types.NamespacedName]*run), written: make(map[types.NamespacedName]written),
+	}
 }
 
 // run is a target that was set.
@@ -83,8 +92,8 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	f, known := r.follow(key, &o)
 	wait := interval
 	if known {
-		r.metrics.observe(key, ready(f).Status)
-		if f.running && ready(f).Reason == v1alpha1.ReasonStarting {
+		r.metrics.observe(key, status.Ready(f).Status)
+		if f.Running && status.Ready(f).Reason == v1alpha1.ReasonStarting {
 			if left := patience - r.now().Sub(r.runs[key].began); left > 0 {
 				return reconcile.Result{RequeueAfter: min(left, time.Second/2)}, nil
 			}
@@ -113,13 +122,13 @@ func (r *reconciler) stop(key types.NamespacedName, why string) {
 
 // follow brings the target into line with the object, and returns the facts; known is false as long as the
 // Secret has not been read.
-func (r *reconciler) follow(key types.NamespacedName, o *v1alpha1.ResourceSyncConfig) (f facts, known bool) {
-	f.generation = o.Generation
+func (r *reconciler) follow(key types.NamespacedName, o *v1alpha1.ResourceSyncConfig) (f status.Facts, known bool) {
+	f.Generation = o.Generation
 	t, err := TargetOf(o)
 	if err != nil {
 		r.stop(key, "its spec cannot be followed")
 		r.secrets.release(key)
-		f.problem = &problem{v1alpha1.ReasonInvalidSpec, strings.ReplaceAll(err.Error(), "\n", "; ") + "."}
+		f.Problem = problem(v1alpha1.ReasonInvalidSpec, strings.ReplaceAll(err.Error(), "\n", "; ")+".")
 		return f, true
 	}
 	v := r.secrets.use(key, valueRef{o.Namespace, o.Spec.McpAuthSecretRef.Name, o.Spec.McpAuthSecretRef.Key})
@@ -131,7 +140,7 @@ func (r *reconciler) follow(key types.NamespacedName, o *v1alpha1.ResourceSyncCo
 	now, running := r.runs[key]
 	if running && (now.target.UID != t.UID || now.target.Generation != t.Generation) {
 		if p != nil {
-			r.stop(key, "its spec has changed, and "+p.reason)
+			r.stop(key, "its spec has changed, and "+p.Reason)
 		}
 		running = false
 	}
@@ -145,21 +154,21 @@ func (r *reconciler) follow(key types.NamespacedName, o *v1alpha1.ResourceSyncCo
 	case p == nil:
 		p = r.start(key, o, t, changes)
 	}
-	f.problem = p
-	if _, f.running = r.runs[key]; f.running {
-		f.report, _ = r.targets.Report(t.Name)
-		redact(&f.report, token)
+	f.Problem = p
+	if _, f.Running = r.runs[key]; f.Running {
+		f.Report, _ = r.targets.Report(t.Name)
+		redact(&f.Report, token)
 	}
 	return f, true
 }
 
 // start sets a target.
-func (r *reconciler) start(key types.NamespacedName, o *v1alpha1.ResourceSyncConfig, t Target, changes uint64) *problem {
+func (r *reconciler) start(key types.NamespacedName, o *v1alpha1.ResourceSyncConfig, t Target, changes uint64) *status.Problem {
 	next := &run{target: t, receiver: sameReceiver(t, &o.Spec), created: o.CreationTimestamp.Time, began: r.now(), changes: changes}
 	if r.environment != nil && r.environment.String() == t.Endpoint.String() {
 		r.stop(key, "its spec has changed")
-		return &problem{v1alpha1.ReasonDuplicateTarget, "The controller's environment (REST_ENDPOINT) names the same receiver, which would be sent everything " +
-			"twice. Delete this object, or leave REST_ENDPOINT empty."}
+		return problem(v1alpha1.ReasonDuplicateTarget, "The controller's environment (REST_ENDPOINT) names the same receiver, which would be sent everything "+
+			"twice. Delete this object, or leave REST_ENDPOINT empty.")
 	}
 	for other, run := range r.runs {
 		if other == key || run.receiver != next.receiver {
@@ -167,15 +176,15 @@ func (r *reconciler) start(key types.NamespacedName, o *v1alpha1.ResourceSyncCon
 		}
 		if older(other, run, key, next) {
 			r.stop(key, "its spec has changed")
-			return &problem{v1alpha1.ReasonDuplicateTarget, fmt.Sprintf("ResourceSyncConfig %s is older and sends the same to the same receiver. "+
-				"Delete one of the two, or give them types or namespaces of their own.", other)}
+			return problem(v1alpha1.ReasonDuplicateTarget, fmt.Sprintf("ResourceSyncConfig %s is older and sends the same to the same receiver. "+
+				"Delete one of the two, or give them types or namespaces of their own.", other))
 		}
 		r.stop(other, "an older object declares the same receiver")
 	}
 	if err := r.targets.Set(t); err != nil {
 		delete(r.runs, key)
 		r.log.Error(err, "Target cannot be started", "target", t.Name)
-		return &problem{v1alpha1.ReasonStartFailed, fmt.Sprintf("The controller could not start: %v. It tries again.", err)}
+		return problem(v1alpha1.ReasonStartFailed, fmt.Sprintf("The controller could not start: %v. It tries again.", err))
 	}
 	r.log.Info("Target starts", "target", t.Name, "endpoint", t.Endpoint.Redacted(), "format", t.Format.Name(), "generation", t.Generation)
 	r.runs[key] = next
@@ -192,7 +201,7 @@ func older(aKey types.NamespacedName, a *run, bKey types.NamespacedName, b *run)
 
 // redact takes the token out of what a receiver has answered: one that quotes what it was sent must not put it into a
 // status.
-func redact(r *Report, token string) {
+func redact(r *status.Report, token string) {
 	if token == "" {
 		return
 	}
@@ -202,7 +211,7 @@ func redact(r *Report, token string) {
 }
 
 // tell writes the status, if it is ours to write and has changed, and returns when to look again.
-func (r *reconciler) tell(ctx context.Context, o *v1alpha1.ResourceSyncConfig, f facts) time.Duration {
+func (r *reconciler) tell(ctx context.Context, o *v1alpha1.ResourceSyncConfig, f status.Facts) time.Duration {
 	key := client.ObjectKeyFromObject(o)
 	if !r.targets.Owns(nameOf(o.Namespace, o.Name)) {
 		delete(r.written, key)
@@ -213,7 +222,7 @@ func (r *reconciler) tell(ctx context.Context, o *v1alpha1.ResourceSyncConfig, f
 	if ours && versionOf(o) < last.version {
 		return interval // The cache has not seen what was written; the object comes again when it has.
 	}
-	want := statusOf(&o.Status, f, r.now())
+	want := status.Of(&o.Status, f, r.now())
 	if equality.Semantic.DeepEqual(want, o.Status) {
 		return interval
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -96,7 +97,11 @@ func (b *bench) pass(d time.Duration) {
 
 // ready returns status and reason of the condition Ready.
 func (b *bench) ready(key client.ObjectKey) string {
-	return conditions(b.objects.get(key).Status)["Ready"]
+	c := meta.FindStatusCondition(b.objects.get(key).Status.Conditions, v1alpha1.ConditionReady)
+	if c == nil {
+		return ""
+	}
+	return string(c.Status) + " " + c.Reason
 }
 
 // announced returns the Events so far, and forgets them.
@@ -364,7 +369,7 @@ func TestOneReceiverIsServedByTheOldestObjectAlone(t *testing.T) {
 				for i, name := range []string{"old", "young"} {
 					keys = append(keys, b.objects.put(config(func(o *v1alpha1.ResourceSyncConfig) {
 						o.Name, o.UID = name, types.UID(name)
-						o.CreationTimestamp = metav1.NewTime(noon.Add(time.Duration(i) * time.Hour))
+						o.CreationTimestamp = metav1.NewTime(time.Date(2026, 1, 15, 12+i, 0, 0, 0, time.UTC))
 					})))
 				}
 				for _, i := range order {

@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/api/v1alpha1"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller/status"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
@@ -28,13 +29,9 @@ import (
 const maxTokenBytes = 8 << 10
 
 // problem is why a target cannot run, or not send.
-type problem struct {
-	reason  string // of the condition Ready
-	message string // what is wrong and what to do, without any secret
+func problem(reason, message string) *status.Problem {
+	return &status.Problem{Reason: reason, Message: message}
 }
-
-// Error implements error.
-func (p *problem) Error() string { return p.message }
 
 // valueRef names one value of one Secret.
 type valueRef struct{ namespace, name, key string }
@@ -161,12 +158,12 @@ type value struct {
 	mu      sync.Mutex // guards everything below; it is taken after secrets.mu, or alone
 	read    bool       // the Secret, or its absence, has been seen
 	token   string
-	problem *problem
+	problem *status.Problem
 	changes uint64 // how many times the token has changed
 }
 
 // get returns the token, what is wrong with it, and how many times it has changed; ok is false while nothing is known.
-func (v *value) get() (token string, changes uint64, p *problem, ok bool) {
+func (v *value) get() (token string, changes uint64, p *status.Problem, ok bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.token, v.changes, v.problem, v.read || v.problem != nil
@@ -223,7 +220,7 @@ func (s valueStore) Replace(list []any, _ string) error {
 // Resync does nothing: there is nothing to be said again.
 func (valueStore) Resync() error { return nil }
 
-func (s valueStore) set(token string, p *problem) {
+func (s valueStore) set(token string, p *status.Problem) {
 	v := s.v
 	v.mu.Lock()
 	same := v.read && v.token == token && (v.problem == nil) == (p == nil) && (p == nil || *p == *v.problem)
@@ -240,10 +237,10 @@ func (s valueStore) set(token string, p *problem) {
 // failed notes that the Secret cannot be read. A token that is known stays: that it cannot be read again
 // proves nothing.
 func (s valueStore) failed(err error) {
-	p := &problem{v1alpha1.ReasonSecretUnreadable, fmt.Sprintf("The API server does not answer for Secret %s in namespace %s; it is asked again.", s.v.ref.name, s.v.ref.namespace)}
+	p := problem(v1alpha1.ReasonSecretUnreadable, fmt.Sprintf("The API server does not answer for Secret %s in namespace %s; it is asked again.", s.v.ref.name, s.v.ref.namespace))
 	if apierrors.IsForbidden(err) {
-		p = &problem{v1alpha1.ReasonSecretForbidden, fmt.Sprintf("The controller may not read Secret %s in namespace %s. Allow its ServiceAccount "+
-			"list and watch of this Secret there; the chart does so with resourceSyncConfig.enabled=true.", s.v.ref.name, s.v.ref.namespace)}
+		p = problem(v1alpha1.ReasonSecretForbidden, fmt.Sprintf("The controller may not read Secret %s in namespace %s. Allow its ServiceAccount "+
+			"list and watch of this Secret there; the chart does so with resourceSyncConfig.enabled=true.", s.v.ref.name, s.v.ref.namespace))
 	}
 	v := s.v
 	v.mu.Lock()
@@ -258,27 +255,27 @@ func (s valueStore) failed(err error) {
 }
 
 // tokenOf takes the token out of a Secret. Space around it is cut off, such as the line feed of a file.
-func tokenOf(secret *corev1.Secret, ref valueRef) (string, *problem) {
+func tokenOf(secret *corev1.Secret, ref valueRef) (string, *status.Problem) {
 	raw, ok := secret.Data[ref.key]
 	if !ok {
-		return "", &problem{v1alpha1.ReasonSecretKeyNotFound, fmt.Sprintf(
-			"Secret %s in namespace %s has no key %s. Add it, or name the right one in spec.mcpAuthSecretRef.key.", ref.name, ref.namespace, ref.key)}
+		return "", problem(v1alpha1.ReasonSecretKeyNotFound, fmt.Sprintf(
+			"Secret %s in namespace %s has no key %s. Add it, or name the right one in spec.mcpAuthSecretRef.key.", ref.name, ref.namespace, ref.key))
 	}
 	token := strings.TrimSpace(string(raw))
 	odd := func(r rune) bool { return r <= ' ' || r >= 0x7f }
 	switch {
 	case token == "":
-		return "", &problem{v1alpha1.ReasonSecretEmpty, fmt.Sprintf(
-			"Key %s of Secret %s in namespace %s is empty. Put the receiver's token there.", ref.key, ref.name, ref.namespace)}
+		return "", problem(v1alpha1.ReasonSecretEmpty, fmt.Sprintf(
+			"Key %s of Secret %s in namespace %s is empty. Put the receiver's token there.", ref.key, ref.name, ref.namespace))
 	case len(token) > maxTokenBytes || strings.IndexFunc(token, odd) >= 0:
-		return "", &problem{v1alpha1.ReasonSecretInvalid, fmt.Sprintf(
+		return "", problem(v1alpha1.ReasonSecretInvalid, fmt.Sprintf(
 			"Key %s of Secret %s in namespace %s holds no token: it is longer than %d bytes, or has space or other characters within that cannot stand in a header.",
-			ref.key, ref.name, ref.namespace, maxTokenBytes)}
+			ref.key, ref.name, ref.namespace, maxTokenBytes))
 	}
 	return token, nil
 }
 
-func missing(ref valueRef) *problem {
-	return &problem{v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s does not exist in namespace %s. Create it: "+
-		"kubectl create secret generic %s --namespace %s --from-literal=%s=<token>", ref.name, ref.namespace, ref.name, ref.namespace, ref.key)}
+func missing(ref valueRef) *status.Problem {
+	return problem(v1alpha1.ReasonSecretNotFound, fmt.Sprintf("Secret %s does not exist in namespace %s. Create it: "+
+		"kubectl create secret generic %s --namespace %s --from-literal=%s=<token>", ref.name, ref.namespace, ref.name, ref.namespace, ref.key))
 }

@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller/status"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
@@ -65,46 +66,8 @@ type Targets interface {
 	// Retry says that the credential of a running target has changed: a receiver that is in trouble is tried at once.
 	Retry(name string)
 	// Report returns what is known of a running target; ok is false as long as nothing is.
-	Report(name string) (r Report, ok bool)
+	Report(name string) (r status.Report, ok bool)
 	// Owns tells whether this member is to write the status of the object, running or not. When members disagree for a
 	// moment, two may write, or none.
 	Owns(name string) bool
-}
-
-// Report is what is known of a running target: sums of all members, as far as each of them is known. Its texts are for
-// people and must not change while nothing happens, so they hold no durations and no counts that move.
-type Report struct {
-	// Active tells that types are being watched for it.
-	Active bool
-	// WatchedTypes is how many.
-	WatchedTypes int
-	// InitialSync tells that not everything has been delivered yet that there was at the start.
-	InitialSync bool
-	// Synced counts the objects that the receiver has acknowledged.
-	Synced int64
-	// SyncErrors counts requests that failed.
-	SyncErrors int64
-	// LastSync and LastResync are when the receiver last acknowledged something, and when a full resync was last
-	// complete; zero for never, or not known.
-	LastSync, LastResync time.Time
-	// LastError is what went wrong last, empty for nothing.
-	LastError string
-	// Dirty counts objects that the receiver may not have in their current state.
-	Dirty int
-	// Degraded tells that the receiver is in trouble, for any member. Kind and Reason are that trouble.
-	Degraded bool
-	Kind     wire.Kind
-	Reason   string
-	// Forbidden tells that some type may not be listed or watched.
-	Forbidden bool
-	// DiscoveryIncomplete names the groups or types that are wanted and cannot be discovered, listed or watched; empty
-	// when there are none.
-	DiscoveryIncomplete string
-	// UnknownDeletes says of which types deletions may have been missed that nothing can tell any more; empty for none.
-	UnknownDeletes string
-	// Overlooked are the resource types and annotations that the spec names and the controller does not watch
-	// or keep; empty for none.
-	Overlooked string
-	// GuardWaiting says which repairs wait for a person because they would delete too much; empty for none.
-	GuardWaiting string
 }

@@ -43,7 +43,7 @@ func TestFollowShowsEachStep(t *testing.T) {
 		b.steps = []api.Operation{step(10, 20243, 1), step(900, 20243, 2), finished("done", "")}
 		var out bytes.Buffer
 		start := time.Now()
-		op, err := plugin.Follow(t.Context(), step(0, 20243, 0), plugin.NewProgress(&out), newDirect(b))
+		op, err := plugin.Follow(t.Context(), step(0, 20243, 0), &out, false, newDirect(b))
 		if err != nil || op.Status != "done" {
 			t.Fatalf("got %+v, %v", op, err)
 		}
@@ -66,7 +66,7 @@ func TestLinesAreFewAndNeverTheSame(t *testing.T) {
 		}
 		b.steps = append(b.steps, finished("done", ""))
 		var out bytes.Buffer
-		if _, err := plugin.Follow(t.Context(), step(0, 20243, 0), plugin.NewProgress(&out), newDirect(b)); err != nil {
+		if _, err := plugin.Follow(t.Context(), step(0, 20243, 0), &out, false, newDirect(b)); err != nil {
 			t.Fatal(err)
 		}
 		want := "resync op-1: 0 of 20243 objects (0.0%), 0 of 60 types\n" +
@@ -85,7 +85,7 @@ func TestFollowSurvivesARollout(t *testing.T) {
 		asked, other := newDirect(well(0)), well(1)
 		asked.down.Store(true)
 		other.steps = []api.Operation{step(900, 20243, 2), finished("done", "")}
-		op, err := plugin.Follow(t.Context(), step(0, 20243, 0), plugin.NewProgress(&bytes.Buffer{}), asked, newDirect(other))
+		op, err := plugin.Follow(t.Context(), step(0, 20243, 0), &bytes.Buffer{}, false, asked, newDirect(other))
 		if err != nil || op.Status != "done" {
 			t.Errorf("got %+v, %v", op, err)
 		}
@@ -100,7 +100,7 @@ func TestFollowIsPatientWithASilentFleet(t *testing.T) {
 		d := newDirect(b)
 		d.down.Store(true)
 		time.AfterFunc(100*time.Second, func() { d.down.Store(false) })
-		if op, err := plugin.Follow(t.Context(), step(0, 20243, 0), plugin.NewProgress(&bytes.Buffer{}), d); err != nil || op.Status != "done" {
+		if op, err := plugin.Follow(t.Context(), step(0, 20243, 0), &bytes.Buffer{}, false, d); err != nil || op.Status != "done" {
 			t.Errorf("got %+v, %v", op, err)
 		}
 	})
@@ -111,7 +111,7 @@ func TestFollowGivesUpASilentFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDirect(well(0))
 		d.down.Store(true)
-		op, err := plugin.Follow(t.Context(), step(7, 20243, 0), plugin.NewProgress(&bytes.Buffer{}), d)
+		op, err := plugin.Follow(t.Context(), step(7, 20243, 0), &bytes.Buffer{}, false, d)
 		if err == nil || !strings.Contains(err.Error(), "connection refused") || op.Resources.Done != 7 {
 			t.Errorf("got %+v, %v", op, err)
 		}
@@ -121,8 +121,8 @@ func TestFollowGivesUpASilentFleet(t *testing.T) {
 func TestFollowEndsWhenNobodyKnowsTheResync(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		_, err := plugin.Follow(t.Context(), step(0, 20243, 0), plugin.NewProgress(&bytes.Buffer{}), newDirect(well(0)), newDirect(well(1)))
-		if !errors.Is(err, plugin.ErrUnknownResync) {
+		_, err := plugin.Follow(t.Context(), step(0, 20243, 0), &bytes.Buffer{}, false, newDirect(well(0)), newDirect(well(1)))
+		if err == nil || !strings.HasPrefix(err.Error(), "no replica knows this resync any more") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -135,7 +135,7 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 		b.steps = []api.Operation{step(5, 20243, 0)}
 		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 		defer cancel()
-		op, err := plugin.Follow(ctx, step(0, 20243, 0), plugin.NewProgress(&bytes.Buffer{}), newDirect(b))
+		op, err := plugin.Follow(ctx, step(0, 20243, 0), &bytes.Buffer{}, false, newDirect(b))
 		if !errors.Is(err, context.DeadlineExceeded) || op.Resources.Done != 5 {
 			t.Errorf("got %+v, %v", op, err)
 		}
@@ -149,7 +149,7 @@ func TestBarNeverFillsBeforeTheEnd(t *testing.T) {
 		b := well(0)
 		b.steps = []api.Operation{step(50, 100, 1), step(100, 100, 2), step(300, 100, 3), step(301, 1000, 4), finished("done", "")}
 		var out bytes.Buffer
-		if _, err := plugin.Follow(t.Context(), step(0, 0, 0), plugin.NewBar(&out), newDirect(b)); err != nil {
+		if _, err := plugin.Follow(t.Context(), step(0, 0, 0), &out, true, newDirect(b)); err != nil {
 			t.Fatal(err)
 		}
 		drawn := out.String()

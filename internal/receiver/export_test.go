@@ -1,12 +1,9 @@
 package receiver
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
 	"testing"
-	"time"
 )
 
 // SetCompactFloor lets a test compact logs of a few kilobytes.
@@ -49,35 +46,3 @@ var Glob = glob
 
 // Spread is how identifiers are taken apart.
 var Spread = spread
-
-// WaitIndexed returns when the background has indexed everything, without asking it to.
-func (s *Server) WaitIndexed(ctx context.Context) error {
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		s.search.mu.Lock()
-		dirty := len(s.search.dirty)
-		s.search.mu.Unlock()
-		if dirty == 0 {
-			return nil
-		}
-		runtime.Gosched()
-	}
-}
-
-// WaitEmbedder returns when it stands well with the embedder, or with the test's end.
-func (s *Server) WaitEmbedder(ctx context.Context, good func(EmbedderStatus) bool) (EmbedderStatus, error) {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
-		if st := s.meaning.status(); good(st) {
-			return st, nil
-		}
-		select {
-		case <-ctx.Done():
-			return s.meaning.status(), ctx.Err()
-		case <-tick.C:
-		}
-	}
-}

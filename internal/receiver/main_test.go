@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -221,4 +222,22 @@ func at(t *testing.T, text string, path ...any) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// await waits until the receiver's status is good.
+func (r *rig) await(good func(receiver.Status) bool) receiver.Status {
+	r.t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		s := r.Status()
+		if good(s) {
+			return s
+		}
+		select {
+		case <-r.t.Context().Done():
+			r.t.Fatalf("%v: %+v", r.t.Context().Err(), s)
+		case <-tick.C:
+		}
+	}
 }

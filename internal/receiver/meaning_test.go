@@ -34,11 +34,7 @@ func (r *rig) settled(state receiver.EmbedderState) receiver.EmbedderStatus {
 
 func (r *rig) until(good func(receiver.EmbedderStatus) bool) receiver.EmbedderStatus {
 	r.t.Helper()
-	s, err := r.WaitEmbedder(r.t.Context(), good)
-	if err != nil {
-		r.t.Fatalf("%v: %+v", err, s)
-	}
-	return s
+	return *r.await(func(s receiver.Status) bool { return good(*s.Embedder) }).Embedder
 }
 
 func zebra(description string) string {

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller/status"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
@@ -185,12 +186,12 @@ func (d *Declared) Retry(name string) {
 func (d *Declared) Owns(name string) bool { return d.DeclaredOptions.Owns(name) }
 
 // Report implements [controller.Targets].
-func (d *Declared) Report(name string) (controller.Report, bool) {
+func (d *Declared) Report(name string) (status.Report, bool) {
 	t := d.Receivers.Get(name)
 	if t == nil {
-		return controller.Report{}, false
+		return status.Report{}, false
 	}
-	r := controller.Report{Active: t.parts.Ready()}
+	r := status.Report{Active: t.parts.Ready()}
 	r.DiscoveryIncomplete, r.Forbidden = d.incomplete(t)
 	if r.Active && r.DiscoveryIncomplete == "" {
 		asked := t.spec.Declared.Selection
@@ -267,7 +268,7 @@ func few(all []string) string {
 }
 
 // sum adds up what members say.
-func sum(all []progress.MemberStats, r *controller.Report) {
+func sum(all []progress.MemberStats, r *status.Report) {
 	unknown := make(map[string]bool)
 	var held []string
 	for _, f := range all {

@@ -11,7 +11,7 @@ func (m *Machine) update(now time.Duration) {
 		return
 	}
 	m.zombies = slices.DeleteFunc(m.zombies, func(g zombie) bool { return now-g.since >= m.t.LeaseDuration })
-	if now-m.continuous >= m.t.LeaseDuration || m.rules.noSeason {
+	if now-m.continuous >= m.t.LeaseDuration || m.off == ruleSeason {
 		// Whose Lease had vanished before our list had last renewed it before that, and is fenced by now.
 		m.settled = true
 	}

@@ -28,7 +28,7 @@ type Machine struct {
 	format string
 	all    Area // everything there is
 	cache  *claimCache
-	rules  rules
+	off    rule // that does not hold; always none but in tests
 
 	// What the watch has shown.
 	fresh      bool // no list has come yet in this process
@@ -83,10 +83,19 @@ type Machine struct {
 	health    health
 }
 
-// rules switch off single rules of the protocol, for the tests that show what each of them is for.
-type rules struct {
-	noObserve, noOthers, noFence, noDrain, noSeason, noZombies, noYields, noYieldDrain bool
-}
+// rule is a rule of the protocol that can be switched off, for the tests that show what each of them is for.
+type rule string
+
+const (
+	ruleObserve    rule = "observe"     // what is claimed is sent for once it has been seen to be published
+	ruleOthers     rule = "others"      // what another member claims is not sent for
+	ruleFence      rule = "fence"       // nothing is sent long after the last renewal
+	ruleDrain      rule = "drain"       // what is given away is drained before that is published
+	ruleSeason     rule = "season"      // a member that comes waits for Leases that have vanished
+	ruleZombies    rule = "zombies"     // a Lease that vanishes goes on claiming for a time
+	ruleYields     rule = "yields"      // a part is taken when the others have yielded it
+	ruleYieldDrain rule = "yield drain" // and they drain it before that
+)
 
 type observed struct {
 	lease   Lease
@@ -355,7 +364,7 @@ func (m *Machine) lose(l *Lease, now time.Duration) {
 		return
 	}
 	m.note(l)
-	if !m.rules.noZombies {
+	if m.off != ruleZombies {
 		m.zombies = append(m.zombies, zombie{member: l.Member, uid: l.UID, format: l.Format, claim: m.cache.of(l), since: now})
 	}
 }

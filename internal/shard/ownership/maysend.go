@@ -14,7 +14,7 @@ func (m *Machine) MaySend(k Kind, namespace string, partition int, now time.Dura
 // Fenced tells whether our last successful renewal began too long ago for anything to be sent: from then on somebody
 // may find us dead. Requests in flight have to be cancelled.
 func (m *Machine) Fenced(now time.Duration) bool {
-	if m.rules.noFence {
+	if m.off == ruleFence {
 		return false
 	}
 	return !m.hasRenewed || now >= m.renewed+m.t.RenewDeadline
@@ -44,7 +44,7 @@ func (m *Machine) Owned() Area { return m.owned }
 func (m *Machine) refresh(time.Duration) {
 	granted, others := m.granted(), m.others()
 	m.conflicts = granted.rest.and(others.rest)
-	if !m.rules.noOthers {
+	if m.off != ruleOthers {
 		granted = granted.Minus(others)
 	}
 	if !m.settled {
@@ -64,7 +64,7 @@ func (m *Machine) granted() Area {
 		return Area{}
 	}
 	granted := m.area(&m.known.lease.Claim)
-	if !m.rules.noObserve {
+	if m.off != ruleObserve {
 		o := m.leases[m.self.Member]
 		if o == nil || !m.mine(&o.lease) || o.lease.State != Live {
 			return Area{}
@@ -97,7 +97,7 @@ func (m *Machine) others() Area {
 			continue
 		}
 		claim := o.claim
-		if m.rules.noYields {
+		if m.off == ruleYields {
 			for _, p := range m.known.lease.Takes {
 				claim = claim.with(p, Set{})
 			}

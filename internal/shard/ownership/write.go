@@ -138,7 +138,7 @@ func (m *Machine) dueWrite(now time.Duration) (l Lease, base uint64, ok bool) {
 			return m.compose(claim), m.known.version, !m.hasRenewed || now >= m.renewed+m.t.RenewInterval
 		}
 		return m.farewell(), m.known.version, true
-	case m.hasTarget && (m.drained == m.drainToken || m.rules.noDrain || m.rules.noYieldDrain && sameView(m.target.View, claim.View)):
+	case m.hasTarget && (m.drained == m.drainToken || m.off == ruleDrain || m.off == ruleYieldDrain && sameView(m.target.View, claim.View)):
 		return m.compose(m.target), m.known.version, true
 	case !m.hasRenewed, now >= m.renewed+m.t.RenewInterval, m.asked(), m.again, m.sole() != m.written.Sole:
 		return m.compose(claim), m.known.version, true

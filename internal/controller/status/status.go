@@ -1,4 +1,6 @@
-package controller
+// Package status says on a ResourceSyncConfig how its receiver fares: in go the facts, out come the fields and the
+// conditions. It is pure: values in, values out, and equal facts make an equal status.
+package status
 
 import (
 	"fmt"
@@ -12,26 +14,73 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// facts are what a status is made of.
-type facts struct {
-	generation int64
-	problem    *problem // why nothing can be sent, nil if it can
-	running    bool     // the target runs, which it may in spite of a problem
-	report     Report   // its zero value while nothing is known
+// Problem is why a target cannot run, or not send.
+type Problem struct {
+	Reason  string // of the condition Ready
+	Message string // what is wrong and what to do, without any secret
 }
 
-// statusOf returns the status that says what the facts are. What they do not speak of stays as it was:
+// Error implements error.
+func (p *Problem) Error() string { return p.Message }
+
+// Facts are what a status is made of.
+type Facts struct {
+	Generation int64
+	Problem    *Problem // why nothing can be sent, nil if it can
+	Running    bool     // the target runs, which it may in spite of a problem
+	Report     Report   // its zero value while nothing is known
+}
+
+// Report is what is known of a running target: sums of all members, as far as each of them is known. Its texts are for
+// people and must not change while nothing happens, so they hold no durations and no counts that move.
+type Report struct {
+	// Active tells that types are being watched for it.
+	Active bool
+	// WatchedTypes is how many.
+	WatchedTypes int
+	// InitialSync tells that not everything has been delivered yet that there was at the start.
+	InitialSync bool
+	// Synced counts the objects that the receiver has acknowledged.
+	Synced int64
+	// SyncErrors counts requests that failed.
+	SyncErrors int64
+	// LastSync and LastResync are when the receiver last acknowledged something, and when a full resync was last
+	// complete; zero for never, or not known.
+	LastSync, LastResync time.Time
+	// LastError is what went wrong last, empty for nothing.
+	LastError string
+	// Dirty counts objects that the receiver may not have in their current state.
+	Dirty int
+	// Degraded tells that the receiver is in trouble, for any member. Kind and Reason are that trouble.
+	Degraded bool
+	Kind     wire.Kind
+	Reason   string
+	// Forbidden tells that some type may not be listed or watched.
+	Forbidden bool
+	// DiscoveryIncomplete names the groups or types that are wanted and cannot be discovered, listed or watched; empty
+	// when there are none.
+	DiscoveryIncomplete string
+	// UnknownDeletes says of which types deletions may have been missed that nothing can tell any more; empty for none.
+	UnknownDeletes string
+	// Overlooked are the resource types and annotations that the spec names and the controller does not watch
+	// or keep; empty for none.
+	Overlooked string
+	// GuardWaiting says which repairs wait for a person because they would delete too much; empty for none.
+	GuardWaiting string
+}
+
+// Of returns the status that says what the facts are. What they do not speak of stays as it was:
 // numbers and times of a target that does not run, the last error, the time at which a condition turned.
-func statusOf(old *v1alpha1.ResourceSyncConfigStatus, f facts, now time.Time) v1alpha1.ResourceSyncConfigStatus {
+func Of(old *v1alpha1.ResourceSyncConfigStatus, f Facts, now time.Time) v1alpha1.ResourceSyncConfigStatus {
 	s := *old.DeepCopy()
-	r := f.report
-	s.ObservedGeneration = f.generation
-	s.Active = f.running && r.Active
+	r := f.Report
+	s.ObservedGeneration = f.Generation
+	s.Active = f.Running && r.Active
 	s.WatchedResourceTypes = 0
 	if s.Active {
 		s.WatchedResourceTypes = int32(min(r.WatchedTypes, math.MaxInt32))
 	}
-	if f.running && r != (Report{}) {
+	if f.Running && r != (Report{}) {
 		s.TotalResourcesSynced, s.SyncErrors = r.Synced, r.SyncErrors
 		s.LastSyncTime = latest(s.LastSyncTime, r.LastSync)
 		s.LastResyncTime = latest(s.LastResyncTime, r.LastResync)
@@ -39,14 +88,14 @@ func statusOf(old *v1alpha1.ResourceSyncConfigStatus, f facts, now time.Time) v1
 			s.LastError = r.LastError
 		}
 	}
-	if f.problem != nil {
-		s.LastError = f.problem.message
+	if f.Problem != nil {
+		s.LastError = f.Problem.Message
 	}
 	set := func(c metav1.Condition) {
-		c.ObservedGeneration, c.LastTransitionTime = f.generation, metav1.NewTime(now.Truncate(time.Second))
+		c.ObservedGeneration, c.LastTransitionTime = f.Generation, metav1.NewTime(now.Truncate(time.Second))
 		meta.SetStatusCondition(&s.Conditions, c)
 	}
-	set(ready(f))
+	set(Ready(f))
 	for _, c := range warnings(f) {
 		set(c)
 	}
@@ -63,9 +112,9 @@ func latest(old *metav1.Time, seen time.Time) *metav1.Time {
 	return &t
 }
 
-// ready makes the condition Ready.
-func ready(f facts) metav1.Condition {
-	r := f.report
+// Ready makes the condition Ready.
+func Ready(f Facts) metav1.Condition {
+	r := f.Report
 	is := func(status metav1.ConditionStatus, reason, message string) metav1.Condition {
 		if status == metav1.ConditionTrue && r.Overlooked != "" {
 			message += " The spec names what the controller does not watch or keep: " + r.Overlooked + "."
@@ -73,8 +122,8 @@ func ready(f facts) metav1.Condition {
 		return metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: message}
 	}
 	switch {
-	case f.problem != nil:
-		return is(metav1.ConditionFalse, f.problem.reason, f.problem.message)
+	case f.Problem != nil:
+		return is(metav1.ConditionFalse, f.Problem.Reason, f.Problem.Message)
 	case r.Active && r.WatchedTypes == 0 && r.Forbidden:
 		return is(metav1.ConditionFalse, v1alpha1.ReasonMissingPermissions,
 			"The controller may list and watch none of the resource types that are to be sent. Grant its ServiceAccount list and watch on them: "+r.DiscoveryIncomplete)
@@ -113,11 +162,11 @@ func trouble(r Report) (reason, message string) {
 }
 
 // warnings makes the conditions that are False when all is well.
-func warnings(f facts) []metav1.Condition {
-	r := f.report
+func warnings(f Facts) []metav1.Condition {
+	r := f.Report
 	is := func(kind string, bad bool, reason, message, well string) metav1.Condition {
 		switch {
-		case !f.running || !r.Active && !bad:
+		case !f.Running || !r.Active && !bad:
 			return metav1.Condition{Type: kind, Status: metav1.ConditionUnknown, Reason: v1alpha1.ReasonNotWatching, Message: "Nothing is being watched for this receiver."}
 		case bad:
 			return metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: reason, Message: message}
