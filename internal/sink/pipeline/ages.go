@@ -22,7 +22,7 @@ func (a *ages) time(m moment) time.Time   { return a.began.Add(time.Duration(m))
 func (a *ages) note(it *item) {
 	second := int32(0)
 	if it.dirty() && it.place != parked && it.place != quarantined {
-		second = 1 + int32(max(time.Duration(it.firstAt), 0)/time.Second)
+		second = 1 + int32(max(time.Duration(it.first.at), 0)/time.Second)
 	}
 	if second == it.aged {
 		return

@@ -115,7 +115,7 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 		// Its current state is on its way.
 	default:
 		p.set(it, false, r)
-		it.firstAt, it.firstVersion = p.ages.moment(now), r.ResourceVersion
+		it.first = onset{p.ages.moment(now), r.ResourceVersion}
 		it.offered = true
 		p.route(it, now, true)
 	}

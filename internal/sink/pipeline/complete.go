@@ -18,10 +18,10 @@ func (p *Pipeline) complete(f *flight, o wire.Outcome) {
 	if o.Kind != wire.Unknown && !o.Own {
 		p.lastWords.slowest.note(o.Took, now)
 	}
-	for _, it := range f.items {
+	for i, it := range f.items {
 		p.setInFlight(it, false)
 		if o.Kind == wire.Unknown {
-			p.doubt(it, markOf(f.deletes, it.base))
+			p.doubt(it, f.carried[i].mark)
 			it.extra.suspicion, it.extra.toldUntil = false, now.Add(p.doubtFor())
 		}
 	}
@@ -50,7 +50,7 @@ func (p *Pipeline) decide(f *flight, o wire.Outcome, now time.Time) {
 		if f.whole {
 			p.sizes[f.lane()].chance.won()
 		}
-		p.acknowledge(f.items, f, now)
+		p.acknowledge(f, nil, now)
 	case wire.Partial:
 		p.completePartial(f, o, now)
 	case wire.Refused:
@@ -73,7 +73,7 @@ func (p *Pipeline) decide(f *flight, o wire.Outcome, now time.Time) {
 			p.unsent(f)
 		}
 		for _, it := range slices.Backward(f.items) {
-			if it.seq != it.sentSeq && p.unneeded(it) {
+			if it.changed && p.unneeded(it) {
 				p.forget(it)
 				continue
 			}
@@ -94,9 +94,9 @@ func (p *Pipeline) audit(f *flight, o wire.Outcome, now time.Time) {
 	for _, it := range lost {
 		p.metrics.dropped.Inc()
 		p.log.Error(nil, "Change had lost its place and is sent again, please report it",
-			"target", p.opts.Target, "id", string(it.id), "version", it.version, "deleted", it.deleted, "outcome", o.Kind.String())
+			"target", p.opts.Target, "id", string(it.id), "version", it.Version, "deleted", it.Deleted, "outcome", o.Kind.String())
 	}
-	for _, it := range p.unchanged(&flight{items: lost}, now) {
+	for _, it := range p.unchanged(lost, now) {
 		p.retryAt(it, now.Add(retryPartial))
 	}
 }
@@ -114,26 +114,32 @@ func (p *Pipeline) report(f *flight, o wire.Outcome, now time.Time) {
 	}
 }
 
-// acknowledge forgets the items whose state is still the one that was sent. The others keep their newer state.
-func (p *Pipeline) acknowledge(items []*item, f *flight, now time.Time) {
+// acknowledge forgets the items of a flight, but for those that failed, whose state is still the one that was sent. The
+// others keep their newer state.
+func (p *Pipeline) acknowledge(f *flight, failed map[*item]string, now time.Time) {
 	if f.deletes {
-		p.totals.Deletes += uint64(len(items))
+		p.totals.Deletes += uint64(len(f.items) - len(failed))
 	} else {
-		p.totals.Upserts += uint64(len(items))
+		p.totals.Upserts += uint64(len(f.items) - len(failed))
 	}
 	p.passed[f.lane()]++
-	for _, it := range items {
+	for i, it := range f.items {
+		if _, ok := failed[it]; ok {
+			continue
+		}
 		if it.extra != nil {
 			it.extra.limit, it.extra.tries, it.extra.whole = 0, 0, false
 		}
-		p.metrics.latency.Observe(now.Sub(p.ages.time(it.firstAt)).Seconds())
-		if it.seq == it.sentSeq {
+		p.metrics.latency.Observe(now.Sub(p.ages.time(it.first.at)).Seconds())
+		if !it.changed {
 			p.finish(it, now)
 			continue
 		}
-		it.firstAt, it.firstVersion = it.laterAt, it.laterVersion
+		it.first = it.later
 		p.ages.note(it)
-		it.baseKnown = !f.deletes && it.place != parked
+		if !f.deletes && it.place != parked {
+			it.base = f.carried[i].mark
+		}
 		if p.unneeded(it) {
 			p.finish(it, now)
 			continue
@@ -146,10 +152,10 @@ func (p *Pipeline) acknowledge(items []*item, f *flight, now time.Time) {
 // one.
 func (p *Pipeline) resume(it *item, now time.Time) bool {
 	switch {
-	case it.seq == it.sentSeq:
+	case !it.changed:
 		return false
 	case it.place != nowhere: // waiting or parked: it is where it belongs
-	case it.deleted:
+	case it.Deleted:
 		p.enqueue(&p.deletes, it, now)
 	case it.dueEarly:
 		p.ready(it, now)
@@ -162,9 +168,9 @@ func (p *Pipeline) resume(it *item, now time.Time) bool {
 // unsent notes that the receiver has applied nothing of a flight: it holds what it held before. So an object
 // that returns to that state while the receiver is away needs no sending.
 func (p *Pipeline) unsent(f *flight) {
-	for i, b := range f.bases {
-		if it := f.items[i]; it.place != parked {
-			it.base, it.baseKnown = b.digest, b.known
+	for i, it := range f.items {
+		if it.place != parked {
+			it.base = f.carried[i].base
 		}
 	}
 }
@@ -180,7 +186,7 @@ func (p *Pipeline) putBack(it *item, f *flight, now time.Time) {
 		return
 	case f.retried:
 		q, to = p.retryQueue(it), suspected
-	case it.deleted:
+	case it.Deleted:
 		q = &p.deletes
 	case it.bulk:
 		q = &p.bulk
@@ -197,8 +203,8 @@ func (p *Pipeline) finish(it *item, now time.Time) {
 		it.extra.why = ""
 	}
 	settles := it.extra != nil && p.settle(it, now)
-	if it.deleted && !it.overwritable() || !it.deleted && it.version == 0 {
-		p.opts.Delivered(it.id, it.state())
+	if it.Deleted && !it.overwritable() || !it.Deleted && it.Version == 0 {
+		p.opts.Delivered(it.id, it.State)
 	}
 	if !settles {
 		p.forget(it)

@@ -29,39 +29,22 @@ func (p place) String() string {
 
 // item is one object that the receiver may not have in its current state. It is guarded by Pipeline.mu.
 type item struct {
-	id      resource.ID
-	typ     *resource.Type // shared by all items of the type
-	body    resource.Body
-	digest  uint64
-	version uint64
+	id    resource.ID
+	typ   *resource.Type // shared by all items of the type
+	body  resource.Body
+	State // the newest
 
-	// seq counts the states; sentSeq is the one that the request in flight carries.
-	seq, sentSeq uint32
-
-	// firstAt is when the oldest state that is not acknowledged was seen, readyAt when the item entered its queue: a
-	// third of the memory of a time.Time, of which a large start has three for each of very many items.
-	firstAt, readyAt moment
-
-	// base is the digest that the receiver is known to hold, if baseKnown: an object that returns to it needs no
-	// sending. While a request is in flight, base is what the request carries, and not known.
+	// base is the mark of the state that the receiver is known to hold, 0 when that is not known, as while a request is
+	// in flight: an object that returns to it needs no sending.
 	base uint64
-	// firstVersion is the lowest version that is not acknowledged. laterVersion and laterAt are those of the first
-	// change since the request in flight was built.
-	firstVersion, laterVersion uint64
-	laterAt                    moment
+	// first is the oldest change that is not acknowledged, later the first since the request in flight was built.
+	first, later onset
 
-	place     place
-	deleted   bool
-	found     bool // its deletion was not watched but found, or told by another member
-	inFlight  bool
-	dueEarly  bool // its debounce ended while it was in flight
-	evicted   bool // gave its body up: it cannot be sent before it is filled
-	baseKnown bool
-	bulk      bool // came with a first list or a resync, not as a change
-	several   bool // has been in more than one state since the last acknowledgement
-	initial   bool // counts in Pipeline.progress
-	offered   bool // dirty only because a resync sends it again: the receiver has acknowledged this state
-	again     bool // dirty only because a relist found it again while we could not know whether we had been alone
+	place   place
+	evicted bool // gave its body up: it cannot be sent before it is filled
+	several bool // has been in more than one state since the last acknowledgement
+	sending
+	origin
 
 	aged int32 // the second in which it counts as the age of something dirty; see ages.go
 
@@ -69,10 +52,34 @@ type item struct {
 	extra *extra // what few items have; nil for most
 }
 
+// onset is when a state was seen, and the lowest version at which it may have begun. A moment takes a third of the
+// memory of a time.Time, of which a large start has three for each of very many items.
+type onset struct {
+	at      moment
+	version uint64
+}
+
+// sending is what has become of an item since the last request that carries it was built.
+type sending struct {
+	inFlight bool // the request is under way
+	changed  bool // the item has another state than the request
+	dueEarly bool // its debounce ended while it was in flight
+}
+
+// origin is why an item is here.
+type origin struct {
+	bulk    bool // came with a first list or a resync, not as a change
+	initial bool // came with a first list and is to arrive; see Progress
+	found   bool // its deletion was not watched but found, or told by another member
+	offered bool // dirty only because a resync sends it again: the receiver has acknowledged this state
+	again   bool // dirty only because a relist found it again while we could not know whether we had been alone
+}
+
 // links is where an item is in its queue.
 type links struct {
 	prev, next *item
 	queue      *queue // nil unless it is queued, suspected or parked
+	readyAt    moment // when it entered a queue that sends
 }
 
 // extra is the part of an item that few items have.
@@ -144,20 +151,6 @@ func (it *item) namespaceAndName() (namespace, name string) {
 		namespace = ""
 	}
 	return namespace, s[strings.LastIndexByte(s, '/')+1:]
-}
-
-// mark identifies a state: two of the same mark are the same to the receiver. It is never 0.
-func (it *item) mark() uint64 { return markOf(it.deleted, it.digest) }
-
-func markOf(deleted bool, digest uint64) uint64 {
-	if deleted {
-		return 1
-	}
-	return max(digest, 2)
-}
-
-func (it *item) state() State {
-	return State{Version: it.version, Digest: it.digest, Deleted: it.deleted}
 }
 
 func (it *item) wire() wire.Item {

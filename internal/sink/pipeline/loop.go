@@ -14,7 +14,7 @@ import (
 // flight is one request under way.
 type flight struct {
 	items   []*item
-	bases   []base // of the items, as they were when it began
+	carried []cargo // of each of them
 	deletes bool
 	retried bool // what it holds failed before
 	whole   bool // it failed once, and is tried again as it was
@@ -22,11 +22,8 @@ type flight struct {
 	cancel  context.CancelFunc
 }
 
-// base is what the receiver held of an object, if that is known; see [item].
-type base struct {
-	digest uint64
-	known  bool
-}
+// cargo is the mark of the state that a flight carries of an item, and the item's base when it began.
+type cargo struct{ mark, base uint64 }
 
 func (f *flight) lane() delivery.Lane { return laneOf(f.deletes) }
 
@@ -202,7 +199,7 @@ func (p *Pipeline) fillFrom(q *queue, b *batch.Builder, f *flight) {
 
 // size is what an item takes in a request, or a little more.
 func (p *Pipeline) size(it *item) int {
-	if it.deleted {
+	if it.Deleted {
 		return deletionSize(it.id)
 	}
 	return p.sizer.UpsertSize(it.wire())
@@ -228,9 +225,8 @@ func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGrou
 	var r delivery.Request
 	for _, it := range f.items {
 		p.setInFlight(it, true)
-		it.sentSeq, it.dueEarly = it.seq, false
-		f.bases = append(f.bases, base{it.base, it.baseKnown})
-		it.base, it.baseKnown = it.digest, false // until it is acknowledged, the receiver may hold the one or the other
+		f.carried = append(f.carried, cargo{it.mark(), it.base})
+		it.changed, it.dueEarly, it.base = false, false, 0 // The receiver may hold the one state or the other.
 		if f.deletes {
 			r.Deletes = append(r.Deletes, it.id)
 		} else {

@@ -38,6 +38,14 @@ func stateOf(c index.Change) State {
 	return State{Version: c.Record.ResourceVersion, Digest: c.Record.Digest, Deleted: c.Deleted}
 }
 
+// mark identifies a state: two of the same mark are the same to the receiver. It is never 0.
+func (s State) mark() uint64 {
+	if s.Deleted {
+		return 1
+	}
+	return max(s.Digest, 2)
+}
+
 // Owner decides whose an object is. MaySend is called under the pipeline's lock, often: it must be quick and must not
 // call back.
 type Owner interface {
@@ -234,7 +242,7 @@ func (p *Pipeline) Apply(c index.Change) {
 		if d, ok := p.opts.Doubtful(c.ID); ok {
 			it = p.add(c.ID, c.Type)
 			p.set(it, c.Deleted, c.Record)
-			it.firstAt, it.firstVersion = p.ages.moment(now), c.Record.ResourceVersion
+			it.first = onset{p.ages.moment(now), c.Record.ResourceVersion}
 			if !p.mine(it) {
 				p.park(it) // Its owner may give it to us before the doubt is over.
 				return
@@ -244,7 +252,7 @@ func (p *Pipeline) Apply(c index.Change) {
 		}
 		return
 	}
-	if ok && c.Cause == index.Found && it.deleted && (it.dirty() && c.After < it.version || it.state() == stateOf(c)) {
+	if ok && c.Cause == index.Found && it.Deleted && (it.dirty() && c.After < it.Version || it.State == stateOf(c)) {
 		// It was there before the deletion that is known, which is better than to know that it has happened
 		// at some time. If it was there after that, it has been deleted again, and others may have sent it in
 		// between.
@@ -256,28 +264,30 @@ func (p *Pipeline) Apply(c index.Change) {
 	}
 	if !ok {
 		it = p.add(c.ID, c.Type)
-		it.base, it.baseKnown = c.Previous, c.Known && c.Cause == index.Live && !c.Again && alone
+		if c.Known && c.Cause == index.Live && !c.Again && alone {
+			it.base = State{Digest: c.Previous}.mark()
+		}
 	}
 	it.again = c.Again && alone && (it.again || !ok)
-	first := p.first(c)
+	began := onset{p.ages.moment(now), p.firstVersion(c)}
 	if it.found && !c.Deleted {
-		it.firstVersion = first // What is there now overrides a deletion that lies who knows how far back.
+		it.first.version = began.version // What is there now overrides a deletion that lies who knows how far back.
 	}
 	if !it.dirty() || it.offered { // What was offered is acknowledged.
-		it.firstAt, it.firstVersion = p.ages.moment(now), first
+		it.first = began
 	} else {
 		p.totals.Coalesced++
 		p.metrics.coalesced.Inc()
 	}
-	if it.inFlight && it.seq == it.sentSeq {
-		it.laterAt, it.laterVersion = p.ages.moment(now), first
+	if it.inFlight && !it.changed {
+		it.later = began
 	}
 	if c.Cause == index.Initial && !it.initial {
 		it.initial = true
 		p.initial[it.typ]++
 		p.progress.Total++
 	}
-	it.several = c.Listed || c.Again || it.dirty() && (it.several || it.mark() != markOf(c.Deleted, c.Record.Digest))
+	it.several = c.Listed || c.Again || it.dirty() && (it.several || it.mark() != stateOf(c).mark())
 	p.set(it, c.Deleted, c.Record)
 	it.found = c.Cause == index.Found
 	if !ok {
@@ -294,10 +304,10 @@ func (p *Pipeline) Apply(c index.Change) {
 	p.wakeLoop()
 }
 
-// first is the lowest version at which the state that a change brings may have begun, and hence the lowest that is not
+// firstVersion is the lowest version at which the state that a change brings may have begun, and hence the lowest that is not
 // acknowledged because of it. The version of the object itself will not do: a status update after the change
 // that matters raises it.
-func (p *Pipeline) first(c index.Change) uint64 {
+func (p *Pipeline) firstVersion(c index.Change) uint64 {
 	after := c.After
 	if c.Cause == index.Initial {
 		after = max(after, p.opts.Acknowledged(c.Type, c.ID))
@@ -312,7 +322,7 @@ func (p *Pipeline) first(c index.Change) uint64 {
 // deleted again before anything was sent: its deletion is sent, because the receiver may have a document of
 // that ID from an earlier life of this process.
 func (p *Pipeline) unneeded(it *item) bool {
-	return it.baseKnown && !it.deleted && it.digest == it.base && !it.inFlight && it.extra == nil && p.opts.Owner.MaySend(*it.typ, it.id)
+	return it.base == it.mark() && !it.inFlight && it.extra == nil && p.opts.Owner.MaySend(*it.typ, it.id)
 }
 
 func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
@@ -329,9 +339,8 @@ func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
 
 // set gives an item a new state.
 func (p *Pipeline) set(it *item, deleted bool, r resource.Record) {
-	it.seq++
-	it.deleted, it.digest, it.version, it.evicted, it.found = deleted, r.Digest, r.ResourceVersion, false, false
-	it.offered = false
+	it.State = State{Version: r.ResourceVersion, Digest: r.Digest, Deleted: deleted}
+	it.changed, it.evicted, it.found, it.offered = true, false, false, false
 	if deleted {
 		p.setBody(it, "")
 	} else {
@@ -347,7 +356,7 @@ func (p *Pipeline) setBody(it *item, b resource.Body) {
 
 // giveUp drops the body of an item, which cannot be sent then before it is filled.
 func (p *Pipeline) giveUp(it *item) {
-	if !it.deleted {
+	if !it.Deleted {
 		p.setBody(it, "")
 		it.evicted = true
 	}
@@ -372,7 +381,7 @@ func (p *Pipeline) park(it *item) {
 	if it.place != parked && it.extra != nil {
 		it.extra.toldUntil = time.Now().Add(p.doubtFor())
 	}
-	it.baseKnown = false
+	it.base = 0
 	p.spare(it)
 	p.move(it, parked)
 	p.miss(it)
@@ -391,12 +400,12 @@ func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 		p.park(it)
 	case it.inFlight:
 		// Where it goes is decided when the request has ended; its debounce runs meanwhile.
-		if it.deleted {
+		if it.Deleted {
 			p.takeOut(it)
 		} else {
 			p.wait(it, now)
 		}
-	case it.deleted:
+	case it.Deleted:
 		p.takeOut(it)
 		p.enqueue(&p.deletes, it, now)
 	case it.place == suspected && it.queue != &p.retried[delivery.Deletes], it.queue == &p.live:
@@ -476,7 +485,7 @@ func (p *Pipeline) parkedQueue(it *item) *queue {
 		queues = &[2]*queue{{}, {}}
 		p.parked[it.typ] = queues
 	}
-	return queues[one(it.deleted || it.version == 0)]
+	return queues[one(it.Deleted || it.Version == 0)]
 }
 
 // count adds n to what is counted of a type.

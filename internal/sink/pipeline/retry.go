@@ -52,7 +52,7 @@ func (p *Pipeline) completeFailed(f *flight, o wire.Outcome, now time.Time) {
 			size.chance.lost()
 		}
 	}
-	rest := p.unchanged(f, now)
+	rest := p.unchanged(f.items, now)
 	if o.Own || f.attempt.Probe() {
 		for _, it := range rest {
 			if !o.Own && len(f.items) == 1 { // It leaves the next probe to another.
@@ -126,7 +126,7 @@ func (p *Pipeline) retryAfter(it *item, now time.Time) {
 
 // bisect takes a body that was refused without a word about which item is bad: its halves tell.
 func (p *Pipeline) bisect(f *flight, o wire.Outcome, now time.Time) {
-	rest := p.unchanged(f, now)
+	rest := p.unchanged(f.items, now)
 	if len(f.items) == 1 {
 		for _, it := range rest {
 			p.quarantine(it, o.Reason, o.Kind == wire.Miscounted, now)
@@ -145,10 +145,10 @@ func (p *Pipeline) retryAll(items []*item, now time.Time) {
 	}
 }
 
-// unchanged sends the items of a flight that changed meanwhile on their way, and returns the others.
-func (p *Pipeline) unchanged(f *flight, now time.Time) []*item {
+// unchanged sends those items of a flight that changed meanwhile on their way, and returns the others.
+func (p *Pipeline) unchanged(items []*item, now time.Time) []*item {
 	var rest []*item
-	for _, it := range f.items {
+	for _, it := range items {
 		switch {
 		case p.resume(it, now):
 		case !p.mine(it):
@@ -168,7 +168,7 @@ func (p *Pipeline) retry(it *item, now time.Time) {
 }
 
 func (p *Pipeline) retryQueue(it *item) *queue {
-	if !it.deleted && it.extra != nil && it.extra.tries > 0 {
+	if !it.Deleted && it.extra != nil && it.extra.tries > 0 {
 		return &p.alone
 	}
 	return &p.retried[p.laneOf(it)]
@@ -191,7 +191,7 @@ func (p *Pipeline) suspectAlone(it *item, now time.Time) {
 	p.retry(it, now)
 }
 
-func (p *Pipeline) laneOf(it *item) delivery.Lane { return laneOf(it.deleted) }
+func (p *Pipeline) laneOf(it *item) delivery.Lane { return laneOf(it.Deleted) }
 
 func laneOf(deletes bool) delivery.Lane {
 	if deletes {
@@ -211,9 +211,8 @@ func (p *Pipeline) completePartial(f *flight, o wire.Outcome, now time.Time) {
 		return
 	}
 	p.report(f, o, now)
-	done := slices.DeleteFunc(slices.Clone(f.items), func(it *item) bool { _, bad := failed[it]; return bad })
-	p.acknowledge(done, f, now)
-	for _, it := range p.unchanged(&flight{items: slices.DeleteFunc(slices.Clone(f.items), func(it *item) bool { _, bad := failed[it]; return !bad })}, now) {
+	p.acknowledge(f, failed, now)
+	for _, it := range p.unchanged(slices.DeleteFunc(slices.Clone(f.items), func(it *item) bool { _, bad := failed[it]; return !bad }), now) {
 		r := it.withExtra()
 		if r.tries++; r.tries >= maxTries {
 			p.quarantine(it, failed[it], true, now)

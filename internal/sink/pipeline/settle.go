@@ -57,7 +57,7 @@ type Doubt struct {
 // takeDoubt takes another member's doubt, or that of an earlier life, about an item. It tells whether the item's
 // state is acknowledged, so that it need not be sent.
 func (p *Pipeline) takeDoubt(it *item, d Doubt) bool {
-	same := d.Version == it.version && d.Version != 0 && !it.several
+	same := d.Version == it.Version && d.Version != 0 && !it.several
 	state := uint64(0)
 	if same && !d.Overwritable {
 		state = it.mark()
@@ -205,11 +205,11 @@ func (p *Pipeline) askTaken() {
 
 // sendAgain says the last word of an acknowledged item again.
 func (p *Pipeline) sendAgain(it *item, now time.Time) {
-	it.firstAt, it.firstVersion = p.ages.moment(now), it.version
+	it.first = onset{p.ages.moment(now), it.Version}
 	p.totals.Repeats++
 	p.metrics.repeats.Inc()
 	switch {
-	case it.deleted:
+	case it.Deleted:
 		p.enqueue(&p.deletes, it, now)
 	case it.evicted:
 		p.move(it, evicted)

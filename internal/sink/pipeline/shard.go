@@ -20,11 +20,11 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 		return
 	}
 	switch {
-	case it.inFlight || it.deleted || it.evicted, now.Sub(p.ages.time(it.firstAt)) < p.opts.Debounce:
+	case it.inFlight || it.Deleted || it.evicted, now.Sub(p.ages.time(it.first.at)) < p.opts.Debounce:
 		p.route(it, now, false)
 	default:
 		p.enqueue(&p.live, it, now)
-		it.readyAt = it.firstAt
+		it.readyAt = it.first.at
 	}
 }
 
@@ -90,8 +90,8 @@ func (p *Pipeline) forgetCovered(q *queue, may func(id resource.ID, s State) boo
 		it := q.front
 		q.remove(it)
 		q.pushBack(it)
-		if may(it.id, it.state()) && p.settledByOwner(it) {
-			if kept < maxContested && contested(*it.typ, it.id, it.state()) {
+		if may(it.id, it.State) && p.settledByOwner(it) {
+			if kept < maxContested && contested(*it.typ, it.id, it.State) {
 				kept++
 			} else {
 				p.forget(it)
@@ -108,7 +108,7 @@ func (p *Pipeline) forgetCovered(q *queue, may func(id resource.ID, s State) boo
 // settledByOwner tells whether a parked item's owner has delivered its state, and leaves no doubt about it.
 func (p *Pipeline) settledByOwner(it *item) bool {
 	_, doubted := p.opts.Doubtful(it.id)
-	return !doubted && !it.inFlight && p.opts.Covers(*it.typ, it.id, it.state())
+	return !doubted && !it.inFlight && p.opts.Covers(*it.typ, it.id, it.State)
 }
 
 // Tombstone is a deletion that the receiver may not know of.
@@ -130,8 +130,8 @@ func (p *Pipeline) Tombstones() []Tombstone {
 	defer p.mu.Unlock()
 	var all []Tombstone
 	for id, it := range p.items.byID {
-		if it.deleted && (it.dirty() || it.overwritable()) && it.place != quarantined {
-			all = append(all, Tombstone{Type: *it.typ, ID: id, State: it.state(), Since: p.ages.time(it.firstAt), Found: it.found, Undoable: !it.dirty()})
+		if it.Deleted && (it.dirty() || it.overwritable()) && it.place != quarantined {
+			all = append(all, Tombstone{Type: *it.typ, ID: id, State: it.State, Since: p.ages.time(it.first.at), Found: it.found, Undoable: !it.dirty()})
 		}
 	}
 	return all
@@ -144,7 +144,7 @@ func (p *Pipeline) PendingDeletions(t resource.Type, f func(namespace, name stri
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, it := range p.items.byID {
-		if it.deleted && *it.typ == t && (it.dirty() || it.overwritable()) {
+		if it.Deleted && *it.typ == t && (it.dirty() || it.overwritable()) {
 			f(it.namespaceAndName())
 		}
 	}
@@ -199,14 +199,14 @@ func (p *Pipeline) onlyDoubted(it *item) bool {
 		return false
 	}
 	_, doubted := p.opts.Doubtful(it.id)
-	return doubted && p.opts.Covers(*it.typ, it.id, it.state())
+	return doubted && p.opts.Covers(*it.typ, it.id, it.State)
 }
 
 // raise takes account of what others have told since an item became dirty: an object that came with a first list, where
 // nothing was known yet, may have been delivered before it changed again. Of deletions others may know less than we do.
 func (p *Pipeline) raise(it *item) {
-	if it.firstVersion < it.version && it.place == parked && !it.deleted {
-		it.firstVersion = max(it.firstVersion, min(p.opts.Acknowledged(*it.typ, it.id)+1, it.version))
+	if it.first.version < it.Version && it.place == parked && !it.Deleted {
+		it.first.version = max(it.first.version, min(p.opts.Acknowledged(*it.typ, it.id)+1, it.Version))
 	}
 }
 
@@ -218,8 +218,8 @@ func include(in map[resource.Type]Unacknowledged, it *item, sure bool) {
 		return
 	}
 	if !it.found && !sure {
-		if len(u.IDs) == 0 || it.firstVersion < u.Version {
-			u.Version = it.firstVersion
+		if len(u.IDs) == 0 || it.first.version < u.Version {
+			u.Version = it.first.version
 		}
 		u.IDs = append(u.IDs, it.id)
 	}
@@ -231,7 +231,7 @@ func include(in map[resource.Type]Unacknowledged, it *item, sure bool) {
 
 // doubtful is what is to be said of an item in doubt.
 func (it *item) doubtful() Doubt {
-	return Doubt{ID: it.id, Version: it.version, Acknowledged: !it.dirty(), Overwritable: it.overwritable()}
+	return Doubt{ID: it.id, Version: it.Version, Acknowledged: !it.dirty(), Overwritable: it.overwritable()}
 }
 
 // Gained tells the pipeline that the objects that match are ours anew. Another member may have sent any of them in
@@ -240,11 +240,13 @@ func (p *Pipeline) Gained(match Match) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for f := range p.flights {
-		f.bases = nil // What the receiver held before is not known of any of them; a handoff leaves few in flight.
+		for i := range f.carried {
+			f.carried[i].base = 0 // A handoff leaves few in flight.
+		}
 	}
 	for id, it := range p.items.byID {
-		if (it.baseKnown || it.again) && match(*it.typ, id) {
-			it.baseKnown, it.again = false, false
+		if (it.base != 0 || it.again) && match(*it.typ, id) {
+			it.base, it.again = 0, false
 		}
 	}
 }

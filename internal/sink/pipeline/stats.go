@@ -98,7 +98,7 @@ func (p *Pipeline) AwaitDeleted(ctx context.Context, ids []resource.ID) error {
 	return p.await(ctx, func() bool {
 		left = slices.DeleteFunc(left, func(id resource.ID) bool {
 			it := p.items.byID[id]
-			return it == nil || !it.deleted || !it.dirty() || it.place == quarantined || !p.mine(it)
+			return it == nil || !it.Deleted || !it.dirty() || it.place == quarantined || !p.mine(it)
 		})
 		return len(left) == 0
 	})
@@ -111,7 +111,7 @@ func (p *Pipeline) left() Left {
 	for _, it := range p.items.byID {
 		switch {
 		case it.place == parked || it.place == quarantined:
-		case it.dirty() && it.deleted:
+		case it.dirty() && it.Deleted:
 			l.Deletes++
 		case it.dirty():
 			l.Upserts++
