@@ -92,7 +92,7 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ended {
+	if p.life == ended {
 		return
 	}
 	id := t.ID(r.Namespace, r.Name)
@@ -119,7 +119,7 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 		it.offered = true
 		p.route(it, now, true)
 	}
-	p.flushBulk = false
+	p.queues.flushBulk = false
 	p.wakeLoop()
 }
 
@@ -127,25 +127,27 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 func (p *Pipeline) FlushBulk() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.flushBulk = true
+	p.queues.flushBulk = true
 	p.wakeLoop()
 }
 
 // Room blocks until the receiver has caught up with the bulk traffic so far, or ctx ends. It is what makes a resync
 // read the next page no sooner than it is needed.
 func (p *Pipeline) Room(ctx context.Context) error {
-	return p.await(ctx, func() bool { return p.bulk.len < bulkBatches*p.opts.MaxUpserts && p.bodyBytes <= p.opts.MaxBodyBytes/2 })
+	return p.await(ctx, func() bool {
+		return p.queues.of(classBulk).len < bulkBatches*p.opts.MaxUpserts && p.tally.bodyBytes <= p.opts.MaxBodyBytes/2
+	})
 }
 
 // Evicted returns the types of which some objects wait without their bodies, and how many.
 func (p *Pipeline) Evicted() map[resource.Type]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.counts[evicted] == 0 {
+	if p.tally.places[evicted] == 0 {
 		return nil
 	}
-	types := make(map[resource.Type]int, len(p.evictedByType))
-	for t, n := range p.evictedByType {
+	types := make(map[resource.Type]int, len(p.tally.evicted))
+	for t, n := range p.tally.evicted {
 		types[*t] = n
 	}
 	return types
@@ -174,8 +176,8 @@ func (p *Pipeline) fill(it *item, r resource.Record, now time.Time) {
 	case it.limit() > 0:
 		p.retry(it, now)
 	case it.bulk:
-		p.enqueue(&p.bulk, it, now)
+		p.enqueue(classBulk, it, now)
 	default:
-		p.enqueue(&p.live, it, now)
+		p.enqueue(classLive, it, now)
 	}
 }

@@ -13,8 +13,7 @@ func (p *Pipeline) complete(f *flight, o wire.Outcome) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	p.inFlight--
-	delete(p.flights, f)
+	delete(p.flights.all, f)
 	if o.Kind != wire.Unknown && !o.Own {
 		p.lastWords.slowest.note(o.Took, now)
 	}
@@ -25,20 +24,14 @@ func (p *Pipeline) complete(f *flight, o wire.Outcome) {
 			it.extra.suspicion, it.extra.toldUntil = false, now.Add(p.doubtFor())
 		}
 	}
-	if o.Kind == wire.Delivered {
-		p.totals.LastDelivered = now
-	} else if !o.Own && o.Kind != wire.Fenced {
-		p.totals.Failed++
-		p.totals.LastError = o.Reason
-	}
-	p.metrics.failures.note(f.items, o, now)
+	p.record.ended(f, o, now)
 	p.decide(f, o, now)
 	p.audit(f, o, now)
 	if p.opts.Observe != nil {
 		p.opts.Observe(p.breaker.State())
 	}
-	p.checkDrains()
-	p.notify()
+	p.flights.ended()
+	p.backlog.give()
 }
 
 // decide says what happens to the items of a flight.
@@ -46,9 +39,9 @@ func (p *Pipeline) decide(f *flight, o wire.Outcome, now time.Time) {
 	switch o.Kind {
 	case wire.Delivered:
 		p.report(f, o, now)
-		p.sizes[f.lane()].passed(len(f.items))
+		p.lanes[f.lane()].size.passed(len(f.items))
 		if f.whole {
-			p.sizes[f.lane()].chance.won()
+			p.lanes[f.lane()].size.chance.won()
 		}
 		p.acknowledge(f, nil, now)
 	case wire.Partial:
@@ -92,8 +85,8 @@ func (p *Pipeline) audit(f *flight, o wire.Outcome, now time.Time) {
 		return p.items.byID[it.id] != it || it.dirty() || it.extra != nil && it.extra.timer != 0
 	})
 	for _, it := range lost {
-		p.metrics.dropped.Inc()
-		p.log.Error(nil, "Change had lost its place and is sent again, please report it",
+		p.record.dropped.Inc()
+		p.opts.Log.Error(nil, "Change had lost its place and is sent again, please report it",
 			"target", p.opts.Target, "id", string(it.id), "version", it.Version, "deleted", it.Deleted, "outcome", o.Kind.String())
 	}
 	for _, it := range p.unchanged(lost, now) {
@@ -105,11 +98,11 @@ func (p *Pipeline) audit(f *flight, o wire.Outcome, now time.Time) {
 func (p *Pipeline) report(f *flight, o wire.Outcome, now time.Time) {
 	switch t := p.breaker.Report(now, f.attempt, o); t.Edge {
 	case delivery.Opened:
-		p.log.Info("Receiver in trouble, backing off", "target", p.opts.Target, "kind", t.Kind.String(), "reason", t.Reason)
+		p.opts.Log.Info("Receiver in trouble, backing off", "target", p.opts.Target, "kind", t.Kind.String(), "reason", t.Reason)
 	case delivery.Changed:
-		p.log.Info("Receiver in trouble of another kind", "target", p.opts.Target, "kind", t.Kind.String(), "reason", t.Reason)
+		p.opts.Log.Info("Receiver in trouble of another kind", "target", p.opts.Target, "kind", t.Kind.String(), "reason", t.Reason)
 	case delivery.Closed:
-		p.log.Info("Receiver is well again", "target", p.opts.Target, "after", t.After.String(), "dirty", p.dirty())
+		p.opts.Log.Info("Receiver is well again", "target", p.opts.Target, "after", t.After.String(), "dirty", p.tally.dirty())
 	case delivery.NoEdge:
 	}
 }
@@ -117,12 +110,8 @@ func (p *Pipeline) report(f *flight, o wire.Outcome, now time.Time) {
 // acknowledge forgets the items of a flight, but for those that failed, whose state is still the one that was sent. The
 // others keep their newer state.
 func (p *Pipeline) acknowledge(f *flight, failed map[*item]string, now time.Time) {
-	if f.deletes {
-		p.totals.Deletes += uint64(len(f.items) - len(failed))
-	} else {
-		p.totals.Upserts += uint64(len(f.items) - len(failed))
-	}
-	p.passed[f.lane()]++
+	p.record.acknowledged(f, len(f.items)-len(failed))
+	p.lanes[f.lane()].passed++
 	for i, it := range f.items {
 		if _, ok := failed[it]; ok {
 			continue
@@ -130,7 +119,7 @@ func (p *Pipeline) acknowledge(f *flight, failed map[*item]string, now time.Time
 		if it.extra != nil {
 			it.extra.limit, it.extra.tries, it.extra.whole = 0, 0, false
 		}
-		p.metrics.latency.Observe(now.Sub(p.ages.time(it.first.at)).Seconds())
+		p.record.latency.Observe(now.Sub(p.ages.time(it.first.at)).Seconds())
 		if !it.changed {
 			p.finish(it, now)
 			continue
@@ -156,7 +145,7 @@ func (p *Pipeline) resume(it *item, now time.Time) bool {
 		return false
 	case it.place != nowhere: // waiting or parked: it is where it belongs
 	case it.Deleted:
-		p.enqueue(&p.deletes, it, now)
+		p.enqueue(classDeletes, it, now)
 	case it.dueEarly:
 		p.ready(it, now)
 	default:
@@ -177,7 +166,7 @@ func (p *Pipeline) unsent(f *flight) {
 
 // putBack puts one item that was not delivered back to the front of the queue that it came from.
 func (p *Pipeline) putBack(it *item, f *flight, now time.Time) {
-	q, to := &p.live, queued
+	c, to := classLive, queued
 	switch {
 	case p.resume(it, now):
 		return
@@ -185,21 +174,21 @@ func (p *Pipeline) putBack(it *item, f *flight, now time.Time) {
 		p.park(it)
 		return
 	case f.retried:
-		q, to = p.retryQueue(it), suspected
+		c, to = retryClass(it), suspected
 	case it.Deleted:
-		q = &p.deletes
+		c = classDeletes
 	case it.bulk:
-		q = &p.bulk
+		c = classBulk
 	}
-	q.pushFront(it)
+	p.queues.of(c).pushFront(it)
 	p.setPlace(it, to)
 }
 
 // finish ends an item whose current state is acknowledged. It stays only while its last word is to be repeated.
 func (p *Pipeline) finish(it *item, now time.Time) {
 	if it.extra != nil && it.extra.why != "" {
-		p.metrics.released(it.id)
-		p.log.Info("Object that was quarantined is delivered", "target", p.opts.Target, "id", string(it.id))
+		p.record.released(it.id)
+		p.opts.Log.Info("Object that was quarantined is delivered", "target", p.opts.Target, "id", string(it.id))
 		it.extra.why = ""
 	}
 	settles := it.extra != nil && p.settle(it, now)

@@ -39,7 +39,7 @@ func (p *Pipeline) Item(id resource.ID) (s ItemStatus, ok bool) {
 		return ItemStatus{}, false
 	}
 	s = ItemStatus{Place: it.place.String(), State: it.State, Since: p.ages.time(it.first.at), InFlight: it.inFlight, BatchLimit: it.limit()}
-	s.Failure = p.metrics.failures.of[id].Failure
+	s.Failure = p.record.failures.of[id].Failure
 	if x := it.extra; x != nil {
 		s.InDoubt, s.Repeats, s.DueAt, s.Reason = x.inDoubt(), x.repeats, x.dueAt, x.why
 	}

@@ -114,8 +114,9 @@ type extra struct {
 
 // items are all items. A map never shrinks: one that has been large is made anew when it is empty, as after a start.
 type items struct {
-	byID map[resource.ID]*item
-	most int // that this map has held
+	byID  map[resource.ID]*item
+	most  int // that this map has held
+	types map[resource.Type]*resource.Type
 }
 
 // manyItems is from how many on a map is worth that: it takes half a megabyte.
@@ -129,8 +130,18 @@ func (s *items) add(it *item) {
 func (s *items) remove(it *item) {
 	delete(s.byID, it.id)
 	if len(s.byID) == 0 && s.most > manyItems {
-		*s = items{byID: make(map[resource.ID]*item)}
+		s.byID, s.most = make(map[resource.ID]*item), 0
 	}
+}
+
+// typ returns the one pointer to a type that its items share.
+func (s *items) typ(t resource.Type) *resource.Type {
+	typ, ok := s.types[t]
+	if !ok {
+		typ = &t
+		s.types[t] = typ
+	}
+	return typ
 }
 
 func (it *item) withExtra() *extra {
@@ -156,47 +167,4 @@ func (it *item) namespaceAndName() (namespace, name string) {
 func (it *item) wire() wire.Item {
 	namespace, name := it.namespaceAndName()
 	return wire.Item{ID: it.id, Type: *it.typ, Namespace: namespace, Name: name, Body: it.body}
-}
-
-// queue is a first-in first-out list through the items, so that taking one out of the middle costs nothing.
-type queue struct {
-	front, back *item
-	len         int
-}
-
-func (q *queue) pushBack(it *item) {
-	it.queue, it.prev, it.next = q, q.back, nil
-	if q.back != nil {
-		q.back.next = it
-	} else {
-		q.front = it
-	}
-	q.back = it
-	q.len++
-}
-
-func (q *queue) pushFront(it *item) {
-	it.queue, it.prev, it.next = q, nil, q.front
-	if q.front != nil {
-		q.front.prev = it
-	} else {
-		q.back = it
-	}
-	q.front = it
-	q.len++
-}
-
-func (q *queue) remove(it *item) {
-	if it.prev != nil {
-		it.prev.next = it.next
-	} else {
-		q.front = it.next
-	}
-	if it.next != nil {
-		it.next.prev = it.prev
-	} else {
-		q.back = it.prev
-	}
-	it.prev, it.next, it.queue = nil, nil, nil
-	q.len--
 }

@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -10,22 +9,6 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/batch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 )
-
-// flight is one request under way.
-type flight struct {
-	items   []*item
-	carried []cargo // of each of them
-	deletes bool
-	retried bool // what it holds failed before
-	whole   bool // it failed once, and is tried again as it was
-	attempt delivery.Attempt
-	cancel  context.CancelFunc
-}
-
-// cargo is the mark of the state that a flight carries of an item, and the item's base when it began.
-type cargo struct{ mark, base uint64 }
-
-func (f *flight) lane() delivery.Lane { return laneOf(f.deletes) }
 
 // Run delivers until ctx ends, then cancels the requests in flight, waits for them, and returns nil. What is not
 // delivered by then stays counted in [Pipeline.Stats]. Call it once.
@@ -46,12 +29,12 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	senders.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.ended = true
+	p.life = ended
 	for _, it := range p.items.byID { // waiters for these would wait for ever
 		p.arrived(it)
 	}
-	p.notify()
-	p.metrics.remove()
+	p.backlog.give()
+	p.record.remove()
 	return nil
 }
 
@@ -75,7 +58,7 @@ func (p *Pipeline) step(ctx context.Context, senders *sync.WaitGroup) time.Durat
 func (p *Pipeline) collectDue(now time.Time) {
 	for {
 		it, ok := p.window.Pop(now)
-		if !ok && p.draining {
+		if !ok && p.life == draining {
 			it, ok = p.window.PopAny()
 		}
 		if !ok {
@@ -108,14 +91,14 @@ func (p *Pipeline) ready(it *item, now time.Time) {
 		p.takeOut(it)
 		p.retry(it, now)
 	default:
-		p.enqueue(&p.live, it, now)
+		p.enqueue(classLive, it, now)
 	}
 }
 
 // next chooses what to send. It returns nil when nothing is due.
 func (p *Pipeline) next(now time.Time) *flight {
 	for {
-		c, ok := p.turns.next(func(c class) bool { return p.breaker.Allow(now, c.lane()) && p.due(c, now) })
+		c, ok := p.queues.turns.next(func(c class) bool { return p.breaker.Allow(now, c.lane()) && p.due(c, now) })
 		if !ok {
 			return nil
 		}
@@ -125,26 +108,18 @@ func (p *Pipeline) next(now time.Time) *flight {
 	}
 }
 
-// queueOf returns the queue of a class.
-func (p *Pipeline) queueOf(c class) *queue {
-	return [numClasses]*queue{
-		classDeletes: &p.deletes, classLive: &p.live, classBulk: &p.bulk,
-		classRetried: &p.retried[delivery.Upserts], classRetriedDeletes: &p.retried[delivery.Deletes], classAlone: &p.alone,
-	}[c]
-}
-
 // due tells whether a class holds a full batch, or something that need not wait for one.
 func (p *Pipeline) due(c class, now time.Time) bool {
-	q := p.queueOf(c)
+	q := p.queues.of(c)
 	switch {
 	case q.front == nil:
 		return false
 	case c == classAlone && !p.breaker.Closed(delivery.Upserts):
 		// What fails whether or not the receiver is well makes a bad probe, if there is any other.
-		return p.live.front == nil && p.retried[delivery.Upserts].front == nil && p.bulk.front == nil
-	case c != classLive && c != classBulk, q.len >= p.sizes[delivery.Upserts].now, p.draining:
+		return p.queues.of(classLive).front == nil && p.queues.of(classRetried).front == nil && p.queues.of(classBulk).front == nil
+	case c != classLive && c != classBulk, q.len >= p.lanes[delivery.Upserts].size.now, p.life == draining:
 		return true
-	case c == classBulk && p.flushBulk:
+	case c == classBulk && p.queues.flushBulk:
 		return true
 	default:
 		return !now.Before(p.ages.time(q.front.readyAt).Add(p.opts.FlushInterval))
@@ -154,7 +129,7 @@ func (p *Pipeline) due(c class, now time.Time) bool {
 // take fills one request of a class. As long as all is well, a live batch that is not full takes bulk along.
 func (p *Pipeline) take(c class) *flight {
 	f := &flight{deletes: c.deletes(), retried: c == classRetried || c == classRetriedDeletes || c == classAlone}
-	size := &p.sizes[f.lane()]
+	size := &p.lanes[f.lane()].size
 	most := size.now
 	if !p.breaker.Closed(f.lane()) {
 		most = 1 // A probe asks whether the receiver is well: one object is the least likely to fail by its own fault.
@@ -162,14 +137,14 @@ func (p *Pipeline) take(c class) *flight {
 	b := batch.NewBuilder(batch.Limits{
 		Count: most, Bytes: min(p.opts.MaxBytes, p.breaker.MaxBytes()), Overhead: p.sizer.Overhead(),
 	})
-	p.fillFrom(p.queueOf(c), &b, f)
+	p.fillFrom(p.queues.of(c), &b, f)
 	if c == classLive && most > 1 && size.well() {
-		p.fillFrom(&p.bulk, &b, f)
+		p.fillFrom(p.queues.of(classBulk), &b, f)
 	}
 	if len(f.items) == 0 {
 		return nil
 	}
-	p.notify()
+	p.backlog.give()
 	return f
 }
 
@@ -233,10 +208,9 @@ func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGrou
 			r.Upserts = append(r.Upserts, it.wire())
 		}
 	}
-	p.inFlight++
 	f.attempt = p.breaker.Begin(f.lane())
 	ctx, f.cancel = context.WithCancel(ctx)
-	p.flights[f] = true
+	p.flights.all[f] = true
 	senders.Go(func() {
 		o := p.sender.Send(ctx, r)
 		f.cancel()
@@ -256,7 +230,7 @@ func (p *Pipeline) sleep(now time.Time) time.Duration {
 	until(p.window.Next())
 	until(p.timers.next())
 	for c := range numClasses {
-		q, lane := p.queueOf(c), c.lane()
+		q, lane := p.queues.of(c), c.lane()
 		switch {
 		case q.front == nil:
 		case p.breaker.Allow(now, lane):
@@ -293,59 +267,6 @@ func (p *Pipeline) MaySendChanged() {
 	for _, i := range resource.HashOrder(len(gained), func(i int) uint64 { return gained[i].id.Hash() }) {
 		p.unpark(gained[i], now)
 	}
-	p.notify()
+	p.backlog.give()
 	p.wakeLoop()
-}
-
-// drain is somebody's wait for the end of certain requests.
-type drain struct {
-	match Match
-	done  chan struct{}
-}
-
-// Drain returns a channel that is closed once no request in flight holds an object that matches. The caller has already
-// made sure that MaySend says no for all of those, so that none begins anew.
-func (p *Pipeline) Drain(match Match) <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	d := &drain{match: match, done: make(chan struct{})}
-	p.drains = append(p.drains, d)
-	p.checkDrains()
-	return d.done
-}
-
-// Cancel ends the requests in flight that hold an object that matches; their outcome is unknown then. A waiter for
-// the end of requests for too long does so.
-func (p *Pipeline) Cancel(match Match) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for f := range p.flights {
-		if slices.ContainsFunc(f.items, func(it *item) bool { return match(*it.typ, it.id) }) {
-			f.cancel()
-		}
-	}
-}
-
-func (p *Pipeline) checkDrains() {
-	if len(p.drains) == 0 {
-		return
-	}
-	rest := p.drains[:0]
-	for _, d := range p.drains {
-		if p.holds(d.match) {
-			rest = append(rest, d)
-		} else {
-			close(d.done)
-		}
-	}
-	p.drains = rest
-}
-
-func (p *Pipeline) holds(match Match) bool {
-	for id, it := range p.items.byID {
-		if it.inFlight && match(*it.typ, id) {
-			return true
-		}
-	}
-	return false
 }

@@ -23,8 +23,6 @@ type metrics struct {
 
 	mu    sync.Mutex // guards named
 	named map[resource.ID]struct{}
-
-	failures failures
 }
 
 func newMetrics(reg prometheus.Registerer, target string, p *Pipeline) *metrics {

@@ -5,9 +5,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-logr/logr"
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/debounce"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
@@ -55,177 +52,59 @@ type Owner interface {
 // Match tells whether an object is among some.
 type Match func(t resource.Type, id resource.ID) bool
 
-// Options are the settings of a [Pipeline]. Durations of zero mean at once, unless stated otherwise.
-type Options struct {
-	// Target names the receiver in logs and metrics.
-	Target string
-	// Debounce is how long an object must be quiet before it is sent; MaxWait cuts the wait off.
-	Debounce, MaxWait time.Duration
-	// FlushInterval is how long due objects may wait for a batch to fill.
-	FlushInterval time.Duration
-	// MaxUpserts, MaxDeletes and MaxBytes bound one request. 0 means 50 upserts, 1000 deletes, 1 MiB.
-	MaxUpserts, MaxDeletes, MaxBytes int
-	// Settle is how long after the receiver's next answer a request of unknown outcome may still be applied. 0 means
-	// 60 s; the slowest answer of the last ten minutes counts if it took longer. Repeats is how many times the last
-	// word is repeated, once each Settle; 0 means 5, which covers receivers that hold a request for minutes
-	// (cluster-whisperer's own limit towards its store is 300 s).
-	Settle  time.Duration
-	Repeats int
-	// MaxBodyBytes bounds the memory for bodies of objects that wait. 0 means 32 MiB.
-	MaxBodyBytes int64
-	// Owner decides what is ours. nil means everything.
-	Owner Owner
-	// Covers tells whether the receiver is known to have a state of an object, or to have deleted it: an
-	// object that a first list brings and that is covered needs no sending. It is called under the pipeline's lock. nil
-	// means that nothing is known.
-	Covers func(t resource.Type, id resource.ID, s State) bool
-	// Delivered is told of each deletion that is acknowledged, once no older request can undo it any more,
-	// and of each state whose version is no number. It is called under the pipeline's lock. nil tells nobody.
-	Delivered func(id resource.ID, s State)
-	// Acknowledged returns the version up to which every state of an object is known to be acknowledged. It
-	// is called under the pipeline's lock. nil means that nothing is known.
-	Acknowledged func(t resource.Type, id resource.ID) uint64
-	// OwnedSince returns, for an object that is ours, a version at which it was already: what others have sent of it is
-	// older. It is called under the pipeline's lock. nil means from the beginning.
-	OwnedSince func(t resource.Type, id resource.ID) uint64
-	// Doubtful tells of which objects another member that may have sent them says that a request of unknown outcome may
-	// still be applied: the successor repeats their last word. nil means of none.
-	Doubtful func(id resource.ID) (Doubt, bool)
-	// Taken tells whether another member has an object for good, as its published claim says: a fence alone
-	// takes nothing away. It is called without the pipeline's lock. nil means never.
-	Taken func(t resource.Type, id resource.ID) bool
-	// Observe is told the state of the breaker after every request, under the pipeline's lock. nil tells nobody.
-	Observe func(delivery.State)
-	// Log is for transitions, never for single objects, but for quarantined ones.
-	Log logr.Logger
-	// Registerer takes the metrics; nil switches them off.
-	Registerer prometheus.Registerer
-}
-
-func (o Options) withDefaults() Options {
-	def := func(v *int, d int) {
-		if *v <= 0 {
-			*v = d
-		}
-	}
-	def(&o.MaxUpserts, 50)
-	def(&o.MaxDeletes, 1000)
-	def(&o.MaxBytes, 1<<20)
-	def(&o.Repeats, defaultRepeats)
-	if o.Settle <= 0 {
-		o.Settle = time.Minute
-	}
-	if o.MaxBodyBytes <= 0 {
-		o.MaxBodyBytes = 32 << 20
-	}
-	if o.Owner == nil {
-		o.Owner = everything{}
-	}
-	if o.Covers == nil {
-		o.Covers = func(resource.Type, resource.ID, State) bool { return false }
-	}
-	if o.Acknowledged == nil {
-		o.Acknowledged = func(resource.Type, resource.ID) uint64 { return 0 }
-	}
-	if o.Delivered == nil {
-		o.Delivered = func(resource.ID, State) {}
-	}
-	if o.OwnedSince == nil {
-		o.OwnedSince = func(resource.Type, resource.ID) uint64 { return 0 }
-	}
-	if o.Doubtful == nil {
-		o.Doubtful = func(resource.ID) (Doubt, bool) { return Doubt{}, false }
-	}
-	if o.Taken == nil {
-		o.Taken = func(resource.Type, resource.ID) bool { return false }
-	}
-	return o
-}
-
-type everything struct{}
-
-func (everything) MaySend(resource.Type, resource.ID) bool { return true }
-
 // Pipeline delivers to one target. Create it with [New], feed it with [Pipeline.Apply] (it is an [index.Listener])
 // and run it with [Pipeline.Run].
 type Pipeline struct {
 	opts   Options
 	sender Sender
 	sizer  Sizer
-	log    logr.Logger
 	wake   chan struct{} // one slot: there may be something to do
 
-	mu            sync.Mutex // guards everything below
-	breaker       *delivery.Breaker
-	metrics       *metrics
-	items         items
-	types         map[resource.Type]*resource.Type
-	window        *debounce.Window[*item]
-	deletes       queue
-	live          queue
-	bulk          queue
-	retried       [2]queue // by lane: what failed before
-	alone         queue    // upserts that failed by themselves
-	turns         turns
-	sizes         [2]batchSize // by lane
-	timers        timers       // last words to repeat, and what failed to try again
-	lastWords     lastWords
-	ages          ages
-	counts        [numPlaces]int
-	initial       map[*resource.Type]int        // items that their type's first list has brought
-	evictedByType map[*resource.Type]int        // items without their bodies
-	parked        map[*resource.Type]*[2]*queue // parked items; in the second queue those that are delivered by name
-
-	flights      map[*flight]bool
-	inFlight     int // requests
-	inFlightOnly int // items that are in flight and nowhere else
-	bodyBytes    int64
-	flushBulk    bool          // no more bulk is coming: do not wait for a full batch
-	draining     bool          // Flush was called: everything is due
-	changed      chan struct{} // nil while nobody waits
-	drains       []*drain
-	ended        bool
-	passed       [2]uint64 // requests delivered, by lane
-	totals       Totals
-	progress     Progress
+	mu        sync.Mutex // guards everything below
+	life      life
+	breaker   *delivery.Breaker
+	lanes     [2]lane // by delivery.Lane
+	items     items
+	window    *debounce.Window[*item]
+	queues    queues
+	flights   flights
+	timers    timers // last words to repeat, and what failed to try again
+	lastWords lastWords
+	ages      ages
+	tally     tally
+	record    record
+	backlog   notice // that it may have shrunk
 }
 
-// Totals count since the start.
-type Totals struct {
-	// Upserts and Deletes are acknowledged items, repeats included.
-	Upserts, Deletes uint64
-	// Coalesced are changes that were overtaken by a newer one, or undone, before they were sent.
-	Coalesced uint64
-	// Failed are requests that were not delivered, LastError what the receiver said to the last of them.
-	Failed    uint64
-	LastError string
-	// LastDelivered is when a request was last delivered, zero for never.
-	LastDelivered time.Time
-	// Repeats are last words repeated after a request of unknown outcome.
-	Repeats uint64
-}
+// life is how far a pipeline has come.
+//
+//	open ──Flush──▶ draining ──the end of Run──▶ ended
+//	  └──────────────the end of Run───────────────▲
+type life uint8
 
-// Progress is how far the first sync has come.
-type Progress struct {
-	// Total is how many objects the first lists of the types have brought, Done how many of them are delivered, set
-	// aside, or no longer there.
-	Total, Done int
-}
+const (
+	open     life = iota
+	draining      // everything is due
+	ended
+)
+
+func (l life) String() string { return [...]string{"open", "draining", "ended"}[l] }
 
 // New returns a pipeline with nothing to do.
 func New(sender Sender, sizer Sizer, breaker *delivery.Breaker, opts Options) *Pipeline {
 	opts = opts.withDefaults()
 	p := &Pipeline{
 		opts: opts, sender: sender, sizer: sizer, breaker: breaker,
-		log:   opts.Log,
-		wake:  make(chan struct{}, 1),
-		items: items{byID: make(map[resource.ID]*item)}, flights: make(map[*flight]bool),
-		types:  make(map[resource.Type]*resource.Type),
-		window: debounce.New[*item](opts.Debounce, opts.MaxWait), ages: newAges(),
-		initial: make(map[*resource.Type]int), evictedByType: make(map[*resource.Type]int), parked: make(map[*resource.Type]*[2]*queue),
-		sizes: [2]batchSize{delivery.Upserts: newBatchSize(opts.MaxUpserts), delivery.Deletes: newBatchSize(opts.MaxDeletes)},
+		wake:    make(chan struct{}, 1),
+		items:   items{byID: make(map[resource.ID]*item), types: make(map[resource.Type]*resource.Type)},
+		flights: flights{all: make(map[*flight]bool)},
+		queues:  queues{parked: make(map[*resource.Type]*[2]queue)},
+		window:  debounce.New[*item](opts.Debounce, opts.MaxWait),
+		lanes:   [2]lane{delivery.Upserts: newLane(opts.MaxUpserts), delivery.Deletes: newLane(opts.MaxDeletes)},
+		ages:    newAges(),
+		tally:   newTally(),
 	}
-	p.metrics = newMetrics(opts.Registerer, opts.Target, p)
+	p.record.metrics = newMetrics(opts.Registerer, opts.Target, p)
 	return p
 }
 
@@ -234,7 +113,7 @@ func (p *Pipeline) Apply(c index.Change) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.ended {
+	if p.life == ended {
 		return
 	}
 	it, ok := p.items.byID[c.ID]
@@ -276,16 +155,13 @@ func (p *Pipeline) Apply(c index.Change) {
 	if !it.dirty() || it.offered { // What was offered is acknowledged.
 		it.first = began
 	} else {
-		p.totals.Coalesced++
-		p.metrics.coalesced.Inc()
+		p.record.coalesced()
 	}
 	if it.inFlight && !it.changed {
 		it.later = began
 	}
-	if c.Cause == index.Initial && !it.initial {
-		it.initial = true
-		p.initial[it.typ]++
-		p.progress.Total++
+	if c.Cause == index.Initial {
+		p.tally.came(it)
 	}
 	it.several = c.Listed || c.Again || it.dirty() && (it.several || it.mark() != stateOf(c).mark())
 	p.set(it, c.Deleted, c.Record)
@@ -326,14 +202,9 @@ func (p *Pipeline) unneeded(it *item) bool {
 }
 
 func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
-	typ, ok := p.types[t]
-	if !ok {
-		typ = &t
-		p.types[t] = typ
-	}
-	it := &item{id: id, typ: typ}
+	it := &item{id: id, typ: p.items.typ(t)}
 	p.items.add(it)
-	p.counts[nowhere]++
+	p.tally.places[nowhere]++
 	return it
 }
 
@@ -342,22 +213,17 @@ func (p *Pipeline) set(it *item, deleted bool, r resource.Record) {
 	it.State = State{Version: r.ResourceVersion, Digest: r.Digest, Deleted: deleted}
 	it.changed, it.evicted, it.found, it.offered = true, false, false, false
 	if deleted {
-		p.setBody(it, "")
+		p.tally.setBody(it, "")
 	} else {
-		p.setBody(it, r.Body)
+		p.tally.setBody(it, r.Body)
 	}
-	p.countUnsettled(it)
-}
-
-func (p *Pipeline) setBody(it *item, b resource.Body) {
-	p.bodyBytes += int64(len(b) - len(it.body))
-	it.body = b
+	p.tally.setUnsettled(it)
 }
 
 // giveUp drops the body of an item, which cannot be sent then before it is filled.
 func (p *Pipeline) giveUp(it *item) {
 	if !it.Deleted {
-		p.setBody(it, "")
+		p.tally.setBody(it, "")
 		it.evicted = true
 	}
 }
@@ -365,7 +231,7 @@ func (p *Pipeline) giveUp(it *item) {
 // spare gives up the body of an item that will not be sent soon, if bodies take a quarter of what they may: what waits
 // for others must leave room for what is to be sent ([Pipeline.Room] wants half).
 func (p *Pipeline) spare(it *item) {
-	if p.bodyBytes > p.opts.MaxBodyBytes/4 {
+	if p.tally.bodyBytes > p.opts.MaxBodyBytes/4 {
 		p.giveUp(it)
 	}
 }
@@ -407,17 +273,17 @@ func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 		}
 	case it.Deleted:
 		p.takeOut(it)
-		p.enqueue(&p.deletes, it, now)
-	case it.place == suspected && it.queue != &p.retried[delivery.Deletes], it.queue == &p.live:
+		p.enqueue(classDeletes, it, now)
+	case it.place == suspected && it.queue != p.queues.of(classRetriedDeletes), it.queue == p.queues.of(classLive):
 		// It is about to be sent, and will be sent as it is now.
 	case it.evicted:
 		p.move(it, evicted)
-	case p.bodyBytes > p.opts.MaxBodyBytes:
+	case p.tally.bodyBytes > p.opts.MaxBodyBytes:
 		p.giveUp(it)
 		p.move(it, evicted)
 	case it.bulk:
 		p.takeOut(it)
-		p.enqueue(&p.bulk, it, now)
+		p.enqueue(classBulk, it, now)
 	default:
 		p.wait(it, now)
 	}
@@ -431,9 +297,9 @@ func (p *Pipeline) wait(it *item, now time.Time) {
 	p.window.Touch(it, now)
 }
 
-func (p *Pipeline) enqueue(q *queue, it *item, now time.Time) {
+func (p *Pipeline) enqueue(c class, it *item, now time.Time) {
 	it.readyAt = p.ages.moment(now)
-	q.pushBack(it)
+	p.queues.of(c).pushBack(it)
 	p.setPlace(it, queued)
 }
 
@@ -460,55 +326,20 @@ func (p *Pipeline) move(it *item, to place) {
 }
 
 func (p *Pipeline) setPlace(it *item, to place) {
-	p.counts[it.place]--
-	p.counts[to]++
-	if n := one(to == evicted) - one(it.place == evicted); n != 0 {
-		count(p.evictedByType, it.typ, n)
-	}
 	if it.place == parked && it.queue != nil {
 		it.queue.remove(it)
 	}
 	if to == parked {
-		p.parkedQueue(it).pushBack(it)
+		p.queues.parkedOf(it).pushBack(it)
 	}
-	if it.inFlight {
-		p.inFlightOnly += one(to == nowhere) - one(it.place == nowhere)
-	}
-	it.place = to
+	p.tally.setPlace(it, to)
 	p.ages.note(it)
-}
-
-// parkedQueue is where an item of that type is parked.
-func (p *Pipeline) parkedQueue(it *item) *queue {
-	queues := p.parked[it.typ]
-	if queues == nil {
-		queues = &[2]*queue{{}, {}}
-		p.parked[it.typ] = queues
-	}
-	return queues[one(it.Deleted || it.Version == 0)]
-}
-
-// count adds n to what is counted of a type.
-func count(of map[*resource.Type]int, t *resource.Type, n int) {
-	if of[t] += n; of[t] == 0 {
-		delete(of, t)
-	}
 }
 
 // setInFlight notes that a request which holds the item has begun or ended.
 func (p *Pipeline) setInFlight(it *item, inFlight bool) {
-	if it.place == nowhere {
-		p.inFlightOnly += one(inFlight) - one(it.inFlight)
-	}
-	it.inFlight = inFlight
+	p.tally.setInFlight(it, inFlight)
 	p.ages.note(it)
-}
-
-func one(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // forget drops an item that the receiver is known to have in its current state.
@@ -517,22 +348,18 @@ func (p *Pipeline) forget(it *item) {
 	p.timers.remove(it)
 	if it.extra != nil {
 		it.extra.unsure, it.extra.repeats = false, 0
-		p.countUnsettled(it)
+		p.tally.setUnsettled(it)
 	}
-	p.setBody(it, "")
+	p.tally.setBody(it, "")
 	p.arrived(it)
-	p.counts[nowhere]--
+	p.tally.places[nowhere]--
 	p.items.remove(it)
-	p.notify()
+	p.backlog.give()
 }
 
 // arrived tells those who count that an item is delivered or set aside.
 func (p *Pipeline) arrived(it *item) {
-	if it.initial {
-		it.initial = false
-		count(p.initial, it.typ, -1)
-		p.progress.Done++
-	}
+	p.tally.arrived(it)
 	if it.extra != nil {
 		for _, t := range it.extra.tickets {
 			t.done()
@@ -557,20 +384,4 @@ func (p *Pipeline) wakeLoop() {
 	case p.wake <- struct{}{}:
 	default: // It will look anyway.
 	}
-}
-
-// notify wakes those who wait for the backlog to shrink.
-func (p *Pipeline) notify() {
-	if p.changed != nil {
-		close(p.changed)
-		p.changed = nil
-	}
-}
-
-// nextChange returns a channel that is closed at the next notify.
-func (p *Pipeline) nextChange() <-chan struct{} {
-	if p.changed == nil {
-		p.changed = make(chan struct{})
-	}
-	return p.changed
 }

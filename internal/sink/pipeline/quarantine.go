@@ -35,9 +35,9 @@ func (p *Pipeline) quarantine(it *item, why string, doubtful bool, now time.Time
 		r.tries = max(r.tries, maxTries)
 		p.timers.add(it, now.Add(min(retryMin<<min(r.tries-maxTries, 10), retryMax)))
 	}
-	p.metrics.quarantined(it.id)
+	p.record.quarantined(it.id)
 	if first {
-		p.log.Info("Object quarantined: the receiver refuses it; it is tried again when it changes or at a resync",
+		p.opts.Log.Info("Object quarantined: the receiver refuses it; it is tried again when it changes or at a resync",
 			"target", p.opts.Target, "id", string(it.id), "reason", why)
 	}
 }
@@ -65,7 +65,7 @@ type Quarantined struct {
 func (p *Pipeline) Quarantined(limit int) []Quarantined {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.counts[quarantined] == 0 {
+	if p.tally.places[quarantined] == 0 {
 		return nil
 	}
 	var all []Quarantined

@@ -45,7 +45,7 @@ func (p *Pipeline) completeFailed(f *flight, o wire.Outcome, now time.Time) {
 		known.Own = true // It is the item's own doing and says nothing about the receiver.
 	}
 	p.report(f, known, now)
-	size := &p.sizes[f.lane()]
+	size := &p.lanes[f.lane()].size
 	if !o.Own {
 		size.failed(len(f.items), o.TimedOut)
 		if f.whole {
@@ -82,7 +82,7 @@ func (p *Pipeline) narrow(it *item, n int, again bool) {
 	if r.limit > 0 {
 		n = min(r.limit, n)
 	} else {
-		r.mark = p.passed[p.laneOf(it)]
+		r.mark = p.lanes[p.laneOf(it)].passed
 		if again {
 			r.limit, r.whole = n, true
 			return
@@ -94,7 +94,7 @@ func (p *Pipeline) narrow(it *item, n int, again bool) {
 
 // blamed tells whether others of its kind have passed since an item failed first.
 func (p *Pipeline) blamed(it *item) bool {
-	return it.limit() > 0 && p.passed[p.laneOf(it)] > it.extra.mark
+	return it.limit() > 0 && p.lanes[p.laneOf(it)].passed > it.extra.mark
 }
 
 // failedAlone takes the failure of a request that held nothing but the item.
@@ -105,7 +105,7 @@ func (p *Pipeline) failedAlone(it *item, o wire.Outcome, now time.Time) {
 		r.tries++
 	}
 	enough := maxTries
-	if p.sizes[p.laneOf(it)].chance.score == 0 {
+	if p.lanes[p.laneOf(it)].size.chance.score == 0 {
 		enough = fewTries
 	}
 	if r.tries >= enough && p.blamed(it) {
@@ -163,15 +163,19 @@ func (p *Pipeline) unchanged(items []*item, now time.Time) []*item {
 // retry puts an item where what failed before is sent from.
 func (p *Pipeline) retry(it *item, now time.Time) {
 	it.readyAt = p.ages.moment(now)
-	p.retryQueue(it).pushBack(it)
+	p.queues.of(retryClass(it)).pushBack(it)
 	p.setPlace(it, suspected)
 }
 
-func (p *Pipeline) retryQueue(it *item) *queue {
-	if !it.Deleted && it.extra != nil && it.extra.tries > 0 {
-		return &p.alone
+func retryClass(it *item) class {
+	switch {
+	case it.Deleted:
+		return classRetriedDeletes
+	case it.extra != nil && it.extra.tries > 0:
+		return classAlone
+	default:
+		return classRetried
 	}
-	return &p.retried[p.laneOf(it)]
 }
 
 // retryAt does so later.

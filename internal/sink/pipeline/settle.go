@@ -33,15 +33,7 @@ func (p *Pipeline) doubt(it *item, state uint64) {
 		r.doubted = 0
 	}
 	r.unsure = true
-	p.countUnsettled(it)
-}
-
-// countUnsettled brings the count of those whose last word will be repeated in step with an item.
-func (p *Pipeline) countUnsettled(it *item) {
-	if r := it.extra; r != nil && r.unsettled != it.overwritable() {
-		r.unsettled = !r.unsettled
-		p.lastWords.unsettled += 2*one(r.unsettled) - 1
-	}
+	p.tally.setUnsettled(it)
 }
 
 // Doubt is what a member leaves to the next owner of an object that a request of unknown outcome may still change.
@@ -96,9 +88,8 @@ func (p *Pipeline) settleTime() time.Duration { return max(p.opts.Settle, p.last
 
 // lastWords is what a pipeline knows of all its last words.
 type lastWords struct {
-	unsettled int     // items whose last word will be repeated
-	fenced    []*item // items whose last word came due while we might not send
-	slowest   slowest
+	fenced  []*item // items whose last word came due while we might not send
+	slowest slowest
 }
 
 // slowest is the slowest answer of late.
@@ -152,7 +143,7 @@ func (p *Pipeline) settle(it *item, now time.Time) bool {
 func (p *Pipeline) countDown(it *item, now time.Time) {
 	it.extra.settleAt = now.Add(p.settleTime())
 	it.extra.repeats--
-	p.countUnsettled(it)
+	p.tally.setUnsettled(it)
 }
 
 // repeat takes the end of a settle time: the last word is said again if what is doubted could have
@@ -206,14 +197,13 @@ func (p *Pipeline) askTaken() {
 // sendAgain says the last word of an acknowledged item again.
 func (p *Pipeline) sendAgain(it *item, now time.Time) {
 	it.first = onset{p.ages.moment(now), it.Version}
-	p.totals.Repeats++
-	p.metrics.repeats.Inc()
+	p.record.repeated()
 	switch {
 	case it.Deleted:
-		p.enqueue(&p.deletes, it, now)
+		p.enqueue(classDeletes, it, now)
 	case it.evicted:
 		p.move(it, evicted)
 	default:
-		p.enqueue(&p.live, it, now)
+		p.enqueue(classLive, it, now)
 	}
 }

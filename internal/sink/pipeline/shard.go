@@ -23,7 +23,7 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 	case it.inFlight || it.Deleted || it.evicted, now.Sub(p.ages.time(it.first.at)) < p.opts.Debounce:
 		p.route(it, now, false)
 	default:
-		p.enqueue(&p.live, it, now)
+		p.enqueue(classLive, it, now)
 		it.readyAt = it.first.at
 	}
 }
@@ -63,14 +63,14 @@ func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) func(id r
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for t, queues := range p.parked {
-		for named, q := range queues {
+	for t, queues := range p.queues.parked {
+		for named := range queues {
 			some := func(resource.ID, State) bool { return true }
 			if may != nil {
 				some = may(*t, named == 1)
 			}
 			if some != nil {
-				p.forgetCovered(q, some, contested)
+				p.forgetCovered(&queues[named], some, contested)
 			}
 		}
 	}
@@ -239,7 +239,7 @@ func (it *item) doubtful() Doubt {
 func (p *Pipeline) Gained(match Match) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for f := range p.flights {
+	for f := range p.flights.all {
 		for i := range f.carried {
 			f.carried[i].base = 0 // A handoff leaves few in flight.
 		}

@@ -1,5 +1,15 @@
 package pipeline
 
+// lane is what is known of the requests of one kind, upserts or deletes.
+type lane struct {
+	size   batchSize
+	passed uint64 // requests delivered, at least in part
+}
+
+func newLane(limit int) lane {
+	return lane{size: batchSize{limit: limit, now: limit, chance: chance{score: maxChance}}}
+}
+
 // batchSize is how many items a batch of one kind may hold now. It is halved by failures that may be the
 // body's fault and doubled by successes, between 1 and its limit. So a slow embedder, a share of poison
 // objects or a proxy's limit cost a few small requests, and no standstill.
@@ -19,10 +29,6 @@ type batchSize struct {
 
 // maxPatience bounds how long a ceiling is respected.
 const maxPatience = 64
-
-func newBatchSize(limit int) batchSize {
-	return batchSize{limit: limit, now: limit, chance: chance{score: maxChance}}
-}
 
 // well tells whether nothing is known against a full batch.
 func (s *batchSize) well() bool { return s.now == s.limit && s.streak == 0 }

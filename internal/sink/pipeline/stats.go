@@ -40,17 +40,12 @@ func (p *Pipeline) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return Stats{
-		Dirty: p.dirty(), Deletes: p.deletes.len, InFlight: p.inFlight,
-		Waiting: p.counts[waiting], Evicted: p.counts[evicted], Suspected: p.counts[suspected],
-		Parked: p.counts[parked], Quarantined: p.counts[quarantined],
-		BodyBytes: p.bodyBytes, Totals: p.totals, First: p.progress, Breaker: p.breaker.State(),
-		Unsettled: p.lastWords.unsettled, OldestDirty: p.ages.oldest(time.Now()),
+		Dirty: p.tally.dirty(), Deletes: p.queues.of(classDeletes).len, InFlight: len(p.flights.all),
+		Waiting: p.tally.places[waiting], Evicted: p.tally.places[evicted], Suspected: p.tally.places[suspected],
+		Parked: p.tally.places[parked], Quarantined: p.tally.places[quarantined],
+		BodyBytes: p.tally.bodyBytes, Totals: p.record.totals, First: p.tally.first, Breaker: p.breaker.State(),
+		Unsettled: p.tally.unsettled, OldestDirty: p.ages.oldest(time.Now()),
 	}
-}
-
-// dirty counts the items that the receiver may not have in their current state and that are ours to send.
-func (p *Pipeline) dirty() int {
-	return p.counts[waiting] + p.counts[queued] + p.counts[suspected] + p.counts[evicted] + p.inFlightOnly
 }
 
 // Left is what a pipeline did not deliver before it had to stop.
@@ -66,11 +61,29 @@ type Left struct {
 // has stopped. [Pipeline.Run] must be running; stop feeding the pipeline first.
 func (p *Pipeline) Flush(ctx context.Context) Left {
 	p.mu.Lock()
-	p.draining = true
+	p.life = max(p.life, draining)
 	p.mu.Unlock()
 	p.wakeLoop()
-	_ = p.await(ctx, func() bool { return p.dirty() == p.counts[evicted] })
+	_ = p.await(ctx, func() bool { return p.tally.dirty() == p.tally.places[evicted] })
 	return p.left()
+}
+
+// notice tells those who wait that something has changed.
+type notice struct{ given chan struct{} } // nil while nobody waits
+
+func (n *notice) give() {
+	if n.given != nil {
+		close(n.given)
+		n.given = nil
+	}
+}
+
+// next returns a channel that is closed when the notice is given next.
+func (n *notice) next() <-chan struct{} {
+	if n.given == nil {
+		n.given = make(chan struct{})
+	}
+	return n.given
 }
 
 // await blocks until ok returns true, which is asked under the lock whenever less may be left to do, until
@@ -78,7 +91,7 @@ func (p *Pipeline) Flush(ctx context.Context) Left {
 func (p *Pipeline) await(ctx context.Context, ok func() bool) error {
 	for {
 		p.mu.Lock()
-		done, changed := p.ended || ok(), p.nextChange()
+		done, changed := p.life == ended || ok(), p.backlog.next()
 		p.mu.Unlock()
 		if done {
 			return nil
@@ -126,5 +139,5 @@ func (p *Pipeline) left() Left {
 func (p *Pipeline) Pending(t resource.Type) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.initial[p.types[t]]
+	return p.tally.initial[p.items.types[t]]
 }

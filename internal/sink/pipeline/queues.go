@@ -1,0 +1,68 @@
+package pipeline
+
+import "github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+
+// queues are where items wait their turn: what is ours to send by class, what is another's by type. It is guarded by
+// Pipeline.mu.
+type queues struct {
+	classes   [numClasses]queue
+	turns     turns
+	flushBulk bool // no more bulk is coming: do not wait for a full batch
+	// parked has two queues of each type, the second for what is delivered by name.
+	parked map[*resource.Type]*[2]queue
+}
+
+func (q *queues) of(c class) *queue { return &q.classes[c] }
+
+// parkedOf is where an item is parked.
+func (q *queues) parkedOf(it *item) *queue {
+	parked := q.parked[it.typ]
+	if parked == nil {
+		parked = new([2]queue)
+		q.parked[it.typ] = parked
+	}
+	return &parked[one(it.Deleted || it.Version == 0)]
+}
+
+// queue is a first-in first-out list through the items, so that taking one out of the middle costs nothing.
+type queue struct {
+	front, back *item
+	len         int
+}
+
+func (q *queue) pushBack(it *item) {
+	it.queue, it.prev, it.next = q, q.back, nil
+	if q.back != nil {
+		q.back.next = it
+	} else {
+		q.front = it
+	}
+	q.back = it
+	q.len++
+}
+
+func (q *queue) pushFront(it *item) {
+	it.queue, it.prev, it.next = q, nil, q.front
+	if q.front != nil {
+		q.front.prev = it
+	} else {
+		q.back = it
+	}
+	q.front = it
+	q.len++
+}
+
+func (q *queue) remove(it *item) {
+	if it.prev != nil {
+		it.prev.next = it.next
+	} else {
+		q.front = it.next
+	}
+	if it.next != nil {
+		it.next.prev = it.prev
+	} else {
+		q.back = it.prev
+	}
+	it.prev, it.next, it.queue = nil, nil, nil
+	q.len--
+}
