@@ -12,6 +12,15 @@ import (
 // still. What it would send then is older than what the receiver has. So a gain is only the right to prepare;
 // with Options.Admission, MaySend stays false until those who send have caught up and say so.
 
+// admission is what of all that we own is admitted. It is guarded by Membership.mu.
+type admission struct {
+	owned   ownership.Area // as last seen
+	waiting []waiting      // gains that are not admitted yet
+	crashed ownership.Area // what of them was a member's that has crashed
+	gains   uint64         // how many times something was gained
+	since   since
+}
+
 // waiting is what was gained at one time and is not admitted yet.
 type waiting struct {
 	token uint64
@@ -22,18 +31,19 @@ type waiting struct {
 func (m *Membership) Gains() (gains ownership.Gains, token uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, w := range m.waiting {
+	a := &m.admission
+	for _, w := range a.waiting {
 		gains.All = gains.All.Plus(w.area)
 	}
-	m.crashed = m.crashed.Plus(m.machine.TakeGains().Crashed).And(gains.All)
-	gains.Crashed = m.crashed
-	return gains, m.gains
+	a.crashed = a.crashed.Plus(m.machine.TakeGains().Crashed).And(gains.All)
+	gains.Crashed = a.crashed
+	return gains, a.gains
 }
 
 // Admit makes MaySend true for what had been gained when the token was given out, and has not been lost since.
 func (m *Membership) Admit(token uint64) {
 	m.do(func(time.Duration) {
-		m.waiting = slices.DeleteFunc(m.waiting, func(w waiting) bool { return w.token <= token })
+		m.admission.waiting = slices.DeleteFunc(m.admission.waiting, func(w waiting) bool { return w.token <= token })
 	})
 }
 
@@ -47,26 +57,23 @@ func (m *Membership) Holding() bool {
 // Proceed lets us join; see Options.Hold.
 func (m *Membership) Proceed() { m.do(m.machine.Proceed) }
 
-// admitted returns what of an area may be sent for, and notes what is new in it. The caller holds mu.
-func (m *Membership) admitted(owned ownership.Area) ownership.Area {
-	if !m.opts.Admission {
-		return owned
+// of returns what of an area may be sent for, and notes what is new in it, at a version of the Leases.
+func (a *admission) of(owned ownership.Area, version uint64, partitions int) ownership.Area {
+	if begun := owned.Minus(a.owned); !begun.Empty() {
+		a.gains++
+		a.waiting = append(a.waiting, waiting{a.gains, begun})
+		a.since = a.since.after(begun, version, partitions)
 	}
-	if begun := owned.Minus(m.before); !begun.Empty() {
-		m.gains++
-		m.waiting = append(m.waiting, waiting{m.gains, begun})
-		m.since = m.since.after(begun, m.machine.Seen(), m.opts.Format.Partitions)
-	}
-	m.before = owned
-	left := m.waiting[:0]
+	a.owned = owned
+	left := a.waiting[:0]
 	granted := owned
-	for _, w := range m.waiting {
+	for _, w := range a.waiting {
 		if w.area = w.area.And(owned); !w.area.Empty() {
 			left = append(left, w)
 			granted = granted.Minus(w.area)
 		}
 	}
-	m.waiting = left
+	a.waiting = left
 	return granted
 }
 

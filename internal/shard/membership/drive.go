@@ -39,6 +39,12 @@ func (m *Membership) drive(ctx context.Context, until <-chan struct{}) error {
 	}
 }
 
+// errands are what goroutines of the driver are about. It is guarded by Membership.mu.
+type errands struct {
+	draining uint64 // token of the last drain that was asked for
+	retiring bool
+}
+
 // step begins all that is due, each in a goroutine of its own that ends with ctx, and returns when to look again.
 func (m *Membership) step(ctx context.Context, hands *sync.WaitGroup) time.Duration {
 	m.mu.Lock()
@@ -46,8 +52,8 @@ func (m *Membership) step(ctx context.Context, hands *sync.WaitGroup) time.Durat
 	now := m.opts.Now()
 	m.machine.Tick(now)
 	m.follow(now)
-	if d, ok := m.machine.Drain(); ok && d.Token != m.draining {
-		m.draining = d.Token
+	if d, ok := m.machine.Drain(); ok && d.Token != m.errands.draining {
+		m.errands.draining = d.Token
 		done := m.ask(d)
 		hands.Go(func() { m.awaitDrain(ctx, d.Token, done) })
 	}
@@ -56,9 +62,9 @@ func (m *Membership) step(ctx context.Context, hands *sync.WaitGroup) time.Durat
 		object := m.object(&w)
 		hands.Go(func() { m.write(ctx, w, object) })
 	}
-	if !m.retiring {
+	if !m.errands.retiring {
 		if due := m.prepare(m.machine.Retirements(now)); len(due) > 0 {
-			m.retiring = true
+			m.errands.retiring = true
 			hands.Go(func() { m.retire(ctx, due) })
 		}
 	}
@@ -84,8 +90,8 @@ func (m *Membership) awaitDrain(ctx context.Context, token uint64, done <-chan s
 		m.do(func(now time.Duration) { m.machine.Drained(token, now) })
 	case <-ctx.Done():
 		m.mu.Lock() // the next driver has to ask again
-		if m.draining == token {
-			m.draining = 0
+		if m.errands.draining == token {
+			m.errands.draining = 0
 		}
 		m.mu.Unlock()
 	}
@@ -94,8 +100,8 @@ func (m *Membership) awaitDrain(ctx context.Context, token uint64, done <-chan s
 // object returns our Lease as it is to be sent.
 func (m *Membership) object(w *ownership.Write) *coordinationv1.Lease {
 	o := &coordinationv1.Lease{}
-	if w.Base != 0 && m.own != nil {
-		o = m.own.DeepCopy()
+	if w.Base != 0 && m.leases.own != nil {
+		o = m.leases.own.DeepCopy()
 	}
 	if w.Base != 0 { // with the UID it carries, this makes the server refuse to put it where there is none
 		o.ResourceVersion = strconv.FormatUint(w.Base, 10)
@@ -178,7 +184,7 @@ func (m *Membership) refused(verb string, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	// Joining takes a list and a write, and may be quicker than the first watch, without which it is worth nothing.
-	if m.known.everJoined && (verb != "watch" || m.watched) {
+	if m.known.everJoined && (verb != "watch" || m.known.watched) {
 		m.known.denied(m.log, verb, err)
 		return
 	}
@@ -192,10 +198,7 @@ func (m *Membership) refused(verb string, err error) {
 func (m *Membership) newest() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.own == nil {
-		return 0
-	}
-	return resource.ParseVersion(m.own.ResourceVersion)
+	return m.leases.newest()
 }
 
 // keepRead remembers our Lease as the server itself has answered. If its version is below one that was seen before the
@@ -203,24 +206,17 @@ func (m *Membership) newest() uint64 {
 // true is returned. The caller holds mu.
 func (m *Membership) keepRead(o *coordinationv1.Lease, before uint64) (restored bool) {
 	if version := resource.ParseVersion(o.ResourceVersion); version == 0 || version >= before {
-		m.keep(o)
+		m.leases.keep(o)
 		return false
 	}
 	m.log.Info("Our Lease is older than it was: the cluster has gone back in time", "version", o.ResourceVersion, "before", before)
-	m.own = o
+	m.leases.own = o
 	wake(m.relist)
 	if m.opts.Restored != nil {
 		m.opts.Restored()
 	}
 	m.opts.Streams.Restored(reflector.Leases)
 	return true
-}
-
-// keep remembers our Lease if it is newer than what we have.
-func (m *Membership) keep(o *coordinationv1.Lease) {
-	if m.own == nil || resource.ParseVersion(o.ResourceVersion) > resource.ParseVersion(m.own.ResourceVersion) {
-		m.own = o
-	}
 }
 
 // retired is a retirement with the Lease that it changes.
@@ -233,7 +229,7 @@ type retired struct {
 func (m *Membership) prepare(rs []ownership.Retirement) []retired {
 	var due []retired
 	for _, r := range rs {
-		seen := m.objects[r.Member]
+		seen := m.leases.objects[r.Member]
 		if seen == nil || decode(m.opts.RingName, seen).Version != r.Version {
 			continue
 		}
@@ -271,7 +267,7 @@ func (m *Membership) retire(ctx context.Context, due []retired) {
 		}
 	}
 	m.mu.Lock()
-	m.retiring = false
+	m.errands.retiring = false
 	m.mu.Unlock()
 	wake(m.wake)
 }

@@ -1,11 +1,11 @@
 package membership
 
 import (
-	"context"
 	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
@@ -13,35 +13,34 @@ import (
 // follow publishes what the machine now allows, counts, and logs the edges. It is called under mu after every change
 // of the machine.
 func (m *Membership) follow(now time.Duration) {
-	before := m.grant.Load()
-	owned := m.machine.Owned()
-	admitted := m.admitted(owned) // before since is read: it sets that
-	after := &grant{owned: admitted, claimed: m.machine.Claimed(), fencedAt: m.machine.FencedAt(), since: m.since}
+	before := m.gate.grant.Load()
+	admitted := m.machine.Owned()
+	if m.opts.Admission {
+		admitted = m.admission.of(admitted, m.machine.Seen(), m.opts.Format.Partitions)
+	}
+	after := &grant{owned: admitted, claimed: m.machine.Claimed(), fencedAt: m.machine.FencedAt(), since: m.admission.since}
 	if before.fencedAt != after.fencedAt || !before.owned.Equal(after.owned) || !before.claimed.Equal(after.claimed) {
-		m.grant.Store(after)
+		m.gate.grant.Store(after)
 		m.followTaken(admitted)
 	}
-	fenced := now >= after.fencedAt
-	if f := m.fence.Load(); fenced && f.ctx.Err() == nil {
-		f.cancel(ErrFenced)
-		m.metrics.fences.Inc()
-		m.log.Info("Fenced: nothing is sent until our Lease is renewed")
-		wake(m.changes)
-	} else if !fenced && f.ctx.Err() != nil {
-		ctx, cancel := context.WithCancelCause(context.Background())
-		m.fence.Store(&fence{ctx: ctx, cancel: cancel})
+	if fenced := now >= after.fencedAt; m.gate.follow(fenced) {
+		if fenced {
+			m.metrics.fences.Inc()
+			m.log.Info("Fenced: nothing is sent until our Lease is renewed")
+		}
 		wake(m.changes)
 	}
 	if !before.owned.Equal(after.owned) {
-		m.count(before.owned, after.owned)
+		m.metrics.gained.Add(float64(after.owned.Minus(before.owned).Rest().Len()))
+		m.metrics.lost.Add(float64(before.owned.Minus(after.owned).Rest().Len()))
 		wake(m.changes)
 	}
 	close(m.moved)
 	m.moved = make(chan struct{})
-	if len(m.waiting) > 0 {
+	if len(m.admission.waiting) > 0 {
 		wake(m.changes) // the admitter may have been looking at an earlier gain
 	}
-	m.time(now)
+	m.known.time(m.metrics.handoff, m.machine.Moving(), now)
 	m.known.follow(m.log, m.machine, now)
 	if m.machine.Left() {
 		select {
@@ -52,29 +51,26 @@ func (m *Membership) follow(now time.Duration) {
 	}
 }
 
-func (m *Membership) count(before, after ownership.Area) {
-	m.metrics.gained.Add(float64(after.Minus(before).Rest().Len()))
-	m.metrics.lost.Add(float64(before.Minus(after).Rest().Len()))
-}
-
-// time measures how long changes of the ring take us, from when we see that one is called for until we may send for
-// all that it gives us.
-func (m *Membership) time(now time.Duration) {
-	switch moving := m.machine.Moving(); {
-	case moving && m.moving < 0:
-		m.moving = now
-	case !moving && m.moving >= 0:
-		m.metrics.handoff.Observe((now - m.moving).Seconds())
-		m.moving = -1
-	}
-}
-
-// edges is what was last logged, so that changes are logged and states are not.
+// edges is what was last logged or measured, so that changes are and states are not.
 type edges struct {
+	moving             time.Duration // since when a handoff has been going on, -1 when none is
+	watched            bool          // a watch has been granted once
 	everJoined, joined bool
 	waiting            bool
 	view, strangers    []string
 	failing, forbidden bool
+}
+
+// time measures how long changes of the ring take us, from when we see that one is called for until we may send for
+// all that it gives us.
+func (e *edges) time(handoff prometheus.Observer, moving bool, now time.Duration) {
+	switch {
+	case moving && e.moving < 0:
+		e.moving = now
+	case !moving && e.moving >= 0:
+		handoff.Observe((now - e.moving).Seconds())
+		e.moving = -1
+	}
 }
 
 func (e *edges) follow(log logr.Logger, machine *ownership.Machine, now time.Duration) {

@@ -22,35 +22,31 @@ type Membership struct {
 	opts    Options
 	log     logr.Logger
 	metrics *metrics
-
-	grant   atomic.Pointer[grant]
-	fence   atomic.Pointer[fence]
+	gate    gate
 	changes chan struct{}
 	wake    chan struct{}
 	left    chan struct{} // closed when the Lease has been released, or there is none to release
 	fatal   chan error    // holds the error that ends Run
 	relist  chan struct{} // asks for the watch to be begun anew
 
-	mu       sync.Mutex // guards everything below
-	machine  *ownership.Machine
-	objects  map[string]*coordinationv1.Lease // by member, as last seen: what conditional writes start from
-	own      *coordinationv1.Lease            // as last seen, written or read, whichever is newest
-	draining uint64                           // token of the last drain that was asked for
-	retiring bool
-	running  chan struct{} // closed when Run has ended; nil when it has not begun
-	moving   time.Duration // since when a handoff has been going on, -1 when none is
-	known    edges
-	watched  bool           // a watch has been granted once
-	before   ownership.Area // what the machine said we own, when follow was last called
-	waiting  []waiting      // gains that are not admitted yet
-	crashed  ownership.Area // what of them was a member's that has crashed
-	since    since
-	gains    uint64        // how many times something was gained
-	taken    []*Taken      // what is wholly ours
-	moved    chan struct{} // closed and replaced whenever anything may have changed
+	mu        sync.Mutex // guards everything below
+	machine   *ownership.Machine
+	leases    leases
+	errands   errands
+	known     edges
+	admission admission
+	taken     []*Taken      // what is wholly ours
+	running   chan struct{} // closed when Run has ended; nil when it has not begun
+	moved     chan struct{} // closed and replaced whenever anything may have changed
 }
 
-// grant is what those who send ask. It is immutable.
+// gate is what those who send ask, without a lock.
+type gate struct {
+	grant atomic.Pointer[grant]
+	fence atomic.Pointer[fence]
+}
+
+// grant is what we may send for. It is immutable.
 type grant struct {
 	owned    ownership.Area
 	claimed  ownership.Area
@@ -64,9 +60,28 @@ type fence struct {
 	cancel context.CancelCauseFunc
 }
 
+func newFence() *fence {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	return &fence{ctx, cancel}
+}
+
+// follow lets the fence fall, or lifts it. It tells whether that is a change.
+func (g *gate) follow(fenced bool) bool {
+	f := g.fence.Load()
+	switch has := f.ctx.Err() != nil; {
+	case fenced == has:
+		return false
+	case fenced:
+		f.cancel(ErrFenced)
+	default:
+		g.fence.Store(newFence())
+	}
+	return true
+}
+
 // New returns a member that has not joined yet. It fails when the options are unsound, naming everything that is
-// wrong. leases is usually the CoordinationV1 client of the cluster.
-func New(leases coordinationv1client.LeasesGetter, opts Options) (*Membership, error) {
+// wrong. client is usually the CoordinationV1 client of the cluster.
+func New(client coordinationv1client.LeasesGetter, opts Options) (*Membership, error) {
 	if err := opts.complete(); err != nil {
 		return nil, fmt.Errorf("configuring the membership: %w", err)
 	}
@@ -76,7 +91,7 @@ func New(leases coordinationv1client.LeasesGetter, opts Options) (*Membership, e
 		return nil, fmt.Errorf("configuring the membership: %w", err)
 	}
 	m := &Membership{
-		client:  leases.Leases(opts.Namespace),
+		client:  client.Leases(opts.Namespace),
 		opts:    opts,
 		log:     opts.Log.WithName("membership").WithValues("ring", opts.RingName, "member", opts.PodName),
 		changes: make(chan struct{}, 1),
@@ -85,17 +100,16 @@ func New(leases coordinationv1client.LeasesGetter, opts Options) (*Membership, e
 		fatal:   make(chan error, 1),
 		relist:  make(chan struct{}, 1),
 		machine: machine,
-		objects: make(map[string]*coordinationv1.Lease),
+		leases:  leases{self: opts.PodName, objects: make(map[string]*coordinationv1.Lease)},
+		known:   edges{moving: -1},
 		moved:   make(chan struct{}),
-		moving:  -1,
 	}
 	if opts.Hold {
 		machine.Hold()
 	}
-	m.grant.Store(&grant{claimed: machine.Claimed()})
-	ctx, cancel := context.WithCancelCause(context.Background())
-	cancel(ErrFenced)
-	m.fence.Store(&fence{ctx: ctx, cancel: cancel})
+	m.gate.grant.Store(&grant{claimed: machine.Claimed()})
+	m.gate.fence.Store(newFence())
+	m.gate.follow(true)
 	m.metrics = newMetrics(opts.Registerer, m)
 	return m, nil
 }
@@ -106,27 +120,27 @@ func (m *Membership) MaySend(id resource.ID) bool { return m.MaySendOf(ownership
 
 // MaySendOf is MaySend for an object of a kind, in a namespace.
 func (m *Membership) MaySendOf(k ownership.Kind, namespace string, id resource.ID) bool {
-	g := m.grant.Load()
+	g := m.gate.grant.Load()
 	return g.owned.Has(k, namespace, m.Partition(id)) && m.opts.Now() < g.fencedAt
 }
 
 // Away tells whether an object of a kind is another member's by our own published claim. A fence takes nothing away. It
 // takes no lock and does not allocate.
 func (m *Membership) Away(k ownership.Kind, namespace string, id resource.ID) bool {
-	return !m.grant.Load().claimed.Has(k, namespace, m.Partition(id))
+	return !m.gate.grant.Load().claimed.Has(k, namespace, m.Partition(id))
 }
 
 // OwnedSince returns a version of the Leases at which an object of a kind had been gained already, 0 when it never was:
 // whatever another member has sent of it before was written to the cluster before that version. It takes no lock
 // and does not allocate. Without Options.Admission it returns 0.
 func (m *Membership) OwnedSince(k ownership.Kind, id resource.ID) uint64 {
-	return m.grant.Load().since.of(k, m.Partition(id))
+	return m.gate.grant.Load().since.of(k, m.Partition(id))
 }
 
 // BeforeWrite returns [ErrFenced] when nothing may be sent any more. It is to be asked immediately before each write of
 // a request: a process that was stopped and continued wakes up anywhere. It takes no lock and does not allocate.
 func (m *Membership) BeforeWrite() error {
-	if m.opts.Now() < m.grant.Load().fencedAt {
+	if m.opts.Now() < m.gate.grant.Load().fencedAt {
 		return nil
 	}
 	return ErrFenced
@@ -136,7 +150,7 @@ func (m *Membership) BeforeWrite() error {
 // when cancel is called, which must be done to free what it holds. While fenced it has ended from the start.
 func (m *Membership) WithFence(ctx context.Context) (_ context.Context, cancel context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(m.fence.Load().ctx, func() { end(ErrFenced) })
+	stop := context.AfterFunc(m.gate.fence.Load().ctx, func() { end(ErrFenced) })
 	return ctx, func() {
 		stop()
 		end(context.Canceled)
@@ -151,7 +165,7 @@ func (m *Membership) Partition(id resource.ID) int { return m.opts.Format.Partit
 func (m *Membership) Changes() <-chan struct{} { return m.changes }
 
 // Owned returns what we may send for while not fenced.
-func (m *Membership) Owned() ownership.Area { return m.grant.Load().owned }
+func (m *Membership) Owned() ownership.Area { return m.gate.grant.Load().owned }
 
 // Name is our name in the ring.
 func (m *Membership) Name() string { return m.opts.PodName }

@@ -56,7 +56,7 @@ func (m *Membership) guard() *reflector.Guard {
 				m.refused("watch", err)
 			} else {
 				m.mu.Lock()
-				m.watched = true
+				m.known.watched = true
 				m.mu.Unlock()
 			}
 			return w, err // The reflector looks at the type of the error.
@@ -88,7 +88,7 @@ func (s store) Update(o any) error {
 	}
 	l := decode(s.m.opts.RingName, lease)
 	s.m.do(func(now time.Duration) {
-		s.m.remember(l.Member, lease)
+		s.m.leases.remember(l.Member, lease)
 		s.m.machine.Observe(l, now)
 	})
 	return nil
@@ -102,7 +102,7 @@ func (s store) Delete(o any) error {
 	}
 	l := decode(s.m.opts.RingName, lease)
 	s.m.do(func(now time.Duration) {
-		delete(s.m.objects, l.Member)
+		delete(s.m.leases.objects, l.Member)
 		s.m.machine.Deleted(l.Member, l.Version, now)
 	})
 	return nil
@@ -122,12 +122,12 @@ func (s store) Replace(list []any, version string) error {
 		objects[l.Member] = lease
 	}
 	s.m.do(func(now time.Duration) {
-		s.m.objects = make(map[string]*coordinationv1.Lease, len(objects))
-		if own := s.m.own; own != nil && resource.ParseVersion(own.ResourceVersion) > resource.ParseVersion(version) {
-			s.m.own = nil // of a time that the cluster has lost, or soon shown again
+		s.m.leases.objects = objects
+		if s.m.leases.newest() > resource.ParseVersion(version) {
+			s.m.leases.own = nil // of a time that the cluster has lost, or soon shown again
 		}
-		for member, lease := range objects {
-			s.m.remember(member, lease)
+		if own := objects[s.m.leases.self]; own != nil {
+			s.m.leases.keep(own)
 		}
 		s.m.machine.Synced(leases, resource.ParseVersion(version), now)
 	})
@@ -143,10 +143,31 @@ func (s store) Bookmark(version string) error {
 // Resync does nothing: nothing here depends on being told twice.
 func (store) Resync() error { return nil }
 
-// remember keeps a Lease as conditional writes need it.
-func (m *Membership) remember(member string, o *coordinationv1.Lease) {
-	m.objects[member] = o
-	if member == m.opts.PodName {
-		m.keep(o)
+// leases are the Leases as last seen: what conditional writes start from. It is guarded by Membership.mu.
+type leases struct {
+	self    string
+	objects map[string]*coordinationv1.Lease // by member
+	own     *coordinationv1.Lease            // as last seen, written or read, whichever is newest
+}
+
+func (l *leases) remember(member string, o *coordinationv1.Lease) {
+	l.objects[member] = o
+	if member == l.self {
+		l.keep(o)
 	}
+}
+
+// keep remembers our Lease if it is newer than what we have.
+func (l *leases) keep(o *coordinationv1.Lease) {
+	if l.own == nil || resource.ParseVersion(o.ResourceVersion) > l.newest() {
+		l.own = o
+	}
+}
+
+// newest is the version of our Lease as last seen.
+func (l *leases) newest() uint64 {
+	if l.own == nil {
+		return 0
+	}
+	return resource.ParseVersion(l.own.ResourceVersion)
 }
