@@ -13,17 +13,17 @@ import (
 // follow publishes what the machine now allows, counts, and logs the edges. It is called under mu after every change
 // of the machine.
 func (m *Membership) follow(now time.Duration) {
-	before := m.gate.grant.Load()
+	before := m.rights.grant.Load()
 	admitted := m.machine.Owned()
 	if m.opts.Admission {
 		admitted = m.admission.of(admitted, m.machine.Seen(), m.opts.Format.Partitions)
 	}
 	after := &grant{owned: admitted, claimed: m.machine.Claimed(), fencedAt: m.machine.FencedAt(), since: m.admission.since}
 	if before.fencedAt != after.fencedAt || !before.owned.Equal(after.owned) || !before.claimed.Equal(after.claimed) {
-		m.gate.grant.Store(after)
+		m.rights.grant.Store(after)
 		m.followTaken(admitted)
 	}
-	if fenced := now >= after.fencedAt; m.gate.follow(fenced) {
+	if fenced := now >= after.fencedAt; m.rights.follow(fenced) {
 		if fenced {
 			m.metrics.fences.Inc()
 			m.log.Info("Fenced: nothing is sent until our Lease is renewed")

@@ -22,7 +22,7 @@ type Membership struct {
 	opts    Options
 	log     logr.Logger
 	metrics *metrics
-	gate    gate
+	rights  rights
 	changes chan struct{}
 	wake    chan struct{}
 	left    chan struct{} // closed when the Lease has been released, or there is none to release
@@ -40,8 +40,8 @@ type Membership struct {
 	moved     chan struct{} // closed and replaced whenever anything may have changed
 }
 
-// gate is what those who send ask, without a lock.
-type gate struct {
+// rights are what those who send ask, without a lock.
+type rights struct {
 	grant atomic.Pointer[grant]
 	fence atomic.Pointer[fence]
 }
@@ -66,15 +66,15 @@ func newFence() *fence {
 }
 
 // follow lets the fence fall, or lifts it. It tells whether that is a change.
-func (g *gate) follow(fenced bool) bool {
-	f := g.fence.Load()
+func (r *rights) follow(fenced bool) bool {
+	f := r.fence.Load()
 	switch has := f.ctx.Err() != nil; {
 	case fenced == has:
 		return false
 	case fenced:
 		f.cancel(ErrFenced)
 	default:
-		g.fence.Store(newFence())
+		r.fence.Store(newFence())
 	}
 	return true
 }
@@ -107,9 +107,9 @@ func New(client coordinationv1client.LeasesGetter, opts Options) (*Membership, e
 	if opts.Hold {
 		machine.Hold()
 	}
-	m.gate.grant.Store(&grant{claimed: machine.Claimed()})
-	m.gate.fence.Store(newFence())
-	m.gate.follow(true)
+	m.rights.grant.Store(&grant{claimed: machine.Claimed()})
+	m.rights.fence.Store(newFence())
+	m.rights.follow(true)
 	m.metrics = newMetrics(opts.Registerer, m)
 	return m, nil
 }
@@ -120,27 +120,27 @@ func (m *Membership) MaySend(id resource.ID) bool { return m.MaySendOf(ownership
 
 // MaySendOf is MaySend for an object of a kind, in a namespace.
 func (m *Membership) MaySendOf(k ownership.Kind, namespace string, id resource.ID) bool {
-	g := m.gate.grant.Load()
+	g := m.rights.grant.Load()
 	return g.owned.Has(k, namespace, m.Partition(id)) && m.opts.Now() < g.fencedAt
 }
 
 // Away tells whether an object of a kind is another member's by our own published claim. A fence takes nothing away. It
 // takes no lock and does not allocate.
 func (m *Membership) Away(k ownership.Kind, namespace string, id resource.ID) bool {
-	return !m.gate.grant.Load().claimed.Has(k, namespace, m.Partition(id))
+	return !m.rights.grant.Load().claimed.Has(k, namespace, m.Partition(id))
 }
 
 // OwnedSince returns a version of the Leases at which an object of a kind had been gained already, 0 when it never was:
 // whatever another member has sent of it before was written to the cluster before that version. It takes no lock
 // and does not allocate. Without Options.Admission it returns 0.
 func (m *Membership) OwnedSince(k ownership.Kind, id resource.ID) uint64 {
-	return m.gate.grant.Load().since.of(k, m.Partition(id))
+	return m.rights.grant.Load().since.of(k, m.Partition(id))
 }
 
 // BeforeWrite returns [ErrFenced] when nothing may be sent any more. It is to be asked immediately before each write of
 // a request: a process that was stopped and continued wakes up anywhere. It takes no lock and does not allocate.
 func (m *Membership) BeforeWrite() error {
-	if m.opts.Now() < m.gate.grant.Load().fencedAt {
+	if m.opts.Now() < m.rights.grant.Load().fencedAt {
 		return nil
 	}
 	return ErrFenced
@@ -150,7 +150,7 @@ func (m *Membership) BeforeWrite() error {
 // when cancel is called, which must be done to free what it holds. While fenced it has ended from the start.
 func (m *Membership) WithFence(ctx context.Context) (_ context.Context, cancel context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(m.gate.fence.Load().ctx, func() { end(ErrFenced) })
+	stop := context.AfterFunc(m.rights.fence.Load().ctx, func() { end(ErrFenced) })
 	return ctx, func() {
 		stop()
 		end(context.Canceled)
@@ -165,7 +165,7 @@ func (m *Membership) Partition(id resource.ID) int { return m.opts.Format.Partit
 func (m *Membership) Changes() <-chan struct{} { return m.changes }
 
 // Owned returns what we may send for while not fenced.
-func (m *Membership) Owned() ownership.Area { return m.gate.grant.Load().owned }
+func (m *Membership) Owned() ownership.Area { return m.rights.grant.Load().owned }
 
 // Name is our name in the ring.
 func (m *Membership) Name() string { return m.opts.PodName }

@@ -39,7 +39,7 @@ func (m *Membership) Take(ctx context.Context, parts []ownership.Part) (*Taken, 
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		wanted = m.machine.Wants(parts)
-		ours := wanted && m.machine.Took(parts) && m.machine.Covers(m.gate.grant.Load().owned, parts)
+		ours := wanted && m.machine.Took(parts) && m.machine.Covers(m.rights.grant.Load().owned, parts)
 		if ours {
 			m.taken = append(m.taken, t)
 		}

@@ -180,8 +180,8 @@ func (p *Pipeline) Apply(c index.Change) {
 	p.wakeLoop()
 }
 
-// firstVersion is the lowest version at which the state that a change brings may have begun, and hence the lowest that is not
-// acknowledged because of it. The version of the object itself will not do: a status update after the change
+// firstVersion is the lowest version at which the state that a change brings may have begun, and hence the lowest that
+// is not acknowledged because of it. The version of the object itself will not do: a status update after the change
 // that matters raises it.
 func (p *Pipeline) firstVersion(c index.Change) uint64 {
 	after := c.After
