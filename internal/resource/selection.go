@@ -185,6 +185,19 @@ func (s Selection) optedOut(value string) bool {
 // Selects tells whether an object is selected, as [Selection.Record] does, and keeps nothing of it.
 func (s Selection) Selects(o *metav1.ObjectMeta) bool { return s.selects(o.Labels, s.marksOf(o)) }
 
+// Needs is what [Selection.Selects] looks at.
+type Needs struct {
+	Labels, Owners bool
+	// Annotation is the one annotation that it looks at; empty for none.
+	Annotation string
+}
+
+// Needs returns what of an object's metadata decides whether it is selected: of one that lacks everything else,
+// [Selection.Selects] tells the same.
+func (s Selection) Needs() Needs {
+	return Needs{Labels: s.Selector != nil, Owners: s.SkipControlled, Annotation: s.OptOut}
+}
+
 // MayHaveLeft tells of an object that was changed whether it is not selected now and may have been before. An
 // object gets its controller when it is created, most of them, so that a change is no sign that it had none.
 func (s Selection) MayHaveLeft(o *metav1.ObjectMeta) bool {

@@ -9,6 +9,9 @@
 // in kubectl's last-applied-configuration. They are passed over where they lie, and never become objects (slim.go).
 // What is left of managedFields is one entry with the time of the newest write of labels or annotations.
 //
+// A list that is read to be compared ([StateLister]) is read through one buffer, object by object, and only names and
+// versions become memory, in one piece for each [Page] (states.go, decodestates.go).
+//
 // [Watch.Next] blocks until the server sends something or the watch is stopped. Nothing else does, and everything
 // but Next is safe for concurrent use.
 package metadatawatch

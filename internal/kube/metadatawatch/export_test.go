@@ -1,10 +1,13 @@
 package metadatawatch
 
 import (
+	"bufio"
 	"io"
 
 	metainternalscheme "k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
 // NewWatch returns a watch of a body.
@@ -20,5 +23,5 @@ const Burst = burst
 // DecodeMetadata is decodeMetadata.
 func DecodeMetadata(frame []byte) (apiwatch.Event, bool) { return decodeMetadata(frame) }
 
-// DecodeStates decodes a list in protobuf.
-var DecodeStates = decodeStates
+// Read is read, through a buffer.
+func (p *Page) Read(r *bufio.Reader, keep resource.Selection) error { return p.read(r, keep) }

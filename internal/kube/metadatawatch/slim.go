@@ -85,7 +85,7 @@ func metadataOf(object []byte) (meta []byte, ok bool) {
 	if !ok {
 		return nil, false
 	}
-	object, ok = partial(raw, "PartialObjectMetadata")
+	object, ok = partial(raw)
 	ok = ok && each(object, func(n protowire.Number, value, _ []byte) {
 		if n == partialMetadata {
 			meta = value
@@ -94,8 +94,8 @@ func metadataOf(object []byte) (meta []byte, ok bool) {
 	return meta, ok
 }
 
-// partial takes an object, or a list, out of its envelope, if it is of that kind of metadata.
-func partial(raw []byte, of string) (object []byte, ok bool) {
+// partial takes an object that comes as metadata out of its envelope.
+func partial(raw []byte) (object []byte, ok bool) {
 	var typ []byte
 	plain := true // neither encoded otherwise nor of another content type
 	raw, is := bytes.CutPrefix(raw, magic)
@@ -110,8 +110,13 @@ func partial(raw []byte, of string) (object []byte, ok bool) {
 		default: // there is no other
 		}
 	})
+	return object, ok && plain && isPartial(typ, "PartialObjectMetadata")
+}
+
+// isPartial tells whether a type is one of metadata, of that kind.
+func isPartial(typ []byte, of string) bool {
 	var version, kind []byte
-	ok = ok && plain && each(typ, func(n protowire.Number, value, _ []byte) {
+	ok := each(typ, func(n protowire.Number, value, _ []byte) {
 		switch n {
 		case typeVersion:
 			version = value
@@ -120,7 +125,7 @@ func partial(raw []byte, of string) (object []byte, ok bool) {
 		default: // there is no other
 		}
 	})
-	return object, ok && string(version) == "meta.k8s.io/v1" && string(kind) == of
+	return ok && string(version) == "meta.k8s.io/v1" && string(kind) == of
 }
 
 // slimmed returns metadata, in its own memory, without what nobody keeps, and when labels or annotations were written

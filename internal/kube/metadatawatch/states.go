@@ -1,14 +1,16 @@
 package metadatawatch
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"sync"
 
-	"google.golang.org/protobuf/encoding/protowire"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -19,20 +21,29 @@ import (
 const acceptLists = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1," +
 	"application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
-// The numbers of the fields of a list, and of metadata.
-const (
-	listMeta, listItems                 = 1, 2 // PartialObjectMetadataList
-	metaName, metaNamespace             = 1, 3
-	metaVersion, metaLabels, metaOwners = 6, 11, 13
-)
+// State is which object it is, and in which state.
+type State struct {
+	Namespace, Name string
+	// Version is 0 when the server's is no number.
+	Version uint64
+}
+
+// Page is one answer to a request for states. It is used again for the next one; its zero value is ready.
+type Page struct {
+	metav1.ListMeta
+	// States are of the objects that are selected. The slice is used again, its strings are not.
+	States []State
+
+	names     strings.Builder // whose memory States refer to
+	namespace string          // of the last object
+	rest      []byte          // what else the selection needs of an object
+}
 
 // StateLister is a type that can be listed by the states of its objects.
 type StateLister interface {
-	// ListStates returns a list in which objects have what tells whether they are selected, and in which state they
-	// are: name, namespace, version, labels, annotations and owners. All else costs a request most of its
-	// processor time, and nobody who compares states asks for it. Page is what an answer is read into, for one call
-	// after another; the list does not refer to it.
-	ListStates(ctx context.Context, opts metav1.ListOptions, page *bytes.Buffer) (*metav1.PartialObjectMetadataList, error)
+	// ListStates reads the states of a list's selected objects into a page. Nothing else of an object is kept, or
+	// becomes memory at all: that costs a request most of its processor time.
+	ListStates(ctx context.Context, opts metav1.ListOptions, keep resource.Selection, page *Page) error
 }
 
 var (
@@ -41,19 +52,65 @@ var (
 )
 
 // ListStates implements [StateLister].
-func (a all) ListStates(ctx context.Context, opts metav1.ListOptions, page *bytes.Buffer) (*metav1.PartialObjectMetadataList, error) {
-	if list, err := a.client.states(ctx, a.gvr, "", opts, page); !errors.Is(err, errNoStates) {
-		return list, err
+func (a all) ListStates(ctx context.Context, opts metav1.ListOptions, keep resource.Selection, page *Page) error {
+	if err := a.client.states(ctx, a.gvr, "", opts, keep, page); !errors.Is(err, errNoStates) {
+		return err
 	}
-	return a.List(ctx, opts)
+	return page.fill(keep)(a.List(ctx, opts))
 }
 
 // ListStates implements [StateLister].
-func (o *one) ListStates(ctx context.Context, opts metav1.ListOptions, page *bytes.Buffer) (*metav1.PartialObjectMetadataList, error) {
-	if list, err := o.client.states(ctx, o.gvr, o.namespace, opts, page); !errors.Is(err, errNoStates) {
-		return list, err
+func (o *one) ListStates(ctx context.Context, opts metav1.ListOptions, keep resource.Selection, page *Page) error {
+	if err := o.client.states(ctx, o.gvr, o.namespace, opts, keep, page); !errors.Is(err, errNoStates) {
+		return err
 	}
-	return o.List(ctx, opts)
+	return page.fill(keep)(o.List(ctx, opts))
+}
+
+// fill takes the states of a list that somebody else has decoded.
+func (p *Page) fill(keep resource.Selection) func(*metav1.PartialObjectMetadataList, error) error {
+	return func(list *metav1.PartialObjectMetadataList, err error) error {
+		if err == nil {
+			p.Take(list, keep)
+		}
+		return err
+	}
+}
+
+// Take takes the states of a list.
+func (p *Page) Take(list *metav1.PartialObjectMetadataList, keep resource.Selection) {
+	p.reset()
+	p.ListMeta = list.ListMeta
+	for i := range list.Items {
+		if o := &list.Items[i].ObjectMeta; keep.Selects(o) {
+			p.add([]byte(o.Namespace), []byte(o.Name), []byte(o.ResourceVersion))
+		}
+	}
+}
+
+// reset forgets the last answer. The memory of its names may be referred to.
+func (p *Page) reset() {
+	size := p.names.Len()
+	p.names.Reset()
+	p.names.Grow(size)
+	p.ListMeta, p.States, p.namespace = metav1.ListMeta{}, p.States[:0], ""
+}
+
+// add adds a state. It shares no memory with what it is made of.
+func (p *Page) add(namespace, name, version []byte) {
+	if string(namespace) != p.namespace {
+		p.namespace = p.text(namespace)
+	}
+	s := State{Namespace: p.namespace, Name: p.text(name), Version: resource.ParseVersion(string(version))}
+	p.States = append(p.States, s)
+}
+
+// text makes a string in the memory that all names of an answer share. What has been written there is not written
+// again.
+func (p *Page) text(b []byte) string {
+	at := p.names.Len()
+	_, _ = p.names.Write(b) // It does not fail.
+	return p.names.String()[at:]
 }
 
 // errNoStates is an answer that client-go's decoders have to see.
@@ -62,79 +119,55 @@ var errNoStates = errors.New("it is no list of metadata")
 // maxPage bounds an answer: 500 objects of 1.5 MiB, which etcd takes at most.
 const maxPage = 800 << 20
 
-// states asks for a list. Unlike a watch it is compressed: to unpack it costs less than to decrypt ten times as much.
-func (c *client) states(ctx context.Context, gvr schema.GroupVersionResource, namespace string, opts metav1.ListOptions, page *bytes.Buffer,
-) (*metav1.PartialObjectMetadataList, error) {
+// readers read answers. What is not larger than their buffer is decoded where it lies.
+var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, keptBuffer) }}
+
+// states asks for a list. As a watch it comes as it is: to unpack an answer costs twice what it takes to decrypt and
+// pass over the ten times as much that it was.
+func (c *client) states(ctx context.Context, gvr schema.GroupVersionResource, namespace string,
+	opts metav1.ListOptions, keep resource.Selection, page *Page,
+) error {
 	body, err := c.lists.Get().AbsPath(segments(gvr, namespace)...).
-		SetHeader("Accept", acceptLists).SetHeader("User-Agent", c.agent).
+		SetHeader("Accept", acceptLists).SetHeader("Accept-Encoding", "identity").SetHeader("User-Agent", c.agent).
 		SpecificallyVersionedParams(&opts, parameters, optionsV1).Stream(ctx)
 	if err != nil {
-		return nil, err // As client-go says it.
+		return err // As client-go says it.
 	}
 	defer body.Close()
-	page.Reset()
-	if _, err := page.ReadFrom(io.LimitReader(body, maxPage)); err != nil {
-		return nil, fmt.Errorf("reading a list: %w", err)
+	r, _ := readers.Get().(*bufio.Reader)
+	r.Reset(io.LimitReader(body, maxPage))
+	defer func() {
+		r.Reset(nil)
+		readers.Put(r)
+	}()
+	switch err := page.read(r, keep); {
+	case err == nil, errors.Is(err, errNoStates):
+		return err
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // in the middle of it
+		return errNoStates
+	default:
+		return fmt.Errorf("reading a list: %w", err)
 	}
-	if bytes.HasPrefix(page.Bytes(), []byte("{")) {
+}
+
+// read reads an answer, in protobuf or JSON.
+func (p *Page) read(r *bufio.Reader, keep resource.Selection) error {
+	p.reset()
+	head, err := r.Peek(len(magic))
+	switch {
+	case err != nil:
+		return err
+	case bytes.Equal(head, magic):
+		_, _ = r.Discard(len(magic)) // They have been seen.
+		return p.decode(r, keep)
+	case head[0] == '{':
 		list := new(metav1.PartialObjectMetadataList)
-		if json.Unmarshal(page.Bytes(), list) != nil || list.Kind != "PartialObjectMetadataList" {
-			return nil, errNoStates
+		if err := json.NewDecoder(r).Decode(list); err != nil || list.Kind != "PartialObjectMetadataList" {
+			return errors.Join(errNoStates, err)
 		}
-		return list, nil
+		p.Take(list, keep)
+		return nil
+	default:
+		return errNoStates
 	}
-	list, ok := decodeStates(page.Bytes())
-	if !ok {
-		return nil, errNoStates
-	}
-	return list, nil
-}
-
-// decodeStates decodes a list that comes as metadata, without what a state does not need. The answer is changed, and
-// not referred to later.
-func decodeStates(answer []byte) (*metav1.PartialObjectMetadataList, bool) {
-	raw, ok := partial(answer, "PartialObjectMetadataList")
-	items := 0
-	ok = ok && each(raw, func(n protowire.Number, _, _ []byte) {
-		if n == listItems {
-			items++
-		}
-	})
-	list, good := &metav1.PartialObjectMetadataList{Items: make([]metav1.PartialObjectMetadata, 0, items)}, true
-	ok = ok && each(raw, func(n protowire.Number, value, _ []byte) {
-		switch n {
-		case listMeta:
-			good = good && list.ListMeta.Unmarshal(value) == nil
-		case listItems:
-			state, ok := stateOf(value)
-			list.Items = append(list.Items, metav1.PartialObjectMetadata{})
-			good = good && ok && list.Items[len(list.Items)-1].ObjectMeta.Unmarshal(state) == nil
-		default: // there is no other
-		}
-	})
-	return list, ok && good
-}
-
-// stateOf returns what a state needs of an object, in the object's own memory.
-func stateOf(object []byte) (state []byte, ok bool) {
-	var meta []byte
-	once := true // what comes twice is merged, which is for client-go
-	ok = each(object, func(n protowire.Number, value, _ []byte) {
-		if n == partialMetadata {
-			once, meta = once && meta == nil, value
-		}
-	})
-	ok, state = ok && once, meta[:0]
-	ok = ok && each(meta, func(n protowire.Number, value, whole []byte) {
-		switch n {
-		case metaName, metaNamespace, metaVersion, metaLabels, metaOwners:
-			state = append(state, whole...) // never beyond what has been read
-		case metaAnnotations:
-			if string(first(value)) != resource.LastApplied {
-				state = append(state, whole...)
-			}
-		default: // no state depends on it
-		}
-	})
-	return state, ok
 }

@@ -1,6 +1,7 @@
 package metadatawatch_test
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -9,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -37,13 +40,16 @@ func listOf(some ...*metav1.PartialObjectMetadata) *metav1.PartialObjectMetadata
 }
 
 // states lists what a server answers, which is asked so many times.
-func states(t *testing.T, contentType string, answer []byte, want int64) (*metav1.PartialObjectMetadataList, error) {
+func states(t *testing.T, contentType string, answer []byte, keep resource.Selection, want int64) (*metadatawatch.Page, error) {
 	t.Helper()
 	var asked atomic.Int64
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
+		first := asked.Add(1) == 1
 		if r.URL.Path != "/apis/apps/v1/namespaces/a/deployments" || r.URL.Query().Get("limit") != "500" {
 			t.Errorf("it asks for %s", r.URL)
+		}
+		if encoding := r.Header.Get("Accept-Encoding"); first && encoding != "identity" {
+			t.Errorf("it takes %q", encoding)
 		}
 		w.Header().Set("Content-Type", contentType)
 		_, _ = w.Write(answer) // The client says what it lacks.
@@ -57,65 +63,138 @@ func states(t *testing.T, contentType string, answer []byte, want int64) (*metav
 	if !ok {
 		t.Fatal("it lists no states")
 	}
-	list, err := of.ListStates(t.Context(), metav1.ListOptions{Limit: 500}, new(bytes.Buffer))
+	var page metadatawatch.Page
+	err = of.ListStates(t.Context(), metav1.ListOptions{Limit: 500}, keep, &page)
 	if n := asked.Load(); n != want {
 		t.Errorf("the server was asked %d times, want %d", n, want)
 	}
-	return list, err
+	return &page, err
 }
 
-// TestListStates_AsMetadata_HasWhatSelectsAnObject: and in which state it is.
-func TestListStates_AsMetadata_HasWhatSelectsAnObject(t *testing.T) {
-	text, err := json.Marshal(listOf(applied(), object("x")))
+// marked are objects of which a selection looks at labels, an annotation, or an owner.
+func marked() *metav1.PartialObjectMetadataList {
+	hidden, other, owned, vast := applied(), applied(), applied(), applied()
+	hidden.Namespace, hidden.Name, hidden.ResourceVersion = "a", "hidden", "12"
+	hidden.Annotations = map[string]string{"z": "1", resource.DefaultOptOut: "true"}
+	other.Namespace, other.Name, other.ResourceVersion, other.Labels = "b", "other", "no number", map[string]string{"tier": "test"}
+	owned.Namespace, owned.Name, owned.ResourceVersion = "b", "owned", "13"
+	owned.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", Controller: new(bool)}}
+	*owned.OwnerReferences[0].Controller = true
+	vast.Namespace, vast.Name, vast.ResourceVersion = "a", "vast", "14"
+	vast.Annotations = map[string]string{"large": strings.Repeat("x", 200<<10)} // more than a buffer holds
+	return listOf(applied(), hidden, other, owned, vast, object("x"))
+}
+
+// TestListStates_SelectsAsRecordsDo: whatever a selection looks at, and however the server writes.
+func TestListStates_SelectsAsRecordsDo(t *testing.T) {
+	selector, err := resource.ParseSelector("tier!=test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, answer := range map[string][]byte{
-		"application/vnd.kubernetes.protobuf": protobufOf(t, listOf(applied(), object("x"))),
-		"application/json":                    text,
+	text, err := json.Marshal(marked())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, keep := range map[string]resource.Selection{
+		"everything": {}, "opt-out": {OptOut: resource.DefaultOptOut}, "selector": {Selector: selector}, "marks": {KeepMarks: true},
+		"uncontrolled": {SkipControlled: true}, "all of it": {OptOut: resource.DefaultOptOut, Selector: selector, SkipControlled: true, KeepMarks: true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			got, err := states(t, name, answer, 1)
-			if err != nil {
-				t.Fatal(err)
+		var want []metadatawatch.State
+		for _, o := range marked().Items {
+			if r, ok := keep.Record(&o.ObjectMeta); ok {
+				want = append(want, metadatawatch.State{Namespace: r.Namespace, Name: r.Name, Version: r.ResourceVersion})
 			}
-			if got.ResourceVersion != "40" || got.Continue != "more" || len(got.Items) != 2 {
-				t.Fatalf("the list is %+v with %d objects", got.ListMeta, len(got.Items))
-			}
-			type state struct {
-				Namespace, Name, Version string
-				Labels, Annotations      map[string]string
-				Owners                   []metav1.OwnerReference
-			}
-			of := func(o metav1.ObjectMeta) state {
-				delete(o.Annotations, resource.LastApplied)
-				return state{o.Namespace, o.Name, o.ResourceVersion, o.Labels, o.Annotations, o.OwnerReferences}
-			}
-			for i, want := range []*metav1.PartialObjectMetadata{applied(), object("x")} {
-				if diff := cmp.Diff(of(want.ObjectMeta), of(got.Items[i].ObjectMeta)); diff != "" {
-					t.Errorf("object %d (-want +got):\n%s", i, diff)
+		}
+		for contentType, answer := range map[string][]byte{
+			"application/vnd.kubernetes.protobuf": protobufOf(t, marked()), "application/json": text,
+		} {
+			t.Run(name+" "+contentType, func(t *testing.T) {
+				got, err := states(t, contentType, answer, keep, 1)
+				if err != nil {
+					t.Fatal(err)
 				}
-			}
-		})
+				if got.ResourceVersion != "40" || got.Continue != "more" {
+					t.Errorf("the list is %+v", got.ListMeta)
+				}
+				if diff := cmp.Diff(want, got.States); diff != "" {
+					t.Errorf("states (-want +got):\n%s", diff)
+				}
+			})
+		}
 	}
 }
 
 // TestListStates_AnythingElse_IsLeftToClientGo: an answer that is cut short among it.
 func TestListStates_AnythingElse_IsLeftToClientGo(t *testing.T) {
 	const protobuf = "application/vnd.kubernetes.protobuf"
-	cut := protobufOf(t, listOf(applied(), object("x")))
-	if list, err := states(t, protobuf, cut[:len(cut)/2], 2); err == nil {
-		t.Errorf("of half an answer it makes a list of %d", len(list.Items))
+	all := resource.Selection{}
+	whole := protobufOf(t, listOf(applied(), object("x")))
+	empty := []byte("\x1a\x00\x22\x00") // two fields without which the list is whole
+	for cut := range bytes.TrimSuffix(whole, empty) {
+		var page metadatawatch.Page
+		if page.Read(bufio.NewReader(bytes.NewReader(whole[:cut])), all) == nil {
+			t.Errorf("of %d bytes of %d it makes a list of %d", cut, len(whole), len(page.States))
+		}
 	}
-	if list, err := states(t, protobuf, nil, 2); err == nil {
-		t.Errorf("of no answer it makes a list of %d", len(list.Items))
+	if page, err := states(t, protobuf, whole[:len(whole)/2], all, 2); err == nil {
+		t.Errorf("of half an answer it makes a list of %d", len(page.States))
+	}
+	if page, err := states(t, protobuf, nil, all, 2); err == nil {
+		t.Errorf("of no answer it makes a list of %d", len(page.States))
 	}
 	other := &metav1.Status{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusSuccess}
-	if list, err := states(t, protobuf, protobufOf(t, other), 2); err == nil {
-		t.Errorf("of a Status it makes a list of %d", len(list.Items))
+	if page, err := states(t, protobuf, protobufOf(t, other), all, 2); err == nil {
+		t.Errorf("of a Status it makes a list of %d", len(page.States))
 	}
-	if list, err := states(t, "application/json", []byte(`{"kind":"List"}`), 2); err == nil && len(list.Items) > 0 {
-		t.Errorf("of another kind it makes a list of %d", len(list.Items))
+	if page, err := states(t, "application/json", []byte(`{"kind":"List"}`), all, 2); err == nil && len(page.States) > 0 {
+		t.Errorf("of another kind it makes a list of %d", len(page.States))
+	}
+}
+
+// TestListStates_APageIsUsedAgain: what came before stays as it was, and nothing of it is in what comes next.
+func TestListStates_APageIsUsedAgain(t *testing.T) {
+	var page metadatawatch.Page
+	read := func(list *metav1.PartialObjectMetadataList) []metadatawatch.State {
+		t.Helper()
+		if err := page.Read(bufio.NewReader(bytes.NewReader(protobufOf(t, list))), resource.Selection{}); err != nil {
+			t.Fatal(err)
+		}
+		return slices.Clone(page.States)
+	}
+	first := read(marked())
+	kept := fmt.Sprint(first)
+	bare := &metav1.PartialObjectMetadataList{TypeMeta: listOf().TypeMeta}
+	if second := read(bare); len(second) > 0 || page.Continue != "" || page.ResourceVersion != "" {
+		t.Errorf("an empty list is %+v with %+v", page.ListMeta, second)
+	}
+	read(listOf(object("another"), object("and one more"), object("and another one")))
+	if got := fmt.Sprint(first); got != kept {
+		t.Errorf("the states were %s and are %s", kept, got)
+	}
+}
+
+// TestListStates_CostsNoAllocationForAnObject: what it allocates does not grow with the page, but for one piece of
+// memory for all names.
+func TestListStates_CostsNoAllocationForAnObject(t *testing.T) {
+	list := listOf()
+	for i := range 500 {
+		o := applied()
+		o.Name = fmt.Sprint("web-", i)
+		list.Items = append(list.Items, *o)
+	}
+	answer := protobufOf(t, list)
+	var page metadatawatch.Page
+	body, r := bytes.NewReader(answer), bufio.NewReaderSize(nil, 64<<10)
+	keep := resource.Selection{OptOut: resource.DefaultOptOut}
+	allocs := testing.AllocsPerRun(10, func() {
+		body.Reset(answer)
+		r.Reset(body)
+		if err := page.Read(r, keep); err != nil || len(page.States) != 500 {
+			t.Fatalf("%d states: %v", len(page.States), err)
+		}
+	})
+	if allocs > 10 {
+		t.Errorf("a page of 500 objects costs %v allocations, want 10 at most", allocs)
 	}
 }
 
@@ -124,21 +203,24 @@ func FuzzAListIsDecodedAsClientGoDoes(f *testing.F) {
 	f.Add(protobufOf(f, listOf(applied(), object("x"))))
 	f.Add(protobufOf(f, listOf()))
 	f.Add([]byte("k8s\x00"))
+	keep := resource.Selection{OptOut: resource.DefaultOptOut, SkipControlled: true}
 	f.Fuzz(func(t *testing.T, answer []byte) {
+		if bytes.HasPrefix(answer, []byte("{")) {
+			return // JSON is decoded by its own package.
+		}
 		want, err := runtime.Decode(metainternalscheme.Codecs.UniversalDeserializer(), answer)
-		list, ok := metadatawatch.DecodeStates(bytes.Clone(answer))
-		if !ok || err != nil {
+		var page metadatawatch.Page
+		if page.Read(bufio.NewReaderSize(bytes.NewReader(answer), 64), keep) != nil || err != nil {
 			return // What is decoded in part is for client-go to refuse, or to take.
 		}
 		whole, is := want.(*metav1.PartialObjectMetadataList)
-		if !is || len(whole.Items) != len(list.Items) || whole.ResourceVersion != list.ResourceVersion || whole.Continue != list.Continue {
-			t.Fatalf("decoded %+v, and client-go %+v", list, want)
+		if !is {
+			t.Fatalf("decoded %+v, and client-go %+v", page.States, want)
 		}
-		for i := range list.Items {
-			a, b := &whole.Items[i], &list.Items[i]
-			if a.Name != b.Name || a.Namespace != b.Namespace || a.ResourceVersion != b.ResourceVersion {
-				t.Fatalf("object %d is %s/%s at %s, and to client-go %s/%s at %s", i, b.Namespace, b.Name, b.ResourceVersion, a.Namespace, a.Name, a.ResourceVersion)
-			}
+		var theirs metadatawatch.Page
+		theirs.Take(whole, keep)
+		if !cmp.Equal(theirs.ListMeta, page.ListMeta) || !slices.Equal(theirs.States, page.States) {
+			t.Fatalf("decoded %+v with %+v, and client-go %+v with %+v", page.ListMeta, page.States, theirs.ListMeta, theirs.States)
 		}
 	})
 }
@@ -180,19 +262,27 @@ func BenchmarkList(b *testing.B) {
 	if !ok {
 		b.Fatal("it lists no states")
 	}
-	var page bytes.Buffer
-	states := func(ctx context.Context, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
-		return lister.ListStates(ctx, opts, &page)
+	var page metadatawatch.Page
+	states := func(ctx context.Context) (int, error) {
+		err := lister.ListStates(ctx, metav1.ListOptions{}, resource.Selection{OptOut: resource.DefaultOptOut}, &page)
+		return len(page.States), err
+	}
+	whole := func(ctx context.Context) (int, error) {
+		list, err := of.List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return 0, err
+		}
+		return len(list.Items), nil
 	}
 	for _, way := range []struct {
 		name string
-		list func(context.Context, metav1.ListOptions) (*metav1.PartialObjectMetadataList, error)
-	}{{"client-go", of.List}, {"states", states}} {
+		list func(context.Context) (int, error)
+	}{{"client-go", whole}, {"states", states}} {
 		b.Run(way.name, func(b *testing.B) {
 			b.ReportAllocs()
 			began := processorTime(b)
 			for b.Loop() {
-				if got, err := way.list(b.Context(), metav1.ListOptions{}); err != nil || len(got.Items) != 500 {
+				if n, err := way.list(b.Context()); err != nil || n != 500 {
 					b.Fatal(err)
 				}
 			}

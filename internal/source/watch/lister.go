@@ -1,10 +1,10 @@
 package watch
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -59,27 +59,21 @@ func NewLister(client metadata.Interface, keep resource.Selection, namespaces Na
 // middle, is an error for which errors.Is(err, ErrExpired) holds; the list is never silently continued from
 // another version.
 func (l *Lister) Pages(ctx context.Context, t resource.Type, opts ListOptions, page func([]resource.Record) error) (uint64, error) {
-	return l.pages(ctx, t, opts, listAll, func(list *metav1.PartialObjectMetadataList) error { return page(l.records(t, list)) })
+	return pages(ctx, l, t, opts, listAll, func(list *metav1.PartialObjectMetadataList) error { return page(l.records(t, list)) })
 }
 
 // State is what a [Lister.States] keeps of an object: which it is, and in which state.
-type State struct {
-	Namespace, Name string
-	Version         uint64
-}
+type State = metadatawatch.State
 
 // States lists as [Lister.Pages] does, at a fraction of the cost: no record is made. Each page comes with the
 // version of the list; the slice is used again for the next one.
 func (l *Lister) States(ctx context.Context, t resource.Type, page func(version uint64, states []State) error) (uint64, error) {
-	var states []State
-	return l.pages(ctx, t, ListOptions{}, listStates(new(bytes.Buffer)), func(list *metav1.PartialObjectMetadataList) error {
-		states = states[:0]
-		for i := range list.Items {
-			if o := &list.Items[i].ObjectMeta; l.namespaces.Match(t, o.Namespace, o.Name) && l.keep.Selects(o) {
-				states = append(states, State{Namespace: o.Namespace, Name: o.Name, Version: resource.ParseVersion(o.ResourceVersion)})
-			}
+	return pages(ctx, l, t, ListOptions{}, l.states(new(metadatawatch.Page)), func(p *metadatawatch.Page) error {
+		kept := p.States
+		if t.Within != "" || !l.namespaces.Everything() {
+			kept = slices.DeleteFunc(kept, func(o State) bool { return !l.namespaces.Match(t, o.Namespace, o.Name) })
 		}
-		return page(resource.ParseVersion(list.ResourceVersion), states)
+		return page(resource.ParseVersion(p.ResourceVersion), kept)
 	})
 }
 
@@ -88,7 +82,7 @@ func (l *Lister) States(ctx context.Context, t resource.Type, page func(version 
 // watch from there.
 func (l *Lister) Objects(ctx context.Context, t resource.Type, opts ListOptions, page func([]metav1.PartialObjectMetadata) error) (string, error) {
 	version := ""
-	_, err := l.pages(ctx, t, opts, listAll, func(list *metav1.PartialObjectMetadataList) error {
+	_, err := pages(ctx, l, t, opts, listAll, func(list *metav1.PartialObjectMetadataList) error {
 		version = list.ResourceVersion
 		return page(list.Items)
 	})
@@ -96,24 +90,30 @@ func (l *Lister) Objects(ctx context.Context, t resource.Type, opts ListOptions,
 }
 
 // request asks for a page.
-type request func(context.Context, metadata.ResourceInterface, metav1.ListOptions) (*metav1.PartialObjectMetadataList, error)
+type request[P metav1.ListInterface] func(context.Context, metadata.ResourceInterface, metav1.ListOptions) (P, error)
 
 func listAll(ctx context.Context, of metadata.ResourceInterface, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
 	return of.List(ctx, opts)
 }
 
-// listStates asks for no more than a state needs, of a client that can. Page is for one answer after another.
-func listStates(page *bytes.Buffer) request {
-	return func(ctx context.Context, of metadata.ResourceInterface, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
+// states asks for no more than a state needs, of a client that can. The page is used for one answer after another.
+func (l *Lister) states(page *metadatawatch.Page) request[*metadatawatch.Page] {
+	return func(ctx context.Context, of metadata.ResourceInterface, opts metav1.ListOptions) (*metadatawatch.Page, error) {
 		if s, ok := of.(metadatawatch.StateLister); ok {
-			return s.ListStates(ctx, opts, page)
+			return page, s.ListStates(ctx, opts, l.keep, page)
 		}
-		return of.List(ctx, opts)
+		list, err := of.List(ctx, opts)
+		if err == nil {
+			page.Take(list, l.keep)
+		}
+		return page, err
 	}
 }
 
 // pages asks for one page after another.
-func (l *Lister) pages(ctx context.Context, t resource.Type, opts ListOptions, ask request, page func(*metav1.PartialObjectMetadataList) error) (uint64, error) {
+func pages[P metav1.ListInterface](
+	ctx context.Context, l *Lister, t resource.Type, opts ListOptions, ask request[P], page func(P) error,
+) (uint64, error) {
 	client := in(l.client, t)
 	switch {
 	case t.Within != "" && opts.Namespace != "" && opts.Namespace != t.Within:
@@ -139,11 +139,11 @@ func (l *Lister) pages(ctx context.Context, t resource.Type, opts ListOptions, a
 		if err != nil {
 			return 0, fmt.Errorf("listing %s: %w", t, expired(err))
 		}
-		if version != "" && list.ResourceVersion != version {
-			return 0, fmt.Errorf("listing %s: page is of version %q and not %q: %w", t, list.ResourceVersion, version, ErrExpired)
+		if version != "" && list.GetResourceVersion() != version {
+			return 0, fmt.Errorf("listing %s: page is of version %q and not %q: %w", t, list.GetResourceVersion(), version, ErrExpired)
 		}
-		version = list.ResourceVersion
-		next := list.Continue
+		version = list.GetResourceVersion()
+		next := list.GetContinue()
 		if err := page(list); err != nil {
 			return 0, fmt.Errorf("taking a page of %s: %w", t, err)
 		}
