@@ -47,7 +47,7 @@ func TestARestoredEtcdIsNoticedAndRepaired(t *testing.T) {
 			}
 			restored := time.Now()
 			r.Kube("", "create", "configmap", "after")
-			fleet.Eventually(t, 15*time.Second, func() string {
+			fleet.Eventually(t, converge, func() string {
 				for _, p := range replicas {
 					if !noticed(p) {
 						return p.Name + " has not noticed"
@@ -56,7 +56,7 @@ func TestARestoredEtcdIsNoticedAndRepaired(t *testing.T) {
 				return ""
 			})
 			t.Logf("noticed by all within %v", time.Since(restored).Round(100*time.Millisecond))
-			took, objects := r.WaitEqual(time.Minute - time.Since(restored))
+			took, objects := r.WaitEqual(2 * converge)
 			t.Logf("%d objects equal %v after the API server was back, %v after it was noticed", objects,
 				time.Since(restored).Round(100*time.Millisecond), took.Round(100*time.Millisecond))
 

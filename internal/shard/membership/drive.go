@@ -210,12 +210,9 @@ func (m *Membership) keepRead(o *coordinationv1.Lease, before uint64) (restored 
 		return false
 	}
 	m.log.Info("Our Lease is older than it was: the cluster has gone back in time", "version", o.ResourceVersion, "before", before)
-	m.leases.own = o
 	wake(m.relist)
-	if m.opts.Restored != nil {
-		m.opts.Restored()
-	}
 	m.opts.Streams.Restored(reflector.Leases)
+	m.restored(o)
 	return true
 }
 

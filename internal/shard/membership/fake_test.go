@@ -2,6 +2,7 @@ package membership_test
 
 import (
 	"context"
+	"io"
 	"strconv"
 	"sync"
 
@@ -99,6 +100,7 @@ type client struct {
 	faults sync.Mutex
 	cut    bool
 	deaf   bool
+	busy   bool // Lists are answered, and nothing else.
 	denied map[string]bool
 	lists  int
 }
@@ -120,8 +122,11 @@ func (c *client) set(change func()) {
 
 func (c *client) try(ctx context.Context, verb string) error {
 	c.faults.Lock()
-	cut, denied := c.cut, c.denied[verb]
+	cut, busy, denied := c.cut, c.busy, c.denied[verb]
 	c.faults.Unlock()
+	if busy && verb != "list" {
+		return io.ErrUnexpectedEOF // the connection ended amid it; client-go sleeps by a clock of its own for other errors
+	}
 	if cut {
 		<-ctx.Done()
 		return ctx.Err()

@@ -41,7 +41,7 @@ type Options struct {
 	// Duty is what this replica sends where, as a short text without spaces. Members with different duties
 	// form no ring: those of one work, the others wait until they are gone.
 	Duty string
-	// Restored is called when our Lease shows that the cluster has gone back in time: its etcd was restored
+	// Restored is called when the Leases show that the cluster has gone back in time: its etcd was restored
 	// from a backup. It must not block, and must not call back. nil tells nobody.
 	Restored func()
 	// Streams count what becomes of the watch; nil counts nothing.

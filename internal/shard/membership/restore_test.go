@@ -54,3 +54,47 @@ func TestAfterARestoreMembersComeTogetherAndNobodySendsTwice(t *testing.T) {
 		})
 	}
 }
+
+// TestRestore_AListShowsItFirst_IsToldOnce has an API server come back that is too busy for anything but a list: the
+// watch is refused, which has the Leases listed anew, and no Lease can be renewed.
+func TestRestore_AListShowsItFirst_IsToldOnce(t *testing.T) {
+	for name, raised := range map[string]uint64{"plain": 0, "with a version that is raised": 1000} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer()
+				var noticed [2]atomic.Int32
+				var ps []*process
+				for i, pod := range []string{"a", "b"} {
+					ps = append(ps, start(t, s, pod, "uid-"+pod, func(o *membership.Options, _ *client) {
+						o.Restored = func() { noticed[i].Add(1) }
+					}))
+				}
+				time.Sleep(20 * time.Second)
+				leases, version := s.backup()
+				time.Sleep(time.Minute)
+
+				for _, p := range ps {
+					p.client.set(func() { p.client.busy = true })
+				}
+				s.restore(leases, version, raised)
+				time.Sleep(5 * time.Second)
+				for i := range ps {
+					if n := noticed[i].Load(); n != 1 {
+						t.Errorf("member %d has told %d times that the cluster has gone back, want once", i, n)
+					}
+				}
+				for _, p := range ps {
+					p.client.set(func() { p.client.busy = false })
+				}
+				time.Sleep(time.Minute)
+				wantAll(t, ps...)
+				for i, p := range ps {
+					if n := noticed[i].Load(); n != 1 {
+						t.Errorf("member %d has told %d times in the end that the cluster has gone back, want once", i, n)
+					}
+					p.leave(t)
+				}
+			})
+		})
+	}
+}

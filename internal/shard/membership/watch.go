@@ -63,7 +63,7 @@ func (m *Membership) guard() *reflector.Guard {
 		},
 	}
 	return reflector.NewGuard(reflector.Leases, source, store{m}, reflector.Options{
-		Client: m.client, Metrics: m.opts.Streams, Log: m.log, Rewound: m.opts.Restored,
+		Client: m.client, Metrics: m.opts.Streams, Log: m.log, Rewound: m.rewound,
 		// The default backs off to 30 s, for which nobody would see who comes and goes after an outage.
 		Retry: wait.Backoff{Duration: 100 * time.Millisecond, Cap: 2 * time.Second, Steps: 10, Factor: 2, Jitter: 0.5},
 	})
@@ -129,9 +129,30 @@ func (s store) Replace(list []any, version string) error {
 		if own := objects[s.m.leases.self]; own != nil {
 			s.m.leases.keep(own)
 		}
-		s.m.machine.Synced(leases, resource.ParseVersion(version), now)
+		if s.m.machine.Synced(leases, resource.ParseVersion(version), now) {
+			s.m.log.Info("A list of Leases is older than what was seen: the cluster has gone back in time", "version", version)
+			s.m.opts.Streams.Restored(reflector.Leases)
+			s.m.restored(objects[s.m.opts.PodName])
+		}
 	})
 	return nil
+}
+
+// rewound takes the word of the watch, which counts it itself, that versions have begun anew. A list follows.
+func (m *Membership) rewound() {
+	m.do(func(time.Duration) {
+		m.machine.Restored()
+		m.restored(nil)
+	})
+}
+
+// restored keeps nothing of the lost time, and tells that the cluster has gone back. Own is our Lease as it is now, nil
+// where it is not known. The caller holds mu.
+func (m *Membership) restored(own *coordinationv1.Lease) {
+	m.leases.own = own
+	if m.opts.Restored != nil {
+		m.opts.Restored()
+	}
 }
 
 // Bookmark takes the word that everything up to the version has been shown.

@@ -158,8 +158,10 @@ func New(self Self, f ring.Format, t Timings) (*Machine, error) {
 // the time. Whether we may begin with anything new depends on whether somebody may have come, begun to send
 // and lost its Lease meanwhile, unseen by us. Nobody has if every partition was claimed without interruption
 // by somebody we still see; otherwise we have to settle again.
-func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) {
-	if version < m.seen || m.rewound(leases, version) {
+//
+// It returns true when the list shows a cluster that has gone back in time, which is then as [Machine.Restored].
+func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) (restored bool) {
+	if restored = version < m.seen || m.rewound(leases, version); restored {
 		m.forget()
 	}
 	before := make(map[string]Lease, len(m.leases))
@@ -189,6 +191,7 @@ func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) {
 	}
 	m.fresh = false
 	m.update(now)
+	return restored
 }
 
 // nobodySends tells whether the first list that a process sees shows a ring that has never begun, or that has ended in
