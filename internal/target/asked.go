@@ -28,7 +28,7 @@ func (t *Target) Resyncs() *operations.Engine { return t.resyncs }
 func (t *Target) Ledger() *checkpoint.Ledger { return t.ledger }
 
 // Search tells how far the search for the missed deletions of a type has come, and what its watch has not seen.
-func (t *Target) Search(typ resource.Type) (state deletions.State, gap *deletions.Gap, known bool) {
+func (t *Target) Search(typ resource.Type) (state deletions.State, gap deletions.Gap, known bool) {
 	return t.finder.Inspect(typ)
 }
 

@@ -47,7 +47,7 @@ type Recovery interface {
 	// Ledger has all members' checkpoints as last seen.
 	Ledger() *checkpoint.Ledger
 	// Search tells how far the search for the missed deletions of a type has come, and what its watch has not seen.
-	Search(t resource.Type) (state deletions.State, gap *deletions.Gap, known bool)
+	Search(t resource.Type) (state deletions.State, gap deletions.Gap, known bool)
 	// Said is what the members say of the receiver; ours is among it.
 	Said() map[string]progress.MemberStats
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/inspect"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
@@ -85,7 +86,7 @@ func (b *Backend) Types(target, name string) []inspect.Type {
 			}
 			if state, gap, known := t.Search(typ); known {
 				shown.Recovery = state.String()
-				if gap != nil {
+				if gap.State != deletions.Closed {
 					shown.Gap = &inspect.Gap{After: gap.After, Until: gap.Since, Retry: timeOf(gap.Retry)}
 				}
 			}

@@ -46,7 +46,7 @@ func (f *Finder) seen(t resource.Type, s *search, stats index.Stats, now time.Ti
 	if !s.state.Done() {
 		c = f.unsearched(t.String(), c, s.versions)
 	}
-	if g := f.gapOf(t, s, now); g != nil && g.After > 0 && (c.Deleted == 0 || g.After < c.Deleted) {
+	if g := f.watched(t, s, now); g.State != Closed && g.After > 0 && (c.Deleted == 0 || g.After < c.Deleted) {
 		c.Deleted = g.After
 	}
 	return c

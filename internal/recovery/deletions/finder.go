@@ -135,13 +135,8 @@ func (f *Finder) enter(t resource.Type, now time.Time) *search {
 	}
 	name := t.String()
 	s = &search{begun: now, listed: stats.Version, versions: f.past.Of(name), seen: position{stats.Since, stats.Version}}
+	s.gap = first(s.versions, stats, now)
 	f.searches[t] = s
-	switch {
-	case len(s.versions) > 0:
-		s.gap = &Gap{After: s.versions[0], Since: stats.Since, begun: now}
-	case stats.Before > 0: // Our watch has begun anew already, perhaps more than once.
-		s.gap = &Gap{After: stats.First, Since: stats.Since, begun: now}
-	}
 	if len(s.versions) == 0 && !f.past.OpaqueOf(name) && !f.opts.Previous.Knows(t) {
 		s.state = Answered // Nothing was ever sent of it.
 	}
@@ -229,17 +224,14 @@ func (f *Finder) Settled(t resource.Type) bool {
 	return s != nil && s.state.Done()
 }
 
-// Inspect tells how far the search of a type has come, for people; known is false before it has begun.
-func (f *Finder) Inspect(t resource.Type) (state State, gap *Gap, known bool) {
+// Inspect tells how far the search of a type has come, and what our watch of it has not seen, for people; known is
+// false before it has begun.
+func (f *Finder) Inspect(t resource.Type) (state State, gap Gap, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.searches[t]
 	if s == nil {
-		return Pending, nil, false
+		return Pending, Gap{}, false
 	}
-	if s.gap != nil {
-		shown := *s.gap
-		gap = &shown
-	}
-	return s.state, gap, true
+	return s.state, s.gap, true
 }

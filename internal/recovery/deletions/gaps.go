@@ -40,25 +40,11 @@ func (p presence) has(member, process string) bool {
 	return process != "" && p.others[member] == process
 }
 
-// gapOf returns the gap in the watch of a type, nil for none. A gap that is open stays so if the watch begins
-// anew once more, and grows. The caller holds mu.
-func (f *Finder) gapOf(t resource.Type, s *search, now time.Time) *Gap {
-	stats, last := f.opts.Index.Type(t), s.seen
+// watched takes account of how far our watch of a type has come, and returns the gap in it. The caller holds mu.
+func (f *Finder) watched(t resource.Type, s *search, now time.Time) Gap {
+	stats := f.opts.Index.Type(t)
+	s.gap = s.gap.next(s.seen, stats, now)
 	s.seen = position{since: stats.Since, version: stats.Version}
-	switch {
-	case last.since == stats.Since:
-		return s.gap
-	case stats.Before == 0: // etcd was restored from a backup
-		s.gap = nil
-		return nil
-	case stats.Since == last.version: // nothing has happened
-		return s.gap
-	case s.gap == nil: // The watch may have begun anew more than once since, of which only the last time is known.
-		s.gap = &Gap{After: min(last.version, stats.Before), begun: now}
-	}
-	grown := *s.gap
-	grown.Since = stats.Since
-	s.gap = &grown // closeGaps may be looking into the one before.
 	return s.gap
 }
 
@@ -69,13 +55,13 @@ func (f *Finder) closeGaps(ctx context.Context, now time.Time) {
 	fresh := maps.Equal(here.others, f.consulted)
 	for _, t := range f.opts.Index.Types() {
 		f.mu.Lock()
-		var g *Gap
+		var g Gap
 		s := f.searches[t]
 		if s != nil {
-			g = f.gapOf(t, s, now)
+			g = f.watched(t, s, now)
 		}
 		f.mu.Unlock()
-		if g == nil || now.Before(g.Retry) || ctx.Err() != nil {
+		if g.State != Open || ctx.Err() != nil {
 			continue
 		}
 		if !fresh { // The last checkpoint of a member that is gone may be on its way.
@@ -84,14 +70,10 @@ func (f *Finder) closeGaps(ctx context.Context, now time.Time) {
 			}
 			fresh, f.consulted = true, here.others
 		}
-		closed, err := f.resolveGap(ctx, t, s, *g, here, now)
+		closed, err := f.resolveGap(ctx, t, s, g, here, now)
 		f.mu.Lock()
-		switch {
-		case s.gap != g: // The watch has begun anew once more.
-		case err != nil:
-			g.Retry = now.Add(searchPause)
-		case closed:
-			s.gap = nil
+		if s.gap == g { // The watch has not begun anew once more.
+			s.gap = g.looked(closed, err, now)
 		}
 		f.mu.Unlock()
 	}

@@ -15,6 +15,8 @@ import "time"
 //	   │      nothing can tell
 //	   ╰──────────────────────────────────────────────▶ Unknown
 //
+// What our own watch has not seen since is a [Gap], which has states of its own.
+//
 // An inventory that turns out to be of a lost time makes each type that it knows Pending again.
 type State uint8
 
@@ -46,12 +48,9 @@ type search struct {
 	asked    map[uint64]bool // at which versions the past is known
 	expired  bool            // the API server does not remember the past
 	gone     bool            // the type is served no longer
-	gap      *Gap
-	seen     position // when we looked at our watch last
+	gap      Gap             // in our watch; its state is beside the one above, and neither waits for the other
+	seen     position        // when we looked at our watch last
 }
-
-// position is how far our watch had come, and since which list.
-type position struct{ since, version uint64 }
 
 // note notes that a version has been asked about.
 func (s *search) note(version uint64) {
@@ -59,16 +58,4 @@ func (s *search) note(version uint64) {
 		s.asked = make(map[uint64]bool)
 	}
 	s.asked[version] = true
-}
-
-// Gap is a time of which our watch has seen only the outcome: the API server did not remember what had
-// happened, as after its own restart. What came before our first list is one, too. Of what was created and
-// deleted in it we know nothing. A peer may have seen the one, and have delivered it, and be gone before the
-// other: what existed at the last version that its checkpoint speaks of, in the gap, tells.
-type Gap struct {
-	// After and Since are the versions between which it lies.
-	After, Since uint64
-	// Retry is when it is looked into again.
-	Retry time.Time
-	begun time.Time
 }
