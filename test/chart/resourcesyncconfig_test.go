@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	syncs "github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller/status"
 )
 
 const definition = "CustomResourceDefinition/resourcesyncconfigs.dot-ai.devopstoolkit.live"
@@ -113,8 +114,8 @@ func (steady) Remove(string)          {}
 func (steady) Known([]string)         {}
 func (steady) Retry(string)           {}
 func (steady) Owns(string) bool       { return true }
-func (steady) Report(string) (syncs.Report, bool) {
-	return syncs.Report{Active: true, WatchedTypes: 2}, true
+func (steady) Report(string) (status.Report, bool) {
+	return status.Report{Active: true, WatchedTypes: 2}, true
 }
 
 // testDeclaredReceivers runs the real controller with the least that the chart allows.
