@@ -13,7 +13,6 @@ const maxFields = 20
 //
 // ownership.Machine stays: it is the state of one protocol, and each part of it is read by each rule.
 var large = map[string]int{
-	"operations.Engine": 22,
 	"ownership.Machine": 48,
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -118,13 +119,10 @@ type Engine struct {
 	mu       sync.Mutex // guards everything below; never held while store is called
 	doc      *document
 	changed  chan struct{} // closed and replaced when doc changes
-	members  []string      // sorted
-	ring     *ring.Ring    // nil while there are no members
-	mine     map[string]*work
-	running  *run                 // nil: none
-	written  time.Time            // when progress was last written, or the first part of an operation begun
-	last     time.Time            // when the last full operation ended, but never later than we learned of it
-	lastSaid time.Time            // the same as it is written
+	roster   roster
+	shares   shares
+	running  *run // nil: none
+	schedule schedule
 	missing  map[string]time.Time // since when nobody can run it, by operation
 }
 
@@ -153,7 +151,7 @@ func New(client corev1client.ConfigMapsGetter, runner Runner, catalog Catalog, v
 	e := &Engine{
 		runner: runner, catalog: catalog, view: view, opts: opts,
 		decoder: &decoder{log: opts.Log}, work: make(chan struct{}, 1), chores: make(chan struct{}, 1), stopped: make(chan struct{}),
-		doc: &document{}, changed: make(chan struct{}), mine: make(map[string]*work), missing: make(map[string]time.Time),
+		doc: &document{}, changed: make(chan struct{}), roster: roster{self: opts.Member}, shares: shares{works: make(map[string]*work)}, missing: make(map[string]time.Time),
 	}
 	e.metrics = newMetrics(opts.Registerer, e)
 	e.store = newStore(client, opts.Namespace, opts.Ring, opts.Log, e.metrics, e.apply)
@@ -277,7 +275,7 @@ func (e *Engine) Next() (at time.Time, ok bool) {
 
 // next is called with mu held.
 func (e *Engine) next() (at time.Time, ok bool) {
-	if e.opts.Interval <= 0 || e.last.IsZero() {
+	if e.opts.Interval <= 0 || e.schedule.last.IsZero() {
 		return time.Time{}, false
 	}
 	for _, r := range e.doc.records {
@@ -285,7 +283,7 @@ func (e *Engine) next() (at time.Time, ok bool) {
 			return time.Time{}, false
 		}
 	}
-	return e.last.Add(e.opts.Interval), true
+	return e.schedule.last.Add(e.opts.Interval), true
 }
 
 func (e *Engine) nextDue() float64 {
@@ -317,33 +315,19 @@ func (e *Engine) apply(data map[string]string) {
 	e.doc = doc
 	for id, r := range doc.records {
 		if p, ok := r.runs[e.opts.Member]; ok && r.result == nil {
-			e.own(id).absorb(p)
+			e.shares.of(id).absorb(p)
 		}
 	}
-	for id := range e.mine {
-		if r := doc.records[id]; r == nil || r.result != nil {
-			delete(e.mine, id)
-		}
-	}
-	if !doc.last.Equal(e.lastSaid) {
-		e.lastSaid, e.last = doc.last, doc.last
-		if now := time.Now(); e.last.After(now) {
-			e.last = now // A clock that was ahead, or a hand that slipped, must not end the schedule.
-		}
-	}
+	maps.DeleteFunc(e.shares.works, func(id string, _ *work) bool {
+		r := doc.records[id]
+		return r == nil || r.result != nil
+	})
+	e.schedule.take(doc.last, time.Now())
 	e.reconsider()
 	close(e.changed)
 	e.changed = make(chan struct{})
 	wake(e.work)
 	wake(e.chores)
-}
-
-// own returns our work on an operation. The caller holds mu.
-func (e *Engine) own(id string) *work {
-	if e.mine[id] == nil {
-		e.mine[id] = newWork()
-	}
-	return e.mine[id]
 }
 
 // look asks who is a member.
@@ -352,7 +336,7 @@ func (e *Engine) look() {
 	defer e.looking.Unlock()
 	members := slices.Sorted(slices.Values(e.view.Members()))
 	e.mu.Lock()
-	same := slices.Equal(members, e.members)
+	same := slices.Equal(members, e.roster.members)
 	e.mu.Unlock()
 	if same {
 		return
@@ -366,21 +350,34 @@ func (e *Engine) look() {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.members, e.ring = members, r
+	e.roster.members, e.roster.ring = members, r
 	e.reconsider()
 	wake(e.work)
 }
 
-// live tells whether a member is in the view. The caller holds mu.
-func (e *Engine) live(member string) bool {
-	_, ok := slices.BinarySearch(e.members, member)
+// roster is who shares out the work. It is guarded by Engine.mu.
+type roster struct {
+	self    string
+	members []string   // sorted
+	ring    *ring.Ring // nil while there are no members
+}
+
+// live tells whether a member is in the view.
+func (r *roster) live(member string) bool {
+	_, ok := slices.BinarySearch(r.members, member)
 	return ok
 }
 
-// responsible tells whether it is us who has to look after something that any member could. The caller holds mu.
-func (e *Engine) responsible(key string) bool {
-	return e.ring != nil && e.ring.Owner(e.ring.Partition(key)) == e.opts.Member
+// owner returns who has to look after something that any member could, empty for nobody.
+func (r *roster) owner(key string) string {
+	if r.ring == nil {
+		return ""
+	}
+	return r.ring.Owner(r.ring.Partition(key))
 }
+
+// responsible tells whether it is us.
+func (r *roster) responsible(key string) bool { return r.owner(key) == r.self }
 
 // wake fills the slot of a channel that has one.
 func wake(c chan struct{}) {

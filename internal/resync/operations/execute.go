@@ -18,8 +18,18 @@ type work struct {
 	published int // the last revision that was written
 }
 
-func newWork() *work {
-	return &work{progress: progress{done: make(map[int]bool), failed: make(map[int]string)}}
+// shares are what we do for all operations. It is guarded by Engine.mu.
+type shares struct {
+	works   map[string]*work // by operation
+	written time.Time        // when progress was last written, or the first part of an operation begun
+}
+
+// of returns our work on an operation.
+func (s *shares) of(id string) *work {
+	if s.works[id] == nil {
+		s.works[id] = &work{progress: progress{done: make(map[int]bool), failed: make(map[int]string)}}
+	}
+	return s.works[id]
 }
 
 // touch notes a change.
@@ -142,7 +152,7 @@ func (e *Engine) runPart(batch Batch, r *run) (Repair, error) {
 
 // report notes how far a part is. The caller holds mu.
 func (e *Engine) report(r *run, urgent bool) {
-	w := e.mine[r.record.id]
+	w := e.shares.works[r.record.id]
 	if w == nil {
 		return
 	}
@@ -169,8 +179,8 @@ func (e *Engine) begin(ctx context.Context) *run {
 	r := &run{record: record, index: index, part: record.parts[index], with: e.batchFrom(record, index)}
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	e.running = r
-	if w := e.own(record.id); w.revision == 0 {
-		e.written = time.Now() // What takes less than a second is told of once, when it is done.
+	if w := e.shares.of(record.id); w.revision == 0 {
+		e.shares.written = time.Now() // What takes less than a second is told of once, when it is done.
 	}
 	e.report(r, true)
 	if r.part.Member != e.opts.Member {
@@ -182,7 +192,7 @@ func (e *Engine) begin(ctx context.Context) *run {
 
 // pick returns the next part for us. The caller holds mu.
 func (e *Engine) pick() (*record, int) {
-	if !e.live(e.opts.Member) {
+	if !e.roster.live(e.opts.Member) {
 		return nil, 0
 	}
 	var open []*record
@@ -224,7 +234,7 @@ func (e *Engine) pickFrom(r *record) int {
 // left are the parts of an operation that are for us, those assigned to us first. The caller holds mu.
 func (e *Engine) left(r *record) []int {
 	done, claims := r.done(), e.claims(r)
-	own := e.mine[r.id]
+	own := e.shares.works[r.id]
 	var ours, others []int
 	for i, p := range r.parts {
 		switch {
@@ -264,7 +274,7 @@ func (e *Engine) batchFrom(r *record, index int) []int {
 // are two. We are running none when this is asked, whatever an earlier life has left. The caller holds mu.
 func (e *Engine) claims(r *record) map[int]string {
 	claims := make(map[int]string)
-	for _, member := range e.members {
+	for _, member := range e.roster.members {
 		if c := r.runs[member].current; c != nil && member != e.opts.Member && claims[c.Part] == "" {
 			claims[c.Part] = member
 		}
@@ -275,16 +285,14 @@ func (e *Engine) claims(r *record) map[int]string {
 // assignee returns who is to run a part, empty for nobody. The caller holds mu.
 func (e *Engine) assignee(p Part, claimant string) string {
 	switch {
-	case e.live(p.Member) && (p.OwnedOnly || claimant == ""):
+	case e.roster.live(p.Member) && (p.OwnedOnly || claimant == ""):
 		return p.Member
 	case p.OwnedOnly:
 		return ""
 	case claimant != "":
 		return claimant
-	case e.ring == nil:
-		return ""
 	default:
-		return e.ring.Owner(e.ring.Partition(p.Key))
+		return e.roster.owner(p.Key)
 	}
 }
 
@@ -295,7 +303,7 @@ func (e *Engine) reconsider() {
 		return
 	}
 	r := e.doc.records[e.running.record.id]
-	if r == nil || r.result != nil || !e.live(e.opts.Member) {
+	if r == nil || r.result != nil || !e.roster.live(e.opts.Member) {
 		e.running.cancel()
 		return
 	}
@@ -311,7 +319,7 @@ func (e *Engine) finish(r *run, repaired Repair, err error) {
 	ended := r.ctx.Err() != nil
 	r.cancel()
 	e.running = nil
-	w := e.mine[r.record.id]
+	w := e.shares.works[r.record.id]
 	if w != nil {
 		w.current = nil
 		w.touch(true)

@@ -61,7 +61,7 @@ func (e *Engine) keep(ctx context.Context) {
 
 // doChores does whatever is due. What fails is likely to be the API server, so nothing else is tried then.
 func (e *Engine) doChores(ctx context.Context) error {
-	for _, do := range []func(context.Context) error{e.publishIfDue, e.closeEnded, e.schedule} {
+	for _, do := range []func(context.Context) error{e.publishIfDue, e.closeEnded, e.startDue} {
 		if err := do(ctx); err != nil {
 			return err
 		}
@@ -73,22 +73,26 @@ func (e *Engine) doChores(ctx context.Context) error {
 func (e *Engine) publishAt() (at time.Time, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	return e.shares.due(max(markPause, time.Duration(len(e.roster.members))*sharePause))
+}
+
+// due returns when our progress is to be written, after a pause unless somebody waits for the end.
+func (s *shares) due(pause time.Duration) (at time.Time, ok bool) {
 	urgent, final := false, false
-	for _, w := range e.mine {
+	for _, w := range s.works {
 		ok = ok || w.revision > w.published
 		urgent = urgent || w.urgent > w.published
 		final = final || w.final > w.published
 	}
-	pause := max(markPause, time.Duration(len(e.members))*sharePause)
 	switch {
 	case !ok:
 		return time.Time{}, false
 	case final:
-		return e.written, true
+		return s.written, true
 	case urgent:
-		return e.written.Add(pause), true
+		return s.written.Add(pause), true
 	default:
-		return e.written.Add(idleFactor * pause), true
+		return s.written.Add(idleFactor * pause), true
 	}
 }
 
@@ -108,7 +112,7 @@ func (e *Engine) publish(ctx context.Context) error {
 		change := false
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		for id, w := range e.mine {
+		for id, w := range e.shares.works {
 			if w.revision == w.published {
 				continue
 			}
@@ -135,11 +139,11 @@ func (e *Engine) publish(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for id, revision := range revisions {
-		if w := e.mine[id]; w != nil {
+		if w := e.shares.works[id]; w != nil {
 			w.published = max(w.published, revision)
 		}
 	}
-	e.written = time.Now()
+	e.shares.written = time.Now()
 	return nil
 }
 
@@ -158,15 +162,15 @@ func (e *Engine) toClose() map[string]string {
 	defer e.mu.Unlock()
 	now, ids := time.Now(), make(map[string]string)
 	for id := range e.missing {
-		if r := e.doc.records[id]; r == nil || !r.open() || e.live(r.member) {
+		if r := e.doc.records[id]; r == nil || !r.open() || e.roster.live(r.member) {
 			delete(e.missing, id)
 		}
 	}
 	for id, r := range e.doc.records {
-		if r.ended() && e.responsible(id) {
+		if r.ended() && e.roster.responsible(id) {
 			ids[id] = ""
 		}
-		if !r.open() || r.request.Scope != Replica || e.live(r.member) || len(e.members) == 0 {
+		if !r.open() || r.request.Scope != Replica || e.roster.live(r.member) || len(e.roster.members) == 0 {
 			continue
 		}
 		since, ok := e.missing[id]
@@ -174,7 +178,7 @@ func (e *Engine) toClose() map[string]string {
 			since = now
 			e.missing[id] = now
 		}
-		if now.Sub(since) >= e.opts.GiveUpAfter && e.responsible(id) {
+		if now.Sub(since) >= e.opts.GiveUpAfter && e.roster.responsible(id) {
 			ids[id] = r.gone(e.opts.GiveUpAfter)
 		}
 	}
@@ -215,20 +219,36 @@ func (e *Engine) close(ctx context.Context, id, message string) error {
 	return nil
 }
 
-// schedule starts the full operation that is due, if that is ours to do.
-func (e *Engine) schedule(ctx context.Context) error {
+// schedule is when the last full operation ended. It is guarded by Engine.mu.
+type schedule struct {
+	last time.Time // never later than we learned of it
+	said time.Time // as it is written
+}
+
+// take takes what is written.
+func (s *schedule) take(said, now time.Time) {
+	if said.Equal(s.said) {
+		return
+	}
+	s.said, s.last = said, said
+	if said.After(now) {
+		s.last = now // A clock that was ahead, or a hand that slipped, must not end the schedule.
+	}
+}
+
+// startDue starts the full operation that is due, if that is ours to do.
+func (e *Engine) startDue(ctx context.Context) error {
 	if e.opts.Interval <= 0 || !e.opts.Ready() {
 		return nil
 	}
 	e.mu.Lock()
 	at, ok := e.next()
-	first := e.lastSaid.IsZero()
-	said, ours := e.lastSaid, e.responsible(scheduleKey) && e.live(e.opts.Member)
+	said, ours := e.schedule.said, e.roster.responsible(scheduleKey) && e.roster.live(e.opts.Member)
 	e.mu.Unlock()
 	switch {
 	case !ours:
 		return nil
-	case first:
+	case said.IsZero():
 		return e.startSchedule(ctx)
 	case !ok || time.Now().Before(at):
 		return nil

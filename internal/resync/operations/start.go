@@ -147,7 +147,7 @@ func (e *Engine) failed(err error) error {
 func (e *Engine) plan(r Request) (*plan, error) {
 	e.look()
 	e.mu.Lock()
-	members := slices.Clone(e.members)
+	members := slices.Clone(e.roster.members)
 	e.mu.Unlock()
 	if !slices.Contains(members, e.opts.Member) {
 		return nil, ErrNoMembers
