@@ -73,7 +73,7 @@ type Pipeline struct {
 	ages      ages
 	tally     tally
 	record    record
-	backlog   notice // that it may have shrunk
+	backlog   signal // that it may have shrunk
 }
 
 // life is how far a pipeline has come.

@@ -68,22 +68,22 @@ func (p *Pipeline) Flush(ctx context.Context) Left {
 	return p.left()
 }
 
-// notice tells those who wait that something has changed.
-type notice struct{ given chan struct{} } // nil while nobody waits
+// signal tells those who wait that something has changed.
+type signal struct{ given chan struct{} } // nil while nobody waits
 
-func (n *notice) give() {
-	if n.given != nil {
-		close(n.given)
-		n.given = nil
+func (s *signal) give() {
+	if s.given != nil {
+		close(s.given)
+		s.given = nil
 	}
 }
 
-// next returns a channel that is closed when the notice is given next.
-func (n *notice) next() <-chan struct{} {
-	if n.given == nil {
-		n.given = make(chan struct{})
+// next returns a channel that is closed when the signal is given next.
+func (s *signal) next() <-chan struct{} {
+	if s.given == nil {
+		s.given = make(chan struct{})
 	}
-	return n.given
+	return s.given
 }
 
 // await blocks until ok returns true, which is asked under the lock whenever less may be left to do, until
