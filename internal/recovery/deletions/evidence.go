@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/inventory"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -126,7 +127,7 @@ func (f *Finder) exactLists(ctx context.Context, q *inquiry) answer {
 	f.slots <- struct{}{}
 	defer func() { <-f.slots }()
 	// What was there at a later version is told: nearer to its deletion than by an earlier one.
-	deleted := make(map[repair.Object]bool)
+	deleted := make(map[guard.Object]bool)
 	for _, version := range slices.Backward(q.versions) {
 		err := f.exactList(ctx, q.t, version, deleted)
 		switch {
@@ -146,7 +147,7 @@ func (f *Finder) exactLists(ctx context.Context, q *inquiry) answer {
 }
 
 // exactList deletes what the API server held at one version and does not hold now.
-func (f *Finder) exactList(ctx context.Context, t resource.Type, version uint64, deleted map[repair.Object]bool) error {
+func (f *Finder) exactList(ctx context.Context, t resource.Type, version uint64, deleted map[guard.Object]bool) error {
 	now := f.opts.Index.Type(t)
 	if !now.Listed || version == 0 || version >= now.Version {
 		return nil
@@ -154,7 +155,7 @@ func (f *Finder) exactList(ctx context.Context, t resource.Type, version uint64,
 	n := 0
 	_, err := f.opts.Pager.Pages(ctx, t, watch.ListOptions{Exact: version}, func(rs []resource.Record) error {
 		for _, r := range rs {
-			o := repair.Object{Namespace: r.Namespace, Name: r.Name}
+			o := guard.Object{Namespace: r.Namespace, Name: r.Name}
 			if !deleted[o] && f.opts.Receiver.Wants(t, r.Namespace, r.Name) && f.opts.Receiver.Sees(r) &&
 				f.opts.Receiver.Delete(t, r.Namespace, r.Name, version, max(now.Since, version+1)) {
 				deleted[o] = true
@@ -204,12 +205,12 @@ func (f *Finder) apply(t resource.Type, s *search, v inventory.Verdict, err erro
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case v.Status == inventory.Guarded:
+	case v.Status == guard.Guarded:
 		s.expired, s.state = true, Held
 		f.findings.hold(t, repair.Held{Resource: t.String(), Source: repair.Inventory, Documents: v.Missing, Limit: v.Limit})
 		f.opts.Log.Info("More objects are missing than may be deleted without a person's word; their documents stay until a resync with force",
-			"resource", t.String(), "missing", v.Missing, "limit", v.Limit, "known", v.Info.Objects)
-	case v.Status == inventory.Unknown && (len(s.versions) > 0 || f.past.OpaqueOf(t.String())):
+			"resource", t.String(), "missing", v.Missing, "limit", v.Limit, "known", v.Known)
+	case v.Status == guard.Unknown && (len(s.versions) > 0 || f.past.OpaqueOf(t.String())):
 		s.state = Unknown
 		f.findings.cannotTell(t)
 	default:

@@ -86,11 +86,7 @@ func (f *Finder) Release(ctx context.Context, t resource.Type, within repair.Sco
 		f.opts.Previous.Discard(err)
 		within = repair.Scope{}
 	}
-	gone := make([]repair.Object, 0, len(v.Deleted))
-	for _, o := range v.Deleted {
-		gone = append(gone, repair.Object{Namespace: o.Namespace, Name: o.Name})
-	}
-	told, err = sweep(ctx, t, gone, true)
+	told, err = sweep(ctx, t, v.Deleted, true)
 	f.count(repair.Inventory, told)
 	f.mu.Lock()
 	defer f.mu.Unlock()

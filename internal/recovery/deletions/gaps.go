@@ -6,7 +6,7 @@ import (
 	"maps"
 	"time"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
@@ -100,7 +100,7 @@ func (f *Finder) resolveGap(ctx context.Context, t resource.Type, s *search, g G
 			}
 		case p.High <= g.After || p.High >= g.Since || f.askedAbout(s, p.High):
 		default:
-			err := f.exactList(ctx, t, p.High, make(map[repair.Object]bool))
+			err := f.exactList(ctx, t, p.High, make(map[guard.Object]bool))
 			switch {
 			case errors.Is(err, watch.ErrExpired):
 				f.mu.Lock()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/deletions"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/inventory"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/previous"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
@@ -98,7 +99,7 @@ func (s search) held(t resource.Type) int { return s.Held()[t].Documents }
 // force deletes what is held back of pods, in one namespace or in all.
 func (s search) force(t *testing.T, namespace string) (int, error) {
 	t.Helper()
-	return s.Release(t.Context(), pods, repair.Scope{Namespace: namespace}, func(_ context.Context, _ resource.Type, gone []repair.Object, _ bool) (int, error) {
+	return s.Release(t.Context(), pods, repair.Scope{Namespace: namespace}, func(_ context.Context, _ resource.Type, gone []guard.Object, _ bool) (int, error) {
 		return len(gone), nil
 	})
 }

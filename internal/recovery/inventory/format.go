@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -84,20 +85,12 @@ type TypeInfo struct {
 	Objects int
 }
 
-// Object names one object.
-type Object struct {
-	// Namespace is empty for a cluster-scoped object.
-	Namespace string
-	// Name is the object's name.
-	Name string
-}
-
-func objectOf(name string) Object {
+func objectOf(name string) guard.Object {
 	namespace, rest, found := strings.Cut(name, "/")
 	if !found {
-		return Object{Name: name}
+		return guard.Object{Name: name}
 	}
-	return Object{Namespace: namespace, Name: rest}
+	return guard.Object{Namespace: namespace, Name: rest}
 }
 
 // table is the part of the file that says where all others are.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/inventory"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
@@ -113,7 +114,7 @@ func TestDeletionsBetweenLivesAreFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if v.Status != inventory.Compared {
+			if v.Status != guard.Compared {
 				continue
 			}
 			for _, o := range v.Deleted {
@@ -134,7 +135,7 @@ func TestDeletionsBetweenLivesAreFound(t *testing.T) {
 		}
 		third.list(deployments, 30, "y")
 		v, err := before.Judge(deployments, third, false)
-		if diff := cmp.Diff([]inventory.Object{{Namespace: "shop", Name: "x"}}, v.Deleted); diff != "" || err != nil {
+		if diff := cmp.Diff([]guard.Object{{Namespace: "shop", Name: "x"}}, v.Deleted); diff != "" || err != nil {
 			t.Errorf("deleted in the third life: %v (-want +got):\n%s", err, diff)
 		}
 	})

@@ -35,80 +35,39 @@ type View interface {
 	Lost() bool
 }
 
-// Status is what came of comparing one type.
-type Status uint8
-
-const (
-	// Unknown: the type cannot be judged at present, because it has no complete list, or no versions that compare.
-	Unknown Status = iota
-	// Compared: what is missing was deleted.
-	Compared
-	// Guarded: more is missing than may be deleted without a person's word.
-	Guarded
-)
-
-// String returns the status in lower case.
-func (s Status) String() string {
-	switch s {
-	case Compared:
-		return "compared"
-	case Guarded:
-		return "guarded"
-	default:
-		return "unknown"
-	}
-}
-
 // Verdict is what an inventory and the present say about one type together.
 type Verdict struct {
 	// Info is the type as the inventory has it.
 	Info TypeInfo
-	// Status says what the rest means.
-	Status Status
-	// Missing is how many objects of the inventory are not there although their namespaces are, and Limit how
-	// many of these may be deleted unasked.
-	Missing, Limit int
-	// Deleted are the objects that are to be deleted, ascending: those in namespaces that are gone, and the
-	// missing ones where Status is Compared.
-	Deleted []Object
+	guard.Verdict
 }
 
-// Judge compares the names of one type with the present. It is the rule and nothing else: it reads no file and no
-// clock. Force lets it name more than the guard allows, and holds all of them in memory; without it, it holds no more
-// than the guard allows of what is not proven. It fails with [ErrBackwards] when the type's versions went
-// backwards, and with the error of the names, and then says nothing else.
-func Judge(info TypeInfo, names iter.Seq2[Object, error], v View, force bool) (Verdict, error) {
-	verdict := Verdict{Info: info, Limit: guard.Limit(info.Objects)}
+// Judge compares the names of one type with the present; see [guard.Compare]. It reads no file and no clock. What
+// has no complete list, or no versions that compare, is [guard.Unknown]. It fails with [ErrBackwards] when the type's
+// versions went backwards, and with the error of the names, and then says nothing else.
+func Judge(info TypeInfo, names iter.Seq2[guard.Object, error], v View, force bool) (Verdict, error) {
 	now := v.State(info.Type)
 	switch {
 	case now.Gone:
 	case !now.Listed || info.Version == 0 || now.Version == 0:
-		return verdict, nil
+		return unknown(info), nil
 	case info.Version > now.Version && !v.Lost():
 		return Verdict{}, backwards(info, now)
 	}
-	var proven []Object
-	for o, err := range names {
-		switch {
-		case err != nil:
-			return Verdict{}, err
-		case !v.Watched(info.Type, o.Namespace, o.Name) || !now.Gone && v.Has(info.Type, o.Namespace, o.Name):
-			continue
-		}
-		if v.NamespaceGone(o.Namespace) && !v.Lost() {
-			proven, verdict.Deleted = append(proven, o), append(verdict.Deleted, o)
-			continue
-		}
-		verdict.Missing++
-		if force || verdict.Missing <= verdict.Limit {
-			verdict.Deleted = append(verdict.Deleted, o)
-		}
+	verdict, err := guard.Compare(guard.Question{
+		Names: names, Known: info.Objects, Force: force,
+		Watched: func(o guard.Object) bool { return v.Watched(info.Type, o.Namespace, o.Name) },
+		There:   func(o guard.Object) bool { return !now.Gone && v.Has(info.Type, o.Namespace, o.Name) },
+		Proven:  func(o guard.Object) bool { return v.NamespaceGone(o.Namespace) && !v.Lost() },
+	})
+	if err != nil {
+		return Verdict{}, err // It is the names' own.
 	}
-	verdict.Status = Compared
-	if !force && guard.Exceeded(verdict.Missing, info.Objects) {
-		verdict.Status, verdict.Deleted = Guarded, proven
-	}
-	return verdict, nil
+	return Verdict{info, verdict}, nil
+}
+
+func unknown(info TypeInfo) Verdict {
+	return Verdict{info, guard.Verdict{Known: info.Objects, Limit: guard.Limit(info.Objects)}}
 }
 
 // IsAheadOf tells whether the inventory knew a type up to a later version than the index does now. It says nothing of a
@@ -136,14 +95,14 @@ func (inv *Inventory) Check(v View) error {
 }
 
 // Judge checks the whole inventory and judges one of its types; see [Judge]. A type that is not in the inventory is
-// [Unknown].
+// [guard.Unknown].
 func (inv *Inventory) Judge(t resource.Type, v View, force bool) (Verdict, error) {
 	if err := inv.Check(v); err != nil {
 		return Verdict{}, err
 	}
 	s, ok := inv.find(t)
 	if !ok {
-		return Verdict{Info: TypeInfo{Type: t}, Limit: guard.Limit(0)}, nil
+		return unknown(TypeInfo{Type: t}), nil
 	}
 	return Judge(s.info(), inv.Objects(t), v, force)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/inventory"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
@@ -51,11 +52,11 @@ func TestJudge(t *testing.T) {
 		status      string
 		missing     int
 		deleted     int
-		wantDeleted []inventory.Object
+		wantDeleted []guard.Object
 	}{
 		"what is not listed was deleted": {
 			names: []string{"shop/gone-1", "shop/live-1"}, version: 20, now: listed, status: "compared", missing: 1, deleted: 1,
-			wantDeleted: []inventory.Object{{Namespace: "shop", Name: "gone-1"}}},
+			wantDeleted: []guard.Object{{Namespace: "shop", Name: "gone-1"}}},
 		"nothing is missing":             {names: objects(100, 0), version: 12, now: listed, status: "compared"},
 		"fifty are not held back":        {names: objects(0, 50), version: 12, now: listed, status: "compared", missing: 50, deleted: 50},
 		"fifty-one are":                  {names: objects(0, 51), version: 12, now: listed, status: "guarded", missing: 51},
@@ -110,10 +111,10 @@ func TestOfALostTimeEverythingIsGuarded(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, snapshot(nodes, 12, "gone-1"), snapshot(pods, 30, inNamespaceGone(60)...))
 	inv, now := open(t, dir), present{pods: {Listed: true, Version: 20}, nodes: {Listed: true, Version: 20}, lostTime: {Gone: true}}
-	if v, err := inv.Judge(pods, now, false); err != nil || v.Status != inventory.Guarded || v.Missing != 60 || len(v.Deleted) > 0 {
+	if v, err := inv.Judge(pods, now, false); err != nil || v.Status != guard.Guarded || v.Missing != 60 || len(v.Deleted) > 0 {
 		t.Errorf("%+v, %v; want 60 held back", v, err)
 	}
-	if v, err := inv.Judge(nodes, now, false); err != nil || v.Status != inventory.Compared || len(v.Deleted) != 1 {
+	if v, err := inv.Judge(nodes, now, false); err != nil || v.Status != guard.Compared || len(v.Deleted) != 1 {
 		t.Errorf("%+v, %v; want one deleted", v, err)
 	}
 }
@@ -148,15 +149,15 @@ func TestJudgeOfATypeThatIsNotThere(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir)
 	v, err := open(t, dir).Judge(pods, present{pods: {Listed: true, Version: 20}}, true)
-	if err != nil || v.Status != inventory.Unknown || v.Deleted != nil {
+	if err != nil || v.Status != guard.Unknown || v.Deleted != nil {
 		t.Errorf("judged as %+v, %v, want unknown", v, err)
 	}
 }
 
 func TestNamesThatFailDeleteNothing(t *testing.T) {
 	t.Parallel()
-	failing := func(yield func(inventory.Object, error) bool) {
-		_ = yield(inventory.Object{Namespace: "shop", Name: "gone"}, nil) && yield(inventory.Object{}, io.ErrUnexpectedEOF)
+	failing := func(yield func(guard.Object, error) bool) {
+		_ = yield(guard.Object{Namespace: "shop", Name: "gone"}, nil) && yield(guard.Object{}, io.ErrUnexpectedEOF)
 	}
 	v, err := inventory.Judge(inventory.TypeInfo{Type: pods, Version: 1, Objects: 2}, failing, present{pods: {Listed: true, Version: 2}}, true)
 	if !errors.Is(err, io.ErrUnexpectedEOF) || v.Deleted != nil {
@@ -170,7 +171,7 @@ func TestAGuardedVerdictHoldsNoMoreThanItsLimit(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir, snapshot(pods, 1, objects(0, 10_000)...))
 	v, err := open(t, dir).Judge(pods, present{pods: {Listed: true, Version: 2}}, false)
-	if err != nil || v.Status != inventory.Guarded || v.Missing != 10_000 || v.Deleted != nil {
+	if err != nil || v.Status != guard.Guarded || v.Missing != 10_000 || v.Deleted != nil {
 		t.Errorf("judged as %s, %d missing, %d deleted, %v", v.Status, v.Missing, len(v.Deleted), err)
 	}
 	forced, err := open(t, dir).Judge(pods, present{pods: {Listed: true, Version: 2}}, true)

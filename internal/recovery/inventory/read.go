@@ -15,6 +15,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -267,8 +268,8 @@ func (inv *Inventory) Types() []TypeInfo {
 // Objects yields the objects of a type, none for a type that is not in the inventory. They are read from the file each
 // time. An error, which is the last that is yielded, says that the disk has failed since the inventory was opened: what
 // was yielded before is not all.
-func (inv *Inventory) Objects(t resource.Type) iter.Seq2[Object, error] {
-	return func(yield func(Object, error) bool) {
+func (inv *Inventory) Objects(t resource.Type) iter.Seq2[guard.Object, error] {
+	return func(yield func(guard.Object, error) bool) {
 		for name, err := range inv.names(t) {
 			if !yield(objectOf(name), err) {
 				return

@@ -13,6 +13,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/go-logr/logr"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
@@ -37,6 +38,14 @@ type Finder struct {
 	failures int       // in a row
 	held     map[resource.Type]repair.Held
 	judged   map[resource.Type]bool // of those that nothing else could tell of
+}
+
+// Receiver can be asked what it holds; [Client] is one.
+type Receiver interface {
+	// Kinds is as [Client.Kinds].
+	Kinds(ctx context.Context) (kinds []Kind, blind bool, err error)
+	// List is as [Client.List].
+	List(ctx context.Context, kind Kind) (Listing, error)
 }
 
 // FinderOptions are what a [Finder] is made of.
@@ -118,15 +127,11 @@ func (f *Finder) Repair(ctx context.Context, t resource.Type, within repair.Scop
 	}
 	f.succeeded(t, v, within.Whole())
 	a := Repair{Blind: v.Blind}
-	if v.Status == Guarded {
-		a.Held = v.Orphans
+	if v.Status == guard.Guarded {
+		a.Held = v.Missing
 		return a, nil
 	}
-	gone := make([]repair.Object, 0, len(v.Deleted))
-	for _, o := range v.Deleted {
-		gone = append(gone, repair.Object{Namespace: o.Namespace, Name: o.Name})
-	}
-	a.Deleted, err = f.opts.Sweep(ctx, t, gone, force)
+	a.Deleted, err = f.opts.Sweep(ctx, t, v.Deleted, force)
 	f.opts.Metrics.Found(repair.Receiver, a.Deleted)
 	if a.Deleted > 0 {
 		f.opts.Log.Info("The receiver held documents whose objects are gone; they are deleted", "resource", t.String(), "documents", a.Deleted)
@@ -147,12 +152,9 @@ func (f *Finder) judge(ctx context.Context, t resource.Type, within repair.Scope
 	}
 	lately := f.follow(t)
 	defer f.unfollow()
-	v := present{f: f, t: t, lately: lately}
-	for _, other := range f.opts.Index.Types() {
-		if other.Kind == t.Kind && other.APIVersion() == t.APIVersion() { // Two types of one kind share their IDs.
-			v.alike = append(v.alike, other)
-		}
-	}
+	alike := slices.DeleteFunc(f.opts.Index.Types(), func(other resource.Type) bool { // Types of one kind share their IDs.
+		return other.Kind != t.Kind || other.APIVersion() != t.APIVersion()
+	})
 	held, err := f.kindsHeld(ctx)
 	if err != nil {
 		return Verdict{}, err
@@ -174,7 +176,13 @@ func (f *Finder) judge(ctx context.Context, t resource.Type, within repair.Scope
 		}
 		return !within.Has(d.Namespace, d.Name)
 	})
-	return Judge(l, v, force), nil
+	watched := func(o guard.Object) bool {
+		return f.opts.Namespaces.Match(t, o.Namespace, o.Name) && f.opts.Wants(t, o.Namespace, o.Name)
+	}
+	there := func(o guard.Object) bool { // in this order: it may be deleted in between
+		return f.has(alike, o) || lately.has(o.Namespace, o.Name)
+	}
+	return Judge(l, t, watched, there, force), nil
 }
 
 // kindsHeld asks for the kinds, if that was not done a moment ago.
@@ -250,12 +258,12 @@ func (f *Finder) succeeded(t resource.Type, v Verdict, whole bool) {
 	f.failures, f.rest = 0, time.Time{}
 	w, known := f.held[t]
 	switch w.Documents -= len(v.Deleted); {
-	case v.Status == Guarded:
+	case v.Status == guard.Guarded:
 		if !known {
 			f.opts.Log.Info("The receiver holds more documents without an object than may be deleted without a person's word; they stay until a resync with force",
-				"resource", t.String(), "documents", v.Orphans, "limit", v.Limit, "listed", v.Listed)
+				"resource", t.String(), "documents", v.Missing, "limit", v.Limit, "listed", v.Known)
 		}
-		f.held[t] = repair.Held{Resource: t.String(), Source: repair.Receiver, Documents: v.Orphans, Limit: v.Limit}
+		f.held[t] = repair.Held{Resource: t.String(), Source: repair.Receiver, Documents: v.Missing, Limit: v.Limit}
 	case whole || w.Documents <= 0:
 		delete(f.held, t)
 	default:
@@ -309,32 +317,10 @@ func (f *Finder) Judged() []string {
 	return names
 }
 
-// present is what there is of one type, for [Judge].
-type present struct {
-	f      *Finder
-	t      resource.Type
-	alike  []resource.Type // of the same kind
-	lately *lately
-}
-
-// Kind implements [View].
-func (p present) Kind(kind, apiVersion string) State {
-	if p.t.Kind != kind || p.t.APIVersion() != apiVersion {
-		return State{}
-	}
-	return State{Type: p.t, Listed: true, Objects: p.f.opts.Index.Type(p.t).Objects}
-}
-
-// Has implements [View].
-func (p present) Has(_ resource.Type, namespace, name string) bool {
-	there := slices.ContainsFunc(p.alike, func(t resource.Type) bool {
-		_, _, ok := p.f.opts.Index.Get(t, namespace, name)
-		return ok && !p.f.opts.Hides(t, namespace, name)
+// has tells whether one of several types has an object that the receiver is to have.
+func (f *Finder) has(types []resource.Type, o guard.Object) bool {
+	return slices.ContainsFunc(types, func(t resource.Type) bool {
+		_, _, ok := f.opts.Index.Get(t, o.Namespace, o.Name)
+		return ok && !f.opts.Hides(t, o.Namespace, o.Name)
 	})
-	return there || p.lately.has(namespace, name) // in this order: it may be deleted in between
-}
-
-// Watched implements [View].
-func (p present) Watched(t resource.Type, namespace, name string) bool {
-	return p.f.opts.Namespaces.Match(t, namespace, name) && p.f.opts.Wants(t, namespace, name)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -70,7 +71,7 @@ func newAsking(documents ...string) *asking {
 				f(namespace, name)
 			}
 		},
-		Sweep: func(_ context.Context, _ resource.Type, gone []repair.Object, _ bool) (int, error) {
+		Sweep: func(_ context.Context, _ resource.Type, gone []guard.Object, _ bool) (int, error) {
 			for _, o := range gone {
 				a.deleted = append(a.deleted, o.Namespace+"/"+o.Name)
 			}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
@@ -114,11 +115,10 @@ func many(n int, format string) []string {
 	return names
 }
 
-// present is a view in which objects whose names begin with live exist, and namespace "hidden" is not watched.
-type present map[string]orphans.State
-
-func (p present) Kind(kind, apiVersion string) orphans.State { return p[kind+" "+apiVersion] }
-
-func (present) Has(_ resource.Type, _, name string) bool { return strings.HasPrefix(name, "live") }
-
-func (present) Watched(_ resource.Type, namespace, _ string) bool { return namespace != "hidden" }
+// judge compares a listing with a present in which objects whose names begin with live exist, and namespace "hidden" is
+// not watched.
+func judge(l orphans.Listing, t resource.Type, force bool) orphans.Verdict {
+	watched := func(o guard.Object) bool { return o.Namespace != "hidden" }
+	there := func(o guard.Object) bool { return strings.HasPrefix(o.Name, "live") }
+	return orphans.Judge(l, t, watched, there, force)
+}

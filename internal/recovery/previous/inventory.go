@@ -114,7 +114,7 @@ func (p *Inventory) KnownTypes() []resource.Type {
 func (p *Inventory) Knows(t resource.Type) bool { return slices.Contains(p.KnownTypes(), t) }
 
 // Judge compares what the previous process knew of a type with what there is, as far as wants says. Gone tells that the
-// type is proven to be served no longer; force passes the guard. It is [inventory.Unknown] where nothing can be said.
+// type is proven to be served no longer; force passes the guard. Its status is unknown where nothing can be said.
 func (p *Inventory) Judge(t resource.Type, wants Wants, gone, force bool) (inventory.Verdict, error) {
 	if !p.Knows(t) {
 		return inventory.Verdict{}, nil

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
@@ -70,7 +71,7 @@ func (d *Deleter) DeleteAbsent(t resource.Type, r resource.Record, after uint64,
 // Sweep has documents deleted, and returns how many deletions were told. Deletions go before live changes, so
 // of a large repair few are under way at a time. It returns when the last are on their way, or, to the end, when they
 // are delivered, or after a while.
-func (d *Deleter) Sweep(ctx context.Context, t resource.Type, gone []Object, end bool) (told int, err error) {
+func (d *Deleter) Sweep(ctx context.Context, t resource.Type, gone []guard.Object, end bool) (told int, err error) {
 	// Nobody knows after which version they were deleted; any tells this deletion from another.
 	version := d.Index.Type(t).Version
 	var open []resource.ID
@@ -88,7 +89,7 @@ func (d *Deleter) Sweep(ctx context.Context, t resource.Type, gone []Object, end
 }
 
 // deliver returns what was told of a chunk.
-func (d *Deleter) deliver(t resource.Type, chunk []Object, version uint64) (open []resource.ID) {
+func (d *Deleter) deliver(t resource.Type, chunk []guard.Object, version uint64) (open []resource.ID) {
 	for _, o := range chunk {
 		if d.Delete(t, o.Namespace, o.Name, version, version+1) {
 			open = append(open, t.ID(o.Namespace, o.Name))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
@@ -62,9 +63,9 @@ func TestDeleter_ObjectIsThere_NothingIsDeletedUnlessItIsHidden(t *testing.T) {
 
 func TestDeleter_SweepOfMany_FewAreUnderWayAtATime(t *testing.T) {
 	t.Parallel()
-	var gone []repair.Object
+	var gone []guard.Object
 	for _, name := range []string{"m1", "m2", "x", "m3", "m4"} {
-		gone = append(gone, repair.Object{Namespace: "a", Name: name})
+		gone = append(gone, guard.Object{Namespace: "a", Name: name})
 	}
 	for end, want := range map[bool][]int{false: {0, 2, 1}, true: {0, 2, 1, 1}} {
 		s, hurried := &sent{}, 0

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
@@ -50,10 +51,7 @@ func Sorted(sets ...map[resource.Type]Held) []Held {
 }
 
 // Sweep has documents deleted; see [Deleter.Sweep].
-type Sweep func(ctx context.Context, t resource.Type, gone []Object, end bool) (told int, err error)
-
-// Object is where an object was. Namespace is empty for a cluster-scoped one.
-type Object struct{ Namespace, Name string }
+type Sweep func(ctx context.Context, t resource.Type, gone []guard.Object, end bool) (told int, err error)
 
 // Scope is what is meant of a type. The zero value means all of it.
 type Scope struct {
