@@ -62,6 +62,9 @@ func TestPathsThatAreNamedExist(t *testing.T) {
 		for _, missing := range missingPaths(texts[path], filepath.Dir(path)) {
 			t.Errorf("%s names %s, which is not there", path, missing)
 		}
+		for _, missing := range missingHeadings(path, texts) {
+			t.Errorf("%s links to %s, and there is no such heading", path, missing)
+		}
 	}
 }
 
@@ -90,12 +93,49 @@ func missingPaths(text, folder string) (missing []string) {
 	return missing
 }
 
+var (
+	headingLink = regexp.MustCompile(`\]\(([^)#:\s]*)#([^)\s]+)\)`)
+	heading     = regexp.MustCompile(`(?m)^#{1,6} +(.*)$`)
+	fence       = regexp.MustCompile("(?ms)^```.*?^```")
+	unspoken    = regexp.MustCompile(`[^\p{L}\p{N}_\- ]`)
+)
+
+// missingHeadings returns the links of a document that lead to no heading of the document they name, their own if none.
+func missingHeadings(path string, texts map[string]string) (missing []string) {
+	for _, m := range headingLink.FindAllStringSubmatch(texts[path], -1) {
+		to := path
+		if m[1] != "" {
+			to = filepath.Join(filepath.Dir(path), m[1])
+		}
+		if text, ok := texts[to]; ok && !slices.Contains(anchors(text), m[2]) {
+			missing = append(missing, m[1]+"#"+m[2])
+		}
+	}
+	return missing
+}
+
+// anchors are the headings of a document, as GitHub has them in addresses.
+func anchors(text string) (all []string) {
+	for _, m := range heading.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
+		spoken := strings.ToLower(unspoken.ReplaceAllString(link.ReplaceAllString(m[1], "$1"), ""))
+		all = append(all, strings.ReplaceAll(strings.TrimSpace(spoken), " ", "-"))
+	}
+	return all
+}
+
 func TestWhatADocumentNamesInVainIsSeen(t *testing.T) {
 	if got, want := unknownTests("`TestThere`, `TestNowhere` and TestOther", map[string]bool{"TestThere": true}), []string{"TestNowhere"}; !slices.Equal(got, want) {
 		t.Errorf("found %v, want %v", got, want)
 	}
 	text := "`internal/sink/wire/wire.go`, `internal/nowhere.go`, `api/v1alpha1`, `docs/x`, [a](../README.md#what), [b](none.md), [c](https://x/y)"
 	if got, want := missingPaths(text, "docs"), []string{"internal/nowhere.go", "docs/x", "none.md"}; !slices.Equal(got, want) {
+		t.Errorf("found %v, want %v", got, want)
+	}
+	texts := map[string]string{
+		"docs/a.md": "# Of `A`: [this](x), that\n```\n# b\n```\n[1](#of-a-this-that) [2](#b) [3](b.md#c-d) [4](b.md#e) [5](../r.go#L3)",
+		"docs/b.md": "## C d?",
+	}
+	if got, want := missingHeadings("docs/a.md", texts), []string{"#b", "b.md#e"}; !slices.Equal(got, want) {
 		t.Errorf("found %v, want %v", got, want)
 	}
 }

@@ -5,7 +5,7 @@
 //	deletions, orphans     what was deleted unseen, by a chain of evidence; by the receiver's own list
 //	repair                 deletes what was found, in bounded steps; what waits for a person
 //	previous               what the previous process knew, and writes down for the next
-//	inventory, guard       the file with every name; how many deletions may be inferred at once
+//	inventory, guard       the file with every name; what is missing, and how much of it may be inferred at once
 //	tombstones             deletions that somebody saw, by name, among all members
 //	checkpoint             how far a receiver is known to be in step with each type
 //

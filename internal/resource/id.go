@@ -44,15 +44,6 @@ type Parts struct {
 	Name string
 }
 
-// Group returns the API group of APIVersion, empty for the core group.
-func (p Parts) Group() string {
-	group, _, found := strings.Cut(p.APIVersion, "/")
-	if !found {
-		return ""
-	}
-	return group
-}
-
 // ID joins the parts again. For parts that [ParseID] returned, the result equals what was parsed.
 func (p Parts) ID() ID {
 	return ID(p.Namespace + "/" + p.APIVersion + "/" + p.Kind + "/" + p.Name)

@@ -76,14 +76,13 @@ func TestHashOrderAsksForEachHashOnce(t *testing.T) {
 
 func TestParseID(t *testing.T) {
 	tests := map[string]struct {
-		id        string
-		want      resource.Parts
-		wantGroup string
+		id   string
+		want resource.Parts
 	}{
 		"with group": {"default/apps/v1/Deployment/nginx",
-			resource.Parts{Namespace: "default", APIVersion: "apps/v1", Kind: "Deployment", Name: "nginx"}, "apps"},
+			resource.Parts{Namespace: "default", APIVersion: "apps/v1", Kind: "Deployment", Name: "nginx"}},
 		"core group": {"_cluster/v1/Namespace/default",
-			resource.Parts{Namespace: "_cluster", APIVersion: "v1", Kind: "Namespace", Name: "default"}, ""},
+			resource.Parts{Namespace: "_cluster", APIVersion: "v1", Kind: "Namespace", Name: "default"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -93,9 +92,6 @@ func TestParseID(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("ParseID(%q) (-want +got):\n%s", tt.id, diff)
-			}
-			if got.Group() != tt.wantGroup {
-				t.Errorf("Group() = %q, want %q", got.Group(), tt.wantGroup)
 			}
 		})
 	}
@@ -149,9 +145,6 @@ func FuzzTypeID(f *testing.F) {
 		want := resource.Parts{Namespace: namespace, APIVersion: typ.APIVersion(), Kind: kind, Name: name}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("parts (-want +got):\n%s", diff)
-		}
-		if got.Group() != group {
-			t.Errorf("Group() = %q, want %q", got.Group(), group)
 		}
 	})
 }

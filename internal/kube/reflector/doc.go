@@ -10,5 +10,5 @@
 //     their own account of what comes, in package watch, and use the same two;
 //   - [Requests] lets the runner of a Reflector wait for the requests that it leaves behind.
 //
-// Nothing here blocks but [Run], [Guard.Run] and [Requests.End], and everything is safe for concurrent use.
+// Nothing here blocks but [Guard.Run] and [Requests.End], and everything is safe for concurrent use.
 package reflector

@@ -33,7 +33,7 @@ type Options struct {
 	// Admit is called before each request, and may block for as long as it takes until that may be made; nil lets every
 	// request be made at once.
 	Admit func(ctx context.Context) error
-	// Retry is how something that fails is tried again; the zero value is as [Run] does.
+	// Retry is how something that fails is tried again; the zero value is as [New] does.
 	Retry wait.Backoff
 	// Rewound is called when versions have begun anew, before everything is listed; it may be nil and must not block.
 	Rewound func()

@@ -16,12 +16,6 @@ import (
 // Its own retry waits for up to a minute.
 var retry = wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 0.5, Cap: 20 * time.Second, Steps: 30}
 
-// Run runs a Reflector until ctx is done and returns then: [New], with nothing around it.
-func Run(ctx context.Context, name string, lw cache.ListerWatcher, store cache.ReflectorStore, log logr.Logger) {
-	r, ctx := New(ctx, name, lw, store, log)
-	r.RunWithContext(ctx)
-}
-
 // New makes a Reflector, and the context that it is to be run with: what RunWithContext takes, which returns when
 // ctx is done. Name is for its log messages, which come at V(2), and its errors at V(1): the caller, which makes the
 // requests of lw, knows them all and decides what a person is to be told.

@@ -43,7 +43,8 @@ func run(t *testing.T, verbosity int, d time.Duration) (lists []time.Duration, l
 		},
 		WatchFuncWithContext: func(context.Context, metav1.ListOptions) (apiwatch.Interface, error) { return nil, errDown },
 	}
-	reflector.Run(ctx, "widgets", lw, cache.NewStore(cache.MetaNamespaceKeyFunc), log)
+	r, ctx := reflector.New(ctx, "widgets", lw, cache.NewStore(cache.MetaNamespaceKeyFunc), log)
+	r.RunWithContext(ctx)
 	return lists, logged
 }
 

@@ -17,8 +17,8 @@
 // ([Finder.Coverage]).
 //
 // A watch that begins anew leaves a [Gap]: a time of which it has seen only the outcome. It is looked into by the
-// last checkpoints of the members that are gone. Its states are drawn at [GapState]. They are beside those of the search:
-// a type that is done may have a gap, and a gap may close before anything has told of the type.
+// last checkpoints of the members that are gone. Its states are drawn at [GapState]. They are beside those of the
+// search: a type that is done may have a gap, and a gap may close before anything has told of the type.
 //
 // A [Finder] is safe for concurrent use. [Finder.Step] and [Finder.Run] block for the API server and are called by
 // one goroutine. Its mutex is the innermost but for those of the index and the ledger.

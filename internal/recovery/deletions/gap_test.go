@@ -11,7 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// TestGap_WatchBeginsAnew_IsOpenUntilItHasBeenLookedInto walks along every arrow of the drawing at [deletions.GapState].
+// TestGap_WatchBeginsAnew_IsOpenUntilItHasBeenLookedInto walks along every arrow that [deletions.GapState] draws.
 func TestGap_WatchBeginsAnew_IsOpenUntilItHasBeenLookedInto(t *testing.T) {
 	s := newSearching([]uint64{50}, nil, map[uint64][]string{50: {"x"}, 130: {"x", "brief"}})
 	at := func(second int64) { s.Step(t.Context(), time.Unix(second, 0)) }

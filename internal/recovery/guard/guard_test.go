@@ -33,8 +33,8 @@ func TestGuardHoldsBackMoreThanFiftyAndATenth(t *testing.T) {
 	}
 }
 
-// question is about n objects of a kind, of known: those of namespace "hidden" are not watched, those of "lost" are gone
-// for certain, those of "there" exist.
+// question is about n objects of a kind, of known: those of namespace "hidden" are not watched, those of "lost" are
+// gone for certain, those of "there" exist.
 func question(n int, kind string, known int) guard.Question {
 	return guard.Question{
 		Known: known,

@@ -53,14 +53,6 @@ func Write(ctx context.Context, dir string, meta Meta, types iter.Seq[TypeSnapsh
 	})
 }
 
-// Remove deletes the inventory in a directory, if there is one.
-func Remove(dir string) error {
-	if err := os.Remove(filepath.Join(dir, fileName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing inventory: %w", err)
-	}
-	return nil
-}
-
 // namedType is a [TypeSnapshot] whose names may come from a file, hence may fail.
 type namedType struct {
 	typ     resource.Type

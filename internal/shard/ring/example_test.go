@@ -28,7 +28,7 @@ func ExampleNew() {
 }
 
 // A member that joins gets its share, and little else moves.
-func ExampleDiff() {
+func ExampleRing_Owner() {
 	three, err := ring.New([]string{"sync-0", "sync-1", "sync-2"}, ring.DefaultFormat())
 	if err != nil {
 		panic(err)
@@ -37,17 +37,16 @@ func ExampleDiff() {
 	if err != nil {
 		panic(err)
 	}
-	moves, err := ring.Diff(three, four)
-	if err != nil {
-		panic(err)
-	}
-	gained := 0
-	for _, m := range moves {
-		if m.To == "sync-3" {
+	moved, gained := 0, 0
+	for p := range four.Format().Partitions {
+		if four.Owner(p) != three.Owner(p) {
+			moved++
+		}
+		if four.Owner(p) == "sync-3" {
 			gained++
 		}
 	}
-	fmt.Println("moved:", len(moves), "of", four.Format().Partitions)
+	fmt.Println("moved:", moved, "of", four.Format().Partitions)
 	fmt.Println("to the new member:", gained)
 	// Output:
 	// moved: 996 of 4093

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -66,26 +65,6 @@ func (f Format) Validate() error {
 func (f Format) String() string {
 	return f.Algorithm + "/" + strconv.Itoa(f.Partitions) + "/" + strconv.Itoa(f.Replicas) + "/" +
 		strconv.FormatFloat(f.Load, 'f', -1, 64)
-}
-
-// ParseFormat reads what [Format.String] wrote. It fails for anything else, and for formats from which no ring can be
-// built, including those of other algorithms.
-func ParseFormat(s string) (Format, error) {
-	fields := strings.Split(s, "/")
-	if len(fields) != 4 {
-		return Format{}, fmt.Errorf("ring format %q has %d fields, want algorithm/partitions/nodes/load such as %s", s, len(fields), DefaultFormat())
-	}
-	partitions, errP := strconv.Atoi(fields[1])
-	replicas, errR := strconv.Atoi(fields[2])
-	load, errL := strconv.ParseFloat(fields[3], 64)
-	f := Format{Algorithm: fields[0], Partitions: partitions, Replicas: replicas, Load: load}
-	if err := errors.Join(errP, errR, errL, f.Validate()); err != nil {
-		return Format{}, fmt.Errorf("parsing ring format %q: %w", s, err)
-	}
-	if f.String() != s { // 0400 and 1.050 are other spellings; equality of strings has to mean equality of formats
-		return Format{}, fmt.Errorf("ring format %q is not spelled canonically, want %s", s, f)
-	}
-	return f, nil
 }
 
 // Partition returns the partition that the key belongs to, from 0 to Partitions-1: its xxhash64 modulo the number of

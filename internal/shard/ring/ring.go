@@ -114,45 +114,6 @@ func (r *Ring) Partitions(member string) []int {
 	return owned
 }
 
-// Move is a partition that has another owner in one ring than in another.
-type Move struct {
-	Partition int
-	From, To  string
-}
-
-// Diff returns the partitions whose owner changes from one ring to the other, ascending. Either may be nil, which
-// stands for nobody owning anything. It fails when the rings have different formats: their partitions are not the
-// same sets of keys.
-func Diff(from, to *Ring) ([]Move, error) {
-	partitions := 0
-	switch {
-	case from == nil && to == nil:
-		return nil, nil
-	case from == nil:
-		partitions = to.format.Partitions
-	case to == nil:
-		partitions = from.format.Partitions
-	case from.format != to.format:
-		return nil, fmt.Errorf("comparing rings: formats %s and %s differ, want one format", from.format, to.format)
-	default:
-		partitions = from.format.Partitions
-	}
-	var moves []Move
-	for p := range partitions {
-		m := Move{Partition: p}
-		if from != nil {
-			m.From = from.Owner(p)
-		}
-		if to != nil {
-			m.To = to.Owner(p)
-		}
-		if m.From != m.To {
-			moves = append(moves, m)
-		}
-	}
-	return moves, nil
-}
-
 // node is a member as the library wants it.
 type node struct {
 	name  string
