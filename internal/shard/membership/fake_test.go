@@ -125,7 +125,8 @@ func (c *client) try(ctx context.Context, verb string) error {
 	cut, busy, denied := c.cut, c.busy, c.denied[verb]
 	c.faults.Unlock()
 	if busy && verb != "list" {
-		return io.ErrUnexpectedEOF // the connection ended amid it; client-go sleeps by a clock of its own for other errors
+		// The connection ended amid it; for other errors client-go sleeps by a clock of its own.
+		return io.ErrUnexpectedEOF
 	}
 	if cut {
 		<-ctx.Done()
