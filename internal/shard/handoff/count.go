@@ -34,7 +34,7 @@ func (s *Shard) owned() int {
 	owned := s.Member.Owned().Rest()
 	for _, t := range s.objects.Types() {
 		s.objects.All(t, func(namespace, name string, _ uint64) bool {
-			if owned.Has(s.Member.Partition(t.ID(namespace, name))) {
+			if owned.Has(s.Member.PartitionOf(t.IDHash(namespace, name))) {
 				s.count.n++
 			}
 			return true

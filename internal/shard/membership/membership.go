@@ -158,7 +158,10 @@ func (m *Membership) WithFence(ctx context.Context) (_ context.Context, cancel c
 }
 
 // Partition returns the partition that an ID belongs to. It is the same in every process with this ring format.
-func (m *Membership) Partition(id resource.ID) int { return m.opts.Format.Partition(string(id)) }
+func (m *Membership) Partition(id resource.ID) int { return m.PartitionOf(id.Hash()) }
+
+// PartitionOf is Partition for the [resource.ID.Hash] of an ID.
+func (m *Membership) PartitionOf(hash uint64) int { return m.opts.Format.PartitionOf(hash) }
 
 // Changes has a value when what we may send for has changed, or the fence has fallen or been lifted, since it was last
 // received from. It has one slot and one reader.

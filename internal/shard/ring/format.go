@@ -71,5 +71,10 @@ func (f Format) String() string {
 // partitions, as every ring of this format has it, whatever its members. It does not allocate. The format must be
 // valid.
 func (f Format) Partition(key string) int {
-	return int(xxhash.Sum64String(key) % uint64(f.Partitions)) // Partitions is positive and below 2^16.
+	return f.PartitionOf(xxhash.Sum64String(key))
+}
+
+// PartitionOf is Partition for the xxhash64 of a key.
+func (f Format) PartitionOf(hash uint64) int {
+	return int(hash % uint64(f.Partitions)) // Partitions is positive and below 2^16.
 }
