@@ -36,7 +36,7 @@ func (r *record) coalesced() {
 
 func (r *record) repeated() {
 	r.totals.Repeats++
-	r.metrics.repeats.Inc()
+	r.repeats.Inc()
 }
 
 // ended takes the outcome of a flight.

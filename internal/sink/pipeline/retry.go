@@ -67,8 +67,8 @@ func (p *Pipeline) completeFailed(f *flight, o wire.Outcome, now time.Time) {
 		again := !o.TimedOut && !f.retried && size.chance.worth()
 		for _, it := range rest {
 			p.narrow(it, len(f.items), again)
+			p.retry(it, now)
 		}
-		p.retryAll(rest, now)
 		return
 	}
 	for _, it := range rest {
@@ -82,7 +82,7 @@ func (p *Pipeline) narrow(it *item, n int, again bool) {
 	if r.limit > 0 {
 		n = min(r.limit, n)
 	} else {
-		r.mark = p.lanes[p.laneOf(it)].passed
+		r.mark = p.lanes[laneOf(it.Deleted)].passed
 		if again {
 			r.limit, r.whole = n, true
 			return
@@ -94,7 +94,7 @@ func (p *Pipeline) narrow(it *item, n int, again bool) {
 
 // blamed tells whether others of its kind have passed since an item failed first.
 func (p *Pipeline) blamed(it *item) bool {
-	return it.limit() > 0 && p.lanes[p.laneOf(it)].passed > it.extra.mark
+	return it.limit() > 0 && p.lanes[laneOf(it.Deleted)].passed > it.extra.mark
 }
 
 // failedAlone takes the failure of a request that held nothing but the item.
@@ -105,7 +105,7 @@ func (p *Pipeline) failedAlone(it *item, o wire.Outcome, now time.Time) {
 		r.tries++
 	}
 	enough := maxTries
-	if p.lanes[p.laneOf(it)].size.chance.score == 0 {
+	if p.lanes[laneOf(it.Deleted)].size.chance.score == 0 {
 		enough = fewTries
 	}
 	if r.tries >= enough && p.blamed(it) {
@@ -135,12 +135,6 @@ func (p *Pipeline) bisect(f *flight, o wire.Outcome, now time.Time) {
 	}
 	for _, it := range rest {
 		p.narrow(it, len(f.items), false)
-	}
-	p.retryAll(rest, now)
-}
-
-func (p *Pipeline) retryAll(items []*item, now time.Time) {
-	for _, it := range items {
 		p.retry(it, now)
 	}
 }
@@ -194,8 +188,6 @@ func (p *Pipeline) suspectAlone(it *item, now time.Time) {
 	p.narrow(it, 1, false)
 	p.retry(it, now)
 }
-
-func (p *Pipeline) laneOf(it *item) delivery.Lane { return laneOf(it.Deleted) }
 
 func laneOf(deletes bool) delivery.Lane {
 	if deletes {
