@@ -13,9 +13,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/inventory"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/previous"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline/pipelinetest"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
@@ -29,10 +28,6 @@ type receiver struct {
 
 func (r receiver) Settled(resource.Type) bool { return r.done }
 
-func idle() *pipeline.Pipeline {
-	return pipeline.New(nil, wire.DotAI(), delivery.NewBreaker(delivery.BreakerOptions{}), pipeline.Options{Target: "default"})
-}
-
 // open opens the inventory in a directory, for some receivers.
 func open(dir string, x *index.Index, receivers ...previous.Receiver) *previous.Inventory {
 	return previous.Open(previous.Options{
@@ -44,7 +39,7 @@ func open(dir string, x *index.Index, receivers ...previous.Receiver) *previous.
 func TestInventoryNamesWhatIsNotYetDeletedAtTheReceiver(t *testing.T) {
 	t.Parallel()
 	x := index.New(nil)
-	p := idle()
+	p := pipelinetest.Idle()
 	m := open(t.TempDir(), x, receiver{Pipeline: p})
 	x.Listen(p)
 	x.Replace(pods, []resource.Record{
@@ -103,7 +98,7 @@ func TestInventory_TypeIsSettled_IsForgottenWhenAllReceiversAreDone(t *testing.T
 			t.Fatal(err)
 		}
 		x := index.New(nil)
-		p := open(dir, x, receiver{idle(), true}, receiver{idle(), tt.done})
+		p := open(dir, x, receiver{pipelinetest.Idle(), true}, receiver{pipelinetest.Idle(), tt.done})
 		x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 100)
 		p.Settle()
 		if tt.wrong {

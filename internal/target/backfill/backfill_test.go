@@ -3,7 +3,6 @@ package backfill_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -15,9 +14,8 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline/pipelinetest"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/backfill"
@@ -26,17 +24,6 @@ import (
 )
 
 var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
-
-func idle() *pipeline.Pipeline {
-	return pipeline.New(nil, wire.DotAI(), delivery.NewBreaker(delivery.BreakerOptions{}), pipeline.Options{Target: "default"})
-}
-
-func pending(p *pipeline.Pipeline) []string {
-	var names []string
-	p.PendingDeletions(pods, func(_, name string) { names = append(names, name) })
-	slices.Sort(names)
-	return names
-}
 
 func all(resource.Type, string, string) bool { return true }
 
@@ -106,13 +93,13 @@ func TestWhatLeavesTheViewWithASuccessorIsDeleted(t *testing.T) {
 		"from another":  {selecting("!team"), []string{"never"}},
 		"none was here": {selecting("nobody"), nil},
 	} {
-		p := idle()
+		p := pipelinetest.Idle()
 		before := projection.New(tt.before)
 		for _, r := range all {
 			before.Show(pods, r)
 		}
 		fill(t, x, p, all, projection.New(selecting("team in (shop,new)")), before)
-		if diff := cmp.Diff(tt.want, pending(p)); diff != "" {
+		if diff := cmp.Diff(tt.want, pipelinetest.PendingDeletions(p, pods)); diff != "" {
 			t.Errorf("%s: the successor has to delete (-want +got):\n%s", name, diff)
 		}
 	}
@@ -121,7 +108,7 @@ func TestWhatLeavesTheViewWithASuccessorIsDeleted(t *testing.T) {
 // TestBackfill_ATypeCannotBeRead_IsTriedAgain and everything that is not covered is offered in the end.
 func TestBackfill_ATypeCannotBeRead_IsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		x, p := index.New(nil), idle()
+		x, p := index.New(nil), pipelinetest.Idle()
 		records := []resource.Record{{Namespace: "a", Name: "p", ResourceVersion: 1, Digest: 1}, {Namespace: "a", Name: "q", ResourceVersion: 2, Digest: 1}}
 		x.Replace(pods, records, 100)
 		b := backfill.New(options(x, p, &pager{fails: 2, records: records}))
@@ -140,7 +127,7 @@ func TestBackfill_CheckpointsCoverAType_DoesNotReadIt(t *testing.T) {
 	t.Parallel()
 	x, pages := index.New(nil), &pager{fails: 1}
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "p", ResourceVersion: 1, Digest: 1}}, 100)
-	o := options(x, idle(), pages)
+	o := options(x, pipelinetest.Idle(), pages)
 	o.Covers = func(_ resource.Type, _ resource.ID, version uint64) bool { return version == 1 }
 	if !backfill.New(o).Run(t.Context()) || pages.fails != 1 {
 		t.Error("it was read")
@@ -154,7 +141,7 @@ func TestBackfill_ItsContextEnds_IsNotDone(t *testing.T) {
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "p", ResourceVersion: 1, Digest: 1}}, 100)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if backfill.New(options(x, idle(), &pager{})).Run(ctx) {
+	if backfill.New(options(x, pipelinetest.Idle(), &pager{})).Run(ctx) {
 		t.Error("it says that it is done")
 	}
 }

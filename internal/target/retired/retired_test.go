@@ -1,7 +1,6 @@
 package retired_test
 
 import (
-	"slices"
 	"strconv"
 	"testing"
 
@@ -9,9 +8,8 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline/pipelinetest"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/retired"
 )
@@ -34,17 +32,6 @@ func succeed(x *index.Index, before, after *pipeline.Pipeline, between func()) (
 	return kept
 }
 
-func idle() *pipeline.Pipeline {
-	return pipeline.New(nil, wire.DotAI(), delivery.NewBreaker(delivery.BreakerOptions{}), pipeline.Options{Target: "default"})
-}
-
-func pending(p *pipeline.Pipeline) []string {
-	var names []string
-	p.PendingDeletions(pods, func(_, name string) { names = append(names, name) })
-	slices.Sort(names)
-	return names
-}
-
 // TestDeletionsGoToTheSuccessor has objects deleted before, between and after two lives of a receiver.
 func TestDeletionsGoToTheSuccessor(t *testing.T) {
 	t.Parallel()
@@ -54,7 +41,7 @@ func TestDeletionsGoToTheSuccessor(t *testing.T) {
 		all = append(all, resource.Record{Namespace: "a", Name: name, ResourceVersion: uint64(i + 1), Digest: 1})
 	}
 	x.Replace(pods, all, 100)
-	first, second := idle(), idle()
+	first, second := pipelinetest.Idle(), pipelinetest.Idle()
 	unlisten := x.Listen(first)
 	x.Delete(pods, "a", "before", 101)
 	x.Delete(pods, "a", "back", 102)
@@ -63,7 +50,7 @@ func TestDeletionsGoToTheSuccessor(t *testing.T) {
 		x.Delete(pods, "a", "between", 103)
 		x.Upsert(pods, resource.Record{Namespace: "a", Name: "back", ResourceVersion: 104, Digest: 2})
 	})
-	if diff := cmp.Diff([]string{"before", "between"}, pending(second)); diff != "" {
+	if diff := cmp.Diff([]string{"before", "between"}, pipelinetest.PendingDeletions(second, pods)); diff != "" {
 		t.Errorf("the successor has to delete (-want +got):\n%s", diff)
 	}
 }
@@ -74,7 +61,7 @@ func TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept(t *testing.T) {
 	t.Parallel()
 	x := index.New(nil)
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "there", ResourceVersion: 1, Digest: 1}}, 1)
-	first, second := idle(), idle()
+	first, second := pipelinetest.Idle(), pipelinetest.Idle()
 	unlisten := x.Listen(first)
 	kept := succeed(x, first, second, func() {
 		unlisten()
@@ -87,7 +74,7 @@ func TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept(t *testing.T) {
 		}
 		x.Delete(pods, "a", "there", 5000)
 	})
-	if diff := cmp.Diff([]string{"there"}, pending(second)); diff != "" || kept != 1 {
+	if diff := cmp.Diff([]string{"there"}, pipelinetest.PendingDeletions(second, pods)); diff != "" || kept != 1 {
 		t.Errorf("%d names are kept, want 1; the successor has to delete (-want +got):\n%s", kept, diff)
 	}
 }
@@ -112,7 +99,7 @@ func TestALifeEndsWhileEverythingChanges(t *testing.T) {
 		}
 	}()
 	for range 200 {
-		first, second := idle(), idle()
+		first, second := pipelinetest.Idle(), pipelinetest.Idle()
 		unlisten := x.Listen(first)
 		succeed(x, first, second, unlisten)
 	}
