@@ -163,20 +163,3 @@ func TestWhatIsHandedOverInTheMiddleOfAFirstSyncIsNotSentAgain(t *testing.T) {
 		})
 	}
 }
-
-// A replica that dies soon after a first sync has said that it is complete: the others send nothing of it again.
-func TestWhatAFirstSyncHasSentIsNotSentAgainAfterACrash(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const objects = 60
-		f := newFleet(t, &counting{got: map[resource.ID]bool{}}, true, scattered(objects))
-		f.join("m0")
-		f.join("m1")
-		time.Sleep(3 * time.Second)
-		f.peers["m0"].Kill()
-		sim.HandOver(f.t.Context(), f.peers, f.view, []string{"m1"}, map[string]bool{"m0": true})
-		time.Sleep(10 * time.Second)
-		if got, sent := f.receiver.sum(); got != objects || sent != objects {
-			t.Errorf("%d of %d objects were sent, %d times in all", got, objects, sent)
-		}
-	})
-}
