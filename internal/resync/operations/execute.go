@@ -202,7 +202,14 @@ func (e *Engine) pick() (*record, int) {
 		}
 	}
 	slices.SortFunc(open, func(a, b *record) int {
-		return cmp.Or(compareBool(a.request.Full(), b.request.Full()), a.startedAt.Compare(b.startedAt), strings.Compare(a.id, b.id))
+		switch full := b.request.Full(); {
+		case full == a.request.Full():
+			return cmp.Or(a.startedAt.Compare(b.startedAt), strings.Compare(a.id, b.id))
+		case full:
+			return -1
+		default:
+			return 1
+		}
 	})
 	for _, r := range open {
 		if i := e.pickFrom(r); i >= 0 {
@@ -210,17 +217,6 @@ func (e *Engine) pick() (*record, int) {
 		}
 	}
 	return nil, 0
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	default:
-		return 1
-	}
 }
 
 // pickFrom returns the next part of an operation for us; -1 means none. The caller holds mu.

@@ -48,7 +48,7 @@ func newMetrics(reg prometheus.Registerer, m *Membership) *metrics {
 		labelled.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Subsystem: "ring", Name: name, Help: help},
 			func() float64 { return value(m.View().Status) }))
 	}
-	gauge("members", "Members that this member counts as live.", func(s ownership.Status) float64 { return float64(live(s)) })
+	gauge("members", "Members that this member counts as live.", func(s ownership.Status) float64 { return count(s, false) })
 	gauge("partitions", "Partitions of the ring.", func(s ownership.Status) float64 { return float64(s.Partitions) })
 	gauge("partitions_owned", "Partitions that this member may send for.", func(s ownership.Status) float64 { return float64(s.Owned) })
 	gauge("objects_owned", "Objects of the cluster that this member may send for: its shard.", func(ownership.Status) float64 {
@@ -60,7 +60,7 @@ func newMetrics(reg prometheus.Registerer, m *Membership) *metrics {
 	gauge("partitions_orphaned", "Partitions that no live member claims.", func(s ownership.Status) float64 { return float64(s.Orphans) })
 	gauge("parts_taken", "Parts of resyncs of which this member is the only sender, or is about to be.", func(s ownership.Status) float64 { return float64(len(s.Takes)) })
 	gauge("members_apart", "Live members that send something else, or elsewhere, or run another version: they form no ring with this one.",
-		func(s ownership.Status) float64 { return float64(apart(s)) })
+		func(s ownership.Status) float64 { return count(s, true) })
 	gauge("claims_conflicting", "Partitions of this member that another one claims, too.", func(s ownership.Status) float64 { return float64(s.Conflicts) })
 	gauge("fenced", "1 while this member may send nothing because its Lease is not renewed.", func(s ownership.Status) float64 { return truth(s.Fenced) })
 	gauge("view_disagreement_seconds", "How long members have had different views or partitions no claimant; 0 when all agree.",
@@ -68,24 +68,15 @@ func newMetrics(reg prometheus.Registerer, m *Membership) *metrics {
 	return x
 }
 
-func live(s ownership.Status) int {
+// count returns how many members are live: those that are apart, or all.
+func count(s ownership.Status, apart bool) float64 {
 	n := 0
 	for _, member := range s.Members {
-		if member.Phase != ownership.Gone {
+		if member.Phase != ownership.Gone && (member.Stranger || !apart) {
 			n++
 		}
 	}
-	return n
-}
-
-func apart(s ownership.Status) int {
-	n := 0
-	for _, member := range s.Members {
-		if member.Stranger && member.Phase != ownership.Gone {
-			n++
-		}
-	}
-	return n
+	return float64(n)
 }
 
 func truth(b bool) float64 {

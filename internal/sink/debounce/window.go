@@ -49,12 +49,6 @@ func (w *Window[K]) Remove(k K) bool {
 // Len returns how many keys wait.
 func (w *Window[K]) Len() int { return len(w.entries) }
 
-// Contains tells whether a key waits.
-func (w *Window[K]) Contains(k K) bool {
-	_, ok := w.entries[k]
-	return ok
-}
-
 // Pop removes and returns one key that is due, in the order in which the keys became due; ok is false when none is.
 func (w *Window[K]) Pop(now time.Time) (k K, ok bool) {
 	e, at := w.first()

@@ -1,8 +1,6 @@
 package pipeline
 
 import (
-	"sync"
-
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -11,7 +9,7 @@ import (
 // maxNamed is how many quarantined objects the metric names; more are only counted. It bounds the series.
 const maxNamed = 100
 
-// metrics are those of one target; the label target is constant in each of them.
+// metrics are those of one target; the label target is constant in each of them. It is guarded by Pipeline.mu.
 type metrics struct {
 	reg        prometheus.Registerer
 	collectors []prometheus.Collector
@@ -20,9 +18,7 @@ type metrics struct {
 	dropped    prometheus.Counter
 	latency    prometheus.Histogram
 	refused    *prometheus.GaugeVec
-
-	mu    sync.Mutex // guards named
-	named map[resource.ID]struct{}
+	named      map[resource.ID]struct{} // by refused
 }
 
 func newMetrics(reg prometheus.Registerer, target string, p *Pipeline) *metrics {
@@ -67,8 +63,6 @@ func (m *metrics) remove() {
 }
 
 func (m *metrics) quarantined(id resource.ID) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if _, ok := m.named[id]; ok || len(m.named) >= maxNamed {
 		return
 	}
@@ -77,8 +71,6 @@ func (m *metrics) quarantined(id resource.ID) {
 }
 
 func (m *metrics) released(id resource.ID) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	delete(m.named, id)
 	m.refused.DeleteLabelValues(string(id))
 }

@@ -30,25 +30,21 @@ type queue struct {
 	len         int
 }
 
-func (q *queue) pushBack(it *item) {
-	it.queue, it.prev, it.next = q, q.back, nil
-	if q.back != nil {
-		q.back.next = it
+func (q *queue) pushBack(it *item)  { q.insert(it, q.back, nil) }
+func (q *queue) pushFront(it *item) { q.insert(it, nil, q.front) }
+
+func (q *queue) insert(it, prev, next *item) {
+	it.queue, it.prev, it.next = q, prev, next
+	if prev != nil {
+		prev.next = it
 	} else {
 		q.front = it
 	}
-	q.back = it
-	q.len++
-}
-
-func (q *queue) pushFront(it *item) {
-	it.queue, it.prev, it.next = q, nil, q.front
-	if q.front != nil {
-		q.front.prev = it
+	if next != nil {
+		next.prev = it
 	} else {
 		q.back = it
 	}
-	q.front = it
 	q.len++
 }
 

@@ -65,7 +65,21 @@ func (p *Pipeline) Flush(ctx context.Context) Left {
 	p.mu.Unlock()
 	p.wakeLoop()
 	_ = p.await(ctx, func() bool { return p.tally.dirty() == p.tally.places[evicted] })
-	return p.left()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var l Left
+	for _, it := range p.items.byID {
+		switch {
+		case it.place == parked || it.place == quarantined:
+		case it.dirty() && it.Deleted:
+			l.Deletes++
+		case it.dirty():
+			l.Upserts++
+		case it.overwritable():
+			l.Unsettled++
+		}
+	}
+	return l
 }
 
 // signal tells those who wait that something has changed.
@@ -115,24 +129,6 @@ func (p *Pipeline) AwaitDeleted(ctx context.Context, ids []resource.ID) error {
 		})
 		return len(left) == 0
 	})
-}
-
-func (p *Pipeline) left() Left {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var l Left
-	for _, it := range p.items.byID {
-		switch {
-		case it.place == parked || it.place == quarantined:
-		case it.dirty() && it.Deleted:
-			l.Deletes++
-		case it.dirty():
-			l.Upserts++
-		case it.overwritable():
-			l.Unsettled++
-		}
-	}
-	return l
 }
 
 // Pending returns how many objects of a type that its first list has brought are still to be delivered.
