@@ -48,8 +48,11 @@ func (f *Finder) ConsultGone(t resource.Type, now time.Time) {
 // lookForGone says of the types that checkpoints speak of, that are served no longer, and that no inventory knows, that
 // nothing is known of their documents. It says so once, for one life.
 func (f *Finder) lookForGone() {
+	if !f.hasUnseen() {
+		return // There is none that it could say it of, most of the time.
+	}
 	types, sure := f.opts.Types.Served()
-	if !sure || !f.hasUnseen() {
+	if !sure {
 		return
 	}
 	here := make(map[string]bool)

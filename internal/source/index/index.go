@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
@@ -67,6 +68,8 @@ type Index struct {
 	mu        sync.RWMutex
 	types     map[resource.Type]*objects
 	listeners []Listener
+	// sorted is what Types returns, nil since a type has come or gone. It is written while mu is held, if for reading.
+	sorted atomic.Pointer[[]resource.Type]
 }
 
 // objects are the known objects of one type.
@@ -142,6 +145,7 @@ func (x *Index) add(t resource.Type) *objects {
 	if o == nil {
 		o = &objects{entries: make(map[string]entry)}
 		x.types[t] = o
+		x.sorted.Store(nil)
 	}
 	return o
 }
@@ -380,6 +384,7 @@ func (x *Index) Remove(t resource.Type) int {
 	o.removed = true
 	x.mu.Lock()
 	delete(x.types, t)
+	x.sorted.Store(nil)
 	x.mu.Unlock()
 	return n
 }
@@ -471,6 +476,7 @@ func (x *Index) IfUnserved(t resource.Type, f func()) bool {
 	o.removed = true
 	x.mu.Lock()
 	delete(x.types, t)
+	x.sorted.Store(nil)
 	x.mu.Unlock()
 	return true
 }
@@ -511,15 +517,20 @@ func (x *Index) Type(t resource.Type) Stats {
 	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since, Before: o.before, First: o.first, Restores: o.restores}
 }
 
-// Types returns all known types, sorted.
+// Types returns all known types, sorted. All callers get the same slice, until a type comes or goes: it is asked for
+// several times a second, and must not be changed.
 func (x *Index) Types() []resource.Type {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
+	if sorted := x.sorted.Load(); sorted != nil {
+		return *sorted
+	}
 	types := make([]resource.Type, 0, len(x.types))
 	for t := range x.types {
 		types = append(types, t)
 	}
 	slices.SortFunc(types, resource.CompareTypes)
+	x.sorted.Store(&types)
 	return types
 }
 

@@ -451,3 +451,32 @@ func TestAnObjectTakesLittleMemory(t *testing.T) {
 	runtime.KeepAlive(x)
 	runtime.KeepAlive(rs)
 }
+
+// TestTypes_WhileNoneComesOrGoes_CostNothing: they are asked for several times a second, and there may be a thousand.
+func TestTypes_WhileNoneComesOrGoes_CostNothing(t *testing.T) {
+	x := index.New(nil)
+	want := func(types ...resource.Type) {
+		t.Helper()
+		if diff := cmp.Diff(types, x.Types()); diff != "" {
+			t.Errorf("types (-want +got):\n%s", diff)
+		}
+	}
+	services := resource.Type{Version: "v1", Resource: "services", Kind: "Service", Namespaced: true}
+	want([]resource.Type{}...)
+	x.Upsert(services, rec("a", "one", 1, 10))
+	want(services)
+	x.Upsert(pods, rec("a", "one", 1, 11))
+	want(pods, services)
+	before := x.Types()
+	x.Replace(pods, []resource.Record{rec("a", "two", 1, 12)}, 12)
+	if allocs := testing.AllocsPerRun(100, func() { x.Types() }); allocs > 0 {
+		t.Errorf("asking for the types costs %v allocations, want none", allocs)
+	}
+	x.Remove(services)
+	want(pods)
+	if diff := cmp.Diff([]resource.Type{pods, services}, before); diff != "" {
+		t.Errorf("what was handed out has changed (-want +got):\n%s", diff)
+	}
+	x.Upsert(services, rec("a", "one", 1, 20))
+	want(pods, services)
+}

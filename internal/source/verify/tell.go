@@ -32,8 +32,11 @@ func (l *tellLoop) step(ctx context.Context) time.Duration {
 	v.refresh()
 	l.at = now
 	s := v.statement(now)
-	if len(members) == 1 || equal(s, l.last) {
-		return tellEvery // Nobody hears what is told by one alone, or it has been heard.
+	if len(members) == 1 {
+		return tellEvery // Nobody hears it.
+	}
+	if s.Sums = v.sums(); equal(s, l.last) {
+		return tellEvery // It has been heard.
 	}
 	if err := v.opts.Teller.Tell(ctx, s); err != nil {
 		if ctx.Err() == nil {
@@ -48,9 +51,9 @@ func (l *tellLoop) step(ctx context.Context) time.Duration {
 	return tellEvery
 }
 
-// statement is what we say now.
+// statement is what we say now, but for the sums.
 func (v *Verifier) statement(now time.Time) Statement {
-	s := Statement{Filter: v.opts.Filter, Sums: v.sums()}
+	s := Statement{Filter: v.opts.Filter}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.urgent = false

@@ -295,12 +295,18 @@ func (m *Manager) Settled() bool {
 }
 
 // Status returns one entry for each wanted type, sorted by type.
-func (m *Manager) Status() []Status {
+func (m *Manager) Status() []Status { return m.statuses(func(Phase) bool { return true }) }
+
+// statuses returns those of the types in some phases, sorted by type: most of them are asked for every few seconds, and
+// there are none.
+func (m *Manager) statuses(of func(Phase) bool) []Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := make([]Status, 0, len(m.wanted))
+	all := []Status{}
 	for _, w := range m.wanted {
-		all = append(all, w.status())
+		if s := w.status(); of(s.Phase) {
+			all = append(all, s)
+		}
 	}
 	slices.SortFunc(all, func(a, b Status) int { return resource.CompareTypes(a.Type, b.Type) })
 	return all

@@ -39,10 +39,8 @@ func (m *Manager) report(ctx context.Context) {
 func (m *Manager) reportFailing(before []string) []string {
 	const most = 10 // entries in a line; the status has them all
 	var now []string
-	for _, s := range m.Status() {
-		if s.Phase == Failing {
-			now = append(now, fmt.Sprintf("%s: %s", s.Type, s.Reason))
-		}
+	for _, s := range m.statuses(func(p Phase) bool { return p == Failing }) {
+		now = append(now, fmt.Sprintf("%s: %s", s.Type, s.Reason))
 	}
 	switch {
 	case slices.Equal(before, now):
@@ -57,10 +55,8 @@ func (m *Manager) reportFailing(before []string) []string {
 // reportUnreadable names what is in no namespace and may not be read, if it differs from before, and returns it.
 func (m *Manager) reportUnreadable(before []string) []string {
 	var now []string
-	for _, s := range m.Status() {
-		if s.Phase == Unreadable {
-			now = append(now, s.Type.String())
-		}
+	for _, s := range m.statuses(func(p Phase) bool { return p == Unreadable }) {
+		now = append(now, s.Type.String())
 	}
 	if len(now) > 0 && !slices.Equal(before, now) {
 		m.opts.Log.Info("Resources of no namespace are left out, for they take rights in the whole cluster", "count", len(now), "resources", now)
