@@ -77,12 +77,6 @@ func (t *Ticket) Count() (total, open int) {
 	return t.total, t.open
 }
 
-func (p *Pipeline) attach(it *item, t *Ticket) {
-	t.add()
-	r := it.withExtra()
-	r.tickets = append(r.tickets, t)
-}
-
 // Offer sends an object's state again, as a resync does, behind all live changes. Where a newer state is on its way
 // already, the ticket waits for that one instead. What is quarantined gets another chance.
 //
@@ -107,7 +101,9 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 			p.doubt(it, 0)
 		}
 	}
-	p.attach(it, ticket)
+	ticket.add()
+	x := it.withExtra()
+	x.tickets = append(x.tickets, ticket)
 	switch {
 	case it.place == quarantined || it.place == evicted:
 		p.fill(it, r, now)

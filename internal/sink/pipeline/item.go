@@ -85,31 +85,43 @@ type links struct {
 // extra is the part of an item that few items have.
 type extra struct {
 	tickets []*Ticket
-	// unsure: a request of unknown outcome carried this ID and no acknowledgement has come since.
-	unsure bool
-	// doubted is the one state that such a request may still apply, 0 for several or an unknown one.
-	doubted uint64
-	// suspicion: no request of ours has carried it; somebody else may have had one under way.
-	suspicion bool
-	// toldUntil is how long the doubt is told of after the item was given away; see [Pipeline.tells].
-	toldUntil time.Time
-	unsettled bool // counts in Pipeline.unsettled
-	// repeats is how many times the last word is still to be repeated, settleAt when next; see settle.go.
-	repeats  int
-	settleAt time.Time
-	// dueAt is when something is to be done about the item, and timer its place among the timers, 0 for none.
+	doubt
+	trial
+	refusal
+	appointment
+}
+
+// doubt is what a request of unknown outcome may still do to an item; see settle.go.
+type doubt struct {
+	doubted   uint64    // the mark of the one state that it may still apply, 0 for several or an unknown one
+	settleAt  time.Time // when the last word is to be repeated next
+	toldUntil time.Time // how long the doubt is told of after the item was given away; see [Pipeline.tells]
+	repeats   int       // how many times the last word is still to be repeated
+	unsure    bool      // a request of unknown outcome carried this ID and no acknowledgement has come since
+	suspicion bool      // no request of ours has carried it; somebody else may have had one under way
+	unsettled bool      // counts in tally.unsettled
+}
+
+func (d *doubt) inDoubt() bool { return d.unsure || d.repeats > 0 }
+
+// trial is how an item is tried again that failed; see retry.go.
+type trial struct {
+	limit int    // the largest batch that it may travel in since it failed in a larger one, 0 for any
+	mark  uint64 // how many requests of its kind had passed when it failed first
+	tries int    // failures of its own, of which some quarantine it
+	whole bool   // it is tried once more in the batch in which it failed first
+}
+
+// refusal is why an item is quarantined, and since when.
+type refusal struct {
+	why   string
+	since time.Time
+}
+
+// appointment is when something is to be done about an item, and its place among the timers, 0 for none.
+type appointment struct {
 	dueAt time.Time
 	timer int
-	// limit is the largest batch it may travel in since it failed in a larger one, 0 for any; mark is how
-	// many requests of its kind had passed when it failed first.
-	limit int
-	mark  uint64
-	whole bool // it is tried once more in the batch in which it failed first
-	// why, since, tries and doubtful describe the quarantine.
-	why      string
-	since    time.Time
-	tries    int
-	doubtful bool
 }
 
 // items are all items. A map never shrinks: one that has been large is made anew when it is empty, as after a start.

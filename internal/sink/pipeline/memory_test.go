@@ -14,6 +14,9 @@ func TestItem_Size_IsThatOfItsClass(t *testing.T) {
 	if size := unsafe.Sizeof(item{}); size > 160 {
 		t.Errorf("an item takes %d bytes, of which the allocator makes the next size class; want 160", size)
 	}
+	if size := unsafe.Sizeof(extra{}); size > 208 {
+		t.Errorf("what few items have takes %d bytes, of which the allocator makes the next size class; want 208", size)
+	}
 }
 
 // TestItems_EmptyAfterMany_GiveTheirMemoryBack fails when the map keeps the room of what has gone.

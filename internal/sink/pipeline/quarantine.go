@@ -26,7 +26,7 @@ func (p *Pipeline) quarantine(it *item, why string, doubtful bool, now time.Time
 	if first {
 		r.since = now
 	}
-	r.why, r.doubtful = why, doubtful
+	r.why = why
 	p.narrow(it, 1, false)
 	p.spare(it)
 	p.move(it, quarantined)
@@ -42,13 +42,19 @@ func (p *Pipeline) quarantine(it *item, why string, doubtful bool, now time.Time
 	}
 }
 
-// retryQuarantined gives a doubtful item another chance, unless the receiver is in trouble anyway.
+// retryQuarantined tries a doubtful item again by itself, unless the receiver is in trouble anyway. One without its
+// body is filled first.
 func (p *Pipeline) retryQuarantined(it *item, now time.Time) {
-	if p.breaker.State().Open {
+	switch {
+	case p.breaker.State().Open:
 		p.timers.add(it, now.Add(retryMin))
-		return
+	case it.evicted:
+		p.move(it, evicted)
+	default:
+		p.takeOut(it)
+		p.narrow(it, 1, false)
+		p.retry(it, now)
 	}
-	p.suspectAlone(it, now)
 }
 
 // Quarantined is an object that the receiver refuses.

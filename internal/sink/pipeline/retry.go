@@ -178,17 +178,6 @@ func (p *Pipeline) retryAt(it *item, at time.Time) {
 	p.timers.add(it, at)
 }
 
-// suspectAlone tries an item again by itself. One without its body is filled first.
-func (p *Pipeline) suspectAlone(it *item, now time.Time) {
-	if it.evicted {
-		p.move(it, evicted)
-		return
-	}
-	p.takeOut(it)
-	p.narrow(it, 1, false)
-	p.retry(it, now)
-}
-
 func laneOf(deletes bool) delivery.Lane {
 	if deletes {
 		return delivery.Deletes

@@ -115,8 +115,6 @@ func (p *Pipeline) tells(it *item, now time.Time) bool {
 	return it.extra != nil && it.extra.inDoubt() && (it.place == nowhere || now.Before(it.extra.toldUntil))
 }
 
-func (r *extra) inDoubt() bool { return r.unsure || r.repeats > 0 }
-
 // overwritable tells whether what is doubted of an item is another state than its own.
 func (it *item) overwritable() bool {
 	return it.extra != nil && it.extra.inDoubt() && it.extra.doubted != it.mark()

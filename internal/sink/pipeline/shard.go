@@ -28,14 +28,6 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 	}
 }
 
-// onlyState is the state of an item if it has been in no other since the last acknowledgement, and 0 if it has.
-func (it *item) onlyState() uint64 {
-	if it.several {
-		return 0
-	}
-	return it.mark()
-}
-
 // Doubt tells the pipeline that somebody else may have had requests under way, with an outcome that nobody knows, for
 // the dirty objects that match: it took over from a member that has crashed. Their last word is repeated after it is
 // acknowledged; see [Options.Settle].
@@ -44,7 +36,11 @@ func (p *Pipeline) Doubt(match Match) {
 	defer p.mu.Unlock()
 	for id, it := range p.items.byID {
 		if it.dirty() && match(*it.typ, id) {
-			p.doubt(it, it.onlyState())
+			state := it.mark()
+			if it.several {
+				state = 0
+			}
+			p.doubt(it, state)
 			it.extra.suspicion = true
 		}
 	}
