@@ -126,7 +126,7 @@ func TestStatusOfATarget(t *testing.T) {
 
 		down.Store(true)
 		began := time.Now()
-		x.Upsert(pods, resource.Record{Namespace: "a", Name: "good", Digest: 1})
+		x.Upsert(pods, resource.Record{Namespace: "a", Name: "good", Digest: 1 << 32}) // digests of 0 to 2 count as one
 		time.Sleep(time.Minute)
 		got = status()
 		if got.State != api.TargetBackingOff || got.Reason != "connection refused" || got.InStep || got.Dirty != 1 ||
