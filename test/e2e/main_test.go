@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
@@ -17,7 +18,7 @@ import (
 // TestMain keeps the complaints of the tests' own clients out of the output: API servers are killed here on purpose.
 func TestMain(m *testing.M) {
 	klog.SetLogger(logr.Discard())
-	m.Run()
+	os.Exit(controlplane.Shared(m).Run())
 }
 
 // longOnly skips a measure that takes minutes and a machine for itself, unless it is asked for.

@@ -2,9 +2,11 @@ package controlplane
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"time"
@@ -58,8 +60,9 @@ func RequestCounts(events []AuditEvent) map[Request]int {
 	return counts
 }
 
-// AuditEvents returns all requests since the first start, in the order in which they were logged, each one once. A
-// request is in the log before its client has the end of the response.
+// AuditEvents returns all requests since the first start, or since the beginning of the test that shares the control
+// plane with earlier ones, in the order in which they were logged, each one once. A request is in the log before its
+// client has the end of the response.
 func (c *ControlPlane) AuditEvents() ([]AuditEvent, error) {
 	if !c.opts.AuditLog {
 		return nil, ErrNoAudit
@@ -69,6 +72,10 @@ func (c *ControlPlane) AuditEvents() ([]AuditEvent, error) {
 		return nil, fmt.Errorf("opening the audit log: %w", err)
 	}
 	defer func() { _ = file.Close() }()
+	if _, err := file.Seek(c.turn.audited.Load(), io.SeekStart); err != nil {
+		return nil, fmt.Errorf("reading the audit log: %w", err)
+	}
+	since := time.Unix(0, c.turn.began.Load())
 	var events []AuditEvent
 	seen := make(map[string]bool) // by audit ID: a watch is logged at its beginning and at its end
 	lines := bufio.NewReader(file)
@@ -81,11 +88,21 @@ func (c *ControlPlane) AuditEvents() ([]AuditEvent, error) {
 		if err := json.Unmarshal(line, &entry); err != nil {
 			return nil, fmt.Errorf("reading the audit log: %w", err)
 		}
-		if !seen[entry.AuditID] {
+		// What an earlier test has asked for may end in our time: a watch, or a request of a process that was killed.
+		if !seen[entry.AuditID] && !entry.Received.Before(since) {
 			seen[entry.AuditID] = true
 			events = append(events, entry.event())
 		}
 	}
+}
+
+// auditEnd returns where the last whole line of the log ends.
+func (c *ControlPlane) auditEnd() (int64, error) {
+	content, err := os.ReadFile(c.auditLog())
+	if err != nil {
+		return 0, fmt.Errorf("reading the audit log: %w", err)
+	}
+	return int64(bytes.LastIndexByte(content, '\n') + 1), nil
 }
 
 func (c *ControlPlane) auditLog() string { return filepath.Join(c.dir, "audit.log") }

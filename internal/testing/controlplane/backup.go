@@ -21,6 +21,7 @@ type Backup struct {
 
 // Backup copies the data of etcd, which stands still meanwhile. The copy lives as long as the control plane.
 func (c *ControlPlane) Backup(ctx context.Context) (Backup, error) {
+	c.turn.spend()
 	revision, err := c.Revision(ctx)
 	if err != nil {
 		return Backup{}, err

@@ -40,6 +40,8 @@ type Options struct {
 	ExtraArgs []string
 	// APIServerPort and EtcdPort are ports on 127.0.0.1. Zero means a free one.
 	APIServerPort, EtcdPort int
+	// Fresh has [ForTest] start one that no test has used, for a test that cares how old it is.
+	Fresh bool
 }
 
 // ControlPlane is a running etcd with a kube-apiserver. Make one with [Start].
@@ -53,6 +55,8 @@ type ControlPlane struct {
 	admin   keyPair
 	// kubeconfigs counts the files written, for their names.
 	kubeconfigs atomic.Int64
+	// turn is that of the test which has a control plane that several share.
+	turn turn
 
 	mu        sync.Mutex // guards what follows, and is held while the API server starts or stops
 	etcd      *process.Process
@@ -262,6 +266,7 @@ func (c *ControlPlane) apiServerArgs() []string {
 // StopAPIServer ends the API server: by SIGKILL, or by SIGTERM, which lets it finish what it is doing. Its data stay.
 // It does nothing when the API server is not running.
 func (c *ControlPlane) StopAPIServer(kill bool) error {
+	c.turn.spend()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.apiserver == nil {
@@ -281,6 +286,7 @@ func (c *ControlPlane) PauseAPIServer() error { return c.signalAPIServer(syscall
 func (c *ControlPlane) ResumeAPIServer() error { return c.signalAPIServer(syscall.SIGCONT) }
 
 func (c *ControlPlane) signalAPIServer(s syscall.Signal) error {
+	c.turn.spend()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.apiserver == nil {
@@ -300,6 +306,7 @@ func (c *ControlPlane) Logs(lines int) string {
 // Stop kills both processes, paused or not, and removes the directory unless it was given. Nothing is left to be saved,
 // so nothing is waited for but their end. It may be called more than once.
 func (c *ControlPlane) Stop() error {
+	c.turn.spend()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stopped = true

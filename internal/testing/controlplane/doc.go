@@ -17,6 +17,13 @@
 // The binaries come from $KUBEBUILDER_ASSETS or from the cache that `make controlplane` fills; nothing is downloaded or
 // built here. Both processes die with the process that started them, on Linux even if that is killed.
 //
+// Tests share control planes where TestMain says so ([Shared]). At the end of a test etcd gets back the keys and
+// values that it had when the API server was new. The next test has it as soon as the API server shows no more
+// than those. Revisions and the API server's memory go on. What a test may ask for since the beginning
+// ([ControlPlane.Follow], [ControlPlane.AuditEvents]) begins with the test. Admission remembers some objects
+// for half a minute: a test whose LimitRange or ResourceQuota matters wants a control plane of its own
+// ([Options.Fresh]).
+//
 // The methods of a [ControlPlane] block until what they say has happened. They are safe for concurrent use; those that
 // stop and start the API server wait for one another.
 package controlplane

@@ -20,6 +20,7 @@ const compactRevisionKey = "compact_rev_key"
 // A running API server answers from its memory a while longer: lists at an exact version for up to 15 seconds, and
 // watches for as long as its watch cache goes back. Restart it after Compact, and every older resourceVersion is gone.
 func (c *ControlPlane) Compact(ctx context.Context) (revision int64, err error) {
+	c.turn.spend()
 	client, err := c.etcdClient(ctx)
 	if err != nil {
 		return 0, err
@@ -52,14 +53,18 @@ type Write struct {
 }
 
 // Follow tells of every write to the keys that begin with prefix, in their order and without a gap, whatever becomes
-// of the API server: all since the first start if from is 1, and all from now on if it is 0. It calls each
-// for one write at a time and blocks until ctx ends, which is no error.
+// of the API server. From 1 on it tells of all since the first start, or, where tests share the control plane,
+// since the test began; 0 means from now on. It calls each for one write at a time and blocks until ctx ends, which
+// is no error.
 func (c *ControlPlane) Follow(ctx context.Context, prefix string, from int64, each func(Write)) error {
 	client, err := c.etcdClient(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = client.Close() }()
+	if from > 0 {
+		from = max(from, c.turn.revision.Load()+1)
+	}
 	for answer := range client.Watch(ctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(from)) {
 		if err := answer.Err(); err != nil && ctx.Err() == nil {
 			return fmt.Errorf("watching %s in etcd: %w", prefix, err)

@@ -53,7 +53,7 @@ func TestKilledParentLeavesNothingBehind(t *testing.T) {
 	if _, err := os.Stat(dir); err != nil {
 		t.Fatalf("the directory that the process named: %v", err)
 	}
-	controlplane.ForTest(t, controlplane.Options{})
+	controlplane.ForTest(t, controlplane.Options{Fresh: true})
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the directory of the killed process is still there, want it removed (%v)", err)
 	}

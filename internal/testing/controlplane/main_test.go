@@ -19,7 +19,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(bystander) != "" {
 		os.Exit(standBy())
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(controlplane.Shared(m))
 }
 
 func standBy() int {
