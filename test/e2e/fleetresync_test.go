@@ -20,15 +20,21 @@ import (
 // askResync asks a replica for a resync, and returns the operation at once.
 func askResync(t *testing.T, p *fleet.Replica, query string) api.Operation {
 	t.Helper()
-	res, err := http.Post("http://"+p.API+"/api/v1/resync?wait=false"+query, "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
 	var op api.Operation
-	if err := json.NewDecoder(res.Body).Decode(&op); err != nil || res.StatusCode != http.StatusAccepted {
-		t.Fatalf("answer %d, %v", res.StatusCode, err)
-	}
+	fleet.Eventually(t, 30*time.Second, func() string {
+		res, err := http.Post("http://"+p.API+"/api/v1/resync?wait=false"+query, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = res.Body.Close() }()
+		if res.StatusCode == http.StatusServiceUnavailable {
+			return "answer 503" // It can be read, but is not in the ring yet, as when a Lease of the dead is there.
+		}
+		if err := json.NewDecoder(res.Body).Decode(&op); err != nil || res.StatusCode != http.StatusAccepted {
+			t.Fatalf("answer %d, %v", res.StatusCode, err)
+		}
+		return ""
+	})
 	return op
 }
 
