@@ -96,7 +96,7 @@ func missingPaths(text, folder string) (missing []string) {
 var (
 	headingLink = regexp.MustCompile(`\]\(([^)#:\s]*)#([^)\s]+)\)`)
 	heading     = regexp.MustCompile(`(?m)^#{1,6} +(.*)$`)
-	fence       = regexp.MustCompile("(?ms)^```.*?^```")
+	fence       = regexp.MustCompile("(?s)```.*?```")
 	unspoken    = regexp.MustCompile(`[^\p{L}\p{N}_\- ]`)
 )
 

@@ -174,7 +174,7 @@ func (v *value) Token() (string, error) {
 	token, _, p, ok := v.get()
 	switch {
 	case p != nil:
-		return "", p
+		return "", errors.New(p.Message)
 	case !ok:
 		return "", errNotRead
 	}

@@ -20,9 +20,6 @@ type Problem struct {
 	Message string // what is wrong and what to do, without any secret
 }
 
-// Error implements error.
-func (p *Problem) Error() string { return p.Message }
-
 // Facts are what a status is made of.
 type Facts struct {
 	Generation int64

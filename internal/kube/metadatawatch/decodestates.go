@@ -60,7 +60,7 @@ func (p *Page) decodeList(m message, keep resource.Selection) error {
 		}
 		switch n {
 		case listMeta:
-			err = m.value(size, func(value []byte) bool { return p.ListMeta.Unmarshal(value) == nil })
+			err = m.value(size, func(value []byte) bool { return p.Unmarshal(value) == nil })
 		case listItems:
 			err = m.value(size, func(value []byte) bool { return p.decodeObject(value, keep) })
 		default:
