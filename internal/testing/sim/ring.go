@@ -53,8 +53,9 @@ func (w *World) called() agreed {
 		}
 		return over
 	})
-	for _, k := range w.takes {
-		if !slices.ContainsFunc(a.takes, k.overlaps) {
+	// What is granted stays so until it is given back: one that asked earlier, and was held up then, has to wait.
+	for _, k := range slices.Concat(w.agreed.takes, w.takes) {
+		if slices.Contains(w.takes, k) && !slices.Contains(a.takes, k) && !slices.ContainsFunc(a.takes, k.overlaps) {
 			a.takes = append(a.takes, k)
 		}
 	}
