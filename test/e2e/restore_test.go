@@ -151,6 +151,7 @@ func TestAResyncRepairsARestoreThatNobodySaw(t *testing.T) {
 	r.Kube("", "create", "configmap", "after")
 	p = r.Start(nil)
 	p.WaitReady(time.Minute)
+	agreed(t, 30*time.Second, p) // The Lease of the first is of the backup, and is believed for some seconds.
 	if op := postResync(t, p, "?scope=fleet"); op.OrphansDeleted < 20 || op.OrphansHeld > 0 {
 		t.Errorf("%d orphans were deleted and %d held back, want the 20 that are lost", op.OrphansDeleted, op.OrphansHeld)
 	}
