@@ -152,6 +152,26 @@ func (a *asking) lose() {
 	a.Applied(index.Change{Type: pods, ID: pods.ID("a", "x"), Deleted: true, Record: resource.Record{Namespace: "a", Name: "x"}})
 }
 
+// TestFinder_AnotherTypeWasAskedAboutBefore_NoObjectIsMissed: the index gives all who ask the same list of types.
+func TestFinder_AnotherTypeWasAskedAboutBefore_NoObjectIsMissed(t *testing.T) {
+	t.Parallel()
+	a := newAsking("a/x", "b/y")
+	deployments := resource.Type{Group: "apps", Version: "v1", Resource: "deployments", Kind: "Deployment", Namespaced: true}
+	a.index.Replace(deployments, nil, 100)
+	types := slices.Clone(a.index.Types())
+	for _, typ := range []resource.Type{deployments, pods} {
+		if got, err := a.Repair(t.Context(), typ, repair.Scope{}, false); err != nil || got != (orphans.Repair{}) {
+			t.Errorf("asked about %s: %+v, %v, want that nothing is without an object", typ, got, err)
+		}
+	}
+	if len(a.deleted) > 0 {
+		t.Errorf("%q were deleted, and their objects are there", a.deleted)
+	}
+	if got := a.index.Types(); !slices.Equal(got, types) {
+		t.Errorf("the index has types %v, want %v as before", got, types)
+	}
+}
+
 func TestNothingIsAskedOfATypeThatIsNotWatched(t *testing.T) {
 	t.Parallel()
 	a := newAsking("a/o")
