@@ -153,7 +153,7 @@ func (f *Finder) judge(ctx context.Context, t resource.Type, within repair.Scope
 	lately := f.follow(t)
 	defer f.unfollow()
 	// Two types of one kind share their IDs.
-	alike := slices.DeleteFunc(slices.Clone(f.opts.Index.Types()), func(other resource.Type) bool {
+	alike := slices.DeleteFunc(f.opts.Index.Types(), func(other resource.Type) bool {
 		return other.Kind != t.Kind || other.APIVersion() != t.APIVersion()
 	})
 	held, err := f.kindsHeld(ctx)

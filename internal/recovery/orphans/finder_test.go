@@ -152,7 +152,8 @@ func (a *asking) lose() {
 	a.Applied(index.Change{Type: pods, ID: pods.ID("a", "x"), Deleted: true, Record: resource.Record{Namespace: "a", Name: "x"}})
 }
 
-// TestFinder_AnotherTypeWasAskedAboutBefore_NoObjectIsMissed: the index gives all who ask the same list of types.
+// TestFinder_AnotherTypeWasAskedAboutBefore_NoObjectIsMissed: the finder cuts the types of one kind out of those that
+// the index gives it.
 func TestFinder_AnotherTypeWasAskedAboutBefore_NoObjectIsMissed(t *testing.T) {
 	t.Parallel()
 	a := newAsking("a/x", "b/y")

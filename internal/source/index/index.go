@@ -517,13 +517,13 @@ func (x *Index) Type(t resource.Type) Stats {
 	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since, Before: o.before, First: o.first, Restores: o.restores}
 }
 
-// Types returns all known types, sorted. All callers get the same slice, until a type comes or goes: it is asked for
-// several times a second, and must not be changed.
+// Types returns all known types, sorted. The slice is the caller's own: what one cuts out of it in place, others are
+// still given. It is sorted once, until a type comes or goes, for it is asked for several times a second.
 func (x *Index) Types() []resource.Type {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	if sorted := x.sorted.Load(); sorted != nil {
-		return *sorted
+		return slices.Clone(*sorted)
 	}
 	types := make([]resource.Type, 0, len(x.types))
 	for t := range x.types {
@@ -531,7 +531,7 @@ func (x *Index) Types() []resource.Type {
 	}
 	slices.SortFunc(types, resource.CompareTypes)
 	x.sorted.Store(&types)
-	return types
+	return slices.Clone(types)
 }
 
 // Len returns how many objects are known in all.
