@@ -13,6 +13,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
@@ -56,7 +57,7 @@ func (a all) ListStates(ctx context.Context, opts metav1.ListOptions, keep resou
 	if err := a.client.states(ctx, a.gvr, "", opts, keep, page); !errors.Is(err, errNoStates) {
 		return err
 	}
-	return page.fill(keep)(a.List(ctx, opts))
+	return page.List(ctx, a, opts, keep)
 }
 
 // ListStates implements [StateLister].
@@ -64,17 +65,16 @@ func (o *one) ListStates(ctx context.Context, opts metav1.ListOptions, keep reso
 	if err := o.client.states(ctx, o.gvr, o.namespace, opts, keep, page); !errors.Is(err, errNoStates) {
 		return err
 	}
-	return page.fill(keep)(o.List(ctx, opts))
+	return page.List(ctx, o, opts, keep)
 }
 
-// fill takes the states of a list that somebody else has decoded.
-func (p *Page) fill(keep resource.Selection) func(*metav1.PartialObjectMetadataList, error) error {
-	return func(list *metav1.PartialObjectMetadataList, err error) error {
-		if err == nil {
-			p.Take(list, keep)
-		}
-		return err
+// List reads the states of a list's selected objects, of a client that decodes all of it.
+func (p *Page) List(ctx context.Context, client metadata.ResourceInterface, opts metav1.ListOptions, keep resource.Selection) error {
+	list, err := client.List(ctx, opts)
+	if err == nil {
+		p.Take(list, keep)
 	}
+	return err
 }
 
 // Take takes the states of a list.

@@ -69,10 +69,7 @@ type State = metadatawatch.State
 // version of the list; the slice is used again for the next one.
 func (l *Lister) States(ctx context.Context, t resource.Type, page func(version uint64, states []State) error) (uint64, error) {
 	return pages(ctx, l, t, ListOptions{}, l.states(new(metadatawatch.Page)), func(p *metadatawatch.Page) error {
-		kept := p.States
-		if t.Within != "" || !l.namespaces.Everything() {
-			kept = slices.DeleteFunc(kept, func(o State) bool { return !l.namespaces.Match(t, o.Namespace, o.Name) })
-		}
+		kept := slices.DeleteFunc(p.States, func(o State) bool { return !l.namespaces.Match(t, o.Namespace, o.Name) })
 		return page(resource.ParseVersion(p.ResourceVersion), kept)
 	})
 }
@@ -102,11 +99,7 @@ func (l *Lister) states(page *metadatawatch.Page) request[*metadatawatch.Page] {
 		if s, ok := of.(metadatawatch.StateLister); ok {
 			return page, s.ListStates(ctx, opts, l.keep, page)
 		}
-		list, err := of.List(ctx, opts)
-		if err == nil {
-			page.Take(list, l.keep)
-		}
-		return page, err
+		return page, page.List(ctx, of, opts, l.keep)
 	}
 }
 
