@@ -16,7 +16,6 @@
 // One that never had a credential holds no memory.
 //
 // The package does not deliver, does not know the ring, and has no finalizer: deleting an object deletes nothing at the
-// receiver. Parsing specs is a pure function, and making statuses is
-// [status.Of]. [Controller.Run] blocks until its context ends; the functions of a [Target] are safe for concurrent use
-// and do not block.
+// receiver. Parsing specs is a pure function, and so is [status.Of], which makes statuses. [Controller.Run] blocks
+// until its context ends; the functions of a [Target] are safe for concurrent use and do not block.
 package controller

@@ -28,7 +28,7 @@ import (
 // maxTokenBytes bounds a token, in bytes: servers bound all headers together at 8 to 16 KiB.
 const maxTokenBytes = 8 << 10
 
-// problem is why a target cannot run, or not send.
+// problem returns why a target cannot run, or not send.
 func problem(reason, message string) *status.Problem {
 	return &status.Problem{Reason: reason, Message: message}
 }

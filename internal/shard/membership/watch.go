@@ -126,13 +126,14 @@ func (s store) Replace(list []any, version string) error {
 		if s.m.leases.newest() > resource.ParseVersion(version) {
 			s.m.leases.own = nil // of a time that the cluster has lost, or soon shown again
 		}
-		if own := objects[s.m.leases.self]; own != nil {
+		own := objects[s.m.leases.self]
+		if own != nil {
 			s.m.leases.keep(own)
 		}
 		if s.m.machine.Synced(leases, resource.ParseVersion(version), now) {
 			s.m.log.Info("A list of Leases is older than what was seen: the cluster has gone back in time", "version", version)
 			s.m.opts.Streams.Restored(reflector.Leases)
-			s.m.restored(objects[s.m.opts.PodName])
+			s.m.restored(own)
 		}
 	})
 	return nil
