@@ -58,31 +58,31 @@ var receiverSettings = group("Receiver", []Setting{{
 	Default:      "http://localhost:3000/api/v1/instances/sync",
 	DotAIDefault: "http://localhost:3456/api/v1/resources/sync",
 	Want:         "a URL such as http://cluster-whisperer:3000/api/v1/instances/sync",
-	Doc: "The receiver's REST URL, without user, query and fragment. It has no default with `RESOURCE_SYNC_CONFIG=true`, " +
-		"and may then be empty: receivers are named by ResourceSyncConfig objects alone.",
+	Doc: "The receiver's REST URL, without user, query and fragment. It has no default with `RESOURCE_SYNC_CONFIG=true`, and may then " +
+		"be empty: ResourceSyncConfig objects alone name receivers.",
 	parser:     func(c *Config) parser { return endpoint{&c.Endpoint} },
 	keepsEmpty: true,
 }, {
 	Name: instancesEndpoint,
 	Want: "the same URL as REST_ENDPOINT, or only one of the two",
-	Doc:  "Another name of `REST_ENDPOINT`. When both are set, they have to be equal.",
+	Doc:  "Another name of `REST_ENDPOINT`. When both are set, they must be equal.",
 }, {
 	Name: "AUTH_TOKEN_FILE",
 	Want: "the absolute path of a file with the token in one line, such as /var/run/secrets/receiver/token",
-	Doc: "File with the bearer token for the receiver. It is read for each request, so that the token may be rotated. " +
-		"dot-ai requires one; cluster-whisperer ignores it, but a proxy before it may not.",
+	Doc: "File with the bearer token for the receiver. The controller reads it for each request, so you may rotate the token. dot-ai " +
+		"requires a token; cluster-whisperer ignores it, but a proxy in front of it may not.",
 	parser: checked(func(c *Config) *string { return &c.AuthTokenFile }, absolutePath),
 }, {
 	Name: "ENDPOINT_CA_FILE",
 	Want: "the absolute path of a file with certificates as PEM, such as /etc/receiver/ca.crt",
-	Doc: "File with certificates of the authorities that may have issued the certificates of `REST_ENDPOINT` and `CAPABILITIES_ENDPOINT`, beside " +
-		"those that the image trusts. It is read for each connection.",
+	Doc: "File with certificates of authorities that may have issued the certificates of `REST_ENDPOINT` and `CAPABILITIES_ENDPOINT`, " +
+		"besides those that the image trusts. The controller reads it for each connection.",
 	parser: checked(func(c *Config) *string { return &c.Files.CA }, absolutePath),
 }, {
 	Name: certFile,
 	Want: "the absolute path of a file with a certificate as PEM, such as /etc/receiver/tls.crt",
-	Doc: "File with the client certificate that is shown to `REST_ENDPOINT` and `CAPABILITIES_ENDPOINT`. It is read for each connection, " +
-		"so that it may be rotated, and needs `ENDPOINT_CLIENT_KEY_FILE`.",
+	Doc: "File with the client certificate for `REST_ENDPOINT` and `CAPABILITIES_ENDPOINT`. It needs `ENDPOINT_CLIENT_KEY_FILE`. The " +
+		"controller reads it for each connection, so you may rotate it.",
 	parser: checked(func(c *Config) *string { return &c.Files.Cert }, absolutePath),
 }, {
 	Name:   keyFile,
@@ -92,23 +92,24 @@ var receiverSettings = group("Receiver", []Setting{{
 }, {
 	Name: headersFile,
 	Want: "the absolute path of a file with one header a line, as Name: value, such as /etc/receiver/headers",
-	Doc: "File with further headers for the receiver, one `Name: value` a line, such as a gateway wants them; `#` begins a comment. It is read for each " +
-		"request. What says what is sent (`Content-Type`, `Host` and the like) cannot be set, and `Authorization` only without `AUTH_TOKEN_FILE`. " +
-		"`CAPABILITIES_ENDPOINT` gets them if it is of the same host.",
+	Doc: "File with further headers for the receiver, one `Name: value` a line, as a gateway may require; `#` begins a comment. The " +
+		"controller reads it for each request. Headers that describe the payload (`Content-Type`, `Host` and the like) cannot be set, " +
+		"and `Authorization` only without `AUTH_TOKEN_FILE`. `CAPABILITIES_ENDPOINT` gets the headers if it has the same host.",
 	parser: checked(func(c *Config) *string { return &c.Files.Headers }, absolutePath),
 }, {
 	Name: "CAPABILITIES_ENDPOINT",
 	Want: "a URL such as http://cluster-whisperer:3000/api/v1/capabilities/scan",
-	Doc: "Where newer versions of cluster-whisperer take the names of CustomResourceDefinitions that were added and removed. " +
-		"Nothing is sent when it is not set. With it, definitions are not sent as objects, unless `WATCH_RESOURCE_TYPES` names " +
-		"`customresourcedefinitions` itself. A definition is told again when what it serves has changed: names, versions, schemas.",
+	Doc: "URL at which newer versions of cluster-whisperer accept the names of added and removed CustomResourceDefinitions. When it is " +
+		"not set, the controller sends no names. When it is set, the controller does not send definitions as objects, unless " +
+		"`WATCH_RESOURCE_TYPES` names `customresourcedefinitions` itself. It sends a name again when the definition serves something " +
+		"else: names, versions, schemas.",
 	parser: func(c *Config) parser { return endpoint{&c.CapabilitiesEndpoint} },
 }, {
 	Name:         "MAX_IN_FLIGHT",
 	Default:      "2",
 	DotAIDefault: "8",
 	Want:         "a whole number from 1 to 1000",
-	Doc:          "How many requests the receiver gets at a time from all replicas together; each replica has at least one.",
+	Doc:          "How many requests all replicas together may have in flight to the receiver; each replica has at least one.",
 	parser:       count(func(c *Config) *int { return &c.MaxInFlight }, 1, 1000),
 }, {
 	Name:         "REQUEST_TIMEOUT_MS",
@@ -122,15 +123,16 @@ var receiverSettings = group("Receiver", []Setting{{
 	Default:      "60000",
 	DotAIDefault: "90000",
 	Want:         wantMillis + "60000, at most 3600000",
-	Doc: "How long the receiver may go on with a request whose sender has gone, in milliseconds. After a request " +
-		"with an unknown outcome, the last state of what it held is repeated after this time.",
+	Doc: "How long the receiver may go on with a request whose sender has gone, in milliseconds. After a request with an unknown " +
+		"outcome, the controller repeats the last state of its objects after this time.",
 	parser: millis(func(c *Config) *time.Duration { return &c.SettleTime }, 1, hour),
 }, {
 	Name:    "RESOURCE_SYNC_CONFIG",
 	Default: "false",
 	Want:    "true or false",
-	Doc:     "Whether ResourceSyncConfig objects are read, each of which names one more receiver. Their CustomResourceDefinition has to be installed.",
-	parser:  toggle(func(c *Config) *bool { return &c.ResourceSyncConfig }),
+	Doc: "Whether the controller reads ResourceSyncConfig objects, each of which names one more receiver. Their " +
+		"CustomResourceDefinition must be installed.",
+	parser: toggle(func(c *Config) *bool { return &c.ResourceSyncConfig }),
 }})
 
 var pipelineSettings = group("Debouncing, batching and resync", []Setting{{
@@ -144,8 +146,8 @@ var pipelineSettings = group("Debouncing, batching and resync", []Setting{{
 	Name:    maxWait,
 	Default: "60000",
 	Want:    wantMillis + "60000, not less than DEBOUNCE_WINDOW_MS and at most 86400000",
-	Doc: "How long (in milliseconds) a resource that keeps changing waits at most. When it is not set and six windows are " +
-		"more than its default, it is six windows.",
+	Doc: "The longest time (in milliseconds) that a resource which keeps changing waits. When it is not set, it is at least six " +
+		"debounce windows.",
 	parser: millis(func(c *Config) *time.Duration { return &c.DebounceMaxWait }, 0, day),
 }, {
 	Name:    "BATCH_FLUSH_INTERVAL_MS",
@@ -165,8 +167,8 @@ var pipelineSettings = group("Debouncing, batching and resync", []Setting{{
 	Default:      "1048576",
 	DotAIDefault: "786432",
 	Want:         "bytes such as 1048576 or 1Mi, from 4096 to 67108864, and at most 5242880 for cluster-whisperer",
-	Doc: "Maximum size of a single payload. cluster-whisperer refuses more than 5 MiB; an nginx ingress before dot-ai " +
-		"refuses more than 1 MiB unless it is told otherwise.",
+	Doc: "Maximum size of a single payload. cluster-whisperer refuses more than 5 MiB; an nginx ingress in front of dot-ai refuses " +
+		"more than 1 MiB by default.",
 	parser: func(c *Config) parser {
 		return size[int]{whole[int]{&c.BatchMaxBytes, 1, 4096, 64 << 20}}
 	},
@@ -174,8 +176,8 @@ var pipelineSettings = group("Debouncing, batching and resync", []Setting{{
 	Name:    "DIRTY_MAX_BYTES",
 	Default: "33554432",
 	Want:    "bytes such as 33554432 or 32Mi, from 1048576 to 1099511627776",
-	Doc: "Maximum size of the metadata that is held of objects which wait to be sent. Beyond it only their names are kept, " +
-		"and the metadata is read again from the API server when their turn comes: nothing is lost.",
+	Doc: "Maximum size of the metadata in memory of objects that wait to be sent. Beyond it the controller keeps only their names, and " +
+		"reads the metadata again from the API server when their turn comes: nothing is lost.",
 	parser: func(c *Config) parser {
 		return size[int64]{whole[int64]{&c.DirtyMaxBytes, 1, 1 << 20, 1 << 40}}
 	},
@@ -183,23 +185,22 @@ var pipelineSettings = group("Debouncing, batching and resync", []Setting{{
 	Name:    "SHUTDOWN_TIMEOUT_MS",
 	Default: "25000",
 	Want:    wantMillis + "25000, at most 3600000",
-	Doc: "How long (in milliseconds) a replica that is told to end may take to send what is ready. It has to be less than the pod's " +
-		"`terminationGracePeriodSeconds`. What remains is sent by the others, or at the next start.",
+	Doc: "How long (in milliseconds) a replica may take at SIGTERM to send what is ready. It must be less than the pod's " +
+		"`terminationGracePeriodSeconds`. The other replicas, or the next start, send what remains.",
 	parser: millis(func(c *Config) *time.Duration { return &c.ShutdownTimeout }, 0, hour),
 }, {
 	Name:    "RESYNC_INTERVAL_MIN",
 	Default: "1440",
 	Want:    "whole minutes such as 1440, at most 525600",
-	Doc: "How often (in minutes) the controller performs a full resync of all resources. The default is 24 hours. " +
-		"0 leaves only the resyncs that are asked for.",
+	Doc: "How often (in minutes) the controller performs a full resync of all resources. The default is 24 hours. With 0, it performs " +
+		"a resync only on request.",
 	parser: func(c *Config) parser { return whole[time.Duration]{&c.ResyncInterval, minute, 0, 525_600} },
 }, {
 	Name:    "VERIFY_INTERVAL_MIN",
 	Default: "60",
 	Want:    "whole minutes such as 60, at most 10080",
-	Doc: "How often (in minutes) what is known of each resource type is held against a complete list, by one of the replicas " +
-		"for all; a difference is repaired and counted. 0 leaves only what replicas find by comparing with each other, and " +
-		"what is asked for.",
+	Doc: "How often (in minutes) the replicas compare their index of each resource type with a complete list, which one of them reads " +
+		"for all. They repair and count a difference. With 0, they compare only with each other, and with a list on request.",
 	parser: func(c *Config) parser { return whole[time.Duration]{&c.VerifyInterval, minute, 0, 10_080} },
 }})
 
@@ -220,24 +221,24 @@ var scopeSettings = group("What is sent", []Setting{{
 }, {
 	Name: "WATCH_NAMESPACES",
 	Want: "a comma-separated list of namespaces such as shop,payments",
-	Doc: "Comma-separated list of the only namespaces whose objects are sent. When empty, all are. " +
-		"Objects that are in no namespace are sent all the same, except Namespaces, which go by their own name. " +
-		"What may not be listed in the whole cluster is listed and watched in each of them " +
-		"([without rights in the whole cluster](install.md#without-rights-in-the-whole-cluster)).",
+	Doc: "Comma-separated list of the only namespaces whose objects are sent. When empty, all are. Cluster-scoped objects are sent all " +
+		"the same, except Namespaces, which go by their own name. Where the controller may not list a type in the whole cluster, it " +
+		"lists and watches the type in each of these namespaces ([without rights in the whole " +
+		"cluster](install.md#without-rights-in-the-whole-cluster)).",
 	parser:     entries(func(c *Config) *[]string { return &c.WatchNamespaces }, dnsLabel),
 	keepsEmpty: true,
 }, {
 	Name:       excludeNamespaces,
 	Want:       "a comma-separated list of namespaces such as kube-system, none of which is in WATCH_NAMESPACES",
-	Doc:        "Comma-separated list of namespaces whose objects, and themselves, are not sent.",
+	Doc:        "Comma-separated list of namespaces that are not sent, neither their objects nor the Namespaces themselves.",
 	parser:     entries(func(c *Config) *[]string { return &c.ExcludeNamespaces }, dnsLabel),
 	keepsEmpty: true,
 }, {
 	Name:    "ANNOTATION_INCLUDE",
 	Default: join(resource.DefaultAnnotations()),
 	Want:    wantAnnotations,
-	Doc: "Comma-separated list of the annotations that are sent: keys, or globs in which `*` stands for anything but a slash. " +
-		"Values are cut at 1 KiB. When empty, none are sent. `kubectl.kubernetes.io/last-applied-configuration` never is.",
+	Doc: "Comma-separated list of the annotations that are sent: keys, or globs in which `*` stands for anything but a slash. Values " +
+		"are cut at 1 KiB. When empty, none are sent. `kubectl.kubernetes.io/last-applied-configuration` is never sent.",
 	parser:     entries(func(c *Config) *[]string { return &c.annotationInclude }, annotation),
 	keepsEmpty: true,
 }, {
@@ -257,49 +258,52 @@ var scopeSettings = group("What is sent", []Setting{{
 	Name:    "LABEL_EXCLUDE",
 	Default: join(resource.DefaultLabelExcludes()),
 	Want:    wantLabels,
-	Doc: "Comma-separated list of labels, keys or globs, that are not sent, and whose change is none. The default names labels that are " +
-		"clocks: `nvidia.com/gfd.timestamp`, `amd.com/gfd.timestamp` and their like change each minute. Repeat it when you add to it.",
+	Doc: "Comma-separated list of labels, keys or globs, that are not sent. A change of such a label sends nothing. The default names " +
+		"labels that are clocks: `nvidia.com/gfd.timestamp`, `amd.com/gfd.timestamp` and the like change each minute. Repeat the " +
+		"default when you add to it.",
 	parser:     entries(func(c *Config) *[]string { return &c.labelExclude }, label),
 	keepsEmpty: true,
 }, {
 	Name: "WATCH_LABEL_SELECTOR",
 	Want: "a label selector such as team=shop,tier!=test or env in (prod,stage)",
-	Doc: "Label selector of the only objects that are sent, of every type, written as for `kubectl get -l`. The API server applies it to " +
-		"lists and watches. An object that no longer matches is deleted at the receiver. When empty, all are sent.",
+	Doc: "Label selector of the only objects that are sent, of every type, written as for `kubectl get -l`. The API server applies it " +
+		"to lists and watches. When an object no longer matches, the controller deletes its document at the receiver. When empty, all " +
+		"are sent.",
 	parser: func(c *Config) parser { return selector{&c.Selection.Selector} },
 }, {
 	Name:    "OPT_OUT_ANNOTATION",
 	Default: resource.DefaultOptOut,
 	Want:    "the key of an annotation such as vectordb-sync.io/ignore",
-	Doc: "Annotation by which an object asks not to be sent: with the value `true` it is deleted at the receiver, and without it sent again. " +
-		"When set to nothing, no object can.",
+	Doc: "Annotation by which an object can opt out: with the value `true` the controller deletes its document at the receiver, and " +
+		"without it sends the object again. When set to nothing, no object can opt out.",
 	parser:     checked(func(c *Config) *string { return &c.Selection.OptOut }, qualifiedName),
 	keepsEmpty: true,
 }, {
 	Name:    "SKIP_CONTROLLED",
 	Default: "false",
 	Want:    "true or false",
-	Doc: "Whether objects are left out whose controller is itself of a watched type: the ReplicaSets of a Deployment, the Pods of a ReplicaSet, " +
-		"a Job or a StatefulSet, the Jobs of a CronJob. What counts is the owner reference with `controller: true`, and whether " +
-		"`WATCH_RESOURCE_TYPES` and `EXCLUDE_RESOURCE_TYPES` let the owner's type through.",
+	Doc: "Whether to leave out objects whose controller is itself of a watched type. Such are the ReplicaSets of a Deployment, the " +
+		"Pods of a ReplicaSet, a Job or a StatefulSet, the Jobs of a CronJob. The controller of an object is its owner reference with " +
+		"`controller: true`. Its type is watched if `WATCH_RESOURCE_TYPES` and `EXCLUDE_RESOURCE_TYPES` let it through.",
 	parser: toggle(func(c *Config) *bool { return &c.Selection.SkipControlled }),
 }, {
 	Name: "EXTRA_LABELS",
 	Want: "a comma-separated list of labels such as cluster=prod-eu,team=platform",
-	Doc: "Labels that every document gets, so that one receiver can tell several clusters apart. They win over an object's own label of the " +
-		"same key, and `LABEL_EXCLUDE` does not concern them.",
+	Doc: "Labels that every document gets, so that one receiver can tell several clusters apart. They win over an object's own label " +
+		"of the same key, and `LABEL_EXCLUDE` does not apply to them.",
 	parser: func(c *Config) parser { return labelMap{&c.Selection.Extra} },
 }})
 
 var replicaSettings = group("Replicas", []Setting{{
 	Name:   "POD_NAME",
 	Want:   "a DNS subdomain such as k8s-vectordb-sync-0",
-	Doc:    "Name of this replica, unique among them. When it is not set, the host's name is taken.",
+	Doc:    "Name of this replica, unique among the replicas. When it is not set, the controller uses the host's name.",
 	parser: checked(func(c *Config) *string { return &c.PodName }, dnsSubdomain),
 }, {
-	Name:   "POD_UID",
-	Want:   "the pod's UID such as 7d1b7e4e-3c3f-4c52-9d0e-0a8c1c0f7a55",
-	Doc:    "UID of this replica's pod. It lets a restarted container go on at once; without it, it waits like a new replica.",
+	Name: "POD_UID",
+	Want: "the pod's UID such as 7d1b7e4e-3c3f-4c52-9d0e-0a8c1c0f7a55",
+	Doc: "UID of this replica's pod. With it, a restarted container continues at once; without it, a restarted container waits like a " +
+		"new replica.",
 	parser: checked(func(c *Config) *string { return &c.PodUID }, dnsSubdomain),
 }, {
 	Name:    "POD_NAMESPACE",
@@ -310,20 +314,20 @@ var replicaSettings = group("Replicas", []Setting{{
 }, {
 	Name: "STATEFUL_SET_NAME",
 	Want: "the name of a StatefulSet such as k8s-vectordb-sync",
-	Doc: "StatefulSet of the replicas, which must be allowed to `get` it. Their Leases and ConfigMaps then belong to it, and Kubernetes " +
-		"removes them when it is deleted. Without, they stay.",
+	Doc: "StatefulSet of the replicas, which must be allowed to `get` it. It then owns their Leases and ConfigMaps, and Kubernetes " +
+		"removes these when it is deleted. Without it, they stay.",
 	parser: checked(func(c *Config) *string { return &c.StatefulSetName }, dnsSubdomain),
 }, {
 	Name:    "RING_NAME",
 	Default: "k8s-vectordb-sync",
 	Want:    "a DNS label such as k8s-vectordb-sync",
-	Doc:     "Common to the replicas that share the work. Two releases in one namespace need two names.",
+	Doc:     "Name common to the replicas that share the work. Two releases in one namespace need two names.",
 	parser:  checked(func(c *Config) *string { return &c.RingName }, dnsLabel),
 }, {
 	Name:    leaseDuration,
 	Default: "15000",
 	Want:    wantMillis + "15000, from 1000 to 3600000",
-	Doc:     "How long (in milliseconds) the others wait before they take over from a replica that has fallen silent.",
+	Doc:     "How long (in milliseconds) the other replicas wait before they take over from a replica that has fallen silent.",
 	parser:  millis(func(c *Config) *time.Duration { return &c.LeaseDuration }, 1000, hour),
 }, {
 	Name:    renewDeadline,
@@ -340,8 +344,8 @@ var replicaSettings = group("Replicas", []Setting{{
 }, {
 	Name: "STATE_DIR",
 	Want: "the absolute path of a directory such as /var/lib/k8s-vectordb-sync",
-	Doc: "Directory for the inventory of what was sent, from which deletes are found that happened while no replica ran. " +
-		"When it is not set, none is kept.",
+	Doc: "Directory for the inventory of all objects, by which a replica finds deletions from a time when no replica ran. When it is " +
+		"not set, the replica keeps no inventory.",
 	parser: checked(func(c *Config) *string { return &c.StateDir }, absolutePath),
 }})
 
@@ -355,7 +359,7 @@ var serverSettings = group("Servers", []Setting{{
 	Name:    "API_AUTH",
 	Default: "false",
 	Want:    "true or false",
-	Doc:     "Whether callers of the API need a token of Kubernetes, and the right to use the path.",
+	Doc:     "Whether callers of the API need a Kubernetes token, and the right to use the path.",
 	parser:  toggle(func(c *Config) *bool { return &c.APIAuth }),
 }, {
 	Name:    metricsAddress,
@@ -367,7 +371,7 @@ var serverSettings = group("Servers", []Setting{{
 	Name:    "METRICS_SECURE",
 	Default: "true",
 	Want:    "true or false",
-	Doc:     "Whether metrics are served over HTTPS and to authorized callers only.",
+	Doc:     "Whether the controller serves metrics over HTTPS and to authorized callers only.",
 	parser:  toggle(func(c *Config) *bool { return &c.MetricsSecure }),
 }, {
 	Name:   "METRICS_CERT_DIR",
@@ -378,8 +382,8 @@ var serverSettings = group("Servers", []Setting{{
 	Name:    debugEndpoints,
 	Default: "false",
 	Want:    "true or false, and true only with metrics",
-	Doc: "Whether `/debug/objects`, `/debug/types`, `/debug/checkpoints` and `/debug/pprof/` are served beside the metrics, " +
-		"to callers with a token of Kubernetes and the right to the path. It costs 1.5 MB of memory.",
+	Doc: "Whether the controller serves `/debug/objects`, `/debug/types`, `/debug/checkpoints` and `/debug/pprof/` beside the metrics, " +
+		"to callers with a Kubernetes token and the right to the path. This costs 1.5 MB of memory.",
 	parser: toggle(func(c *Config) *bool { return &c.DebugEndpoints }),
 }, {
 	Name:    healthAddress,
@@ -404,8 +408,8 @@ var processSettings = group("Process", []Setting{{
 }, {
 	Name: "KUBECONFIG",
 	Want: "the path of a file",
-	Doc: "File that says how to reach the API server, for a controller that runs outside a cluster. " +
-		"It is read as `kubectl` reads it, and not checked at the start. Inside a cluster it is not needed.",
+	Doc: "File that says how to reach the API server, for a controller that runs outside a cluster. The controller reads it as " +
+		"`kubectl` does, and does not check it at the start. Inside a cluster it is not needed.",
 }})
 
 // Names and phrases that occur more than once.
