@@ -21,11 +21,11 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_api_requests_total",
-			Help: "Requests to the HTTP API that have ended, by route, method and status code; 499 means that the client had gone.",
+			Help: "Completed requests to the HTTP API, by route, method and status code; 499 means that the client had gone.",
 		}, []string{"route", "method", "code"}),
 		inFlight: f.NewGauge(prometheus.GaugeOpts{
 			Name: "k8s_vectordb_sync_api_requests_in_flight",
-			Help: "Requests to the HTTP API under way, those that wait for a resync included.",
+			Help: "Requests to the HTTP API in flight, including those that wait for a resync.",
 		}),
 		panics: f.NewCounter(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_api_panics_total",

@@ -19,7 +19,7 @@ type Info struct {
 func Register(reg prometheus.Registerer, i Info) {
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "k8s_vectordb_sync_build_info",
-		Help: "1 for each replica, with what it is: its version and commit, its Go version, and the formats of its Leases and checkpoints.",
+		Help: "1 for each replica, with its version and commit, its Go version, and the formats of its Leases and checkpoints.",
 		ConstLabels: prometheus.Labels{
 			"version": i.Version, "commit": commit(), "go_version": runtime.Version(), "ring_format": i.RingFormat, "checkpoint_format": i.CheckpointFormat,
 		},

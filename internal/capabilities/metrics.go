@@ -16,14 +16,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		waiting: f.NewGauge(prometheus.GaugeOpts{
 			Name: "k8s_vectordb_sync_capabilities_pending_definitions",
-			Help: "CustomResourceDefinitions whose addition or removal is still to be sent, 0 on members that do not send it.",
+			Help: "CustomResourceDefinitions whose addition or removal is still to be sent; 0 on members that do not send it.",
 		}),
 		aside: f.NewGauge(prometheus.GaugeOpts{
 			Name: "k8s_vectordb_sync_capabilities_refused_definitions",
 			Help: "CustomResourceDefinitions that the receiver refuses; they are sent again when they change.",
 		}),
 		requests: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "k8s_vectordb_sync_capabilities_requests_total", Help: "Requests for a scan, by what became of them.",
+			Name: "k8s_vectordb_sync_capabilities_requests_total", Help: "Requests for a scan, by outcome.",
 		}, []string{"outcome"}),
 		names: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_capabilities_names_total", Help: "Names of CustomResourceDefinitions that were accepted, by change.",

@@ -398,10 +398,10 @@ func TestTroubleIsWaitedOutWithPatience(t *testing.T) {
 				}
 				r.wantLog("Capabilities cannot be scanned")
 				if err := testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP k8s_vectordb_sync_capabilities_pending_definitions CustomResourceDefinitions whose addition or removal is still to be sent, 0 on members that do not send it.
+# HELP k8s_vectordb_sync_capabilities_pending_definitions CustomResourceDefinitions whose addition or removal is still to be sent; 0 on members that do not send it.
 # TYPE k8s_vectordb_sync_capabilities_pending_definitions gauge
 k8s_vectordb_sync_capabilities_pending_definitions 1
-# HELP k8s_vectordb_sync_capabilities_requests_total Requests for a scan, by what became of them.
+# HELP k8s_vectordb_sync_capabilities_requests_total Requests for a scan, by outcome.
 # TYPE k8s_vectordb_sync_capabilities_requests_total counter
 k8s_vectordb_sync_capabilities_requests_total{outcome="accepted"} 0
 k8s_vectordb_sync_capabilities_requests_total{outcome="busy"} 0

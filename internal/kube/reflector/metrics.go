@@ -29,11 +29,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"stream"})
 	}
 	m := &Metrics{
-		silent: counter("silent_total", "Watches that were begun again because nothing came, not even a bookmark, by what is watched."),
+		silent: counter("silent_total", "Watches that were begun again because nothing came, not even a bookmark, by stream."),
 		givenUp: counter("lists_given_up_total",
-			"Streamed lists whose end did not come in time, so that a paged list took their place, by what is watched."),
+			"Streamed lists that did not end in time and were replaced by a paged list, by stream."),
 		restores: counter("restores_total",
-			"Times that versions were found to have begun anew, as after a restore of etcd, so that everything was listed, by what is watched."),
+			"Times that versions had begun anew, as after a restore of etcd, and everything was listed again, by stream."),
 	}
 	if reg != nil {
 		reg.MustRegister(m.silent, m.givenUp, m.restores)

@@ -24,7 +24,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		carried: f.NewGauge(prometheus.GaugeOpts{
 			Name: "k8s_vectordb_sync_inventory_unsettled_types",
-			Help: "Resource types of the earlier inventory whose deletions were not yet looked for, or wait for a person's word.",
+			Help: "Resource types of the earlier inventory whose deletions were not yet searched, or wait for a person.",
 		}),
 		current: f.NewGauge(prometheus.GaugeOpts{
 			Name: "k8s_vectordb_sync_inventory_timestamp_seconds",

@@ -33,19 +33,22 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		parts: make(map[string][2]int),
 		found: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_missed_deletions_found_total",
-			Help: "Objects that were deleted while nobody watched and were found to be gone, by what told of them: the API server's memory of changes (history), what it held before (exact), the inventory, or the receiver's own list.",
+			Help: "Objects that were deleted while no replica watched, by the source that revealed it: the API " +
+				"server's memory of changes (history), its earlier state (exact), the inventory, or the receiver's own list.",
 		}, []string{"source"}),
 		lists: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_receiver_lists_total",
-			Help: "Types of which the receiver was asked what it holds, by result; part means that it may hold more than it lists.",
+			Help: "Types whose documents the receiver was asked to list, by result; part means that it may hold more than it lists.",
 		}, []string{"result"}),
 		unknown: f.NewGauge(prometheus.GaugeOpts{
 			Name: "k8s_vectordb_sync_unknown_deletions_types",
-			Help: "Resource types of which deletions may have been missed while nobody watched: neither the API server nor the inventory could tell, nor has the receiver's own list yet, or too many are missing.",
+			Help: "Resource types whose deletions may have been missed while no replica watched: neither the API " +
+				"server nor the inventory could tell, nor has the receiver's own list yet, or too many objects are missing.",
 		}),
 		held: f.NewGauge(prometheus.GaugeOpts{
 			Name: "k8s_vectordb_sync_held_deletions",
-			Help: "Objects that the inventory or the receiver knows and the cluster lacks, whose documents stay because they are more than may be deleted without a person's word.",
+			Help: "Objects that the inventory or the receiver knows and the cluster lacks; their documents stay, " +
+				"because there are too many to delete without a person's consent.",
 		}),
 	}
 	for _, source := range []Source{History, Exact, Inventory, Receiver} {

@@ -22,11 +22,11 @@ func newMetrics(reg prometheus.Registerer, e *Engine) *metrics {
 	m := &metrics{
 		started: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_resync_operations_started_total",
-			Help: "Resyncs of the fleet that this replica planned, by what asked for them. Summed over the replicas, each counts once.",
+			Help: "Resyncs of the fleet that this replica planned, by trigger. Summed over the replicas, each counts once.",
 		}, []string{"trigger"}),
 		ended: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_resync_operations_ended_total",
-			Help: "Resyncs of the fleet that this replica closed, by how they ended and what asked for them. Summed over the replicas, each counts once.",
+			Help: "Resyncs of the fleet that this replica closed, by result and trigger. Summed over the replicas, each counts once.",
 		}, []string{"status", "trigger"}),
 		parts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_resync_parts_total",
@@ -42,11 +42,11 @@ func newMetrics(reg prometheus.Registerer, e *Engine) *metrics {
 		}),
 		writes: f.NewCounter(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_resync_writes_total",
-			Help: "Writes by this replica of the ConfigMap that holds the resyncs, conflicts included.",
+			Help: "Writes of the resyncs' ConfigMap by this replica, conflicts included.",
 		}),
 		conflicts: f.NewCounter(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_resync_write_conflicts_total",
-			Help: "Writes of the ConfigMap that holds the resyncs that had to be tried again because another replica was faster.",
+			Help: "Writes of the resyncs' ConfigMap that were tried again because another replica was faster.",
 		}),
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{

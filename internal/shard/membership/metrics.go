@@ -30,12 +30,12 @@ func newMetrics(reg prometheus.Registerer, m *Membership) *metrics {
 	x := &metrics{
 		gained:      counter("partitions_gained_total", "Partitions that this member began to send for."),
 		lost:        counter("partitions_lost_total", "Partitions that this member stopped sending for."),
-		fences:      counter("fence_events_total", "Times that this member stopped sending because its Lease was not renewed in time."),
+		fences:      counter("fence_events_total", "Times that this member stopped sending because it had not renewed its Lease in time."),
 		writes:      vector("lease_writes_total", "Writes of this member's own Lease by outcome.", "outcome", "succeeded", "conflicted", "failed"),
 		retirements: vector("lease_retirements_total", "Leases of other members that this one marked dead, collected, or dropped the claim of.", "action", "mark dead", "drop claim", "collect"),
 		handoff: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: "ring", Name: "handoff_duration_seconds",
-			Help:    "Time from seeing that members have changed until this member may send for all that the change gives it.",
+			Help:    "Time from a change of members until this member may send for everything that the change gives it.",
 			Buckets: []float64{.05, .1, .25, .5, .75, 1, 2.5, 5, 10, 20, 40},
 		}),
 	}
@@ -58,12 +58,12 @@ func newMetrics(reg prometheus.Registerer, m *Membership) *metrics {
 		return float64(m.opts.Objects())
 	})
 	gauge("partitions_orphaned", "Partitions that no live member claims.", func(s ownership.Status) float64 { return float64(s.Orphans) })
-	gauge("parts_taken", "Parts of resyncs of which this member is the only sender, or is about to be.", func(s ownership.Status) float64 { return float64(len(s.Takes)) })
-	gauge("members_apart", "Live members that send something else, or elsewhere, or run another version: they form no ring with this one.",
+	gauge("parts_taken", "Parts of resyncs whose only sender this member is, or is about to be.", func(s ownership.Status) float64 { return float64(len(s.Takes)) })
+	gauge("members_apart", "Live members that form no ring with this one, because they have another payload, receiver or version.",
 		func(s ownership.Status) float64 { return count(s, true) })
 	gauge("claims_conflicting", "Partitions of this member that another one claims, too.", func(s ownership.Status) float64 { return float64(s.Conflicts) })
-	gauge("fenced", "1 while this member may send nothing because its Lease is not renewed.", func(s ownership.Status) float64 { return truth(s.Fenced) })
-	gauge("view_disagreement_seconds", "How long members have had different views or partitions no claimant; 0 when all agree.",
+	gauge("fenced", "1 while this member may send nothing because it has not renewed its Lease.", func(s ownership.Status) float64 { return truth(s.Fenced) })
+	gauge("view_disagreement_seconds", "How long members have had different views, or partitions have had no claimant; 0 when all agree.",
 		func(s ownership.Status) float64 { return s.Disagreeing.Seconds() })
 	return x
 }

@@ -41,18 +41,18 @@ func newMetrics(reg prometheus.Registerer, target string) (*metrics, error) {
 		target: target,
 		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_delivery_attempts_total",
-			Help: "Requests to the receiver, probes among them, by what became of them.",
+			Help: "Requests to the receiver, including probes, by outcome.",
 		}, []string{"target", "outcome"}),
-		duration: histogram("duration_seconds", "Time from encoding a request to the end of its answer, but for fenced ones.",
+		duration: histogram("duration_seconds", "Time from encoding a request to the end of its answer, except for fenced requests.",
 			[]float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 40, 60, 90, 120}),
 		objects: histogram("batch_objects", "Objects in a request.",
 			[]float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}, "operation"),
 		bytes: histogram("payload_bytes", "Length of a request's body.",
 			prometheus.ExponentialBuckets(256, 4, 8)),
 		inFlight: gauge("in_flight_requests", "Requests begun and not yet ended."),
-		open:     gauge("breaker_open", "1 while the receiver is in trouble: upserts, deletions or both are tried one at a time."),
+		open:     gauge("breaker_open", "1 while the receiver is in trouble, and upserts, deletions or both are tried one at a time."),
 		limit:    gauge("in_flight_limit", "Requests that may be in flight while the breaker is closed."),
-		maxBytes: gauge("payload_limit_bytes", "Length that a request's body may have."),
+		maxBytes: gauge("payload_limit_bytes", "Maximum length of a request's body."),
 	}
 	if err := m.register(reg); err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)

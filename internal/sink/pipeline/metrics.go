@@ -34,7 +34,7 @@ func newMetrics(reg prometheus.Registerer, target string, p *Pipeline) *metrics 
 		repeats: counter("repeated_total",
 			"Last words repeated after a request of unknown outcome."),
 		dropped: counter("dropped_total",
-			"Changes that had lost their place after a request, by a fault of this program: each is named in the log and sent again."),
+			"Changes that had lost their place after a request, by a fault of this program; the log names each, and each is sent again."),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "k8s_vectordb_sync_delivery_latency_seconds", ConstLabels: labels,
 			Help:    "Time from when a change was seen to its acknowledgement by the receiver, debounce included.",
@@ -42,7 +42,7 @@ func newMetrics(reg prometheus.Registerer, target string, p *Pipeline) *metrics 
 		}),
 		refused: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "k8s_vectordb_sync_quarantined_object_info", ConstLabels: labels,
-			Help: "1 for each object that the receiver refuses, by name; the first hundred.",
+			Help: "1 for each object that the receiver refuses, by name; for the first hundred.",
 		}, []string{"id"}),
 	}
 	m.collectors = []prometheus.Collector{m.coalesced, m.repeats, m.dropped, m.latency, m.refused, newGauges(labels, p)}
@@ -89,12 +89,12 @@ func newGauges(labels prometheus.Labels, p *Pipeline) *gauges {
 		p:           p,
 		dirty:       desc("dirty_objects", "Objects that the receiver may not have in their current state."),
 		oldest:      desc("oldest_dirty_age_seconds", "Age of the oldest change that is not acknowledged: the true lag."),
-		parked:      desc("parked_objects", "Changed objects that another member sends; kept until it has."),
-		evicted:     desc("evicted_objects", "Dirty objects whose metadata was given up for lack of memory and will be read again."),
-		suspected:   desc("suspected_objects", "Objects of batches that failed while they are tried apart."),
+		parked:      desc("parked_objects", "Changed objects that another member sends; this member keeps them until it has."),
+		evicted:     desc("evicted_objects", "Dirty objects whose metadata was dropped to save memory and will be read again."),
+		suspected:   desc("suspected_objects", "Objects of failed batches while they are tried apart."),
 		quarantined: desc("quarantined_objects", "Objects that the receiver refuses, set aside until they change."),
 		unsettled:   desc("unsettled_objects", "Objects whose last word will be repeated after a request of unknown outcome."),
-		bytes:       desc("dirty_bytes", "Memory taken by the metadata of objects that wait."),
+		bytes:       desc("dirty_bytes", "Memory taken by the metadata of objects that wait to be sent."),
 		progress:    desc("first_sync_objects", "Objects of the first sync, by state: total or done.", "state"),
 	}
 }

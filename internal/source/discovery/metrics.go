@@ -28,10 +28,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help})
 	}
 	m := &metrics{
-		types:    gauge("types", "Resource types that are to be watched."),
-		missing:  gauge("missing_types", "Resource types that the last discovery lacked, kept for want of evidence that they are gone."),
+		types:    gauge("types", "Resource types to watch."),
+		missing:  gauge("missing_types", "Resource types that the last discovery lacked; they are kept, because nothing proves that they are gone."),
 		failed:   gauge("failed_groups", "API group versions that cannot be discovered."),
-		unknown:  gauge("unknown_patterns", "Patterns of the resource filter that name nothing that is served."),
+		unknown:  gauge("unknown_patterns", "Patterns of the resource filter that name no served type."),
 		complete: gauge("last_complete_timestamp_seconds", "When every group last answered, as Unix time; 0 for never."),
 		runs: prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Subsystem: subsystem, Name: "runs_total",
 			Help: "Discoveries by outcome: complete, partial (some groups failed) or failed."}, []string{"outcome"}),

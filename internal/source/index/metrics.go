@@ -29,17 +29,18 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		outdated: f.NewCounter(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_outdated_total",
-			Help: "Events older than what was already known, left out.",
+			Help: "Events ignored because the index held a newer version.",
 		}),
 		rewinds: f.NewCounter(prometheus.CounterOpts{
 			Name: "k8s_vectordb_sync_rewinds_total",
-			Help: "Lists that show that resourceVersions went back: the API server's etcd was restored from a backup, or an aggregated API begins anew.",
+			Help: "Lists which show that resourceVersions went back: the API server's etcd was restored from a backup, " +
+				"or an aggregated API began anew.",
 		}),
 	}
 }
 
 // knownDesc is of a gauge whose series are made when they are asked for: kept, they would take 0.5 KB for each type.
-var knownDesc = prometheus.NewDesc("k8s_vectordb_sync_objects", "Objects known, by resource type.", []string{"resource"}, nil)
+var knownDesc = prometheus.NewDesc("k8s_vectordb_sync_objects", "Objects in the index, by resource type.", []string{"resource"}, nil)
 
 // known tells how many objects of each type an index has.
 type known struct{ x *Index }

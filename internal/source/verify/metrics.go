@@ -20,7 +20,7 @@ type metrics struct {
 // divergenceDesc is of a counter whose series are made when they are asked for: three for each type, nearly all of
 // them 0, would be 1.7 KB of memory for each type.
 var divergenceDesc = prometheus.NewDesc("k8s_vectordb_sync_divergences_total",
-	"Times that what is known of a resource was found to differ: from a list, a peer, or the list of a resync.",
+	"Times that the index of a resource was found to differ: from a list, a peer, or the list of a resync.",
 	[]string{"resource", "source"}, nil)
 
 // sources are all values of the label source.
@@ -68,7 +68,7 @@ func (d *divergences) Collect(ch chan<- prometheus.Metric) {
 
 // failureDesc is of a counter as that of divergences is.
 var failureDesc = prometheus.NewDesc("k8s_vectordb_sync_verification_failures_total",
-	"Lists to verify a resource by that failed, hence proved nothing.", []string{"resource"}, nil)
+	"Failed lists for the verification of a resource, which prove nothing.", []string{"resource"}, nil)
 
 // failures counts them by type. A type that is watched has a series.
 type failures struct {
@@ -104,7 +104,7 @@ func (f *failures) Collect(ch chan<- prometheus.Metric) {
 
 // ageDesc is of a metric that is computed when it is asked for.
 var ageDesc = prometheus.NewDesc("k8s_vectordb_sync_verification_age_seconds",
-	"Time since what is known of a resource was last held against a complete list.", []string{"resource"}, nil)
+	"Time since the index of a resource was last compared with a complete list.", []string{"resource"}, nil)
 
 // ages tells [metrics] how long ago each type was held against a list.
 type ages func() map[resource.Type]time.Duration
@@ -126,11 +126,11 @@ func newMetrics(reg prometheus.Registerer, a ages) *metrics {
 		failures:    &failures{watched: a, counts: make(map[resource.Type]uint64)},
 		lists: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Name: "verification_lists_total",
-			Help: "Complete lists that were made to verify by.",
+			Help: "Complete lists that were made for a verification.",
 		}),
 		repairs: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: namespace, Name: "verification_repairs_total",
-			Help: "Resources that were listed anew because they differed.",
+			Help: "Resources that were listed anew because their index differed.",
 		}),
 	}
 	if reg != nil {
