@@ -165,6 +165,13 @@ func (b *baseline) restore(ctx context.Context, client *clientv3.Client, api *vi
 		if !served.equals(b.types) {
 			return errors.New("the types that are served differ")
 		}
+		foreign, err := api.foreignSchemas(ctx, b.types.groups)
+		if err != nil {
+			return err
+		}
+		if len(foreign) > 0 {
+			return fmt.Errorf("there are schemas of what is served no longer: %q", foreign)
+		}
 		listed, err := api.list(ctx, b.types.paths)
 		if err != nil {
 			return err

@@ -38,16 +38,23 @@ func (c *ControlPlane) RESTConfigFor(user string, groups ...string) (*rest.Confi
 	if err != nil {
 		return nil, err
 	}
-	return c.restConfig(pair, c.address), nil
+	return c.restConfig(credentials{pair: pair}, c.address), nil
 }
 
-func (c *ControlPlane) restConfig(pair keyPair, address string) *rest.Config {
+// credentials say who a client is: by a certificate or by a token.
+type credentials struct {
+	pair  keyPair
+	token string
+}
+
+func (c *ControlPlane) restConfig(who credentials, address string) *rest.Config {
 	return &rest.Config{
-		Host: "https://" + address,
+		Host:        "https://" + address,
+		BearerToken: who.token,
 		TLSClientConfig: rest.TLSClientConfig{
 			CAData:   c.ca.pem,
-			CertData: pair.cert,
-			KeyData:  pair.key,
+			CertData: who.pair.cert,
+			KeyData:  who.pair.key,
 		},
 		QPS: -1,
 	}
@@ -106,9 +113,7 @@ func (c *ControlPlane) ServiceAccountRESTConfig(ctx context.Context, namespace, 
 	if err != nil {
 		return nil, fmt.Errorf("asking for a token of service account %s/%s: %w", namespace, name, err)
 	}
-	config := c.restConfig(keyPair{}, c.address)
-	config.BearerToken = token.Status.Token
-	return config, nil
+	return c.restConfig(credentials{token: token.Status.Token}, c.address), nil
 }
 
 // writeKubeconfig writes a client's configuration to path, or to a new file if path is empty.

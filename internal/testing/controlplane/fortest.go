@@ -7,6 +7,7 @@ import "testing"
 // test fails and says how they are had. When the test fails, the last words of the API server are in its log.
 func ForTest(t testing.TB, opts Options) *ControlPlane {
 	t.Helper()
+	opts.brief = true
 	if shared.serves(opts) {
 		return shared.lend(t, opts)
 	}

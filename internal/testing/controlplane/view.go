@@ -29,6 +29,8 @@ type types struct {
 	answers map[string]string
 	// paths are those of all types that can be listed and watched.
 	paths []string
+	// groups are their names.
+	groups sets.Set[string]
 }
 
 func (t types) equals(other types) bool { return maps.Equal(t.answers, other.answers) }
@@ -40,6 +42,7 @@ type listing map[string]sets.Set[string]
 type viewer struct {
 	host   string
 	client *http.Client
+	close  func() // ends its connections
 }
 
 func newViewer(config *rest.Config) (*viewer, error) {
@@ -48,10 +51,12 @@ func newViewer(config *rest.Config) (*viewer, error) {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
 	transport := &http.Transport{TLSClientConfig: tls, ForceAttemptHTTP2: true}
-	return &viewer{host: config.Host, client: &http.Client{Transport: transport}}, nil
+	ours, err := rest.HTTPWrappersForConfig(config, transport)
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	return &viewer{host: config.Host, client: &http.Client{Transport: ours}, close: transport.CloseIdleConnections}, nil
 }
-
-func (v *viewer) close() { v.client.CloseIdleConnections() }
 
 func (v *viewer) get(ctx context.Context, path, accept string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.host+"/"+path, nil)
@@ -73,7 +78,7 @@ func (v *viewer) get(ctx context.Context, path, accept string) ([]byte, error) {
 
 // types asks which types are served.
 func (v *viewer) types(ctx context.Context) (types, error) {
-	t := types{answers: make(map[string]string)}
+	t := types{answers: make(map[string]string), groups: sets.New[string]()}
 	for _, root := range []string{"api", "apis"} {
 		body, err := v.get(ctx, root, asDiscovery)
 		if err != nil {
@@ -85,8 +90,33 @@ func (v *viewer) types(ctx context.Context) (types, error) {
 			return types{}, fmt.Errorf("reading /%s: %w", root, err)
 		}
 		t.paths = append(t.paths, watchable(root, groups.Items)...)
+		for i := range groups.Items {
+			t.groups.Insert(groups.Items[i].Name)
+		}
 	}
 	return t, nil
+}
+
+// foreignSchemas names the schemas of other groups than these that are published. An API server publishes them, and
+// takes them back, up to a second after it has begun to serve a type, or has ceased to; kubectl believes them.
+func (v *viewer) foreignSchemas(ctx context.Context, groups sets.Set[string]) ([]string, error) {
+	body, err := v.get(ctx, "openapi/v3", "application/json")
+	if err != nil {
+		return nil, err
+	}
+	var published struct{ Paths map[string]json.RawMessage }
+	if err := json.Unmarshal(body, &published); err != nil {
+		return nil, fmt.Errorf("reading /openapi/v3: %w", err)
+	}
+	var foreign []string
+	for path := range published.Paths {
+		if rest, ok := strings.CutPrefix(path, "apis/"); ok {
+			if group, _, _ := strings.Cut(rest, "/"); !groups.Has(group) {
+				foreign = append(foreign, path)
+			}
+		}
+	}
+	return foreign, nil
 }
 
 // list asks for the objects of each type. The lists are consistent: a type's watch cache has seen all that was written

@@ -62,7 +62,7 @@ func NewAPI(config *rest.Config) (*API, error) {
 	}
 	a := &API{ended: make(chan struct{})}
 	proxy := &httputil.ReverseProxy{
-		Rewrite:        func(r *httputil.ProxyRequest) { rewrite(r, target) },
+		Rewrite:        func(r *httputil.ProxyRequest) { rewrite(r, target, config.BearerToken) },
 		Transport:      byToken{user: user, nobody: nobody},
 		ModifyResponse: a.meddle,
 		FlushInterval:  -1,
@@ -99,8 +99,12 @@ func (b byToken) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.user.RoundTrip(r)
 }
 
-func rewrite(r *httputil.ProxyRequest, target *url.URL) {
+// rewrite directs a request to the target, with our own token where the client has none.
+func rewrite(r *httputil.ProxyRequest, target *url.URL, token string) {
 	r.SetURL(target)
+	if token != "" && r.Out.Header.Get("Authorization") == "" {
+		r.Out.Header.Set("Authorization", "Bearer "+token)
+	}
 	r.Out.Header.Del("Accept-Encoding") // what is compressed cannot be read here
 }
 
