@@ -250,7 +250,7 @@ func TestRequestsAreCounted(t *testing.T) {
 	do(t, h, "MKCOL", "/ring", "")
 	do(t, h, "POST", "/api/v1/resync", "", "Sec-Fetch-Site", "cross-site")
 	expectMetric(t, reg, "k8s_vectordb_sync_api_requests_total", `
-# HELP k8s_vectordb_sync_api_requests_total Requests to the HTTP API that have ended, by route, method and status code; 499 means that the client had gone.
+# HELP k8s_vectordb_sync_api_requests_total Completed requests to the HTTP API, by route, method and status code; 499 means that the client had gone.
 # TYPE k8s_vectordb_sync_api_requests_total counter
 k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/api/v1/owner"} 0
 k8s_vectordb_sync_api_requests_total{code="200",method="GET",route="/api/v1/resync"} 0

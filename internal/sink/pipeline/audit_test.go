@@ -48,8 +48,8 @@ func TestPipeline_OutcomeWithoutARule_LosesNothingAndIsCounted(t *testing.T) {
 		if s := r.p.Stats(); s.Dirty != 0 {
 			t.Errorf("%d objects are dirty", s.Dirty)
 		}
-		want := "# HELP k8s_vectordb_sync_dropped_total Changes that had lost their place after a request, by a fault of this program: " +
-			"each is named in the log and sent again.\n# TYPE k8s_vectordb_sync_dropped_total counter\n" +
+		want := "# HELP k8s_vectordb_sync_dropped_total Changes that had lost their place after a request, by a fault of this program; " +
+			"the log names each, and each is sent again.\n# TYPE k8s_vectordb_sync_dropped_total counter\n" +
 			"k8s_vectordb_sync_dropped_total{target=\"t\"} 2\n"
 		if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "k8s_vectordb_sync_dropped_total"); err != nil {
 			t.Error(err)

@@ -56,7 +56,7 @@ func TestAPoisonObjectIsFoundNamedAndLeftOutWhileOthersPass(t *testing.T) {
 				if len(q) != 1 || q[0].ID != id("poison") || q[0].Reason != "no" {
 					t.Fatalf("quarantined: %+v, stats %+v", q, r.p.Stats())
 				}
-				want := "# HELP k8s_vectordb_sync_quarantined_object_info 1 for each object that the receiver refuses, by name; the first hundred.\n" +
+				want := "# HELP k8s_vectordb_sync_quarantined_object_info 1 for each object that the receiver refuses, by name; for the first hundred.\n" +
 					"# TYPE k8s_vectordb_sync_quarantined_object_info gauge\n" +
 					"k8s_vectordb_sync_quarantined_object_info{id=\"a/v1/Pod/poison\",target=\"t\"} 1\n"
 				if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "k8s_vectordb_sync_quarantined_object_info"); err != nil {

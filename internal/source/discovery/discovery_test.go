@@ -501,7 +501,7 @@ func TestMetrics(t *testing.T) {
 # HELP k8s_vectordb_sync_discovery_failed_groups API group versions that cannot be discovered.
 # TYPE k8s_vectordb_sync_discovery_failed_groups gauge
 k8s_vectordb_sync_discovery_failed_groups 1
-# HELP k8s_vectordb_sync_discovery_types Resource types that are to be watched.
+# HELP k8s_vectordb_sync_discovery_types Resource types to watch.
 # TYPE k8s_vectordb_sync_discovery_types gauge
 k8s_vectordb_sync_discovery_types 3
 `), "k8s_vectordb_sync_discovery_failed_groups", "k8s_vectordb_sync_discovery_types")

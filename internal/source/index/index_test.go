@@ -262,7 +262,7 @@ func TestTheGaugeFollowsTheTypes(t *testing.T) {
 	x := index.New(reg)
 	x.Replace(pods, []resource.Record{rec("a", "p", 1, 1), rec("a", "q", 1, 1)}, 1)
 	x.Delete(pods, "a", "q", 2)
-	wantText := "# HELP k8s_vectordb_sync_objects Objects known, by resource type.\n# TYPE k8s_vectordb_sync_objects gauge\n" +
+	wantText := "# HELP k8s_vectordb_sync_objects Objects in the index, by resource type.\n# TYPE k8s_vectordb_sync_objects gauge\n" +
 		"k8s_vectordb_sync_objects{resource=\"pods.v1\"} 1\n"
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(wantText), "k8s_vectordb_sync_objects"); err != nil {
 		t.Error(err)
