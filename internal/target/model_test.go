@@ -34,6 +34,17 @@ func TestAFleetLosesNothingThatItsCheckpointsTell(t *testing.T) {
 	}
 }
 
+// TestStormsThatOnceEndedWrong runs the seeds that found a defect. In both the only member that was left had lost the
+// event of a new object. The member that had sent it had left, and the object was deleted before anybody compared a
+// list.
+func TestStormsThatOnceEndedWrong(t *testing.T) {
+	for _, seed := range []uint64{20042, 20106} {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { sim.Storm(t, seed, newSimPeer) })
+		})
+	}
+}
+
 // TestScenarios plays the files of testdata/scenarios: each named storm, and each defect of recovery, with what the
 // receiver gets.
 func TestScenarios(t *testing.T) {
@@ -56,6 +67,6 @@ func (p simPeer) Objects() *index.Index { return p.Index }
 func newSimPeer(o sim.PeerOptions) sim.Peer {
 	return simPeer{target.NewPeer(target.PeerOptions{
 		Name: o.Name, Incarnation: o.Incarnation, Maps: o.Maps, Sender: o.Sender, Pager: o.Pager, Leases: o.Leases, Settle: o.Settle,
-		Exceptions: o.Exceptions, Read: o.Read, Served: o.Served, Take: o.Take, Compare: o.Compare,
+		Exceptions: o.Exceptions, Read: o.Read, Served: o.Served, Take: o.Take, Compare: o.Compare, Doubt: o.Doubt,
 	})}
 }

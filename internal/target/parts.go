@@ -57,6 +57,8 @@ type Cluster struct {
 	Previous *previous.Inventory
 	// Compare holds the list of a resync against the index; nil does not.
 	Compare func(t resource.Type, in func(namespace, name string) bool) resync.Comparison
+	// Doubt has a type listed anew; nil does not.
+	Doubt func(t resource.Type)
 }
 
 // Types are those that are served and wanted; [typeset.Set] knows them.

@@ -42,7 +42,9 @@ type PeerOptions struct {
 	Leases            func() []ownership.MemberStatus
 	Settle            time.Duration
 	// Compare holds the list of a resync against the index; nil does not.
-	Compare    func(t resource.Type, in func(namespace, name string) bool) resync.Comparison
+	Compare func(t resource.Type, in func(namespace, name string) bool) resync.Comparison
+	// Doubt has a type listed anew; nil does not.
+	Doubt      func(t resource.Type)
 	Exceptions int  // that its checkpoints name; 0: as many as ever
 	Progress   bool // is told of, as a replica does
 	// Served are the types that are served; nil: those that the peer is shown.
@@ -162,7 +164,7 @@ func NewPeer(o PeerOptions) *Peer {
 		Self: Self{Member: o.Name, Namespace: "ns", Ring: "ring"},
 		Cluster: Cluster{
 			Index: x, Pager: o.Pager, Types: shown{x, o.Served}, Wanted: func(resource.Type) bool { return true },
-			Compare: o.Compare,
+			Compare: o.Compare, Doubt: o.Doubt,
 			Ready: func() bool {
 				types := x.Types()
 				return len(types) > 0 && x.Type(types[0]).Listed && (o.Read == nil || o.Read())

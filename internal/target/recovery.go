@@ -109,7 +109,7 @@ func (t *Target) runListing(ctx context.Context) error {
 func (t *Target) newProgress() {
 	t.progress = progress.New(progress.Options{
 		Pipeline: t.pipeline, Member: t.member, View: t.view, Index: t.index, Ledger: t.ledger, Store: t.store, Tombstones: t.tombstones,
-		Searches:   progress.Searches{Finder: t.finder, Orphans: t.orphanFinder, Deleter: t.deleter},
+		Searches:   progress.Searches{Finder: t.finder, Orphans: t.orphanFinder, Deleter: t.deleter, Doubt: t.parts.Doubt},
 		Receiver:   progress.Receiver{Fingerprint: t.spec.fingerprint(t.parts.ID), Wants: t.wants, Whole: t.projection == nil},
 		Life:       progress.Life{Read: t.read, Backfilled: t.backfilled, Looked: t.looked, Leaving: t.leaving, Restoring: t.parts.Restoring},
 		Exceptions: t.parts.Exceptions, Registerer: t.metrics, Log: t.log,

@@ -105,6 +105,18 @@ func (b *Ledger) agreed(member, typeName string) {
 	}
 }
 
+// Said returns the sum of a type that a member's checkpoint for its own partitions tells, and its version; 0 where it
+// tells none. It takes no lock.
+func (b *Ledger) Said(member, typeName string) (sum, version uint64) {
+	for _, p := range *b.believed.Load() {
+		if p.excepts && p.checkpoint.Member == member {
+			e := p.checkpoint.Types[typeName]
+			return e.Sum, e.SumAt
+		}
+	}
+	return 0, 0
+}
+
 // Contests tells whether there are sums that have not been agreed upon.
 func (b *Ledger) Contests() bool {
 	for _, sums := range *b.contested.Load() {

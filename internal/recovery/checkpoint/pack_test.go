@@ -110,6 +110,7 @@ func TestWhatWaitsForLongFitsBesideAllElse(t *testing.T) {
 		beside.Open = append(beside.Open, checkpoint.Tombstone{
 			Type: "averagelengthresources.v1alpha1.networking.example.com",
 			ID:   resource.ID(fmt.Sprintf("payments-production-%d/networking.example.com/v1alpha1/AverageLengthResource/gateway-%08x-%05x", i%50, rng.Uint32(), i)), Version: version,
+			Lives: i%2 > 0,
 		})
 	}
 	for range checkpoint.MaxDelivered {

@@ -25,8 +25,8 @@ const (
 	TargetLabel = "vectordb-sync.io/target"
 	// ownKey and allKey are the two checkpoints of a ConfigMap: for the member's own partitions, and for all.
 	ownKey, allKey = "checkpoint", "all"
-	// openKey holds [Beside.Open], deliveredKey [Beside.Delivered], statsKey [Beside.Stats].
-	openKey, deliveredKey, statsKey = "open", "delivered", "stats"
+	// openKey and livingKey hold [Beside.Open], deliveredKey [Beside.Delivered], statsKey [Beside.Stats].
+	openKey, livingKey, deliveredKey, statsKey = "open", "living", "delivered", "stats"
 )
 
 // StoreOptions are the settings of a [Store]. All are required but Streams and Log.
@@ -139,13 +139,14 @@ func (s *Store) Run(ctx context.Context) error {
 // Publish writes our checkpoints, for our own partitions and for all, with what goes beside them, unless they
 // are what was written last. It blocks for one request, or a few when somebody else has written.
 func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside) error {
-	open, err := encodeOpen(beside.Open)
-	if err != nil {
+	open, err := encodeOpen(beside.Open, false)
+	living, err2 := encodeOpen(beside.Open, true)
+	if err = errors.Join(err, err2); err != nil {
 		return err
 	}
 	own.InDoubt = s.withPredecessors(own.InDoubt)
-	data := make(map[string]string, 5)
-	for key, text := range map[string]string{openKey: open, deliveredKey: encodeNames(beside.Delivered), statsKey: beside.Stats} {
+	data := make(map[string]string, 6)
+	for key, text := range map[string]string{openKey: open, livingKey: living, deliveredKey: encodeNames(beside.Delivered), statsKey: beside.Stats} {
 		if text != "" {
 			data[key] = text
 		}
@@ -219,12 +220,13 @@ func (s *Store) Strike(ctx context.Context, member, sum string) error {
 	if err != nil {
 		return err
 	}
-	open, err := decodeOpen(data[openKey])
+	open, err := decodeOpen(data[openKey], data[livingKey])
 	if err != nil || newList("", open, nil).Sum != sum {
 		return err
 	}
 	data = maps.Clone(data)
 	delete(data, openKey)
+	delete(data, livingKey)
 	if _, err := s.put(ctx, name, m, data); err != nil && !configmap.Lost(err) {
 		return fmt.Errorf("writing checkpoint %s: %w", name, err)
 	}
@@ -290,7 +292,7 @@ func (k sink) take(m *corev1.ConfigMap) bool {
 
 // takeBeside takes what a member has written beside its checkpoints; of ours, what an earlier stay has left.
 func (k sink) takeBeside(configMap string, own Checkpoint, data map[string]string) {
-	open, err := decodeOpen(data[openKey])
+	open, err := decodeOpen(data[openKey], data[livingKey])
 	delivered, err2 := decodeNames(data[deliveredKey])
 	if err = errors.Join(err, err2); err != nil {
 		k.s.opts.Log.Error(err, "Tombstones are not understood, hence ignored", "configMap", configMap)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,7 +15,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Tombstone is a deletion that the receiver may not know of.
+// Tombstone is a deletion that the receiver may not know of, or an object that may be deleted without anybody's
+// knowledge.
 type Tombstone struct {
 	// Type is the type's name, ID the object's.
 	Type string      `json:"type"`
@@ -23,10 +25,25 @@ type Tombstone struct {
 	// is 0, and Digest is that of the object's last state.
 	Version uint64 `json:"version,omitempty"`
 	Digest  uint64 `json:"digest,omitempty"`
+	// Lives tells that the object was there, in the state of that version, when a member left that may have been the
+	// only one to know of it. Only a list that lacks it makes a deletion of that.
+	Lives bool `json:"-"` // By the key that it is written under: members of earlier releases do not read that one.
 }
 
 // Name is the tombstone's name.
-func (t Tombstone) Name() uint64 { return Name(t.ID, t.Version, t.Digest) }
+func (t Tombstone) Name() uint64 {
+	name := Name(t.ID, t.Version, t.Digest)
+	if t.Lives {
+		return ^name
+	}
+	return name
+}
+
+// Deletion is the tombstone of an object that is known to be gone.
+func (t Tombstone) Deletion() Tombstone {
+	t.Lives = false
+	return t
+}
 
 // Name names one state of an object, or one deletion of it, among all members: by its version, and by the
 // digest of the state where versions are no numbers. Two with one name, of which one in a million millions is
@@ -41,7 +58,8 @@ func Name(id resource.ID, version, digest uint64) uint64 {
 // Beside is what a member writes beside its checkpoints. The zero value is nothing.
 type Beside struct {
 	// Open are tombstones, at most [MaxOpen], that the member keeps because no member has named them as
-	// delivered. The owner of each object takes them, whether the member is alive or gone.
+	// delivered. The owner of each object takes them, whether the member is alive or gone. A member that leaves
+	// adds what it knows to be there, and others may not.
 	Open []Tombstone
 	// Delivered are names, at most [MaxDelivered], of what the member has delivered in the last minutes. Who
 	// keeps one of these forgets it.
@@ -86,29 +104,42 @@ func newList(incarnation string, open []Tombstone, delivered []uint64) List {
 	return l
 }
 
-// encodeOpen returns tombstones as text, in the one order that they are written in, cut to what fits.
-func encodeOpen(open []Tombstone) (string, error) {
+// encodeOpen returns the tombstones of deletions, or of what lives, as text, in the one order that they are written in,
+// cut to what fits.
+func encodeOpen(open []Tombstone, lives bool) (string, error) {
+	open = slices.Clone(open)
+	slices.SortFunc(open, func(x, y Tombstone) int { return strings.Compare(string(x.ID), string(y.ID)) })
+	open = slices.DeleteFunc(open[:min(len(open), MaxOpen)], func(t Tombstone) bool { return t.Lives != lives })
 	if len(open) == 0 {
 		return "", nil
 	}
-	open = slices.Clone(open)
-	slices.SortFunc(open, func(x, y Tombstone) int { return strings.Compare(string(x.ID), string(y.ID)) })
-	b, err := json.Marshal(open[:min(len(open), MaxOpen)])
+	b, err := json.Marshal(open)
 	if err != nil {
 		return "", fmt.Errorf("encoding tombstones: %w", err)
 	}
 	return string(b), nil
 }
 
-func decodeOpen(text string) ([]Tombstone, error) {
+// decodeOpen reads both texts of encodeOpen.
+func decodeOpen(deletions, living string) ([]Tombstone, error) {
+	open, err := decodeTombstones(deletions)
+	alive, err2 := decodeTombstones(living)
+	for i := range alive {
+		alive[i].Lives = true
+	}
+	open = append(open, alive...)
+	return open[:min(len(open), MaxOpen)], errors.Join(err, err2)
+}
+
+func decodeTombstones(text string) ([]Tombstone, error) {
 	if text == "" {
 		return nil, nil
 	}
-	var open []Tombstone
-	if err := json.Unmarshal([]byte(text), &open); err != nil {
+	var all []Tombstone
+	if err := json.Unmarshal([]byte(text), &all); err != nil {
 		return nil, fmt.Errorf("decoding tombstones: %w", err)
 	}
-	return open[:min(len(open), MaxOpen)], nil
+	return all[:min(len(all), MaxOpen)], nil
 }
 
 // encodeNames returns names as text, ascending, cut to what fits.

@@ -19,6 +19,7 @@ func TestANameTellsDeletionsOfOneObjectApart(t *testing.T) {
 	for what, tombstone := range map[string]checkpoint.Tombstone{
 		"a deletion":                   {ID: id(1), Version: 7},
 		"a later one":                  {ID: id(1), Version: 8},
+		"an object that lives":         {ID: id(1), Version: 7, Lives: true},
 		"of another object":            {ID: id(2), Version: 7},
 		"versions are no numbers":      {ID: id(1), Digest: 7},
 		"of another state":             {ID: id(1), Digest: 8},
@@ -40,7 +41,7 @@ func TestANameTellsDeletionsOfOneObjectApart(t *testing.T) {
 func TestWhatOneMemberNamesTheOthersRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
-		open := []checkpoint.Tombstone{{Type: "pods.v1", ID: id(1), Version: 50}, {Type: "odd.v1", ID: id(2), Digest: 3}}
+		open := []checkpoint.Tombstone{{Type: "pods.v1", ID: id(1), Version: 50}, {Type: "odd.v1", ID: id(2), Digest: 3}, {Type: "pods.v1", ID: id(3), Version: 51, Lives: true}}
 		beside := checkpoint.Beside{Open: open, Delivered: []uint64{9, 7}, Stats: "stats"}
 		if err := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())).Publish(t.Context(), word("a", 40), word("a", 40), beside); err != nil {
 			t.Fatal(err)
@@ -67,7 +68,7 @@ func TestWhatOneMemberNamesTheOthersRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if ledgers["b"].Delivered(7) || len(ledgers["b"].Lists()["a"].Open) > 0 || len(stores["a"].Left().Open) != 2 {
+		if ledgers["b"].Delivered(7) || len(ledgers["b"].Lists()["a"].Open) > 0 || len(stores["a"].Left().Open) != 3 {
 			t.Error("what is named no more is still read, or what was left is forgotten")
 		}
 	})
@@ -88,14 +89,14 @@ func TestWhatAMemberHasLeftIsStruckOut(t *testing.T) {
 		l := ledger.Lists()["a"]
 		return len(l.Open), l.Sum, ledger.Covers("pods.v1", id(1), 40)
 	}
-	if err := gone.Publish(t.Context(), word("a", 40), word("a", 40), checkpoint.Beside{Open: []checkpoint.Tombstone{{Type: "pods.v1", ID: id(1), Version: 50}}}); err != nil {
+	if err := gone.Publish(t.Context(), word("a", 40), word("a", 40), checkpoint.Beside{Open: []checkpoint.Tombstone{{Type: "pods.v1", ID: id(1), Version: 50}, {Type: "pods.v1", ID: id(2), Version: 50, Lives: true}}}); err != nil {
 		t.Fatal(err)
 	}
 	_, sum, _ := read()
 	for _, tt := range []struct {
 		member, sum string
 		want        int
-	}{{"a", "another", 1}, {"nobody", sum, 1}, {"a", sum, 0}, {"a", sum, 0}} {
+	}{{"a", "another", 2}, {"nobody", sum, 2}, {"a", sum, 0}, {"a", sum, 0}} {
 		if err := us.Strike(t.Context(), tt.member, tt.sum); err != nil {
 			t.Fatal(err)
 		}

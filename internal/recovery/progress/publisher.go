@@ -82,6 +82,9 @@ type Searches struct {
 	Finder  Finder
 	Orphans Orphans
 	Deleter *repair.Deleter
+	// Doubt has a type listed anew: another member knows of an object that we may never have heard of. It does not
+	// block. Nil does nothing.
+	Doubt func(t resource.Type)
 }
 
 // Receiver is whom the checkpoints are about.

@@ -38,7 +38,9 @@ type searched struct{ *index.Index }
 func (s searched) Coverage(time.Time) map[string]checkpoint.Seen {
 	seen := make(map[string]checkpoint.Seen)
 	for _, t := range s.Types() {
-		seen[t.String()] = checkpoint.Seen{Version: s.Type(t).Version, Event: s.Type(t).Event}
+		version := s.Type(t).Version
+		sum, _ := s.SumAt(t, version)
+		seen[t.String()] = checkpoint.Seen{Version: version, Event: s.Type(t).Event, Sum: sum, SumAt: version}
 	}
 	return seen
 }
@@ -67,6 +69,7 @@ type replica struct {
 	looked   bool
 	leaving  bool
 	restored bool
+	doubted  int // how many times a type was to be listed anew
 }
 
 // newReplica returns one that is alone in the ring, has read pods up to version 100, with a/x among them, and has
@@ -87,7 +90,7 @@ func newReplica(t *testing.T, client *fake.Clientset, name string) *replica {
 		Store: r.store, Tombstones: set, Receiver: progress.Receiver{Fingerprint: "f", Whole: true, Wants: func(resource.Type, string, string) bool { return true }},
 		Searches: progress.Searches{Finder: searched{r.index}, Orphans: searched{r.index}, Deleter: &repair.Deleter{
 			Index: r.index, Pipeline: r.pipeline, Hides: func(resource.Type, string, string) bool { return false },
-		}},
+		}, Doubt: func(resource.Type) { r.doubted++ }},
 		Life: progress.Life{
 			Read: yes, Backfilled: yes, Looked: func() bool { return r.looked }, Leaving: func() bool { return r.leaving },
 			Restoring: func() bool { return r.restored },

@@ -38,8 +38,9 @@ func (p *Publisher) Receive() (done map[string]string) {
 	if !p.resumed() {
 		return nil
 	}
+	p.carryOn()
 	types := sync.OnceValue(p.typesByName)
-	return p.opts.Tombstones.Receive(func(o checkpoint.Tombstone) tombstones.Answer { return p.take(o, types()) }, time.Now())
+	return p.opts.Tombstones.Receive(func(o checkpoint.Tombstone, by string) tombstones.Answer { return p.take(o, by, types()) }, time.Now())
 }
 
 // typesByName are the types of the index by what checkpoints call them.
@@ -69,13 +70,12 @@ func (p *Publisher) strike(ctx context.Context, done map[string]string) {
 	}
 }
 
-// take deletes what a tombstone names, if it is ours and does not exist. The index has to have come up to the
-// tombstone: a member whose watch lags might send an older state after the deletion, and nobody would know of
-// the deletion any more.
-func (p *Publisher) take(o checkpoint.Tombstone, types map[string]resource.Type) tombstones.Answer {
+// object is what a tombstone is about, as it is read here. It is not ok for one that cannot be an object of the
+// receiver.
+func (p *Publisher) object(o checkpoint.Tombstone, types map[string]resource.Type) (typ resource.Type, parts resource.Parts, ok bool) {
 	parts, err := resource.ParseID(string(o.ID))
 	if err != nil {
-		return tombstones.Settled
+		return typ, parts, false
 	}
 	if parts.Namespace == resource.ClusterNamespace {
 		parts.Namespace = ""
@@ -83,17 +83,30 @@ func (p *Publisher) take(o checkpoint.Tombstone, types map[string]resource.Type)
 	typ, known := readAs(types, o.Type, parts.Namespace)
 	if !known {
 		if typ, known = resource.ParseType(o.Type); !known {
-			return tombstones.Settled
+			return typ, parts, false
 		}
 		typ.Kind, typ.Namespaced = parts.Kind, parts.Namespace != ""
 	}
+	return typ, parts, p.opts.Receiver.Wants(typ, parts.Namespace, parts.Name)
+}
+
+// take deletes what a tombstone names, if it is ours and does not exist. The index has to have come up to the
+// tombstone: a member whose watch lags might send an older state after the deletion, and nobody would know of
+// the deletion any more.
+func (p *Publisher) take(o checkpoint.Tombstone, by string, types map[string]resource.Type) tombstones.Answer {
+	typ, parts, ok := p.object(o, types)
+	if !ok {
+		return tombstones.Settled
+	}
 	gone := p.opts.Searches.Finder.ServedNoLonger(typ)
 	stats := p.opts.Index.Type(typ)
-	switch {
-	case !p.opts.Receiver.Wants(typ, parts.Namespace, parts.Name):
-		return tombstones.Settled
-	case !p.opts.Member.MaySend(typ, o.ID), !gone && (!stats.Listed || stats.Version < o.Version):
+	if !p.opts.Member.MaySend(typ, o.ID) || !gone && (!stats.Listed || stats.Version < o.Version) {
 		return tombstones.Later
+	}
+	if o.Lives && !gone {
+		if answer := p.judge(o, by, typ, parts); answer != tombstones.Proven {
+			return answer
+		}
 	}
 	r := resource.Record{Namespace: parts.Namespace, Name: parts.Name, ResourceVersion: o.Version, Digest: o.Digest}
 	if p.opts.Searches.Deleter.DeleteAbsent(typ, r, max(o.Version, 1)-1, gone) {

@@ -83,7 +83,13 @@ func (p *Publisher) gather(view View, leaving bool, now time.Time) (g gathered, 
 	}
 	mine := func(t resource.Type, id resource.ID) bool { return owns(t.String(), id) }
 	g.seen, g.opaque = p.opts.Searches.Finder.Coverage(now), p.opaque(mine)
+	if p.resumed() {
+		p.carryOn() // after the sums of what it rests on
+	}
 	kept := p.kept(mine)
+	if p.opts.Life.Leaving() {
+		kept = append(kept, p.living(g.seen)...)
+	}
 	g.ownLeft, g.allLeft = p.opts.Pipeline.Unacknowledged(mine)
 	var cut map[string]bool
 	g.open, g.delivered, cut = p.opts.Tombstones.Announce(kept, leaving, now)
@@ -165,7 +171,9 @@ func (p *Publisher) farewell(ctx context.Context) bool {
 	if !p.opts.Life.Leaving() || p.last == nil {
 		return true
 	}
-	open, delivered, _ := p.opts.Tombstones.Announce(p.kept(func(resource.Type, resource.ID) bool { return false }), true, time.Now())
+	now := time.Now()
+	kept := append(p.kept(func(resource.Type, resource.ID) bool { return false }), p.living(p.opts.Searches.Finder.Coverage(now))...)
+	open, delivered, _ := p.opts.Tombstones.Announce(kept, true, now)
 	if len(open) == 0 {
 		return true
 	}

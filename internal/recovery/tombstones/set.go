@@ -45,6 +45,8 @@ const (
 	Taken
 	// Settled: nothing is to be done. Its object exists again, or cannot be one of this receiver.
 	Settled
+	// Proven: an object that was said to live is gone.
+	Proven
 )
 
 // Set is that of one target. Create it with [New].
@@ -106,14 +108,46 @@ func (s *Set) Delivered(name uint64) bool {
 	return ours || s.peers.Delivered(name)
 }
 
-// Receive hands on what is named as open and not as delivered. It returns the members all of whose tombstones
-// are delivered, with the sum of their lists; see [checkpoint.Store.Strike].
-func (s *Set) Receive(take func(checkpoint.Tombstone) Answer, now time.Time) (done map[string]string) {
+// CarryOn hands on what our predecessor has named as living. We do not name it for the predecessor: our checkpoint
+// tells the sums of an index that may never have held it. So once judge says that its object is gone, it is named as a
+// deletion; it says [Settled] of one that we know.
+func (s *Set) CarryOn(judge func(checkpoint.Tombstone) Answer, now time.Time) {
+	for _, o := range s.remaining() {
+		if !o.Lives {
+			continue
+		}
+		gone := o.Deletion()
+		answer := Settled
+		if !s.Delivered(o.Name()) && !s.Delivered(gone.Name()) {
+			answer = judge(o)
+		}
+		if answer == Settled {
+			s.Deliver(o.Name(), now)
+		}
+		s.mu.Lock()
+		if answer != Later {
+			delete(s.left, o.Name())
+		}
+		if answer == Proven {
+			s.left[gone.Name()] = gone
+		}
+		s.mu.Unlock()
+	}
+}
+
+// remaining is what our predecessor has left, and is not done.
+func (s *Set) remaining() []checkpoint.Tombstone {
 	s.mu.Lock()
-	left := slices.Collect(maps.Values(s.left))
-	s.mu.Unlock()
-	for _, o := range left {
-		if s.receive(o, take, now) {
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.left))
+}
+
+// Receive hands on what is named as open and not as delivered, each with the member that names it; nobody names any
+// more what our predecessor has left. It returns the members all of whose tombstones are delivered, with the sum of
+// their lists; see [checkpoint.Store.Strike].
+func (s *Set) Receive(take func(o checkpoint.Tombstone, by string) Answer, now time.Time) (done map[string]string) {
+	for _, o := range s.remaining() {
+		if !o.Lives && s.receive(o, "", take, now) {
 			s.mu.Lock()
 			delete(s.left, o.Name())
 			s.mu.Unlock()
@@ -123,7 +157,7 @@ func (s *Set) Receive(take func(checkpoint.Tombstone) Answer, now time.Time) (do
 	for member, l := range s.peers.Lists() {
 		all := len(l.Open) > 0
 		for _, o := range l.Open {
-			all = s.receive(o, take, now) && all
+			all = s.receive(o, member, take, now) && all
 		}
 		if all {
 			done[member] = l.Sum
@@ -133,14 +167,15 @@ func (s *Set) Receive(take func(checkpoint.Tombstone) Answer, now time.Time) (do
 }
 
 // receive tells whether a tombstone is delivered, or nothing is to be done about it.
-func (s *Set) receive(o checkpoint.Tombstone, take func(checkpoint.Tombstone) Answer, now time.Time) bool {
-	if s.Delivered(o.Name()) {
+func (s *Set) receive(o checkpoint.Tombstone, by string, take func(checkpoint.Tombstone, string) Answer, now time.Time) bool {
+	deletion := o.Deletion().Name()
+	if s.Delivered(o.Name()) || s.Delivered(deletion) {
 		return true
 	}
-	answer := take(o)
+	answer := take(o, by)
 	s.mu.Lock()
 	if answer == Taken {
-		s.asked[o.Name()] = true
+		s.asked[deletion] = true
 	}
 	s.mu.Unlock()
 	if answer == Settled {
@@ -160,8 +195,8 @@ func (s *Set) Due() bool {
 // Announce returns what the next checkpoint names: of the tombstones that are kept, those that are ours, that
 // were found, or that have been kept for long; when we leave or give something up, all of them. Where they
 // are too many, those that were found come first, for nothing else tells of them, then ours, and the latest:
-// some list of the past shows what was there for long. Cut are the types of which something that was found is
-// not named.
+// some list of the past shows what was there for long. What lives comes last. Cut are the types of which something
+// that was found is not named.
 func (s *Set) Announce(kept []Kept, all bool, now time.Time) (open []checkpoint.Tombstone, delivered []uint64, cut map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -178,7 +213,7 @@ func (s *Set) Announce(kept []Kept, all bool, now time.Time) (open []checkpoint.
 	}
 	for name, o := range s.left { // Its type may not even be known yet.
 		if !names[name] && !s.peers.Delivered(name) {
-			kept = append(kept, Kept{Tombstone: o, Found: true})
+			kept = append(kept, Kept{Tombstone: o, Found: !o.Lives})
 		}
 	}
 	slices.SortFunc(kept, func(a, b Kept) int {
@@ -200,6 +235,8 @@ func (s *Set) Announce(kept []Kept, all bool, now time.Time) (open []checkpoint.
 
 func rank(k Kept) int {
 	switch {
+	case k.Lives:
+		return 3
 	case k.Found:
 		return 0
 	case k.Ours:

@@ -30,6 +30,12 @@ func tombstone(n int) checkpoint.Tombstone {
 	return checkpoint.Tombstone{Type: "pods.v1", ID: resource.ID(fmt.Sprintf("a/v1/Pod/p%05d", n)), Version: uint64(100 + n)}
 }
 
+func living(n int) checkpoint.Tombstone {
+	o := tombstone(n)
+	o.Lives = true
+	return o
+}
+
 func list(open ...checkpoint.Tombstone) checkpoint.List {
 	return checkpoint.List{Open: open, Sum: fmt.Sprint(len(open)), Delivered: map[uint64]struct{}{}}
 }
@@ -72,10 +78,14 @@ func TestTombstones_MoreThanFit_NamesWhatNoListOfThePastShows(t *testing.T) {
 	for i := 2; i < checkpoint.MaxOpen+more; i++ {
 		kept = append(kept, tombstones.Kept{Tombstone: tombstone(i), Since: start})
 	}
+	kept = append(kept, tombstones.Kept{Tombstone: living(checkpoint.MaxOpen + more)})
 	open, _, cut := tombstones.New(peers{}).Announce(kept, true, start)
 	named := make(map[resource.ID]bool)
 	for _, o := range open {
 		named[o.ID] = true
+		if o.Lives {
+			t.Errorf("%s lives, and takes the place of a deletion", o.ID)
+		}
 	}
 	if len(open) != checkpoint.MaxOpen || !named[tombstone(0).ID] || !named[tombstone(1).ID] || len(cut) > 0 {
 		t.Errorf("%d are named, cut %v; want %d, with the one that was found and our own", len(open), cut, checkpoint.MaxOpen)
@@ -86,7 +96,7 @@ func TestTombstones_MoreThanFit_NamesWhatNoListOfThePastShows(t *testing.T) {
 		}
 	}
 	for i := range kept {
-		kept[i].Found = true
+		kept[i].Found = !kept[i].Lives
 	}
 	if _, _, cut := tombstones.New(peers{}).Announce(kept, true, start); !cut["pods.v1"] {
 		t.Error("not all that was found is named, and nobody is told")
@@ -101,7 +111,10 @@ func TestTombstones_OpenAtAPeer_AreTakenUntilDelivered(t *testing.T) {
 	x.Announce(nil, false, start)
 	answers := map[resource.ID]tombstones.Answer{waits.ID: tombstones.Later, taken.ID: tombstones.Taken, exists.ID: tombstones.Settled}
 	receive := func() (asked []resource.ID, done map[string]string) {
-		done = x.Receive(func(o checkpoint.Tombstone) tombstones.Answer {
+		done = x.Receive(func(o checkpoint.Tombstone, by string) tombstones.Answer {
+			if o == waits && by != "gone" {
+				t.Errorf("what gone names comes from %q", by)
+			}
 			asked = append(asked, o.ID)
 			return answers[o.ID]
 		}, start)
@@ -146,7 +159,7 @@ func TestTombstones_OfOurPredecessor_AreCarriedOn(t *testing.T) {
 	if diff := cmp.Diff([]checkpoint.Tombstone{waits}, open); diff != "" || len(delivered) != 1 || !x.Delivered(done.Name()) {
 		t.Errorf("%v are named as delivered; open (-want +got):\n%s", delivered, diff)
 	}
-	later := func(checkpoint.Tombstone) tombstones.Answer { return tombstones.Later }
+	later := func(checkpoint.Tombstone, string) tombstones.Answer { return tombstones.Later }
 	x.Receive(later, start)
 	if open, _, _ := x.Announce([]tombstones.Kept{{Tombstone: waits, Found: true}}, false, start); len(open) != 1 {
 		t.Errorf("what we keep ourselves by now is named %d times", len(open))
@@ -155,6 +168,51 @@ func TestTombstones_OfOurPredecessor_AreCarriedOn(t *testing.T) {
 	x.Receive(later, start)
 	if open, _, _ := x.Announce(nil, true, start); len(open) > 0 {
 		t.Errorf("%v is open after a peer has delivered it", open)
+	}
+}
+
+// TestCarryOn_ObjectsThatLived_AreNamedAsDeletionsOnceTheyAreGone: our checkpoint tells the sums of an
+// index that may never have held what our predecessor names.
+func TestCarryOn_ObjectsThatLived_AreNamedAsDeletionsOnceTheyAreGone(t *testing.T) {
+	t.Parallel()
+	waits, known, gone, heard := living(1), living(2), living(3), living(4)
+	p := peers{"b": delivers(heard.Deletion())}
+	x := tombstones.New(p)
+	x.Resume(list(waits, known, gone, heard, tombstone(5)), start)
+	answers := map[resource.ID]tombstones.Answer{waits.ID: tombstones.Later, known.ID: tombstones.Settled, gone.ID: tombstones.Proven}
+	judge := func(o checkpoint.Tombstone) tombstones.Answer {
+		if answers[o.ID] == tombstones.Later && o != waits {
+			t.Errorf("asked about %+v", o)
+		}
+		return answers[o.ID]
+	}
+	x.CarryOn(judge, start)
+	open, _, _ := x.Announce(nil, false, start)
+	if diff := cmp.Diff([]checkpoint.Tombstone{waits, gone.Deletion(), tombstone(5)}, open); diff != "" {
+		t.Errorf("named (-want +got):\n%s", diff)
+	}
+	if !x.Delivered(known.Name()) || !x.Delivered(heard.Name()) || x.Delivered(gone.Name()) {
+		t.Error("what we know, or somebody has deleted, is done, and nothing else")
+	}
+	answers[waits.ID] = tombstones.Proven
+	x.CarryOn(judge, start)
+	if open, _, _ := x.Announce(nil, false, start); len(open) != 3 || open[0] != waits.Deletion() {
+		t.Errorf("named %v after the last one is known to be gone", open)
+	}
+}
+
+// TestReceive_LivedAndIsDeleted_IsDelivered by the name of the deletion, which a checkpoint is due for.
+func TestReceive_LivedAndIsDeleted_IsDelivered(t *testing.T) {
+	t.Parallel()
+	o := living(1)
+	x := tombstones.New(peers{"gone": list(o)})
+	take := func(checkpoint.Tombstone, string) tombstones.Answer { return tombstones.Taken }
+	if done := x.Receive(take, start); len(done) > 0 {
+		t.Errorf("done %v before it is delivered", done)
+	}
+	x.Deliver(o.Deletion().Name(), start)
+	if done := x.Receive(take, start); len(done) != 1 || !x.Due() {
+		t.Errorf("done %v, due %v after it is delivered", done, x.Due())
 	}
 }
 

@@ -82,6 +82,7 @@ type objects struct {
 	event    uint64 // the newest one of an object's state or deletion
 	since    uint64 // of the last list: every change after it has been seen
 	before   uint64 // and every change up to this, before that list
+	whole    uint64 // of the last list that was believed in what it lacks
 	first    uint64 // the version of the first list
 	restores uint64 // how many lists have shown that versions went back
 	sums     sums
@@ -242,6 +243,9 @@ func (x *Index) take(t resource.Type, rs []resource.Record, version uint64, beli
 	}
 	o.listed = true
 	o.version, o.since, o.before = max(o.version, version), version, before
+	if believed {
+		o.whole = version
+	}
 	o.sums.restart(version)
 }
 
@@ -503,6 +507,8 @@ type Stats struct {
 	// Before is up to where every change had been seen before that list; 0 for the first one. First is that
 	// of the first list.
 	Since, Before, First uint64
+	// Whole is that of the last complete list: what was there before it, and is not known, is gone.
+	Whole uint64
 	// Restores counts the lists that have shown that versions went back in time.
 	Restores uint64
 }
@@ -514,7 +520,7 @@ func (x *Index) Type(t resource.Type) Stats {
 		return Stats{}
 	}
 	defer o.mu.Unlock()
-	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since, Before: o.before, First: o.first, Restores: o.restores}
+	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since, Before: o.before, First: o.first, Whole: o.whole, Restores: o.restores}
 }
 
 // Types returns all known types, sorted. The slice is the caller's own: what one cuts out of it in place, others are

@@ -73,7 +73,7 @@ func TestTheFirstListIsInitialAndARelistFindsWhatWasMissed(t *testing.T) {
 
 	x.Replace(pods, []resource.Record{rec("a", "same", 1, 10), rec("a", "changed", 2, 31), rec("b", "new", 3, 32)}, 40)
 	want(t, r, "live upsert a/v1/Pod/changed 2@31 was 1", "live upsert b/v1/Pod/new 3@32", "live delete a/v1/Pod/gone 0@40 was 1")
-	if diff := cmp.Diff(index.Stats{Objects: 3, Listed: true, Version: 40, Event: 32, Since: 40, Before: 20, First: 20}, x.Type(pods)); diff != "" {
+	if diff := cmp.Diff(index.Stats{Objects: 3, Listed: true, Version: 40, Event: 32, Since: 40, Before: 20, First: 20, Whole: 40}, x.Type(pods)); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -66,6 +66,9 @@ func TestWhatAMergedListLacksStaysKnown(t *testing.T) {
 		t.Errorf("%d of %d missing, among them %v, want 2 of 3 without x", missing, known, some)
 	}
 	x.Merge(pods, list, 1000)
+	if whole := x.Type(pods).Whole; whole != 200 {
+		t.Errorf("the last list that proves absence is that of version %d, want 200", whole)
+	}
 	if diff := cmp.Diff([]string{"a/new", "a/x", "a/y"}, x.Names(pods)); diff != "" {
 		t.Errorf("known (-want +got):\n%s", diff)
 	}
@@ -75,5 +78,8 @@ func TestWhatAMergedListLacksStaysKnown(t *testing.T) {
 	x.Replace(pods, list, 1001)
 	if diff := cmp.Diff([]string{"a/x"}, x.Names(pods)); diff != "" {
 		t.Errorf("known after a second list (-want +got):\n%s", diff)
+	}
+	if whole := x.Type(pods).Whole; whole != 1001 {
+		t.Errorf("the last list that proves absence is that of version %d, want 1001", whole)
 	}
 }

@@ -226,6 +226,19 @@ func (x *Index) SumAt(t resource.Type, version uint64) (uint64, Reach) {
 	}
 }
 
+// SummedSince returns the oldest version at which the sum of a type is remembered; 0 for none.
+func (x *Index) SummedSince(t resource.Type) uint64 {
+	o := x.lock(t, false)
+	if o == nil {
+		return 0
+	}
+	defer o.mu.Unlock()
+	if len(o.sums.past) == 0 {
+		return 0
+	}
+	return o.sums.at(0).version
+}
+
 // Summed calls f for each type that has a [Sum], in their order.
 func (x *Index) Summed(f func(t resource.Type, s Sum)) {
 	for _, t := range x.Types() {

@@ -60,6 +60,9 @@ func TestTheSumIsThatOfTheObjectsAtEveryVersionThatIsRemembered(t *testing.T) {
 				t.Fatalf("seed %d: after event %d the sum is %+v (%v), want %+v", seed, i, got, ok, truth[i])
 			}
 		}
+		if since := x.SummedSince(pods); since != truth[max(0, len(truth)-512)].Version {
+			t.Fatalf("seed %d: sums are remembered since %d, want the last 512", seed, since)
+		}
 		for i, want := range truth {
 			got, reach := x.SumAt(pods, want.Version)
 			remembered := len(truth)-i <= 512

@@ -99,7 +99,8 @@ type history struct {
 	repaired time.Time // when it was last listed anew
 	pause    time.Duration
 	next     time.Time // it is not listed anew before this
-	wanted   bool      // it is to be listed anew
+	wanted   bool      // it is to be listed anew, for what a claim says
+	doubted  bool      // and for another reason
 }
 
 // take notes a claim; it takes the place of an earlier one by the same member for the same run.
@@ -169,7 +170,10 @@ func (h *history) settled(c claim, now time.Time) {
 }
 
 // due tells whether the type is to be listed anew now.
-func (h *history) due(now time.Time) bool { return h.wanted && !now.Before(h.next) }
+func (h *history) due(now time.Time) bool { return h.waits() && !now.Before(h.next) }
+
+// waits tells whether the type is to be listed anew.
+func (h *history) waits() bool { return h.wanted || h.doubted }
 
 // begin notes that the type is being listed anew.
 func (h *history) begin(objects int, now time.Time) {
@@ -187,6 +191,6 @@ func (h *history) mended(now time.Time) (settled []claim) {
 			left = append(left, c)
 		}
 	}
-	h.claims, h.wanted, h.repaired, h.verified = left, false, now, now
+	h.claims, h.wanted, h.doubted, h.repaired, h.verified = left, false, false, now, now
 	return settled
 }

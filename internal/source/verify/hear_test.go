@@ -20,6 +20,33 @@ func (*two) Assignee(string) string                        { return "b" }
 func (*two) Tell(context.Context, verify.Statement) error  { return nil }
 func (f *two) Relist(context.Context, resource.Type) error { f.relisted.Add(1); return nil }
 
+// TestDoubt_WithoutAClaim_TheTypeIsListedOnce, and again only after a pause.
+func TestDoubt_WithoutAClaim_TheTypeIsListedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := index.New(nil)
+		x.Replace(pods, nil, 20)
+		f := &two{}
+		v := verify.New(verify.Options{
+			Member: "a", Index: x, Fleet: f, Teller: f, Relister: f, Watched: func() []verify.Watched { return []verify.Watched{{Type: pods}} },
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- v.Run(ctx) }()
+		for want, after := range []time.Duration{time.Second, time.Second, 10 * time.Second} {
+			v.Doubt(pods)
+			v.Doubt(pods)
+			time.Sleep(after)
+			if got := f.relisted.Load(); got != int64(max(want, 1)) {
+				t.Errorf("doubt %d: listed %d times", want, got)
+			}
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestHear_BeforeATypeIsWatched_IsNotForgotten: a member has told its sums once, or a list, before a took note that it
 // watches the type, and says nothing more, because nothing changes.
 func TestHear_BeforeATypeIsWatched_IsNotForgotten(t *testing.T) {

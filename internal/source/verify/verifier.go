@@ -333,6 +333,19 @@ func (v *Verifier) diverged(t resource.Type, s Source) {
 	}
 }
 
+// Doubt has a type listed anew, when the pause since it was last is over: a member that has left knew of an object that
+// we may never have heard of. It does not block.
+func (v *Verifier) Doubt(t resource.Type) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if h := v.history(t); !h.doubted {
+		h.doubted = true
+		v.diverged(t, FromPeer)
+		v.opts.Log.Info("A member that has left knew of an object that is not known here, the resource is listed anew", "resource", t.String(), "source", string(FromPeer))
+		wake(v.wake.repair)
+	}
+}
+
 // queue has a list made. The caller holds mu.
 func (v *Verifier) queue(j job) {
 	if !slices.Contains(v.pending, j) && v.listing != j {
@@ -369,7 +382,7 @@ func (v *Verifier) repair(ctx context.Context) time.Duration {
 	for t, h := range v.types {
 		if h.due(time.Now()) {
 			due = append(due, t)
-		} else if h.wanted {
+		} else if h.waits() {
 			rest = tick // its pause is not over
 		}
 	}

@@ -99,7 +99,8 @@ func (w *World) start(name string, reads time.Duration, exceptions int) {
 		Compare: func(t resource.Type, in func(namespace, name string) bool) resync.Comparison {
 			return m.verify.Part(t, in)
 		},
-		Take: func(ctx context.Context, parts []handoff.Span) (handoff.Hold, error) { return w.take(ctx, m, parts) },
+		Doubt: func(t resource.Type) { m.verify.Doubt(t) },
+		Take:  func(ctx context.Context, parts []handoff.Span) (handoff.Hold, error) { return w.take(ctx, m, parts) },
 		Served: func() []resource.Type {
 			w.mu.Lock()
 			defer w.mu.Unlock()

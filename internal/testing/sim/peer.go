@@ -35,6 +35,8 @@ type PeerOptions struct {
 	Served func() []resource.Type
 	// Compare holds the list of a resync against the index.
 	Compare func(t resource.Type, in func(namespace, name string) bool) resync.Comparison
+	// Doubt has a type listed anew.
+	Doubt func(t resource.Type)
 	// Take makes the peer the only sender of parts.
 	Take func(ctx context.Context, parts []handoff.Span) (handoff.Hold, error)
 }

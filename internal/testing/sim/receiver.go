@@ -102,7 +102,7 @@ func (w *World) compare() string {
 		if body, there := w.docs[id]; !there {
 			amiss = append(amiss, fmt.Sprintf("missing %s", id))
 		} else if body != want[id] {
-			amiss = append(amiss, fmt.Sprintf("wrong %s: %s, want %s", id, body, want[id]))
+			amiss = append(amiss, fmt.Sprintf("wrong %s is of version %s, want %s", id, body, want[id]))
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(w.docs)) {

@@ -1,0 +1,121 @@
+package progress
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/tombstones"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+)
+
+// A member that has lost the event of a new object knows nothing of the document that another has sent. If the other
+// leaves, and the object is deleted while no watch looks, nobody would know what is to be deleted. So who leaves names
+// what has changed since the others are known to know all that it knows. Who sends such an object from now on asks:
+//
+//	         its index has it in that state, or a later one
+//	named ───────────────────────────────────────────▶ settled: its own watch will tell
+//	  │      its sum was that of who left                  ▲
+//	  ├────────────────────────────────────────────────────╯ it has seen the deletion, too
+//	  │      it has listed the type since
+//	  ├──────────────────────────────────▶ proven: the document is deleted
+//	  ╰─▶ neither: the type is listed anew
+
+// living are the objects that we know, and that another live member may not know, each in the state that we know.
+func (p *Publisher) living(seen map[string]checkpoint.Seen) []tombstones.Kept {
+	var peers []string
+	for _, m := range p.opts.View().Leases {
+		if m.Lease.State == ownership.Live && m.Lease.Member != p.opts.Member.Name() {
+			peers = append(peers, m.Lease.Member)
+		}
+	}
+	var all []tombstones.Kept
+	for _, typ := range p.opts.Index.Types() {
+		reach := seen[typ.String()].SumAt
+		shared := p.shared(typ, reach, peers)
+		if shared >= reach {
+			continue
+		}
+		p.opts.Index.All(typ, func(namespace, name string, version uint64) bool {
+			// What is newer than what we say that we have seen, we have not sent.
+			if version > shared && version <= reach && !p.opts.Index.LeftOut(typ, namespace, name) && p.opts.Receiver.Wants(typ, namespace, name) {
+				all = append(all, tombstones.Kept{Tombstone: checkpoint.Tombstone{
+					Type: typ.String(), ID: typ.ID(namespace, name), Version: version, Lives: true,
+				}})
+			}
+			if len(all) >= 2*checkpoint.MaxOpen {
+				all = latest(all)
+			}
+			return true
+		})
+	}
+	return all
+}
+
+// latest cuts states to as many as fit.
+func latest(all []tombstones.Kept) []tombstones.Kept {
+	slices.SortFunc(all, func(a, b tombstones.Kept) int { return cmp.Compare(b.Version, a.Version) })
+	return all[:min(len(all), checkpoint.MaxOpen)]
+}
+
+// shared is the version up to which each of some members is known to have seen of a type what we have seen, reach at
+// most. Of one that has said another sum than ours, or none, it is known of no version; what has changed for as long as
+// sums are remembered may be new to it.
+func (p *Publisher) shared(typ resource.Type, reach uint64, peers []string) uint64 {
+	shared := reach
+	for _, peer := range peers {
+		sum, said := p.opts.Ledger.Said(peer, typ.String())
+		now, ok := p.opts.Index.Sum(typ)
+		switch {
+		case said > 0 && ok && now.Hash == sum: // Nothing has changed since.
+		case said > 0 && agreement(p.opts.Index, typ, said, sum) == checkpoint.Agreed:
+			shared = min(shared, said)
+		default:
+			shared = min(shared, p.opts.Index.SummedSince(typ))
+			if said > 0 {
+				shared = min(shared, said)
+			}
+		}
+	}
+	return shared
+}
+
+// carryOn judges what the predecessor of our name has named as living.
+func (p *Publisher) carryOn() {
+	types := sync.OnceValue(p.typesByName)
+	p.opts.Tombstones.CarryOn(func(o checkpoint.Tombstone) tombstones.Answer {
+		typ, parts, ok := p.object(o, types())
+		switch {
+		case !ok:
+			return tombstones.Settled
+		case p.opts.Searches.Finder.ServedNoLonger(typ):
+			return tombstones.Proven
+		default:
+			return p.judge(o, "", typ, parts)
+		}
+	}, time.Now())
+}
+
+// judge says of an object that a member has named as living whether we know it, or know it to be gone.
+func (p *Publisher) judge(o checkpoint.Tombstone, by string, typ resource.Type, parts resource.Parts) tombstones.Answer {
+	stats := p.opts.Index.Type(typ)
+	_, version, known := p.opts.Index.Get(typ, parts.Namespace, parts.Name)
+	sum, said := p.opts.Ledger.Said(by, typ.String())
+	switch {
+	case !stats.Listed || stats.Version < max(o.Version, said):
+		return tombstones.Later
+	case known && (version >= o.Version || stats.Whole >= o.Version):
+		return tombstones.Settled
+	case stats.Whole >= o.Version:
+		return tombstones.Proven
+	case said >= o.Version && agreement(p.opts.Index, typ, said, sum) == checkpoint.Agreed:
+		return tombstones.Settled
+	}
+	if p.opts.Searches.Doubt != nil {
+		p.opts.Searches.Doubt(typ)
+	}
+	return tombstones.Later
+}

@@ -1,0 +1,186 @@
+package progress_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+)
+
+func pod(name string, version uint64) resource.Record {
+	return resource.Record{Namespace: "a", Name: name, ResourceVersion: version, Digest: version}
+}
+
+// says is a checkpoint of a member that is alone, and has seen an index.
+func says(name string, x *index.Index) checkpoint.Checkpoint {
+	version := x.Type(pods).Version
+	sum, _ := x.SumAt(pods, version)
+	return checkpoint.Checkpoint{
+		Member: name, View: []string{name}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",
+		Types: map[string]checkpoint.Entry{pods.String(): {Low: version, High: version, Sum: sum, SumAt: version}},
+	}
+}
+
+// TestPublisher_LeavesAPeerThatMayNotKnow_NamesWhatHasChanged since the peer is known to have had what we have.
+func TestPublisher_LeavesAPeerThatMayNotKnow_NamesWhatHasChanged(t *testing.T) {
+	t.Parallel()
+	both := []resource.Record{pod("old", 90)}
+	events := []resource.Record{pod("one", 101), pod("two", 102), pod("three", 103)}
+	for name, tt := range map[string]struct {
+		peer    func(x *index.Index) // nil: it says nothing
+		state   ownership.State
+		leaving bool
+		want    []resource.ID
+	}{
+		"it has seen the same": {func(x *index.Index) {
+			for _, e := range events {
+				x.Upsert(pods, e)
+			}
+		}, ownership.Live, true, nil},
+		"it had seen the same when it said so": {func(x *index.Index) { x.Upsert(pods, events[0]) }, ownership.Live, true, []resource.ID{"a/v1/Pod/three", "a/v1/Pod/two"}},
+		"it has lost an event": {func(x *index.Index) {
+			x.Upsert(pods, events[1])
+			x.Upsert(pods, events[2])
+		}, ownership.Live, true, []resource.ID{"a/v1/Pod/one", "a/v1/Pod/three", "a/v1/Pod/two"}},
+		"it says nothing": {nil, ownership.Live, true, []resource.ID{"a/v1/Pod/one", "a/v1/Pod/three", "a/v1/Pod/two"}},
+		"it is gone":      {nil, ownership.Dead, true, nil},
+		"we stay":         {nil, ownership.Live, false, nil},
+	} {
+		client := fake.NewClientset()
+		r := newReplica(t, client, "a")
+		r.index.Replace(pods, both, 100)
+		if tt.peer != nil {
+			x := index.New(nil)
+			x.Replace(pods, both, 100)
+			tt.peer(x)
+			c := says("b", x)
+			if err := storeOf(client, "b", checkpoint.NewLedger("f", ring.DefaultFormat())).Publish(t.Context(), c, c, checkpoint.Beside{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, e := range events {
+			r.index.Upsert(pods, e)
+		}
+		if err := r.store.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for member, state := range map[string]ownership.State{"a": ownership.Live, "b": tt.state} {
+			r.view.Leases = append(r.view.Leases, ownership.MemberStatus{Lease: ownership.Lease{Member: member, State: state}})
+		}
+		r.leaving = tt.leaving
+		r.PublishLast(t.Context())
+		var got []resource.ID
+		for _, o := range written(t, client).Lists()["a"].Open {
+			if o.Lives {
+				got = append(got, o.ID)
+			}
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s: named (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// TestReceive_OfWhatLived_OnlyWhatAListLacksIsDeleted: that our index lacks an object is no evidence by itself.
+func TestReceive_OfWhatLived_OnlyWhatAListLacksIsDeleted(t *testing.T) {
+	t.Parallel()
+	client := fake.NewClientset()
+	theirs := index.New(nil)
+	theirs.Replace(pods, []resource.Record{pod("x", 1)}, 100)
+	theirs.Upsert(pods, pod("x", 103))
+	theirs.Upsert(pods, pod("lost", 105))
+	open := []checkpoint.Tombstone{
+		{Type: "pods.v1", ID: pods.ID("a", "x"), Version: 103, Lives: true}, {Type: "pods.v1", ID: pods.ID("a", "lost"), Version: 105, Lives: true},
+	}
+	c := says("gone", theirs)
+	if err := storeOf(client, "gone", checkpoint.NewLedger("f", ring.DefaultFormat())).Publish(t.Context(), c, c, checkpoint.Beside{Open: open}); err != nil {
+		t.Fatal(err)
+	}
+	r := newReplica(t, client, "a")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.store.Run(ctx) }()
+	<-r.store.Synced()
+	step := func(what string, doubted int, want []string, done bool) {
+		t.Helper()
+		_, struck := r.Receive()["gone"]
+		var deleted []string
+		r.pipeline.PendingDeletions(pods, func(_, name string) { deleted = append(deleted, name) })
+		if diff := cmp.Diff(want, deleted); diff != "" || r.doubted != doubted || struck != done {
+			t.Errorf("%s: doubted %d times, done %v; deleted (-want +got):\n%s", what, r.doubted, struck, diff)
+		}
+	}
+	step("our index has not come so far", 0, nil, false)
+	r.index.Bookmark(pods, 105)
+	step("it has, and has lost both", 2, nil, false)
+	r.index.Merge(pods, []resource.Record{pod("x", 103)}, 106)
+	step("a list is half the truth, and brings one", 3, nil, false)
+	r.index.Replace(pods, []resource.Record{pod("x", 103)}, 107)
+	step("a complete list lacks the other", 3, []string{"lost"}, false)
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReceive_OfWhatLivedAndWeHaveSeenGo_NothingIsDone: the sums were equal when the other left.
+func TestReceive_OfWhatLivedAndWeHaveSeenGo_NothingIsDone(t *testing.T) {
+	t.Parallel()
+	client := fake.NewClientset()
+	r := newReplica(t, client, "a")
+	r.index.Upsert(pods, pod("short", 105))
+	c := says("gone", r.index)
+	open := []checkpoint.Tombstone{{Type: "pods.v1", ID: pods.ID("a", "short"), Version: 105, Lives: true}}
+	if err := storeOf(client, "gone", checkpoint.NewLedger("f", ring.DefaultFormat())).Publish(t.Context(), c, c, checkpoint.Beside{Open: open}); err != nil {
+		t.Fatal(err)
+	}
+	r.index.Delete(pods, "a", "short", 110)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.store.Run(ctx) }()
+	<-r.store.Synced()
+	if done := r.Receive(); len(done) != 1 || r.doubted > 0 {
+		t.Errorf("done %v, doubted %d times", done, r.doubted)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCarryOn_OfWhatLived_TheListOfTheStartDecides: what the predecessor of our name has left is never named as living
+// beside a sum of ours, with which others might agree.
+func TestCarryOn_OfWhatLived_TheListOfTheStartDecides(t *testing.T) {
+	t.Parallel()
+	client := fake.NewClientset()
+	theirs := index.New(nil)
+	theirs.Replace(pods, []resource.Record{pod("x", 1), pod("lost", 95)}, 100)
+	c := says("a", theirs)
+	open := []checkpoint.Tombstone{
+		{Type: "pods.v1", ID: pods.ID("a", "x"), Version: 1, Lives: true}, {Type: "pods.v1", ID: pods.ID("a", "lost"), Version: 95, Lives: true},
+	}
+	if err := storeOf(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())).Publish(t.Context(), c, c, checkpoint.Beside{Open: open}); err != nil {
+		t.Fatal(err)
+	}
+	r := newReplica(t, client, "a")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- r.store.Run(ctx) }()
+	<-r.store.Synced()
+	r.PublishLast(t.Context())
+	want := []checkpoint.Tombstone{open[1].Deletion()}
+	if diff := cmp.Diff(want, written(t, client).Lists()["a"].Open); diff != "" {
+		t.Errorf("named (-want +got):\n%s", diff)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
