@@ -1,3 +1,4 @@
-// Package buildinfo tells, by a metric, what a replica is: its version, and the formats by which it understands other
-// replicas. Replicas of two ring formats form no ring together; a checkpoint of another format is not understood.
+// Package buildinfo publishes a metric with a replica's version, and with the formats by which it understands
+// other replicas. Replicas of two ring formats form no ring together, and a replica ignores a checkpoint of
+// another format.
 package buildinfo

@@ -1,21 +1,20 @@
-// Package capabilities tells a newer cluster-whisperer which CustomResourceDefinitions there are, so that it can work
-// out what each is good for: POST /api/v1/capabilities/scan with names that were added and removed.
+// Package capabilities tells a newer cluster-whisperer which CustomResourceDefinitions there are, so that it can
+// work out the purpose of each: POST /api/v1/capabilities/scan with the names that were added and removed.
 //
-// A scan is dear: for each name the receiver runs kubectl twice, during which it answers nobody, and then
-// asks a language model, again and again for a name that it is sent twice. And its answer comes before any
-// work is done. Hence
+// A scan is expensive. For each name the receiver runs kubectl twice, and answers no one meanwhile. Then it asks
+// a language model, again for a name that it receives twice. And it answers before it does any work. Hence
 //
-//   - one request at a time, of five names at most, and after each, and before the first, a pause as long as the
+//   - one request at a time, of five names at most; before the first and after each, a pause as long as the
 //     receiver is likely to need;
-//   - each definition once: what was scanned is written down in a [Store], with an identity by which a definition that
-//     was deleted and created again is known for another one;
-//   - one member of the fleet does it, the one for which Leader holds;
-//   - nothing before the instances are in step, and never in the way of their delivery: it has connections and a
-//     breaker of its own.
+//   - each definition once: a [Store] records what was scanned, with an identity that distinguishes a definition
+//     that was deleted and created again;
+//   - one member of the fleet sends, the one for which Leader holds;
+//   - nothing before the instances are in step, and never in the way of their delivery: the scanner has its own
+//     connections and its own breaker.
 //
-// What is begun is written down before it is sent, and what is accepted afterwards. So a definition may be
-// scanned twice (a crash in between, an answer that got lost), and none is left out; one that is removed
-// later is taken back even if nobody knows whether it ever arrived.
+// The scanner records a scan before it sends the request, and again after the receiver has accepted it. So a
+// definition may be scanned twice (after a crash in between, or a lost answer), and none is left out. When a
+// definition is removed later, the scanner reports that even if it cannot know whether the name ever arrived.
 //
 // The state of one name:
 //
@@ -26,7 +25,8 @@
 //	                     429, 5xx, no answer                              │
 //	 a definition that is gone: its name is sent as removed, then forgotten ◀┘
 //
-// A request of several names that is refused (400) is repeated name by name, so that one of them holds up no other.
+// The scanner repeats a request of several names that is refused (400) name by name, so that one of them does not
+// hold up the others.
 //
 // [Scanner.Run] is the only thing that blocks. [Scanner.Wake] may be called from anywhere. The rest is pure.
 package capabilities

@@ -1,3 +1,3 @@
-// Package health answers the probes of the kubelet: alive as long as it answers, and ready once the cluster has been
-// read and the port of the metrics is open. Readiness does not depend on any receiver.
+// Package health answers the probes of the kubelet. The process is alive as long as it answers, and ready once it
+// has read the cluster and opened the port of the metrics. Readiness does not depend on any receiver.
 package health

@@ -9,7 +9,7 @@
 // Answers hold names, versions, hashes and times, and nothing of an object's labels or annotations. They are
 // for people: fields may change with any version.
 //
-// The package decides nothing about callers. Who serves its [Handlers] has each request authorized. The
-// handlers are safe for concurrent use, and block for as long as the [Source] does; a profile takes the
-// seconds that it is asked for, five minutes at most.
+// The package decides nothing about callers: the server of its [Handlers] authorizes each request. The handlers
+// are safe for concurrent use, and block for as long as the [Source] does; a profile takes the requested seconds,
+// five minutes at most.
 package inspect

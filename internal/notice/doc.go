@@ -3,12 +3,13 @@
 // time, a watch has lost something. `kubectl describe statefulset` and `kubectl get events` show them.
 // ResourceSyncConfigs have Events of their own, which package controller writes.
 //
-// What comes in is a [Situation], once a second: what is so, as this member and the others know it. [Watcher]
-// compares it with the one before and says what is new; it is pure. [Teller] writes that, through client-go's
-// recorder, which counts repetitions up in one Event and lets one object have few in a burst. Nothing here blocks
-// anybody else, and an API server that refuses Events is asked again without anything else being the worse for it.
+// The input is a [Situation], once a second: the present state, as this member and the others know it. [Watcher]
+// compares it with the previous one and says what is new; it is pure. [Teller] writes the news through
+// client-go's recorder, which counts repetitions up in one Event and limits the Events of one object in a burst.
+// Nothing here blocks any other package. When an API server refuses Events, the Teller asks again, and nothing
+// else suffers.
 //
-// Every member watches, so that each knows what was said; one speaks. What concerns the fleet (the receiver, its
-// held repairs, a restore) is said by the member that the ring names for it. What only one member has met (its
-// index differed from the cluster) is said by that member.
+// Every member watches, so that each knows what was said; one speaks. The member that the ring names for it
+// reports news of the fleet (the receiver, its held repairs, a restore). A member whose index differed from the
+// cluster reports that itself.
 package notice

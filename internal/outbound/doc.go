@@ -1,9 +1,9 @@
-// Package outbound says how other programs are reached: what certificates are trusted, what certificate is shown, what
-// headers are sent along, and whether a proxy is asked.
+// Package outbound says how to reach other programs: which certificates to trust, which certificate to present,
+// which headers to add, and whether to ask a proxy.
 //
-// Everything that comes from a file is read again when it is needed, as Kubernetes mounts it from a Secret: a
-// certificate with each handshake, headers with each request. What was rotated is used by the next
-// connection, and nothing has to be restarted. Nothing of their contents is logged or kept in an error.
+// The package reads files again when it needs them, as Kubernetes mounts them from a Secret: a certificate at
+// each handshake, headers at each request. So the next connection uses a rotated file, without a restart. The
+// package neither logs the contents nor keeps them in an error.
 //
-// The package starts no goroutine and connects to nothing. All of it is safe for concurrent use.
+// The package starts no goroutine and connects to nothing. Everything in it is safe for concurrent use.
 package outbound

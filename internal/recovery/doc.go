@@ -1,5 +1,5 @@
-// Package recovery is the floor of what was missed: by a member that died, by a watch that ended, by a fleet that was
-// away. It has no code of its own. Its rooms, each above those that it uses:
+// Package recovery is the floor of what was missed: by a member that died, by a watch that ended, by a fleet that
+// was away. It has no code of its own. Its packages, each above those that it uses:
 //
 //	progress               what the members tell each other: writes our checkpoint, takes what the others name
 //	deletions, orphans     what was deleted unseen, by a chain of evidence; by the receiver's own list
@@ -9,7 +9,7 @@
 //	tombstones             deletions that somebody saw, by name, among all members
 //	checkpoint             how far a receiver is known to be in step with each type
 //
-// From checkpoint to inventory and guard all is written down in names and versions, and knows neither what the
-// cluster holds nor how it is sent. Deletions become changes of a pipeline through interfaces of the finders' own.
-// Who is a member, what is served, and who sends everything again is told by the caller.
+// The packages from checkpoint to inventory and guard work on names and versions. They know neither what the
+// cluster holds nor how a change is sent. Each finder declares the interfaces through which deletions become
+// changes of a pipeline. The caller says who is a member and what is served, and sends everything again.
 package recovery

@@ -1,5 +1,5 @@
-// Package source is the floor of what the cluster holds. It has no code of its own; its rooms, in the order of the
-// data:
+// Package source is the floor of what the cluster holds. It has no code of its own; its packages, in the order of
+// the data:
 //
 //	API server ──▶ discovery ──▶ typeset ──▶ watch ──▶ index ──changes──▶ (sink)
 //	               which types   applied in  events    digest, version,
@@ -7,5 +7,5 @@
 //	                                                      ▲
 //	                             lists and peers ──▶ verify: what a watch has lost is listed again
 //
-// Nothing here knows who sends a change (package shard), nor where it goes (package sink).
+// No package here knows who sends a change (package shard), nor where it goes (package sink).
 package source

@@ -1,7 +1,7 @@
-// Package spelling tells how far apart two names are, for the suggestions that are made to a person who has
-// mistyped one.
+// Package spelling measures how far apart two names are, to suggest the right one to a person who has mistyped
+// it.
 //
-// It is one function without state. The kept library for it, agnivade/levenshtein, counts two letters that
-// changed places as two edits, and a mistyped pdos would not find pods: in a word of four letters one edit is
-// near, and two are not.
+// It is one function without state. The maintained library for it, agnivade/levenshtein, counts two swapped
+// letters as two edits, so a mistyped pdos would not find pods: in a word of four letters one edit is near, and
+// two are not.
 package spelling

@@ -1,5 +1,5 @@
-// Package stage stops parts of a program together: when [Stage.Stop] returns, all of them have ended. What ends in an
-// order is in several stages, which are stopped one after the other:
+// Package stage stops parts of a program together: when [Stage.Stop] returns, all of them have ended. A program
+// whose parts end in an order has several stages, and stops one after the other:
 //
 //	New ──Start──▶ parts run ──Stop──▶ their context has ended ──the last returns──▶ Stop returns
 //	                 │ one fails

@@ -1,11 +1,12 @@
-// Package backend answers what a replica is asked: by the API (package api), and by those who look inside (package
-// inspect). It asks the parts of the replica, each through what it needs of it, adds up what several receivers say, and
-// puts it into the words of the one who asks:
+// Package backend answers the questions of the API (package api) and of the debug endpoints (package inspect). It
+// asks the parts of the replica, each through a small interface, adds up the answers of several receivers, and
+// converts them into the types of its caller:
 //
 //	api, inspect ──▶ Backend ──┬──▶ Source: index, discovery, watches, verification
 //	                           ├──▶ Members: who shares the work
 //	                           ╰──▶ Target: pipeline, checkpoints and resyncs, for each receiver
 //
-// It keeps nothing, and its methods may be called by many goroutines. Those that take a context block, as package api
-// says; of an operation that nobody has told us of the API server is asked, for five seconds at most.
+// The package keeps no state, and many goroutines may call its methods. Those that take a context block, as
+// package api says. A question about an operation that this replica does not know yet goes to the API server, for
+// five seconds at most.
 package backend

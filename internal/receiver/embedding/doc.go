@@ -3,8 +3,8 @@
 //
 //	texts ─▶ one POST ─▶ as many vectors, in order, of one dimension, each of length 1
 //
-// [Client.Embed] blocks for one request, bounded by its context and [Options.Timeout]; it retries nothing. An answer is
-// taken as a whole or not at all: a number too few, a second dimension or a value that is no number is an
-// error. What the embedder refuses for the sake of a text is a [RefusedError], everything else may be cured
-// by waiting. A Client is safe for concurrent use.
+// [Client.Embed] blocks for one request, bounded by its context and [Options.Timeout]; it retries nothing. It
+// takes an answer as a whole or not at all: a missing number, a second dimension or a value that is no number is
+// an error. If the embedder refuses a text, the error is a [RefusedError]; everything else may be cured by
+// waiting. A Client is safe for concurrent use.
 package embedding

@@ -1,12 +1,14 @@
-// Package guard compares what something knew with what there is, and says how much of the difference may be deleted.
+// Package guard compares the names that a source knows with the objects in the cluster, and says how many of the
+// missing ones may be deleted.
 //
-// [Compare] is the one comparison of the inventory and of the receiver's own list, and [Limit] the one guard.
-// Each caller has rules before that of its own: whether the type can be judged, and which names are its own.
+// [Compare] is the one comparison for the inventory and for the receiver's own list, and [Limit] the one guard.
+// Before it, each caller applies rules of its own: whether the type can be judged, and which names belong to this
+// controller.
 //
-// What a watch or an exact list proves to be gone needs no guard. What is inferred from something that was written
-// down, the inventory or the receiver's own list, may be wrong as a whole: the file of another cluster, a receiver that
-// holds the documents of two, a type that was read in part. Such a mistake is large where a true finding is small, so
-// beyond [Limit] nothing is deleted until a person says so.
+// A deletion that a watch or an exact list proves needs no guard. A deletion inferred from a record, the
+// inventory or the receiver's own list, may be wrong, and with it all others of the record. The file may belong
+// to another cluster, the receiver may hold the documents of two, or the type may have been read in part. Such a
+// mistake is large where a true finding is small, so beyond [Limit] nothing is deleted until a person consents.
 //
 // The package is pure.
 package guard

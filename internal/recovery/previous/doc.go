@@ -1,14 +1,15 @@
-// Package previous is what this replica remembers of its previous process, and what it writes down for the next.
+// Package previous holds what this replica remembers of its previous process, and writes what the next process
+// will need.
 //
 // It joins the file ([inventory]) with the present:
 //
 //	previous process ──inventory──▶ Inventory ──[Inventory.Judge]──▶ what it knew of a type and is not there
 //	index, pending deletions ─────────▶ ╰──────[Inventory.Run]─────▶ the next inventory
 //
-// What the previous process knew of a type is carried on until every receiver is done with the type
-// ([Inventory.Settle]). The inventory may be found to be wrong ([Inventory.Discard]): then nothing is deleted by its
-// word. Or it may be ahead of the API server ([Inventory.IsOfALostTime]): then the database was restored from a backup.
+// The [Inventory] keeps what the previous process knew of a type until every receiver is done with the type
+// ([Inventory.Settle]). If the inventory turns out to be wrong ([Inventory.Discard]), nothing is deleted because
+// of it. If it is ahead of the API server ([Inventory.IsOfALostTime]), etcd was restored from a backup.
 //
-// A nil *[Inventory] remembers nothing and writes nothing. All of it is safe for concurrent use; Run blocks until its
-// context ends.
+// A nil *[Inventory] remembers nothing and writes nothing. Everything is safe for concurrent use; Run blocks
+// until its context ends.
 package previous

@@ -1,4 +1,4 @@
-// Package progress is what the members tell each other, of one receiver, by their checkpoints.
+// Package progress is what the members tell each other about one receiver, through their checkpoints.
 //
 //	pipeline: not acknowledged ──╮                                         others' checkpoints
 //	search: how far was seen ────┼▶ gather ─▶ compose ─▶ compare ─▶ write        │
@@ -6,14 +6,14 @@
 //	member's statistics ─────────╯                       once)    ConfigMap)  receive ─▶ forget what is covered,
 //	                                                                                     take what is named as open
 //
-// A [Publisher] writes ours, at most every ten seconds and whenever something is given up, and follows the
-// others'. What is gathered is read in one order: first how far each type was seen, then what of it is not
-// acknowledged. What comes in between is above that version. One checkpoint is computed and written at a time;
-// that lock is the outermost.
+// A [Publisher] writes this member's checkpoint, at most every ten seconds and whenever the member gives
+// something up, and follows the checkpoints of the others. It gathers in one order: first how far each type was
+// seen, then which of its changes are not acknowledged. So a change that comes in between is above that version.
+// The Publisher computes and writes one checkpoint at a time; that lock is the outermost.
 //
-// [Answers] are what a pipeline asks of checkpoints about single states. [MemberStats] go beside a checkpoint, for sums
-// over all members.
+// [Answers] answer a pipeline's questions about single states from the checkpoints. [MemberStats] travel beside a
+// checkpoint, for sums over all members.
 //
-// [Publisher.Run], [Publisher.Publish] and [Publisher.PublishLast] block for the API server. All is safe for concurrent
-// use.
+// [Publisher.Run], [Publisher.Publish] and [Publisher.PublishLast] block for the API server. Everything is safe
+// for concurrent use.
 package progress

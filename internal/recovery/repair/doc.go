@@ -1,4 +1,4 @@
-// Package repair has documents deleted whose deletion nobody saw.
+// Package repair deletes documents of objects whose deletion no member saw.
 //
 // Package deletions and package orphans find such objects; this package is what the two have in common:
 //
@@ -6,6 +6,6 @@
 //	  │          ╰─ some hundred at a time, and not behind each other's back
 //	  ╰─ more than the guard allows ──▶ [Held], until a person says force for some [Scope]
 //
-// A [Deleter] asks again, under the lock that orders changes, whether the object is there. It deletes nothing that is.
-// Its methods block only where they take a context. [Held], [Scope] and [Object] are values.
+// A [Deleter] checks again, under the lock that orders changes, whether the object exists. It deletes no document
+// whose object exists. Its methods block only where they take a context. [Held], [Scope] and [Object] are values.
 package repair

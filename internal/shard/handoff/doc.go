@@ -1,5 +1,5 @@
-// Package handoff gives partitions, and parts of resyncs, from one sender to the next. Package membership says when and
-// what; this package has the receivers do it:
+// Package handoff gives partitions, and parts of resyncs, from one sender to the next. Package membership says
+// when, and which; this package makes the receivers' pipelines do it:
 //
 //	gives up  ──▶ Drain: requests end ──▶ last checkpoint ──▶ (the claim is withdrawn)
 //	                       │ 10 s                                      │ seen by the new owner
@@ -8,6 +8,7 @@
 //	                                                                                                        │
 //	                                    may send ◀── once more, for what came in between ◀── Admit ◀────────╯
 //
-// [Shard.Run] drives the second line, and blocks for 15 s at most. Each Drain has goroutines that end with its requests
-// and its checkpoint. Receivers are an interface, since who sends does not depend on what is sent, nor where to.
+// [Shard.Run] drives the second line, and blocks for 15 s at most. Each Drain has goroutines that end with its
+// requests and its checkpoint. Receivers are an interface, because who sends depends neither on what is sent nor
+// on where it goes.
 package handoff

@@ -1,25 +1,23 @@
-// Package membership keeps this replica a member of its ring: it holds the replica's Lease, watches everybody's, and
-// says at any moment for which IDs this replica may send.
+// Package membership keeps this replica a member of its ring: it holds the replica's Lease, watches the Leases of
+// all members, and says at any moment for which IDs this replica may send.
 //
-// What is decided is decided by the [ownership.Machine]; this package gives it a clock, one watch of all
-// Leases of the ring in the order of their versions, and hands for writing. It knows neither objects nor
-// receivers. In come Leases; out come [Membership.MaySend] and [Membership.BeforeWrite] for those who send,
-// the [Drainer] calls that let requests in flight end before a partition is given away, and [Membership.View]
-// for people.
+// The [ownership.Machine] decides. This package gives it a clock and one watch of all Leases of the ring in the
+// order of their versions, and writes for it. It knows neither objects nor receivers. It takes Leases. It offers
+// [Membership.MaySend] and [Membership.BeforeWrite] to senders, the [Drainer] calls that let requests in flight
+// end before a partition is given away, and [Membership.View] for people.
 //
 //	New ──▶ Run: list and watch Leases ──▶ join ──▶ renew, follow the others, hand over ──▶ ctx ends ──▶ Release
 //
-// Run blocks until its context ends. It gives nothing back by itself: after it a member looks as if it had
-// crashed, and the others wait for its Lease to expire. The app therefore stops taking work, flushes while
-// Run goes on renewing, calls Release, which returns when the Lease is released, and ends Run last. MaySend,
-// BeforeWrite, Partition and WithFence do not block and take no lock; everything exported is safe for
-// concurrent use.
+// Run blocks until its context ends. Run alone gives nothing back: after it, a member looks as if it had crashed,
+// and the others wait for its Lease to expire. The app therefore stops taking work, flushes while Run goes on
+// renewing, calls Release, which returns when the Lease is released, and ends Run last. MaySend, BeforeWrite,
+// Partition and WithFence do not block and take no lock; everything exported is safe for concurrent use.
 //
 // # The Lease
 //
-// There is one for each member, named <ring>-<pod>, in the namespace of the release, with the label
-// vectordb-sync.io/ring. The view, the ring format and what the protocol needs beyond them are annotations.
-// Deleting one by hand is safe: its member joins again at once, and if it cannot, the others wait for it as
-// long as for a crashed one. Writing to one by hand is not safe. Two processes must never run under one pod
+// There is one Lease for each member, named <ring>-<pod>, in the namespace of the release, with the label
+// vectordb-sync.io/ring. Annotations hold the view, the ring format and everything else that the protocol needs.
+// Deleting a Lease by hand is safe: its member joins again at once, and if it cannot, the others wait for it as
+// long as for a crashed one. Writing to a Lease by hand is not safe. Two processes must never run under one pod
 // UID at the same time.
 package membership

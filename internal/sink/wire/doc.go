@@ -1,10 +1,11 @@
-// Package wire is what the receivers have agreed to: how a body is written for each of them, and what each of their
+// Package wire holds the contracts of the receivers: how to write a body for each of them, and what each of their
 // answers means. It does not send anything; package delivery does.
 //
-// A [Format] is one receiver's contract. In go upserts ([Item]) or deletes ([resource.ID]), never both, because the
-// receivers apply the two arrays of one body in opposite order; out comes JSON. The same items give the same bytes on
-// every replica: fields in a fixed order, the keys of labels and annotations sorted, arrays never null. Back comes an
-// answer ([Response]), and [Format.Classify] makes an [Outcome] of it, whose [Kind] decides what happens to the items:
+// A [Format] is one receiver's contract. It encodes upserts ([Item]) or deletes ([resource.ID]) as JSON, never
+// both in one body, because the receivers apply the two arrays of one body in opposite order. The same items give
+// the same bytes on every replica: fields in a fixed order, the keys of labels and annotations sorted, arrays
+// never null. [Format.Classify] turns an answer ([Response]) into an [Outcome], whose [Kind] decides what happens
+// to the items:
 //
 //	answer                                        Kind            what was sent
 //	2xx and its counts equal what was sent        Delivered       is acknowledged
@@ -19,7 +20,7 @@
 //	504, or none at all                           Unknown         goes again, and once more as the last word
 //	nothing was asked: this process held it back  Fenced          is as if never tried
 //
-// Answers are untrusted: a body is looked at up to [MaxResponseBytes], nothing in it can make Classify fail, and
+// Answers are untrusted: the package reads a body up to [MaxResponseBytes], no answer can make Classify fail, and
 // every index of an Outcome lies within what was sent.
 //
 // The package is pure: no clock, no goroutine, no network, no global state. Everything in it is safe for concurrent

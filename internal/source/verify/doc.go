@@ -1,5 +1,5 @@
-// Package verify holds the index against the cluster, and against the indexes of the other members: a watch can lose an
-// event, and nothing that follows would ever say so.
+// Package verify compares the index with the cluster, and with the indexes of the other members. A watch can lose
+// an event, and no later event would reveal the loss.
 //
 // There are three sources of doubt, and one repair:
 //
@@ -19,15 +19,14 @@
 //	         │ doubt │──────────────▶│ relisting │────────────▶ repaired
 //	         └───────┘               └───────────┘
 //
-// A claim of a version that the index no longer remembers says nothing and is dropped.
+// A claim of a version that the index no longer remembers proves nothing and is dropped.
 //
-// The package deletes nothing and sends nothing. What a list lacks is believed only after a second list of its own has
-// said the same, and then leads to a list by the type's Reflector ([Relister]): what that one brings is the
-// truth, as it always is. A list that fails, at once or in the middle, proves nothing. Lists are read in
-// pages, summed and thrown away.
+// The package deletes nothing and sends nothing. It believes that a list lacks an object only after a second list
+// of its own has said the same. Then it asks the type's Reflector for a list ([Relister]), and the index takes
+// that list as the truth, as it does every complete list. A list that fails, at once or in the middle, proves
+// nothing. The package reads lists in pages, sums them and throws them away.
 //
-// What members tell each other ([Statement]) travels in one ConfigMap for each member, which [Store] writes
-// and follows.
+// Members send each other [Statement] values in one ConfigMap for each member, which [Store] writes and follows.
 //
 // A [Verifier] is safe for concurrent use. [Verifier.Run], [Verifier.Wait] and [Part.Settle] block.
 // [Verifier.mu] is the only lock; it is never held while a Lister, a Relister or a Teller is called.

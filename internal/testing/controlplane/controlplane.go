@@ -137,8 +137,8 @@ func (c *ControlPlane) prepare() (err error) {
 	}
 	c.address = net.JoinHostPort("127.0.0.1", strconv.Itoa(apiPort))
 	c.etcdURL = "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(etcdPort))
-	// By token, not by certificate: the API server verifies a certificate anew with each request, which was a twelfth of
-	// all that it did.
+	// By token, not by certificate: the API server verifies a certificate anew with each request, which takes a
+	// twelfth of its processor time.
 	c.admin = credentials{token: rand.Text()}
 	tokens := c.admin.token + ",admin,admin,system:masters\n"
 	if err := os.WriteFile(c.tokens(), []byte(tokens), 0o600); err != nil {
@@ -184,8 +184,8 @@ func (c *ControlPlane) startEtcd(ctx context.Context) error {
 	return p.Await(ctx, func(ctx context.Context) error { return getOK(ctx, client, c.etcdURL+"/health") })
 }
 
-// environment is ours. Where tests follow one another, garbage is collected more rarely, because their processor time is
-// scarcer than memory: 2,000 objects and 4,000 changes take 24 s of the API server instead of 30.
+// environment is that of this process. Where tests follow one another, Go collects garbage less often, because
+// processor time is scarcer than memory: 2,000 objects and 4,000 changes take 24 s of the API server instead of 30.
 func (o Options) environment() []string {
 	env := os.Environ()
 	if o.brief && os.Getenv("GOGC") == "" {

@@ -3,8 +3,8 @@
 //
 //	text ─▶ words ─▶ each its own direction, and that of the group of words that mean much the same ─▶ sum, normalised
 //
-// It is no model: of meaning it knows the groups that are written down in it. It shows that the machinery
-// works, and what a ranking gains from vectors that are about right; how good a model is, it does not show.
+// It is no model: it knows only the groups of words that are written into it. It shows that the machinery works,
+// and what a ranking gains from vectors that are about right, but not how good a model is.
 //
 // All methods are safe for concurrent use. A handler that is told to wait does so until its client leaves or
 // [Embedder.Release].

@@ -1,3 +1,3 @@
-// Package monitoring runs a real Prometheus over replicas, the way the chart tells the Prometheus Operator to: what to
-// scrape comes from the chart's ServiceMonitor, when to worry from its alerts.
+// Package monitoring runs a real Prometheus over replicas, as the chart configures the Prometheus Operator: the
+// chart's ServiceMonitor says what to scrape, its alerts when to fire.
 package monitoring

@@ -1,4 +1,4 @@
-// Package picture keeps the pictures of docs/pictures true. A picture is taken by a real browser of a page
-// that a test has made; beside it stands the hash of what the page says. As long as the page says that, the
-// picture is fresh. Pixels are not compared: fonts differ from machine to machine.
+// Package picture keeps the pictures of docs/pictures true. A real browser takes a picture of a page that a test
+// has made; a file beside it holds the hash of the page's content. The picture is fresh as long as the page has
+// that content. Pixels are not compared, because fonts differ from machine to machine.
 package picture

@@ -1,8 +1,8 @@
 // Package process runs binaries for tests and for the demo, and sees to it that none outlives them.
 //
-// A process appends what it prints to a log file, is in a process group of its own, so that Ctrl-C in a
-// terminal does not reach it, and is killed by the kernel when its parent dies, on Linux, however that comes
-// about. It can be stopped gently or not, paused with SIGSTOP and waited for.
+// A process appends its output to a log file. It has its own process group, so that Ctrl-C in a terminal does not
+// reach it. On Linux, the kernel kills it when its parent dies for any reason. A test can stop it gently or not,
+// pause it with SIGSTOP, and wait for it.
 //
 // All methods are safe for concurrent use. [Process.Stop] and [Process.Await] block.
 package process

@@ -1,5 +1,5 @@
-// Package workload fills an API server with a realistic cluster, changes it at random, and says what a receiver must
-// hold of it.
+// Package workload fills an API server with a realistic cluster, changes it at random, and says what a receiver
+// must hold of it.
 //
 //	Options ─▶ Plan ─▶ Apply ─▶ Cluster ─▶ Churn ─▶ []Change          the cluster and its history
 //	                                         │
@@ -9,8 +9,8 @@
 // seeded changes: labels, descriptions, deletions, creations, objects recreated under their name, labels changed there
 // and back, status written, finalizers waited for. [Demo] is a smaller cluster that a person can read.
 //
-// [List] is the oracle. It uses discovery and lists of client-go alone, and works out by itself which annotations are
-// kept and where they are cut, so that what the product does wrong it does not do wrong in the same way.
+// [List] is the oracle. It uses only discovery and lists of client-go, and decides by its own code which
+// annotations are kept and where they are cut, so that it does not share a fault of the product.
 //
 // Everything that talks to an API server blocks until it is done and ends with its context. Functions are safe for
 // concurrent use; a [Cluster] serves one Churn at a time.
