@@ -20,6 +20,9 @@ type ID string
 // Hash returns the xxhash64 of the ID, by which checkpoints name it and first syncs are ordered.
 func (id ID) Hash() uint64 { return xxhash.Sum64String(string(id)) }
 
+// Short is the upper half of [ID.Hash], which orders as it does.
+func (id ID) Short() uint32 { return uint32(id.Hash() >> 32) }
+
 // HashOrder returns the positions 0 to n-1 in the order of their hashes, each of which is asked for once.
 // First lists and what a member takes over are sent in the order of [ID.Hash], so that a checkpoint tells by
 // one hash how far that has come where it cannot name what is left. It allocates 16 bytes a position.

@@ -23,13 +23,24 @@ var (
 // between the members is all real: pipelines, checkpoints, searches, senders of resyncs, verifiers. -model.seed=N
 // replays one.
 func TestAFleetLosesNothingThatItsCheckpointsTell(t *testing.T) {
-	first, last := *modelFirst, *modelFirst+*modelSeeds-1
+	storms(t, *modelSeeds, newSimPeer)
+}
+
+// TestAFleetWithoutRoomForMetadata_LosesNothing is the same storm with members that keep the metadata of one waiting
+// object. All others are evicted, and stubs after a first list; each is listed again before it is sent.
+func TestAFleetWithoutRoomForMetadata_LosesNothing(t *testing.T) {
+	storms(t, max(*modelSeeds/3, 1), newCrampedPeer)
+}
+
+func storms(t *testing.T, seeds uint64, newPeer func(sim.PeerOptions) sim.Peer) {
+	t.Helper()
+	first, last := *modelFirst, *modelFirst+seeds-1
 	if *modelSeed > 0 {
 		first, last = *modelSeed, *modelSeed
 	}
 	for seed := first; seed <= last; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { sim.Storm(t, seed, newSimPeer) })
+			synctest.Test(t, func(t *testing.T) { sim.Storm(t, seed, newPeer) })
 		})
 	}
 }
@@ -64,9 +75,17 @@ type simPeer struct{ *target.Peer }
 
 func (p simPeer) Objects() *index.Index { return p.Index }
 
-func newSimPeer(o sim.PeerOptions) sim.Peer {
-	return simPeer{target.NewPeer(target.PeerOptions{
+func newSimPeer(o sim.PeerOptions) sim.Peer { return simPeer{target.NewPeer(peerOptions(o))} }
+
+func newCrampedPeer(o sim.PeerOptions) sim.Peer {
+	of := peerOptions(o)
+	of.Cramped = true
+	return simPeer{target.NewPeer(of)}
+}
+
+func peerOptions(o sim.PeerOptions) target.PeerOptions {
+	return target.PeerOptions{
 		Name: o.Name, Incarnation: o.Incarnation, Maps: o.Maps, Sender: o.Sender, Pager: o.Pager, Leases: o.Leases, Settle: o.Settle,
 		Exceptions: o.Exceptions, Read: o.Read, Served: o.Served, Take: o.Take, Compare: o.Compare, Doubt: o.Doubt,
-	})}
+	}
 }

@@ -46,6 +46,7 @@ type PeerOptions struct {
 	// Doubt has a type listed anew; nil does not.
 	Doubt      func(t resource.Type)
 	Exceptions int  // that its checkpoints name; 0: as many as ever
+	Cramped    bool // it has no room for the metadata of more than one object that waits
 	Progress   bool // is told of, as a replica does
 	// Served are the types that are served; nil: those that the peer is shown.
 	Served func() []resource.Type
@@ -156,10 +157,14 @@ func (s shown) Served() []resource.Type {
 func NewPeer(o PeerOptions) *Peer {
 	f := &fate{o: o, incarnation: o.Incarnation, moved: make(chan struct{})}
 	x := index.New(nil)
+	room := int64(0) // as much as a replica has
+	if o.Cramped {
+		room = 1
+	}
 	t, err := New(Spec{
 		Name: "default", Endpoint: &url.URL{Scheme: "http", Host: "receiver"}, Format: wire.DotAI().Name(),
 		Pace:   Pace{Debounce: 300 * time.Millisecond, MaxWait: time.Second, Flush: 100 * time.Millisecond, Settle: o.Settle},
-		Limits: Limits{MaxInFlight: 2, MaxBytes: 1 << 20},
+		Limits: Limits{MaxInFlight: 2, MaxBytes: 1 << 20, DirtyMaxBytes: room},
 	}, Parts{
 		Self: Self{Member: o.Name, Namespace: "ns", Ring: "ring"},
 		Cluster: Cluster{

@@ -71,7 +71,7 @@ type Entry struct {
 
 // Short is the hash of an ID as exceptions name it. An ID with the hash of an exception costs an upsert too many; of a
 // million IDs one is expected among the most exceptions.
-func Short(id resource.ID) uint32 { return uint32(id.Hash() >> 32) }
+func Short(id resource.ID) uint32 { return id.Short() }
 
 // Covers tells whether a state of an object, or its deletion, is known to be acknowledged. A version that is not a
 // number (0) never is.
@@ -272,12 +272,15 @@ func decodeHashes(text string) ([]uint32, error) {
 type Backlog struct {
 	// Version is the lowest version among it, 0 when that is not known.
 	Version uint64
-	// IDs are the objects.
-	IDs []resource.ID
+	// IDs are the objects, but for further ones of which the hashes are all that is told; see [Short].
+	IDs     []resource.ID
+	Further []uint32
 	// Refused are objects that the receiver refuses. They are excepted as long as they are few, and hold
 	// nothing else back.
 	Refused []resource.ID
 }
+
+func (b Backlog) len() int { return len(b.IDs) + len(b.Further) }
 
 // Bounds makes entries without exceptions, but for what the receiver refuses: how far each type is
 // acknowledged without a gap. They are short enough to speak for all partitions, where [Entries] speak for a
@@ -285,7 +288,7 @@ type Backlog struct {
 func Bounds(seen map[string]uint64, backlog map[string]Backlog) map[string]Entry {
 	entries := make(map[string]Entry, len(seen))
 	for name, high := range seen {
-		if b := backlog[name]; len(b.IDs) > 0 {
+		if b := backlog[name]; b.len() > 0 {
 			high = min(max(b.Version, 1)-1, high)
 		}
 		entries[name] = Entry{Low: high, High: high, Refused: refused(backlog[name])}
@@ -301,12 +304,12 @@ func refused(b Backlog) []uint32 {
 	return hashes(b.Refused)
 }
 
-// hashes returns the hashes of IDs, ascending.
-func hashes(ids []resource.ID) []uint32 {
-	if len(ids) == 0 {
+// hashes returns the hashes of IDs and further ones, ascending.
+func hashes(ids []resource.ID, further ...uint32) []uint32 {
+	if len(ids)+len(further) == 0 {
 		return nil
 	}
-	hs := make([]uint32, 0, len(ids))
+	hs := append(make([]uint32, 0, len(ids)+len(further)), further...)
 	for _, id := range ids {
 		hs = append(hs, Short(id))
 	}
@@ -323,12 +326,12 @@ func Entries(seen map[string]uint64, backlog map[string]Backlog, room int) map[s
 	var names []string
 	for name, high := range seen {
 		entries[name] = Entry{Low: high, High: high, Refused: refused(backlog[name])}
-		if len(backlog[name].IDs) > 0 {
+		if backlog[name].len() > 0 {
 			names = append(names, name)
 		}
 	}
 	slices.SortFunc(names, func(a, b string) int {
-		return cmp.Or(len(backlog[a].IDs)-len(backlog[b].IDs), strings.Compare(a, b))
+		return cmp.Or(backlog[a].len()-backlog[b].len(), strings.Compare(a, b))
 	})
 	for i, name := range names {
 		entries[name] = entries[name].without(backlog[name], room/(len(names)-i))
@@ -339,7 +342,7 @@ func Entries(seen map[string]uint64, backlog map[string]Backlog, room int) map[s
 
 // without returns the entry of a type of which something is not acknowledged, with room for so many exceptions.
 func (e Entry) without(b Backlog, room int) Entry {
-	e.Low, e.Except = min(max(b.Version, 1)-1, e.High), hashes(b.IDs)
+	e.Low, e.Except = min(max(b.Version, 1)-1, e.High), hashes(b.IDs, b.Further...)
 	if len(e.Except) <= room {
 		return e
 	}

@@ -205,7 +205,7 @@ func inDoubt(of map[resource.Type]pipeline.Unacknowledged) []checkpoint.Doubt {
 func backlog(of map[resource.Type]pipeline.Unacknowledged) map[string]checkpoint.Backlog {
 	backlog := make(map[string]checkpoint.Backlog, len(of))
 	for t, u := range of {
-		backlog[t.String()] = checkpoint.Backlog{Version: u.Version, IDs: u.IDs, Refused: u.Refused}
+		backlog[t.String()] = checkpoint.Backlog{Version: u.Version, IDs: u.IDs, Further: u.Further, Refused: u.Refused}
 	}
 	return backlog
 }

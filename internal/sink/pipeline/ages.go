@@ -20,10 +20,7 @@ func (a *ages) time(m moment) time.Time   { return a.began.Add(time.Duration(m))
 
 // note brings the count in step with an item.
 func (a *ages) note(it *item) {
-	second := int32(0)
-	if it.dirty() && it.place != parked && it.place != quarantined {
-		second = 1 + int32(max(time.Duration(it.first.at), 0)/time.Second)
-	}
+	second := it.second()
 	if second == it.aged {
 		return
 	}
@@ -36,6 +33,14 @@ func (a *ages) note(it *item) {
 		a.seconds[second]++
 	}
 	it.aged = second
+}
+
+// second is the one in which an item counts, 0 for none.
+func (it *item) second() int32 {
+	if !it.dirty() || it.place == parked || it.place == quarantined {
+		return 0
+	}
+	return 1 + int32(max(time.Duration(it.first.at), 0)/time.Second)
 }
 
 // oldest is the age of the oldest, to the second, 0 when there is none.

@@ -90,11 +90,11 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 		return
 	}
 	id := t.ID(r.Namespace, r.Name)
-	it, ok := p.items.byID[id]
 	if !p.opts.Owner.MaySend(t, id) {
 		ticket.miss()
 		return
 	}
+	it, ok := p.item(t, id)
 	if !ok {
 		it = p.add(id, t)
 		if _, doubted := p.opts.Doubtful(id); doubted {
@@ -155,7 +155,11 @@ func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if it, ok := p.items.byID[t.ID(r.Namespace, r.Name)]; ok && it.place == evicted {
+	id := t.ID(r.Namespace, r.Name)
+	if _, b := p.stubOf(t, id); b != nil && b.parked {
+		return
+	}
+	if it, ok := p.item(t, id); ok && it.place == evicted {
 		p.fill(it, r, now)
 		p.wakeLoop()
 	}

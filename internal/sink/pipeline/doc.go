@@ -5,7 +5,8 @@
 // There is no queue of events. What is not yet acknowledged is an item in a map, keyed by ID, that always holds the
 // newest state; a second change of a waiting object overwrites the first. Whatever the receiver does, memory is
 // bounded by the number of objects that differ, and above [Options.MaxBodyBytes] an item gives up its body, which is
-// read again from the API server when there is room ([Pipeline.Evicted], [Pipeline.Fill]).
+// read again from the API server when there is room ([Pipeline.Evicted], [Pipeline.Fill]). The rest of a large first
+// list waits as stubs, which take an eighth of an item's memory; see stub.go.
 //
 // An item is in one place at a time:
 //

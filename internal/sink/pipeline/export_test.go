@@ -21,5 +21,26 @@ func (p *Pipeline) CountDirty() int {
 			n++
 		}
 	}
+	for _, b := range p.items.allStubs() {
+		n += one(!b.parked)
+	}
+	return n
+}
+
+// Lengthen makes items of all stubs, and CountStubs returns how many there are.
+func (p *Pipeline) Lengthen() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for s, b := range p.items.allStubs() {
+		p.lengthen(s, b)
+	}
+}
+
+func (p *Pipeline) CountStubs() (n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for range p.items.allStubs() {
+		n++
+	}
 	return n
 }

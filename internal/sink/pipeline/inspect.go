@@ -36,7 +36,9 @@ func (p *Pipeline) Item(id resource.ID) (s ItemStatus, ok bool) {
 	defer p.mu.Unlock()
 	it, ok := p.items.byID[id]
 	if !ok {
-		return ItemStatus{}, false
+		if it = p.items.ofStub(id); it == nil {
+			return ItemStatus{}, false
+		}
 	}
 	s = ItemStatus{Place: it.place.String(), State: it.State, Since: p.ages.time(it.first.at), InFlight: it.inFlight, BatchLimit: it.limit()}
 	s.Failure = p.record.failures.of[id].Failure

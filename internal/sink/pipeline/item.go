@@ -127,7 +127,8 @@ type appointment struct {
 // items are all items. A map never shrinks: one that has been large is made anew when it is empty, as after a start.
 type items struct {
 	byID  map[resource.ID]*item
-	most  int // that this map has held
+	most  int                       // that this map has held
+	stubs map[*resource.Type]*stubs // those that are short; see stub.go
 	types map[resource.Type]*resource.Type
 }
 

@@ -33,6 +33,11 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	for _, it := range p.items.byID { // waiters for these would wait for ever
 		p.arrived(it)
 	}
+	for s, b := range p.items.allStubs() {
+		it := s.item(b)
+		p.arrived(&it)
+		b.initial = false
+	}
 	p.backlog.give()
 	p.record.remove()
 	return nil
@@ -267,6 +272,7 @@ func (p *Pipeline) MaySendChanged() {
 	for _, i := range resource.HashOrder(len(gained), func(i int) uint64 { return gained[i].id.Hash() }) {
 		p.unpark(gained[i], now)
 	}
+	p.moveStubs(now)
 	p.backlog.give()
 	p.wakeLoop()
 }

@@ -96,7 +96,7 @@ func New(sender Sender, sizer Sizer, breaker *delivery.Breaker, opts Options) *P
 	p := &Pipeline{
 		opts: opts, sender: sender, sizer: sizer, breaker: breaker,
 		wake:    make(chan struct{}, 1),
-		items:   items{byID: make(map[resource.ID]*item), types: make(map[resource.Type]*resource.Type)},
+		items:   items{byID: make(map[resource.ID]*item), stubs: make(map[*resource.Type]*stubs), types: make(map[resource.Type]*resource.Type)},
 		flights: flights{all: make(map[*flight]bool)},
 		queues:  queues{parked: make(map[*resource.Type]*[2]queue)},
 		window:  debounce.New[*item](opts.Debounce, opts.MaxWait),
@@ -116,7 +116,7 @@ func (p *Pipeline) Apply(c index.Change) {
 	if p.life == ended {
 		return
 	}
-	it, ok := p.items.byID[c.ID]
+	it, ok := p.item(c.Type, c.ID)
 	if !ok && (c.Cause == index.Initial || c.Again) && p.opts.Covers(c.Type, c.ID, stateOf(c)) {
 		if d, ok := p.opts.Doubtful(c.ID); ok {
 			it = p.add(c.ID, c.Type)
@@ -177,6 +177,9 @@ func (p *Pipeline) Apply(c index.Change) {
 		return
 	}
 	p.route(it, now, c.Cause == index.Initial)
+	if c.Cause == index.Initial {
+		p.shorten(it, c.Key)
+	}
 	p.wakeLoop()
 }
 
@@ -231,7 +234,7 @@ func (p *Pipeline) giveUp(it *item) {
 // spare gives up the body of an item that will not be sent soon, if bodies take a quarter of what they may: what waits
 // for others must leave room for what is to be sent ([Pipeline.Room] wants half).
 func (p *Pipeline) spare(it *item) {
-	if p.tally.bodyBytes > p.opts.MaxBodyBytes/4 {
+	if p.tally.bodyBytes > p.opts.MaxBodyBytes/4 || it.bulk && p.tally.places[parked] >= maxBulk {
 		p.giveUp(it)
 	}
 }
@@ -278,7 +281,7 @@ func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 		// It is about to be sent, and will be sent as it is now.
 	case it.evicted:
 		p.move(it, evicted)
-	case p.tally.bodyBytes > p.opts.MaxBodyBytes:
+	case p.tally.bodyBytes > p.opts.MaxBodyBytes, it.bulk && p.queues.of(classBulk).len >= maxBulk:
 		p.giveUp(it)
 		p.move(it, evicted)
 	case it.bulk:

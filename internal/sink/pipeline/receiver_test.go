@@ -150,10 +150,19 @@ type rig struct {
 	p       *pipeline.Pipeline
 	rcv     *receiver
 	version uint64
+	start   func()
 	stop    func()
 }
 
 func newRig(t *testing.T, opts pipeline.Options) *rig {
+	t.Helper()
+	r := idleRig(t, opts)
+	r.start()
+	return r
+}
+
+// idleRig is a rig that sends nothing before it is started.
+func idleRig(t *testing.T, opts pipeline.Options) *rig {
 	t.Helper()
 	if opts.Debounce == 0 {
 		opts.Debounce, opts.MaxWait = 10*time.Second, time.Minute
@@ -167,9 +176,16 @@ func newRig(t *testing.T, opts pipeline.Options) *rig {
 	r.index.Listen(r.p)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- r.p.Run(ctx) }()
+	started := false
+	r.start = func() {
+		started = true
+		go func() { done <- r.p.Run(ctx) }()
+	}
 	r.stop = sync.OnceFunc(func() {
 		cancel()
+		if !started {
+			return
+		}
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
 		}

@@ -44,6 +44,13 @@ func (p *Pipeline) Doubt(match Match) {
 			it.extra.suspicion = true
 		}
 	}
+	for s, b := range p.items.allStubs() {
+		if match(*s.typ, s.id(b)) {
+			it := p.lengthen(s, b)
+			p.doubt(it, it.mark())
+			it.extra.suspicion = true
+		}
+	}
 }
 
 // ForgetCovered forgets the parked objects that are covered by now ([Options.Covers]): their owner has
@@ -66,7 +73,10 @@ func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) func(id r
 				some = may(*t, named == 1)
 			}
 			if some != nil {
-				p.forgetCovered(&queues[named], some, contested)
+				kept := p.forgetCovered(&queues[named], some, contested)
+				if named == 0 {
+					p.forgetCoveredStubs(t, some, contested, kept)
+				}
 			}
 		}
 	}
@@ -80,8 +90,7 @@ const forgetAtOnce = 1000
 const maxContested = 4096
 
 // forgetCovered goes once round a queue of parked items. The caller holds the lock, which is given up on the way.
-func (p *Pipeline) forgetCovered(q *queue, may func(id resource.ID, s State) bool, contested func(t resource.Type, id resource.ID, s State) bool) {
-	kept := 0
+func (p *Pipeline) forgetCovered(q *queue, may func(id resource.ID, s State) bool, contested func(t resource.Type, id resource.ID, s State) bool) (kept int) {
 	for n := q.len; n > 0 && q.front != nil; n-- {
 		it := q.front
 		q.remove(it)
@@ -99,6 +108,7 @@ func (p *Pipeline) forgetCovered(q *queue, may func(id resource.ID, s State) boo
 			p.mu.Lock()
 		}
 	}
+	return kept
 }
 
 // settledByOwner tells whether a parked item's owner has delivered its state, and leaves no doubt about it.
@@ -153,6 +163,8 @@ type Unacknowledged struct {
 	// IDs are the objects, but for those whose deletion was not watched but found: nobody knows when these
 	// were deleted, and they are named by their tombstones.
 	IDs []resource.ID
+	// Further are more objects, by their IDs' [resource.ID.Short], in no order.
+	Further []uint32
 	// Doubtful are objects that a request of unknown outcome may still change. What is acknowledged in the
 	// state that is doubted, or has been repeated since, is in none of the other lists.
 	Doubtful []Doubt
@@ -186,6 +198,7 @@ func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unackn
 			own[*it.typ] = u
 		}
 	}
+	p.unacknowledgedStubs(mine, own, all)
 	return own, all
 }
 

@@ -79,6 +79,9 @@ func (p *Pipeline) Flush(ctx context.Context) Left {
 			l.Unsettled++
 		}
 	}
+	for _, b := range p.items.allStubs() {
+		l.Upserts += one(!b.parked)
+	}
 	return l
 }
 

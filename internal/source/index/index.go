@@ -31,6 +31,9 @@ type Change struct {
 	// Type and ID name the object.
 	Type resource.Type
 	ID   resource.ID
+	// Key is what the object is called within its type, see [Key]: the string that the index has, so that it takes no
+	// memory to keep it. It may be empty, and then means the same.
+	Key string
 	// Deleted tells that the object is gone; Record then has no body.
 	Deleted bool
 	// Record is the new state. For a deletion its ResourceVersion is that of the deletion, or of the list that lacked
@@ -188,7 +191,7 @@ func (x *Index) Lacks(t resource.Type, rs []resource.Record, some int) (names []
 	defer o.mu.Unlock()
 	listed := make(map[string]struct{}, len(rs))
 	for _, r := range rs {
-		listed[key(r.Namespace, r.Name)] = struct{}{}
+		listed[Key(r.Namespace, r.Name)] = struct{}{}
 	}
 	for k := range o.entries {
 		if _, ok := listed[k]; ok {
@@ -252,7 +255,7 @@ func (x *Index) take(t resource.Type, rs []resource.Record, version uint64, beli
 func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record, version, after uint64) {
 	listed := make(map[string]struct{}, len(rs))
 	for _, r := range rs {
-		listed[key(r.Namespace, r.Name)] = struct{}{}
+		listed[Key(r.Namespace, r.Name)] = struct{}{}
 	}
 	for k := range o.entries {
 		if _, ok := listed[k]; !ok {
@@ -280,7 +283,7 @@ type origin struct {
 // upsert applies one object's state; c says how it was learned. It tells whether the state is of a list and lies before
 // the known one, which only a restore brings about.
 func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, c Change, from origin) (back bool) {
-	k := key(r.Namespace, r.Name)
+	k := Key(r.Namespace, r.Name)
 	old, known := o.entries[k]
 	back = known && r.ResourceVersion != 0 && r.ResourceVersion < old.version
 	if back && !from.listed {
@@ -304,7 +307,7 @@ func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, c Change,
 		// time before the backup, covers it.
 		r.ResourceVersion = from.version
 	}
-	c.Type, c.ID, c.Record = t, t.ID(r.Namespace, r.Name), r
+	c.Type, c.ID, c.Key, c.Record = t, t.ID(r.Namespace, r.Name), k, r
 	c.Known, c.Previous, c.Again, c.Listed = known, old.digest, same, from.listed && known
 	x.tell(c)
 	return back
@@ -315,7 +318,7 @@ func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, c Change,
 func (x *Index) Delete(t resource.Type, namespace, name string, version uint64) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
-	if old, known := o.entries[key(namespace, name)]; known && version != 0 && version < old.version {
+	if old, known := o.entries[Key(namespace, name)]; known && version != 0 && version < old.version {
 		x.metrics.outdated.Inc()
 		return
 	}
@@ -328,7 +331,7 @@ func (x *Index) Delete(t resource.Type, namespace, name string, version uint64) 
 func (x *Index) Leave(t resource.Type, namespace, name string, version uint64) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
-	old, known := o.entries[key(namespace, name)]
+	old, known := o.entries[Key(namespace, name)]
 	switch {
 	case known && version != 0 && version < old.version:
 		x.metrics.outdated.Inc()
@@ -345,7 +348,7 @@ func before(version uint64) uint64 { return max(version, 1) - 1 }
 
 // delete applies one object's deletion; c says how it was learned.
 func (x *Index) delete(t resource.Type, o *objects, namespace, name string, version uint64, c Change) {
-	k := key(namespace, name)
+	k := Key(namespace, name)
 	old, known := o.entries[k]
 	delete(o.entries, k)
 	o.version = max(o.version, version)
@@ -400,7 +403,7 @@ func (x *Index) Get(t resource.Type, namespace, name string) (digest, version ui
 		return 0, 0, false
 	}
 	defer o.mu.Unlock()
-	e, ok := o.entries[key(namespace, name)]
+	e, ok := o.entries[Key(namespace, name)]
 	return e.digest, e.version, ok
 }
 
@@ -428,7 +431,7 @@ func (x *Index) IfKnown(t resource.Type, namespace, name string, f func(digest u
 		return false
 	}
 	defer o.mu.Unlock()
-	e, ok := o.entries[key(namespace, name)]
+	e, ok := o.entries[Key(namespace, name)]
 	return ok && f(e.digest)
 }
 
@@ -460,7 +463,7 @@ func (x *Index) IfAbsent(t resource.Type, namespace, name string, f func()) bool
 		return false
 	}
 	defer o.mu.Unlock()
-	if _, known := o.entries[key(namespace, name)]; known || !o.listed {
+	if _, known := o.entries[Key(namespace, name)]; known || !o.listed {
 		return false
 	}
 	f()
@@ -549,8 +552,8 @@ func (x *Index) Len() int {
 	return n
 }
 
-// key is the name under which an object is kept within its type.
-func key(namespace, name string) string {
+// Key is the name under which an object is kept within its type: namespace/name, or the name of what has no namespace.
+func Key(namespace, name string) string {
 	if namespace == "" {
 		return name
 	}
