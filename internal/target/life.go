@@ -27,14 +27,14 @@ func (s State) String() string {
 	return [...]string{"new", "backfill", "live", "draining", "stopped"}[s]
 }
 
-// life is the state of a target, and how far it had come before it drained.
+// life is the state of a target, and the state it had reached before it drained.
 type life struct {
 	mu      sync.Mutex // guards what follows, and is held for no call
 	state   State
 	reached State // StateLive at most
 }
 
-// advance goes on to a state. A life does not go back.
+// advance moves to a state. A life does not go back.
 func (l *life) advance(to State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -44,15 +44,15 @@ func (l *life) advance(to State) {
 	}
 }
 
-// State returns how far it has come.
+// State returns the present state.
 func (l *life) State() State {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.state
 }
 
-// looked tells whether what was deleted before has been looked for once, or need not be: only then a checkpoint of ours
-// says what is true.
+// looked tells whether the first search for earlier deletions is complete, or is not needed. Only then is a
+// checkpoint of ours true.
 func (l *life) looked() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -11,11 +11,11 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// Outlet leads to receivers; [HTTP] is one.
+// Outlet connects to receivers; [HTTP] is one.
 type Outlet interface {
-	// Connect returns what sends to a receiver. Nothing is sent yet.
+	// Connect returns a sender to a receiver. It sends nothing yet.
 	Connect(s Spec, f wire.Format, p Parts) (Connection, error)
-	// List returns what asks a receiver for its own list, at a pace, or [orphans.ErrNoList] if it has none.
+	// List returns a client for the receiver's own list, at a pace, or [orphans.ErrNoList] if it has none.
 	List(s Spec, p Parts, pace func(ctx context.Context) (done func(), err error)) (Listing, error)
 }
 
@@ -33,8 +33,8 @@ type Listing interface {
 	Close()
 }
 
-// HTTP leads to receivers by HTTP, under the fence of our membership: a request ends when the Lease was not renewed in
-// time.
+// HTTP connects to receivers by HTTP, under the fence of our membership: a request ends when the Lease was not
+// renewed in time.
 type HTTP struct{ Member *membership.Membership }
 
 // Connect implements [Outlet].

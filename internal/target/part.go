@@ -36,10 +36,10 @@ type batch struct {
 	held  handoff.Hold // nil: nothing has to be held, or it was lost
 }
 
-// retake is how long to wait before what was lost with the Lease is taken again.
+// retake is how long to wait before taking a part again that was lost with the Lease.
 const retake = 200 * time.Millisecond
 
-// begin takes the parts, for as long as it takes.
+// begin takes the parts, and waits for as long as that takes.
 func (b *batch) begin(ctx context.Context) error {
 	for len(b.spans) > 0 {
 		held, err := b.t.member.Take(ctx, b.spans)
@@ -67,7 +67,8 @@ func (b *batch) End() {
 	}
 }
 
-// Run implements [operations.Batch]: it sends one part to the target, and repairs what it has of objects that are gone.
+// Run implements [operations.Batch]: it sends one part to the target, and deletes documents whose objects are
+// gone.
 func (b *batch) Run(ctx context.Context, op operations.Request, part operations.Part, progress func(offered, open int)) (operations.Repair, error) {
 	if part.Held {
 		return b.t.release(ctx, op)
@@ -100,9 +101,9 @@ func (b *batch) Run(ctx context.Context, op operations.Request, part operations.
 	}
 }
 
-// waitReturned waits until no resync of the fleet has anything of a type: what another replica has taken is
-// not ours to send, also in the moment after it gave it back. The wait ends with that resync's part, and so
-// within minutes, or with ctx.
+// waitReturned waits until no resync of the fleet has taken anything of a type: what another replica has taken is
+// not ours to send, and neither is it in the moment after the return. The wait ends with that resync's part, and
+// so within minutes, or with ctx.
 func (t *Target) waitReturned(ctx context.Context, typ resource.Type) error {
 	if err := t.member.Await(ctx, func() bool { return !t.member.Taken(typ) }); err != nil {
 		return fmt.Errorf("waiting for another resync of %s: %w", typ, err)

@@ -35,16 +35,16 @@ type Parts struct {
 	Exceptions int
 }
 
-// Self is who we are.
+// Self identifies this member.
 type Self struct{ Version, Member, Namespace, Ring string }
 
-// Cluster is what is known of the cluster.
+// Cluster is what this replica knows of the cluster.
 type Cluster struct {
-	// ID tells it from others.
+	// ID identifies the cluster.
 	ID    string
 	Index *index.Index
 	Pager deletions.Pager // reads a type from the API server
-	// Namespaces are those that are watched.
+	// Namespaces are the watched namespaces.
 	Namespaces watch.NamespaceFilter
 	Types      Types
 	// Wanted tells whether a type would be watched if it were served.
@@ -53,25 +53,25 @@ type Cluster struct {
 	Ready func() bool
 	// Restoring tells that the cluster has gone back in time and has not been read since; nil is never.
 	Restoring func() bool
-	// Previous is what an earlier life knew; nil for nothing.
+	// Previous is what the previous process knew; nil for nothing.
 	Previous *previous.Inventory
-	// Compare holds the list of a resync against the index; nil does not.
+	// Compare compares the list of a resync with the index; nil does not.
 	Compare func(t resource.Type, in func(namespace, name string) bool) resync.Comparison
-	// Doubt has a type listed anew; nil does not.
+	// Doubt lists a type anew; nil does not.
 	Doubt func(t resource.Type)
 }
 
-// Types are those that are served and wanted; [typeset.Set] knows them.
+// Types are the served and wanted types; [typeset.Set] knows them.
 type Types interface {
-	// Served are those that are expected to be read, by slices. Sure are all, whole; ok is false while that is not
-	// known.
+	// Served are the types that are expected to be read, by slices. Sure are all types, whole; ok is false while
+	// that is not known.
 	Served() []resource.Type
 	Sure() (types []resource.Type, ok bool)
-	// Watching tells whether the watch of one is well.
+	// Watching tells whether the watch of a type works.
 	Watching(t resource.Type) bool
 }
 
-// Observers are told what happens.
+// Observers receive news of what happens.
 type Observers struct {
 	Log        logr.Logger
 	Registerer prometheus.Registerer
@@ -84,12 +84,12 @@ type Seat interface {
 	Name() string
 	Incarnation() string
 	View() membership.View
-	// MaySend tells whether an object is ours to send, Away whether it would be, were it not taken by another member,
-	// and OwnedSince since which of our gains it is ours.
+	// MaySend tells whether we may send an object. Away tells whether we could, had no other member taken it.
+	// OwnedSince tells since which of our gains it is ours.
 	MaySend(t resource.Type, id resource.ID) bool
 	Away(t resource.Type, id resource.ID) bool
 	OwnedSince(t resource.Type, id resource.ID) uint64
-	// Taken tells whether a resync has set anything of a type apart, Await waits for a change of that, and Take makes
+	// Taken tells whether a resync has taken anything of a type, Await waits for a change of that, and Take makes
 	// us the only sender.
 	Taken(t resource.Type) bool
 	Await(ctx context.Context, ok func() bool) error

@@ -20,7 +20,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 )
 
-// newFinder makes what finds missed deletions, and what has the documents deleted.
+// newFinder makes the finder of missed deletions, and the deleter of its documents.
 func (t *Target) newFinder(pager deletions.Pager, previous *previous.Inventory, types deletions.Types) *repair.Metrics {
 	t.deleter = &repair.Deleter{
 		Index: t.index, Pipeline: t.pipeline, Hides: t.projection.Hides, Gone: func(typ resource.Type) bool { return t.finder.IsGone(typ) },
@@ -39,13 +39,13 @@ func (t *Target) newFinder(pager deletions.Pager, previous *previous.Inventory, 
 	return metrics
 }
 
-// runFinder looks for what was deleted while nobody watched, until ctx ends.
+// runFinder searches for what was deleted while no member watched, until ctx ends.
 func (t *Target) runFinder(ctx context.Context) error {
 	return t.finder.Run(ctx, deletions.Around{
 		Synced: t.store.Synced(), Read: t.read, Before: func() { t.progress.Receive() }, SendAgain: t.sendAgain, CanBeAsked: t.orphanFinder.Able(),
 		First: func(ctx context.Context) {
 			t.advance(StateLive)
-			// This goes at once, so that the ConfigMap itself is delivered like any other object, whenever we end.
+			// Publish at once, so that the ConfigMap itself is delivered like any other object, whenever we end.
 			t.progress.Publish(ctx)
 		},
 	})
@@ -77,7 +77,7 @@ func (s *Set) Remembering() iter.Seq[previous.Receiver] {
 	}
 }
 
-// waitIdle waits until the receiver answers, and has caught up with what is sent to it again.
+// waitIdle waits until the receiver answers, and has taken everything that is sent to it again.
 func (t *Target) waitIdle(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -91,7 +91,7 @@ func (t *Target) waitIdle(ctx context.Context) error {
 	return t.pipeline.Room(ctx) // It says what it was doing.
 }
 
-// runListing asks the receiver about what nothing else can tell of, until ctx ends.
+// runListing asks the receiver about types of which no other source can tell, until ctx ends.
 func (t *Target) runListing(ctx context.Context) error {
 	return t.orphanFinder.Run(ctx, orphans.Asking{
 		Search: t.finder, Self: t.member.Name(), Looked: t.looked,
@@ -105,7 +105,7 @@ func (t *Target) runListing(ctx context.Context) error {
 	})
 }
 
-// newProgress makes what tells the other members how far we are.
+// newProgress makes the publisher that tells the other members how far we are.
 func (t *Target) newProgress() {
 	t.progress = progress.New(progress.Options{
 		Pipeline: t.pipeline, Member: t.member, View: t.view, Index: t.index, Ledger: t.ledger, Store: t.store, Tombstones: t.tombstones,
@@ -116,7 +116,7 @@ func (t *Target) newProgress() {
 	})
 }
 
-// answers are what the pipeline asks of checkpoints.
+// answers answer the pipeline's questions from the checkpoints.
 func (t *Target) answers() progress.Answers {
 	return progress.Answers{Ledger: t.ledger, Tombstones: t.tombstones}
 }
@@ -129,7 +129,7 @@ func (t *Target) doubtful(id resource.ID) (pipeline.Doubt, bool) {
 	return t.answers().Doubtful(id)
 }
 
-// view is what our membership says, as far as this target goes.
+// view returns what our membership says about this target.
 func (t *Target) view() progress.View {
 	v := t.member.View()
 	of := func(parts []ownership.Part) (mine []checkpoint.Part) {
@@ -146,7 +146,7 @@ func (t *Target) view() progress.View {
 	}
 }
 
-// scopeOf is what a request is about, of a type.
+// scopeOf returns the objects of a type that a request is about.
 func (t *Target) scopeOf(typ resource.Type, op operations.Request) repair.Scope {
 	s := repair.Scope{Namespace: op.Namespace}
 	if op.Scope == operations.Replica {

@@ -6,8 +6,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// registered gives metrics the label of a target, and takes them back when the target is gone. Without a registerer it
-// does nothing.
+// registered adds the label of a target to metrics, and removes them when the target is gone. Without a
+// registerer it does nothing.
 type registered struct {
 	reg prometheus.Registerer // nil: none
 
@@ -38,7 +38,8 @@ func (r *registered) Register(c prometheus.Collector) error {
 	return nil
 }
 
-// MustRegister implements [prometheus.Registerer]. It panics on a metric that there is already, as its contract wants.
+// MustRegister implements [prometheus.Registerer]. It panics on a metric that exists already, as its contract
+// requires.
 func (r *registered) MustRegister(cs ...prometheus.Collector) {
 	for _, c := range cs {
 		if err := r.Register(c); err != nil {
@@ -52,7 +53,7 @@ func (r *registered) Unregister(c prometheus.Collector) bool {
 	return r.reg != nil && r.reg.Unregister(c)
 }
 
-// remove takes all metrics back.
+// remove unregisters all metrics.
 func (r *registered) remove() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

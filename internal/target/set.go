@@ -31,7 +31,7 @@ func (s *Set) Get(name string) *Target {
 	return nil
 }
 
-// Put adds a receiver, in place of an earlier one of its name.
+// Put adds a receiver, and replaces an earlier one of its name.
 func (s *Set) Put(t *Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -41,7 +41,7 @@ func (s *Set) Put(t *Target) {
 	s.list.Store(&l)
 }
 
-// Drop takes a receiver out.
+// Drop removes a receiver.
 func (s *Set) Drop(t *Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/retired"
 )
 
-// Spec says what a receiver is and how it wants to be treated.
+// Spec describes a receiver and how to send to it.
 type Spec struct {
 	Access
 	Scope
@@ -27,22 +27,22 @@ type Spec struct {
 	Endpoint *url.URL
 	// Format is the name of a contract.
 	Format string
-	// Late says that the target begins when types have been read already, Before what its predecessor left; nil for
-	// nothing.
+	// Late says that the target begins when types have been read already. Before is what its predecessor left;
+	// nil for nothing.
 	Late   bool
 	Before *retired.Backlog
-	// Declared is the ResourceSyncConfig that names it; nil: the environment does.
+	// Declared is the ResourceSyncConfig that names the receiver; nil: the environment names it.
 	Declared *controller.Target
 }
 
-// Access is how a receiver is let know who we are.
+// Access is how to authenticate to a receiver.
 type Access struct {
 	Token delivery.TokenSource
 	CA    []byte
 	Files outbound.Files
 }
 
-// Scope is what a receiver is to have.
+// Scope is what a receiver selects.
 type Scope struct {
 	Selection  resource.Selection  // what is kept of all
 	Own        *resource.Selection // what is sent of that; nil: everything
@@ -51,16 +51,16 @@ type Scope struct {
 	Namespaces watch.NamespaceFilter
 }
 
-// Pace is when something is sent. Resync is the time between two full resyncs.
+// Pace is when changes are sent. Resync is the time between two full resyncs.
 type Pace struct{ Debounce, MaxWait, Flush, Settle, Timeout, Resync time.Duration }
 
-// Limits are how much of it.
+// Limits are how much is sent at once.
 type Limits struct {
 	MaxUpserts, MaxBytes, MaxInFlight int
 	DirtyMaxBytes                     int64
 }
 
-// FromEnvironment is the receiver that the environment names.
+// FromEnvironment returns the receiver that the environment names.
 func FromEnvironment(cfg config.Config) Spec {
 	s := Spec{
 		Name: handoff.Environment, Endpoint: cfg.Endpoint, Format: cfg.EndpointFormat,
@@ -77,15 +77,15 @@ func FromEnvironment(cfg config.Config) Spec {
 	return s
 }
 
-// receiver names the one receiver whose documents a target answers for.
+// receiver identifies the one receiver whose documents a target is responsible for.
 func (s Spec) receiver() string { return s.Endpoint.String() + " " + s.Format }
 
-// wants tells whether the receiver is to have objects like this one.
+// wants tells whether the receiver selects objects like this one.
 func (s Spec) wants(t resource.Type, namespace, name string) bool {
 	return !s.Narrow || s.Types.Match(t) && s.Namespaces.Match(t, namespace, name)
 }
 
-// fingerprint names everything whose change makes checkpoints worthless.
+// fingerprint covers everything whose change makes checkpoints worthless.
 func (s Spec) fingerprint(cluster string) string {
 	f := fmt.Sprintf("cluster=%s endpoint=%s format=%s keeps=%s", cluster, s.Endpoint, s.Format, s.Selection)
 	if s.Narrow {

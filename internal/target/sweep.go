@@ -10,7 +10,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 )
 
-// repair asks the receiver about the type of a part that was sent. What it can tell is not worth a failure.
+// repair asks the receiver about the type of a part that was sent. An error here does not fail the part.
 func (t *Target) repair(ctx context.Context, op operations.Request, part operations.Part) operations.Repair {
 	var r operations.Repair
 	if part.From != "" { // The member with the first part of a type looks after all of it.
@@ -29,7 +29,7 @@ func (t *Target) repair(ctx context.Context, op operations.Request, part operati
 	return r
 }
 
-// release repairs what we hold back, at a person's word.
+// release carries out the held repairs, with a person's consent.
 func (t *Target) release(ctx context.Context, op operations.Request) (operations.Repair, error) {
 	var r operations.Repair
 	types := slices.Clone(op.Types)

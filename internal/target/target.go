@@ -46,7 +46,7 @@ type Target struct {
 	stages  stages
 }
 
-// sending is what brings the receiver what there is.
+// sending holds what brings the receiver the present objects.
 type sending struct {
 	connection Connection
 	pipeline   *pipeline.Pipeline
@@ -57,7 +57,7 @@ type sending struct {
 	resyncs    *operations.Engine
 }
 
-// recording is what members tell each other.
+// recording holds what members tell each other.
 type recording struct {
 	ledger     *checkpoint.Ledger
 	store      *checkpoint.Store
@@ -65,7 +65,7 @@ type recording struct {
 	progress   *progress.Publisher
 }
 
-// searching is what finds what was missed.
+// searching holds what finds missed deletions.
 type searching struct {
 	finder       *deletions.Finder
 	deleter      *repair.Deleter
@@ -79,7 +79,7 @@ type stages struct {
 	begun                     time.Time
 }
 
-// New makes a receiver with all that serves it. Nothing is started yet.
+// New returns a receiver with everything that serves it. It starts nothing.
 func New(spec Spec, p Parts) (*Target, error) {
 	format, err := wire.FormatOf(spec.Format)
 	if err != nil {
@@ -104,7 +104,7 @@ func New(spec Spec, p Parts) (*Target, error) {
 	return t, t.resync()
 }
 
-// record makes what members tell each other.
+// record makes the parts that exchange checkpoints with the other members.
 func (t *Target) record() {
 	p, name := t.parts, t.spec.Name
 	t.ledger = checkpoint.NewLedger(t.spec.fingerprint(p.ID), ring.DefaultFormat())
@@ -115,7 +115,7 @@ func (t *Target) record() {
 	t.tombstones = tombstones.New(t.ledger)
 }
 
-// send makes what sends changes.
+// send makes the parts that send changes.
 func (t *Target) send(c Connection) {
 	spec, p := t.spec, t.parts
 	breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: spec.MaxInFlight, MaxBytes: spec.MaxBytes})
@@ -130,7 +130,7 @@ func (t *Target) send(c Connection) {
 	})
 }
 
-// search makes what finds what was missed.
+// search makes the parts that find missed deletions.
 func (t *Target) search() error {
 	p := t.parts
 	searches := t.newFinder(p.Pager, p.Previous, deletions.Types{Served: p.Types.Sure, Selected: p.Wanted})
@@ -150,7 +150,7 @@ func (t *Target) search() error {
 	return nil
 }
 
-// newBackfill makes what reads what there was before.
+// newBackfill makes the reader of the objects that existed before.
 func (t *Target) newBackfill() *backfill.Backfill {
 	return backfill.New(backfill.Options{
 		Index: t.index, Pager: t.parts.Pager, Pipeline: t.pipeline, Log: t.log, Receiver: backfill.Receiver{
@@ -162,7 +162,7 @@ func (t *Target) newBackfill() *backfill.Backfill {
 	})
 }
 
-// resync makes what sends again.
+// resync makes the parts that send again.
 func (t *Target) resync() (err error) {
 	p, name := t.parts, t.spec.Name
 	sees := projection.NewThrough(t.pipeline, p.Index, t.projection)
@@ -207,12 +207,12 @@ func (t *Target) Apply(c index.Change) {
 	}
 }
 
-// wants tells whether the receiver is to have objects like this one.
+// wants tells whether the receiver selects objects like this one.
 func (t *Target) wants(typ resource.Type, namespace, name string) bool {
 	return t.spec.wants(typ, namespace, name)
 }
 
-// wanted counts the objects of a type that the receiver is to have, of those that have been listed.
+// wanted counts the objects of a type that the receiver selects, of those that have been listed.
 func (t *Target) wanted(typ resource.Type) (n int) {
 	stats := t.index.Type(typ)
 	if !stats.Listed || !t.spec.Types.Match(typ) {
@@ -230,7 +230,7 @@ func (t *Target) wanted(typ resource.Type) (n int) {
 	return max(n-t.projection.Hidden(typ), 0)
 }
 
-// fillBack brings a target that began late what there was before.
+// fillBack sends the existing objects to a target that began late.
 func (t *Target) fillBack(ctx context.Context) error {
 	if t.backfill == nil {
 		return nil
@@ -243,13 +243,13 @@ func (t *Target) fillBack(ctx context.Context) error {
 	return nil
 }
 
-// backfilled tells whether it has been brought that.
+// backfilled tells whether fillBack is complete, or not needed.
 func (t *Target) backfilled() bool { return t.backfill == nil || t.backfill.Done() }
 
 // Listen lets the target hear of every change from now on.
 func (t *Target) Listen() { t.stages.remove = t.index.Listen(t) }
 
-// Start runs all that serves the target until stop. What fails for good goes to fail.
+// Start runs everything that serves the target until stop. Errors that end a part for good go to fail.
 func (t *Target) Start(fail context.CancelCauseFunc) {
 	t.advance(StateBackfill)
 	t.stages.begun = time.Now()
@@ -265,7 +265,7 @@ func (t *Target) Start(fail context.CancelCauseFunc) {
 	t.stages.observe.Start("fill", t.filler.Run)
 }
 
-// Stop ends it at once: who wants a flush has it done before.
+// Stop ends the target at once. A caller that wants a flush calls Flush before.
 func (t *Target) Stop() {
 	t.stages.remove()
 	t.stages.observe.Stop()
@@ -275,8 +275,8 @@ func (t *Target) Stop() {
 	t.advance(StateStopped)
 }
 
-// endObserving ends what looks at the cluster. A target that ends before it has looked back for the first
-// time may have sent something all the same: its last checkpoint is to tell of that.
+// endObserving ends the parts that read the cluster. A target that ends before its first search is complete may
+// have sent something all the same, and its last checkpoint must cover that.
 func (t *Target) endObserving() {
 	t.stages.observe.Stop()
 	if t.progress.Informed() {
@@ -284,13 +284,13 @@ func (t *Target) endObserving() {
 	}
 }
 
-// CutOff ends the requests that are still under way: a receiver that does not answer must not keep us from
-// giving up the Lease. What they have done is unknown, and said to be in the last checkpoint.
+// CutOff ends the requests that are still in flight: a receiver that does not answer must not keep us from giving
+// up the Lease. Their outcome is unknown, and the last checkpoint names their objects as in doubt.
 func (t *Target) CutOff() {
 	t.stages.sending.Stop()
 }
 
-// reportProgress says how far the first sync is, until it is complete.
+// reportProgress logs how far the first sync is, until it is complete.
 func (t *Target) reportProgress(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -314,7 +314,7 @@ func (t *Target) reportProgress(ctx context.Context) error {
 	}
 }
 
-// read tells whether the target has been told of everything that there was when it began.
+// read tells whether the target has been told of everything that existed when it began.
 func (t *Target) read() bool { return t.parts.Ready() && t.backfilled() }
 
 // deliver sends until ctx ends.

@@ -10,9 +10,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// Coverage returns, by the names of the types, how far each has been seen, for our next checkpoint, and at
-// which versions deletions are still to be looked for. It may be asked for once everything that checkpoints
-// said has been read.
+// Coverage returns for our next checkpoint, by the names of the types, how far each has been seen, and at which
+// versions deletions are still to be searched. The caller may call it once it has read everything that earlier
+// checkpoints said.
 func (f *Finder) Coverage(now time.Time) map[string]checkpoint.Seen {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -52,7 +52,7 @@ func (f *Finder) seen(t resource.Type, s *search, stats index.Stats, now time.Ti
 	return c
 }
 
-// unsearched says of a type's deletions no more than was true before us. The caller holds mu.
+// unsearched repeats what earlier checkpoints said of a type's deletions, and no more. The caller holds mu.
 func (f *Finder) unsearched(name string, c checkpoint.Seen, versions []uint64) checkpoint.Seen {
 	c.Deleted, c.Earlier = 1, f.past.ours[name] // 1: nothing is known of before.
 	if len(versions) > 0 {
@@ -61,15 +61,16 @@ func (f *Finder) unsearched(name string, c checkpoint.Seen, versions []uint64) c
 	return c
 }
 
-// Withdraw says of a type's deletions no more than before they were looked for.
+// Withdraw takes back what the search has found out about a type's deletions: the next checkpoint says no more
+// than before the search.
 func (f *Finder) Withdraw(name string, c checkpoint.Seen) checkpoint.Seen {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.unsearched(name, c, f.past.Of(name))
 }
 
-// divided returns what tells of a name whether the type is watched in the other division: a whole
-// one by slices, or a slice as the whole. The caller holds mu.
+// divided returns the entries that cover a name whose type is watched in the other division: the slices for a
+// whole type, or the whole type for a slice. The caller holds mu.
 func (f *Finder) divided() func(name string) bool {
 	whole, sliced := make(map[string]bool), make(map[string]bool)
 	for _, t := range f.opts.Index.Types() {

@@ -42,7 +42,7 @@ func (f *Finder) advance(ctx context.Context, q inquiry) {
 	}
 }
 
-// conclude sets what a search has come to.
+// conclude sets the result of a search.
 func (f *Finder) conclude(s *search, state State) answer {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -50,8 +50,9 @@ func (f *Finder) conclude(s *search, state State) answer {
 	return told
 }
 
-// peers asks the members that were there before us: they may know that there is nothing to look for. Who began when we
-// did counts only where we remember nothing ourselves: it may have found that nothing can tell.
+// peers asks the members whose processes were running before ours: they may know that there is nothing to search.
+// A member that began when we did counts only where we remember nothing ourselves: it may have found that no
+// source can tell.
 func (f *Finder) peers(_ context.Context, q *inquiry) answer {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -75,7 +76,7 @@ func (f *Finder) peers(_ context.Context, q *inquiry) answer {
 	return cannotTell
 }
 
-// rested leaves a search alone for a while that has failed.
+// rested pauses a search that has failed.
 func (f *Finder) rested(_ context.Context, q *inquiry) answer {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -93,7 +94,7 @@ func (f *Finder) history(ctx context.Context, q *inquiry) answer {
 	if len(q.versions) == 0 {
 		return cannotTell
 	}
-	// Up to our last list, which is later than the first one if the watch has begun anew.
+	// The range ends at our last list, which is later than the first one if the watch has begun anew.
 	n, until := 0, max(q.search.listed, f.opts.Index.Type(q.t).Since)
 	err := f.opts.Pager.Deletions(ctx, q.t, q.versions[0], until, func(d watch.Deletion) {
 		gone := d.Now == nil || !f.opts.Receiver.Sees(*d.Now)
@@ -117,16 +118,16 @@ func (f *Finder) history(ctx context.Context, q *inquiry) answer {
 	return told
 }
 
-// exactLists looks at what the API server held at a type's versions. It can tell if the API server remembers them all.
-// Of those whose history is gone the latest decides: the earlier ones hold nothing that it has not, but what members
-// have acknowledged beyond it.
+// exactLists searches what the API server held at a type's versions. It can tell if the API server remembers them
+// all. Of the versions whose history is gone, the latest decides: it covers the earlier ones, except for what
+// members have acknowledged beyond it.
 func (f *Finder) exactLists(ctx context.Context, q *inquiry) answer {
 	if len(q.versions) == 0 {
 		return cannotTell
 	}
 	f.slots <- struct{}{}
 	defer func() { <-f.slots }()
-	// What was there at a later version is told: nearer to its deletion than by an earlier one.
+	// Report an object with the latest version at which it existed, which is nearest to its deletion.
 	deleted := make(map[guard.Object]bool)
 	for _, version := range slices.Backward(q.versions) {
 		err := f.exactList(ctx, q.t, version, deleted)
@@ -146,7 +147,7 @@ func (f *Finder) exactLists(ctx context.Context, q *inquiry) answer {
 	return f.conclude(q.search, Compared)
 }
 
-// exactList deletes what the API server held at one version and does not hold now.
+// exactList deletes the documents of objects that the API server held at one version and does not hold now.
 func (f *Finder) exactList(ctx context.Context, t resource.Type, version uint64, deleted map[guard.Object]bool) error {
 	now := f.opts.Index.Type(t)
 	if !now.Listed || version == 0 || version >= now.Version {
@@ -176,7 +177,7 @@ func (f *Finder) exactList(ctx context.Context, t resource.Type, version uint64,
 	return nil
 }
 
-// inventory asks what the previous process knew, which is the last that can be asked.
+// inventory asks what the previous process knew, the last source of the chain.
 func (f *Finder) inventory(_ context.Context, q *inquiry) answer {
 	v, err := f.opts.Previous.Judge(q.t, f.opts.Receiver.Wants, false, false)
 	if errors.Is(err, inventory.ErrBackwards) { // It becomes clear within a minute whether it is of a lost time.
@@ -189,7 +190,7 @@ func (f *Finder) inventory(_ context.Context, q *inquiry) answer {
 	return told
 }
 
-// apply has deleted what the inventory says is gone.
+// apply deletes what a verdict of the inventory names, and holds the rest for a person.
 func (f *Finder) apply(t resource.Type, s *search, v inventory.Verdict, err error) {
 	if err != nil {
 		f.opts.Previous.Discard(err)

@@ -31,20 +31,20 @@ type Checkpoints interface {
 	Refresh(ctx context.Context) error
 }
 
-// Receiver is whose documents may be of objects that are gone.
+// Receiver is the receiver whose documents may belong to objects that are gone.
 type Receiver struct {
-	// Wants tells whether it is to have objects like this one, Sees whether it was to have one in that state.
+	// Wants tells whether the receiver selects objects like this one, Sees whether it selected one in that state.
 	Wants func(t resource.Type, namespace, name string) bool
 	Sees  func(r resource.Record) bool
 	// Delete tells it of a deletion, unless the object is there; see [repair.Deleter.Delete].
 	Delete func(t resource.Type, namespace, name string, after, at uint64) bool
 }
 
-// Types say which types there are beside those of the index.
+// Types are the types that exist, beside those of the index.
 type Types struct {
-	// Served returns those that are served and wanted; ok is false while that is not known for sure.
+	// Served returns the types that are served and wanted; ok is false while that is not known for sure.
 	Served func() (types []resource.Type, ok bool)
-	// Selected tells whether one would be wanted, were it served.
+	// Selected tells whether a type would be wanted if it were served.
 	Selected func(t resource.Type) bool
 }
 
@@ -68,7 +68,7 @@ type Finder struct {
 	opts  Options
 	slots chan struct{} // one for each list of the past
 
-	// mu guards what follows. What is called with it held calls nobody but the index and the ledger.
+	// mu guards the fields below. Code that holds it calls only the index and the ledger.
 	mu        sync.Mutex
 	past      past
 	searches  map[resource.Type]*search
@@ -84,7 +84,7 @@ type past struct {
 	begun      bool
 	ours       map[string][]uint64 // of Versions those that our own checkpoints spoke of
 	incumbents map[string]string   // processes by member
-	// All incumbents are gone, and what they said last is in Versions; there may have been none.
+	// All incumbents are gone, and Versions has what they said last; or there were none.
 	heardOut bool
 }
 
@@ -94,15 +94,15 @@ const (
 	patience = 4 * time.Minute
 	// searchPause is the wait before a search that failed is tried again.
 	searchPause = 10 * time.Second
-	// lookers is how many types are looked at side by side. Most of them wait, for a second, for the API
-	// server's word that nothing has happened.
+	// lookers is how many types are searched side by side. Most of them wait, for a second, for the API server to
+	// report that nothing has happened.
 	lookers = 32
-	// searchers is how many lists of the past are taken side by side: one takes the API server some tens of
-	// milliseconds, of which it uses a few.
+	// searchers is how many lists of the past are read side by side. Each costs the API server some tens of
+	// milliseconds, and only a few of these keep it busy.
 	searchers = 4
 )
 
-// New returns a finder that has looked at nothing.
+// New returns a finder that has searched nothing.
 func New(opts Options) *Finder {
 	return &Finder{
 		opts: opts, slots: make(chan struct{}, searchers), searches: make(map[resource.Type]*search),
@@ -110,7 +110,7 @@ func New(opts Options) *Finder {
 	}
 }
 
-// begin takes what checkpoints said before us. Everything they said must have been read. The caller holds mu.
+// begin takes what earlier checkpoints said. The caller has read everything that they said, and holds mu.
 func (f *Finder) begin() {
 	if f.past.begun {
 		return
@@ -143,7 +143,7 @@ func (f *Finder) enter(t resource.Type, now time.Time) *search {
 	return s
 }
 
-// Step looks at the types that can be looked at. Everything must have been read once before the first step.
+// Step searches the types that can be searched. Before the first step, the caller has read everything once.
 func (f *Finder) Step(ctx context.Context, now time.Time) {
 	f.mu.Lock()
 	f.begin()
@@ -176,9 +176,9 @@ func (f *Finder) Step(ctx context.Context, now time.Time) {
 	f.closeGaps(ctx, now)
 }
 
-// hearOut takes account of what incumbents said last, now that they are gone: what they had seen since our
-// start, and was deleted when they could not see it any more, their first checkpoints do not show. It tells
-// whether that is done.
+// hearOut takes the last reports of incumbents into account, now that they are gone. Their first checkpoints do
+// not cover objects that they had seen since our start, and that were deleted when they could no longer see it.
+// hearOut tells whether that is done.
 func (f *Finder) hearOut(ctx context.Context) bool {
 	incumbents := f.past.incumbents // set once, before
 	if len(incumbents) > 0 {
@@ -206,7 +206,8 @@ func (f *Finder) hearOut(ctx context.Context) bool {
 	return true
 }
 
-// unfinished returns the search of a type, nil where there is nothing to look for: of nearly all, nearly always.
+// unfinished returns the search of a type, nil where nothing has to be searched: nearly always, for nearly all
+// types.
 func (f *Finder) unfinished(t resource.Type, now time.Time) *search {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -216,7 +217,7 @@ func (f *Finder) unfinished(t resource.Type, now time.Time) *search {
 	return nil
 }
 
-// Settled tells whether nothing of a type has to be looked for any more.
+// Settled tells whether the search of a type is complete.
 func (f *Finder) Settled(t resource.Type) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -224,8 +225,8 @@ func (f *Finder) Settled(t resource.Type) bool {
 	return s != nil && s.state.Done()
 }
 
-// Inspect tells how far the search of a type has come, and what our watch of it has not seen, for people; known is
-// false before it has begun.
+// Inspect returns for people how far the search of a type has come, and what our watch of it has not seen; known
+// is false before the search has begun.
 func (f *Finder) Inspect(t resource.Type) (state State, gap Gap, known bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -9,7 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// findings are what has come of all searches. The finder's mu guards them.
+// findings are the results of all searches. The finder's mu guards them.
 type findings struct {
 	metrics *repair.Metrics
 	found   int                           // since the last report
@@ -18,14 +18,14 @@ type findings struct {
 	unknown map[resource.Type]bool        // of which nothing has told yet
 }
 
-// cannotTell notes a type of which nothing can tell.
+// cannotTell notes a type of which no source can tell.
 func (f *findings) cannotTell(t resource.Type) {
 	f.unknown[t] = true
 	f.untold = append(f.untold, t.String())
 	f.report()
 }
 
-// hold notes what is held back of a type.
+// hold notes the held repair of a type.
 func (f *findings) hold(t resource.Type, h repair.Held) {
 	f.held[t] = h
 	f.report()
@@ -42,7 +42,7 @@ func (f *Finder) count(source repair.Source, n int) {
 	f.findings.found += n
 }
 
-// news returns what was found since the last call, and the types of which nothing can be said since then.
+// news returns the findings since the last call, and the types that have become unknown since then.
 func (f *Finder) news() (found int, unknown []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -51,14 +51,14 @@ func (f *Finder) news() (found int, unknown []string) {
 	return found, unknown
 }
 
-// Unresolved returns the types of which nothing can be said.
+// Unresolved returns the types of which no source can tell.
 func (f *Finder) Unresolved() []resource.Type {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.SortedFunc(maps.Keys(f.findings.unknown), resource.CompareTypes)
 }
 
-// Resolve says that something has been able to tell after all.
+// Resolve notes that a source could tell of a type after all.
 func (f *Finder) Resolve(t resource.Type) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -66,15 +66,15 @@ func (f *Finder) Resolve(t resource.Type) {
 	f.findings.report()
 }
 
-// Held returns a copy of what is held back.
+// Held returns a copy of the held repairs.
 func (f *Finder) Held() map[resource.Type]repair.Held {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.findings.held)
 }
 
-// Release deletes what the inventory is held back on of a type, within a scope, at a person's word. It returns
-// how many deletions were told, when they are delivered or after a while; see [repair.Deleter.Sweep].
+// Release deletes, with a person's consent, the held repair of the inventory for a type, within a scope. It
+// returns the number of deletions when they are delivered, or after a while; see [repair.Deleter.Sweep].
 func (f *Finder) Release(ctx context.Context, t resource.Type, within repair.Scope, sweep repair.Sweep) (told int, err error) {
 	if _, held := f.Held()[t]; !held {
 		return 0, nil
@@ -105,5 +105,5 @@ func (f *Finder) Release(ctx context.Context, t resource.Type, within repair.Sco
 	return told, err
 }
 
-// Settle has the previous process's knowledge forgotten of what all receivers are done with.
+// Settle lets the inventory forget what it knew of types that all receivers are done with.
 func (f *Finder) Settle() { f.opts.Previous.Settle() }

@@ -26,25 +26,26 @@ const (
 // String returns the state in lower case.
 func (s GapState) String() string { return [...]string{"closed", "open", "resting"}[s] }
 
-// Gap is a time of which our watch has seen only the outcome: the API server did not remember what had
-// happened, as after its own restart. What came before our first list is one, too. Of what was created and
-// deleted in it we know nothing. A peer may have seen the one, and have delivered it, and be gone before the
-// other: what existed at the last version that its checkpoint speaks of, in the gap, tells.
+// Gap is a period of which our watch has seen only the outcome, because the API server did not remember what had
+// happened, as after its own restart. The time before our first list is a gap, too. We know nothing of an object
+// that was created and deleted in the gap. A peer may have seen its creation, have delivered it, and have left
+// before its deletion. The last version in that peer's checkpoint, if it lies in the gap, shows which objects
+// existed then.
 //
-// It is a value: its methods return what becomes of it. The zero Gap is closed.
+// It is a value: its methods return the gap's next state. The zero Gap is closed.
 type Gap struct {
 	State GapState
-	// After and Since are the versions between which it lies.
+	// After and Since are the versions at its ends.
 	After, Since uint64
-	// Retry is when one that rests is looked into again.
+	// Retry is when a resting gap is searched again.
 	Retry time.Time
 	begun time.Time
 }
 
-// position is how far our watch had come, and since which list.
+// position is the version that our watch has reached, and the list from which it began.
 type position struct{ since, version uint64 }
 
-// first is the gap before our first list: since the versions of checkpoints, if there are any.
+// first is the gap before our first list: it begins at the versions of checkpoints, if there are any.
 func first(versions []uint64, stats index.Stats, now time.Time) Gap {
 	switch {
 	case len(versions) > 0:
@@ -55,8 +56,8 @@ func first(versions []uint64, stats index.Stats, now time.Time) Gap {
 	return Gap{}
 }
 
-// next is the gap now that our watch stands where stats says, and stood at last. One that is not closed stays so if the
-// watch begins anew, and grows.
+// next returns the gap after our watch has moved from last to the position in stats. A gap that is not closed
+// stays open if the watch begins anew, and grows.
 func (g Gap) next(last position, stats index.Stats, now time.Time) Gap {
 	switch {
 	case last.since != stats.Since && stats.Before == 0: // etcd was restored from a backup
@@ -73,7 +74,7 @@ func (g Gap) next(last position, stats index.Stats, now time.Time) Gap {
 	return g
 }
 
-// looked is the gap after it was looked into.
+// looked returns the gap after a search of it.
 func (g Gap) looked(closed bool, err error, now time.Time) Gap {
 	switch {
 	case err != nil:

@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// presence says who is there at one moment.
+// presence is the set of members and processes at one moment.
 type presence struct {
 	self, process string
 	others        map[string]string // processes by member
@@ -31,7 +31,7 @@ func (f *Finder) present() presence {
 	return p
 }
 
-// is tells whether a process of a member is ours; has, whether it is another's that is there.
+// is tells whether a process is our own; has, whether it is another member's that is present.
 func (p presence) is(member, process string) bool {
 	return process != "" && p.self == member && p.process == process
 }
@@ -40,7 +40,7 @@ func (p presence) has(member, process string) bool {
 	return process != "" && p.others[member] == process
 }
 
-// watched takes account of how far our watch of a type has come, and returns the gap in it. The caller holds mu.
+// watched takes note of the position of our watch of a type, and returns the gap in it. The caller holds mu.
 func (f *Finder) watched(t resource.Type, s *search, now time.Time) Gap {
 	stats := f.opts.Index.Type(t)
 	s.gap = s.gap.next(s.seen, stats, now)
@@ -48,8 +48,8 @@ func (f *Finder) watched(t resource.Type, s *search, now time.Time) Gap {
 	return s.gap
 }
 
-// closeGaps looks into the gaps of our watches, until every peer has written a checkpoint from after them, or
-// is gone. Until then what our checkpoints say of deletions ends where the gap begins.
+// closeGaps searches the gaps of our watches, until every peer has written a checkpoint from after them, or is
+// gone. Until then our checkpoints claim deletions only up to where the gap begins.
 func (f *Finder) closeGaps(ctx context.Context, now time.Time) {
 	here := f.present()
 	fresh := maps.Equal(here.others, f.consulted)
@@ -79,11 +79,12 @@ func (f *Finder) closeGaps(ctx context.Context, now time.Time) {
 	}
 }
 
-// resolveGap looks for what was deleted in a gap, by the last checkpoints of the members that are gone. It
-// tells whether no peer is left that could still write one.
+// resolveGap searches for deletions in a gap, by the last checkpoints of the members that are gone. It tells
+// whether no peer is left that could still write one.
 func (f *Finder) resolveGap(ctx context.Context, t resource.Type, s *search, g Gap, here presence, now time.Time) (closed bool, err error) {
 	f.mu.Lock()
-	// An incumbent has said that all is delivered that was deleted before our first list, and we have had no gap since.
+	// An incumbent has reported that every deletion from before our first list is delivered, and our watch has
+	// had no gap since.
 	answered := s.state == Answered && len(s.versions) > 0 && f.opts.Index.Type(t).Before == 0
 	f.mu.Unlock()
 	if answered || now.Sub(g.begun) > patience {

@@ -9,7 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// consultAgain has the inventory consulted of all types that it knows, whatever else has told of them.
+// consultAgain consults the inventory about all types that it knows, whatever other sources have told of them.
 func (f *Finder) consultAgain(now time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -24,7 +24,7 @@ func (f *Finder) consultAgain(now time.Time) {
 	}
 }
 
-// ConsultGone asks the inventory about a type that is served no longer: nothing else can tell of it.
+// ConsultGone asks the inventory about a type that is no longer served: no other source can tell of it.
 func (f *Finder) ConsultGone(t resource.Type, now time.Time) {
 	if !f.opts.Previous.Knows(t) {
 		return
@@ -45,8 +45,8 @@ func (f *Finder) ConsultGone(t resource.Type, now time.Time) {
 	f.apply(t, s, v, err)
 }
 
-// lookForGone says of the types that checkpoints speak of, that are served no longer, and that no inventory knows, that
-// nothing is known of their documents. It says so once, for one life.
+// lookForGone marks types as unknown that checkpoints mention, that are no longer served, and that no inventory
+// knows. It does so once in the life of the process.
 func (f *Finder) lookForGone() {
 	if !f.hasUnseen() {
 		return // There is none that it could say it of, most of the time.
@@ -71,7 +71,7 @@ func (f *Finder) lookForGone() {
 	}
 }
 
-// hasUnseen tells whether checkpoints speak of a type that has not been looked at.
+// hasUnseen tells whether checkpoints mention a type that has not been searched.
 func (f *Finder) hasUnseen() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -90,7 +90,7 @@ func (f *Finder) hasUnseen() bool {
 	return false
 }
 
-// IsGone tells whether a type is known to be served no longer, and is not served again.
+// IsGone tells whether a type is known to be no longer served, and is not served again.
 func (f *Finder) IsGone(t resource.Type) bool {
 	f.mu.Lock()
 	s := f.searches[t]
@@ -99,7 +99,7 @@ func (f *Finder) IsGone(t resource.Type) bool {
 	return gone && f.opts.Index.Type(t) == index.Stats{}
 }
 
-// ServedNoLonger tells whether a type is known for sure to be served no longer, although it would be wanted.
+// ServedNoLonger tells whether a type is known for sure to be no longer served, although it would be wanted.
 func (f *Finder) ServedNoLonger(t resource.Type) bool {
 	if f.opts.Index.Type(t) != (index.Stats{}) || !f.opts.Types.Selected(t) {
 		return false

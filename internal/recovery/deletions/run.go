@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Around is what happens around the steps of a finder.
+// Around holds the calls that a finder makes around its steps.
 type Around struct {
 	// Synced is closed when all checkpoints have been read, Read tells whether all types have been.
 	Synced <-chan struct{}
@@ -14,16 +14,16 @@ type Around struct {
 	Before func()
 	// First comes after the first step that was not interrupted.
 	First func(ctx context.Context)
-	// SendAgain has everything sent again, once in the fleet for all that ask since a time. It tells whether that has
-	// begun, and logs why it has not; then it is called again later.
+	// SendAgain sends everything again, once in the fleet for all members that ask since a time. It tells whether
+	// that has begun, and logs why it has not; the finder then calls it again later.
 	SendAgain func(ctx context.Context, since time.Time) (begun bool)
-	// CanBeAsked tells whether the receiver tells what it holds.
+	// CanBeAsked tells whether the receiver can list its documents.
 	CanBeAsked bool
 }
 
-// Run waits until the types have been read, then looks for what was deleted while nobody watched, until
-// ctx ends. No checkpoint of ours is written before that: it would claim deletions that nobody has sent, and
-// the others would believe it.
+// Run waits until the types have been read, then searches for what was deleted while no member watched, until ctx
+// ends. Before that we write no checkpoint: it would claim deletions that no member has sent, and the others
+// would believe it.
 func (f *Finder) Run(ctx context.Context, a Around) error {
 	select {
 	case <-ctx.Done():
@@ -54,7 +54,7 @@ func (f *Finder) Run(ctx context.Context, a Around) error {
 	}
 }
 
-// say logs what was found since the last time.
+// say logs the findings since the last call.
 func (f *Finder) say(canBeAsked bool) {
 	found, unknown := f.news()
 	if found > 0 {
@@ -66,15 +66,14 @@ func (f *Finder) say(canBeAsked bool) {
 	}
 }
 
-// lostTime is whether the states of a time that was lost have been sent over.
+// lostTime tells whether the states of a lost time have been sent over.
 type lostTime struct {
 	began, retry time.Time
 	asked        bool
 }
 
-// sendAgain has everything sent again, once in the fleet, when the inventory is of a time that was lost. The
-// checkpoints went back with the cluster: they cover states that the receiver has no longer, and the inventory knows
-// names alone.
+// sendAgain sends everything again, once in the fleet, when the inventory is of a lost time. The checkpoints went
+// back with the cluster: they cover states that the receiver no longer has, and the inventory knows only names.
 func (f *Finder) sendAgain(ctx context.Context, l *lostTime, again func(ctx context.Context, since time.Time) bool) {
 	if l.asked || !f.opts.Previous.ClusterWentBack() || time.Now().Before(l.retry) {
 		return

@@ -15,7 +15,7 @@ import "time"
 //	   │      nothing can tell
 //	   ╰──────────────────────────────────────────────▶ Unknown
 //
-// What our own watch has not seen since is a [Gap], which has states of its own.
+// A [Gap] in our own watch since then has states of its own.
 //
 // An inventory that turns out to be of a lost time makes each type that it knows Pending again.
 type State uint8
@@ -35,10 +35,10 @@ func (s State) String() string {
 	return [...]string{"pending", "answered", "replayed", "compared", "held", "unknown"}[s]
 }
 
-// Done tells whether nothing more is looked for.
+// Done tells whether the search is over.
 func (s State) Done() bool { return s != Pending && s != Held }
 
-// search is what is known of the missed deletions of one type. The finder's mu guards it.
+// search is the state of the search for missed deletions of one type. The finder's mu guards it.
 type search struct {
 	state    State
 	begun    time.Time

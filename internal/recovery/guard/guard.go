@@ -2,20 +2,20 @@ package guard
 
 import "iter"
 
-// Limit is how many of n known objects or documents of one type may be deleted on an inference: 50, or a tenth of n,
-// whichever is more. Up to 50 a mistake is repaired by one small resync; beyond a tenth it is likelier than
-// the finding.
+// Limit is how many of n known objects or documents of one type may be deleted on an inference: 50, or a tenth of
+// n, whichever is more. One small resync repairs a mistake of up to 50; beyond a tenth, a mistake is more likely
+// than a true finding.
 func Limit(n int) int { return max(50, n/10) }
 
-// Status is what came of a comparison.
+// Status is the result of a comparison.
 type Status uint8
 
 const (
 	// Unknown: the type cannot be judged at present.
 	Unknown Status = iota
-	// Compared: what is missing was deleted.
+	// Compared: the missing objects were deleted.
 	Compared
-	// Guarded: more is missing than may be deleted without a person's word.
+	// Guarded: more objects are missing than may be deleted without a person's consent.
 	Guarded
 )
 
@@ -25,26 +25,26 @@ func (s Status) String() string { return [...]string{"unknown", "compared", "gua
 // Object names an object of a type. Namespace is empty for a cluster-scoped one.
 type Object struct{ Namespace, Name string }
 
-// Question is whether the objects of one type that something knew are there.
+// Question asks which of the objects of one type that a source knew still exist.
 type Question struct {
-	// Names yields them, Known is how many they are.
+	// Names yields the known objects, Known is their number.
 	Names iter.Seq2[Object, error]
 	Known int
-	// Watched tells whether an object would be known if it existed: what is not watched is not missing. There tells
-	// whether it does, Proven whether it is gone for certain; nil: nothing is.
+	// Watched tells whether an object would be known if it existed: an object that is not watched is not missing.
+	// There tells whether it exists, Proven whether it is gone for certain; with nil, no deletion is proven.
 	Watched, There, Proven func(Object) bool
-	// Force deletes more than the guard allows, at a person's word.
+	// Force deletes more than the guard allows, with a person's consent.
 	Force bool
 }
 
 // Verdict is the answer. The zero Verdict says nothing.
 type Verdict struct {
 	Status Status
-	// Known is how many were known. Missing is how many of them are not there without a proof, and Limit how
-	// many of these may be deleted unasked.
+	// Known is how many objects the source knew. Missing is how many of them are missing without a proof, and
+	// Limit how many of these may be deleted without a person's consent.
 	Known, Missing, Limit int
-	// Deleted are the objects that are to be deleted, in the order of the question's names: those that are gone for
-	// certain, and the missing ones where Status is Compared.
+	// Deleted are the objects to delete, in the order of the question's names: those that are gone for certain,
+	// and the missing ones where Status is Compared.
 	Deleted []Object
 }
 

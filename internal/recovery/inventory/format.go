@@ -25,7 +25,7 @@ const (
 )
 
 var (
-	// ErrCorrupt says that a file is not what was written: cut, altered, or no inventory at all.
+	// ErrCorrupt says that a file is not as it was written: cut, altered, or no inventory at all.
 	ErrCorrupt = errors.New("the inventory is damaged")
 	// ErrForeign says that an inventory is intact and speaks of another cluster or ring.
 	ErrForeign = errors.New("the inventory is another's")
@@ -33,13 +33,13 @@ var (
 	ErrFormat = errors.New("the inventory has an unknown format")
 	// ErrTooLarge says that an inventory is larger than any cluster would explain, or would be.
 	ErrTooLarge = errors.New("the inventory is too large")
-	// ErrBackwards says that the API server is behind the inventory: its database was restored from a backup, or is
-	// another one, and what was deleted since the inventory was written cannot be told. A server whose cache lags is
+	// ErrBackwards says that the API server is behind the inventory: etcd was restored from a backup, or is
+	// another one. Deletions since the inventory was written cannot be told then. A server whose cache lags is
 	// behind for a moment only: ask again for a minute before giving the inventory up.
 	ErrBackwards = errors.New("the inventory is newer than the API server")
 )
 
-// Limits bound a file, against one that was made to do harm.
+// Limits bound a file, as protection against one that was made to do harm.
 type Limits struct {
 	// FileBytes bounds the file. Zero means 256 MiB: a million objects take 4 to 10 MiB.
 	FileBytes int64
@@ -58,13 +58,13 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// Meta says what an inventory speaks of.
+// Meta describes an inventory.
 type Meta struct {
 	// Cluster is the UID of the namespace kube-system. It is required.
 	Cluster string
 	// Ring is the name of the ring whose members write inventories of one kind. It is required.
 	Ring string
-	// Written is when the inventory was written, by the clock of the writer. Nothing is decided by it.
+	// Written is when the inventory was written, by the clock of the writer. It decides nothing.
 	Written time.Time
 }
 
@@ -93,7 +93,7 @@ func objectOf(name string) guard.Object {
 	return guard.Object{Namespace: namespace, Name: rest}
 }
 
-// table is the part of the file that says where all others are.
+// table is the part of the file that gives the places of all others.
 type table struct {
 	Cluster string    `json:"cluster"`
 	Ring    string    `json:"ring"`

@@ -24,27 +24,28 @@ type View interface {
 	State(t resource.Type) State
 	// Has tells whether an object of a listed type exists.
 	Has(t resource.Type, namespace, name string) bool
-	// Watched tells whether the object would be known if it existed, by the selection of namespaces that is configured.
-	// What is not watched is not missing.
+	// Watched tells whether the object would be known if it existed, by the configured selection of namespaces.
+	// An object that is not watched is not missing.
 	Watched(t resource.Type, namespace, name string) bool
-	// NamespaceGone tells whether a complete list of the cluster's namespaces lacks one. What was in it is
-	// proven to be gone, and needs no person's word.
+	// NamespaceGone tells whether a complete list of the cluster's namespaces lacks one. The objects in such a
+	// namespace are proven to be gone, and need no person's consent.
 	NamespaceGone(namespace string) bool
-	// Lost tells that the API server's database was restored from a backup since: versions compare no more,
+	// Lost tells that the API server's etcd was restored from a backup since: versions can no longer be compared,
 	// and nothing is proven. The inventory still names what a receiver may hold.
 	Lost() bool
 }
 
-// Verdict is what an inventory and the present say about one type together.
+// Verdict is the result of comparing an inventory with the present, for one type.
 type Verdict struct {
 	// Info is the type as the inventory has it.
 	Info TypeInfo
 	guard.Verdict
 }
 
-// Judge compares the names of one type with the present; see [guard.Compare]. It reads no file and no clock. What
-// has no complete list, or no versions that compare, is [guard.Unknown]. It fails with [ErrBackwards] when the type's
-// versions went backwards, and with the error of the names, and then says nothing else.
+// Judge compares the names of one type with the present; see [guard.Compare]. It reads no file and no clock. A
+// type that has no complete list, or no versions that compare, is [guard.Unknown]. Judge fails with
+// [ErrBackwards] when the type's versions went backwards, and with the error of the names, and then returns no
+// verdict.
 func Judge(info TypeInfo, names iter.Seq2[guard.Object, error], v View, force bool) (Verdict, error) {
 	now := v.State(info.Type)
 	switch {
@@ -80,8 +81,8 @@ func backwards(info TypeInfo, now State) error {
 	return fmt.Errorf("%w: %s is at version %d, and was at %d", ErrBackwards, info.Type, now.Version, info.Version)
 }
 
-// Check fails with [ErrBackwards] when any listed type is behind the inventory, which voids all of it: types share a
-// database, and one that was restored may by chance have passed the old version of another type.
+// Check fails with [ErrBackwards] when any listed type is behind the inventory, which voids all of it: types
+// share an etcd, and after a restore one type may by chance have passed its old version.
 func (inv *Inventory) Check(v View) error {
 	if v.Lost() {
 		return nil

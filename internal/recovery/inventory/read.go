@@ -27,10 +27,10 @@ type Inventory struct {
 	types []section
 }
 
-// Open reads and checks the inventory in a directory. Want says whose it has to be; its time is not looked at. It fails
-// with [fs.ErrNotExist] where there is none, with [ErrCorrupt], [ErrForeign], [ErrFormat] or [ErrTooLarge] for a file
-// that must not be believed, and with another error when the disk fails. It blocks until the file was read
-// twice, 0.13 s for a million objects. The caller closes the result.
+// Open reads and checks the inventory in a directory. Want says to which cluster and ring it must belong; Open
+// ignores its time. It fails with [fs.ErrNotExist] where there is none, with [ErrCorrupt], [ErrForeign],
+// [ErrFormat] or [ErrTooLarge] for a file that must not be believed, and with another error when the disk fails.
+// It blocks until it has read the file twice, 0.13 s for a million objects. The caller closes the result.
 func Open(dir string, want Meta, limits Limits) (*Inventory, error) {
 	if err := want.check(); err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func load(f *os.File, want Meta, limits Limits) (*Inventory, error) {
 	return &Inventory{file: f, size: info.Size(), types: t.Types, meta: Meta{Cluster: t.Cluster, Ring: t.Ring, Written: t.Written}}, nil
 }
 
-// decode checks everything there is to check in a file of that size and returns its table.
+// decode checks everything that can be checked in a file of that size, and returns its table.
 func decode(r io.ReaderAt, size int64, limits Limits) (table, error) {
 	if size > limits.FileBytes {
 		return table{}, fmt.Errorf("%w: %d bytes, want at most %d", ErrTooLarge, size, limits.FileBytes)
@@ -181,8 +181,8 @@ func (t table) check(start, end int64, limits Limits) error {
 	return nil
 }
 
-// scan calls f with each name until f returns false. The name is valid during the call. What allocates is bounded by
-// the longest name, whatever the section holds; what is read by s.Names.
+// scan calls f with each name until f returns false. The name is valid during the call. The longest name bounds
+// the allocations, whatever the section holds; s.Names bounds what is read.
 func (s section) scan(r io.ReaderAt, f func(name []byte) bool) error {
 	deflated := bufio.NewReaderSize(io.NewSectionReader(r, s.Offset, s.Bytes), 16<<10)
 	inflated := &io.LimitedReader{R: flate.NewReader(deflated), N: s.Names + 1}
@@ -211,7 +211,7 @@ var (
 	errOrder = errors.New("its names are malformed or out of order")
 )
 
-// bad makes an error of what stopped a scan: of the disk, or of what was read from it.
+// bad turns the cause that stopped a scan, the disk or the content, into an error.
 func (s section) bad(err error) error {
 	if path := (*os.PathError)(nil); errors.As(err, &path) {
 		return fmt.Errorf("reading section of %s: %w", s.typ(), err)
@@ -265,9 +265,9 @@ func (inv *Inventory) Types() []TypeInfo {
 	return infos
 }
 
-// Objects yields the objects of a type, none for a type that is not in the inventory. They are read from the file each
-// time. An error, which is the last that is yielded, says that the disk has failed since the inventory was opened: what
-// was yielded before is not all.
+// Objects yields the objects of a type, none for a type that is not in the inventory. It reads them from the file
+// each time. An error, which it yields last, says that the disk has failed since the inventory was opened: the
+// objects yielded before are not all.
 func (inv *Inventory) Objects(t resource.Type) iter.Seq2[guard.Object, error] {
 	return func(yield func(guard.Object, error) bool) {
 		for name, err := range inv.names(t) {

@@ -24,15 +24,15 @@ import (
 type TypeSnapshot struct {
 	// Type is the type.
 	Type resource.Type
-	// Version is the resourceVersion up to which Names is complete: of everything that existed at Version, Names lacks
-	// nothing but what was deleted and whose deletion was acknowledged.
+	// Version is the resourceVersion up to which Names is complete: of the objects that existed at Version, Names
+	// lacks only those that were deleted and whose deletion was acknowledged.
 	Version uint64
-	// Names yields each object once, ascending: namespace/name, or the name alone for a cluster-scoped one. It is
-	// called once, and not before the types that were yielded earlier are written.
+	// Names yields each object once, ascending: namespace/name, or the name alone for a cluster-scoped one. The
+	// writer calls it once, after it has written the types yielded earlier.
 	Names iter.Seq[string]
 }
 
-// Written is what became of a call of [Write].
+// Written is the result of a call of [Write].
 type Written struct {
 	// Bytes is the size of the file.
 	Bytes int64
@@ -40,9 +40,9 @@ type Written struct {
 	Types, Objects int
 }
 
-// Write replaces the inventory in a directory, which it makes if need be. The types have to come in the order of
-// [resource.CompareTypes]. After an error, or when the process or the machine ends in the middle, the earlier
-// inventory is still there. It blocks until the file is on the disk, and holds one name at a time.
+// Write replaces the inventory in a directory, which it creates if necessary. The types have to come in the order
+// of [resource.CompareTypes]. After an error, or when the process or the machine ends in the middle, the earlier
+// inventory is still there. Write blocks until the file is on the disk, and holds one name at a time.
 func Write(ctx context.Context, dir string, meta Meta, types iter.Seq[TypeSnapshot]) (Written, error) {
 	return disk{}.write(ctx, dir, meta, func(yield func(namedType) bool) {
 		for t := range types {
@@ -122,7 +122,7 @@ func (d disk) write(ctx context.Context, dir string, meta Meta, types iter.Seq[n
 	return w, nil
 }
 
-// syncDir makes a rename last. Some file systems know no such thing, and say so.
+// syncDir makes a rename durable. Some file systems do not support that, and say so.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

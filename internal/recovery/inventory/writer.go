@@ -15,27 +15,28 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Source is what an inventory is made of.
+// Source provides the content of an inventory.
 type Source interface {
-	// Generation changes whenever an object that Types would name appears. It need not change when one goes: an
-	// inventory that names too much costs one deletion of what is gone already.
+	// Generation changes whenever an object that Types would name appears. It need not change when one goes: a
+	// name too many in the inventory costs one needless deletion.
 	Generation() uint64
-	// Types yields the types that have a complete list, in the order of [resource.CompareTypes]. The names of
-	// a type are what may be at a receiver: every object that is known, and besides every one whose deletion
-	// is not acknowledged, or a crash would lose that deletion. Version and objects have to be of one moment,
-	// and the pending deletions collected after it: so an object that is deleted in between is in one of the
-	// two.
+	// Types yields the types that have a complete list, in the order of [resource.CompareTypes]. The names of a
+	// type are the objects that a receiver may hold: every known object, and also every object whose deletion is
+	// not acknowledged, since a crash would lose that deletion. Version and objects must be of one moment, and
+	// the pending deletions must be collected after it, so that an object that is deleted in between is in one of
+	// the two.
 	Types() iter.Seq[TypeSnapshot]
 }
 
 // WriterOptions are the settings of a [Writer].
 type WriterOptions struct {
-	// Interval is how often the inventory is written, when something changed. Zero means 60 s: what was created within
-	// the last interval before a crash, and deleted before the next start, leaves its document behind.
+	// Interval is how often the inventory is written, when something changed. Zero means 60 s. An object that was
+	// created within the last interval before a crash, and deleted before the next start, leaves its document
+	// behind.
 	Interval time.Duration
 	// StopTimeout bounds the last write. Zero means 10 s.
 	StopTimeout time.Duration
-	// Before is the inventory of the process's earlier life, nil for none. The writer closes it.
+	// Before is the inventory of the previous process, nil for none. The writer closes it.
 	Before *Inventory
 	// Log gets the edges: that writing fails, that it works again.
 	Log logr.Logger
@@ -79,8 +80,9 @@ func NewWriter(dir string, meta Meta, source Source, opts WriterOptions) (*Write
 	return k, nil
 }
 
-// Settle says that the earlier inventory's names of some types are needed no more: what was deleted has been handed to
-// where the [Source] has its pending deletions from, or the type is no longer wanted. It does not block.
+// Settle says that the earlier inventory's names of some types are no longer needed: their deletions have been
+// handed to the place from which the [Source] takes its pending deletions, or the type is no longer wanted. It
+// does not block.
 func (k *Writer) Settle(types ...resource.Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -93,15 +95,15 @@ func (k *Writer) Settle(types ...resource.Type) {
 	k.metrics.carried.Set(float64(len(k.unsettled)))
 }
 
-// Unsettled tells whether the earlier inventory's names of a type are carried on.
+// Unsettled tells whether the writer still keeps the earlier inventory's names of a type.
 func (k *Writer) Unsettled(t resource.Type) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.unsettled[t]
 }
 
-// Run writes the inventory every interval in which something changed, and once more when ctx ends. It never fails: what
-// goes wrong is counted, logged at its edges, and tried again. It is called once.
+// Run writes the inventory every interval in which something changed, and once more when ctx ends. It never
+// fails: it counts errors, logs the first and the recovery, and tries again. It is called once.
 func (k *Writer) Run(ctx context.Context) error {
 	if k.opts.Before != nil {
 		defer k.opts.Before.Close()
@@ -172,7 +174,7 @@ func (k *Writer) types() iter.Seq[namedType] {
 			}
 			n := namedType{typ: t.Type, version: t.Version, names: sure(t.Names)}
 			if len(carried) > 0 && resource.CompareTypes(carried[0].typ(), t.Type) == 0 {
-				// Else its kind was renamed under one name, and only one of them has a place.
+				// Otherwise its kind was renamed under one name, and only one of them has a place.
 				if carried[0].typ() == t.Type {
 					n.names = union(t.Names, k.old(carried[0]).names)
 				}
@@ -205,8 +207,8 @@ func (k *Writer) carried() []section {
 	return carried
 }
 
-// old is a type as the earlier inventory has it. When that cannot be read any more, which is the end of the disk, the
-// type is settled, so that the next write succeeds without it.
+// old is a type as the earlier inventory has it. When that cannot be read any more, because the disk has failed,
+// the type is settled, so that the next write succeeds without it.
 func (k *Writer) old(s section) namedType {
 	return namedType{typ: s.typ(), version: s.Version, names: func(yield func(string, error) bool) {
 		for name, err := range k.opts.Before.names(s.typ()) {
@@ -221,7 +223,7 @@ func (k *Writer) old(s section) namedType {
 	}}
 }
 
-// union yields what is in either of two ascending sequences, ascending, each once.
+// union yields the names of two ascending sequences, ascending, each once.
 func union(a iter.Seq[string], b iter.Seq2[string, error]) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		next, stop := iter.Pull2(b)

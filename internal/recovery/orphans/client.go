@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	// ceiling is how many points dot-ai reads of its collection, whatever it is asked.
+	// ceiling is how many points dot-ai reads of its collection, whatever the request asks for.
 	ceiling = 10_000
-	// pageSize is how many documents are asked for at once. dot-ai gives 1,000 at most; half of that is half
-	// the memory.
+	// pageSize is how many documents the client requests at once. dot-ai gives 1,000 at most; half of that takes
+	// half the memory.
 	pageSize = 500
-	// maxDocuments bounds what is held of one kind, from a receiver that knows no ceiling. A document takes about 100
-	// bytes here.
+	// maxDocuments bounds the documents held of one kind, from a receiver without a ceiling. A document takes
+	// about 100 bytes here.
 	maxDocuments = 100_000
 	// maxKinds bounds the kinds of one receiver.
 	maxKinds = 10_000
@@ -32,17 +32,18 @@ const (
 	maxAnswer = 8 << 20
 )
 
-// ErrNoList says that a receiver cannot be asked what it holds.
+// ErrNoList says that a receiver cannot list its documents.
 var ErrNoList = errors.New("the receiver has no list of what it holds")
 
-// ErrContract says that a receiver answered something else than dot-ai does. Nothing of the answer is used.
+// ErrContract says that a receiver answered something else than dot-ai does. The client uses nothing of the
+// answer.
 var ErrContract = errors.New("the receiver's answer is not dot-ai's")
 
 // StatusError is an answer other than success.
 type StatusError struct {
 	// Status is the HTTP status.
 	Status int
-	// Code and Message are what the receiver says, the message cut at 200 bytes; both may be empty.
+	// Code and Message come from the receiver's answer, the message cut at 200 bytes; both may be empty.
 	Code, Message string
 }
 
@@ -73,7 +74,7 @@ type Listing struct {
 	Kind Kind
 	// Documents are ordered by namespace and name, each once.
 	Documents []Document
-	// Blind tells that there may be others: the list was cut, or changed while it was read.
+	// Blind tells that there may be other documents: the list was cut, or changed while it was read.
 	Blind bool
 }
 
@@ -88,7 +89,7 @@ type Options struct {
 	Version string
 	// Timeout bounds one request. Zero means 60 s: dot-ai reads 10,000 points for each.
 	Timeout time.Duration
-	// Pace is called before each request and may wait; done is called after it. Nil means at once.
+	// Pace is called before each request and may wait; done is called after the request. Nil means no waiting.
 	Pace func(ctx context.Context) (done func(), err error)
 	// Transport replaces the connections, for tests. Nil means real ones.
 	Transport http.RoundTripper
@@ -102,9 +103,9 @@ type Client struct {
 	pace func(ctx context.Context) (done func(), err error)
 }
 
-// New makes a client of the receiver to which documents of that format are posted at endpoint, such as
-// http://dot-ai:3456/api/v1/resources/sync: its lists are beside that. It fails with [ErrNoList] for a format whose
-// receivers have none, and connects to nothing yet.
+// New returns a client of the receiver whose documents of that format are posted to endpoint, such as
+// http://dot-ai:3456/api/v1/resources/sync; its lists are beside that. It fails with [ErrNoList] for a format
+// whose receivers have none, and connects to nothing yet.
 func New(format string, endpoint *url.URL, opts Options) (*Client, error) {
 	if format != "dot-ai" {
 		return nil, fmt.Errorf("format %s: %w", format, ErrNoList)
@@ -172,7 +173,8 @@ func (c *Client) Kinds(ctx context.Context) (kinds []Kind, blind bool, err error
 	return merged(kinds), total >= ceiling, nil
 }
 
-// merged adds up kinds that differ only in what is not asked for, their group: a list of one has the documents of all.
+// merged adds up kinds that differ only in their group, which a request does not name: a list of one has the
+// documents of all.
 func merged(sorted []Kind) []Kind {
 	kinds := sorted[:0]
 	for _, k := range sorted {
@@ -196,8 +198,8 @@ type page struct {
 	Total *int `json:"total"`
 }
 
-// List returns the documents of one kind, page by page. An error means that nothing is known: what was read
-// before it is not handed out.
+// List returns the documents of one kind, page by page. After an error nothing is known: List does not return the
+// pages read before it.
 func (c *Client) List(ctx context.Context, kind Kind) (Listing, error) {
 	l := Listing{Kind: kind}
 	total := -1
@@ -228,8 +230,8 @@ func (c *Client) List(ctx context.Context, kind Kind) (Listing, error) {
 	return l, nil
 }
 
-// page reads one page and checks that it is what was asked for: a receiver that takes no notice of the kind would list
-// objects of another as this one's.
+// page reads one page and checks that it is the requested one: a receiver that ignores the kind would list
+// objects of another kind as this one's.
 func (c *Client) page(ctx context.Context, kind Kind, offset int) (page, error) {
 	var p page
 	query := url.Values{

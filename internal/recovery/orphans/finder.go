@@ -20,13 +20,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// Finder asks one receiver what it holds, where it can be asked, and has the documents deleted whose objects
-// are gone: after a start, of the types of which nothing else can tell what was deleted meanwhile, and with every
-// resync.
+// Finder asks one receiver for its documents, where the receiver can list them, and deletes those whose objects
+// are gone. After a start it asks about the types of which no other source can tell what was deleted meanwhile;
+// with every resync it asks about the types of the resync.
 //
-// A document is an orphan only if its object was neither known when the list was begun, nor is known now, or if the
-// receiver is not to have it: what was deleted in between is on its way like any other change. And the owner
-// of the object looks again before it deletes.
+// A document is an orphan only if its object was unknown when the list began and is still unknown, or if the
+// receiver does not select it. An object that is deleted in between is on its way like any other change. The
+// owner of the object looks again before it deletes.
 type Finder struct {
 	opts     FinderOptions
 	asking   chan struct{} // one slot, held by the asker
@@ -40,7 +40,7 @@ type Finder struct {
 	judged   map[resource.Type]bool // of those that nothing else could tell of
 }
 
-// Receiver can be asked what it holds; [Client] is one.
+// Receiver can list its documents; [Client] is one.
 type Receiver interface {
 	// Kinds is as [Client.Kinds].
 	Kinds(ctx context.Context) (kinds []Kind, blind bool, err error)
@@ -50,17 +50,17 @@ type Receiver interface {
 
 // FinderOptions are what a [Finder] is made of.
 type FinderOptions struct {
-	// Receiver is who is asked; nil: it has no list. Close ends the asking.
+	// Receiver is the receiver to ask; nil: it has no list. Close ends the asking.
 	Receiver Receiver
 	Close    func()
-	// Index is what there is, of the namespaces that are watched.
+	// Index holds the present objects, of the namespaces that are watched.
 	Index      *index.Index
 	Namespaces watch.NamespaceFilter
-	// Wants tells whether the receiver is to have objects like this one, Hides whether it is not to have one that is
-	// there, Watching whether the watch of a type is well.
+	// Wants tells whether the receiver selects objects like this one, Hides whether it does not select an
+	// existing one, Watching whether the watch of a type works.
 	Wants, Hides func(t resource.Type, namespace, name string) bool
 	Watching     func(t resource.Type) bool
-	// Pending yields the objects of a type whose deletion is on its way, Sweep has documents deleted.
+	// Pending yields the objects of a type whose deletion is on its way, Sweep deletes documents.
 	Pending func(t resource.Type, f func(namespace, name string))
 	Sweep   repair.Sweep
 	Metrics *repair.Metrics
@@ -74,7 +74,7 @@ func NewFinder(opts FinderOptions) *Finder {
 	}
 }
 
-// kinds are what a receiver holds, of which kinds, at one moment.
+// kinds are the kinds of which a receiver held documents at one moment.
 type kinds struct {
 	all   []Kind
 	blind bool
@@ -87,10 +87,10 @@ var (
 )
 
 const (
-	// kindsFor is how long the kinds that a receiver holds are taken for those it holds: the parts of a resync ask one
-	// after the other. Of a kind that has come since then nothing is an orphan yet.
+	// kindsFor is how long the answer about kinds is reused: the parts of a resync ask one after the other. A
+	// kind that is newer than the answer has no orphans yet.
 	kindsFor = 30 * time.Second
-	// firstRest and lastRest bound how long a receiver is left alone that could not be asked.
+	// firstRest and lastRest bound the pause after a receiver could not be asked.
 	firstRest = 10 * time.Second
 	lastRest  = 5 * time.Minute
 )
@@ -98,17 +98,17 @@ const (
 // Able tells whether the receiver can be asked.
 func (f *Finder) Able() bool { return f.opts.Receiver != nil }
 
-// Repair is what came of asking about a type.
+// Repair is the result of asking about a type.
 type Repair struct {
-	// Deleted is how many documents were deleted, Held how many were not because they are more than may be without a
-	// person's word.
+	// Deleted is how many documents were deleted, Held how many were kept because there are more than may be
+	// deleted without a person's consent.
 	Deleted, Held int
 	// Blind tells that the receiver may hold more than it lists.
 	Blind bool
 }
 
-// Repair asks what the receiver holds of a type and has those documents deleted that are in scope and have no object,
-// unless they are too many. With force it returns when they are deleted, or after a while. The type must have
+// Repair asks for the receiver's documents of a type and deletes those that are in scope and have no object,
+// unless there are too many. With force it returns when they are deleted, or after a while. The type must have
 // been listed.
 func (f *Finder) Repair(ctx context.Context, t resource.Type, within repair.Scope, force bool) (Repair, error) {
 	select {
@@ -139,7 +139,7 @@ func (f *Finder) Repair(ctx context.Context, t resource.Type, within repair.Scop
 	return a, err
 }
 
-// judge compares what the receiver lists of a type with what there is.
+// judge compares the receiver's list of a type with the present objects.
 func (f *Finder) judge(ctx context.Context, t resource.Type, within repair.Scope, force bool) (Verdict, error) {
 	f.mu.Lock()
 	resting := time.Now().Before(f.rest)
@@ -186,7 +186,7 @@ func (f *Finder) judge(ctx context.Context, t resource.Type, within repair.Scope
 	return Judge(l, t, watched, there, force), nil
 }
 
-// kindsHeld asks for the kinds, if that was not done a moment ago.
+// kindsHeld asks for the kinds, unless a recent answer is there.
 func (f *Finder) kindsHeld(ctx context.Context) (kinds, error) {
 	f.mu.Lock()
 	k := f.kinds
@@ -205,8 +205,8 @@ func (f *Finder) kindsHeld(ctx context.Context) (kinds, error) {
 	return k, nil
 }
 
-// lately are the objects of a type that were deleted a moment ago: the receiver may not have heard of it when
-// it made its list, and hears of it like of any other change.
+// lately are the objects of a type that were deleted a moment ago: the receiver may not have known of the
+// deletion when it made its list, and learns of it as of any other change.
 type lately struct {
 	t resource.Type
 
@@ -227,7 +227,8 @@ func (l *lately) has(namespace, name string) bool {
 	return ok
 }
 
-// follow begins to note which objects of a type are deleted, with those whose deletion is on its way already.
+// follow begins to note which objects of a type are deleted, beginning with those whose deletion is on its way
+// already.
 func (f *Finder) follow(t resource.Type) *lately {
 	l := &lately{t: t, hashes: make(map[uint64]struct{})}
 	f.followed.Store(l)
@@ -237,7 +238,7 @@ func (f *Finder) follow(t resource.Type) *lately {
 
 func (f *Finder) unfollow() { f.followed.Store(nil) }
 
-// Applied is told of a change after the pipeline was.
+// Applied gets each change after the pipeline.
 func (f *Finder) Applied(ch index.Change) {
 	if l := f.followed.Load(); l != nil && ch.Deleted && l.t == ch.Type {
 		l.add(ch.Record.Namespace, ch.Record.Name)
@@ -273,7 +274,7 @@ func (f *Finder) succeeded(t resource.Type, v Verdict, whole bool) {
 	f.report()
 }
 
-// failed leaves a receiver alone for a while that could not be asked.
+// failed pauses the asking of a receiver that could not be asked.
 func (f *Finder) failed(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
@@ -292,21 +293,21 @@ func (f *Finder) report() {
 	f.opts.Metrics.Unsolved("listing", len(f.held), repair.Documents(f.held))
 }
 
-// Held returns a copy of what is held back.
+// Held returns a copy of the held repairs.
 func (f *Finder) Held() map[resource.Type]repair.Held {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return maps.Clone(f.held)
 }
 
-// told makes it known to the other members that the receiver has told of a type.
+// told lets the other members know that the receiver has told of a type.
 func (f *Finder) told(t resource.Type) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.judged[t] = true
 }
 
-// Judged are the names of those that nothing else could tell of.
+// Judged are the names of the types of which only the receiver could tell.
 func (f *Finder) Judged() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -318,7 +319,7 @@ func (f *Finder) Judged() []string {
 	return names
 }
 
-// has tells whether one of several types has an object that the receiver is to have.
+// has tells whether one of several types has an object that the receiver selects.
 func (f *Finder) has(types []resource.Type, o guard.Object) bool {
 	return slices.ContainsFunc(types, func(t resource.Type) bool {
 		_, _, ok := f.opts.Index.Get(t, o.Namespace, o.Name)

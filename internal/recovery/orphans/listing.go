@@ -11,15 +11,16 @@ import (
 )
 
 const (
-	// askWait is how long after the search for missed deletions the receiver is first asked: by then the
-	// members know of which types each other cannot tell.
+	// askWait is how long after the search for missed deletions the finder first asks the receiver: by then the
+	// members know for which types the others cannot tell.
 	askWait = 3 * time.Second
-	// askAgain is how long after a pass that found something in a list that is not whole the next follows: as documents
-	// go, others come into sight.
+	// askAgain is the wait after a pass that found something in an incomplete list: as documents are deleted,
+	// others come into view.
 	askAgain = 5 * time.Second
-	// askRarely is how often the receiver is asked about types that are held back, or of which it lists a part.
+	// askRarely is how often the finder asks about types with a held repair, or of which the receiver lists a
+	// part.
 	askRarely = 5 * time.Minute
-	// longestPause bounds the pause after each request of a list, which is as long as the request was.
+	// longestPause bounds the pause after each request of a list, which lasts as long as the request.
 	longestPause = 5 * time.Second
 )
 
@@ -29,22 +30,22 @@ type Search interface {
 	Resolve(t resource.Type)
 }
 
-// Word is what a member says of such types, by name: those of which nothing has told it yet, and those of which the
-// receiver has told it.
+// Word is what a member says of such types, by name: those of which no source has told it yet, and those of which
+// the receiver has told it.
 type Word struct{ Unknown, Judged []string }
 
-// Asking is what a [Finder] goes by when it asks of its own accord.
+// Asking is what a [Finder] needs when it asks by itself.
 type Asking struct {
 	Search Search
 	// Self is our name, Peers what the other members say.
 	Self  string
 	Peers func() map[string]Word
-	// Looked tells whether the search has looked at everything once.
+	// Looked tells whether the search has searched everything once.
 	Looked func() bool
 }
 
-// Run asks the receiver about types of which nothing else can tell what was deleted while nobody
-// watched, and again about what is held back, until ctx ends.
+// Run asks the receiver about types of which no other source can tell what was deleted while no member watched,
+// and again about held repairs, until ctx ends.
 func (f *Finder) Run(ctx context.Context, a Asking) error {
 	if !f.Able() {
 		return nil
@@ -77,8 +78,8 @@ func (f *Finder) Run(ctx context.Context, a Asking) error {
 	}
 }
 
-// typesToList returns the types that we have to ask the receiver about: those of which we are the one to ask, and
-// those of which something is held back.
+// typesToList returns the types that we have to ask the receiver about: those for which this member is the one to
+// ask, and those with a held repair.
 func (f *Finder) typesToList(a Asking) []resource.Type {
 	ask, told := divide(a.Search.Unresolved(), a.Self, a.Peers())
 	for _, t := range told {
@@ -92,8 +93,8 @@ func (f *Finder) typesToList(a Asking) []resource.Type {
 	return ask
 }
 
-// divide returns of which types we have to ask, and of which another member has been told. Of members that know
-// equally little, the first by name asks, and the others take its word.
+// divide returns the types that we have to ask about, and those of which another member has been told. Of members
+// that know equally little, the one whose name comes first asks, and the others accept its result.
 func divide(unresolved []resource.Type, self string, peers map[string]Word) (ask, told []resource.Type) {
 	for _, t := range unresolved {
 		if t.Kind == "" { // It is served no longer, and by its name alone nothing can be asked.
@@ -114,7 +115,7 @@ func divide(unresolved []resource.Type, self string, peers map[string]Word) (ask
 	return ask, told
 }
 
-// ask asks about a type, and returns when to ask again if that is still to be done then.
+// ask asks about a type, and returns when to ask again if that is still necessary then.
 func (f *Finder) ask(ctx context.Context, t resource.Type, s Search) time.Duration {
 	r, err := f.Repair(ctx, t, repair.Scope{}, false)
 	switch {
@@ -131,8 +132,8 @@ func (f *Finder) ask(ctx context.Context, t resource.Type, s Search) time.Durati
 	}
 }
 
-// Pace keeps the requests of lists behind the deliveries, for [Options.Pace]: idle waits until the receiver has time.
-// What it returns is for one goroutine at a time.
+// Pace keeps the requests of lists behind the deliveries, for [Options.Pace]: idle waits until the receiver has
+// time. Only one goroutine at a time may use the returned function.
 func Pace(idle func(ctx context.Context) error) func(ctx context.Context) (done func(), err error) {
 	var next time.Time
 	return func(ctx context.Context) (done func(), err error) {

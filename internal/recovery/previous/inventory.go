@@ -17,11 +17,11 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// Receiver is one of those that what is remembered is for.
+// Receiver is one of the receivers for which the inventory is kept.
 type Receiver interface {
 	// PendingDeletions calls f with each object of a type whose deletion is not delivered.
 	PendingDeletions(t resource.Type, f func(namespace, name string))
-	// Settled tells whether nothing of a type has to be looked for any more.
+	// Settled tells whether the search of a type is complete.
 	Settled(t resource.Type) bool
 }
 
@@ -29,23 +29,23 @@ type Receiver interface {
 type Options struct {
 	// Dir is where the file is; empty: nothing is remembered.
 	Dir string
-	// Meta says of which cluster and ring it has to be.
+	// Meta says to which cluster and ring the inventory must belong.
 	Meta inventory.Meta
 	// Index is the present.
 	Index *index.Index
-	// Receivers yields those that there are.
+	// Receivers yields the receivers of this replica.
 	Receivers iter.Seq[Receiver]
-	// Namespaces are those that are watched, Wanted tells which types are.
+	// Namespaces are the watched namespaces, Wanted tells which types are watched.
 	Namespaces watch.NamespaceFilter
 	Wanted     func(resource.Type) bool
 	Log        logr.Logger
 	Registerer prometheus.Registerer
 }
 
-// Wants tells whether a receiver is to have an object like this one.
+// Wants tells whether a receiver selects an object like this one.
 type Wants func(t resource.Type, namespace, name string) bool
 
-// Inventory is that of the previous process, with the writer of the next. Create it with [Open].
+// Inventory is the inventory of the previous process, with the writer of the next. Create it with [Open].
 type Inventory struct {
 	opts       Options
 	before     *inventory.Inventory // nil: none, or none that may be believed
@@ -55,8 +55,8 @@ type Inventory struct {
 	lost       lostTime
 }
 
-// Open opens the inventory in a directory. Whatever is wrong with it is logged, and the replica goes on
-// without: what cannot be remembered is never a reason to delete, nor to stand still. It is nil where nothing is kept.
+// Open opens the inventory in a directory. It logs whatever is wrong with it, and the replica continues without:
+// a lost memory is never a reason to delete, nor to stand still. It returns nil where no directory is configured.
 func Open(opts Options) *Inventory {
 	if opts.Dir == "" {
 		return nil
@@ -95,10 +95,10 @@ func (p *Inventory) Run(ctx context.Context) error {
 	return p.writer.Run(ctx)
 }
 
-// believed tells whether there is one that may be believed.
+// believed tells whether there is an inventory that may be believed.
 func (p *Inventory) believed() bool { return p != nil && p.before != nil && !p.void.Load() }
 
-// KnownTypes are those that the previous process knew.
+// KnownTypes are the types that the previous process knew.
 func (p *Inventory) KnownTypes() []resource.Type {
 	if !p.believed() {
 		return nil
@@ -113,8 +113,9 @@ func (p *Inventory) KnownTypes() []resource.Type {
 // Knows tells whether the previous process knew a type.
 func (p *Inventory) Knows(t resource.Type) bool { return slices.Contains(p.KnownTypes(), t) }
 
-// Judge compares what the previous process knew of a type with what there is, as far as wants says. Gone tells that the
-// type is proven to be served no longer; force passes the guard. Its status is unknown where nothing can be said.
+// Judge compares what the previous process knew of a type with the present objects, as far as wants selects them.
+// Gone tells that the type is proven to be no longer served; force passes the guard. The status is unknown where
+// nothing can be said.
 func (p *Inventory) Judge(t resource.Type, wants Wants, gone, force bool) (inventory.Verdict, error) {
 	if !p.Knows(t) {
 		return inventory.Verdict{}, nil
@@ -126,7 +127,7 @@ func (p *Inventory) Judge(t resource.Type, wants Wants, gone, force bool) (inven
 	return p.before.Judge(t, now, force) // It says what it was doing.
 }
 
-// Discard says that the inventory is not to be believed.
+// Discard says that the inventory must not be believed.
 func (p *Inventory) Discard(err error) {
 	types := p.KnownTypes()
 	if p.void.Swap(true) {
@@ -136,7 +137,7 @@ func (p *Inventory) Discard(err error) {
 	p.writer.Settle(types...)
 }
 
-// Settle lets go of what the previous process knew of the types that all receivers are done with.
+// Settle drops what the previous process knew of the types that all receivers are done with.
 func (p *Inventory) Settle() {
 	for _, t := range p.KnownTypes() {
 		if p.writer.Unsettled(t) && (p.done(t) || p.dividedInto(t)) {
@@ -155,8 +156,8 @@ func (p *Inventory) done(t resource.Type) bool {
 	return true
 }
 
-// dividedInto tells whether a type is watched in the other division than by the previous process, and
-// all that is watched in its place is done: what was known under its name, nobody will ask about.
+// dividedInto tells whether a type is watched in the other division than by the previous process, and all
+// receivers are done with the types that are watched in its place: no receiver will ask about its old name.
 func (p *Inventory) dividedInto(t resource.Type) bool {
 	found := false
 	for _, o := range p.opts.Index.Types() {
@@ -208,7 +209,7 @@ func (p *Inventory) Types() iter.Seq[inventory.TypeSnapshot] {
 	}
 }
 
-// present is what there is, as one receiver is to have it. It implements [inventory.View].
+// present is the set of present objects, as one receiver selects them. It implements [inventory.View].
 type present struct {
 	*Inventory
 	wants Wants

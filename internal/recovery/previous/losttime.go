@@ -9,11 +9,12 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/inventory"
 )
 
-// lagPatience is how long an API server may seem to be behind the inventory before the inventory counts as one of a
-// time that was lost: a cache of an API server lags by seconds, and a restored etcd until it has written as much again.
+// lagPatience is how long an API server may seem to be behind the inventory before the inventory counts as one of
+// a lost time. The cache of an API server lags by seconds; a restored etcd stays behind until it has written as
+// much again.
 const lagPatience = time.Minute
 
-// lostTime is whether the inventory is of a time that was lost with the API server's database, or may be.
+// lostTime tells whether the inventory is of a time that was lost with the contents of etcd, or may be.
 type lostTime struct {
 	sure atomic.Bool
 
@@ -22,9 +23,8 @@ type lostTime struct {
 	core   bool       // a type was behind that is kept in the cluster's own database for sure
 }
 
-// IsOfALostTime tells, once that is clear, whether the API server was behind the inventory: its database was
-// restored from a backup. The checkpoints went back with it, so that the API server's history tells nothing
-// of what was lost.
+// IsOfALostTime tells, once that is clear, whether the API server was behind the inventory: etcd was restored
+// from a backup. The checkpoints went back with it, so the API server's history says nothing of what was lost.
 func (p *Inventory) IsOfALostTime(now time.Time) bool {
 	if !p.believed() {
 		return false
@@ -48,15 +48,15 @@ func (p *Inventory) IsOfALostTime(now time.Time) bool {
 	return true
 }
 
-// coreIsBehind tells whether a type of the core group is behind the inventory. Others may be of an aggregated API that
-// began anew, which says nothing of the rest; Events may have a database of their own.
+// coreIsBehind tells whether a type of the core group is behind the inventory. Other types may belong to an
+// aggregated API that began anew, which proves nothing about the rest; Events may be in an etcd of their own.
 func (p *Inventory) coreIsBehind() bool {
 	return slices.ContainsFunc(p.before.Types(), func(info inventory.TypeInfo) bool {
 		return info.Type.Group == "" && info.Type.Resource != "events" && info.IsAheadOf(present{Inventory: p}.State(info.Type))
 	})
 }
 
-// ClusterWentBack tells whether it has become clear that the inventory is of a time that was lost, and not only to an
+// ClusterWentBack tells whether it has become clear that the whole cluster went back in time, and not only an
 // aggregated API.
 func (p *Inventory) ClusterWentBack() bool {
 	if p == nil || !p.lost.sure.Load() {

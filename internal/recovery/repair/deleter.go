@@ -11,8 +11,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// sweepPatience is how long a repair waits for the end of its deletions. What is not delivered by then is delivered
-// like any other change.
+// sweepPatience is how long a repair waits for the end of its deletions. Deletions that are not delivered by then
+// are delivered like any other change.
 const sweepPatience = 2 * time.Minute
 
 // Pipeline takes deletions; [pipeline.Pipeline] does.
@@ -22,13 +22,13 @@ type Pipeline interface {
 	AwaitDeleted(ctx context.Context, ids []resource.ID) error
 }
 
-// Deleter has a receiver's documents deleted whose objects are gone. All its fields must be set.
+// Deleter deletes a receiver's documents whose objects are gone. All its fields must be set.
 type Deleter struct {
 	Index    *index.Index
 	Pipeline Pipeline
-	// Hides tells whether the receiver is not to have an object that is there.
+	// Hides tells whether the receiver does not select an existing object.
 	Hides func(t resource.Type, namespace, name string) bool
-	// Gone tells whether a type is known to be served no longer.
+	// Gone tells whether a type is known to be no longer served.
 	Gone func(t resource.Type) bool
 	// MaySend tells whether an object is ours to send.
 	MaySend func(t resource.Type, id resource.ID) bool
@@ -38,8 +38,9 @@ type Deleter struct {
 	Chunk int
 }
 
-// Delete tells the receiver that an object is gone, unless it is there and the receiver is to have it, or its type is
-// there and has not been listed. It was deleted after one version, and not after another. Delete tells whether it did.
+// Delete tells the receiver that an object is gone. It does nothing if the object exists and the receiver selects
+// it, or if its type exists and has not been listed. The deletion happened after the first version, and not after
+// the second. Delete tells whether it deleted.
 func (d *Deleter) Delete(t resource.Type, namespace, name string, after, at uint64) bool {
 	r := resource.Record{Namespace: namespace, Name: name, ResourceVersion: at}
 	told := d.DeleteAbsent(t, r, after, d.Gone(t))
@@ -49,8 +50,8 @@ func (d *Deleter) Delete(t resource.Type, namespace, name string, after, at uint
 	return told
 }
 
-// DeleteAbsent is Delete of an object whose last version or digest is known; gone tells that its type is served no
-// longer. No change of the object is applied meanwhile.
+// DeleteAbsent is Delete for an object whose last version or digest is known; gone tells that its type is no
+// longer served. No change of the object is applied meanwhile.
 func (d *Deleter) DeleteAbsent(t resource.Type, r resource.Record, after uint64, gone bool) bool {
 	tell := func() {
 		id := t.ID(r.Namespace, r.Name)
@@ -68,11 +69,11 @@ func (d *Deleter) DeleteAbsent(t resource.Type, r resource.Record, after uint64,
 	})
 }
 
-// Sweep has documents deleted, and returns how many deletions were told. Deletions go before live changes, so
-// of a large repair few are under way at a time. It returns when the last are on their way, or, to the end, when they
+// Sweep deletes documents, and returns the number of deletions. Deletions go before live changes, so Sweep keeps
+// few of a large repair under way at a time. It returns when the last are on their way, or, with end, when they
 // are delivered, or after a while.
 func (d *Deleter) Sweep(ctx context.Context, t resource.Type, gone []guard.Object, end bool) (told int, err error) {
-	// Nobody knows after which version they were deleted; any tells this deletion from another.
+	// The version after which they were deleted is unknown; any version distinguishes this deletion from another.
 	version := d.Index.Type(t).Version
 	var open []resource.ID
 	for chunk := range slices.Chunk(gone, d.Chunk) {
@@ -88,7 +89,7 @@ func (d *Deleter) Sweep(ctx context.Context, t resource.Type, gone []guard.Objec
 	return told, d.await(ctx, open)
 }
 
-// deliver returns what was told of a chunk.
+// deliver passes the deletions of a chunk on, and returns those that were necessary.
 func (d *Deleter) deliver(t resource.Type, chunk []guard.Object, version uint64) (open []resource.ID) {
 	for _, o := range chunk {
 		if d.Delete(t, o.Namespace, o.Name, version, version+1) {

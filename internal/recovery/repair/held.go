@@ -10,7 +10,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Source is what can tell of a deletion that nobody saw.
+// Source is a source that can reveal a deletion that no member saw.
 type Source string
 
 // The sources, in the order in which they are asked.
@@ -21,16 +21,16 @@ const (
 	Receiver  Source = "receiver"
 )
 
-// Held is a repair that would delete more of a type than may be deleted without a person's word.
+// Held is a repair that would delete more of a type than may be deleted without a person's consent.
 type Held struct {
 	Resource string `json:"resource"`
 	Source   Source `json:"source"`
-	// Documents is how many would be deleted, Limit how many may be unasked.
+	// Documents is how many documents the repair would delete, Limit how many may be deleted without consent.
 	Documents int `json:"documents"`
 	Limit     int `json:"limit"`
 }
 
-// Documents is how many would be deleted in all.
+// Documents is how many documents all of them would delete.
 func Documents(held map[resource.Type]Held) (n int) {
 	for _, h := range held {
 		n += h.Documents
@@ -50,10 +50,10 @@ func Sorted(sets ...map[resource.Type]Held) []Held {
 	return all
 }
 
-// Sweep has documents deleted; see [Deleter.Sweep].
+// Sweep deletes documents; see [Deleter.Sweep].
 type Sweep func(ctx context.Context, t resource.Type, gone []guard.Object, end bool) (told int, err error)
 
-// Scope is what is meant of a type. The zero value means all of it.
+// Scope selects objects of a type. The zero value selects all of them.
 type Scope struct {
 	// Namespace is empty for all; [resource.ClusterNamespace] is for cluster-scoped objects.
 	Namespace string
@@ -61,10 +61,10 @@ type Scope struct {
 	Owned func(namespace, name string) bool
 }
 
-// Whole tells whether everything is meant.
+// Whole tells whether the scope selects everything.
 func (s Scope) Whole() bool { return s.Namespace == "" && s.Owned == nil }
 
-// Has tells whether an object is meant.
+// Has tells whether the scope selects an object.
 func (s Scope) Has(namespace, name string) bool {
 	in := s.Namespace == "" || s.Namespace == namespace || s.Namespace == resource.ClusterNamespace && namespace == ""
 	return in && (s.Owned == nil || s.Owned(namespace, name))

@@ -7,17 +7,18 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Result is what came of asking a receiver what it holds.
+// Result is the result of asking a receiver for its documents.
 type Result string
 
-// The results; of a part the receiver may hold more than it lists.
+// The results; part means that the receiver may hold more than it lists.
 const (
 	Whole  Result = "whole"
 	Part   Result = "part"
 	Failed Result = "failed"
 )
 
-// Metrics tell of the search for deletions that nobody saw, of one receiver. They are safe for concurrent use.
+// Metrics describe the search for deletions that no member saw, of one receiver. They are safe for concurrent
+// use.
 type Metrics struct {
 	found, lists  *prometheus.CounterVec
 	unknown, held prometheus.Gauge
@@ -60,7 +61,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-// Found counts objects that a source has told of.
+// Found counts objects whose deletion a source revealed.
 func (m *Metrics) Found(source Source, n int) {
 	m.found.WithLabelValues(string(source)).Add(float64(n))
 }
@@ -68,8 +69,8 @@ func (m *Metrics) Found(source Source, n int) {
 // Listed counts a list of the receiver.
 func (m *Metrics) Listed(result Result) { m.lists.WithLabelValues(string(result)).Inc() }
 
-// Unsolved takes of how many types one of those who look for deletions can say nothing, or holds something back, and of
-// how many documents.
+// Unsolved sets, for one finder, the number of types that are unknown or have a held repair, and the number of
+// held documents.
 func (m *Metrics) Unsolved(who string, types, documents int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -11,31 +11,32 @@ import (
 )
 
 const (
-	// nameAfter is for how long a deletion that another member has to send is kept before it is named as
+	// nameAfter is how long this member keeps a deletion that another member has to send before it names it as
 	// open: the owner's next checkpoint names most of them as delivered.
 	nameAfter = 10 * time.Second
-	// nameFor is how long a delivered deletion is named: some times the pace of checkpoints.
+	// nameFor is how long a delivered deletion is named: several times the pace of checkpoints.
 	nameFor = 3 * time.Minute
-	// crowded is how many names wait for a checkpoint until one is due at once.
+	// crowded is the number of waiting names at which the next checkpoint is due at once.
 	crowded = checkpoint.MaxDelivered / 4
 )
 
 // Kept is a tombstone that this member keeps.
 type Kept struct {
 	checkpoint.Tombstone
-	// Ours tells that its object is ours to send, Found that nobody watched the deletion but something told of it.
+	// Ours tells that this member has to send the deletion, Found that no member watched it but a search found
+	// it.
 	Ours, Found bool
-	// Since is when it was seen.
+	// Since is when this member saw it.
 	Since time.Time
 }
 
-// Peers tell what the other members name; [checkpoint.Ledger] does.
+// Peers returns what the other members name; [checkpoint.Ledger] does.
 type Peers interface {
 	Lists() map[string]checkpoint.List
 	Delivered(name uint64) bool
 }
 
-// Answer is what became of an open tombstone.
+// Answer is the result of an attempt to take an open tombstone.
 type Answer uint8
 
 const (
@@ -43,13 +44,13 @@ const (
 	Later Answer = iota
 	// Taken: its deletion is on its way, and will be named as delivered.
 	Taken
-	// Settled: nothing is to be done. Its object exists again, or cannot be one of this receiver.
+	// Settled: there is nothing to do. Its object exists again, or cannot be an object of this receiver.
 	Settled
 	// Proven: an object that was said to live is gone.
 	Proven
 )
 
-// Set is that of one target. Create it with [New].
+// Set holds the tombstones of one target. Create it with [New].
 type Set struct {
 	peers Peers
 
@@ -62,12 +63,13 @@ type Set struct {
 	fresh     int // how many were delivered since the last announcement
 }
 
-// New returns an exchange that knows nothing.
+// New returns an empty Set.
 func New(p Peers) *Set {
 	return &Set{peers: p, delivered: make(map[uint64]time.Time), left: make(map[uint64]checkpoint.Tombstone), asked: make(map[uint64]bool)}
 }
 
-// Resume takes over, once, what the predecessor of our name has left: our checkpoint takes the place of its own.
+// Resume takes over, once, the tombstones that the predecessor of our name has left: our checkpoint replaces its
+// checkpoint.
 func (s *Set) Resume(l checkpoint.List, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -83,7 +85,7 @@ func (s *Set) Resume(l checkpoint.List, now time.Time) {
 	}
 }
 
-// Deliver notes that we have delivered what has that name.
+// Deliver notes that we have delivered the deletion of that name.
 func (s *Set) Deliver(name uint64, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,7 +102,7 @@ func (s *Set) Hurry() {
 	s.hurry = true
 }
 
-// Delivered tells whether some member, we among them, has delivered what has that name.
+// Delivered tells whether some member, or we, have delivered the deletion of that name.
 func (s *Set) Delivered(name uint64) bool {
 	s.mu.Lock()
 	_, ours := s.delivered[name]
@@ -135,7 +137,7 @@ func (s *Set) CarryOn(judge func(checkpoint.Tombstone) Answer, now time.Time) {
 	}
 }
 
-// remaining is what our predecessor has left, and is not done.
+// remaining are the tombstones that our predecessor has left and that are not done.
 func (s *Set) remaining() []checkpoint.Tombstone {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,7 +168,7 @@ func (s *Set) Receive(take func(o checkpoint.Tombstone, by string) Answer, now t
 	return done
 }
 
-// receive tells whether a tombstone is delivered, or nothing is to be done about it.
+// receive tells whether a tombstone is delivered, or needs nothing.
 func (s *Set) receive(o checkpoint.Tombstone, by string, take func(checkpoint.Tombstone, string) Answer, now time.Time) bool {
 	deletion := o.Deletion().Name()
 	if s.Delivered(o.Name()) || s.Delivered(deletion) {
@@ -192,11 +194,11 @@ func (s *Set) Due() bool {
 	return s.hurry || s.fresh > crowded
 }
 
-// Announce returns what the next checkpoint names: of the tombstones that are kept, those that are ours, that
-// were found, or that have been kept for long; when we leave or give something up, all of them. Where they
-// are too many, those that were found come first, for nothing else tells of them, then ours, and the latest:
-// some list of the past shows what was there for long. What lives comes last. Cut are the types of which something
-// that was found is not named.
+// Announce returns what the next checkpoint names. Of the kept tombstones these are our own, those that a search
+// found, and those that have been kept for long; when we leave or give something up, all of them. If there are
+// too many, those that a search found come first, because no other record has them. Then come our own, and the
+// latest, since a list of the past shows objects that were there for long. Living objects come last. Cut are the
+// types whose found tombstones are not all named.
 func (s *Set) Announce(kept []Kept, all bool, now time.Time) (open []checkpoint.Tombstone, delivered []uint64, cut map[string]bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,8 +248,9 @@ func rank(k Kept) int {
 	}
 }
 
-// names returns the names of what we have delivered in the last minutes, the latest of too many. As long as
-// nothing is delivered they stay the same, so that nothing is written for it. The caller holds mu.
+// names returns the names of the deletions that we have delivered in the last minutes, the latest if there are
+// too many. While nothing is delivered they stay the same, so that no checkpoint is written because of them. The
+// caller holds mu.
 func (s *Set) names(now time.Time) []uint64 {
 	if s.fresh > 0 {
 		maps.DeleteFunc(s.delivered, func(_ uint64, at time.Time) bool { return now.Sub(at) > nameFor })

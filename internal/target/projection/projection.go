@@ -8,12 +8,12 @@ import (
 )
 
 // Projection is what one receiver sees of the objects that all receivers share: without the objects, labels and
-// annotations that it is not to have, with its own labels, and without the changes that are of what it does
-// not see. The nil Projection sees everything.
+// annotations that it does not select, with its own labels, and without changes of what it does not see. The nil
+// Projection sees everything.
 //
-// The index knows one digest of each object, that of everything which is kept. Where the receiver sees an
-// object otherwise, or not at all, the projection remembers that: some 40 bytes for each such object, and nothing
-// for any other.
+// The index knows one digest of each object, over everything that is kept. Where the receiver sees an object
+// otherwise, or not at all, the projection remembers that: some 40 bytes for each such object, and nothing for
+// any other.
 type Projection struct {
 	selection resource.Selection
 
@@ -22,13 +22,15 @@ type Projection struct {
 	hidden map[resource.Type]int // objects
 }
 
-// sighting is how a receiver sees an object that it sees otherwise than the index. Objects go by the hash of their ID.
+// sighting describes an object that a receiver sees otherwise than the index. The key of an object is the hash of
+// its ID.
 type sighting struct {
 	digest uint64
 	hidden bool // it does not see it
 }
 
-// New returns that of a receiver with a selection of its own; nil, which sees everything, where it has none.
+// New returns the projection of a receiver with a selection of its own; nil, which sees everything, where it has
+// none.
 func New(own *resource.Selection) *Projection {
 	if own == nil {
 		return nil
@@ -36,8 +38,8 @@ func New(own *resource.Selection) *Projection {
 	return &Projection{selection: *own, sights: make(map[uint64]sighting), hidden: make(map[resource.Type]int)}
 }
 
-// Show returns a record as the receiver sees it, and remembers it; seen is false where it does not see the object. The
-// record is what the index knows at this moment.
+// Show returns a record as the receiver sees it, and remembers that; seen is false where the receiver does not
+// see the object. The record must be the one that the index knows at this moment.
 func (l *Projection) Show(t resource.Type, r resource.Record) (shown resource.Record, seen bool) {
 	if l == nil {
 		return r, true
@@ -57,8 +59,8 @@ func (l *Projection) Of(r resource.Record) (shown resource.Record, seen bool) {
 	return l.selection.View(r)
 }
 
-// digest returns that of what the receiver sees of an object that the index knows by the digest known; seen is false
-// where it does not see the object.
+// digest returns the digest of what the receiver sees of an object that the index knows by the digest known; seen
+// is false where it does not see the object.
 func (l *Projection) digest(t resource.Type, namespace, name string, known uint64) (digest uint64, seen bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -109,9 +111,9 @@ func (l *Projection) forget(t resource.Type, id uint64) {
 	delete(l.sights, id)
 }
 
-// See returns a change as the receiver sees it; changed is false when it sees none. Of an object that the projection
-// has not been shown before, it takes every change for one. An object that it sees no longer is deleted; known tells
-// whether the index knew it, though the receiver may never have been sent it.
+// See returns a change as the receiver sees it; changed is false when it sees none. For an object that the
+// projection has not been shown before, every change counts. An object that the receiver no longer sees is
+// deleted; known tells whether the index knew it, though the receiver may never have been sent it.
 func (l *Projection) See(c index.Change, known bool) (seen index.Change, changed bool) {
 	if l == nil {
 		return c, true
@@ -128,7 +130,7 @@ func (l *Projection) See(c index.Change, known bool) (seen index.Change, changed
 	}
 	if c.Deleted {
 		l.forget(c.Type, id)
-		// A deletion that somebody else tells of may be of a document from before.
+		// A deletion that another member reports may be of a document from before.
 		return c, !before.hidden || c.Cause == index.Found
 	}
 	r, visible := l.selection.View(c.Record)
@@ -147,13 +149,14 @@ func (l *Projection) See(c index.Change, known bool) (seen index.Change, changed
 	if !c.Known || c.Previous != r.Digest {
 		return c, true
 	}
-	// Only what it does not see has changed; but between two lists there may have been what it does.
+	// The change is only in what the receiver does not see; but between two lists there may have been a change
+	// that it does see.
 	c.Again = c.Again || c.Listed
 	return c, c.Again
 }
 
-// lost makes a deletion of a change after which the receiver does not see the object; changed is false if it
-// did not see it before either. Between two lists it may have, and another member may have sent it then.
+// lost turns a change that hides an object into a deletion; changed is false if the receiver did not see the
+// object before either. Between two lists it may have seen it, and another member may have sent it then.
 func (l *Projection) lost(c index.Change, hidden bool) (seen index.Change, changed bool) {
 	changed = c.Known || hidden && (c.Again || c.Listed)
 	c.Deleted, c.Again, c.Listed = true, false, false

@@ -6,14 +6,14 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// Through is a pipeline that is offered records as the receiver sees them, and the catalogue of what it sees.
+// Through offers a pipeline records as the receiver sees them, and is the catalogue of what it sees.
 type Through struct {
 	*pipeline.Pipeline
 	index      *index.Index
 	projection *Projection
 }
 
-// NewThrough returns a pipeline, and an index, as they are seen through a projection.
+// NewThrough returns a pipeline and an index, seen through a projection.
 func NewThrough(p *pipeline.Pipeline, x *index.Index, seen *Projection) Through {
 	return Through{p, x, seen}
 }
@@ -35,8 +35,8 @@ func (s Through) Fill(t resource.Type, r resource.Record) {
 // Type implements [resync.Catalog].
 func (s Through) Type(t resource.Type) index.Stats { return s.index.Type(t) }
 
-// IfCurrent implements [resync.Catalog]. A record that differs from what the index knows, but not in what the receiver
-// sees, is current: nobody sends the newer state. One that it does not see is not.
+// IfCurrent implements [resync.Catalog]. A record whose difference from the index is invisible to the receiver is
+// current: no member sends the newer state. A record that the receiver does not see is not current.
 func (s Through) IfCurrent(t resource.Type, r resource.Record, f func()) bool {
 	if s.projection == nil {
 		return s.index.IfCurrent(t, r, f)

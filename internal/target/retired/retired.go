@@ -1,4 +1,4 @@
-// Package retired keeps what a receiver that is stopped leaves to its successor, in this life of the process:
+// Package retired keeps what a stopped receiver leaves to its successor, within the life of this process:
 //
 //	Begin ──the receiver is stopped──▶ Take ──the successor listens──▶ Resume: deletions are sent
 //	  │  what changes meanwhile is      │  what is deleted meanwhile, and was there before,
@@ -19,12 +19,12 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
-// Backlog is what a receiver that was stopped leaves: deletions that it does not know of, those that happen until its
-// successor is there, and what a request of unknown outcome may still change. Nothing else would find them:
-// checkpoints tell of what exists, and the members that saw the deletions have all stopped the same receiver at about
-// the same time.
+// Backlog is what a stopped receiver leaves: deletions that it does not know of, those that happen until its
+// successor is there, and the objects that a request of unknown outcome may still change. No other source has
+// them: checkpoints describe what exists, and the members that saw the deletions have all stopped the same
+// receiver at about the same time.
 //
-// Its memory is that of the names of what was there and is deleted meanwhile, and of what is there since; and what
+// It keeps the names of objects that existed before and are deleted meanwhile, the names of new objects, and what
 // the receiver saw otherwise than the index. The nil Backlog knows nothing.
 type Backlog struct {
 	options Options
@@ -37,23 +37,23 @@ type Backlog struct {
 	fresh   map[resource.ID]bool // what was created since it was taken: the receiver never had it
 }
 
-// Options say whose backlog it is.
+// Options describe the receiver of a backlog.
 type Options struct {
 	Index *index.Index
 	// Receiver names the one receiver whose documents are meant.
 	Receiver string
-	// Wants tells whether the receiver was to have objects like this one, Projection what it saw last.
+	// Wants tells whether the receiver selected objects like this one, Projection what it saw last.
 	Wants      func(t resource.Type, namespace, name string) bool
 	Projection *projection.Projection
 }
 
-// Pipeline tells what was not delivered; [pipeline.Pipeline] does.
+// Pipeline returns what was not delivered; [pipeline.Pipeline] does.
 type Pipeline interface {
 	Unacknowledged(mine pipeline.Match) (own, all map[resource.Type]pipeline.Unacknowledged)
 	PendingDeletions(t resource.Type, each func(namespace, name string))
 }
 
-// Deleter has documents deleted; [repair.Deleter] does.
+// Deleter deletes documents; [repair.Deleter] does.
 type Deleter interface {
 	Delete(t resource.Type, namespace, name string, after, at uint64) bool
 	DeleteAbsent(t resource.Type, r resource.Record, after uint64, gone bool) bool
@@ -78,10 +78,10 @@ func Begin(o Options) *Backlog {
 // Receiver names the receiver.
 func (e *Backlog) Receiver() string { return e.options.Receiver }
 
-// Close ends it: nobody succeeds, or the successor is of another receiver.
+// Close ends the backlog: there is no successor, or the successor sends to another receiver.
 func (e *Backlog) Close() { e.close() }
 
-// Apply implements [index.Listener]: an object that is there again is sent as any other is.
+// Apply implements [index.Listener]: an object that exists again is sent as any other is.
 func (e *Backlog) Apply(c index.Change) {
 	if !e.options.Wants(c.Type, c.Record.Namespace, c.Record.Name) {
 		return
@@ -111,7 +111,7 @@ func (e *Backlog) known(id resource.ID) bool {
 	return deleted
 }
 
-// Take adds what the receiver, which is stopped by now, has not been sent.
+// Take adds what the receiver has not been sent. The receiver is stopped by now.
 func (e *Backlog) Take(p Pipeline) {
 	x := e.options.Index
 	_, all := p.Unacknowledged(func(resource.Type, resource.ID) bool { return false })
@@ -140,7 +140,7 @@ func (e *Backlog) Take(p Pipeline) {
 	e.seen, e.fresh = nil, make(map[resource.ID]bool)
 }
 
-// Saw tells whether the receiver was to have an object that is there, as far as it knew. The nil backlog saw nothing.
+// Saw tells whether the receiver selected an existing object, as far as it knew. The nil backlog saw nothing.
 func (e *Backlog) Saw(t resource.Type, namespace, name string) bool {
 	return e != nil && e.options.Wants(t, namespace, name) && !e.options.Projection.Hides(t, namespace, name)
 }
@@ -157,7 +157,7 @@ func (e *Backlog) Doubtful(id resource.ID) bool {
 	return doubt
 }
 
-// Resume has the deletions sent, and returns how many. The successor listens already.
+// Resume sends the deletions, and returns how many. The successor listens already.
 func (e *Backlog) Resume(d Deleter) (objects int) {
 	e.close()
 	e.mu.Lock()
