@@ -123,7 +123,7 @@ func anchors(text string) (all []string) {
 	return all
 }
 
-func TestWhatADocumentNamesInVainIsSeen(t *testing.T) {
+func TestDocs_NamesNothingThatExists_IsFound(t *testing.T) {
 	if got, want := unknownTests("`TestThere`, `TestNowhere` and TestOther", map[string]bool{"TestThere": true}), []string{"TestNowhere"}; !slices.Equal(got, want) {
 		t.Errorf("found %v, want %v", got, want)
 	}

@@ -62,7 +62,7 @@ func TestRequestsAreReadFromQueryAndBody(t *testing.T) {
 	}
 }
 
-func TestWhatIsWrongWithARequestIsSaid(t *testing.T) {
+func TestRequest_ParameterIsWrong_MessageSaysWhy(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		query, body string

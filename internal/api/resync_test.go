@@ -43,7 +43,7 @@ func TestPlainPostWaitsAndAnswersLiterally(t *testing.T) {
 	})
 }
 
-func TestWhatIsRemarkableIsAppendedToTheMessage(t *testing.T) {
+func TestResync_OperationHasAMessage_IsAppended(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := &backend{}

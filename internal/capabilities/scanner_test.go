@@ -267,7 +267,7 @@ func TestARemovedDefinitionIsTakenBack(t *testing.T) {
 }
 
 // An incomplete list is no evidence of a removal.
-func TestWhatIsNotKnownIsNotTakenBack(t *testing.T) {
+func TestScanner_ListIsIncomplete_RemovesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, "a.x", "b.x")
 		r.start()

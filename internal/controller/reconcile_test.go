@@ -327,8 +327,9 @@ func TestTargetStopsWithItsObject(t *testing.T) {
 	}
 }
 
-// TestWhatIsKnownOfAReceiverOutlivesAMistake: to forget it would mean to send everything again.
-func TestWhatIsKnownOfAReceiverOutlivesAMistake(t *testing.T) {
+// TestController_SpecBecomesInvalid_ForgetsNothingOfTheReceiver: to forget it would mean to send everything
+// again.
+func TestController_SpecBecomesInvalid_ForgetsNothingOfTheReceiver(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.look(b.objects.put(config(nil)))
 		b.look(b.objects.put(config(func(o *v1alpha1.ResourceSyncConfig) { o.Generation, o.Spec.McpEndpoint = 2, "nowhere" })))

@@ -165,7 +165,7 @@ func TestEachWrongSpecSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestAllThatIsWrongIsSaidAtOnce(t *testing.T) {
+func TestTargetOf_SeveralFieldsAreWrong_NamesAll(t *testing.T) {
 	t.Parallel()
 	_, err := controller.TargetOf(&v1alpha1.ResourceSyncConfig{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b"}, Spec: v1alpha1.ResourceSyncConfigSpec{
 		Format: "x", LabelInclude: []string{"["}, AnnotationInclude: []string{"["}, WatchLabelSelector: "((", OptOutValue: "false", ExtraLabels: map[string]string{"": ""},

@@ -113,7 +113,7 @@ func TestUnregisteredMetricsStayDescribed(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeDescribedIsAnError(t *testing.T) {
+func TestRegistry_MetricCannotBeDescribed_IsAnError(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		register func(prometheus.Registerer)

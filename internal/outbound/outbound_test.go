@@ -81,8 +81,9 @@ func get(t *testing.T, f outbound.Files, host, url string) error {
 	return resp.Body.Close()
 }
 
-// TestWhatIsRotatedIsUsed has a server that asks for a certificate, and exchanges its own and the client's.
-func TestWhatIsRotatedIsUsed(t *testing.T) {
+// TestOutbound_CertificateIsRotated_NextConnectionUsesIt has a server that asks for a certificate, and exchanges
+// its own and the client's.
+func TestOutbound_CertificateIsRotated_NextConnectionUsesIt(t *testing.T) {
 	dir := t.TempDir()
 	server, client := issue(t, "server"), issue(t, "client")
 	trusted := x509.NewCertPool()
@@ -162,7 +163,7 @@ func TestHeaders(t *testing.T) {
 	}
 }
 
-func TestWhatIsInsideGoesDirect(t *testing.T) {
+func TestInside_HostOfTheCluster_NeedsNoProxy(t *testing.T) {
 	t.Setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
 	for host, want := range map[string]bool{
 		"10.96.0.1": true, "10.96.0.2": false, "127.0.0.1": true, "::1": true, "localhost": true, "cluster-whisperer": true,

@@ -56,7 +56,7 @@ func TestOwnerOfAnUnknownObjectIsNoProblem(t *testing.T) {
 	}
 }
 
-func TestWhatNamesNoObjectIsRefused(t *testing.T) {
+func TestOwner_NamesNoObject_IsRefused(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
 		"no name":              {"deployment"},

@@ -73,7 +73,7 @@ func TestRingForProgramsSaysWhoSeesWhat(t *testing.T) {
 	}
 }
 
-func TestNobodyAnswers(t *testing.T) {
+func TestRing_NoReplicaAnswers_EachHasARowThatSaysSo(t *testing.T) {
 	t.Parallel()
 	got := run(t, "ring", "--api", "127.0.0.1:1,127.0.0.1:2")
 	want := "MEMBER        STATE   HEARTBEAT   SHARE   PARTITIONS   CLAIMS   ANSWERS\n"

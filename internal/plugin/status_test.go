@@ -115,8 +115,8 @@ func TestChangesOnTheWayAreNoProblem(t *testing.T) {
 	}
 }
 
-// TestEachTroubleFailsAlone makes sure that no problem is seen only because of another one.
-func TestEachTroubleFailsAlone(t *testing.T) {
+// TestStatus_OneThingIsWrong_ItsProblemIsPrinted makes sure that no problem is seen only because of another one.
+func TestStatus_OneThingIsWrong_ItsProblemIsPrinted(t *testing.T) {
 	t.Parallel()
 	since := epoch.Add(time.Hour - 40*time.Second)
 	for name, c := range map[string]struct {

@@ -111,7 +111,7 @@ func controlledBy(apiVersion, kind string) *metav1.ObjectMeta {
 	}}
 }
 
-func TestWhatIsSelected(t *testing.T) {
+func TestSelection_Record_TellsWhetherItIsSelected(t *testing.T) {
 	t.Parallel()
 	skip := func(include, exclude []string) resource.Selection {
 		f, err := resource.NewFilter(include, exclude)

@@ -176,7 +176,7 @@ func TestReviewsAreAllowedOnlyWhereSomethingIsReviewed(t *testing.T) {
 	}
 }
 
-func TestWhoLooksInsideIsAsked(t *testing.T) {
+func TestDebugEndpoints_On_ChartHasARoleForReaders(t *testing.T) {
 	t.Parallel()
 	const role = "ClusterRole/k8s-vectordb-sync-debug-reader"
 	if template(t).find(role) != nil {

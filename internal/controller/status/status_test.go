@@ -112,7 +112,7 @@ func TestSameFactsMakeTheSameStatus(t *testing.T) {
 	}
 }
 
-func TestWhatIsNamedInVainIsSaidBesideReady(t *testing.T) {
+func TestOf_SpecNamesNothingThatIsWatched_ReadySaysSo(t *testing.T) {
 	t.Parallel()
 	facts := status.Facts{Running: true, Report: status.Report{Active: true, WatchedTypes: 65, LastSync: noon, Overlooked: "widgets, team"}}
 	s := status.Of(&v1alpha1.ResourceSyncConfigStatus{}, facts, noon)

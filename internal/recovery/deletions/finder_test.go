@@ -104,7 +104,7 @@ func (s *searching) want(t *testing.T, when string, done bool, deleted ...string
 	}
 }
 
-func TestWhatWasDeletedMeanwhileIsFoundAtTheVersionsOfCheckpoints(t *testing.T) {
+func TestFinder_DeletedMeanwhile_IsFoundInExactLists(t *testing.T) {
 	s := newSearching([]uint64{50, 60}, nil, map[uint64][]string{50: {"x", "old", "late"}, 60: {"x", "late"}})
 	if done, bound := s.done(pods); done || bound != 50 {
 		t.Errorf("done %v, bound %d before the search; want what was true before", done, bound)
@@ -123,7 +123,7 @@ func TestWhatWasDeletedMeanwhileIsFoundAtTheVersionsOfCheckpoints(t *testing.T) 
 	}
 }
 
-func TestWhatWasCreatedAndDeletedMeanwhileIsFoundInTheServersMemory(t *testing.T) {
+func TestFinder_CreatedAndDeletedMeanwhile_IsFoundInHistory(t *testing.T) {
 	s := newSearching([]uint64{50, 60}, nil, map[uint64][]string{50: {"x", "old"}, 60: {"x", "old"}})
 	s.history.forgotten = 50
 	s.history.memory = []watch.Deletion{{Namespace: "a", Name: "before", Version: 45}, {Namespace: "a", Name: "old", Version: 70},

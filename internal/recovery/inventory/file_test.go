@@ -20,7 +20,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/inventory"
 )
 
-func TestWhatIsWrittenIsRead(t *testing.T) {
+func TestOpen_AfterWrite_ReadsWhatWasWritten(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "not", "there", "yet")
 	long := "shop/" + strings.Repeat("x", 60_000)

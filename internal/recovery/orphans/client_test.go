@@ -18,7 +18,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/orphans"
 )
 
-func TestWhatIsHeldIsListed(t *testing.T) {
+func TestClient_ReceiverHoldsDocuments_ListsKindsAndPages(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.post("v1", "Pod", many(1201, "shop/web-%04d")...)

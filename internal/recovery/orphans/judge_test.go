@@ -95,7 +95,7 @@ func TestDocumentsOfAnotherIdentityAreLeftAlone(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotWatchedIsLeftAlone(t *testing.T) {
+func TestJudge_NamespaceIsNotWatched_LeavesItsDocuments(t *testing.T) {
 	t.Parallel()
 	if v := judge(listing(orphans.Document{Namespace: "hidden", Name: "gone"}), pods, true); v.Known != 1 || v.Missing != 0 || v.Deleted != nil {
 		t.Errorf("judged as %+v", v)

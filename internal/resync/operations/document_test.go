@@ -16,7 +16,7 @@ const (
 	aRun = `{"v":1,"done":"1-2","offered":9,"failed":{"2":"forbidden"},"running":{"part":0,"offered":2,"open":1},"at":"2026-01-02T03:04:06Z"}`
 )
 
-func TestWhatIsWrittenIsReadAsItWas(t *testing.T) {
+func TestDecode_AfterEncode_IsUnchanged(t *testing.T) {
 	for key, text := range map[string]string{
 		"op.id": aPlan, "run.id.vs-0": aRun, "last": "2026-01-02T03:04:05Z", "unrelated": "{",
 		"op.ended": `{"v":1,"trigger":"schedule","scope":"replica","member":"a","startedAt":"2026-01-02T03:04:05Z","members":["a"],` +
@@ -38,7 +38,7 @@ func TestSlicesOfTypesAreReadAsTheyWere(t *testing.T) {
 	}
 }
 
-func TestWhatMakesNoSenseIsRefused(t *testing.T) {
+func TestDecode_ValueMakesNoSense_IsRefused(t *testing.T) {
 	for name, c := range map[string]struct{ key, old, replacement string }{
 		"no JSON":                           {"op.id", aPlan, "["},
 		"another version":                   {"op.id", `"v":1`, `"v":2`},

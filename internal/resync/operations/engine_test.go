@@ -431,7 +431,7 @@ func TestTypesThatCannotHaveWhatIsAskedForAreNotPlanned(t *testing.T) {
 	})
 }
 
-func TestWhatIsStoppedSaysSo(t *testing.T) {
+func TestEngine_Stopped_CallsFailWithErrStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 30, "a")
 		a := f.nodes["a"]

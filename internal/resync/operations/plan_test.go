@@ -218,7 +218,7 @@ func TestAGiantIsCutByNamespaces(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeCutStaysWholeAndAlone(t *testing.T) {
+func TestPlan_LargeTypeWithoutNamespaces_StaysWholeAndAlone(t *testing.T) {
 	parts := mustPlan(t, members(3), []operations.Weight{
 		{Type: nodes, Objects: 1000}, {Type: pods, Namespaces: map[string]int{"a": 50, "b": 50}}, {Type: jobs, Objects: 100},
 	})
@@ -249,7 +249,7 @@ func TestOneMemberGetsEverythingWhole(t *testing.T) {
 	}
 }
 
-func TestWhatIsInBalanceStaysWithTheRing(t *testing.T) {
+func TestPlan_TypesAreInBalance_StayWithTheRing(t *testing.T) {
 	var types []operations.Weight
 	for i := range 300 {
 		types = append(types, operations.Weight{Type: resource.Type{Version: "v1", Resource: fmt.Sprintf("things%d", i), Kind: "Thing"}, Objects: 10})

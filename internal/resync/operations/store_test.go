@@ -156,7 +156,7 @@ func TestTheConfigMapStaysSmall(t *testing.T) {
 	})
 }
 
-func TestWhatIsBrokenIsNamedOnceAndHoldsUpNothing(t *testing.T) {
+func TestStore_KeyIsBroken_IsNamedOnceAndHoldsUpNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 6)
 		f.view = []string{"a"}

@@ -14,7 +14,7 @@ import (
 
 func admission(o *membership.Options, _ *client) { o.Admission = true }
 
-func TestWhatIsGainedWaitsToBeAdmitted(t *testing.T) {
+func TestGains_NotAdmitted_MaySendNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
 		a := start(t, s, "a", "uid-a", admission)
@@ -94,7 +94,7 @@ func TestOwnedSinceIsWhenAPartitionWasGainedLast(t *testing.T) {
 	})
 }
 
-func TestWhoIsHeldJoinsWhenItIsReadyOrNeeded(t *testing.T) {
+func TestHold_ReadyOrNeeded_Joins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := func(o *membership.Options, _ *client) { o.Hold = true }
 		s := newServer()

@@ -160,7 +160,7 @@ func TestOfTwoThatTakeOnePartOneWaits(t *testing.T) {
 	})
 }
 
-func TestWhatIsTakenIsLostWithTheLease(t *testing.T) {
+func TestTake_LeaseIsLost_PartsAreLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
 		ps := ringOf(t, s, "a", "b")

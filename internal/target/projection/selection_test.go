@@ -133,7 +133,7 @@ func TestAReceiverHoldsWhatItsSelectionMatches(t *testing.T) {
 }
 
 // A receiver is not asked to take what it is not to see, by a resync either.
-func TestWhatIsHiddenIsNotCurrent(t *testing.T) {
+func TestThrough_ObjectIsHidden_IsNotCurrent(t *testing.T) {
 	team, err := resource.ParseSelector("team=shop")
 	if err != nil {
 		t.Fatal(err)

@@ -131,8 +131,9 @@ func TestFreePortIsFreeAndNoClientsOwn(t *testing.T) {
 	}
 }
 
-// TestNobodyIsGivenTheSamePort lets two processes ask for so many ports that they would meet by chance.
-func TestNobodyIsGivenTheSamePort(t *testing.T) {
+// TestFreePort_TwoProcessesAsk_NoPortIsGivenTwice lets two processes ask for so many ports that they would meet
+// by chance.
+func TestFreePort_TwoProcessesAsk_NoPortIsGivenTwice(t *testing.T) {
 	given := make(map[int]bool)
 	for range portsEach {
 		port, err := process.FreePort()

@@ -180,8 +180,8 @@ func TestAVersionThatIsNotRememberedHasExpired(t *testing.T) {
 	}
 }
 
-// TestWhatClientsWriteIsComparedAndSwapped, and watched by whom its labels concern.
-func TestWhatClientsWriteIsComparedAndSwapped(t *testing.T) {
+// TestServer_ClientWrites_ComparesAndSwaps, and watched by whom its labels concern.
+func TestServer_ClientWrites_ComparesAndSwaps(t *testing.T) {
 	s := started(t, 0)
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := s.WriteKubeconfig(path); err != nil {
