@@ -25,7 +25,7 @@ import (
 // TestAnAggregatedAPIThatBeginsAnewLosesNothing restarts an API that keeps its objects in memory: its versions begin
 // at 1 again, and it is a while until it has most of its objects back. One has changed meanwhile, two are gone.
 func TestAnAggregatedAPIThatBeginsAnewLosesNothing(t *testing.T) {
-	t.Parallel() // it mostly waits
+	besideWaiting(t, 110*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	api := serveFromMemory(t, r)
 	for i := range 20 {

@@ -21,6 +21,7 @@ import (
 // TestNoFaultOfTheAPIServerLosesAnything kills the API server under churn, and has its history compacted behind the
 // back of a replica that is cut off. One cluster, one replica and one receiver live through both.
 func TestNoFaultOfTheAPIServerLosesAnything(t *testing.T) {
+	besideUnlessMeasured(t, time.Minute)
 	long, objects := size()
 	r := fleet.New(t, fleet.Options{})
 	c := cluster(t, r, objects)
@@ -92,7 +93,7 @@ func TestNoFaultOfTheAPIServerLosesAnything(t *testing.T) {
 
 // TestTypeThatMayNotBeReadHarmsNobody is the story of a right that is missing, granted and taken away again.
 func TestTypeThatMayNotBeReadHarmsNobody(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 10*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	r.Kube("", "create", "secret", "generic", "kept", "--from-literal=a=b")
 	r.Kube("", "create", "configmap", "beside")

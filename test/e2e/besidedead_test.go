@@ -19,7 +19,7 @@ import (
 // cluster-whisperer that is down all the time.
 func TestDotAIStaysExactBesideAReceiverThatIsDown(t *testing.T) {
 	longOnly(t)
-	t.Parallel() // it mostly waits
+	beside(t, 2*time.Minute)
 	const churn, objects = 8 * time.Second, 500
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
 	r.Kube("", "apply", "--server-side", "-f", definition)

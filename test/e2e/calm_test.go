@@ -5,7 +5,6 @@ package e2e
 import (
 	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,18 +17,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// besideOthers lets a story that mostly waits run beside others, unless it is measured.
-func besideOthers(t *testing.T) {
-	t.Helper()
-	if os.Getenv("E2E_LONG") == "" {
-		t.Parallel()
-	}
-}
-
 // TestMembersComeAndGoWithoutAListAndWithoutAWord has a member join, one leave and one die and come back while nothing
 // changes: those that stay list nothing, and next to nothing is sent.
 func TestMembersComeAndGoWithoutAListAndWithoutAWord(t *testing.T) {
-	besideOthers(t)
+	besideUnlessMeasured(t, 40*time.Second)
 	m := stormMeasure(t)
 	s := newStorm(t, m)
 	s.verify = "0" // whose lists come with the hour, and not with a member

@@ -28,7 +28,7 @@ spec:
 // TestDefinitionsAreScannedOnceByTheFleet has two replicas tell of a definition: one of them does, once, and
 // takes it back when it is deleted.
 func TestDefinitionsAreScannedOnceByTheFleet(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 100*time.Second)
 	const name = "gadgets.example.com"
 	r := fleet.New(t, fleet.Options{})
 	r.Apply(fmt.Sprintf(gadgetDefinition, ""))

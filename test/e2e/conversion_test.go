@@ -82,7 +82,7 @@ spec:
 // TestABrokenConversionDeletesNothing is the story of types whose preferred version is had by a webhook alone: one that
 // works, fails, comes back, and of a preferred version that is given up.
 func TestABrokenConversionDeletesNothing(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 30*time.Second)
 	whisperer := fleet.New(t, fleet.Options{})
 	dotAI := whisperer.Speaking(fleet.DotAI)
 	views := []*fleet.Rig{whisperer, dotAI}

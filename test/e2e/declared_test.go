@@ -30,7 +30,7 @@ spec:
 // TestADeclaredReceiverIsServed follows the quick start of ResourceSyncConfigs with two replicas that know of
 // no receiver by their environment.
 func TestADeclaredReceiverIsServed(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 70*time.Second)
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
 	r.Kube("", "apply", "--server-side", "-f", filepath.Join("..", "..", "config", "crd", "dot-ai.devopstoolkit.live_resourcesyncconfigs.yaml"))
 	c := cluster(t, r, 1000)

@@ -17,7 +17,7 @@ import (
 // TestCtrlCEndsTheDemoWithoutAnError presses Ctrl-C at several moments: while it starts, while it tells, and
 // when all is told. Each time the demo says that it stops, ends with 0 and complains of nothing.
 func TestCtrlCEndsTheDemoWithoutAnError(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 90*time.Second)
 	dir := t.TempDir()
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, "bin")+"/", "./cmd/k8s-vectordb-sync", "./cmd/receiver", "./hack/demo")
 	build.Dir = "../.."

@@ -13,7 +13,7 @@ import (
 // TestDotAIIsBroughtInStepAndKeptThere is the main job in the other contract: a first sync, then churn while the store
 // fails for single items.
 func TestDotAIIsBroughtInStepAndKeptThere(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 80*time.Second)
 	long, objects := size()
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
 	c := cluster(t, r, objects)

@@ -15,7 +15,7 @@ import (
 // TestAnUnchangedClusterCostsDotAINothing restarts both replicas three times, which sends nothing, and has everything
 // sent again after each time, which sends the very same texts: dot-ai embeds whatever comes with another updatedAt.
 func TestAnUnchangedClusterCostsDotAINothing(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, time.Minute)
 	r := fleet.New(t, fleet.Options{})
 	r.Kube("", "apply", "--server-side", "-f", definition)
 	cluster(t, r, 300)

@@ -37,7 +37,7 @@ const theSet = `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: sync, 
 // TestEventsTellOperatorsOnce has three replicas meet the same: the receiver goes down and comes back, and one of
 // them loses events. Each is told by one Event, about the StatefulSet, which kubectl describe finds by its UID.
 func TestEventsTellOperatorsOnce(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 50*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	r.Apply(theSet)
 	l := newThreeLost(t, r)

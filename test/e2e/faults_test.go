@@ -19,10 +19,10 @@ const timeout = 3 * time.Second
 
 func ms(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 
-// TestNoFaultOfTheReceiverLosesAnything is 200 changes a second against a receiver in every sort of trouble. One
+// TestNoFaultOfTheReceiverLosesAnything is a hundred changes a second, or two in the full measure, against a receiver in every sort of trouble. One
 // cluster, one replica and one receiver live through all of it.
 func TestNoFaultOfTheReceiverLosesAnything(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 280*time.Second)
 	long, objects := size()
 	r := fleet.New(t, fleet.Options{Receiver: receiver.Options{Dir: t.TempDir()}})
 	c := cluster(t, r, objects)

@@ -84,13 +84,14 @@ func listsByType(t *testing.T, r *fleet.Rig) map[string]int {
 // TestAResyncIsSharedOutOverTheFleetAndStaysExact resyncs everything over three replicas while objects
 // change, then again while a replica is killed in the middle.
 func TestAResyncIsSharedOutOverTheFleetAndStaysExact(t *testing.T) {
+	besideUnlessMeasured(t, 70*time.Second)
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
 	long, objects := size()
 	c := cluster(t, r, objects)
 	var replicas []*fleet.Replica
 	for range 3 {
 		// Lists are counted, so none is made to verify.
-		replicas = append(replicas, r.Start(map[string]string{"SETTLE_TIME_MS": "1000", "VERIFY_INTERVAL_MIN": "0"}))
+		replicas = append(replicas, r.Start(unhurried(map[string]string{"SETTLE_TIME_MS": "1000", "VERIFY_INTERVAL_MIN": "0"})))
 	}
 	for _, p := range replicas {
 		p.WaitReady(time.Minute)

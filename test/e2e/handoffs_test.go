@@ -21,7 +21,7 @@ import (
 // namespace, while 60 objects a second change, go and come again, at a receiver that is slow: no document may
 // be missing, stale or wrong afterwards, and no ID may have been in two requests at once.
 func TestResyncsThatOverlapStayExact(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	late := func(percent float64, d time.Duration) receiver.Rule {
 		return receiver.Rule{Match: receiver.Match{Percent: percent}, Effect: receiver.Effect{Delay: receiver.Duration(d)}}
 	}
@@ -37,7 +37,7 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			beside(t, 160*time.Second)
 			r := fleet.New(t, fleet.Options{})
 			_, objects := size()
 			if tt.cut {
@@ -149,7 +149,7 @@ func someNamespace(r *fleet.Rig) string {
 // TestAJoinDoesNotWaitForAResync starts a replica in the middle of a full resync at a receiver that takes a
 // second: it has its share as soon as the requests in flight have ended.
 func TestAJoinDoesNotWaitForAResync(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 30*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	_, objects := size()
 	cluster(t, r, objects)

@@ -19,7 +19,7 @@ import (
 // TestAVerificationSaysByTypeWhatWasRepaired: two of three replicas have lost the same events, and one is asked to
 // have the fleet verify.
 func TestAVerificationSaysByTypeWhatWasRepaired(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 10*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	l := newThreeLost(t, r)
 	a, env := between(t, r)
@@ -69,7 +69,7 @@ func TestAVerificationSaysByTypeWhatWasRepaired(t *testing.T) {
 // TestWhatOneReplicaHasLostDoesNotComeBackAfterAResync: the list of a resync is compared with the index of its
 // taker alone. What another replica has wrong must not reach the receiver when it gets its share back.
 func TestWhatOneReplicaHasLostDoesNotComeBackAfterAResync(t *testing.T) {
-	t.Parallel() // it mostly waits
+	besideWaiting(t, 90*time.Second)
 	for unlucky := range 3 {
 		t.Run(fmt.Sprint("replica ", unlucky), func(t *testing.T) {
 			r := fleet.New(t, fleet.Options{})

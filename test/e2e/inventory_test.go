@@ -21,7 +21,7 @@ const (
 // TestInventoryFindsWhatTheAPIServerHasForgotten deletes objects while no replica runs, and has the API server forget
 // that they ever were, before replicas start again.
 func TestInventoryFindsWhatTheAPIServerHasForgotten(t *testing.T) {
-	t.Parallel() // it mostly waits
+	besideWaiting(t, 110*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	first, second := t.TempDir(), t.TempDir()
 	env := func(name, dir string) map[string]string { return map[string]string{"POD_NAME": name, "STATE_DIR": dir} }

@@ -21,7 +21,7 @@ import (
 // so that no checkpoint is of a version at which the deleted object was there. Only the last words of the
 // replicas tell of it.
 func TestDeletionsThatWaitOutliveAllReplicas(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 20*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	leases := r.FollowLeases()
 	env := map[string]string{"SHUTDOWN_TIMEOUT_MS": "2000", "REQUEST_TIMEOUT_MS": "60000", "MAX_IN_FLIGHT": "8"}

@@ -141,7 +141,7 @@ func streamsOf(p *fleet.Replica) string {
 // TestAResyncEndsEqualToTheClusterAlthoughEventsWereLost: an event that a watch loses is found by the list of the next
 // resync, and what it was about is right at the receiver when the resync says so.
 func TestAResyncEndsEqualToTheClusterAlthoughEventsWereLost(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 30*time.Second)
 	for _, query := range []string{"", "?resource=configmaps", "?namespace=default"} {
 		t.Run("resync"+query, func(t *testing.T) {
 			r := fleet.New(t, fleet.Options{})
@@ -167,7 +167,7 @@ func TestAResyncEndsEqualToTheClusterAlthoughEventsWereLost(t *testing.T) {
 
 // TestAnEventThatAPeerHasSeenIsFoundWithinAMinute: one of three replicas loses three events, nobody asks for anything.
 func TestAnEventThatAPeerHasSeenIsFoundWithinAMinute(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 40*time.Second)
 	for unlucky := range 3 {
 		t.Run(fmt.Sprint("replica ", unlucky), func(t *testing.T) {
 			r := fleet.New(t, fleet.Options{})
@@ -211,7 +211,7 @@ func TestAnEventThatAPeerHasSeenIsFoundWithinAMinute(t *testing.T) {
 
 // TestAListFindsWhatNobodyHasSeen: one replica, no resync, no peer.
 func TestAListFindsWhatNobodyHasSeen(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 40*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	l := newThreeLost(t, r)
 	a, env := between(t, r)
@@ -231,14 +231,14 @@ func TestAListFindsWhatNobodyHasSeen(t *testing.T) {
 
 // TestVerificationDeletesNothingOnAbsenceOfEvidence (I5): answers that are halves, empty, or end in the middle.
 func TestVerificationDeletesNothingOnAbsenceOfEvidence(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	for name, answer := range map[string]netfault.Answer{
 		"half": netfault.AnswerHalf, "empty": netfault.AnswerEmpty, "error": netfault.AnswerError, "broken": netfault.AnswerBroken,
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			besideWaiting(t, 90*time.Second)
 			r := fleet.New(t, fleet.Options{})
-			cluster(t, r, 1000)
+			cluster(t, r, 300)
 			a, env := between(t, r)
 			env["VERIFY_INTERVAL_MIN"] = "1"
 			p := r.Start(env)
@@ -279,7 +279,7 @@ func TestVerificationDeletesNothingOnAbsenceOfEvidence(t *testing.T) {
 
 // TestVerificationOfAnUnchangedClusterSendsNothing (I6).
 func TestVerificationOfAnUnchangedClusterSendsNothing(t *testing.T) {
-	t.Parallel() // it mostly waits
+	besideWaiting(t, 170*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	cluster(t, r, 2000)
 	var replicas []*fleet.Replica
@@ -318,7 +318,7 @@ func TestVerificationOfAnUnchangedClusterSendsNothing(t *testing.T) {
 // TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater: three replicas, one of which loses one event in so
 // many. The full measure is one in a thousand for ten minutes.
 func TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 150*time.Second)
 	lossy, every := 90*time.Second, uint64(200)
 	switch {
 	case testing.Short():
@@ -353,7 +353,7 @@ func TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater(t *testing.T) {
 		}
 		return netfault.Pass
 	})
-	c.Churn(t.Context(), workload.ChurnOptions{Rate: 200, For: lossy, Workers: 16, Seed: 3})
+	c.Churn(t.Context(), workload.ChurnOptions{Rate: rate(), For: lossy, Workers: 16, Seed: 3})
 	remove()
 	took, _ := r.WaitEqual(time.Minute)
 	mu.Lock()

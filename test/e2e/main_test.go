@@ -3,7 +3,11 @@
 package e2e
 
 import (
+	"cmp"
+	"fmt"
 	"os"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +25,56 @@ func TestMain(m *testing.M) {
 	os.Exit(controlplane.Shared(m).Run())
 }
 
+// seats are what E2E_PARALLEL says: so many stories run at once. Four keep two cores busy.
+var seats = sync.OnceValue(func() *fleet.Seats {
+	const enough = 4
+	n, err := strconv.Atoi(cmp.Or(os.Getenv("E2E_PARALLEL"), strconv.Itoa(enough)))
+	if err != nil || n < 1 {
+		panic(fmt.Sprintf("E2E_PARALLEL=%s, want a number of stories", os.Getenv("E2E_PARALLEL")))
+	}
+	return fleet.NewSeats(n)
+})
+
+// waits are the seats of stories that do nothing but wait for a minute or more, for a stream to be given up or a
+// verification to be due. They cost next to nothing.
+var waits = fleet.NewSeats(3)
+
+// fillings bound how many clusters are filled at once. Each keeps the two cores busy for seconds: more of them starve
+// the API servers of all.
+var fillings = fleet.NewSeats(2)
+
+// beside lets a story run beside others, when a seat is free. It is said about how long it takes: the longest begins
+// first.
+func beside(t *testing.T, about time.Duration) {
+	t.Helper()
+	sit(t, seats(), about)
+}
+
+// besideWaiting is [beside] for a story that waits.
+func besideWaiting(t *testing.T, about time.Duration) {
+	t.Helper()
+	sit(t, waits, about)
+}
+
+func sit(t *testing.T, seats *fleet.Seats, about time.Duration) {
+	t.Helper()
+	t.Parallel()
+	began := time.Now()
+	seats.Take(about)
+	t.Cleanup(seats.Give)
+	if waited := time.Since(began); waited > time.Second {
+		t.Logf("its turn came after %v", waited.Round(time.Second))
+	}
+}
+
+// besideUnlessMeasured is [beside] for a story that has the machine for itself in the full measure.
+func besideUnlessMeasured(t *testing.T, about time.Duration) {
+	t.Helper()
+	if os.Getenv("E2E_LONG") == "" {
+		beside(t, about)
+	}
+}
+
 // longOnly skips a measure that takes minutes and a machine for itself, unless it is asked for.
 func longOnly(t *testing.T) {
 	t.Helper()
@@ -29,7 +83,8 @@ func longOnly(t *testing.T) {
 	}
 }
 
-// TestALargeClusterArrivesWholeInLittleMemory is the main job: 20,000 objects of more than 60 types, one replica.
+// TestALargeClusterArrivesWholeInLittleMemory is the main job: 20,000 objects of more than 60 types, one replica. It has
+// the machine for itself, so that its memory is that of the documentation.
 func TestALargeClusterArrivesWholeInLittleMemory(t *testing.T) {
 	r := fleet.New(t, fleet.Options{})
 	cluster, err := workload.Generate(t.Context(), r.RESTConfig(), workload.Options{Objects: 20_000, Seed: 1})

@@ -204,7 +204,7 @@ const copies = 5
 // that are wrong in eighteen ways: the ten are exact, and see no change that is none to them; the ninety say
 // what is wrong with them.
 func TestAHundredReceiversOfWhichTenAreRight(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 150*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	applyLax(t, r)
 	c := cluster(t, r, 500)

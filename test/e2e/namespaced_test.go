@@ -25,7 +25,7 @@ import (
 // restart, a crash, a handoff, a deletion while nobody runs, a resync and a verification, and nothing was
 // asked for that had to be refused.
 func TestNamespacesAreEqualWithoutRightsInTheCluster(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 70*time.Second)
 	two := func(ns string) bool { return ns == "team-a" || ns == "team-b" }
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}, Filter: workload.Filter{Namespaces: two}})
 	for _, namespace := range []string{"team-a", "team-b", "elsewhere", chartNamespace} {

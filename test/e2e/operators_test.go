@@ -26,7 +26,7 @@ import (
 // API and the Prometheus Operator while two fleets run, one for each receiver, makes objects by their
 // schemas, with everything that metadata can be, and takes them away again.
 func TestObjectsOfRealOperatorsArrive(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 50*time.Second)
 	definitions := script(t, "hack/crds/ensure.sh")
 	whisperer := fleet.New(t, fleet.Options{})
 	dotAI := whisperer.Speaking(fleet.DotAI)

@@ -20,7 +20,7 @@ import (
 // TestDotAIIsAskedWhatItHolds has deletions that neither the API server nor an inventory can tell of, and
 // documents that somebody else has put into the receiver. Two replicas share the work.
 func TestDotAIIsAskedWhatItHolds(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 40*time.Second)
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
 	env := func(name string) map[string]string { return map[string]string{"POD_NAME": name, "STATE_DIR": ""} }
 	var p, q *fleet.Replica

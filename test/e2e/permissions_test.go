@@ -44,7 +44,7 @@ var rarelyNarrow = map[string]string{
 // everything that they do, and holds the API server's audit log against the roles: nothing was denied, and no
 // permission is there for nothing.
 func TestPermissionsAreEnoughAndNoMore(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 90*time.Second)
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
 	for _, namespace := range []string{chartNamespace, "dot-ai", "narrow-system"} {
 		r.Kube("", "create", "namespace", namespace)

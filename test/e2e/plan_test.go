@@ -43,7 +43,7 @@ func planned(ctx context.Context, t *testing.T, r *fleet.Rig, env map[string]str
 // plan has said. Before that, the audit log has seen nothing but reading, and each type listed once for each
 // plan.
 func TestAPlanSaysWhatAFirstSyncSends(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 20*time.Second)
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
 	r.Apply(selectionObjects)
 	r.Kube("", "create", "namespace", "shop")
@@ -169,7 +169,7 @@ func kindAndName(id string) (kind, name string) {
 // TestAPlanNamesWhatIsRestless relabels an object while the plan watches: it is named with its label, and so is
 // what a node's clock would cost if its label were not left out.
 func TestAPlanNamesWhatIsRestless(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 10*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	r.Kube("", "create", "configmap", "restless")
 	r.Apply(`{apiVersion: v1, kind: Node, metadata: {name: gpu-1, labels: {nvidia.com/gfd.timestamp: "1609384711"}}}`)
@@ -217,7 +217,7 @@ spec:
 // TestAPlanOfManifestsIsWhatIsSentWhenTheyAreApplied plans with the plugin, by what the chart renders and a
 // ResourceSyncConfig that is in no cluster yet, and then applies both.
 func TestAPlanOfManifestsIsWhatIsSentWhenTheyAreApplied(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 10*time.Second)
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
 	k := newKubectl(t, r)
 	r.Kube("", "apply", "--server-side", "-f", filepath.Join("..", "..", "config", "crd", "dot-ai.devopstoolkit.live_resourcesyncconfigs.yaml"))

@@ -86,7 +86,7 @@ func (k kubectl) sync(t *testing.T, code int, args ...string) string {
 // through the API server's port-forward, and by their addresses. Pods have no kubelet here. One is played: it
 // forwards to processes.
 func TestKubectlPlugin(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 50*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	cluster(t, r, 1000)
 	r.Kube("", "create", "configmap", "sent-again")

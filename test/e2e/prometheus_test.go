@@ -26,7 +26,7 @@ import (
 // says, with the chart's alerts, thirty times as fast. A rolling restart raises none of them; a receiver that
 // is down and a replica that dies raise theirs and no others.
 func TestPrometheusSeesWhatIsWrong(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 80*time.Second)
 	began := time.Now()
 	binaries := script(t, "hack/prometheus/ensure.sh")
 	r := fleet.New(t, fleet.Options{Receiver: receiver.Options{Dir: t.TempDir()}})

@@ -16,7 +16,7 @@ import (
 // followed, while the cluster changes and the receiver is busy; then it goes, and what was known of it with it.
 func TestAReceiverWhoseObjectKeepsChangingLosesNothing(t *testing.T) {
 	longOnly(t)
-	t.Parallel() // it mostly waits
+	beside(t, 2*time.Minute)
 	r := fleet.New(t, fleet.Options{})
 	r.Kube("", "apply", "--server-side", "-f", definition)
 	c := cluster(t, r, 500)

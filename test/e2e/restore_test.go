@@ -17,13 +17,13 @@ import (
 // run: what was written since must not stay at the receiver, and what is written then must come, without
 // anybody restarting anything.
 func TestARestoredEtcdIsNoticedAndRepaired(t *testing.T) {
-	t.Parallel() // it mostly waits
+	t.Parallel()
 	for name, opts := range map[string]controlplane.RestoreOptions{
 		"plainly":                        {},
 		"with a revision that is raised": {Bump: 3000},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+			besideWaiting(t, 110*time.Second)
 			r := fleet.New(t, fleet.Options{})
 			writeConfigMaps(r, "kept", 40, "one")
 			r.Apply(widgets("v1"))
@@ -130,7 +130,7 @@ func cpuOf(replicas []*fleet.Replica, during time.Duration) time.Duration {
 // TestAResyncRepairsARestoreThatNobodySaw takes etcd back to a backup while no replica runs, checkpoints included, and
 // no inventory is left: what the receiver was sent in the lost time a resync finds, of a receiver that can be asked.
 func TestAResyncRepairsARestoreThatNobodySaw(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 20*time.Second)
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
 	writeConfigMaps(r, "kept", 40, "one")
 	p := r.Start(nil)
@@ -163,7 +163,7 @@ func TestAResyncRepairsARestoreThatNobodySaw(t *testing.T) {
 // included. The inventories are of the lost time: what was created in it goes, and what was changed or deleted in it is
 // sent again, once by the fleet.
 func TestAnInventoryOfALostTimeRepairsARestoreThatNobodySaw(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 50*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	writeConfigMaps(r, "kept", 40, "one")
 	dirs := []string{t.TempDir(), t.TempDir()}

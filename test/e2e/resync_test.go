@@ -24,7 +24,7 @@ import (
 
 // TestResyncOnRequestRestoresWhatTheReceiverLost empties the receiver, which the controller cannot know, and asks.
 func TestResyncOnRequestRestoresWhatTheReceiverLost(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 30*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	c := cluster(t, r, 2000)
 	p := r.Start(nil)

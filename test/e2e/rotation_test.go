@@ -16,7 +16,7 @@ import (
 // time.
 func TestATokenIsRotatedUnderLoad(t *testing.T) {
 	longOnly(t)
-	t.Parallel() // it mostly waits
+	beside(t, 2*time.Minute)
 	r := fleet.New(t, fleet.Options{})
 	r.Kube("", "apply", "--server-side", "-f", definition)
 	c := cluster(t, r, 500)

@@ -19,7 +19,7 @@ import (
 
 // TestAResyncSendsExactlyItsScope asks three replicas in turn for resyncs of every scope, and counts what arrives.
 func TestAResyncSendsExactlyItsScope(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 30*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	c := cluster(t, r, 600)
 	var replicas []*fleet.Replica

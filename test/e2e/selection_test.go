@@ -36,7 +36,7 @@ func holds(t *testing.T, r *fleet.Rig, has, lacks []string) {
 
 // TestAGPUNodeThatTicksCostsNothing relabels a node as GPU Feature Discovery does each minute, only faster.
 func TestAGPUNodeThatTicksCostsNothing(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 10*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	r.Apply(`{apiVersion: v1, kind: Node, metadata: {name: gpu-1, labels: {nvidia.com/gpu.count: "8", nvidia.com/gfd.timestamp: "1609384711"}}}`)
 	p := r.Start(map[string]string{"DEBOUNCE_WINDOW_MS": "0", "BATCH_FLUSH_INTERVAL_MS": "100"})
@@ -97,7 +97,7 @@ spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, s
 // TestWhatIsSentIsChosen has every way of choosing at once, follows objects that go out of the choice and
 // come back, and restarts the replica in between.
 func TestWhatIsSentIsChosen(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 10*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	r.Apply(selectionObjects)
 	uid := strings.TrimSpace(r.Kube("", "get", "deployment", "web", "-o", "jsonpath={.metadata.uid}"))
@@ -146,7 +146,7 @@ spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, s
 // process keeps, opts an object out of it alone, narrows it further, and breaks it: what leaves its view is
 // deleted there, and what is wrong is said at once.
 func TestADeclaredReceiverSeesLessAndWhatLeavesItsViewGoes(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 20*time.Second)
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
 	r.Kube("", "apply", "--server-side", "-f", definition)
 	r.Kube("", "create", "namespace", "dot-ai")

@@ -27,7 +27,7 @@ import (
 // TestMetricsAreForThoseWhomKubernetesAllows reads them over HTTPS without a token, with one that has no
 // right, and with one that has it; then the certificate is renewed as cert-manager does.
 func TestMetricsAreForThoseWhomKubernetesAllows(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 10*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	r.Apply(`
 {apiVersion: v1, kind: ServiceAccount, metadata: {name: prometheus, namespace: default}}
@@ -142,7 +142,7 @@ func scrape(t *testing.T, address string, trust *x509.CertPool, token string) (c
 
 // TestStartOfAReplica is about what a start depends on, and what not.
 func TestStartOfAReplica(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 10*time.Second)
 	r := fleet.New(t, fleet.Options{})
 
 	t.Run("is refused with every mistake of the configuration named", func(t *testing.T) {

@@ -50,7 +50,8 @@ func lists(t *testing.T, r *fleet.Rig) int {
 	return n
 }
 
-// TestThreeReplicasShareTheWorkAndLoseNothing kills, adds and removes replicas under churn.
+// TestThreeReplicasShareTheWorkAndLoseNothing kills, adds and removes replicas under churn. It has the machine for
+// itself: of three that do not start together, more is sent twice than it allows.
 func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
 	churn, objects := size()

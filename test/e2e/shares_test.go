@@ -72,7 +72,7 @@ func TestSharesAreEven(t *testing.T) {
 // renewals of their Leases, and how far they are.
 func TestLittleIsWrittenAtRest(t *testing.T) {
 	longOnly(t)
-	besideOthers(t)
+	besideUnlessMeasured(t, 2*time.Minute)
 	const members = 3
 	timings, watched := shortLease, 10*time.Second
 	if os.Getenv("E2E_LONG") != "" {

@@ -17,7 +17,7 @@ const grace = 30 * time.Second
 // TestSIGTERMFlushesWhatIsDue ends a replica in the middle of its debounce windows, with changes made until the very
 // moment, and starts another in front of a receiver that is down.
 func TestSIGTERMFlushesWhatIsDue(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 30*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	c := cluster(t, r, 1000)
 

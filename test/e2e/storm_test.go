@@ -109,7 +109,7 @@ func oneStorm(t *testing.T, m measure, seed uint64) {
 	h := newHistory()
 	var churn sync.WaitGroup
 	churn.Go(func() {
-		h.run(t, c, workload.ChurnOptions{Rate: rate, For: plan.length, Workers: 32, Seed: seed}, true)
+		h.run(t, c, workload.ChurnOptions{Rate: rate(), For: plan.length, Workers: 32, Seed: seed}, true)
 	})
 	s.rage(plan)
 	churn.Wait()

@@ -38,6 +38,8 @@ func behind(t *testing.T, r *fleet.Rig) (*netfault.API, map[string]string) {
 // definitions are n types, each with objects.
 func definitions(t *testing.T, r *fleet.Rig, n, objects int) *workload.Cluster {
 	t.Helper()
+	fillings.Take(0)
+	defer fillings.Give()
 	c, err := workload.Apply(t.Context(), r.RESTConfig(), workload.Providers(n, objects))
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +49,7 @@ func definitions(t *testing.T, r *fleet.Rig, n, objects int) *workload.Cluster {
 }
 
 // TestTypesThatHangCostTheOthersSeconds is the story of 40 types whose API does not answer at all, at the start of a
-// replica.
+// replica. It has the machine for itself, for it counts seconds.
 func TestTypesThatHangCostTheOthersSeconds(t *testing.T) {
 	r := fleet.New(t, fleet.Options{})
 	definitions(t, r, 40, 1)
@@ -78,7 +80,7 @@ func TestTypesThatHangCostTheOthersSeconds(t *testing.T) {
 
 // TestAStreamedListWithoutAnEndIsReadInPages swallows the bookmark that ends the list of one type.
 func TestAStreamedListWithoutAnEndIsReadInPages(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 40*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	r.Kube("", "create", "configmap", "one")
 	api, env := behind(t, r)
@@ -101,7 +103,7 @@ func TestAStreamedListWithoutAnEndIsReadInPages(t *testing.T) {
 // TestStreamsThatAreOpenAndDeadAreBegunAgain freezes the watches of definitions, of the members' ConfigMaps
 // and of one type.
 func TestStreamsThatAreOpenAndDeadAreBegunAgain(t *testing.T) {
-	t.Parallel() // it mostly waits
+	besideWaiting(t, 190*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	api, env := behind(t, r)
 	p := r.Start(env)
@@ -129,7 +131,7 @@ func TestStreamsThatAreOpenAndDeadAreBegunAgain(t *testing.T) {
 // TestDeadStreamsOfDeclaredReceiversAreBegunAgain freezes the watches of ResourceSyncConfigs and of the Secret with
 // the token: what is declared meanwhile, and the token that it needs, would never be seen.
 func TestDeadStreamsOfDeclaredReceiversAreBegunAgain(t *testing.T) {
-	t.Parallel() // it mostly waits
+	besideWaiting(t, 190*time.Second)
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
 	r.Kube("", "apply", "--server-side", "-f", filepath.Join("..", "..", "config", "crd", "dot-ai.devopstoolkit.live_resourcesyncconfigs.yaml"))
 	r.Kube("", "create", "namespace", "dot-ai")
@@ -179,7 +181,7 @@ func TestDeadStreamsOfDeclaredReceiversAreBegunAgain(t *testing.T) {
 
 // TestADefinitionThatIsWrittenAllTheTimeCostsNoDiscovery annotates a definition ten times a second.
 func TestADefinitionThatIsWrittenAllTheTimeCostsNoDiscovery(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 50*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	r.Apply(widgets("v1"))
 	r.Kube("", "wait", "--for=condition=Established", "--timeout=60s", "crd/widgets.example.com")
@@ -210,7 +212,7 @@ func TestADefinitionThatIsWrittenAllTheTimeCostsNoDiscovery(t *testing.T) {
 // TestAPreferredVersionThatFlipsMovesNothing lets discovery answer now with one version preferred and now
 // with the other, as the servers behind a load balancer do while they are upgraded.
 func TestAPreferredVersionThatFlipsMovesNothing(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, time.Minute)
 	r := fleet.New(t, fleet.Options{})
 	r.Apply(widgets("v1beta1", "v1"))
 	r.Kube("", "wait", "--for=condition=Established", "--timeout=60s", "crd/widgets.example.com")

@@ -16,7 +16,7 @@ import (
 
 // TestSpansGoToTheCollectorThatTheEnvironmentNames has one replica send, resync and verify with a collector named.
 func TestSpansGoToTheCollectorThatTheEnvironmentNames(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 10*time.Second)
 	var mu sync.Mutex
 	var told bytes.Buffer // the bodies, in which names are legible
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -60,7 +60,7 @@ func mapID(name string) resource.ID { return resource.ID("default/v1/ConfigMap/"
 // embedded to its end all the same.
 func TestAnEmbedderThatTakesATimeForEachTextIsNotOverrun(t *testing.T) {
 	longOnly(t)
-	t.Parallel() // it mostly waits
+	beside(t, 2*time.Minute)
 	r := fleet.New(t, fleet.Options{})
 	var names []string
 	for i := range 1000 {
@@ -94,7 +94,7 @@ func TestAShareOfPoisonHoldsUpNobodyElse(t *testing.T) {
 	for every, within := range map[int]time.Duration{20: 3 * time.Minute, 5: 10 * time.Minute} {
 		for _, pace := range []time.Duration{0, 500 * time.Millisecond} {
 			t.Run(fmt.Sprintf("one in %d, %v a request", every, pace), func(t *testing.T) {
-				t.Parallel() // it mostly waits
+				beside(t, 2*time.Minute)
 				r := fleet.New(t, fleet.Options{Receiver: receiver.Options{EmbedLatency: pace}})
 				var names []string
 				var poison []resource.ID

@@ -73,7 +73,7 @@ func count(docs map[resource.ID]workload.Doc, part string) int {
 
 // TestTypesComeAndGo is the story of what is installed, changed and removed while a replica runs.
 func TestTypesComeAndGo(t *testing.T) {
-	t.Parallel() // it mostly waits
+	beside(t, 30*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	r.Kube("", "create", "configmap", "beside")
 	p := r.Start(nil)

@@ -43,7 +43,7 @@ type Options struct {
 	APIServerPort, EtcdPort int
 	// Fresh has [ForTest] start one that no test has used, for a test that cares how old it is.
 	Fresh bool
-	// brief is set by [ForTest]: it lives for a few tests.
+	// brief says that it lives for a few tests.
 	brief bool
 }
 

@@ -1,17 +1,31 @@
 package controlplane
 
-import "testing"
+import (
+	"context"
+	"testing"
+)
+
+// starts bounds how many control planes the tests of a process start at once. Each takes seconds of processor time, and
+// more of them at once would all be late.
+var starts = make(chan struct{}, 2)
+
+// startBrief is [Start] of a control plane that lives for a few tests.
+func startBrief(ctx context.Context, opts Options) (*ControlPlane, error) {
+	starts <- struct{}{}
+	defer func() { <-starts }()
+	opts.brief = true
+	return Start(ctx, opts)
+}
 
 // ForTest starts a control plane for one test and stops it when the test ends. If [Shared] says so, and the options ask
 // for nothing but an audit log, earlier and later tests have the same one. It never skips: without binaries the
 // test fails and says how they are had. When the test fails, the last words of the API server are in its log.
 func ForTest(t testing.TB, opts Options) *ControlPlane {
 	t.Helper()
-	opts.brief = true
 	if shared.serves(opts) {
 		return shared.lend(t, opts)
 	}
-	c, err := Start(t.Context(), opts)
+	c, err := startBrief(t.Context(), opts)
 	if err != nil {
 		t.Fatalf("starting a control plane: %v", err)
 	}

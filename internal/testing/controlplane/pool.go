@@ -128,7 +128,7 @@ func (p *pool) take(ctx context.Context, logf func(string, ...any), opts Options
 			break // a new one takes its place
 		}
 	}
-	c, err := Start(ctx, opts)
+	c, err := startBrief(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
