@@ -1,7 +1,6 @@
 package index
 
 import (
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -78,7 +77,7 @@ type Index struct {
 // objects are the known objects of one type.
 type objects struct {
 	mu       sync.Mutex // guards everything below; held while listeners are called
-	entries  map[string]entry
+	entries  table
 	listed   bool   // a complete list has been applied
 	removed  bool   // no longer in Index.types; a waiter for mu looks the type up again
 	version  uint64 // the newest resourceVersion seen: of a list, an event or a bookmark
@@ -147,7 +146,7 @@ func (x *Index) add(t resource.Type) *objects {
 	defer x.mu.Unlock()
 	o := x.types[t]
 	if o == nil {
-		o = &objects{entries: make(map[string]entry)}
+		o = &objects{entries: newTable()}
 		x.types[t] = o
 		x.sorted.Store(nil)
 	}
@@ -193,7 +192,7 @@ func (x *Index) Lacks(t resource.Type, rs []resource.Record, some int) (names []
 	for _, r := range rs {
 		listed[Key(r.Namespace, r.Name)] = struct{}{}
 	}
-	for k := range o.entries {
+	for k := range o.entries.keys() {
 		if _, ok := listed[k]; ok {
 			continue
 		}
@@ -202,7 +201,7 @@ func (x *Index) Lacks(t resource.Type, rs []resource.Record, some int) (names []
 			names = append(names, resource.Record{Namespace: namespace, Name: name})
 		}
 	}
-	return names, missing, len(o.entries)
+	return names, missing, o.entries.len()
 }
 
 // take applies a list. Believed says that what it lacks is gone.
@@ -213,31 +212,32 @@ func (x *Index) take(t resource.Type, rs []resource.Record, version uint64, beli
 	if !o.listed {
 		change.Cause = Initial
 	}
-	list := origin{listed: true, version: version}
+	list, key := origin{listed: true, version: version}, Key
 	if o.listed && version != 0 && version < o.version {
 		list.rewound = true
 		change.After, o.version, o.event, o.first = 0, version, 0, version
-		for k, e := range o.entries {
-			o.entries[k] = entry{digest: e.digest}
+		for _, e := range o.entries.all() {
+			e.version = 0
 		}
 		x.resum(t, o)
 	}
 	before := change.After
-	if o.listed && len(o.entries) > 0 && believed {
+	if o.listed && o.entries.len() > 0 && believed {
 		x.deleteMissing(t, o, rs, version, before)
 	}
-	if len(o.entries) == 0 && len(rs) > 0 {
-		o.entries = make(map[string]entry, len(rs)) // sized once: growing would leave the old tables to the collector
+	if o.entries.len() == 0 && len(rs) > 0 {
+		o.entries.resize(len(rs)) // once: growing would leave the old slots to the collector
+		key = newArena(rs).key
 	}
 	if change.Cause == Initial {
 		o.first = version
 		for _, i := range resource.HashOrder(len(rs), func(i int) uint64 { return t.IDHash(rs[i].Namespace, rs[i].Name) }) {
-			x.upsert(t, o, rs[i], change, list)
+			x.upsert(t, o, key(rs[i].Namespace, rs[i].Name), rs[i], change, list)
 		}
 	} else {
 		back := list.rewound
 		for _, r := range rs {
-			back = x.upsert(t, o, r, change, list) || back
+			back = x.upsert(t, o, key(r.Namespace, r.Name), r, change, list) || back
 		}
 		if back {
 			o.restores++
@@ -257,11 +257,15 @@ func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record,
 	for _, r := range rs {
 		listed[Key(r.Namespace, r.Name)] = struct{}{}
 	}
-	for k := range o.entries {
+	var missing []string
+	for k := range o.entries.keys() {
 		if _, ok := listed[k]; !ok {
-			namespace, name := split(k)
-			x.delete(t, o, namespace, name, version, Change{Cause: Live, After: after})
+			missing = append(missing, k)
 		}
+	}
+	for _, k := range missing {
+		namespace, name := split(k)
+		x.delete(t, o, namespace, name, version, Change{Cause: Live, After: after})
 	}
 }
 
@@ -270,7 +274,7 @@ func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record,
 func (x *Index) Upsert(t resource.Type, r resource.Record) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
-	x.upsert(t, o, r, Change{Cause: Live, After: before(r.ResourceVersion)}, origin{})
+	x.upsert(t, o, Key(r.Namespace, r.Name), r, Change{Cause: Live, After: before(r.ResourceVersion)}, origin{})
 }
 
 // origin is where a state comes from: the zero value is an event.
@@ -280,18 +284,25 @@ type origin struct {
 	rewound bool   // the list is below what was seen before
 }
 
-// upsert applies one object's state; c says how it was learned. It tells whether the state is of a list and lies before
-// the known one, which only a restore brings about.
-func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, c Change, from origin) (back bool) {
-	k := Key(r.Namespace, r.Name)
-	old, known := o.entries[k]
+// upsert applies one object's state, of key k; c says how it was learned. It tells whether the state is of a list and
+// lies before the known one, which only a restore brings about.
+func (x *Index) upsert(t resource.Type, o *objects, k string, r resource.Record, c Change, from origin) (back bool) {
+	at, known := o.entries.find(k)
+	var old entry
+	if known {
+		old = at.entry
+	}
 	back = known && r.ResourceVersion != 0 && r.ResourceVersion < old.version
 	if back && !from.listed {
 		x.metrics.outdated.Inc()
 		return false
 	}
 	o.version, o.event = max(o.version, r.ResourceVersion), max(o.event, r.ResourceVersion)
-	o.entries[k] = entry{digest: r.Digest, version: r.ResourceVersion}
+	if e := (entry{digest: r.Digest, version: r.ResourceVersion}); known {
+		at.entry = e
+	} else {
+		o.entries.set(k, e)
+	}
 	event := r.ResourceVersion
 	if from.listed {
 		event = ofList
@@ -318,7 +329,7 @@ func (x *Index) upsert(t resource.Type, o *objects, r resource.Record, c Change,
 func (x *Index) Delete(t resource.Type, namespace, name string, version uint64) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
-	if old, known := o.entries[Key(namespace, name)]; known && version != 0 && version < old.version {
+	if old, known := o.entries.get(Key(namespace, name)); known && version != 0 && version < old.version {
 		x.metrics.outdated.Inc()
 		return
 	}
@@ -331,7 +342,7 @@ func (x *Index) Delete(t resource.Type, namespace, name string, version uint64) 
 func (x *Index) Leave(t resource.Type, namespace, name string, version uint64) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
-	old, known := o.entries[Key(namespace, name)]
+	old, known := o.entries.get(Key(namespace, name))
 	switch {
 	case known && version != 0 && version < old.version:
 		x.metrics.outdated.Inc()
@@ -349,8 +360,8 @@ func before(version uint64) uint64 { return max(version, 1) - 1 }
 // delete applies one object's deletion; c says how it was learned.
 func (x *Index) delete(t resource.Type, o *objects, namespace, name string, version uint64, c Change) {
 	k := Key(namespace, name)
-	old, known := o.entries[k]
-	delete(o.entries, k)
+	old, known := o.entries.get(k)
+	o.entries.delete(k)
 	o.version = max(o.version, version)
 	if known {
 		x.summed(t, o, namespace, name, stateVersion{true, old.version}, stateVersion{}, version)
@@ -379,9 +390,12 @@ func (x *Index) Remove(t resource.Type) int {
 		return 0
 	}
 	defer o.mu.Unlock()
-	n := len(o.entries)
-	for k, e := range o.entries {
-		namespace, name := split(k)
+	gone := make([]slot, 0, o.entries.len())
+	for k, e := range o.entries.all() {
+		gone = append(gone, slot{k, *e})
+	}
+	for _, e := range gone {
+		namespace, name := split(e.key)
 		version := e.version // All members know this one, where they may have seen the type up to different ones.
 		if version > 0 {
 			version++
@@ -393,7 +407,7 @@ func (x *Index) Remove(t resource.Type) int {
 	delete(x.types, t)
 	x.sorted.Store(nil)
 	x.mu.Unlock()
-	return n
+	return len(gone)
 }
 
 // Get returns the digest and resourceVersion by which an object is known.
@@ -403,7 +417,7 @@ func (x *Index) Get(t resource.Type, namespace, name string) (digest, version ui
 		return 0, 0, false
 	}
 	defer o.mu.Unlock()
-	e, ok := o.entries[Key(namespace, name)]
+	e, ok := o.entries.get(Key(namespace, name))
 	return e.digest, e.version, ok
 }
 
@@ -431,7 +445,7 @@ func (x *Index) IfKnown(t resource.Type, namespace, name string, f func(digest u
 		return false
 	}
 	defer o.mu.Unlock()
-	e, ok := o.entries[Key(namespace, name)]
+	e, ok := o.entries.get(Key(namespace, name))
 	return ok && f(e.digest)
 }
 
@@ -448,7 +462,7 @@ func (x *Index) States(t resource.Type, f func(namespace, name string, digest, v
 		return
 	}
 	defer o.mu.Unlock()
-	for k, e := range o.entries {
+	for k, e := range o.entries.all() {
 		if namespace, name := split(k); !f(namespace, name, e.digest, e.version) {
 			return
 		}
@@ -463,7 +477,7 @@ func (x *Index) IfAbsent(t resource.Type, namespace, name string, f func()) bool
 		return false
 	}
 	defer o.mu.Unlock()
-	if _, known := o.entries[Key(namespace, name)]; known || !o.listed {
+	if _, known := o.entries.get(Key(namespace, name)); known || !o.listed {
 		return false
 	}
 	f()
@@ -476,7 +490,7 @@ func (x *Index) IfAbsent(t resource.Type, namespace, name string, f func()) bool
 func (x *Index) IfUnserved(t resource.Type, f func()) bool {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
-	if o.listed || len(o.entries) > 0 || o.version > 0 {
+	if o.listed || o.entries.len() > 0 || o.version > 0 {
 		return false
 	}
 	f()
@@ -495,7 +509,7 @@ func (x *Index) Names(t resource.Type) []string {
 		return nil
 	}
 	defer o.mu.Unlock()
-	return slices.Sorted(maps.Keys(o.entries))
+	return slices.Sorted(o.entries.keys())
 }
 
 // Stats is the state of one type.
@@ -523,7 +537,7 @@ func (x *Index) Type(t resource.Type) Stats {
 		return Stats{}
 	}
 	defer o.mu.Unlock()
-	return Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since, Before: o.before, First: o.first, Whole: o.whole, Restores: o.restores}
+	return Stats{Objects: o.entries.len(), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since, Before: o.before, First: o.first, Whole: o.whole, Restores: o.restores}
 }
 
 // Types returns all known types, sorted. The slice is the caller's own: what one cuts out of it in place, others are
@@ -554,7 +568,7 @@ func (x *Index) Len() int {
 
 // Key is the name under which an object is kept within its type: namespace/name, or the name of what has no namespace.
 func Key(namespace, name string) string {
-	if namespace == "" {
+	if namespace == "" && name != "" {
 		return name
 	}
 	return namespace + "/" + name

@@ -1,7 +1,6 @@
 package index
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -15,6 +14,6 @@ func (x *Index) Snapshot(t resource.Type) ([]string, Stats) {
 		return nil, Stats{}
 	}
 	defer o.mu.Unlock()
-	stats := Stats{Objects: len(o.entries), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since}
-	return slices.Sorted(maps.Keys(o.entries)), stats
+	stats := Stats{Objects: o.entries.len(), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since}
+	return slices.Sorted(o.entries.keys()), stats
 }

@@ -170,7 +170,7 @@ func btoi(b bool) int {
 // resum makes the sum anew, after versions have changed in place.
 func (x *Index) resum(t resource.Type, o *objects) {
 	o.sums.hash, o.sums.left = 0, 0
-	for k, e := range o.entries {
+	for k, e := range o.entries.all() {
 		namespace, name := split(k)
 		x.summed(t, o, namespace, name, stateVersion{}, stateVersion{known: true, version: e.version}, ofList)
 	}
@@ -188,7 +188,7 @@ func (x *Index) Sum(t resource.Type) (Sum, bool) {
 	if !o.listed || o.version == 0 || !ok || since > o.version {
 		return Sum{}, false
 	}
-	return Sum{Version: since, Objects: len(o.entries) - o.sums.left, Hash: o.sums.hash}, true
+	return Sum{Version: since, Objects: o.entries.len() - o.sums.left, Hash: o.sums.hash}, true
 }
 
 // Reach says what an index knows of a version.
