@@ -27,15 +27,14 @@ func (p *Pipeline) CountDirty() int {
 	return n
 }
 
-// Lengthen makes items of all stubs, and CountStubs returns how many there are.
-func (p *Pipeline) Lengthen() {
+// WithoutStubs has a pipeline make no stubs.
+func (p *Pipeline) WithoutStubs() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for s, b := range p.items.allStubs() {
-		p.lengthen(s, b)
-	}
+	p.items.stubs = nil
 }
 
+// CountStubs returns how many stubs there are.
 func (p *Pipeline) CountStubs() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -128,7 +128,7 @@ type appointment struct {
 type items struct {
 	byID  map[resource.ID]*item
 	most  int                       // that this map has held
-	stubs map[*resource.Type]*stubs // those that are short; see stub.go
+	stubs map[*resource.Type]*stubs // those that are short, see stub.go; nil makes none
 	types map[resource.Type]*resource.Type
 }
 

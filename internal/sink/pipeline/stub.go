@@ -129,7 +129,7 @@ func (s *stubs) item(b *stub) item {
 // shorten keeps an item as a stub, if nothing else is to be said of it than a stub does. Its name is the index's own,
 // or is made anew.
 func (p *Pipeline) shorten(it *item, name string) {
-	if it.place != evicted && it.place != parked || !it.evicted || it.Deleted || it.Version == 0 || it.inFlight ||
+	if p.items.stubs == nil || it.place != evicted && it.place != parked || !it.evicted || it.Deleted || it.Version == 0 || it.inFlight ||
 		it.base != 0 || it.several || it.found || it.offered || it.again || it.extra != nil {
 		return
 	}

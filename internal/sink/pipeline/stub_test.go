@@ -15,9 +15,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 )
 
-// TestStubs_AreWhatTheItemsWouldBe runs one script on two pipelines that send nothing yet. One of them makes an item of
-// every stub at once. All that can be seen of the two from outside is the same. In the end both send what is left,
-// and both receivers hold what there is.
+// TestStubs_AreWhatTheItemsWouldBe runs one script on two pipelines that send nothing yet, one of which makes no stubs.
+// All that can be seen of the two from outside is the same. In the end both send what is left, and both receivers
+// hold what there is.
 func TestStubs_AreWhatTheItemsWouldBe(t *testing.T) {
 	stubs, seeds := 0, 40
 	if testing.Short() {
@@ -67,6 +67,7 @@ func newTwins(t *testing.T, seed uint64) *twins {
 		w.names = append(w.names, fmt.Sprintf("o%02d", i))
 	}
 	w.short, w.long = newTwin(t), newTwin(t)
+	w.long.p.WithoutStubs()
 	ours, covered, doubtful := w.some(50), w.some(10), w.some(10)
 	w.both("list", func(r *twin) {
 		r.owner.set(func(id resource.ID) bool { return ours[id] })
@@ -96,7 +97,6 @@ func (w *twins) both(what string, f func(*twin)) {
 	w.last = what
 	f(w.short)
 	f(w.long)
-	w.long.p.Lengthen()
 }
 
 func (w *twins) some(share int) map[resource.ID]bool {
