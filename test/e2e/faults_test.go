@@ -19,8 +19,8 @@ const timeout = 3 * time.Second
 
 func ms(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 
-// TestNoFaultOfTheReceiverLosesAnything is a hundred changes a second, or two in the full measure, against a receiver in every sort of trouble. One
-// cluster, one replica and one receiver live through all of it.
+// TestNoFaultOfTheReceiverLosesAnything is a hundred changes a second, in the full measure two hundred, against a
+// receiver in every sort of trouble. One cluster, one replica and one receiver live through all of it.
 func TestNoFaultOfTheReceiverLosesAnything(t *testing.T) {
 	beside(t, 280*time.Second)
 	long, objects := size()

@@ -83,8 +83,8 @@ func longOnly(t *testing.T) {
 	}
 }
 
-// TestALargeClusterArrivesWholeInLittleMemory is the main job: 20,000 objects of more than 60 types, one replica. It has
-// the machine for itself, so that its memory is that of the documentation.
+// TestALargeClusterArrivesWholeInLittleMemory is the main job: 20,000 objects of more than 60 types, one replica.
+// It has the machine for itself, so that its memory is that of the documentation.
 func TestALargeClusterArrivesWholeInLittleMemory(t *testing.T) {
 	r := fleet.New(t, fleet.Options{})
 	cluster, err := workload.Generate(t.Context(), r.RESTConfig(), workload.Options{Objects: 20_000, Seed: 1})
