@@ -4,7 +4,7 @@
 #   hack/test.sh [STAGE...]      default: unit long integration e2e
 #
 #   unit          every test without a build tag, with the race detector and -short; needs nothing
-#   long          what -short cuts short, mostly simulations, at full length and without the race detector
+#   long          the tests that -short cuts short, mostly simulations, at full length and without the race detector
 #   integration   packages with tests tagged integration, with the race detector; a real API server on loopback
 #   browser       packages with tests tagged browser: pages in headless Chromium, if there is one
 #   e2e           test/e2e: several replicas as processes, a real API server, a receiver, and faults
@@ -31,13 +31,23 @@ tests() {
   find "$@" -maxdepth 1 -name '*_test.go' -exec grep -l "^//go:build $tag\$" {} + | xargs grep -ohE '^func (Test[A-Z]\w*)' | sed 's/^func //' | grep -vx TestMain | sort -u | paste -sd '|' | sed 's/.*/^(&)$/'
 }
 
-# run STAGE ARGUMENT... runs go test, and remembers that it failed instead of ending.
+# shortened PACKAGE... prints a pattern of the tests that -short cuts short.
+shortened() {
+  local names
+  names=$(find "$@" -maxdepth 1 -name '*_test.go' -exec awk '
+    /^func / { name = /^func Test[A-Z]/ ? $2 : ""; sub(/\(.*/, "", name) }
+    /testing\.Short\(\)/ && name == "" { print FILENAME ": a test is cut short by something else than itself" >"/dev/stderr"; exit 1 }
+    /testing\.Short\(\)/ { print name }' {} +) || return 1
+  sort -u <<<"$names" | paste -sd '|' | sed 's/.*/^(&)$/'
+}
+
+# run STAGE ARGUMENT... runs go test, without the vetting that make lint does, and remembers that it failed instead of ending.
 run() {
   local stage=$1 started=$SECONDS
   shift
   echo "== $stage"
   reports+=("dist/test/$stage.json")
-  "$gotestsum" --format pkgname --format-hide-empty-pkg --jsonfile "dist/test/$stage.json" -- ${RUN:+-run "$RUN"} "$@" || failed="$failed $stage"
+  "$gotestsum" --format pkgname --format-hide-empty-pkg --jsonfile "dist/test/$stage.json" -- -vet=off ${RUN:+-run "$RUN"} "$@" || failed="$failed $stage"
   times >dist/test/times
   echo "== $stage took $((SECONDS - started)) s; processor time of all stages so far, user and system: $(tail -n 1 dist/test/times)"
 }
@@ -54,14 +64,16 @@ for stage in "$@"; do
       ;;
     long)
       mapfile -t packages < <(grep -rl --include='*_test.go' 'testing\.Short()' internal cmd | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
-      [ ${#packages[@]} -eq 0 ] || run long -timeout 30m "${packages[@]}"
+      # Only what is cut short: the rest has been run.
+      names=$(shortened "${packages[@]}")
+      [ ${#packages[@]} -eq 0 ] || RUN=${RUN:-$names} run long -timeout 30m "${packages[@]}"
       ;;
     integration)
       mapfile -t packages < <(tagged integration)
       assets
-      # Only what is tagged: the rest has been run. Two packages at a time: each waits for its API server half of the time.
+      # Only what is tagged: the rest has been run. Three packages at a time: each waits for its API server half of the time.
       names=$(tests integration "${packages[@]}")
-      [ ${#packages[@]} -eq 0 ] || RUN=${RUN:-$names} run integration -race -tags integration -p 2 -timeout 30m "${packages[@]}"
+      [ ${#packages[@]} -eq 0 ] || RUN=${RUN:-$names} run integration -race -tags integration -p 3 -timeout 30m "${packages[@]}"
       ;;
     browser)
       mapfile -t packages < <(tagged browser)

@@ -141,17 +141,18 @@ func findWords(words []word, s source, found map[string][]string) {
 
 // findInText adds the places of words that are not to be in texts either.
 func findInText(words []word, path, text string, found map[string][]string) {
-	for i, line := range strings.Split(text, "\n") {
-		lower := strings.ToLower(line)
-		for _, w := range words {
-			if !w.all || !strings.Contains(lower, w.name) {
-				continue
-			}
+	text = strings.ToLower(text)
+	for _, w := range words {
+		if !w.all || !strings.Contains(text, w.name) {
+			continue
+		}
+		alone := regexp.MustCompile(`\b` + w.name + `\b`)
+		for i, line := range strings.Split(text, "\n") {
 			at := path
 			if !strings.Contains(path, ".go:") {
 				at += ":" + strconv.Itoa(i+1)
 			}
-			for range regexp.MustCompile(`\b`+w.name+`\b`).FindAllString(lower, -1) {
+			for range alone.FindAllString(line, -1) {
 				found[w.name] = append(found[w.name], at)
 			}
 		}

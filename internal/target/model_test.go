@@ -23,13 +23,21 @@ var (
 // between the members is all real: pipelines, checkpoints, searches, senders of resyncs, verifiers. -model.seed=N
 // replays one.
 func TestAFleetLosesNothingThatItsCheckpointsTell(t *testing.T) {
-	storms(t, *modelSeeds, newSimPeer)
+	seeds := *modelSeeds
+	if testing.Short() {
+		seeds = min(seeds, 4) // each takes three seconds with the race detector, and half a second without
+	}
+	storms(t, seeds, newSimPeer)
 }
 
 // TestAFleetWithoutRoomForMetadata_LosesNothing is the same storm with members that keep the metadata of one waiting
 // object. All others are evicted, and stubs after a first list; each is listed again before it is sent.
 func TestAFleetWithoutRoomForMetadata_LosesNothing(t *testing.T) {
-	storms(t, max(*modelSeeds/3, 1), newCrampedPeer)
+	seeds := max(*modelSeeds/3, 1)
+	if testing.Short() {
+		seeds = 1
+	}
+	storms(t, seeds, newCrampedPeer)
 }
 
 func storms(t *testing.T, seeds uint64, newPeer func(sim.PeerOptions) sim.Peer) {

@@ -347,6 +347,9 @@ func million(t testing.TB) inventory.TypeSnapshot {
 }
 
 func TestAMillionObjectsTakeLittleMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("seven seconds with the race detector, which has nothing to find here: run without -short")
+	}
 	dir, s := t.TempDir(), million(t)
 	var w inventory.Written
 	if allocated := allocations(func() { w = write(t, dir, s) }); allocated > 2<<20 {

@@ -246,7 +246,7 @@ func TestAConfigMapThatIsDeletedEndsWhatItHeld(t *testing.T) {
 func TestOperationsEndWhateverHappens(t *testing.T) {
 	rounds := 60
 	if testing.Short() {
-		rounds = 15
+		rounds = 6
 	}
 	for range rounds {
 		seed := rand.Uint64()

@@ -45,7 +45,7 @@ func TestAreasAreSetsOverObjectsAndPartitions(t *testing.T) {
 	}
 	rounds := 2000
 	if testing.Short() {
-		rounds = 100
+		rounds = 30
 	}
 	for range rounds {
 		a, b := ownership.Area{}, ownership.Area{}

@@ -282,7 +282,7 @@ func TestNoTwoMembersSendForOnePartition(t *testing.T) {
 	}
 	seeds := *simSeeds
 	if testing.Short() {
-		seeds = 40
+		seeds = 10
 	}
 	var next, requests, kills atomic.Int64
 	var all sync.WaitGroup

@@ -68,7 +68,7 @@ func TestJoinAndLeaveMoveLittleMoreThanOneShare(t *testing.T) {
 	t.Parallel()
 	fleets := 20
 	if testing.Short() {
-		fleets = 5
+		fleets = 2
 	}
 	for _, n := range []int{1, 2, 3, 4, 5, 7, 10, 15, 20} {
 		ideal := 100 / float64(n+1)
@@ -192,6 +192,9 @@ func TestNeverPanics(t *testing.T) {
 		{Algorithm: ring.Algorithm, Partitions: 4093, Replicas: 10, Load: 1.01},
 	} {
 		for _, n := range []int{1, 2, 3, 31, 63, 64, 65, 129, 500} {
+			if testing.Short() && n > 200 {
+				continue // three seconds with the race detector
+			}
 			if _, err := ring.New(names(1, n), f); err != nil {
 				t.Errorf("New(%d members, %s): %v", n, f, err)
 			}

@@ -20,7 +20,11 @@ import (
 // request at a time and in one array (checked by the receiver); when faults and changes have ended, the receiver
 // equals the cluster; what is refused for good, and only that, is quarantined; nothing stays dirty.
 func TestConvergence(t *testing.T) {
-	for seed := range uint64(150) {
+	seeds := uint64(150)
+	if testing.Short() {
+		seeds = 50
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			bubble(t, func(t *testing.T) { converge(t, seed) })
 		})

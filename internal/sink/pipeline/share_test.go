@@ -126,6 +126,9 @@ func TestRandomFailuresCostInProportion(t *testing.T) {
 	for name, failure := range randomFailures {
 		for _, objects := range []int{400, 100_000} {
 			for _, latency := range []time.Duration{20 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond} {
+				if testing.Short() && latency != 100*time.Millisecond {
+					continue
+				}
 				t.Run(fmt.Sprint(name, " ", objects, " ", latency), func(t *testing.T) {
 					bubble(t, func(t *testing.T) {
 						r := newRig(t, pipeline.Options{MaxUpserts: 50, FlushInterval: time.Second, Debounce: time.Second, MaxWait: time.Minute})
