@@ -293,8 +293,8 @@ func TestAThousandDefinitionsFitIntoLittleMemory(t *testing.T) {
 	}
 	_, peak := p.Resident()
 	t.Logf("ready after %v, %.1f MB resident, peak %.1f MB", ready.Round(100*time.Millisecond), float64(all)/times/1e6, float64(peak)/1e6)
-	if all/times > 93e6 { // the goal is 85
-		t.Errorf("%.1f MB resident, want 93 at most", float64(all)/times/1e6)
+	if all/times > 85e6 {
+		t.Errorf("%.1f MB resident, want 85 at most", float64(all)/times/1e6)
 	}
 	if ready > 10*time.Second {
 		t.Errorf("ready after %v, want 10 s at most", ready)

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 )
 
 // ListTimeout bounds one request of a list: an API server bounds it by a minute itself.
@@ -33,7 +34,7 @@ type Options struct {
 	// Admit is called before each request, and may block for as long as it takes until that may be made; nil lets every
 	// request be made at once.
 	Admit func(ctx context.Context) error
-	// Retry is how something that fails is tried again; the zero value is as [New] does.
+	// Retry is how something that fails is tried again; the zero value is as a [Follower] does.
 	Retry wait.Backoff
 	// Rewound is called when versions have begun anew, before everything is listed; it may be nil and must not block.
 	Rewound func()
@@ -53,7 +54,7 @@ type Guard struct {
 	requests Requests
 
 	mu      sync.Mutex // guards current
-	current *Stream
+	current *Piped
 }
 
 // NewGuard returns a Guard that has not been run. Name is that of the stream in metrics.
@@ -66,8 +67,9 @@ func NewGuard(name string, source Source, store cache.ReflectorStore, opts Optio
 
 // Run reflects into the store until ctx is done. No request is in progress when it returns. It is called once.
 func (g *Guard) Run(ctx context.Context) {
-	r, running := prepare(ctx, g.name, g.ListerWatcher(), g.store, g.opts.Log, g.opts.Retry)
-	r.RunWithContext(running)
+	quiet := quietLogger(g.opts.Log)
+	waits := stopClock{ctx: func() context.Context { return ctx }}
+	newReflector(g.name, g.ListerWatcher(), g.store, quiet, waits, g.opts.Retry).RunWithContext(klog.NewContext(ctx, quiet))
 	g.requests.End()
 }
 
@@ -143,13 +145,13 @@ func (g *Guard) watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.In
 		g.resume.Failed()
 		return g.unwatched(err, initial)
 	}
-	s := NewStream(ctx, inner, StreamOptions{
+	s := pipe(NewStream(ctx, inner, StreamOptions{
 		Listing: initial, Until: Until(opts), Resume: &g.resume,
 		Hooks: Hooks{
 			Silent:  func() { g.opts.Metrics.Silent(g.name) },
 			GivenUp: func() { g.opts.Metrics.GivenUp(g.name) },
 		},
-	}, func() { release(); g.requests.Done() })
+	}, func() { release(); g.requests.Done() }), false)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.current = s

@@ -7,7 +7,6 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 )
 
@@ -16,46 +15,28 @@ import (
 // Its own retry waits for up to a minute.
 var retry = wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 0.5, Cap: 20 * time.Second, Steps: 30}
 
-// New makes a Reflector, and the context that it is to be run with: what RunWithContext takes, which returns when
-// ctx is done. Name is for its log messages, which come at V(2), and its errors at V(1): the caller, which makes the
-// requests of lw, knows them all and decides what a person is to be told.
-//
-// A list that is in progress at the end is not waited for; lw's List sees its context end.
-//
-// A goroutine runs a Reflector for good, and there may be a thousand. Its stack has grown by what a list has led
-// to, and shrinks by half as long as less than a quarter is in use: to 16 KiB with what a Reflector at rest needs,
-// to 8 KiB if all that is around it needs less than some 300 bytes. So what is made for it is made in functions
-// that have returned by then.
-func New(ctx context.Context, name string, lw cache.ListerWatcher, store cache.ReflectorStore, log logr.Logger) (*cache.Reflector, context.Context) {
-	return prepare(ctx, name, lw, store, log, retry)
-}
-
-// prepare makes a Reflector that tries again as it is told.
-//
-//go:noinline
-func prepare(ctx context.Context, name string, lw cache.ListerWatcher, store cache.ReflectorStore, log logr.Logger,
-	backoff wait.Backoff,
-) (*cache.Reflector, context.Context) {
-	quiet := quietLogger(log)
+// newReflector makes a Reflector that logs to quiet, waits by waits, and tries again as it is told.
+func newReflector(name string, lw cache.ListerWatcher, store cache.ReflectorStore, quiet logr.Logger, waits clock.Clock, backoff wait.Backoff) *cache.Reflector {
 	return cache.NewReflectorWithOptions(lw, nil, store, cache.ReflectorOptions{
 		Logger:          &quiet,
 		Name:            name,
 		TypeDescription: name,
-		Clock:           stopClock{ctx: ctx},
+		Clock:           waits,
 		Backoff:         &backoff,
-	}), klog.NewContext(ctx, quiet)
+	})
 }
 
-// stopClock is the real clock, but its waits end early when ctx is done. A Reflector that backs off from a refused
-// connection waits without looking at its context, for up to half a minute, and would hold up the end of the process.
+// stopClock is the real clock, but its waits end early when a context is done. A Reflector that backs off from a
+// refused connection waits without looking at its context, for up to half a minute, and would hold up the end of the
+// process.
 type stopClock struct {
 	clock.RealClock
-	ctx context.Context
+	ctx func() context.Context
 }
 
 // After returns a channel that receives once, after d or when the context is done.
 func (c stopClock) After(d time.Duration) <-chan time.Time {
-	ctx, cancel := context.WithTimeout(c.ctx, d)
+	ctx, cancel := context.WithTimeout(c.ctx(), d)
 	ch := make(chan time.Time, 1)
 	context.AfterFunc(ctx, func() {
 		cancel()
@@ -64,6 +45,8 @@ func (c stopClock) After(d time.Duration) <-chan time.Time {
 	return ch
 }
 
+// quietLogger is for a Reflector: its messages come at V(2), and its errors at V(1), for who makes the requests knows
+// them all and decides what a person is to be told.
 func quietLogger(log logr.Logger) logr.Logger {
 	sink := log.GetSink()
 	if sink == nil {

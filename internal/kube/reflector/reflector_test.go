@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
@@ -29,23 +28,30 @@ func TestMain(m *testing.M) {
 
 var errDown = errors.New("down")
 
-// run runs a Reflector whose requests all fail, for a time, and returns the times of its lists and its log.
+// failing are requests that all fail. It notes when lists were asked for.
+type failing struct {
+	began time.Time
+	lists []time.Duration
+}
+
+func (f *failing) List(context.Context, metav1.ListOptions) (runtime.Object, error) {
+	f.lists = append(f.lists, time.Since(f.began))
+	return nil, errDown
+}
+
+func (f *failing) Watch(context.Context, metav1.ListOptions) (*reflector.Stream, error) {
+	return nil, errDown
+}
+
+// run runs a Follower whose requests all fail, for a time, and returns the times of its lists and its log.
 func run(t *testing.T, verbosity int, d time.Duration) (lists []time.Duration, logged []string) {
 	t.Helper()
 	log := funcr.New(func(_, args string) { logged = append(logged, args) }, funcr.Options{Verbosity: verbosity})
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
-	began := time.Now()
-	lw := &cache.ListWatch{
-		ListWithContextFunc: func(context.Context, metav1.ListOptions) (runtime.Object, error) {
-			lists = append(lists, time.Since(began))
-			return nil, errDown
-		},
-		WatchFuncWithContext: func(context.Context, metav1.ListOptions) (apiwatch.Interface, error) { return nil, errDown },
-	}
-	r, ctx := reflector.New(ctx, "widgets", lw, cache.NewStore(cache.MetaNamespaceKeyFunc), log)
-	r.RunWithContext(ctx)
-	return lists, logged
+	f := &failing{began: time.Now()}
+	reflector.NewFollower("widgets", f, cache.NewStore(cache.MetaNamespaceKeyFunc), f, log).Run(ctx)
+	return f.lists, logged
 }
 
 func TestWhatFailsIsTriedAgainWithinHalfAMinute(t *testing.T) {

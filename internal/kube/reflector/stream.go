@@ -33,13 +33,13 @@ var (
 	ErrShort = errors.New("watch was ended by the server at once and without an event")
 )
 
-// Hooks are told what becomes of a [Stream], by its goroutine and in order. Each may be nil.
+// Hooks are told what becomes of a [Stream], by the goroutine that takes its events and in order. Each may be nil.
 type Hooks struct {
-	// Event is called before an event is handed on.
+	// Event is called before an event is handed out.
 	Event func(ev apiwatch.Event)
-	// Listed is called with the bookmark that ends a streamed list, before that is handed on.
+	// Listed is called with the bookmark that ends a streamed list, before that is handed out.
 	Listed func(took time.Duration)
-	// Failed is called after an error was handed on, and with [ErrShort]. Listing says that it came in the
+	// Failed is called before an error is handed out, and with [ErrShort]. Listing says that it came in the
 	// middle of a list.
 	Failed func(err error, listing bool)
 	// Silent is called when a stream is given up because nothing came.
@@ -70,35 +70,48 @@ type Puller interface {
 	Next() (apiwatch.Event, bool)
 }
 
-// Stream passes the events of one watch on to a Reflector, and ends it when none comes for too long.
-//
-//	          listing                    following
-//	     ┌──────────────┐ end bookmark ┌───────────┐  closed, silent, stopped
-//	────▶│ initial      │─────────────▶│ changes   │──────────────────────────▶ ended
-//	     │ events       │              └───────────┘
-//	     └──────────────┘ closed, silent, or not over in time: an error, after which a Reflector asks for a paged list
+// Stream hands out the events of one watch, and ends it when none comes for too long. It has no goroutine of its own:
+// one goroutine at a time takes its events with Next, and the last of them closes it.
 type Stream struct {
 	ctx     context.Context // Of the Reflector: after its end nothing is an error any more.
 	inner   apiwatch.Interface
+	pull    Puller // inner, if it is one
 	opts    StreamOptions
-	out     chan apiwatch.Event
+	release func() // of the request; nil once it has been called
+	silence *time.Timer
 	began   time.Time
-	listing bool // the list that comes first is not complete; used by the stream's goroutine alone, like empty
+	phase   phase
 	empty   bool // no event has come
 	ending  ending
 }
+
+// phase is how far a stream has come. Only the goroutine that takes its events looks at it.
+//
+//	 listing                    following
+//	┌──────────────┐ end bookmark ┌───────────┐  closed, silent, stopped
+//	│ initial      │─────────────▶│ changes   │──────────────────────────▶ over
+//	│ events       │              └───────────┘
+//	└──────────────┘ closed, silent, or not over in time: an error, after which a Reflector asks for a paged list
+type phase uint8
+
+const (
+	listing phase = iota
+	following
+	over
+)
+
+// String returns the phase in lower case.
+func (p phase) String() string { return [...]string{"listing", "following", "over"}[p] }
 
 // ending is why a stream is ended from this side.
 //
 //	open ──▶ silent, unlisted or stopped
 type ending struct {
 	done   chan struct{} // closed when no event is waited for any more
-	unread chan struct{} // closed when no event is read any more
 	listed atomic.Int64  // events of the streamed list so far
 
-	mu     sync.Mutex // guards what follows
-	cause  cause
-	halted bool // unread is closed
+	mu    sync.Mutex // guards what follows
+	cause cause
 	// list is the timer of the streamed list, which sets itself anew.
 	list *time.Timer
 }
@@ -115,8 +128,8 @@ const (
 // String returns the cause in lower case.
 func (c cause) String() string { return [...]string{"open", "silent", "unlisted", "stopped"}[c] }
 
-// NewStream starts a stream. Its goroutine ends when the server ends the watch, when it was silent for too long, with
-// ctx, or with Stop; it then calls release, which is to end the request.
+// NewStream returns a stream that has to be closed. It is over when the server ends the watch, when it was silent for
+// too long, with ctx, or with Stop. Release is to end the request, and is called once.
 func NewStream(ctx context.Context, inner apiwatch.Interface, opts StreamOptions, release func()) *Stream {
 	if opts.Silence <= 0 {
 		opts.Silence = Silence
@@ -125,30 +138,32 @@ func NewStream(ctx context.Context, inner apiwatch.Interface, opts StreamOptions
 		opts.ListWithin = ListWithin
 	}
 	s := &Stream{
-		ctx: ctx, inner: inner, opts: opts, out: make(chan apiwatch.Event), began: time.Now(), listing: opts.Listing, empty: true,
-		ending: ending{done: make(chan struct{}), unread: make(chan struct{})},
+		ctx: ctx, inner: inner, opts: opts, release: release, began: time.Now(), phase: following, empty: true,
+		ending: ending{done: make(chan struct{})},
 	}
-	go func() {
-		defer release()
-		defer s.Stop()
-		defer close(s.out)
-		s.forward()
-	}()
+	s.pull, _ = inner.(Puller)
+	s.silence = time.AfterFunc(opts.Silence, func() { s.end(silent) })
+	if opts.Listing {
+		s.phase = listing
+		s.expectList()
+	}
 	return s
 }
 
-// ResultChan returns the events. It is closed at the end of the stream.
-func (s *Stream) ResultChan() <-chan apiwatch.Event { return s.out }
+// Stop ends the stream without waiting: a Next that waits returns. It may be called more than once, and from any
+// goroutine.
+func (s *Stream) Stop() { s.end(stopped) }
 
-// Stop ends the stream without waiting. It may be called more than once and from several goroutines.
-func (s *Stream) Stop() {
-	s.ending.mu.Lock()
-	if !s.ending.halted {
-		s.ending.halted = true
-		close(s.ending.unread)
+// Close ends the stream and its request. It may be called more than once, by the goroutine that takes the events.
+func (s *Stream) Close() {
+	s.phase = over
+	s.silence.Stop()
+	s.hasListed()
+	s.Stop()
+	if s.release != nil {
+		s.release()
+		s.release = nil
 	}
-	s.ending.mu.Unlock()
-	s.end(stopped)
 }
 
 // end ends the stream for the first cause there is.
@@ -165,33 +180,32 @@ func (s *Stream) end(why cause) {
 	}
 }
 
-// forward passes events on until the stream ends.
-func (s *Stream) forward() {
-	silence := time.AfterFunc(s.opts.Silence, func() { s.end(silent) })
-	defer silence.Stop()
-	defer s.hasListed()
-	if s.listing {
-		s.expectList()
+// Next blocks until there is an event, and returns false when the stream is over. Its stack is shallow while it waits:
+// most streams do nothing else.
+func (s *Stream) Next() (apiwatch.Event, bool) {
+	if s.phase == over {
+		return apiwatch.Event{}, false
 	}
-	for {
-		ev, ok := s.next()
-		silence.Stop() // a slow Sink is no silence of the server
-		if !ok || s.ctx.Err() != nil {
-			s.over()
-			return
-		}
-		if !s.pass(ev) {
-			return
-		}
-		silence.Reset(s.opts.Silence)
+	s.silence.Reset(s.opts.Silence)
+	var ev apiwatch.Event
+	var ok bool
+	if s.pull != nil {
+		ev, ok = s.pull.Next()
+	} else {
+		ev, ok = s.receive()
 	}
+	s.silence.Stop() // a slow Sink is no silence of the server
+	if !ok || s.ctx.Err() != nil {
+		return s.last()
+	}
+	s.note(ev)
+	return ev, true
 }
 
-// next blocks until there is an event. Its stack is shallow: most streams wait all the time.
-func (s *Stream) next() (apiwatch.Event, bool) {
-	if p, ok := s.inner.(Puller); ok {
-		return p.Next()
-	}
+// receive takes an event from a channel.
+//
+//go:noinline // or its frame would be one of each stream that waits
+func (s *Stream) receive() (apiwatch.Event, bool) {
 	select {
 	case ev, ok := <-s.inner.ResultChan():
 		return ev, ok
@@ -201,22 +215,46 @@ func (s *Stream) next() (apiwatch.Event, bool) {
 	return apiwatch.Event{}, false
 }
 
-// over tells why no event comes any more.
-func (s *Stream) over() {
+// last is what there is to tell when no event comes any more. In the middle of a list that is an error, so that a
+// Reflector falls back to a plain list: there are servers, and proxies before them, that take the wish for a streamed
+// list for something else. Later on a stream just ends, and another one is asked for from the last version.
+func (s *Stream) last() (apiwatch.Event, bool) {
+	err := s.reason()
+	unlisted := s.phase == listing
+	s.phase = over
+	s.hasListed()
+	if !unlisted || err == nil {
+		return apiwatch.Event{}, false
+	}
+	status := apierrors.NewTimeoutError(err.Error(), 0).Status()
+	return apiwatch.Event{Type: apiwatch.Error, Object: &status}, true
+}
+
+// reason is why no event comes any more; nil if nobody wants to know.
+func (s *Stream) reason() error {
 	s.ending.mu.Lock()
 	why := s.ending.cause
 	s.ending.mu.Unlock()
 	switch {
-	case s.ctx.Err() != nil:
-	case why == open:
-		s.closed()
+	case s.ctx.Err() != nil, why == stopped:
+		return nil
 	case why == silent:
 		call(s.opts.Hooks.Silent)
 		s.opts.Resume.ended(true)
-		s.incomplete(ErrSilent)
+		return ErrSilent
 	case why == unlisted:
 		call(s.opts.Hooks.GivenUp)
-		s.incomplete(ErrIncomplete)
+	default:
+		s.closed()
+	}
+	return ErrIncomplete
+}
+
+// closed notes that the server has ended the watch.
+func (s *Stream) closed() {
+	s.opts.Resume.ended(s.opts.Until.IsZero() || time.Until(s.opts.Until) > time.Second)
+	if s.empty && time.Since(s.began) < time.Second {
+		s.failed(ErrShort)
 	}
 }
 
@@ -253,25 +291,18 @@ func (s *Stream) due() time.Time {
 	return s.began.Add(s.opts.ListWithin * time.Duration(1+s.ending.listed.Load()/perListed))
 }
 
-// closed notes that the server has ended the watch.
-func (s *Stream) closed() {
-	s.opts.Resume.ended(s.opts.Until.IsZero() || time.Until(s.opts.Until) > time.Second)
-	if s.empty && time.Since(s.began) < time.Second {
-		s.failed(ErrShort)
-	}
-	s.incomplete(ErrIncomplete)
-}
-
-// pass hands one event to the Reflector and tells whether the stream goes on.
-func (s *Stream) pass(ev apiwatch.Event) bool {
+// note keeps account of an event that is about to be handed out. What came before it has been taken.
+//
+//go:noinline // or its frame would be one of each stream that waits
+func (s *Stream) note(ev apiwatch.Event) {
 	s.empty = false
 	if s.opts.Hooks.Event != nil {
 		s.opts.Hooks.Event(ev)
 	}
-	if s.listing {
+	if s.phase == listing {
 		s.ending.listed.Add(1)
 		if endsList(ev) {
-			s.listing = false
+			s.phase = following
 			s.hasListed()
 			s.opts.Resume.Listed()
 			if s.opts.Hooks.Listed != nil {
@@ -279,14 +310,10 @@ func (s *Stream) pass(ev apiwatch.Event) bool {
 			}
 		}
 	}
-	if !s.send(ev) {
-		return false
-	}
 	if ev.Type == apiwatch.Error {
 		s.opts.Resume.ended(true)
-		s.failed(apierrors.FromObject(ev.Object)) // after it was taken: what came before it has been reported by then
+		s.failed(apierrors.FromObject(ev.Object))
 	}
-	return true
 }
 
 func endsList(ev apiwatch.Event) bool {
@@ -300,30 +327,7 @@ func endsList(ev apiwatch.Event) bool {
 // failed notes an error, unless the Reflector is ending.
 func (s *Stream) failed(err error) {
 	if s.ctx.Err() == nil && s.opts.Hooks.Failed != nil {
-		s.opts.Hooks.Failed(err, s.listing)
-	}
-}
-
-// incomplete turns the end of a stream in the middle of its list into an error, so that the Reflector falls back to a
-// plain list: there are servers, and proxies before them, that take the wish for a streamed list for something else.
-// Later on a stream just ends, and the Reflector asks for another one from its last version.
-func (s *Stream) incomplete(err error) {
-	if !s.listing {
-		return
-	}
-	status := apierrors.NewTimeoutError(err.Error(), 0).Status()
-	s.send(apiwatch.Event{Type: apiwatch.Error, Object: &status})
-}
-
-// send passes one event on and tells whether anybody reads on.
-func (s *Stream) send(ev apiwatch.Event) bool {
-	select {
-	case s.out <- ev:
-		return true
-	case <-s.ending.unread:
-		return false
-	case <-s.ctx.Done():
-		return false
+		s.opts.Hooks.Failed(err, s.phase == listing)
 	}
 }
 

@@ -1,10 +1,10 @@
 // Package watch follows the metadata of every object of a changing set of resource types and reports it, type by type,
 // to a [Sink].
 //
-// Each type has one client-go Reflector, unmodified, over the metadata client: PartialObjectMetadata as protobuf,
-// streamed lists (WatchList) where the server has them, paged consistent lists where it has not. What the Reflector
+// Each type has one [reflector.Follower] over the metadata client: PartialObjectMetadata as protobuf, streamed lists
+// (WatchList) where the server has them, paged consistent lists where it has not. What its Reflector
 // receives becomes a [resource.Record] before it is stored anywhere, so that a start holds neither managedFields nor
-// kubectl's last-applied-configuration of more than the object in hand. Filters sit behind the Reflector, never in
+// kubectl's last-applied-configuration of more than the object in hand. Filters sit behind it, never in
 // its requests: a filter that loses a bookmark or a continue token loses objects.
 //
 // Every type has a state of its own, and none waits for another beyond its turn to start:
@@ -35,7 +35,7 @@
 // A watch that has brought neither event nor bookmark for [Options.StaleAfter] is ended and begun again from its last
 // version, without a list; so is a request that is not answered at all. API servers send a bookmark about every minute.
 //
-// [Manager.Relist] is the one repair of a watch that has lost events: a new Reflector lists consistently, and
+// [Manager.Relist] is the one repair of a watch that has lost events: a new Follower lists consistently, and
 // the Sink's Replace finds what differs.
 //
 // A [Manager] is safe for concurrent use. Only [Manager.Run], [Manager.Relist] and [Manager.WaitStopped]

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -15,8 +14,8 @@ import (
 // ErrNotWatched says that a type is not wanted, or not any more.
 var ErrNotWatched = errors.New("type is not watched")
 
-// round is one Reflector of a watcher, from its list on. A type that is to be listed again gets a new Reflector, which
-// knows no version: its list is a consistent one, where the old one would go on from a version that it believes in.
+// round is one Follower of a watcher, from its list on. A type that is to be listed again gets a new one. That knows
+// no version, so its list is a consistent one, where the old one would go on from a version that it believes in.
 //
 //	listing ──▶ following ──▶ ended, by Relist or with the watcher
 //	    └────────────────────────▲
@@ -61,25 +60,24 @@ func (w *watcher) again() *round {
 	return r.next
 }
 
-// run runs the Reflector until the round ends. After it has returned, nothing of it calls the Sink.
+// run lists and follows until the round ends. After it has returned, nothing of it calls the Sink.
 func (r *round) run() {
 	defer r.cancel()
-	lists, ctx := r.prepare()
-	lists.RunWithContext(ctx)
+	r.follower().Run(r.ctx)
 	r.requests.End()
 }
 
-// prepare makes the Reflector.
+// follower makes what the round runs.
 //
-//go:noinline // or its frame would be one of the goroutine for good: see [reflector.New]
-func (r *round) prepare() (*cache.Reflector, context.Context) {
+//go:noinline // or its frame would be one of the goroutine for good: see [reflector.Follower.Run]
+func (r *round) follower() *reflector.Follower {
 	w := r.w
-	lw := &listerWatcher{w: w, requests: &r.requests, client: in(w.m.client, w.t)}
-	return reflector.New(r.ctx, w.t.String(), lw.forReflector(w.m.client), &store{w: w, round: r}, w.m.opts.Log)
+	requester := &requester{w: w, requests: &r.requests, client: in(w.m.client, w.t)}
+	return reflector.NewFollower(w.t.String(), requester, &store{w: w, round: r}, w.m.client, w.m.opts.Log)
 }
 
 // hasBeenListed notes that a list has been handed to the Sink: the first of the round, or, after a version
-// has expired, a later one. The Reflector's goroutine alone calls it.
+// has expired, a later one. The round's goroutine alone calls it.
 func (r *round) hasBeenListed() {
 	if !r.hasListed() {
 		close(r.listed)

@@ -12,14 +12,13 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
-// listerWatcher makes the requests of one Reflector. It sees every answer and every error, also those that
-// the Reflector handles without telling anybody, and gives up what is not answered.
-type listerWatcher struct {
+// requester makes the requests of one [reflector.Follower]. It sees every answer and every error, also those that
+// client-go handles without telling anybody, and gives up what is not answered.
+type requester struct {
 	w        *watcher
 	requests *reflector.Requests
 	client   metadata.ResourceInterface
@@ -27,16 +26,9 @@ type listerWatcher struct {
 	began    time.Time // of the list whose pages are asked for, one after another
 }
 
-func (l *listerWatcher) forReflector(client any) cache.ListerWatcher {
-	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc:  l.list,
-		WatchFuncWithContext: l.watch,
-	}, client)
-}
-
-// list is what a Reflector falls back to when the server cannot stream a list. Its objects are made compact before the
-// next page is asked for.
-func (l *listerWatcher) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+// List implements [reflector.Requester]: a page of what a Reflector falls back to when the server cannot stream a list.
+// Its objects are made compact before the next page is asked for.
+func (l *requester) List(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	if !l.requests.Begin() {
 		return nil, reflector.ErrEnded
 	}
@@ -69,8 +61,9 @@ func (l *listerWatcher) list(ctx context.Context, opts metav1.ListOptions) (runt
 	return list, nil
 }
 
-// watch opens a stream of changes or, with SendInitialEvents, of a list and then of changes.
-func (l *listerWatcher) watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Interface, error) {
+// Watch implements [reflector.Requester]. It opens a stream of changes or, with SendInitialEvents, of a list and then
+// of changes.
+func (l *requester) Watch(ctx context.Context, opts metav1.ListOptions) (*reflector.Stream, error) {
 	if !l.requests.Begin() {
 		return nil, reflector.ErrEnded
 	}
@@ -86,13 +79,13 @@ func (l *listerWatcher) watch(ctx context.Context, opts metav1.ListOptions) (api
 		within = min(within, reflector.ListWithin)
 	} else if err := l.check(ctx, opts.ResourceVersion); err != nil {
 		defer l.requests.Done()
-		return l.unwatched(ctx, err, initial)
+		return nil, l.unwatched(ctx, err, initial)
 	}
 	inner, release, err := reflector.Open(ctx, func(ctx context.Context) (apiwatch.Interface, error) { return l.client.Watch(ctx, opts) }, within)
 	if err != nil {
 		defer l.requests.Done()
 		l.resume.Failed()
-		return l.unwatched(ctx, err, initial)
+		return nil, l.unwatched(ctx, err, initial)
 	}
 	if !initial {
 		l.w.recovered()
@@ -103,7 +96,7 @@ func (l *listerWatcher) watch(ctx context.Context, opts metav1.ListOptions) (api
 }
 
 // check tells whether a watch may go on from a version, or everything has to be listed.
-func (l *listerWatcher) check(ctx context.Context, from string) error {
+func (l *requester) check(ctx context.Context, from string) error {
 	rewound, err := l.resume.Check(ctx, from, func(ctx context.Context) (string, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, l.w.m.opts.listTimeout(), reflector.ErrSilent)
 		defer cancel()
@@ -120,26 +113,21 @@ func (l *listerWatcher) check(ctx context.Context, from string) error {
 	return err
 }
 
-// unwatched decides what the Reflector is told about a watch request that brought no watch.
-func (l *listerWatcher) unwatched(ctx context.Context, err error, initial bool) (apiwatch.Interface, error) {
+// unwatched notes why a watch request brought no watch.
+func (l *requester) unwatched(ctx context.Context, err error, initial bool) error {
 	if errors.Is(err, reflector.ErrSilent) {
 		l.w.restarted(restartUnanswered)
 		l.w.m.opts.Streams.Silent(reflector.Objects)
 	}
 	if initial && !utilnet.IsConnectionRefused(err) && !apierrors.IsTooManyRequests(err) {
 		// No failure yet: the Reflector tries a plain list now, which is what counts. After those two it does not.
-		return nil, l.counted(ctx, err)
+		return l.counted(ctx, err)
 	}
-	err = l.failed(ctx, err)
-	if errors.Is(err, reflector.ErrSilent) {
-		// An error would cost a new list; an empty watch is asked for again from the last version.
-		return apiwatch.NewEmptyWatch(), nil
-	}
-	return nil, err
+	return l.failed(ctx, err)
 }
 
 // failed notes an error of a request, unless it is the end of ctx.
-func (l *listerWatcher) failed(ctx context.Context, err error) error {
+func (l *requester) failed(ctx context.Context, err error) error {
 	err = l.counted(ctx, err)
 	if !ended(ctx) && ReasonFor(err) != Expired {
 		l.w.fail(err)
@@ -148,7 +136,7 @@ func (l *listerWatcher) failed(ctx context.Context, err error) error {
 }
 
 // counted puts the cause in the place of a mere cancellation and counts the error.
-func (l *listerWatcher) counted(ctx context.Context, err error) error {
+func (l *requester) counted(ctx context.Context, err error) error {
 	if ended(ctx) {
 		return err
 	}

@@ -229,7 +229,7 @@ func watchesAtRest(b *testing.B, url string) {
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- m.Run(ctx) }()                                  // Ends with ctx; waited for below.
-	for x.Len() < 3*types || runtime.NumGoroutine() > 4*types+types/10 { // Those of the start have ended.
+	for x.Len() < 3*types || runtime.NumGoroutine() > 2*types+types/10 { // Those of the start have ended.
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-b.Context().Done():

@@ -20,7 +20,7 @@ var errNoRight = errors.New("its account may not list and watch it")
 //	reading ──────────────────────────────────────────▶ asking ────────────────────▶ reading
 //	                                                     │  ▲
 //	                                                     ╰──╯ not allowed, after a pause that doubles
-func (l *listerWatcher) admitted(ctx context.Context) error {
+func (l *requester) admitted(ctx context.Context) error {
 	w := l.w
 	if w.leftOut() {
 		w.refused()
@@ -38,7 +38,7 @@ func (l *listerWatcher) admitted(ctx context.Context) error {
 		}
 		return allowed, err
 	}
-	return access.Wait(ctx, ask, access.Often, w.refused) // The Reflector is ending.
+	return access.Wait(ctx, ask, access.Often, w.refused) // The round is ending.
 }
 
 // mustAsk tells whether a right is to be asked about before a request is made.

@@ -9,12 +9,12 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// store stands between a Reflector and the Sink. It keeps nothing.
+// store stands between a Follower and the Sink. It keeps nothing.
 type store struct {
 	w     *watcher
 	round *round
 
-	// mu serialises calls to the Sink. The Reflector calls from one goroutine, but a Sink is promised more than the
+	// mu serialises calls to the Sink. The Follower calls from one goroutine, but a Sink is promised more than the
 	// Reflector promises.
 	mu sync.Mutex
 }

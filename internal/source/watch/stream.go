@@ -10,7 +10,7 @@ import (
 )
 
 // hooks keep account of what a stream brings.
-func (l *listerWatcher) hooks(ctx context.Context) reflector.Hooks {
+func (l *requester) hooks(ctx context.Context) reflector.Hooks {
 	m, metrics := l.w.m, l.w.m.metrics
 	return reflector.Hooks{
 		Event: func(ev apiwatch.Event) {
@@ -35,7 +35,7 @@ func (l *listerWatcher) hooks(ctx context.Context) reflector.Hooks {
 // streamFailed notes an error of a stream. In the middle of a list it is counted and no more: the Reflector
 // tries a plain list next, which is what counts. That a version has expired is no failure either: a list
 // follows.
-func (l *listerWatcher) streamFailed(ctx context.Context, err error, listing bool) {
+func (l *requester) streamFailed(ctx context.Context, err error, listing bool) {
 	if ctx.Err() != nil {
 		return
 	}
