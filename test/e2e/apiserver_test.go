@@ -34,7 +34,7 @@ func TestNoFaultOfTheAPIServerLosesAnything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := r.Start(map[string]string{"KUBECONFIG": kubeconfig})
+	p := r.Start(unhurried(map[string]string{"KUBECONFIG": kubeconfig}))
 	p.WaitReady(time.Minute)
 	r.WaitEqual(time.Minute)
 	h := newHistory()

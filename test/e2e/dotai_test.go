@@ -17,7 +17,7 @@ func TestDotAIIsBroughtInStepAndKeptThere(t *testing.T) {
 	long, objects := size()
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
 	c := cluster(t, r, objects)
-	p := r.Start(map[string]string{"SETTLE_TIME_MS": ms(settle)})
+	p := r.Start(unhurried(map[string]string{"SETTLE_TIME_MS": ms(settle)}))
 	p.WaitReady(time.Minute)
 	took, n := r.WaitEqual(time.Minute)
 	t.Logf("%d objects in step %v after the replica was ready", n, took.Round(time.Millisecond))

@@ -26,7 +26,7 @@ func TestNoFaultOfTheReceiverLosesAnything(t *testing.T) {
 	long, objects := size()
 	r := fleet.New(t, fleet.Options{Receiver: receiver.Options{Dir: t.TempDir()}})
 	c := cluster(t, r, objects)
-	p := r.Start(map[string]string{"REQUEST_TIMEOUT_MS": ms(timeout), "SETTLE_TIME_MS": ms(settle)})
+	p := r.Start(unhurried(map[string]string{"REQUEST_TIMEOUT_MS": ms(timeout), "SETTLE_TIME_MS": ms(settle)}))
 	p.WaitReady(time.Minute)
 	r.WaitEqual(time.Minute)
 	h := newHistory()
