@@ -156,8 +156,8 @@ func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	id := t.ID(r.Namespace, r.Name)
-	if _, b := p.stubOf(t, id); b != nil && b.parked {
-		return
+	if _, b := p.stubOf(t, id); b != nil && (b.parked || !p.opts.Owner.MaySend(t, id)) {
+		return // As in a fence: items that are parked would have to be made of all stubs.
 	}
 	if it, ok := p.item(t, id); ok && it.place == evicted {
 		p.fill(it, r, now)

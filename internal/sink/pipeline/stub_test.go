@@ -44,6 +44,31 @@ func TestStubs_AreWhatTheItemsWouldBe(t *testing.T) {
 	}
 }
 
+// TestFill_WhileFenced_LeavesTheStubs: a list for them that is under way would make parked items of all of them.
+func TestFill_WhileFenced_LeavesTheStubs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newTwin(t)
+		var all []string
+		for i := range 40 {
+			all = append(all, fmt.Sprintf("o%02d", i), strings.Repeat("b", 20))
+		}
+		r.list(all...)
+		stubs := r.p.CountStubs()
+		r.owner.set(nobody)
+		r.fill(anybody)
+		if n := r.p.CountStubs(); stubs < 30 || n != stubs {
+			t.Errorf("of %d stubs %d are left", stubs, n)
+		}
+		r.owner.set(anybody)
+		r.start()
+		r.fill(anybody)
+		time.Sleep(time.Minute)
+		if n := len(r.rcv.documents()); n != 40 {
+			t.Errorf("%d documents, want 40: %+v", n, r.p.Stats())
+		}
+	})
+}
+
 // twins are two pipelines to which the same happens.
 type twins struct {
 	rnd         *rand.Rand
@@ -235,7 +260,7 @@ func (w *twins) rest(t *testing.T) {
 		t.Errorf("what was received (-items +stubs):\n%s", diff)
 	}
 	for _, r := range []*twin{w.short, w.long} {
-		if s := r.p.Stats(); s.Dirty != 0 || s.Parked != 0 || s.BodyBytes != 0 || r.p.CountStubs() != 0 {
+		if s := r.p.Stats(); s.Dirty != 0 || s.Parked != 0 || s.BodyBytes != 0 || s.OldestDirty != 0 || r.p.CountStubs() != 0 {
 			t.Errorf("not at rest: %+v, %d stubs", s, r.p.CountStubs())
 		}
 	}
