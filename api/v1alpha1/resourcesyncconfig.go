@@ -4,11 +4,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// ResourceSyncConfig declares a receiver, dot-ai by default, which is then
-// brought to the state of this cluster and kept there: the metadata of every
-// resource is sent when it changes, and everything anew at an interval. Each
-// object is a receiver of its own. A change of one restarts that one alone,
-// and deleting it stops the sending; what the receiver holds stays there.
+// ResourceSyncConfig declares a receiver, dot-ai by default. The controller
+// brings the receiver to the state of this cluster and keeps it there: it
+// sends the metadata of every resource when it changes, and everything anew at
+// an interval. Each object is a receiver of its own. A change of one restarts
+// that one alone, and deleting it stops the sending; the receiver keeps its
+// documents.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=resourcesyncconfigs,singular=resourcesyncconfig,scope=Namespaced
@@ -25,19 +26,19 @@ type ResourceSyncConfig struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// What is wanted: the receiver, its credential, and how it is to be served.
+	// The desired state: the receiver, its credential, and how to send to it.
 	// +required
 	Spec ResourceSyncConfigSpec `json:"spec"`
 
-	// What is: written by the controller, at most every ten seconds.
+	// The observed state, which the controller writes at most every ten seconds.
 	// +optional
 	Status ResourceSyncConfigStatus `json:"status,omitempty"`
 }
 
-// ResourceSyncConfigSpec is what is wanted.
+// ResourceSyncConfigSpec is the desired state.
 // +kubebuilder:validation:XValidation:rule="!has(self.caBundle) || self.mcpEndpoint.startsWith('https://')",message="caBundle is of use with an https endpoint only: begin mcpEndpoint with https:// or leave caBundle out"
 type ResourceSyncConfigSpec struct {
-	// Full URL that changes are sent to, such as
+	// Full URL that the controller sends changes to, such as
 	// http://dot-ai.dot-ai.svc.cluster.local:3456/api/v1/resources/sync. It has
 	// neither user, query nor fragment.
 	// +required
@@ -49,12 +50,12 @@ type ResourceSyncConfigSpec struct {
 	McpEndpoint string `json:"mcpEndpoint"`
 
 	// The Secret with the token that is sent as "Authorization: Bearer <token>".
-	// It is in the namespace of this object. A token that is rotated there is
-	// used from the next request on; one that is missing is waited for.
+	// It is in the namespace of this object. The controller uses a rotated token
+	// from the next request on, and waits for a Secret that is missing.
 	// +required
 	McpAuthSecretRef SecretReference `json:"mcpAuthSecretRef"`
 
-	// Seconds that a resource has to be quiet before its change is sent.
+	// Seconds that a resource must be quiet before its change is sent.
 	// Deletions do not wait.
 	// +optional
 	// +kubebuilder:default=10
@@ -62,7 +63,7 @@ type ResourceSyncConfigSpec struct {
 	// +kubebuilder:validation:Maximum=300
 	DebounceWindowSeconds int32 `json:"debounceWindowSeconds,omitempty"`
 
-	// Minutes between full resyncs, each of which sends everything once more to
+	// Minutes between full resyncs. A resync sends everything once more, to
 	// repair whatever the receiver has lost.
 	// +optional
 	// +kubebuilder:default=60
@@ -70,16 +71,16 @@ type ResourceSyncConfigSpec struct {
 	// +kubebuilder:validation:Maximum=1440
 	ResyncIntervalMinutes int32 `json:"resyncIntervalMinutes,omitempty"`
 
-	// What the receiver speaks: dot-ai or cluster-whisperer.
+	// The contract of the receiver: dot-ai or cluster-whisperer.
 	// +optional
 	// +kubebuilder:default=dot-ai
 	// +kubebuilder:validation:Enum=dot-ai;cluster-whisperer
 	Format string `json:"format,omitempty"`
 
 	// Resource types to send, of those that the controller watches at all. Each
-	// is a plural such as deployments, one with its group such as
+	// is a plural such as deployments, a plural with its group such as
 	// deployments.apps, one with version and group such as deployments.v1.apps,
-	// or a glob such as *.example.com. Left out, all are sent.
+	// or a glob such as *.example.com. By default, all are sent.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
@@ -88,8 +89,8 @@ type ResourceSyncConfigSpec struct {
 	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9*-]+(\.[A-Za-z0-9*-]+)*$`
 	WatchResourceTypes []string `json:"watchResourceTypes,omitempty"`
 
-	// Resource types not to send, written like watchResourceTypes and stronger
-	// than they are. Left out, they are events, leases and endpointslices.
+	// Resource types not to send, written like watchResourceTypes, over which
+	// they win. The default is events, leases and endpointslices.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
@@ -99,8 +100,8 @@ type ResourceSyncConfigSpec struct {
 	ExcludeResourceTypes []string `json:"excludeResourceTypes,omitempty"`
 
 	// The only namespaces whose resources are sent, of those that the controller
-	// watches at all. Left out, all are. Resources that are in no namespace are
-	// sent in any case; a Namespace itself goes by its own name.
+	// watches at all. By default, all are. Cluster-scoped resources are sent in
+	// any case; a Namespace itself goes by its own name.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
@@ -109,7 +110,8 @@ type ResourceSyncConfigSpec struct {
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	WatchNamespaces []string `json:"watchNamespaces,omitempty"`
 
-	// Namespaces whose resources, and which themselves, are not sent.
+	// Namespaces that are not sent, neither their resources nor the Namespaces
+	// themselves.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
@@ -119,7 +121,7 @@ type ResourceSyncConfigSpec struct {
 	ExcludeNamespaces []string `json:"excludeNamespaces,omitempty"`
 
 	// Annotations to send, of those that the controller keeps at all: keys, or
-	// globs in which * stands for anything but a slash. Left out, they are
+	// globs in which * stands for anything but a slash. The default is
 	// description and */description; an empty list sends none.
 	// +optional
 	// +listType=set
@@ -128,7 +130,7 @@ type ResourceSyncConfigSpec struct {
 	// +kubebuilder:validation:items:MaxLength=317
 	AnnotationInclude []string `json:"annotationInclude,omitempty"`
 
-	// Annotations not to send, although annotationInclude names them.
+	// Annotations not to send, even if annotationInclude names them.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
@@ -138,7 +140,7 @@ type ResourceSyncConfigSpec struct {
 
 	// The only labels to send, of those that the controller keeps at all: keys, or
 	// globs in which * stands for anything but a slash and ? for one character.
-	// Left out, all are sent.
+	// By default, all are sent.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
@@ -146,7 +148,8 @@ type ResourceSyncConfigSpec struct {
 	// +kubebuilder:validation:items:MaxLength=317
 	LabelInclude []string `json:"labelInclude,omitempty"`
 
-	// Labels not to send, whose change is none, although labelInclude names them.
+	// Labels not to send, even if labelInclude names them. A change of such a
+	// label sends nothing.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=256
@@ -156,53 +159,54 @@ type ResourceSyncConfigSpec struct {
 
 	// Label selector of the only resources to send, of every type, such as
 	// team=shop,tier!=test. It sees the labels that the controller keeps, its
-	// EXTRA_LABELS among them. A resource that no longer matches is deleted at
-	// the receiver. Left out, all are sent.
+	// EXTRA_LABELS among them. When a resource no longer matches, its document
+	// is deleted at the receiver. By default, all are sent.
 	// +optional
 	// +kubebuilder:validation:MaxLength=4096
 	WatchLabelSelector string `json:"watchLabelSelector,omitempty"`
 
-	// A word by which a resource can ask not to be sent to this receiver. One whose
-	// opt-out annotation holds it, perhaps among others separated by commas, is
-	// deleted there. The annotation is vectordb-sync.io/ignore, unless the
-	// controller is told otherwise. With the value true it is sent to no receiver at all.
+	// A word by which a resource can opt out of this receiver. If the opt-out
+	// annotation of a resource holds the word, perhaps among others separated by
+	// commas, its document is deleted there. By default the annotation is
+	// vectordb-sync.io/ignore. With the value true, a resource is sent to no
+	// receiver at all.
 	// +optional
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
 	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['true', 'false', 't', 'f', '1', '0'])",message="must not be a truth value: true stands for every receiver"
 	OptOutValue string `json:"optOutValue,omitempty"`
 
-	// Whether resources are left out whose controller is itself of a type that is
+	// Whether to leave out resources whose controller is itself of a type that is
 	// sent, such as the ReplicaSets of a Deployment and the Pods of a Job. The
 	// controller is the owner reference with controller: true.
 	// +optional
 	SkipControlled bool `json:"skipControlled,omitempty"`
 
-	// Labels that every document of this receiver gets, beside EXTRA_LABELS of
-	// the controller. They win over those and over a resource's own label of the
-	// same key.
+	// Labels that every document of this receiver gets, besides EXTRA_LABELS of
+	// the controller. They win over EXTRA_LABELS and over a resource's own label
+	// of the same key.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
 	ExtraLabels map[string]string `json:"extraLabels,omitempty"`
 
-	// Resources in one request at most. Left out, it is what suits the receiver:
-	// 20 for dot-ai, 100 for cluster-whisperer.
+	// The most resources in one request. The default suits the receiver: 20 for
+	// dot-ai, 100 for cluster-whisperer.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	BatchMaxSize int32 `json:"batchMaxSize,omitempty"`
 
-	// Requests under way at a time, from all replicas of the controller
-	// together; each replica has at least one. Left out, it is what suits the
-	// receiver: 8 for dot-ai, 2 for cluster-whisperer.
+	// The most requests in flight, from all replicas of the controller together;
+	// each replica has at least one. The default suits the receiver: 8 for
+	// dot-ai, 2 for cluster-whisperer.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	MaxInFlight int32 `json:"maxInFlight,omitempty"`
 
 	// Certificates, as PEM, of the authorities that may have issued the
-	// receiver's certificate, beside those that the controller's image trusts.
-	// It is of use with an https endpoint only.
+	// receiver's certificate, besides those that the controller's image trusts.
+	// It is useful only with an https endpoint.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1048576
 	CABundle []byte `json:"caBundle,omitempty"`
@@ -223,16 +227,16 @@ type SecretReference struct {
 	Key string `json:"key"`
 }
 
-// ResourceSyncConfigStatus is what is. Numbers are sums of all replicas of
-// the controller.
+// ResourceSyncConfigStatus is the observed state. Numbers are sums over all
+// replicas of the controller.
 type ResourceSyncConfigStatus struct {
-	// Generation of this object that the status speaks of. While it differs from
-	// metadata.generation, a change of the spec has not been seen yet.
+	// Generation of this object that the status describes. While it differs from
+	// metadata.generation, the controller has not seen a change of the spec yet.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// Whether the cluster is watched for this receiver. See the condition Ready
-	// for why it is not.
+	// Whether the controller watches the cluster for this receiver. If not, the
+	// condition Ready says why.
 	// +optional
 	Active bool `json:"active"`
 
@@ -240,8 +244,7 @@ type ResourceSyncConfigStatus struct {
 	// +optional
 	WatchedResourceTypes int32 `json:"watchedResourceTypes"`
 
-	// Resources that the receiver has in their current state, as it has
-	// acknowledged.
+	// Resources whose current state the receiver has acknowledged.
 	// +optional
 	TotalResourcesSynced int64 `json:"totalResourcesSynced"`
 
@@ -253,20 +256,20 @@ type ResourceSyncConfigStatus struct {
 	// +optional
 	LastResyncTime *metav1.Time `json:"lastResyncTime,omitempty"`
 
-	// Requests that failed since the controller was started. What they held is
-	// sent again.
+	// Requests that failed since the controller was started. The controller
+	// sends their resources again.
 	// +optional
 	SyncErrors int64 `json:"syncErrors"`
 
-	// What went wrong last, in words, be it with a request or with this object.
-	// It stays when all is well again.
+	// The last error, in words, of a request or of this object. It stays when
+	// all is well again.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
 
-	// Conditions. Ready is True while the cluster is watched and the receiver
-	// takes what is sent. ReceiverDegraded, DiscoveryIncomplete,
-	// DeletionsUnknown and RepairWaiting are False unless something needs a
-	// person's eye. Each message says what to do.
+	// Conditions. Ready is True while the controller watches the cluster and the
+	// receiver accepts what is sent. ReceiverDegraded, DiscoveryIncomplete,
+	// DeletionsUnknown and RepairWaiting are False unless a problem needs a
+	// person's attention. Each message says what to do.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
