@@ -18,10 +18,10 @@ func (t *Target) Endpoint() string { return t.spec.Endpoint.Redacted() }
 // Format is the name of its contract.
 func (t *Target) Format() string { return t.format.Name() }
 
-// Pipeline is what sends to it.
+// Pipeline is the pipeline that sends to the receiver.
 func (t *Target) Pipeline() *pipeline.Pipeline { return t.pipeline }
 
-// Resyncs are what sends to it again.
+// Resyncs are the resyncs of the receiver.
 func (t *Target) Resyncs() *operations.Engine { return t.resyncs }
 
 // Ledger has all members' checkpoints as last seen.
@@ -32,7 +32,7 @@ func (t *Target) Search(typ resource.Type) (state deletions.State, gap deletions
 	return t.finder.Inspect(typ)
 }
 
-// Said is what the members say of the receiver, each of its present stay in the ring; ours is among it.
+// Said are the reports of the members about the receiver, each of its present stay in the ring, including ours.
 func (t *Target) Said() map[string]progress.MemberStats { return t.progress.AllStats() }
 
 // InStep tells whether the receiver has everything.
@@ -41,16 +41,17 @@ func (t *Target) InStep() bool {
 	return t.read() && s.First.Done >= s.First.Total && s.Dirty == 0
 }
 
-// TypeGone is told of a type that is served no longer, after its objects are forgotten.
+// TypeGone is called for a type that is no longer served, after the index has forgotten its objects.
 func (t *Target) TypeGone(typ resource.Type) { t.finder.ConsultGone(typ, time.Now()) }
 
 // Void makes all checkpoints worthless: the cluster has gone back in time.
 func (t *Target) Void() { t.store.Void() }
 
-// HasDeletions tells whether deletions wait that perhaps nobody else knows of.
+// HasDeletions tells whether deletions wait that perhaps no other member knows of.
 func (t *Target) HasDeletions() bool { return len(t.pipeline.Tombstones()) > 0 }
 
-// Flush ends what looks at the cluster, sends what is due until ctx ends, and says what could not be sent.
+// Flush ends the parts that read the cluster, sends what is due until ctx ends, and reports what could not be
+// sent.
 func (t *Target) Flush(ctx context.Context) {
 	t.endObserving()
 	left := t.pipeline.Flush(ctx)

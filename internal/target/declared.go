@@ -29,17 +29,17 @@ type Declared struct {
 	left map[string]*retired.Backlog // of those that are stopped, by name; they may come back
 }
 
-// DeclaredOptions are what declared receivers are made of.
+// DeclaredOptions are the parts that declared receivers need.
 type DeclaredOptions struct {
 	Receivers *Set
 	Parts     Parts
-	// Environment is the receiver that the environment names, or would: from it comes what a ResourceSyncConfig
-	// cannot say.
+	// Environment is the receiver that the environment names, or would name: it provides what a
+	// ResourceSyncConfig cannot say.
 	Environment Spec
-	// Discovery and Watches tell what is not read.
+	// Discovery and Watches tell which types are not read.
 	Discovery interface{ Status() discovery.Status }
 	Watches   interface{ Status() []watch.Status }
-	// Owns tells whether we are to write the status of a receiver.
+	// Owns tells whether we write the status of a receiver.
 	Owns func(name string) bool
 }
 
@@ -101,13 +101,13 @@ func (d *Declared) spec(c controller.Target) Spec {
 	}
 }
 
-// narrows tells whether a receiver sees less, or other labels, than what is kept.
+// narrows tells whether a receiver sees less, or other labels, than the process keeps.
 func narrows(own, kept resource.Selection) bool {
 	return own.Hides() || len(own.Extra) > 0 || own.Annotations.String() != kept.Annotations.String() ||
 		own.Labels.String() != (resource.LabelFilter{}).String()
 }
 
-// settle ends what a stopped receiver has left, for the benefit of t if that is its successor.
+// settle ends the backlog of a stopped receiver, and hands it to t if that is its successor.
 func (d *Declared) settle(name string, t *Target) {
 	e := d.left[name]
 	if e == nil {
@@ -224,7 +224,7 @@ func (d *Declared) Report(name string) (status.Report, bool) {
 	return r, true
 }
 
-// fleet returns what we and the others say of a target, and how many others say nothing yet.
+// fleet returns the reports of all members about a target, and how many members have not reported yet.
 func fleet(t *Target) (all []progress.MemberStats, silent int) {
 	all = []progress.MemberStats{t.progress.Stats()}
 	told := t.ledger.Stats()
@@ -241,8 +241,8 @@ func fleet(t *Target) (all []progress.MemberStats, silent int) {
 	return all, silent
 }
 
-// incomplete names what cannot be discovered or watched, empty when all can, and tells whether some of it is
-// forbidden.
+// incomplete names the types and groups that cannot be discovered or watched, empty when all can, and tells
+// whether some of them are forbidden.
 func (d *Declared) incomplete(t *Target) (names string, forbidden bool) {
 	var all []string
 	for _, f := range d.Discovery.Status().Failed {
@@ -258,7 +258,7 @@ func (d *Declared) incomplete(t *Target) (names string, forbidden bool) {
 	return few(all), forbidden
 }
 
-// few names a few of them for people, and says how many more there are.
+// few names a few of many for people, and says how many more there are.
 func few(all []string) string {
 	const most = 5
 	if n := len(all); n > most {
@@ -267,7 +267,7 @@ func few(all []string) string {
 	return strings.Join(all, ", ")
 }
 
-// sum adds up what members say.
+// sum adds up the reports of the members.
 func sum(all []progress.MemberStats, r *status.Report) {
 	unknown := make(map[string]bool)
 	var held []string

@@ -13,8 +13,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 )
 
-// forget deletes the ConfigMaps of the targets whose keys match, whichever member has written them: their
-// checkpoints, and the state of their resyncs. A member that still serves one writes its own again, and
+// forget deletes the ConfigMaps of the targets whose keys match, no matter which member has written them: their
+// checkpoints, and the state of their resyncs. A member that still serves such a target writes its own again, and
 // deletes it in turn.
 func (p Parts) forget(ctx context.Context, match func(key string) bool) error {
 	maps := p.Maps.ConfigMaps(p.Namespace)
@@ -31,7 +31,7 @@ func (p Parts) forget(ctx context.Context, match func(key string) bool) error {
 		if key == "" || !match(key) {
 			continue
 		}
-		// Only what was listed: its writer has a reason to write it anew.
+		// Delete only the version that was listed: a member that has written since has a reason.
 		uid := m.UID
 		err := maps.Delete(ctx, m.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {

@@ -1,21 +1,20 @@
-// Package ownerref sees to it that nothing remains of a release that is removed: the Leases and ConfigMaps
-// that replicas write belong to the StatefulSet of the replicas, and Kubernetes collects them when that is
-// deleted.
+// Package ownerref makes the StatefulSet of the replicas own the Leases and ConfigMaps that they write, so that
+// Kubernetes collects them when the StatefulSet is deleted, and nothing remains of a removed release.
 //
-// They belong to the StatefulSet and not to a pod, because they have to outlive every pod: they are what a restarted
-// replica goes on from.
+// Their owner is the StatefulSet and not a pod, because they have to outlive every pod: a restarted replica
+// continues from them.
 //
-// An [Owner] knows the StatefulSet. [Leases] and [ConfigMaps] wrap a client's getters, so that those who write through
+// An [Owner] knows the StatefulSet. [Leases] and [ConfigMaps] wrap a client's getters, so that writers who use
 // them need not know of any of this:
 //
 //	create                          the reference is added, after the StatefulSet has been looked up
 //	update of what has an owner     it stays as it was read: a write must not undo what a garbage collector has done
 //	update of what has none         adopted, unless the StatefulSet is gone or about to be
 //
-// The third is for objects of earlier versions, and for a StatefulSet that was deleted with --cascade=orphan and made
-// anew: its objects lose their references, and get those to the new one. The StatefulSet is looked up once a minute at
-// most for this. What cannot be looked up, for lack of a permission or of an API server, is written without
-// an owner, and stays: nothing else depends on it.
+// The third is for objects of earlier versions, and for a StatefulSet that was deleted with --cascade=orphan and
+// created again: its objects lose their references, and get references to the new one. For this, the Owner looks
+// up the StatefulSet once a minute at most. If the lookup fails, for lack of a permission or of an API server,
+// the object is written without an owner, and stays: nothing else depends on the owner.
 //
 // All functions are safe for concurrent use. A write blocks for one more request where the StatefulSet is looked up.
 package ownerref

@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// catchUpPatience bounds the wait for watches that do not come forward: one that is broken brings nothing that
-	// could be sent, and after a restore of etcd the others' words are of a future that never was.
+	// catchUpPatience bounds the wait for watches that make no progress: a broken watch brings nothing that could
+	// be sent, and after a restore of etcd the others' checkpoints describe a future that never was.
 	catchUpPatience = 15 * time.Second
-	// quietFor is how much of that wait is not worth a line in the log.
+	// quietFor is the part of that wait that is not worth a log line.
 	quietFor = time.Second
-	// askEvery is how often it is asked whether something is still behind.
+	// askEvery is the interval between checks whether something is still behind.
 	askEvery = 20 * time.Millisecond
 )
 
-// catchUp waits until we know at least what the former owners of what was gained had sent: their last checkpoints,
-// which were written before they gave anything up, and of each type the newest change that they had seen. Without
-// that, a member whose watches lag, or stood still while it was stopped, would send older states after newer ones. It
-// returns false when ctx ended.
+// catchUp waits until we know at least what the former owners had sent: their last checkpoints, which they wrote
+// before they gave anything up, and for each type the newest change that they had seen. Without that, a member
+// whose watches lag, or stood still while it was stopped, would send older states after newer ones. It returns
+// false when ctx ended.
 func (s *Shard) catchUp(ctx context.Context, gained ownership.Area) bool {
 	began := time.Now()
 	fresh := make(map[Target]bool)
@@ -52,8 +52,8 @@ func (s *Shard) catchUp(ctx context.Context, gained ownership.Area) bool {
 	return ok
 }
 
-// waitUntil asks what is behind until nothing is, or patience is over, and returns what was behind then. It is not ok
-// when ctx ended before.
+// waitUntil checks what is behind until nothing is, or patience is over, and returns what was behind then. It is
+// not ok when ctx ended before.
 func waitUntil(ctx context.Context, patience time.Duration, behind func() string) (left string, ok bool) {
 	over := time.NewTimer(patience)
 	defer over.Stop()

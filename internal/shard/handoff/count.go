@@ -7,14 +7,14 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Objects are all objects of the cluster that are watched.
+// Objects are all watched objects of the cluster.
 type Objects interface {
 	Types() []resource.Type
 	All(t resource.Type, each func(namespace, name string, version uint64) bool)
 }
 
-// ownedCount remembers how many objects we own for as long as a count is worth: it hashes every ID, which
-// takes a tenth of a second for a million.
+// ownedCount caches the number of objects that we own, because a count hashes every ID, which takes a tenth of a
+// second for a million.
 type ownedCount struct {
 	mu sync.Mutex // guards what follows
 	n  int

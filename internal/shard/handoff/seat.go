@@ -15,8 +15,8 @@ import (
 // Environment is the name of the target that the environment names.
 const Environment = "default"
 
-// Key is the name of a target as Leases, labels and names of objects may hold it: itself when it is short and plain,
-// else a hash.
+// Key is the name of a target in the form that Leases, labels and names of objects can hold: the name itself when
+// it is short and plain, else a hash.
 func Key(target string) string {
 	if len(target) <= 40 && strings.Trim(target, "abcdefghijklmnopqrstuvwxyz0123456789-.") == "" {
 		return target
@@ -24,8 +24,8 @@ func Key(target string) string {
 	return fmt.Sprintf("t-%016x", xxhash.Sum64String(target))
 }
 
-// KindOf is what Leases say of a target's type. They know no slices of it, but ranges of namespaces, so that
-// members of which some read a type as a whole and some by namespace understand one another.
+// KindOf is how Leases name a target's type. Leases know no slices of it, but ranges of namespaces, so that
+// members which read a type as a whole and members which read it by namespace understand one another.
 func KindOf(target string, t resource.Type) ownership.Kind {
 	return ownership.Kind{Target: Key(target), Group: t.Group, Version: t.Version, Resource: t.Resource}
 }
@@ -49,7 +49,7 @@ type Seat struct {
 // NewSeat returns a membership as a target sees it.
 func NewSeat(m *membership.Membership, target string) Seat { return Seat{m, target} }
 
-// Kind is what Leases say of a type of the target.
+// Kind is how Leases name a type of the target.
 func (s Seat) Kind(t resource.Type) ownership.Kind { return KindOf(s.target, t) }
 
 // MaySend tells whether we may send an object to the target.
@@ -67,8 +67,8 @@ func (s Seat) OwnedSince(t resource.Type, id resource.ID) uint64 {
 	return s.Membership.OwnedSince(s.Kind(t), id)
 }
 
-// Taken tells whether a resync has set anything of a type apart, at this replica or at another one that we
-// yield to, or what it gave back is not yet ours again.
+// Taken tells whether a resync has taken anything of a type, at this replica or at another one that we yield to,
+// or whether what it gave back is not yet ours again.
 func (s Seat) Taken(t resource.Type) bool { return s.Owned().Apart(s.Kind(t)) }
 
 // in matches what is in an area.
@@ -76,7 +76,7 @@ func (s Seat) in(a ownership.Area) Match {
 	return func(t resource.Type, id resource.ID) bool { return a.Has(s.Kind(t), NamespaceOf(id), s.Partition(id)) }
 }
 
-// Hold is what we hold for a resync; [membership.Taken] is one.
+// Hold are the parts that we hold for a resync; [membership.Taken] is one.
 type Hold interface {
 	Lost() <-chan struct{}
 	Give()

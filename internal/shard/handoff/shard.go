@@ -23,15 +23,15 @@ const (
 	// joinWait is how long the first lists wait for the ring. A member that must wait for longer, for the Lease of a
 	// predecessor to expire, reads the cluster meanwhile and parks it.
 	joinWait = 3 * time.Second
-	// drainPatience is how long a handoff waits for requests in flight. One that hangs is ended: what it may
-	// still change is in doubt then, which the successor is told.
+	// drainPatience is how long a handoff waits for requests in flight. After that the handoff ends the requests:
+	// their objects are in doubt, and the successor is told.
 	drainPatience = 10 * time.Second
 )
 
-// Match tells which objects are meant.
+// Match tells which objects a call is about.
 type Match = func(t resource.Type, id resource.ID) bool
 
-// Target is one receiver, which partitions are given up and taken up for. Its methods are called by several goroutines.
+// Target is one receiver for which partitions are given up and taken up. Several goroutines call its methods.
 type Target interface {
 	Sender
 	Recorder
@@ -41,15 +41,15 @@ type Target interface {
 
 // Sender sends to one receiver what we may send.
 type Sender interface {
-	// Drain begins no request of what matches any more, and closes the channel when those in flight have ended. Cancel
-	// ends them.
+	// Drain begins no more requests for matching objects, and closes the channel when those in flight have ended.
+	// Cancel ends them.
 	Drain(lost Match) <-chan struct{}
 	Cancel(lost Match)
 	// TakeUp prepares what has been gained, some of it from members that have crashed, before it may be sent.
 	TakeUp(gained, crashed Match)
 	// Admitted tells that what was gained may be sent from now on.
 	Admitted(gained Match)
-	// Shared tells that what we may send has changed, and by how many the receiver's bounds are to be divided.
+	// Shared tells that our share has changed, and by how many the receiver's bounds are divided.
 	Shared(members int)
 }
 
@@ -58,8 +58,8 @@ type Recorder interface {
 	// Synced is closed once the checkpoints have been read. Refresh reads them again.
 	Synced() <-chan struct{}
 	Refresh(ctx context.Context) error
-	// Behind returns a type among some of which we have seen less than another member had when it wrote its last
-	// checkpoint, empty when there is none.
+	// Behind returns one of the given types of which we have seen less than another member had when it wrote its
+	// last checkpoint, empty when there is none.
 	Behind(among func(resource.Type) bool) string
 	// PublishLast writes our checkpoint before we give something up, until that has succeeded or ctx ends. Leave does
 	// so before we give up everything.

@@ -101,8 +101,9 @@ func encode(ring string, l *ownership.Lease, o *coordinationv1.Lease) {
 	o.Annotations = annotations
 }
 
-// stamp writes into o, one of our own Leases, who holds it since when: for people and for other tools, nothing here
-// depends on it. But every renewal has to differ from the one before, or the server would not count it as a write.
+// stamp writes into o, one of our own Leases, who holds it since when. That is for people and for other tools;
+// nothing here depends on it. But every renewal must differ from the one before, or the server would not count it
+// as a write.
 func stamp(l *ownership.Lease, duration time.Duration, wall time.Time, o *coordinationv1.Lease) {
 	holder, seconds, now := l.Member+"_"+l.UID, int32(max(duration/time.Second, 1)), metav1.NewMicroTime(wall)
 	if l.State == ownership.Released {

@@ -40,7 +40,7 @@ type Membership struct {
 	moved     chan struct{} // closed and replaced whenever anything may have changed
 }
 
-// rights are what those who send ask, without a lock.
+// rights answer senders without a lock.
 type rights struct {
 	grant atomic.Pointer[grant]
 	fence atomic.Pointer[fence]
@@ -114,8 +114,8 @@ func New(client coordinationv1client.LeasesGetter, opts Options) (*Membership, e
 	return m, nil
 }
 
-// MaySend tells whether a request for what no resync takes may be begun now, such as one that is not for an object. It
-// takes no lock and does not allocate. See [Drainer] for the order in which to ask.
+// MaySend tells whether a request may begin that is not for an object, or for an object that no resync takes. It
+// takes no lock and does not allocate. [Drainer] gives the order in which to ask.
 func (m *Membership) MaySend(id resource.ID) bool { return m.MaySendOf(ownership.Kind{}, "", id) }
 
 // MaySendOf is MaySend for an object of a kind, in a namespace.
@@ -124,8 +124,8 @@ func (m *Membership) MaySendOf(k ownership.Kind, namespace string, id resource.I
 	return g.owned.Has(k, namespace, m.Partition(id)) && m.opts.Now() < g.fencedAt
 }
 
-// Away tells whether an object of a kind is another member's by our own published claim. A fence takes nothing away. It
-// takes no lock and does not allocate.
+// Away tells whether, by our own published claim, an object of a kind is another member's. A fence takes nothing
+// away. It takes no lock and does not allocate.
 func (m *Membership) Away(k ownership.Kind, namespace string, id resource.ID) bool {
 	return !m.rights.grant.Load().claimed.Has(k, namespace, m.Partition(id))
 }
@@ -200,19 +200,19 @@ func (m *Membership) View() View {
 	}
 }
 
-// Owner is who has to do with one object.
+// Owner says which members are concerned with one object.
 type Owner struct {
-	// Partition is which.
+	// Partition is its partition.
 	Partition int
 	// Member should own it by our view, or has taken it for a resync; empty while we have none.
 	Member string
-	// Claimants are those who claim it, by name. There are two in the middle of a handoff.
+	// Claimants are the members that claim it, by name. There are two in the middle of a handoff.
 	Claimants []string
 	// MaySend tells whether we may send it now.
 	MaySend bool
 }
 
-// Owner returns who has to do with an object of a kind, in a namespace, as far as we know.
+// Owner returns which members are concerned with an object of a kind, in a namespace, as far as we know.
 func (m *Membership) Owner(k ownership.Kind, namespace string, id resource.ID) Owner {
 	o := Owner{Partition: m.Partition(id), MaySend: m.MaySendOf(k, namespace, id)}
 	m.mu.Lock()
@@ -267,7 +267,7 @@ func (m *Membership) Release(ctx context.Context) error {
 	}
 }
 
-// do changes the machine and draws the consequences.
+// do changes the machine and acts on the change.
 func (m *Membership) do(change func(now time.Duration)) {
 	m.mu.Lock()
 	now := m.opts.Now()

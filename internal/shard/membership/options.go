@@ -15,7 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// Options say who the member is and how it keeps time.
+// Options identify the member and its timings.
 type Options struct {
 	// RingName tells the rings of one namespace apart; a DNS label such as the name of the release. Required.
 	RingName string
@@ -32,14 +32,14 @@ type Options struct {
 	Format ring.Format
 	// Drainer lets requests in flight end. Without one nothing is ever in flight.
 	Drainer Drainer
-	// Objects counts the objects that we own, for a metric. It is called at each scrape. nil counts none.
+	// Objects counts the objects that we own, for a metric. Each scrape calls it. nil counts none.
 	Objects func() int
-	// Hold makes us join only once [Membership.Proceed] is called, unless there is nobody else to do the work.
+	// Hold makes us join only once [Membership.Proceed] is called, unless no other member does the work.
 	Hold bool
 	// Admission makes what we gain wait for [Membership.Admit] before MaySend is true for it.
 	Admission bool
-	// Duty is what this replica sends where, as a short text without spaces. Members with different duties
-	// form no ring: those of one work, the others wait until they are gone.
+	// Duty names what this replica sends and where, as a short text without spaces. Members with different duties
+	// form no ring: those of one duty work, the others wait until they are gone.
 	Duty string
 	// Restored is called when the Leases show that the cluster has gone back in time: its etcd was restored
 	// from a backup. It must not block, and must not call back. nil tells nobody.
@@ -56,7 +56,7 @@ type Options struct {
 	Now func() time.Duration
 }
 
-// Drainer is implemented by those who send.
+// Drainer is implemented by senders.
 type Drainer interface {
 	// Drain is called when something is about to be given away; from before the call on, MaySend is false for it. It
 	// must not block. The channel is closed when no request is in flight for anything that is lost.

@@ -1,4 +1,4 @@
-// Package restore has everything listed again when the cluster has gone back in time: its etcd was restored from a
+// Package restore lists everything again when the cluster has gone back in time, because etcd was restored from a
 // backup.
 //
 //	quiet ──Note──▶ open: checkpoints are void, and none is written ──3 s──▶ lists ──all of them, or a minute──▶ quiet
@@ -17,14 +17,15 @@ import (
 )
 
 const (
-	// grace is how long the watches have to find out by themselves that the cluster has gone back in time: those that
-	// have ended look at the version before they go on. What has not been listed again by then is.
+	// grace is how long the watches have to find out by themselves that the cluster has gone back in time: a
+	// watch that has ended checks the version before it goes on. After that, Run lists the types that have not
+	// been listed again.
 	grace = 3 * time.Second
 	// timeout bounds the lists that follow: a type that does not answer must not keep our checkpoints back for ever.
 	timeout = time.Minute
 )
 
-// Restores are the times that the cluster has gone back. Create them with [New].
+// Restores handles the restores of the cluster. Create it with [New].
 type Restores struct {
 	relist func(ctx context.Context, before time.Time)
 	void   func()
@@ -34,14 +35,14 @@ type Restores struct {
 	count  atomic.Int64  // how often it has
 }
 
-// New returns no restores yet. relist has everything listed that was listed before a time; void makes all checkpoints
-// worthless.
+// New returns Restores that have seen none. relist lists everything again that was listed before a time; void
+// makes all checkpoints worthless.
 func New(relist func(ctx context.Context, before time.Time), void func(), log logr.Logger) *Restores {
 	return &Restores{relist: relist, void: void, log: log, signal: make(chan struct{}, 1)}
 }
 
-// Note takes the word of our Lease that the cluster has gone back in time. Checkpoints are void from here on, and we
-// write none before we have read the cluster again: ours would speak of versions that are gone.
+// Note records the sign of our Lease that the cluster has gone back in time. From here on checkpoints are void,
+// and we write none before we have read the cluster again: ours would speak of versions that are gone.
 func (r *Restores) Note() {
 	r.open.Store(true)
 	r.void()

@@ -7,8 +7,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// Sure are the types that are served and wanted, each as a whole, whatever is read of it; ok
-// is false while some group does not answer.
+// Sure are the types that are served and wanted, each as a whole, whatever part of it is read; ok is false while
+// some group does not answer.
 func (k *Set) Sure() (types []resource.Type, ok bool) {
 	s := k.Discovered()
 	return s.Types, !s.LastComplete.IsZero() && len(s.Failed) == 0
@@ -24,7 +24,7 @@ func (k *Set) Served() []resource.Type {
 	return slices.DeleteFunc(k.Scopes.Of(k.Discovered().Types), func(t resource.Type) bool { return unreadable[t] })
 }
 
-// Watching tells whether the watch of a type is well.
+// Watching tells whether the watch of a type works.
 func (k *Set) Watching(t resource.Type) bool {
 	return slices.ContainsFunc(k.Watches.Status(), func(w watch.Status) bool { return w.Type == t && w.Phase == watch.Synced })
 }

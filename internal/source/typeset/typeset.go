@@ -15,23 +15,24 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// Options are what a [Set] works on.
+// Options are the parts that a [Set] works on.
 type Options struct {
 	Scopes  *access.Scopes // nil: every type is read as a whole
 	Watches *watch.Manager
 	Index   *index.Index
 	Log     logr.Logger
-	// Discovered is what discovery knows.
+	// Discovered returns what discovery knows.
 	Discovered func() discovery.Status
-	// Delivered tells whether what the first list of a type has brought is delivered.
+	// Delivered tells whether the objects of a type's first list are delivered.
 	Delivered func(resource.Type) bool
-	// Gone is told of a type whose objects have been forgotten: there may have been others, in an earlier life.
+	// Gone is called for a type whose objects the index has forgotten: the receiver may have others, from an
+	// earlier process.
 	Gone func(resource.Type)
-	// Remembered are the types of an earlier life, and slices of types.
+	// Remembered are the types, and slices of types, of an earlier process.
 	Remembered func() []resource.Type
 }
 
-// Set carries what discovery finds to the watches and the index.
+// Set applies what discovery finds to the watches and the index.
 type Set struct {
 	Options
 
@@ -39,7 +40,7 @@ type Set struct {
 	migrations map[resource.Type]*migration // by the old type
 }
 
-// New returns a set that has been told of no type.
+// New returns a set without types.
 func New(o Options) *Set {
 	return &Set{Options: o, migrations: make(map[resource.Type]*migration)}
 }
@@ -53,8 +54,8 @@ type migration struct {
 // stopTimeout bounds how long a watch may take to end; it only has to leave a call into the index.
 const stopTimeout = 30 * time.Second
 
-// Apply is called by one goroutine. It blocks until types that are gone are forgotten, so that a type that comes back
-// with the next change is not mistaken for the one that went.
+// One goroutine calls Apply. It blocks until the removed types are forgotten, so that a type that comes back with
+// the next change is not mistaken for the one that went.
 func (k *Set) Apply(ctx context.Context, c discovery.Change) {
 	read := k.Scopes.Decide(ctx, c.Types)
 	k.revive(read)
@@ -74,7 +75,7 @@ func (k *Set) Apply(ctx context.Context, c discovery.Change) {
 	k.Log.V(1).Info("Types applied", "types", len(c.Types), "watches", len(read), "removed", len(c.Removed), "migrated", len(c.Migrated), "complete", c.Complete)
 }
 
-// slicesOf returns a type with all slices of it that are known, now or from an earlier life.
+// slicesOf returns a type with all its known slices, present or of an earlier process.
 func (k *Set) slicesOf(t resource.Type) []resource.Type {
 	known := []resource.Type{t}
 	for _, o := range slices.Concat(k.Index.Types(), k.Remembered()) {
@@ -85,10 +86,9 @@ func (k *Set) slicesOf(t resource.Type) []resource.Type {
 	return known
 }
 
-// moves returns which type takes which one's place, slice by slice. A type that was read by
-// namespace in one life is not read as a whole in the next but for a change of rights, so that both
-// have the same slices; what is left of another division goes when the last slice of the new type
-// is delivered.
+// moves returns which type replaces which, slice by slice. Only a change of rights makes a type that was read by
+// namespace be read as a whole, so both types have the same slices. Slices of another division go when the last
+// slice of the new type is delivered.
 func (k *Set) moves(m discovery.Migration) []discovery.Migration {
 	to := k.Scopes.Of([]resource.Type{m.New})
 	if len(to) == 0 {
@@ -139,7 +139,7 @@ func (k *Set) migrate(ctx context.Context, m discovery.Migration) {
 	}()
 }
 
-// moved forgets the old type if its place is taken, and tells whether it was.
+// moved forgets the old type if its successor is delivered, and tells whether it did.
 func (k *Set) moved(ctx context.Context, old resource.Type, m *migration) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -151,7 +151,7 @@ func (k *Set) moved(ctx context.Context, old resource.Type, m *migration) bool {
 	return true
 }
 
-// revive calls off the end of types that are served again.
+// revive cancels the end of types that are served again.
 func (k *Set) revive(types []resource.Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -174,7 +174,7 @@ func (k *Set) redirect(next discovery.Migration) {
 	}
 }
 
-// forgetMigrating forgets types that wait for one that is gone: nothing will take their place.
+// forgetMigrating forgets types that wait for a successor that is gone: nothing will replace them.
 func (k *Set) forgetMigrating(ctx context.Context, gone resource.Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
