@@ -5,11 +5,11 @@
 // of them for good. Here the taker of the events decodes them, in its own goroutine, with [Watch.Next]; what is
 // needed only while there is an event is borrowed for that long.
 //
-// Nine tenths of an event's bytes are what nobody in this process keeps: managedFields, and the whole object once more
-// in kubectl's last-applied-configuration. They are passed over where they lie, and never become objects (slim.go).
-// What is left of managedFields is one entry with the time of the newest write of labels or annotations.
+// Nine tenths of an event's bytes are of no use to this process: managedFields, and the whole object once more in
+// kubectl's last-applied-configuration. The decoder skips them in the buffer, and they never become objects
+// (slim.go). Of managedFields it keeps one entry with the time of the newest write of labels or annotations.
 //
-// A list that is read to be compared ([StateLister]) is read through one buffer, object by object, and only names and
+// The client reads a list for a comparison ([StateLister]) through one buffer, object by object. Only names and
 // versions become memory, in one piece for each [Page] (states.go, decodestates.go).
 //
 // [Watch.Next] blocks until the server sends something or the watch is stopped. Nothing else does, and everything

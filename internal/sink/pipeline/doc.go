@@ -2,11 +2,10 @@
 // due, puts them into batches, hands the batches to a [Sender], and forgets an object only when the receiver has
 // acknowledged that very state of it.
 //
-// There is no queue of events. What is not yet acknowledged is an item in a map, keyed by ID, that always holds the
+// There is no queue of events. An unacknowledged change is an item in a map, keyed by ID, that always holds the
 // newest state; a second change of a waiting object overwrites the first. Whatever the receiver does, memory is
-// bounded by the number of objects that differ, and above [Options.MaxBodyBytes] an item gives up its body, which is
-// read again from the API server when there is room ([Pipeline.Evicted], [Pipeline.Fill]). The rest of a large first
-// list waits as stubs, which take an eighth of an item's memory; see stub.go.
+// bounded by the number of objects that differ. Above [Options.MaxBodyBytes] an item gives up its body, which the
+// filler reads again from the API server when there is room ([Pipeline.Evicted], [Pipeline.Fill]).
 //
 // An item is in one place at a time:
 //
@@ -21,16 +20,17 @@
 //	   │    no memory for the body                                       │
 //	   └─────────────────────────────▶ evicted                           └─ changed meanwhile ─▶ waiting or deletes
 //
-// At most one request holds an ID at any time, and a request is built from the state at the moment of sending, so a
-// receiver never sees an older state of an object after a newer one. Deletes, live changes, what failed before and bulk
-// traffic go in this order, but every second or third request goes to the next lower class. Batches shrink while they
-// fail and grow while they pass ([batchSize]). What failed is tried again apart from the others, and halved until the
-// poison object is alone; that one is quarantined, counted and named, and tried again when it changes, at a
-// resync, and, where the receiver's answer leaves doubt, from time to time.
+// At most one request holds an ID at any time, and the pipeline builds a request from the state at the moment of
+// sending, so a receiver never sees an older state of an object after a newer one. Deletes, live changes, items
+// that failed before and bulk traffic go in this order, but every second or third request goes to the next lower
+// class. Batches shrink while they fail and grow while they pass ([batchSize]). The pipeline tries failed items
+// again apart from the others, and halves their batch until the poison object is alone. It quarantines, counts
+// and names that object, and tries it again when it changes, at a resync, and, where the receiver's answer leaves
+// doubt, from time to time.
 //
-// A request whose outcome is unknown may still be applied by the receiver, much later than a newer one. The current
-// state of its objects is sent again at once, and repeated as the last word after the receiver's settle time; see
-// [Options.Settle].
+// The receiver may still apply a request whose outcome is unknown, much later than a newer one. The pipeline
+// sends the current state of its objects again at once, and repeats it as the last word after the receiver's
+// settle time; see [Options.Settle].
 //
 // [Pipeline.Apply] does not block. [Pipeline.Run] blocks until its context ends and all its senders have returned.
 // All methods are safe for concurrent use. The package knows neither HTTP nor Kubernetes.
