@@ -22,28 +22,28 @@ import (
 
 // Runner sends parts.
 type Runner interface {
-	// Take gets hold of parts of one operation that are then run one after another: nobody else sends
-	// anything of them until the batch ends. It blocks until that is so, or ctx ends. An error while ctx has
-	// not ended is final for the first part.
+	// Take takes parts of one operation that are then run one after another: no other member sends anything of
+	// them until the batch ends. It blocks until that is so, or ctx ends. An error while ctx has not ended is
+	// final for the first part.
 	Take(ctx context.Context, op Request, parts []Part) (Batch, error)
 }
 
 // Batch is some parts that are run together. It is used by one goroutine.
 type Batch interface {
-	// End lets go of the parts. It does not block.
+	// End gives the parts back. It does not block.
 	End()
-	// Run sends one part again and returns when all its objects have arrived at every target, or are set aside, or ctx
-	// has ended. It is called by one goroutine at a time. It tells through progress how many objects it has
-	// offered since it was called, and how many of them have not arrived; progress may be called by any
-	// goroutine until Run returns, and does not block. An error while ctx has not ended is final: the part
-	// counts as done, with that message; what was repaired counts all the same.
+	// Run sends one part again and returns when all its objects have arrived at every target, or are set aside,
+	// or ctx has ended. One goroutine at a time calls it. Through progress it reports how many objects it has
+	// offered since the call, and how many of them have not arrived. Any goroutine may call progress until Run
+	// returns, and it does not block. An error while ctx has not ended is final: the part counts as done, with
+	// that message; repairs count all the same.
 	Run(ctx context.Context, op Request, part Part, progress func(offered, open int)) (Repair, error)
 }
 
-// Repair is what a part did about documents whose objects are gone.
+// Repair is what a part did with documents whose objects are gone.
 type Repair struct {
-	// Deleted is how many were deleted, Held how many were not because they are more than may be without a
-	// person's word.
+	// Deleted is how many were deleted, Held how many were kept because there are more than may be deleted
+	// without a person's consent.
 	Deleted, Held int
 }
 
@@ -53,8 +53,8 @@ type Catalog interface {
 	Types() []resource.Type
 	// Objects returns how many objects of a type there are in a namespace; empty means all.
 	Objects(t resource.Type, namespace string) int
-	// Namespaces returns how many objects of a type there are in each namespace. It is asked for large types only: at
-	// planning, and before a part of one is run.
+	// Namespaces returns how many objects of a type there are in each namespace. The engine asks for large types
+	// only: at planning, and before it runs a part of one.
 	Namespaces(t resource.Type) map[string]int
 }
 
@@ -76,15 +76,15 @@ type Options struct {
 	Format ring.Format
 	// Interval is the time between the end of a full operation and the next; 0 for none.
 	Interval time.Duration
-	// GiveUpAfter is how long a member may be gone that was asked for its own share; 0 means 5 minutes, which
-	// is enough for a pod to be scheduled again and its image pulled.
+	// GiveUpAfter is how long a member that was asked for its own share may be gone; 0 means 5 minutes, which is
+	// enough for a pod to be scheduled again and its image pulled.
 	GiveUpAfter time.Duration
-	// Ready tells whether parts can be run and operations be planned here; nil means always. It is asked about once a
-	// second.
+	// Ready tells whether this member can run parts and plan operations; nil means always. The engine asks about
+	// once a second.
 	Ready func() bool
-	// Streams count what becomes of the watch of the ConfigMap; nil counts nothing.
+	// Streams count the fate of the watch of the ConfigMap; nil counts nothing.
 	Streams *reflector.Metrics
-	// Log is told when an operation begins and ends, and what goes wrong.
+	// Log gets a line when an operation begins or ends, and when something goes wrong.
 	Log logr.Logger
 	// Registerer takes the metrics; nil registers none.
 	Registerer prometheus.Registerer
@@ -94,11 +94,11 @@ type Options struct {
 var (
 	// ErrStopped says that the engine has stopped.
 	ErrStopped = errors.New("resyncs are not run here any more")
-	// ErrNoMembers says that we are not a member of the ring at the moment, so that nothing can be shared out.
+	// ErrNoMembers says that we are not a member of the ring at the moment, so there is no one to share the work.
 	ErrNoMembers = errors.New("this replica is not a member of the ring")
 	// ErrUnknown says that there is no such operation, or not any more.
 	ErrUnknown = errors.New("no such resync")
-	// ErrBusy says that too many operations are under way to write down another one.
+	// ErrBusy says that too many operations are under way to begin another one.
 	ErrBusy = errors.New("too many resyncs are under way; wait until one has ended")
 )
 
@@ -162,8 +162,8 @@ func New(client corev1client.ConfigMapsGetter, runner Runner, catalog Catalog, v
 	return e, nil
 }
 
-// Run follows operations and runs our parts until ctx ends; it then writes down what we have done and returns nil. It
-// returns an error when the ConfigMap may not be read before it ever was. Call it once.
+// Run follows operations and runs our parts until ctx ends; it then writes what we have done and returns nil. It
+// returns an error if it was never allowed to read the ConfigMap. Call it once.
 func (e *Engine) Run(ctx context.Context) error {
 	defer close(e.stopped)
 	ctx, cancel := context.WithCancel(ctx)
@@ -185,7 +185,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	return err
 }
 
-// lastWordsTimeout bounds the last write. Without it the others send again what was finished in the last second.
+// lastWordsTimeout bounds the last write. Without that write the others send again what was finished in the last
+// second.
 const lastWordsTimeout = 2 * time.Second
 
 func (e *Engine) lastWords(ctx context.Context) {
@@ -306,7 +307,7 @@ func (e *Engine) countRunning() float64 {
 	return float64(n)
 }
 
-// apply takes what the ConfigMap says now. It is called by the store, in order.
+// apply takes the present content of the ConfigMap. The store calls it, in order.
 func (e *Engine) apply(data map[string]string) {
 	doc := e.decoder.read(data)
 	e.decoder.complain()
@@ -355,7 +356,7 @@ func (e *Engine) look() {
 	wake(e.work)
 }
 
-// roster is who shares out the work. It is guarded by Engine.mu.
+// roster are the members that share the work. Engine.mu guards it.
 type roster struct {
 	self    string
 	members []string   // sorted
@@ -368,7 +369,7 @@ func (r *roster) live(member string) bool {
 	return ok
 }
 
-// owner returns who has to look after something that any member could, empty for nobody.
+// owner returns the member that looks after something that any member could, empty for none.
 func (r *roster) owner(key string) string {
 	if r.ring == nil {
 		return ""
@@ -376,7 +377,7 @@ func (r *roster) owner(key string) string {
 	return r.ring.Owner(r.ring.Partition(key))
 }
 
-// responsible tells whether it is us.
+// responsible tells whether we are that member.
 func (r *roster) responsible(key string) bool { return r.owner(key) == r.self }
 
 // wake fills the slot of a channel that has one.

@@ -40,7 +40,7 @@ func (w *work) touch(urgent bool) {
 	}
 }
 
-// absorb takes up what is written under our name: by our earlier life, or by another pod that bears the name.
+// absorb takes over what is written under our name: by our previous process, or by another pod of that name.
 func (w *work) absorb(p progress) {
 	if len(w.done) == 0 && w.revision == 0 {
 		w.offered, w.repair, w.at = p.offered, p.repair, p.at
@@ -227,7 +227,7 @@ func (e *Engine) pickFrom(r *record) int {
 	return -1
 }
 
-// left are the parts of an operation that are for us, those assigned to us first. The caller holds mu.
+// left are the remaining parts of an operation that are for us, those assigned to us first. The caller holds mu.
 func (e *Engine) left(r *record) []int {
 	done, claims := r.done(), e.claims(r)
 	own := e.shares.works[r.id]
@@ -278,7 +278,7 @@ func (e *Engine) claims(r *record) map[int]string {
 	return claims
 }
 
-// assignee returns who is to run a part, empty for nobody. The caller holds mu.
+// assignee returns the member that runs a part, empty for none. The caller holds mu.
 func (e *Engine) assignee(p Part, claimant string) string {
 	switch {
 	case e.roster.live(p.Member) && (p.OwnedOnly || claimant == ""):
@@ -292,8 +292,8 @@ func (e *Engine) assignee(p Part, claimant string) string {
 	}
 }
 
-// reconsider ends the part under way if it has become pointless: somebody else has finished it, its operation is over,
-// or we are not a member any more, so that somebody else runs it. The caller holds mu.
+// reconsider ends the part under way if it has become pointless: another member has finished it, its operation is
+// over, or we are no longer a member, so that another member runs it. The caller holds mu.
 func (e *Engine) reconsider() {
 	if e.running == nil {
 		return

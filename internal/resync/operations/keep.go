@@ -8,21 +8,21 @@ import (
 )
 
 const (
-	// lookEvery is how often the members and the readiness are asked for without being told.
+	// lookEvery is how often the engine asks for the members and the readiness by itself.
 	lookEvery = time.Second
-	// markPause is the least time between two writes of one member, and sharePause what each member adds to
-	// it, so that a fleet of any size writes about twice a second. A mark that is late delays nobody but who
-	// waits for the end.
+	// markPause is the least time between two writes of one member, and sharePause what each member adds to it,
+	// so that a fleet of any size writes about twice a second. A late mark delays only a caller that waits for
+	// the end.
 	markPause  = time.Second
 	sharePause = 500 * time.Millisecond
-	// idleFactor is how much more rarely is written what only moves a progress bar.
+	// idleFactor is how much less often a member writes what only moves a progress bar.
 	idleFactor = 5
 	// firstRetry and lastRetry bound the wait after a write that failed.
 	firstRetry = time.Second
 	lastRetry  = 15 * time.Second
 )
 
-// keep does what has to be written until ctx ends: our progress, operations that have ended, and those that are due.
+// keep writes until ctx ends: our progress, operations that have ended, and those that are due.
 func (e *Engine) keep(ctx context.Context) {
 	var retry time.Duration // 0: all went well
 	var after time.Time     // nothing is written before
@@ -59,7 +59,8 @@ func (e *Engine) keep(ctx context.Context) {
 	}
 }
 
-// doChores does whatever is due. What fails is likely to be the API server, so nothing else is tried then.
+// doChores does everything that is due. If one chore fails, the API server is the likely cause, so it tries no
+// others then.
 func (e *Engine) doChores(ctx context.Context) error {
 	for _, do := range []func(context.Context) error{e.publishIfDue, e.closeEnded, e.startDue} {
 		if err := do(ctx); err != nil {
@@ -147,7 +148,7 @@ func (e *Engine) publish(ctx context.Context) error {
 	return nil
 }
 
-// closeEnded closes what has ended or has to be given up, as far as it is ours to do so.
+// closeEnded closes operations that have ended or must be given up, as far as that is our task.
 func (e *Engine) closeEnded(ctx context.Context) error {
 	var errs []error
 	for id, message := range e.toClose() {
@@ -236,7 +237,7 @@ func (s *schedule) take(said, now time.Time) {
 	}
 }
 
-// startDue starts the full operation that is due, if that is ours to do.
+// startDue starts the full operation that is due, if that is our task.
 func (e *Engine) startDue(ctx context.Context) error {
 	if e.opts.Interval <= 0 || !e.opts.Ready() {
 		return nil

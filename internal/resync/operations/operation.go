@@ -17,7 +17,7 @@ const (
 	Restored  Trigger = "restore" // the cluster has gone back in time
 )
 
-// Scope is who takes part in an operation.
+// Scope says which members take part in an operation.
 type Scope string
 
 // The scopes. Fleet shares it out over all members; with Replica the member that was asked sends what it owns.
@@ -34,16 +34,17 @@ type Request struct {
 	// Namespace limits it to one namespace, or to cluster-scoped objects when it is [resource.ClusterNamespace]; empty
 	// means all.
 	Namespace string
-	// Label tells requests for different types apart. It is the name that the client used; empty means everything.
+	// Label distinguishes requests for different types. It is the name that the client used; empty means
+	// everything.
 	Label string
 	// Target is the receiver; empty means all.
 	Target string
-	// Scope is who takes part; empty means Fleet.
+	// Scope says which members take part; empty means Fleet.
 	Scope Scope
-	// Force is passed to the Runner. With it every member that takes part has a part more, for what it holds
-	// back of the types ([Part.Held]).
+	// Force is passed to the Runner. With it every member that takes part has one more part, for the repairs of
+	// these types that it holds back ([Part.Held]).
 	Force bool
-	// Trigger is why; empty means Requested.
+	// Trigger is the reason; empty means Requested.
 	Trigger Trigger
 }
 
@@ -58,7 +59,7 @@ func (r Request) equal(asked string, o Request, oAsked string) bool {
 		(r.Scope != Replica || asked == oAsked)
 }
 
-// covers tells whether objects of a type can be among those asked for.
+// covers tells whether a request can include objects of a type.
 func (r Request) covers(t resource.Type) bool {
 	switch r.Namespace {
 	case "":
@@ -92,11 +93,11 @@ const (
 	Failed  Status = "failed"
 )
 
-// Share is what one member has to do with an operation.
+// Share is one member's share of an operation.
 type Share struct {
 	// Member is its name.
 	Member string `json:"member"`
-	// Parts and Objects are what was assigned to it, by count and by the objects that there were at planning.
+	// Parts and Objects are the size of its share, by count and by the objects that existed at planning.
 	Parts   int `json:"parts"`
 	Objects int `json:"objects"`
 	// Done counts the parts it has finished, Offered the objects it handed to receivers, Open those of them
@@ -121,7 +122,7 @@ type Operation struct {
 	// Offered counts objects handed to the receivers, Open those of them that have not arrived, Estimate
 	// those there were at planning.
 	Offered, Open, Estimate int
-	// Repair is what was done about documents whose objects are gone.
+	// Repair is what was done with documents whose objects are gone.
 	Repair Repair
 	// Failures are messages by type.
 	Failures map[string]string
@@ -130,7 +131,7 @@ type Operation struct {
 	FailedTypes int
 	// Shares are the members that take part, by name.
 	Shares []Share
-	// Message says why it was given up.
+	// Message says why the operation was given up.
 	Message string
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// Weight is how much there is of one type.
+// Weight is the size of one type.
 type Weight struct {
 	// Type is the type.
 	Type resource.Type
@@ -30,7 +30,7 @@ type Part struct {
 	// Key names the part within its operation. The member to which the ring gives the key takes over when
 	// Member is gone.
 	Key string
-	// Type is what is to be sent.
+	// Type is the type to send.
 	Type resource.Type
 	// From and Until bound the names of the namespaces: From is the first name, Until the first that is not in the part
 	// any more. Empty means no bound; both empty means the whole type.
@@ -42,11 +42,11 @@ type Part struct {
 	Member string
 	// Objects is how many objects there were at planning.
 	Objects int
-	// OwnedOnly says that only objects that the member owns are to be sent, and that nobody else is to take over.
+	// OwnedOnly says that the member sends only objects that it owns, and that no other member takes over.
 	OwnedOnly bool
-	// Held says that nothing is to be sent: what the member holds back of all types of the request, for want
-	// of a person's word, is to be repaired. Such a part has no Type. Its next assignee repairs what it holds
-	// back itself.
+	// Held says that the part sends nothing: the member carries out the repairs that it holds back for lack of a
+	// person's consent, for all types of the request. Such a part has no Type. Its next assignee carries out its
+	// own held repairs.
 	Held bool
 }
 
@@ -136,7 +136,7 @@ func Plan(members []string, format ring.Format, types []Weight) ([]Part, error) 
 	return parts, nil
 }
 
-// planReplica makes a plan in which one member does it all.
+// planReplica makes a plan in which one member does everything.
 func planReplica(member string, types []Weight) []Part {
 	parts := make([]Part, 0, len(types))
 	for _, w := range types {

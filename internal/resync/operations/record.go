@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// done tells by index which parts somebody has finished.
+// done tells by index which parts some member has finished.
 func (r *record) done() []bool {
 	done := make([]bool, len(r.parts))
 	for _, p := range r.runs {
@@ -167,7 +167,7 @@ func size(data map[string]string) int {
 	return n
 }
 
-// gone is the message of an operation that nobody can finish.
+// gone is the message of an operation that no member can finish.
 func (r *record) gone(after time.Duration) string {
 	return fmt.Sprintf("%s, which was asked to send what it owns, has been gone for %s", r.member, after)
 }

@@ -18,7 +18,7 @@ const (
 	scheduleKey = "resync"
 )
 
-// errNotDue says that somebody else has run the full operation that was due.
+// errNotDue says that another member has run the full operation that was due.
 var errNotDue = errors.New("a full resync has ended meanwhile")
 
 // Start begins an operation and returns its state. An equal one that is under way anywhere is returned instead. It
@@ -50,7 +50,7 @@ func (e *Engine) StartRestored(ctx context.Context, since time.Time) error {
 	return err
 }
 
-// start is Start, unless the guard says, of what is there when it is to be written down, that it should not be.
+// start is Start, unless the guard refuses, in view of the operations that exist when the plan is to be written.
 func (e *Engine) start(ctx context.Context, r Request, guard func(*document) error) (Operation, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -91,7 +91,8 @@ func (e *Engine) start(ctx context.Context, r Request, guard func(*document) err
 	return o, nil
 }
 
-// enter writes a plan down under a new ID, unless an equal operation is under way, whose ID the plan is then given.
+// enter writes a plan under a new ID, unless an equal operation is under way; then the plan gets the ID of that
+// operation.
 func (e *Engine) enter(ctx context.Context, p *plan, guard func(*document) error) (started bool, err error) {
 	err = e.store.update(ctx, true, func(data map[string]string) (bool, error) {
 		started = false
@@ -135,7 +136,7 @@ func (e *Engine) isStopped() bool {
 	}
 }
 
-// failed says of an error what was being done.
+// failed adds to an error what was being done.
 func (e *Engine) failed(err error) error {
 	if e.isStopped() {
 		err = ErrStopped

@@ -65,8 +65,8 @@ func (s *store) run(ctx context.Context) error {
 	return nil
 }
 
-// accept takes what was read or written, unless something newer is known already: the answers to our own writes and the
-// watch overtake each other.
+// accept takes what was read or written, unless something newer is known already: the answers to our own writes
+// and the watch can overtake each other.
 func (s *store) accept(m *corev1.ConfigMap) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -153,9 +153,9 @@ func (s *store) read(ctx context.Context) error {
 	return nil
 }
 
-// believe takes what was read from the server itself, not from a cache. It is the truth also if it is older
-// than what was known before it was asked for: etcd was restored from a backup, and a write that starts from
-// anything else would be refused for ever.
+// believe takes what was read from the server itself, not from a cache. That is the truth even if it is older
+// than what was known before the read: etcd was restored from a backup, and the server would for ever refuse a
+// write that starts from anything else.
 func (s *store) believe(m, before *corev1.ConfigMap) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
