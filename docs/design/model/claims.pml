@@ -2,12 +2,13 @@
  * Claims in Leases, for one object in one partition: the protocol of internal/shard/ownership as a model for spin.
  *
  * N members share one API server. Each has a Lease that is idle, claims the partition, or is marked dead. Which views
- * the members publish is left entirely open: any member may begin to claim, or give up its claim, at any time. So what
- * is proven holds for every ring and for every disagreement about who is a member.
+ * the members publish is left entirely open: any member may begin to claim, or give up its claim, at any time. So the
+ * proof holds for every ring and for every disagreement about who is a member.
  *
  * -DPARTS is the same for an object of a part that a resync may take. The ring gives it to member 0 all the time. Any member
- * may take the part at any time, by a Lease that says so, and give it back; who sees it taken by another yields it, and takes
- * it up again when it sees that it is not taken any more. Two that take it at the same time may both yield, or neither.
+ * may take the part at any time, by a Lease that says so, and give it back. A member that sees it taken by another yields
+ * it, and claims it again when it sees that it is no longer taken. Two that take it at the same time may both yield, or
+ * neither.
  *
  * Every member sees all writes in one order, through its own queue, as late as it likes. Its own steps are interleaved
  * with those of the others and with time in every possible way, so every pause of a process is covered. Requests to the
@@ -20,13 +21,13 @@
  * Left out: deleted Leases and the rule that a member must be settled (internal/shard/ownership simulates them), and how long
  * anything takes.
  *
- * -DNO_TIME stops time: nobody is ever fenced or found dead. What is left is small enough for three members.
+ * -DNO_TIME stops time: no member is ever fenced or found dead. The rest is small enough for three members.
  *
  * -DNO_OBSERVE, -DNO_OTHERS, -DNO_FENCE, -DNO_DRAIN and -DNO_CONDITION leave out one rule each; each must fail.
- * With -DPARTS, -DNO_YIELDS lets who takes begin before the others have yielded, and -DNO_YIELD_DRAIN lets them yield with requests
- * in flight; each must fail.
- * -DREACH=IDLE, -DREACH=YIELD and -DREACH=DEAD turn into errors what must be possible: that a partition goes to another member after a
- * handoff, to who has taken it, and after a death.
+ * With -DPARTS, -DNO_YIELDS lets the taker begin before the others have yielded, and -DNO_YIELD_DRAIN lets them yield with
+ * requests in flight; each must fail.
+ * -DREACH=IDLE, -DREACH=YIELD and -DREACH=DEAD turn into errors what must be possible: that a partition goes to another
+ * member after a handoff, to the member that has taken it, and after a death.
  */
 
 #ifndef N
@@ -137,7 +138,7 @@ inline observe(i, j, v) {
 #define OBSERVED(i) (up[i] && CLAIMS(i, seen[i * N + i]) && !giving[i])
 #endif
 
-/* Rule 3: nobody else claims, as far as seen. */
+/* Rule 3: no other member claims, as far as seen. */
 #ifdef NO_OTHERS
 #define FREE(i) true
 #else
@@ -168,7 +169,7 @@ inline observe(i, j, v) {
 #define BUSY(i) (flight[i] && since[i] < FENCE)
 #endif
 
-/* A write is conditional on the version that its writer knows. Who knows an old one may write in vain, which is left out. */
+/* A write is conditional on the version that its writer knows. A writer with an old version would fail, which is left out. */
 #define MAYWRITE(i) (up[i] && write[i] == NONE && current[i] && known[i] != DEAD)
 #define BEGIN(i) write[i] = PENDING; begun[i] = 0; based[i] = true
 
@@ -184,7 +185,7 @@ inline observe(i, j, v) {
 #define ENDED(i) (!flight[i])
 #endif
 
-/* Somebody else takes the part, as far as seen. */
+/* Another member takes the part, as far as seen. */
 #if N > 2
 #define TAKEN(i) (i != 0 && seen[i * N] == CLAIM || i != 1 && seen[i * N + 1] == CLAIM || i != 2 && seen[i * N + 2] == CLAIM)
 #else
@@ -257,13 +258,13 @@ end:
     :: d_step { SILENT(i, 2) && ROOM -> land(2, DEAD) }
 #endif
 
-    /* whoever was found dead comes back as another incarnation when nothing is in flight any more */
+    /* a member that was found dead comes back as another incarnation when nothing is in flight any more */
     :: d_step { !up[i] && !flight[i] && write[i] == NONE && seen[i * N + i] == DEAD && coming[i * N + i] == 0 && ROOM ->
         land(i, IDLE); up[i] = true; known[i] = IDLE; current[i] = true; giving[i] = false; stale[i] = 0; since[i] = LEASE }
     od
 }
 
-/* Time passes, whatever anybody does. */
+/* Time passes, whatever any member does. */
 proctype clock() {
     byte k;
 end:
