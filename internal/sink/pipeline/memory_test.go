@@ -35,7 +35,7 @@ func inUse() uint64 {
 // TestPipeline_AFirstListOfVeryMany_KeepsFewItems bounds what a first sync holds while the receiver takes its time: so
 // many items, of objects that are ours and of others', and 48 bytes of each of the rest.
 func TestPipeline_AFirstListOfVeryMany_KeepsFewItems(t *testing.T) {
-	const many = 3 * maxBulk
+	const many = 2 * maxBulk
 	for whose, owner := range map[string]Owner{"ours": everything{}, "others'": nothing{}} {
 		x := index.New(nil)
 		pods := resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
@@ -45,13 +45,11 @@ func TestPipeline_AFirstListOfVeryMany_KeepsFewItems(t *testing.T) {
 		}
 		x.Replace(pods, records, many) // so that the index is not counted
 		p := New(nil, nil, delivery.NewBreaker(delivery.BreakerOptions{}), Options{Owner: owner})
-		keys, order := x.Names(pods), make([]int, 0, many)
-		for _, i := range resource.HashOrder(many, func(i int) uint64 { return pods.IDHash("a", keys[i][2:]) }) {
-			order = append(order, i)
-		}
+		keys := x.Names(pods)
+		order := resource.HashOrder(many, func(i int) uint64 { return pods.IDHash("a", keys[i][2:]) })
 		before, half := inUse(), uint64(0)
 		for n, i := range order {
-			if n == 2*maxBulk {
+			if n == 3*maxBulk/2 {
 				half = inUse()
 			}
 			name := keys[i][2:]
@@ -66,7 +64,7 @@ func TestPipeline_AFirstListOfVeryMany_KeepsFewItems(t *testing.T) {
 		if items := len(p.items.byID); items > maxBulk+1 {
 			t.Errorf("%s: %d items, want %d", whose, items, maxBulk)
 		}
-		if each := (full - half) / maxBulk; each > 48 {
+		if each := (full - half) / (maxBulk / 2); each > 48 {
 			t.Errorf("%s: each object beyond those takes %d bytes, want 48", whose, each)
 		}
 		if s := p.Stats(); s.Dirty+s.Parked != many || s.First.Total != many || int64(full-before) < many {

@@ -94,22 +94,21 @@ func (s *stubs) all() iter.Seq[*stub] {
 
 // names tells whether a stub is of an object of that ID.
 func (b *stub) names(id resource.ID) bool {
-	namespace, name, _ := split(b.name)
+	namespace, name := split(b.name)
 	in, of := (&item{id: id}).namespaceAndName()
 	return namespace == in && name == of
 }
 
-func split(name string) (namespace, short string, namespaced bool) {
-	namespace, short, namespaced = strings.Cut(name, "/")
-	if !namespaced {
-		return "", name, false
+func split(name string) (namespace, short string) {
+	if namespace, short, ok := strings.Cut(name, "/"); ok {
+		return namespace, short
 	}
-	return namespace, short, true
+	return "", name
 }
 
 // id returns the ID of the object of a stub.
 func (s *stubs) id(b *stub) resource.ID {
-	namespace, name, _ := split(b.name)
+	namespace, name := split(b.name)
 	return s.typ.ID(namespace, name)
 }
 
