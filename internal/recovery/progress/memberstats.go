@@ -10,8 +10,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// MemberStats are what a member says of one target beside its checkpoint, for sums over all members. They change only
-// when something happens.
+// MemberStats are a member's statistics of one target beside its checkpoint, for sums over all members. They
+// change only when something happens.
 type MemberStats struct {
 	Errors      int64         `json:"errors,omitempty"`
 	Dirty       int           `json:"dirty,omitempty"`
@@ -37,7 +37,7 @@ func (f MemberStats) encode() string {
 	return string(b)
 }
 
-// Stats are ours.
+// Stats are this member's statistics.
 func (p *Publisher) Stats() MemberStats {
 	s := p.opts.Pipeline.Stats()
 	f := MemberStats{
@@ -79,7 +79,7 @@ func (p *Publisher) PeerStats() map[string]MemberStats {
 	return all
 }
 
-// AllStats are those of all members, by name.
+// AllStats are the statistics of all members, by name.
 func (p *Publisher) AllStats() map[string]MemberStats {
 	all := p.PeerStats()
 	all[p.opts.Member.Name()] = p.Stats()

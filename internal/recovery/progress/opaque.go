@@ -8,9 +8,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 )
 
-// Of a type whose versions are no numbers no version says how far it is in step. So its owner names each
-// object that it has delivered, by the digest of its state, for as long as it owns it: what a member takes
-// over, or lists after a restart, is not sent again. Beyond [checkpoint.MaxDelivered] names it is.
+// No version can say how far a type is in step whose versions are no numbers. So the owner names each object of such a
+// type that it has delivered, by the digest of its state, for as long as it owns the object. Then an object that a
+// member takes over, or lists after a restart, is not sent again. Beyond [checkpoint.MaxDelivered] names it is.
 
 // opaqueState is what the index knows of an object whose version is no number.
 type opaqueState struct {
@@ -18,7 +18,7 @@ type opaqueState struct {
 	name uint64
 }
 
-// opaque returns the states of such objects that are ours. A receiver that is sent less than is watched is not told.
+// opaque returns the states of such objects that are ours, none for a receiver that is sent less than is watched.
 func (p *Publisher) opaque(mine pipeline.Match) []opaqueState {
 	if !p.opts.Receiver.Whole {
 		return nil
@@ -38,8 +38,8 @@ func (p *Publisher) opaque(mine pipeline.Match) []opaqueState {
 	return all
 }
 
-// inStep returns names of what was delivered, with those of opaque states that are acknowledged, as many as
-// fit. What is left has to be read after the states.
+// inStep returns the names of delivered objects, with those of opaque states that are acknowledged, as many as
+// fit. The caller must read the backlog after the states.
 func inStep(delivered []uint64, states []opaqueState, left map[resource.Type]pipeline.Unacknowledged) []uint64 {
 	if len(states) == 0 {
 		return delivered

@@ -15,15 +15,15 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 )
 
-// write writes a checkpoint, also when nothing has changed but what we write ourselves if it is forced. It tells
-// whether there was nothing to be said or it has been written.
+// write writes a checkpoint. If forced, it also writes when only what we write ourselves has changed. It tells
+// whether the checkpoint has been written, or there was nothing to write.
 func (p *Publisher) write(ctx context.Context, forced bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	life, view := p.opts.Life, p.opts.View()
 	looked := life.Looked()
-	// Before the cluster has been read, there is nothing to say, and what was said before is still true;
-	// unless we end, or give something up, with what we have done so far.
+	// Before the cluster has been read, there is nothing new to say, and the last checkpoint is still true. But
+	// when we end, or give something up, we say what we have done so far.
 	if early := forced && !looked && p.unheard(); !early && (!looked || !life.Read() && !life.Leaving()) {
 		return true
 	}
@@ -53,7 +53,8 @@ func (p *Publisher) write(ctx context.Context, forced bool) bool {
 	return err == nil
 }
 
-// note notes whether our word could be written, and says so once, however often it is tried. The caller holds mu.
+// note records whether our checkpoint could be written, and logs a failure once, however often the write is
+// tried. The caller holds mu.
 func (p *Publisher) note(ctx context.Context, err error, failed string) {
 	switch {
 	case err == nil && p.unwritten:
@@ -74,8 +75,8 @@ type gathered struct {
 	stats            MemberStats
 }
 
-// gather reads what a checkpoint is made of: first how far each type was seen, then what of it is not acknowledged
-// or named. What comes in between is above that version. The caller holds mu.
+// gather reads the parts of a checkpoint: first how far each type was seen, then which of its changes are not
+// acknowledged or named. A change that comes in between is above that version. The caller holds mu.
 func (p *Publisher) gather(view View, leaving bool, now time.Time) (g gathered, err error) {
 	owns, err := p.opts.Ledger.Owns(p.opts.Member.Name(), view.Members, view.Claim.Takes, view.Claim.Yields)
 	if err != nil {
@@ -114,9 +115,9 @@ func (p *Publisher) compose(view View, g gathered) word {
 	}}
 }
 
-// unheard tells whether nobody has heard of our name yet, and we may say how far we are although the cluster
-// has not been read: replicas that start together hand over while it is, and nobody should send again what
-// has been sent until then. A word of an earlier life would be of more worth than that.
+// unheard tells whether no other member has heard of our name yet, and we may say how far we are although the
+// cluster has not been read. Replicas that start together hand over while they read, and no replica should send
+// again what was sent until then. A checkpoint of an earlier process would be worth more than that.
 func (p *Publisher) unheard() bool {
 	if !p.Informed() || !p.opts.Life.Backfilled() {
 		return false
@@ -125,11 +126,11 @@ func (p *Publisher) unheard() bool {
 	return len(ours) == 0
 }
 
-// ownTypes are the types of what we write ourselves: a checkpoint makes a change of the first, which would be reason
-// enough for the next.
+// ownTypes are the types of the objects that we write ourselves: a checkpoint makes a change of the first, which
+// would be reason enough for the next.
 var ownTypes = []string{"configmaps.v1", "leases.v1.coordination.k8s.io"}
 
-// idlePublish is how long a checkpoint is put off in which nothing has changed but how far those types were seen.
+// idlePublish is how long a checkpoint is delayed if it would only say how far those types were seen.
 const idlePublish = time.Minute
 
 // idle tells whether a checkpoint would say nothing new but that. The caller holds mu.
@@ -164,9 +165,8 @@ func (w word) equal(o word) bool {
 		slices.Equal(b.Open, o.beside.Open) && slices.Equal(b.Delivered, o.beside.Delivered) && b.Stats == o.beside.Stats
 }
 
-// farewell writes, when we leave without a Lease, the deletions that we know of beside what our last
-// checkpoint said, which is still true. It tells whether that is done, or there is nothing to be done. The
-// caller holds mu.
+// farewell writes, when we leave without a Lease, the deletions that we know of beside the content of our last
+// checkpoint, which is still true. It tells whether that is done, or there is nothing to do. The caller holds mu.
 func (p *Publisher) farewell(ctx context.Context) bool {
 	if !p.opts.Life.Leaving() || p.last == nil {
 		return true
@@ -185,7 +185,7 @@ func (p *Publisher) farewell(ctx context.Context) bool {
 	return err == nil
 }
 
-// inDoubt is what a request of unknown outcome may still change, what can do harm first.
+// inDoubt are the objects that a request of unknown outcome may still change, first those that can do harm.
 func inDoubt(of map[resource.Type]pipeline.Unacknowledged) []checkpoint.Doubt {
 	var all []checkpoint.Doubt
 	for _, u := range of {
