@@ -82,7 +82,7 @@ func BenchmarkEvent(b *testing.B) {
 			cache.NewReflectorWithOptions(lw, nil, store, cache.ReflectorOptions{Logger: &log, Name: "things"}).RunWithContext(klog.NewContext(ctx, log))
 		},
 		"follower": func(ctx context.Context, server busy, store cache.ReflectorStore) {
-			reflector.NewFollower("things", server, store, server, logr.Discard()).Run(ctx)
+			reflector.NewFollower("things", server, store, reflector.FollowerOptions{Client: server}).Run(ctx)
 		},
 	} {
 		b.Run(name, func(b *testing.B) {

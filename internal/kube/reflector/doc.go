@@ -5,6 +5,7 @@
 //
 //   - [Follower] lets a Reflector list, and then follows the stream without one. It is for the thousand types
 //     whose objects are synced, and which are at rest most of the time;
+//   - [Reach] shortens the pauses of Followers once the API server answers again after an outage;
 //   - [Stream] ends a watch that has brought neither event nor bookmark for [Silence], and a streamed list that is not
 //     over after [ListWithin], which then gives way to a paged one;
 //   - [Resume] notices that versions have begun anew: etcd was restored, or an aggregated API was started again;

@@ -53,25 +53,35 @@ type Follower struct {
 	requests  Requester
 	store     cache.ReflectorStore
 	reflector *cache.Reflector
+	reach     *Reach
 	log       logr.Logger
 
 	// What follows belongs to the goroutine of Run.
 
 	attempt attempt
-	delay   wait.DelayFunc // nil before the first pause
+	delay   wait.DelayFunc // nil while the next pause is a short one
+	woken   bool           // a pause has been cut short since the store was told something
 	version string         // up to which the store has everything
 	began   time.Time      // of the last list or, later, request for a watch
 	ordered bool           // events come in the order of versions; those of a watch from no version do not at first
 }
 
-// NewFollower returns a Follower that has not been run. Name is for its log messages, at V(1) and V(2): the requests
-// know all errors, and decide what a person is to be told. Client tells by its type whether lists can be
-// streamed.
-func NewFollower(name string, requests Requester, store cache.ReflectorStore, client any, log logr.Logger) *Follower {
-	f := &Follower{name: name, requests: requests, store: store, log: log}
+// FollowerOptions of a [Follower]. The zero value logs nothing.
+type FollowerOptions struct {
+	// Client tells by its type whether lists can be streamed.
+	Client any
+	// Reach shortens pauses; nil does not.
+	Reach *Reach
+	// Log is told about retries, at V(1) and V(2): the requests know all errors, and decide what a person is told.
+	Log logr.Logger
+}
+
+// NewFollower returns a Follower that has not been run. Name is for its log messages.
+func NewFollower(name string, requests Requester, store cache.ReflectorStore, opts FollowerOptions) *Follower {
+	f := &Follower{name: name, requests: requests, store: store, reach: opts.Reach, log: opts.Log}
 	lists := &cache.ListWatch{ListWithContextFunc: f.listPage, WatchFuncWithContext: f.listStream}
-	waits := stopClock{ctx: func() context.Context { return f.attempt.ctx }}
-	f.reflector = newReflector(name, cache.ToListWatcherWithWatchListSemantics(lists, client), listStore{store, f}, quietLogger(log), waits, retry)
+	lw := cache.ToListWatcherWithWatchListSemantics(lists, opts.Client)
+	f.reflector = newReflector(name, lw, listStore{store, f}, quietLogger(opts.Log), clock.RealClock{}, retry)
 	return f
 }
 
@@ -164,6 +174,7 @@ func (f *Follower) apply(ev apiwatch.Event) bool {
 	if err := f.tell(ev, version); err != nil {
 		f.misunderstood(ev, err)
 	}
+	f.woken = false
 	f.ordered = f.ordered || ev.Type != apiwatch.Added
 	if f.ordered {
 		f.version = version
@@ -189,14 +200,15 @@ func (f *Follower) tell(ev apiwatch.Event, version string) error {
 			return b.Bookmark(version)
 		}
 		return nil
-	default:
-		return errUnknownEvent
+	case apiwatch.Error: // It has ended the stream.
 	}
+	return errUnknownEvent
 }
 
 var errUnknownEvent = errors.New("its type is unknown")
 
-// pause waits before what has failed is tried again, or until ctx is done.
+// pause waits before what has failed is tried again, or until ctx is done. If the API server could not be reached,
+// another's answer cuts it short: once, for where it answers some and not others, this would be no pause at all.
 //
 //go:noinline // see Run
 func (f *Follower) pause(ctx context.Context, err error) {
@@ -206,8 +218,24 @@ func (f *Follower) pause(ctx context.Context, err error) {
 	if f.delay == nil {
 		f.delay = retry.DelayWithReset(clock.RealClock{}, resetAfter)
 	}
+	answer := &wave{}
+	if isUnreachable(err) && !f.woken {
+		answer = f.reach.wait()
+	}
+	over := time.After(f.delay())
 	select {
-	case <-time.After(f.delay()):
+	case <-over:
+		f.reach.leave(answer)
+		return
 	case <-ctx.Done():
+		f.reach.leave(answer)
+		return
+	case <-answer.back:
+	}
+	f.woken, f.delay = true, nil
+	select {
+	case <-over:
+	case <-ctx.Done():
+	case <-time.After(answer.turn()):
 	}
 }

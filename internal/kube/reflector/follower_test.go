@@ -213,7 +213,7 @@ func (s told) Replace(objs []any, version string) error {
 // following runs a Follower over a script for an hour, and returns what it has asked and told.
 func following(t *testing.T, answers []answer) []string {
 	return traced(t, answers, func(ctx context.Context, s *script) {
-		reflector.NewFollower("things", s, told{s}, s, logr.Discard()).Run(ctx)
+		reflector.NewFollower("things", s, told{s}, reflector.FollowerOptions{Client: s}).Run(ctx)
 	})
 }
 
@@ -297,7 +297,7 @@ func TestAFollowerThatIsStoppedWhileAListIsTakenLeavesNothingOpen(t *testing.T) 
 				ctx, cancel := context.WithCancel(ctx)
 				defer cancel()
 				s.replaced = cancel
-				reflector.NewFollower("things", s, told{s}, s, logr.Discard()).Run(ctx)
+				reflector.NewFollower("things", s, told{s}, reflector.FollowerOptions{Client: s}).Run(ctx)
 			})
 			if want := 2 + len(answers); len(trace) != want {
 				t.Errorf("asked and told %q, want %d lines", trace, want)

@@ -68,8 +68,7 @@ func NewGuard(name string, source Source, store cache.ReflectorStore, opts Optio
 // Run reflects into the store until ctx is done. No request is in progress when it returns. It is called once.
 func (g *Guard) Run(ctx context.Context) {
 	quiet := quietLogger(g.opts.Log)
-	waits := stopClock{ctx: func() context.Context { return ctx }}
-	newReflector(g.name, g.ListerWatcher(), g.store, quiet, waits, g.opts.Retry).RunWithContext(klog.NewContext(ctx, quiet))
+	newReflector(g.name, g.ListerWatcher(), g.store, quiet, stopClock{ctx: ctx}, g.opts.Retry).RunWithContext(klog.NewContext(ctx, quiet))
 	g.requests.End()
 }
 

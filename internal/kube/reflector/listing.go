@@ -16,8 +16,12 @@ type attempt struct {
 	ctx      context.Context    // of Run: streams outlive the Reflector's
 	end      context.CancelFunc // ends the Reflector's
 	stream   *Piped             // that the Reflector takes a list from
+	refused  error              // why no stream could be opened, if a plain list need not be tried either
 	complete bool               // the store has taken a list
 }
+
+// errRefused ends an attempt whose stream was refused.
+var errRefused = errors.New("stream was refused or throttled")
 
 // errUnlisted is an attempt to list that has ended without a list and without an error: its context has ended.
 var errUnlisted = errors.New("list was not completed")
@@ -29,14 +33,16 @@ func (f *Follower) list(ctx context.Context) (*Stream, error) {
 	reflecting, end := context.WithCancel(ctx)
 	defer end()
 	f.attempt = attempt{ctx: ctx, end: end}
-	defer func() { f.attempt = attempt{} }()
 	err := f.reflector.ListAndWatchWithContext(klog.NewContext(reflecting, quietLogger(f.log)))
 	a := &f.attempt
 	switch {
-	case a.complete && a.stream != nil:
-		return a.stream.rest(), nil
 	case a.complete:
-		return nil, nil
+		stream := a.stream
+		*a = attempt{}
+		if stream == nil {
+			return nil, nil
+		}
+		return stream.rest(), nil
 	case err == nil:
 		err = errUnlisted
 	}
@@ -55,14 +61,22 @@ func (a *attempt) drop() {
 // listPage makes a request of a plain list. Not older than the Reflector's last list is not enough: the store
 // has followed from there.
 func (f *Follower) listPage(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+	if err := f.attempt.refused; err != nil {
+		return nil, err
+	}
 	f.notBefore(&opts)
 	return f.requests.List(ctx, opts)
 }
 
-// listStream opens the stream of a list.
+// listStream opens the stream of a list. After an error that is retriable a Reflector waits and opens another one: that
+// is left to pause, so the Reflector is told another error, and asks for a plain list.
 func (f *Follower) listStream(_ context.Context, opts metav1.ListOptions) (apiwatch.Interface, error) {
 	f.notBefore(&opts)
 	s, err := f.requests.Watch(f.attempt.ctx, opts)
+	if isRetriable(err) {
+		f.attempt.refused = err
+		return nil, errRefused
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -115,6 +129,7 @@ func (s listStore) Replace(items []any, version string) error {
 		return err
 	}
 	f.version, f.ordered = version, version != "" && version != "0"
+	f.woken = false
 	f.attempt.complete = true
 	f.attempt.end()
 	return nil

@@ -31,12 +31,12 @@ func newReflector(name string, lw cache.ListerWatcher, store cache.ReflectorStor
 // process.
 type stopClock struct {
 	clock.RealClock
-	ctx func() context.Context
+	ctx context.Context
 }
 
 // After returns a channel that receives once, after d or when the context is done.
 func (c stopClock) After(d time.Duration) <-chan time.Time {
-	ctx, cancel := context.WithTimeout(c.ctx(), d)
+	ctx, cancel := context.WithTimeout(c.ctx, d)
 	ch := make(chan time.Time, 1)
 	context.AfterFunc(ctx, func() {
 		cancel()

@@ -50,7 +50,7 @@ func run(t *testing.T, verbosity int, d time.Duration) (lists []time.Duration, l
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
 	f := &failing{began: time.Now()}
-	reflector.NewFollower("widgets", f, cache.NewStore(cache.MetaNamespaceKeyFunc), f, log).Run(ctx)
+	reflector.NewFollower("widgets", f, cache.NewStore(cache.MetaNamespaceKeyFunc), reflector.FollowerOptions{Client: f, Log: log}).Run(ctx)
 	return f.lists, logged
 }
 

@@ -29,7 +29,8 @@
 // server says that it may be (rights.go).
 //
 // A start slot is given back at the first complete list, at the first error, or after [Options.StartTimeout]. A type
-// that fails is tried again within 30 s for as long as it is wanted. While it fails, and when it stops, the
+// that fails is tried again within 30 s for as long as it is wanted. If the API server could not be reached, it is
+// tried again soon after another type is answered ([reflector.Reach]). While it fails, and when it stops, the
 // Sink is told nothing: that something could not be read is no evidence that it is gone.
 //
 // A watch that has brought neither event nor bookmark for [Options.StaleAfter] is ended and begun again from its last

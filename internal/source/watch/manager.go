@@ -131,6 +131,7 @@ type Manager struct {
 	slots   *semaphore.Weighted
 	hung    atomic.Int32  // types that did not answer when they were to start
 	changed chan struct{} // one slot: some watch entered another phase
+	reach   reflector.Reach
 
 	mu       sync.Mutex // guards what follows; taken before a watcher's own mutex
 	ctx      context.Context

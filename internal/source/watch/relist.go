@@ -73,7 +73,9 @@ func (r *round) run() {
 func (r *round) follower() *reflector.Follower {
 	w := r.w
 	requester := &requester{w: w, requests: &r.requests, client: in(w.m.client, w.t)}
-	return reflector.NewFollower(w.t.String(), requester, &store{w: w, round: r}, w.m.client, w.m.opts.Log)
+	return reflector.NewFollower(w.t.String(), requester, &store{w: w, round: r}, reflector.FollowerOptions{
+		Client: w.m.client, Reach: &w.m.reach, Log: w.m.opts.Log,
+	})
 }
 
 // hasBeenListed notes that a list has been handed to the Sink: the first of the round, or, after a version

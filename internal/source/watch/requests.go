@@ -49,6 +49,7 @@ func (l *requester) List(ctx context.Context, opts metav1.ListOptions) (runtime.
 	if err != nil {
 		return nil, l.failed(ctx, err)
 	}
+	l.w.m.reach.Answered()
 	l.w.active()
 	if full.Continue == "" {
 		l.resume.Listed()
@@ -104,6 +105,7 @@ func (l *requester) check(ctx context.Context, from string) error {
 		if err != nil {
 			return "", cause(ctx, err)
 		}
+		l.w.m.reach.Answered()
 		return list.ResourceVersion, nil
 	})
 	if rewound {

@@ -19,7 +19,10 @@ func (l *requester) hooks(ctx context.Context) reflector.Hooks {
 				l.w.active()
 			}
 		},
-		Listed: func(took time.Duration) { metrics.lists.Observe(took.Seconds()) },
+		Listed: func(took time.Duration) {
+			m.reach.Answered()
+			metrics.lists.Observe(took.Seconds())
+		},
 		Failed: func(err error, listing bool) { l.streamFailed(ctx, err, listing) },
 		Silent: func() {
 			l.w.restarted(restartStale)
