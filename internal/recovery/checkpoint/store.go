@@ -141,7 +141,7 @@ func (s *Store) Run(ctx context.Context) error {
 func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside) error {
 	open, err := encodeOpen(beside.Open, false)
 	living, err2 := encodeOpen(beside.Open, true)
-	if err = errors.Join(err, err2); err != nil {
+	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
 	own.InDoubt = s.withPredecessors(own.InDoubt)
