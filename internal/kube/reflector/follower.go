@@ -110,7 +110,7 @@ func (f *Follower) follow(ctx context.Context, s *Stream) error {
 			s, err = f.watch(ctx)
 		}
 		if err == nil {
-			err = f.take(ctx, s)
+			err = f.take(s)
 			s.Close()
 		}
 		s = nil
@@ -141,13 +141,11 @@ func (f *Follower) watch(ctx context.Context) (*Stream, error) {
 }
 
 // take takes what a stream brings until that is over. An error is one that the server has sent, or [ErrShort].
-func (f *Follower) take(ctx context.Context, s *Stream) error {
+func (f *Follower) take(s *Stream) error {
 	empty := true
 	for {
 		ev, ok := s.Next()
 		switch {
-		case ctx.Err() != nil:
-			return nil
 		case !ok && empty && time.Since(f.began) < time.Second:
 			return ErrShort
 		case !ok:

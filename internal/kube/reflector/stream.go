@@ -219,7 +219,10 @@ func (s *Stream) receive() (apiwatch.Event, bool) {
 // Reflector falls back to a plain list: there are servers, and proxies before them, that take the wish for a streamed
 // list for something else. Later on a stream just ends, and another one is asked for from the last version.
 func (s *Stream) last() (apiwatch.Event, bool) {
-	err := s.reason()
+	var err error
+	if s.ctx.Err() == nil {
+		err = s.reason()
+	}
 	unlisted := s.phase == listing
 	s.phase = over
 	s.hasListed()
@@ -235,17 +238,17 @@ func (s *Stream) reason() error {
 	s.ending.mu.Lock()
 	why := s.ending.cause
 	s.ending.mu.Unlock()
-	switch {
-	case s.ctx.Err() != nil, why == stopped:
-		return nil
-	case why == silent:
+	switch why {
+	case open:
+		s.closed()
+	case silent:
 		call(s.opts.Hooks.Silent)
 		s.opts.Resume.ended(true)
 		return ErrSilent
-	case why == unlisted:
+	case unlisted:
 		call(s.opts.Hooks.GivenUp)
-	default:
-		s.closed()
+	case stopped:
+		return nil
 	}
 	return ErrIncomplete
 }
