@@ -1,5 +1,5 @@
-// Package source is the floor of what the cluster holds. It has no code of its own; its packages, in the order of
-// the data:
+// Package source is the floor of what the cluster holds. It has no code of its own. Its packages, in the order
+// of the data:
 //
 //	API server ──▶ discovery ──▶ typeset ──▶ watch ──▶ index ──changes──▶ (sink)
 //	               which types   applied in  events    digest, version,

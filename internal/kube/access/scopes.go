@@ -26,7 +26,7 @@ type Scopes struct {
 	namespaces []string
 	log        logr.Logger
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	all     bool       // everything may be read everywhere
 	told    bool       // that something is read by namespace
 	alone   bool       // no type that was asked about first may be read as a whole

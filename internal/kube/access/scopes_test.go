@@ -28,7 +28,7 @@ var (
 
 // reader allows types, or everything.
 type reader struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	all     bool
 	allowed []resource.Type
 	failing int // questions that are not answered

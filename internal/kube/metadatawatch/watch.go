@@ -41,7 +41,7 @@ type Watch struct {
 
 	stopped chan struct{}
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	ended   bool       // stopped is closed
 	results chan apiwatch.Event
 }

@@ -25,7 +25,7 @@ type Owner struct {
 	name   string
 	log    logr.Logger
 
-	mu      sync.Mutex              // guards what follows
+	mu      sync.Mutex              // guards the fields below
 	last    []metav1.OwnerReference // the newest that was seen, for creations after the end of the StatefulSet
 	looked  time.Time               // when it was last looked up for an adoption
 	refused bool                    // a missing permission has been logged

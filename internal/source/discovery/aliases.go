@@ -4,16 +4,17 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// aliases maps a group-resource to the one that serves the same objects under another name. When both are wanted and
-// served, only the latter is watched, or every object would be two documents. Versions of one group need no entry.
+// aliases maps a group-resource to the one that serves the same objects under another name. When both are wanted
+// and served, only the latter is watched, because every object would otherwise be two documents. Versions of one
+// group need no entry.
 var aliases = map[schema.GroupResource]schema.GroupResource{
-	// One storage, two APIs. The older name is the one that people search for.
+	// One storage, two APIs. People search for the older name.
 	{Group: "events.k8s.io", Resource: "events"}: {Group: "", Resource: "events"},
 
-	// One set of addresses, written twice. The older API is deprecated, and warns at each request.
+	// One set of addresses, written twice. The older API is deprecated, and answers each request with a warning.
 	{Group: "", Resource: "endpoints"}: {Group: "discovery.k8s.io", Resource: "endpointslices"},
 
-	// What servers before 1.22 served in extensions as well.
+	// Servers before 1.22 serve these resources in extensions as well.
 	{Group: "extensions", Resource: "daemonsets"}:          {Group: "apps", Resource: "daemonsets"},
 	{Group: "extensions", Resource: "deployments"}:         {Group: "apps", Resource: "deployments"},
 	{Group: "extensions", Resource: "replicasets"}:         {Group: "apps", Resource: "replicasets"},

@@ -14,35 +14,35 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// whole is the key of Change.Failed for an error of the discovery as a whole.
+// whole is the key of Change.Failed for an error of the whole discovery.
 const whole = "*"
 
 var (
-	// errNoCore is an answer that no Kubernetes API server gives when it is well.
+	// errNoCore means an answer that no healthy Kubernetes API server gives.
 	errNoCore = errors.New("the answer lacks the core group")
-	// errEmpty is an answer of a group without any resource although some were known.
+	// errEmpty means that a group answered without any resource, although some of its resources are known.
 	errEmpty = errors.New("the answer has no resources although some are known")
 )
 
-// answer is what one discovery brought.
+// answer is the result of one discovery.
 type answer struct {
 	// served has the preferred version of each group-resource that can be listed and watched.
 	served map[schema.GroupResource]resource.Type
 	// versions has all types that can be listed and watched, at every version that is served.
 	versions map[resource.Type]bool
-	// named has all group-resources that are served in any way, those that cannot be watched too.
+	// named has all group-resources that are served in any way, including those that cannot be watched.
 	named map[schema.GroupResource]bool
 	// shorts has the short names of each type, by its group-resource as kubectl spells it.
 	shorts map[string][]string
 	// failed has the error of each group and version that did not answer.
 	failed map[schema.GroupVersion]error
-	// empty are groups and versions that answered without a resource. Some adapters do so when they are well.
+	// empty are groups and versions that answered without a resource. Some healthy adapters do so.
 	empty []schema.GroupVersion
-	// err is the error of the discovery as a whole; all else is empty then.
+	// err is the error of the whole discovery; all other fields are empty then.
 	err error
 }
 
-// newAnswer makes an answer of what the discovery client returned.
+// newAnswer makes an answer of the results of the discovery client.
 func newAnswer(groups []*metav1.APIGroup, lists []*metav1.APIResourceList, err error) answer {
 	a := answer{
 		served:   map[schema.GroupResource]resource.Type{},
@@ -70,8 +70,9 @@ func newAnswer(groups []*metav1.APIGroup, lists []*metav1.APIResourceList, err e
 	return a
 }
 
-// add takes the resources of one group, the preferred version first, so that a resource that exists in several
-// versions is taken at that one, and one that the preferred version lacks at the next that the server names.
+// add takes the resources of one group, the preferred version first. A resource that exists in several versions
+// is taken at the preferred one; a resource that the preferred version lacks is taken at the next version that
+// the server names.
 func (a *answer) add(g *metav1.APIGroup, lists map[string]*metav1.APIResourceList) {
 	versions := slices.Clone(g.Versions)
 	slices.SortStableFunc(versions, func(x, y metav1.GroupVersionForDiscovery) int {

@@ -33,11 +33,11 @@ type definitions struct {
 	tell   func(name string, n news) // called after each event, with an empty name after a list; never blocks
 
 	streams    *reflector.Metrics
-	permission *access.Permission // nil: nobody is asked
+	permission *access.Permission // nil: the API server is not asked
 
-	state    sync.Mutex // guards what follows
+	state    sync.Mutex // guards the fields below
 	watching bool
-	told     bool // that they may not be watched
+	told     bool // the log says that the definitions may not be watched
 }
 
 var _ cache.TransformingStore = (*definitions)(nil)
@@ -59,7 +59,7 @@ func (d *definitions) run(ctx context.Context, client metadata.Interface) {
 	}).Run(ctx)
 }
 
-// list learns whether a list is allowed.
+// list requests a list, and tells permission about an error.
 func (d *definitions) list(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	list, err := d.client.List(ctx, opts)
 	if err != nil {
@@ -81,10 +81,11 @@ func (d *definitions) watch(ctx context.Context, opts metav1.ListOptions) (apiwa
 	return w, err
 }
 
-// errNoRight is what the API server has said of a right, without a request that it would have had to refuse.
+// errNoRight means that the API server has denied the right when asked for it, so no request was made.
 var errNoRight = errors.New("its account may not list and watch them")
 
-// failed notes that the definitions cannot be watched, and says so once when it is for lack of a right or of the API.
+// failed notes that the definitions cannot be watched. If the right or the API is missing, failed logs that
+// once.
 func (d *definitions) failed(err error) {
 	d.state.Lock()
 	defer d.state.Unlock()
@@ -111,7 +112,7 @@ func nameOnly(o *metav1.PartialObjectMetadata) metav1.PartialObjectMetadata {
 	return d
 }
 
-// localLabel is on the APIServices that the API server makes for what it serves itself.
+// localLabel marks the APIServices that the API server makes for the groups that it serves itself.
 const localLabel = "kube-aggregator.kubernetes.io/automanaged"
 
 func definitionOf(o *metav1.PartialObjectMetadata) definition {
@@ -119,8 +120,8 @@ func definitionOf(o *metav1.PartialObjectMetadata) definition {
 	return definition{generation: o.Generation, local: local}
 }
 
-// Transformer drops everything but names and generations before the Reflector keeps it: the managedFields of a
-// CustomResourceDefinition are larger than all that is needed of a hundred.
+// Transformer drops everything but names and generations before the Reflector keeps it: the managedFields of one
+// CustomResourceDefinition are larger than the needed data of a hundred.
 func (d *definitions) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) {
 		o, ok := obj.(*metav1.PartialObjectMetadata)
@@ -132,13 +133,14 @@ func (d *definitions) Transformer() cache.TransformFunc {
 	}
 }
 
-// errNoMetadata is an object of a kind that the metadata client does not return.
+// errNoMetadata means an object of a kind that the metadata client does not return.
 var errNoMetadata = errors.New("object is no metadata")
 
 // Add notes a definition that was created.
 func (d *definitions) Add(obj any) error { return d.Update(obj) }
 
-// Update notes a definition that was changed: its status, most likely, and with it what is served.
+// Update notes a definition that was changed. Most changes are of the status, which says whether the type is
+// served.
 func (d *definitions) Update(obj any) error {
 	o, ok := obj.(*metav1.PartialObjectMetadata)
 	if !ok {
@@ -172,7 +174,7 @@ func (d *definitions) Replace(objs []any, _ string) error {
 	news := d.replace(list)
 	d.state.Lock()
 	if !d.watching {
-		news = arrived // what is known now may say more than what was guessed
+		news = arrived // the list may contradict guesses of the loop
 	}
 	d.watching = true
 	d.state.Unlock()

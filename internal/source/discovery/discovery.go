@@ -23,25 +23,26 @@ type Filter interface {
 	Unknown(served []resource.Type) []string
 }
 
-// Change is what discovery has found, compared with what was last told. The receiver owns it.
+// Change is what discovery has found, compared with the last Change that it told. The callee owns it.
 type Change struct {
-	// Types is the whole set of types to be watched, sorted. It contains those that are missing without evidence.
+	// Types is the whole set of types to be watched, sorted. It contains types that are missing without evidence of
+	// their removal.
 	Types []resource.Type
-	// Removed are types that are gone for good: no longer in Types, and their objects with them.
+	// Removed are types that are gone for good. They are not in Types, and their objects are gone, too.
 	Removed []resource.Type
-	// Migrated are types whose objects are served under another version or group from now on. New is in Types, Old is
-	// not: what New brings is to be upserted before what Old has left is deleted.
+	// Migrated are types whose objects are served under another version or group from now on. New is in Types, Old
+	// is not. The objects of New are to be upserted before the documents of Old are deleted.
 	Migrated []Migration
-	// Failed has the groups that could not be discovered, by group/version as Kubernetes spells it ("v1" for the core
-	// group), or under "*" the error of the whole discovery.
+	// Failed has the groups that could not be discovered, by group/version as Kubernetes spells it ("v1" for the
+	// core group), or the error of the whole discovery under "*".
 	Failed map[string]error
-	// Unknown has the patterns of the filter that name nothing that is served. Nil while discovery is incomplete.
+	// Unknown has the patterns of the filter that match no served type. It is nil while discovery is incomplete.
 	Unknown []string
 	// Complete says that every group answered.
 	Complete bool
 }
 
-// Migration is one type taking the place of another.
+// Migration says that one type takes the place of another.
 type Migration struct {
 	Old, New resource.Type
 }
@@ -50,31 +51,31 @@ type Migration struct {
 type Options struct {
 	// Filter decides which types are wanted; nil wants all.
 	Filter Filter
-	// Known are types that an earlier life of this process watched. They are taken for served until there is evidence
-	// against it, so that what was removed meanwhile is found out and comes in Removed. Those that Filter does not
+	// Known are types that an earlier life of this process watched. Discovery takes them for served until there is
+	// evidence against it. So a type that was removed in the meantime comes in Removed. Types that Filter does not
 	// match are ignored.
 	Known []resource.Type
 	// Interval is the time between two discoveries when nothing happens; 60 s when it is not positive.
 	Interval time.Duration
 	// RetryInterval is the time between two discoveries while groups fail; 10 s when it is not positive.
 	RetryInterval time.Duration
-	// Debounce is how long discovery waits after a change of a definition for more of them; 200 ms when it is not
-	// positive. Installing an operator creates dozens.
+	// Debounce is how long discovery waits for more changes after a change of a definition; 200 ms when it is not
+	// positive. The installation of an operator creates dozens of definitions.
 	Debounce time.Duration
 	// Timeout bounds one discovery; 30 s when it is not positive.
 	Timeout time.Duration
 	// Doubt is how long complete discoveries must have lacked a type, without other evidence, until it is removed; 60 s
 	// when it is not positive.
 	Doubt time.Duration
-	// MayRead asks whether definitions may be listed and watched, before the first time and after each list
-	// that was refused; nil asks nobody, and has a list tried again.
+	// MayRead asks whether definitions may be listed and watched, before the first list and after each refused one.
+	// If it is nil, discovery does not ask, and tries a refused list again.
 	MayRead func(ctx context.Context, t resource.Type) (bool, error)
-	// Streams count what becomes of the watches of definitions; nil counts nothing.
+	// Streams counts the ends and errors of the watches of definitions; nil counts nothing.
 	Streams *reflector.Metrics
-	// OnDefinition is called when a CustomResourceDefinition has come, changed or gone; it must not block.
-	// Nil is told nothing.
+	// OnDefinition is called when a CustomResourceDefinition was created, changed or deleted; it must not block. It
+	// may be nil.
 	OnDefinition func()
-	// Log is told about edges.
+	// Log gets a message when a state changes.
 	Log logr.Logger
 	// Registerer takes the metrics; nil registers none.
 	Registerer prometheus.Registerer
@@ -98,21 +99,22 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// Status is what is known at one moment. It is a copy.
+// Status is what discovery knows at one moment. It is a copy.
 type Status struct {
-	// Types is the set that was last told.
+	// Types is the set in the last Change.
 	Types []resource.Type
-	// Missing are those of Types that the last discovery lacked, kept for want of evidence.
+	// Missing are the members of Types that the last discovery lacked. They are kept for want of evidence.
 	Missing []resource.Type
 	// Failed are the groups that cannot be discovered.
 	Failed []FailedGroup
-	// Unknown are the patterns of the filter that name nothing that is served.
+	// Unknown are the patterns of the filter that match no served type.
 	Unknown []string
-	// ShortNames are those that the server has told, for [resource.Filter.WithShortNames]. They must not be changed.
+	// ShortNames are the short names that the server has told, for [resource.Filter.WithShortNames]. They must not
+	// be changed.
 	ShortNames map[string][]string
-	// LastComplete is when a discovery was last complete; zero when none was.
+	// LastComplete is the time of the last complete discovery; zero when there was none.
 	LastComplete time.Time
-	// LastAttempt is when a discovery last ended, in whatever way.
+	// LastAttempt is the end of the last discovery, successful or not.
 	LastAttempt time.Time
 	// Watching tells whether definitions are watched, so that changes are noticed within seconds.
 	Watching bool
@@ -120,11 +122,11 @@ type Status struct {
 
 // FailedGroup is one group and version that cannot be discovered.
 type FailedGroup struct {
-	// GroupVersion is group/version, "v1" for the core group, "*" for everything.
+	// GroupVersion is group/version, "v1" for the core group, "*" for the whole discovery.
 	GroupVersion string
 	// Err is the last error.
 	Err error
-	// Since is when it began to fail.
+	// Since is when the group began to fail.
 	Since time.Time
 }
 
@@ -135,7 +137,7 @@ type Discovery struct {
 	opts    Options
 	metrics *metrics
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	status Status
 	loop   *loop // while Run runs, once it watches definitions
 }
@@ -151,7 +153,7 @@ func New(disco clientdiscovery.DiscoveryInterface, client metadata.Interface, op
 	}
 }
 
-// Status returns what is known.
+// Status returns what discovery knows.
 func (d *Discovery) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -164,8 +166,8 @@ func (d *Discovery) Status() Status {
 }
 
 // Aggregated tells whether a type is served by an API of its own, and not by the API server itself. Where
-// APIServices may not be watched, whatever is neither a group of Kubernetes nor defined by a
-// CustomResourceDefinition is taken for one.
+// APIServices may not be watched, it is a guess: true of a type that neither belongs to a group of Kubernetes
+// nor has a CustomResourceDefinition.
 func (d *Discovery) Aggregated(t resource.Type) bool {
 	d.mu.Lock()
 	l := d.loop
@@ -180,8 +182,8 @@ func (d *Discovery) Aggregated(t resource.Type) bool {
 	return !l.services.isWatching() && !defined && !strings.HasSuffix(t.Group, ".k8s.io")
 }
 
-// Definitions returns the CustomResourceDefinitions that there are, each with its generation, and whether
-// they are watched and have been listed. What types are wanted does not matter.
+// Definitions returns all CustomResourceDefinitions, wanted or not, each with its generation. It also tells
+// whether they are watched and have been listed.
 func (d *Discovery) Definitions() (generations map[string]int64, complete bool) {
 	d.mu.Lock()
 	l := d.loop
@@ -192,11 +194,11 @@ func (d *Discovery) Definitions() (generations map[string]int64, complete bool) 
 	return l.crds.generations(), true
 }
 
-// Run discovers until ctx is done and returns nil then, after everything it started has ended. It calls apply, from one
-// goroutine, after the first discovery and then whenever something differs from what was last told; while apply runs
-// no discovery is made.
+// Run discovers until ctx is done. Then it returns nil, after all its goroutines have ended. It calls apply,
+// from one goroutine, after the first discovery, and again after each one that differs from the last Change.
+// While apply runs, Run makes no discovery.
 //
-// A first discovery that fails altogether is told too: its Types are those of Options.Known.
+// Run calls apply for a first discovery that fails altogether, too. Its Types are those of Options.Known.
 func (d *Discovery) Run(ctx context.Context, apply func(Change)) error {
 	l := newLoop(d, apply)
 	return l.run(ctx)

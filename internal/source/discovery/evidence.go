@@ -7,15 +7,16 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// evidence is what was known at one moment about the objects that define types: the names of those that exist and of
-// those that were seen to be deleted. The two sets of one kind are disjoint. The zero value is no evidence at all.
+// evidence has the names of the objects that define types, as known at one moment: those that exist, and those
+// whose deletion a watch has seen. The two sets of one kind are disjoint. The zero value is no evidence at all.
 type evidence struct {
 	crds, crdsDeleted         map[string]bool
 	services, servicesDeleted map[string]bool
 }
 
-// deleted tells whether the definition of a type was seen to be deleted and does not exist. An APIService that is gone
-// proves nothing while the CustomResourceDefinition is there: the API server makes that APIService anew.
+// deleted tells whether a watch has seen the deletion of a type's definition, and the definition does not exist.
+// A missing APIService proves nothing while the CustomResourceDefinition exists: the API server makes that
+// APIService anew.
 func (e evidence) deleted(t resource.Type) bool {
 	return !e.defined(t) && (e.crdsDeleted[crdName(t)] || e.servicesDeleted[serviceName(t)])
 }
@@ -27,28 +28,30 @@ func crdName(t resource.Type) string { return t.Resource + "." + t.Group }
 
 func serviceName(t resource.Type) string { return t.Version + "." + t.Group }
 
-// news is what a definition that was observed means for what is served.
+// news is what an event of a definition means for the set of served types.
 type news uint8
 
 const (
-	// rewritten: it was written, and its spec is what it was. Labels, annotations and most of the status serve nothing.
+	// rewritten: the definition was written, with the same spec. Labels, annotations and most of the status serve
+	// no type.
 	rewritten news = iota
-	// changed: its spec is another one.
+	// changed: the definition has another spec.
 	changed
-	// arrived: it was not there before, or is gone now.
+	// arrived: the definition was created or deleted.
 	arrived
 )
 
-// definition is what is known of one: 16 bytes.
+// definition is what discovery keeps of a definition: 16 bytes.
 type definition struct {
 	generation int64
-	// local says that the API server made it for what it serves itself; only of APIServices.
+	// local says that the API server made the APIService for a group that it serves itself; false for
+	// CustomResourceDefinitions.
 	local bool
 }
 
-// names are the definitions of one kind, by name, kept by a watch of them.
+// names are the definitions of one kind, by name. A watch keeps them up to date.
 type names struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	present map[string]definition
 	deleted map[string]bool
 }
@@ -82,7 +85,7 @@ func (n *names) remove(name string) {
 	n.deleted[name] = true
 }
 
-// replace takes a complete list in. What was there and is not in it was deleted.
+// replace takes a complete list. A definition that was known and is not in the list was deleted.
 func (n *names) replace(list map[string]definition) (most news) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -104,7 +107,7 @@ func (n *names) replace(list map[string]definition) (most news) {
 	return most
 }
 
-// generations returns those of all that exist.
+// generations returns the generations of all definitions that exist.
 func (n *names) generations() map[string]int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -115,7 +118,7 @@ func (n *names) generations() map[string]int64 {
 	return all
 }
 
-// get returns what is known of a definition.
+// get returns what is known of a definition of that name.
 func (n *names) get(name string) (d definition, known bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -14,9 +14,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// repeats are the times after which discovery is asked again when what the definitions say is not what is served: an
-// API server serves a new type some 100 ms after it has accepted the definition, and one that is slow after seconds. A
-// definition that is never served costs these four requests, once for each change.
+// repeats are the pauses before discovery asks again while the served types do not agree with the definitions.
+// An API server serves a new type some 100 ms after it has accepted the definition; a slow server takes seconds.
+// A definition that is never served costs these four requests, once for each change.
 var repeats = []time.Duration{300 * time.Millisecond, 700 * time.Millisecond, 2 * time.Second, 5 * time.Second}
 
 // everything is the filter of a nil Options.Filter.
@@ -25,21 +25,21 @@ type everything struct{}
 func (everything) Match(resource.Type) bool         { return true }
 func (everything) Unknown([]resource.Type) []string { return nil }
 
-// loop is one run of a Discovery. It is used by one goroutine, but for heard.
+// loop is one run of a Discovery. One goroutine uses it; only heard is called by others.
 type loop struct {
 	d        *Discovery
 	apply    func(Change)
 	state    *state
 	crds     *definitions // nil when definitions are not watched
 	services *definitions
-	trigger  chan struct{} // one slot: news is more than it was
+	trigger  chan struct{} // one slot: news has grown
 	pace     pace
 
-	mu    sync.Mutex                    // guards what follows
-	news  news                          // the most that was heard of definitions since the last discovery was planned
-	named map[schema.GroupResource]bool // what the last answer served; replaced, never changed
+	mu    sync.Mutex                    // guards the fields below
+	news  news                          // the most urgent news of definitions since the last discovery was planned
+	named map[schema.GroupResource]bool // the resources in the last answer; replaced, never changed
 
-	told     *Change // nil until something was told
+	told     *Change // the last Change; nil before the first
 	since    map[string]time.Time
 	backoff  time.Duration // until the next discovery while groups fail
 	repeated int           // discoveries since the last change of a definition
@@ -75,13 +75,13 @@ func (l *loop) run(ctx context.Context) error {
 	wait := l.discover(ctx)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	next := time.Now().Add(wait) // when timer fires
+	next := time.Now().Add(wait) // the time when timer fires
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-l.trigger:
-			// The first of many changes starts the clock, so that a stream of them cannot put discovery off for ever.
+			// The first of many changes starts the clock, so that a stream of changes cannot put discovery off for ever.
 			n := l.take()
 			if n == arrived {
 				l.repeated = 0
@@ -98,8 +98,8 @@ func (l *loop) run(ctx context.Context) error {
 	}
 }
 
-// heardCRD takes what was observed of a CustomResourceDefinition. One that was written may be served from now on; one
-// that is served has nothing to say by that.
+// heardCRD takes news of a CustomResourceDefinition. A write may mean that its type is served from now on, but
+// means nothing for a type that is served already.
 func (l *loop) heardCRD(name string, n news) {
 	if f := l.d.opts.OnDefinition; f != nil && n != rewritten {
 		f()
@@ -110,8 +110,8 @@ func (l *loop) heardCRD(name string, n news) {
 	l.heard(n)
 }
 
-// heardService takes what was observed of an APIService. The status of one that is not the API server's own
-// says whether it answers.
+// heardService takes news of an APIService. The status of an APIService that is not the API server's own says
+// whether its API answers.
 func (l *loop) heardService(name string, n news) {
 	if d, known := l.services.get(name); n == rewritten && known && !d.local {
 		n = changed
@@ -119,7 +119,7 @@ func (l *loop) heardService(name string, n news) {
 	l.heard(n)
 }
 
-// heard wakes the loop if there is news. It is called by the watches of definitions and does not block.
+// heard wakes the loop if there is news. The watches of definitions call it, and it does not block.
 func (l *loop) heard(n news) {
 	if n == rewritten {
 		return
@@ -133,7 +133,7 @@ func (l *loop) heard(n news) {
 	}
 }
 
-// take returns the most that was heard since it was last called.
+// take returns the most urgent news since the last call.
 func (l *loop) take() news {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,7 +142,7 @@ func (l *loop) take() news {
 	return n
 }
 
-// serves tells whether the last answer served what a CustomResourceDefinition defines.
+// serves tells whether the last answer contained the resource that a CustomResourceDefinition defines.
 func (l *loop) serves(name string) bool {
 	plural, group, _ := strings.Cut(name, ".")
 	l.mu.Lock()
@@ -150,7 +150,7 @@ func (l *loop) serves(name string) bool {
 	return l.named[schema.GroupResource{Group: group, Resource: plural}]
 }
 
-// discover asks once, tells what has changed, and returns the time until the next discovery.
+// discover asks once, tells the caller of Run what has changed, and returns the time until the next discovery.
 func (l *loop) discover(ctx context.Context) time.Duration {
 	ev := l.evidence()
 	began := time.Now()
@@ -193,7 +193,7 @@ func (l *loop) evidence() evidence {
 	return ev
 }
 
-// forget drops the deletions that no wanted type is left for, once every group has answered.
+// forget drops the deletions of definitions without a wanted type, once every group has answered.
 func (l *loop) forget(ev evidence, c Change) {
 	if l.crds == nil || !c.Complete {
 		return
@@ -213,7 +213,7 @@ func (l *loop) next(a answer, c Change, ev evidence) time.Duration {
 	if c.Complete {
 		l.backoff = 0
 	} else {
-		// An aggregated API that was left behind fails for ever, and every discovery is some 100 KiB.
+		// An aggregated API without its server fails for ever, and every discovery costs some 100 KiB.
 		l.backoff = min(max(2*l.backoff, l.d.opts.RetryInterval), l.d.opts.Interval)
 		wait = l.backoff
 	}
@@ -227,7 +227,7 @@ func (l *loop) next(a answer, c Change, ev evidence) time.Duration {
 	return wait
 }
 
-// agrees tells whether an answer serves what is defined and nothing that was deleted.
+// agrees tells whether an answer serves all defined types and no deleted one.
 func agrees(a answer, ev evidence) bool {
 	if a.err != nil {
 		return false
@@ -246,14 +246,14 @@ func agrees(a answer, ev evidence) bool {
 	return true
 }
 
-// differs tells whether there is something new to tell.
+// differs tells whether c differs from the last Change.
 func (l *loop) differs(c Change) bool {
 	return l.told == nil || len(c.Removed) > 0 || len(c.Migrated) > 0 || c.Complete != l.told.Complete ||
 		!slices.Equal(c.Types, l.told.Types) || !slices.Equal(c.Unknown, l.told.Unknown) ||
 		!slices.Equal(slices.Sorted(maps.Keys(c.Failed)), slices.Sorted(maps.Keys(l.told.Failed)))
 }
 
-// log says what has changed since it was last told.
+// log logs the differences between c and the last Change.
 func (l *loop) log(c Change) {
 	log := l.d.opts.Log
 	before := Change{}
@@ -326,7 +326,7 @@ func (l *loop) publish(a answer, c Change, now time.Time, took time.Duration) {
 	}
 }
 
-// clone returns a copy that shares nothing that can be changed.
+// clone returns a copy that shares no mutable value with c.
 func (c Change) clone() Change {
 	c.Types, c.Removed = slices.Clone(c.Types), slices.Clone(c.Removed)
 	c.Migrated, c.Unknown = slices.Clone(c.Migrated), slices.Clone(c.Unknown)

@@ -4,7 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics of discovery. None has a label but the outcome.
+// metrics of discovery. The only label is the outcome.
 type metrics struct {
 	types    prometheus.Gauge
 	missing  prometheus.Gauge

@@ -8,23 +8,23 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Answer is what one look at what is served has found.
+// Answer is the result of [Discovery.Once].
 type Answer struct {
-	// Types are those that would be watched, sorted.
+	// Types are the types that Run would watch, sorted.
 	Types []resource.Type
-	// LeftOut are those that could be watched and are not wanted, sorted: by the filter, or because another type
-	// of Types holds the same objects.
+	// LeftOut are the types that could be watched and are left out, sorted. The filter leaves them out, or another
+	// type in Types has the same objects.
 	LeftOut []resource.Type
-	// Failed has the groups that could not be discovered, as [Change.Failed] has them.
+	// Failed has the groups that could not be discovered, in the form of [Change.Failed].
 	Failed map[string]error
-	// Unknown has the patterns of the filter that name nothing that is served; nil while groups fail.
+	// Unknown has the patterns of the filter that match no served type; nil while groups fail.
 	Unknown []string
-	// ShortNames are those that the server has told, for [resource.Filter.WithShortNames].
+	// ShortNames are the short names that the server has told, for [resource.Filter.WithShortNames].
 	ShortNames map[string][]string
 }
 
-// Once asks once what is served, and returns what [Discovery.Run] would have watched at its start. Nothing is
-// watched and nothing is told. It fails when there is no answer at all.
+// Once asks the API server once which types it serves, and returns the types that [Discovery.Run] would watch at
+// its start. Once starts no watch. It fails when there is no answer at all.
 func (d *Discovery) Once(ctx context.Context) (Answer, error) {
 	a := d.ask(ctx)
 	if a.err != nil {

@@ -3,15 +3,17 @@ package discovery
 import "time"
 
 const (
-	// specDelay is how long an API server takes to serve what a changed spec says.
+	// specDelay is how long an API server takes to serve a changed spec.
 	specDelay = time.Second
-	// between keeps discoveries for definitions that come and go apart: each of them is seen within two seconds.
+	// between is the least time between two discoveries for definitions that are created and deleted. Discovery
+	// sees each of them within two seconds.
 	between = time.Second
 )
 
-// pace says when discovery is asked again, by what was heard of definitions. A definition that comes or goes is urgent.
-// One that changes is answered once, and then not more often than every ten seconds, and more and more seldom while
-// nothing comes of it: there are controllers that write a definition all the time. All its methods are pure.
+// pace says when to ask discovery again, given news of definitions. The creation or deletion of a definition is
+// urgent. The first change causes a discovery; further ones cause one in ten seconds at most. While discoveries
+// find nothing new, they become rarer, because some controllers write a definition all the time. All methods of
+// pace are pure.
 //
 //	         heard of a change        asked, nothing new
 //	calm ────────────────────▶ due ─────────────────────▶ pausing: the next change is due when the pause is over,
@@ -20,15 +22,15 @@ const (
 type pace struct {
 	least, most time.Duration // of the pause
 
-	pause time.Duration // until a change is due again after it was asked for one
-	asked time.Time     // when discovery was asked for a change last
-	due   time.Time     // when it is to be asked for one; zero for never
-	last  time.Time     // when discovery was asked last, for whatever reason
+	pause time.Duration // after a discovery for a change, until one for the next change
+	asked time.Time     // the last discovery for a change
+	due   time.Time     // the next discovery for a change; zero for never
+	last  time.Time     // the last discovery, for whatever reason
 }
 
 func newPace(least, most time.Duration) pace { return pace{least: least, most: most, pause: least} }
 
-// heard returns when discovery is to be asked for a definition that was observed; zero for not at all.
+// heard returns when to ask discovery for news of a definition; zero for not at all.
 func (p *pace) heard(n news, debounce time.Duration, now time.Time) time.Time {
 	switch n {
 	case arrived:
@@ -49,7 +51,7 @@ func (p *pace) heard(n news, debounce time.Duration, now time.Time) time.Time {
 	}
 }
 
-// answered notes that discovery was asked. Anything tells whether something new came of it.
+// answered notes that discovery was asked; anything tells whether it found something new.
 func (p *pace) answered(anything bool, now time.Time) {
 	p.last = now
 	if p.due.IsZero() || now.Before(p.due) {

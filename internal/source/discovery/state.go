@@ -10,26 +10,27 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// state is what is held to be true about the wanted types. It is changed by step alone, which is a pure function of its
-// arguments and of the state before.
+// state is what discovery believes about the wanted types. Only step changes it. step is a pure function of its
+// arguments and of the earlier state.
 type state struct {
 	filter Filter
 	doubt  time.Duration
 	types  map[resource.Type]absence
-	shorts map[string][]string // all that were ever told; replaced and never changed
+	shorts map[string][]string // all short names that a server ever told; replaced, never changed
 }
 
-// absence is what is known against a type. Its zero value is nothing.
+// absence is the evidence against a type. Its zero value is no evidence.
 type absence struct {
-	since time.Time // of the first of the complete answers in a row that lacked the type; zero when there is none
+	since time.Time // the first of the complete answers in a row that lacked the type; zero when there is none
 	now   bool      // the last answer, complete or not, lacked it
-	// second is since when no complete answer has preferred this version, although it is served; zero when one has.
+	// second is the time since when no complete answer has preferred this version, although it is served. It is
+	// zero while the version is preferred.
 	second time.Time
 }
 
-// secondFor is how long a version that is served must not have been preferred until another takes its place. While the
-// servers behind a load balancer are upgraded one by one, each answer may prefer another one, and following
-// it would send and delete everything each time.
+// secondFor is how long no answer must have preferred a served version until another version takes its place.
+// While the servers behind a load balancer are upgraded one by one, each answer may prefer another version. If
+// discovery followed each answer, every object would be sent and deleted each time.
 const secondFor = 5 * time.Minute
 
 func newState(filter Filter, doubt time.Duration, known []resource.Type) *state {
@@ -42,8 +43,8 @@ func newState(filter Filter, doubt time.Duration, known []resource.Type) *state 
 	return s
 }
 
-// step takes one answer in and returns what follows. Evidence is what was known about definitions before the answer was
-// asked for.
+// step takes one answer and returns the Change that follows. Evidence is what was known about definitions before
+// the request for the answer.
 func (s *state) step(a answer, ev evidence, now time.Time) Change {
 	c := Change{Failed: map[string]error{}}
 	if a.err != nil {
@@ -62,7 +63,7 @@ func (s *state) step(a answer, ev evidence, now time.Time) Change {
 		switch {
 		case served && current == t:
 			s.types[t] = absence{}
-		case broken[t.Group]: // an answer that is not whole moves and removes nothing
+		case broken[t.Group]: // an incomplete answer moves and removes nothing
 			delete(wanted, gr)
 			s.types[t] = absence{now: !served, since: s.types[t].since, second: s.types[t].second}
 		case served && a.versions[t] && !s.outlived(t, c.Complete, now):
@@ -90,7 +91,7 @@ func (s *state) step(a answer, ev evidence, now time.Time) Change {
 	return c
 }
 
-// learn takes in short names. Those of a group that does not answer now stay known.
+// learn takes short names. The short names of a group that does not answer stay known.
 func (s *state) learn(told map[string][]string) {
 	f, ok := s.filter.(resource.Filter)
 	if !ok {
@@ -104,8 +105,8 @@ func (s *state) learn(told map[string][]string) {
 	s.shorts, s.filter = all, f.WithShortNames(all)
 }
 
-// outlived notes that another version of a type is preferred that is served at this one, too, and tells
-// whether this has been so for long enough.
+// outlived notes that the server prefers another version of a type, although it serves this one, too. It tells
+// whether that has lasted for long enough.
 func (s *state) outlived(t resource.Type, complete bool, now time.Time) bool {
 	second := s.types[t].second
 	if second.IsZero() {
@@ -115,8 +116,8 @@ func (s *state) outlived(t resource.Type, complete bool, now time.Time) bool {
 	return complete && now.Sub(second) >= secondFor
 }
 
-// broken returns the groups of which some version failed, and notes their errors. An empty version of a group of which
-// types are known has failed too.
+// broken returns the groups with a version that failed, and notes their errors. An empty version has failed,
+// too, if types of its group are known.
 func (s *state) broken(a answer, failed map[string]error) map[string]bool {
 	groups := map[string]bool{}
 	for gv, err := range a.failed {
@@ -141,8 +142,8 @@ func (s *state) knows(gv schema.GroupVersion) bool {
 	return false
 }
 
-// wanted returns the types of an answer that are wanted, and for those of them that another group serves under another
-// name that other type.
+// wanted returns the wanted types of an answer. If another group serves the objects of one under another name,
+// instead has that other type.
 func (s *state) wanted(a answer) (wanted, instead map[schema.GroupResource]resource.Type) {
 	wanted = map[schema.GroupResource]resource.Type{}
 	instead = map[schema.GroupResource]resource.Type{}
@@ -172,7 +173,8 @@ func (s *state) wanted(a answer) (wanted, instead map[schema.GroupResource]resou
 	return wanted, instead
 }
 
-// gone weighs the evidence against a type that an answer lacks whose group answered without an error.
+// gone weighs the evidence against a type that an answer lacks. The type's group must have answered without an
+// error.
 func (s *state) gone(t resource.Type, complete bool, ev evidence, now time.Time) bool {
 	if ev.deleted(t) {
 		return true

@@ -1,4 +1,4 @@
-// Package restore lists everything again when the cluster has gone back in time, because etcd was restored from a
+// Package restore lists all types again when the cluster has gone back in time, because etcd was restored from a
 // backup.
 //
 //	quiet ──Note──▶ open: checkpoints are void, and none is written ──3 s──▶ lists ──all of them, or a minute──▶ quiet
@@ -17,11 +17,12 @@ import (
 )
 
 const (
-	// grace is how long the watches have to find out by themselves that the cluster has gone back in time: a
-	// watch that has ended checks the version before it goes on. After that, Run lists the types that have not
-	// been listed again.
+	// grace is how long the watches have to find out by themselves that the cluster has gone back in time: a watch
+	// that has ended checks the version before it goes on. After the grace, Run lists the types that no watch has
+	// listed again.
 	grace = 3 * time.Second
-	// timeout bounds the lists that follow: a type that does not answer must not keep our checkpoints back for ever.
+	// timeout bounds the lists after the grace: a type that does not answer must not hold back our checkpoints for
+	// ever.
 	timeout = time.Minute
 )
 
@@ -30,35 +31,35 @@ type Restores struct {
 	relist func(ctx context.Context, before time.Time)
 	void   func()
 	log    logr.Logger
-	signal chan struct{} // one slot: it has
-	open   atomic.Bool   // it has, and has not been read since
-	count  atomic.Int64  // how often it has
+	signal chan struct{} // one slot: a restore was noted
+	open   atomic.Bool   // a restore was noted, and the cluster has not been read since
+	count  atomic.Int64  // restores so far
 }
 
-// New returns Restores that have seen none. relist lists everything again that was listed before a time; void
-// makes all checkpoints worthless.
+// New returns Restores that have seen no restore. relist lists again all types that were last listed before a
+// time; void makes all checkpoints worthless.
 func New(relist func(ctx context.Context, before time.Time), void func(), log logr.Logger) *Restores {
 	return &Restores{relist: relist, void: void, log: log, signal: make(chan struct{}, 1)}
 }
 
-// Note records the sign of our Lease that the cluster has gone back in time. From here on checkpoints are void,
-// and we write none before we have read the cluster again: ours would speak of versions that are gone.
+// Note records that our Lease shows a cluster that has gone back in time. From here on checkpoints are void. We
+// write none before we have read the cluster again, because ours would name versions that do not exist any more.
 func (r *Restores) Note() {
 	r.open.Store(true)
 	r.void()
 	select {
 	case r.signal <- struct{}{}:
-	default: // it is known
+	default: // the restore is known
 	}
 }
 
-// Open tells whether the cluster has gone back, and has not been read since.
+// Open tells whether the cluster has gone back in time and has not been read since.
 func (r *Restores) Open() bool { return r.open.Load() }
 
-// Count is how often it has.
+// Count is how often the cluster has gone back in time.
 func (r *Restores) Count() int { return int(r.count.Load()) }
 
-// Run lists everything again after a restore, until ctx ends.
+// Run lists all types again after each restore, until ctx ends.
 func (r *Restores) Run(ctx context.Context) error {
 	for {
 		select {
@@ -74,10 +75,10 @@ func (r *Restores) Run(ctx context.Context) error {
 		case <-time.After(grace):
 		}
 		select {
-		case <-r.signal: // the same one, by another sign
+		case <-r.signal: // another sign of the same restore
 		default:
 		}
-		r.count.Add(1) // When Leases are written again, so that one member speaks of it.
+		r.count.Add(1) // Leases are written again by this time, so that one member reports the restore.
 		lists, cancel := context.WithTimeout(ctx, timeout)
 		r.relist(lists, noticed)
 		cancel()

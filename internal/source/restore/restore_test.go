@@ -16,7 +16,7 @@ import (
 // goes back once more while lists are under way.
 func TestRestores_TheClusterGoesBack_IsOpenUntilEverythingIsListed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var mu sync.Mutex // guards what follows
+		var mu sync.Mutex // guards the fields below
 		var lists []time.Time
 		voids := 0
 		var r *restore.Restores

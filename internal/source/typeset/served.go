@@ -7,15 +7,15 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// Sure are the types that are served and wanted, each as a whole, whatever part of it is read; ok is false while
-// some group does not answer.
+// Sure returns the types that are served and wanted, each as a whole, even if only slices of it are read. ok is
+// false while some group does not answer.
 func (k *Set) Sure() (types []resource.Type, ok bool) {
 	s := k.Discovered()
 	return s.Types, !s.LastComplete.IsZero() && len(s.Failed) == 0
 }
 
-// Served are the types, and slices of types, that are served and wanted, without those that
-// nobody expects to be read.
+// Served returns the types, and slices of types, that are served and wanted, without those that are
+// [watch.Unreadable].
 func (k *Set) Served() []resource.Type {
 	unreadable := make(map[resource.Type]bool)
 	for _, w := range k.Watches.Status() {

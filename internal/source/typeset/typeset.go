@@ -21,12 +21,12 @@ type Options struct {
 	Watches *watch.Manager
 	Index   *index.Index
 	Log     logr.Logger
-	// Discovered returns what discovery knows.
+	// Discovered returns the status of discovery.
 	Discovered func() discovery.Status
 	// Delivered tells whether the objects of a type's first list are delivered.
 	Delivered func(resource.Type) bool
-	// Gone is called for a type whose objects the index has forgotten: the receiver may have others, from an
-	// earlier process.
+	// Gone is called for a type whose objects the index has forgotten: the receiver may have more of its documents,
+	// from an earlier process.
 	Gone func(resource.Type)
 	// Remembered are the types, and slices of types, of an earlier process.
 	Remembered func() []resource.Type
@@ -36,7 +36,7 @@ type Options struct {
 type Set struct {
 	Options
 
-	mu         sync.Mutex                   // guards migrations and what they point to
+	mu         sync.Mutex                   // guards migrations and the values behind its pointers
 	migrations map[resource.Type]*migration // by the old type
 }
 
@@ -45,17 +45,17 @@ func New(o Options) *Set {
 	return &Set{Options: o, migrations: make(map[resource.Type]*migration)}
 }
 
-// migration is a type whose documents go once those of another are delivered.
+// migration is a type whose documents are deleted once those of its successor are delivered.
 type migration struct {
 	to     resource.Type
 	cancel context.CancelFunc
 }
 
-// stopTimeout bounds how long a watch may take to end; it only has to leave a call into the index.
+// stopTimeout bounds how long a watch may take to end. A watch ends as soon as its call into the index returns.
 const stopTimeout = 30 * time.Second
 
-// One goroutine calls Apply. It blocks until the removed types are forgotten, so that a type that comes back with
-// the next change is not mistaken for the one that went.
+// Apply is called by one goroutine. It blocks until the removed types are forgotten, so that a type that returns
+// with the next change is not mistaken for the removed one.
 func (k *Set) Apply(ctx context.Context, c discovery.Change) {
 	read := k.Scopes.Decide(ctx, c.Types)
 	k.revive(read)
@@ -75,7 +75,7 @@ func (k *Set) Apply(ctx context.Context, c discovery.Change) {
 	k.Log.V(1).Info("Types applied", "types", len(c.Types), "watches", len(read), "removed", len(c.Removed), "migrated", len(c.Migrated), "complete", c.Complete)
 }
 
-// slicesOf returns a type with all its known slices, present or of an earlier process.
+// slicesOf returns a type with all its known slices, of this process or of an earlier one.
 func (k *Set) slicesOf(t resource.Type) []resource.Type {
 	known := []resource.Type{t}
 	for _, o := range slices.Concat(k.Index.Types(), k.Remembered()) {
@@ -86,13 +86,13 @@ func (k *Set) slicesOf(t resource.Type) []resource.Type {
 	return known
 }
 
-// moves returns which type replaces which, slice by slice. Only a change of rights makes a type that was read by
-// namespace be read as a whole, so both types have the same slices. Slices of another division go when the last
-// slice of the new type is delivered.
+// moves returns the migrations of a type, slice by slice. Both types have the same slices, unless rights have
+// changed: only then is a type that was read by namespace read as a whole. Slices of another division are
+// forgotten when the last slice of the new type is delivered.
 func (k *Set) moves(m discovery.Migration) []discovery.Migration {
 	to := k.Scopes.Of([]resource.Type{m.New})
 	if len(to) == 0 {
-		return nil // we are ending
+		return nil // ctx has ended
 	}
 	var all []discovery.Migration
 	for _, from := range k.slicesOf(m.Old) {
@@ -125,7 +125,7 @@ func (k *Set) migrate(ctx context.Context, m discovery.Migration) {
 	k.migrations[m.Old] = moving
 	k.mu.Unlock()
 	k.Log.Info("Type is served under another version, moving its documents", "from", m.Old.String(), "to", m.New.String())
-	go func() { // Ends with ctx, which ends before the index does.
+	go func() { // The goroutine ends with ctx, which ends before the index does.
 		defer cancel()
 		tick := time.NewTicker(200 * time.Millisecond)
 		defer tick.Stop()
@@ -139,7 +139,7 @@ func (k *Set) migrate(ctx context.Context, m discovery.Migration) {
 	}()
 }
 
-// moved forgets the old type if its successor is delivered, and tells whether it did.
+// moved forgets the old type if its successor is delivered, and tells whether it has.
 func (k *Set) moved(ctx context.Context, old resource.Type, m *migration) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -151,7 +151,7 @@ func (k *Set) moved(ctx context.Context, old resource.Type, m *migration) bool {
 	return true
 }
 
-// revive cancels the end of types that are served again.
+// revive cancels the migrations of types that are served again.
 func (k *Set) revive(types []resource.Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -163,7 +163,7 @@ func (k *Set) revive(types []resource.Type) {
 	}
 }
 
-// redirect lets types that wait for one that is itself replaced wait for its successor.
+// redirect makes types that wait for a type that is itself replaced wait for the successor of that type.
 func (k *Set) redirect(next discovery.Migration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -174,7 +174,7 @@ func (k *Set) redirect(next discovery.Migration) {
 	}
 }
 
-// forgetMigrating forgets types that wait for a successor that is gone: nothing will replace them.
+// forgetMigrating forgets types whose successor is gone: no type will replace them.
 func (k *Set) forgetMigrating(ctx context.Context, gone resource.Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -29,7 +29,7 @@ type servedTypes struct {
 	index  *index.Index
 	apply  func(context.Context, discovery.Change)
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	delivered map[resource.Type]bool
 	docs      map[resource.ID]bool
 	busy      chan struct{} // while not nil, changes of widgets wait for it to be closed

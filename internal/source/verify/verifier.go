@@ -92,7 +92,7 @@ type Verifier struct {
 	metrics *metrics
 	wake    slots
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	began   time.Time
 	types   map[resource.Type]*history
 	looks   uint64 // how many times types were taken note of

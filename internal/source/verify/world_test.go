@@ -32,7 +32,7 @@ var (
 type world struct {
 	t       *testing.T
 	server  *watchtest.Server
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	members map[string]*member
 	said    map[string]verify.Statement
 }
@@ -53,7 +53,7 @@ type member struct {
 // lister can be made to answer less than there is, or nothing.
 type lister struct {
 	*watch.Lister
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	err    error
 	half   bool
 	lists  map[string]int
