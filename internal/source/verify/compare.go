@@ -7,7 +7,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// Source is what a doubt comes from.
+// Source is where a doubt comes from.
 type Source string
 
 // The sources, which are values of the label source of the metrics.
@@ -18,19 +18,19 @@ const (
 )
 
 const (
-	// patience is how long an index may take to reach a version that somebody else has seen. A watch brings
-	// an event within milliseconds; only an idle one waits for a bookmark, and then its sum is the same
+	// patience is how long an index may take to reach a version that another member or a list has seen. A watch
+	// brings an event within milliseconds. Only an idle watch waits for a bookmark, and then the sums are equal
 	// already.
 	patience = 15 * time.Second
-	// A type is not listed anew again before a pause is over, which doubles as long as its sum does not
-	// become equal: a type whose sums cannot be compared costs a list in half an hour. The first pause grows
-	// with the type, a second for each ten thousand objects.
+	// Between two lists anew of a type lies a pause, which doubles until the sums are equal. So a type whose sums
+	// cannot be compared costs one list in half an hour. The first pause grows with the type: a second for each ten
+	// thousand objects.
 	firstPause = 5 * time.Second
 	perObject  = 100 * time.Microsecond
 	maxPause   = 30 * time.Minute
 )
 
-// Index is what is held against the cluster; [index.Index] is one.
+// Index is the index to be compared; [index.Index] is one.
 type Index interface {
 	Sum(t resource.Type) (index.Sum, bool)
 	SumAt(t resource.Type, version uint64) (uint64, index.Reach)
@@ -40,27 +40,27 @@ type Index interface {
 	All(t resource.Type, f func(namespace, name string, version uint64) bool)
 }
 
-// comparison is what an index says to a claim.
+// comparison is the result of comparing an index with a claim.
 type comparison uint8
 
 const (
-	// waiting is for the watch to reach the version.
+	// waiting means that the watch has not reached the version.
 	waiting comparison = iota
-	// same sum.
+	// same means an equal sum.
 	same
-	// different sum at the same version.
+	// different means another sum at the same version.
 	different
-	// forgotten is a version that is too long ago.
+	// forgotten means that the index does not remember the version any more.
 	forgotten
 )
 
-// String returns it in lower case.
+// String returns the name of c in lower case.
 func (c comparison) String() string {
 	return [...]string{"waiting", "same", "different", "forgotten"}[c]
 }
 
-// compare holds an index against what somebody else says of a type. Where the versions do not meet, sums that are equal
-// now are no contradiction: between the two versions nothing has happened.
+// compare compares an index with a claim about a type. If the versions differ and the latest sums are equal, the
+// result is same: nothing has happened between the two versions.
 func compare(x Index, t resource.Type, claimed index.Sum) comparison {
 	now, ok := x.Sum(t)
 	if ok && now.Same(claimed) {
@@ -79,7 +79,7 @@ func compare(x Index, t resource.Type, claimed index.Sum) comparison {
 	}
 }
 
-// claim is what somebody says of a type, as long as it has not been compared.
+// claim is the sum that a member or a list names for a type, until it has been compared.
 type claim struct {
 	source  Source
 	member  string
@@ -89,21 +89,21 @@ type claim struct {
 	counted bool // its difference has been counted
 }
 
-// history is what is known of the verification of one type.
+// history is the state of the verification of one type.
 type history struct {
-	name     string // of the type
-	watched  uint64 // when it was last seen to be watched, by Verifier.looks
+	name     string // the type's
+	watched  uint64 // the last look that found a watch of the type, as counted by Verifier.looks
 	claims   []claim
-	verified time.Time // when it was last held against a list
-	listed   time.Time // when somebody's list was last heard of, or ours was made
-	repaired time.Time // when it was last listed anew
+	verified time.Time // when the index was last compared with a list
+	listed   time.Time // when a list of any member was last completed, as far as we know
+	repaired time.Time // when the type was last listed anew
 	pause    time.Duration
-	next     time.Time // it is not listed anew before this
-	wanted   bool      // it is to be listed anew, for what a claim says
-	doubted  bool      // and for another reason
+	next     time.Time // the earliest time to list the type anew
+	wanted   bool      // a claim asks for a list anew
+	doubted  bool      // Doubt asks for one
 }
 
-// take notes a claim; it takes the place of an earlier one by the same member for the same run.
+// take notes a claim. The claim replaces an earlier one by the same member for the same run.
 func (h *history) take(c claim) {
 	for i := range h.claims {
 		if o := &h.claims[i]; o.source == c.source && o.member == c.member && o.run == c.run {
@@ -114,17 +114,16 @@ func (h *history) take(c claim) {
 	h.claims = append(h.claims, c)
 }
 
-// finding is what came of a claim.
+// finding is the result of examining a claim.
 type finding struct {
 	claim
-	verdict Verdict // Pending: it says nothing
-	first   bool    // its difference is new, and to be counted
+	verdict Verdict // Pending: the claim proves nothing
+	first   bool    // the difference is new, and to be counted
 }
 
-// examine compares what can be compared and returns what was found. Claims that have to wait, for the watch or for a
-// repair, stay. A version that a peer has told, and that we do not reach, is one that we have lost an event of only
-// while the peer lives: after a restore of etcd, or of an API's own store, what those have told that are gone is of a
-// time that is lost.
+// examine compares all claims that can be compared, and returns the findings. Claims that wait for the watch or
+// for a repair stay. If we do not reach the version of a peer's claim, we have lost an event, but only while the
+// peer lives. After a restore of etcd, or of an API's own store, the claims of members that have left are void.
 func (h *history) examine(x Index, t resource.Type, lives func(member string) bool, now time.Time) (found []finding) {
 	left := h.claims[:0]
 	h.wanted = false
@@ -140,7 +139,7 @@ func (h *history) examine(x Index, t resource.Type, lives func(member string) bo
 			h.settled(c, now)
 			verdict := Equal
 			if c.counted || c.heard.Before(h.repaired) {
-				verdict = Repaired // by a list that something else led to
+				verdict = Repaired // by a list that another claim or doubt led to
 			}
 			found = append(found, finding{claim: c, verdict: verdict})
 		case forgotten:
@@ -159,7 +158,7 @@ func (h *history) examine(x Index, t resource.Type, lives func(member string) bo
 	return found
 }
 
-// settled notes a claim that holds.
+// settled notes that a claim equals the index.
 func (h *history) settled(c claim, now time.Time) {
 	if c.source == FromList {
 		h.verified = now
@@ -169,19 +168,19 @@ func (h *history) settled(c claim, now time.Time) {
 	}
 }
 
-// due tells whether the type is to be listed anew now.
+// due tells whether the type is to be listed anew, and its pause is over.
 func (h *history) due(now time.Time) bool { return h.waits() && !now.Before(h.next) }
 
 // waits tells whether the type is to be listed anew.
 func (h *history) waits() bool { return h.wanted || h.doubted }
 
-// begin notes that the type is being listed anew.
+// begin notes that a list anew begins, and sets the pause after it.
 func (h *history) begin(objects int, now time.Time) {
 	h.pause = min(max(2*h.pause, firstPause+time.Duration(objects)*perObject), maxPause)
 	h.next = now.Add(h.pause)
 }
 
-// mended notes that the type has been listed anew, and returns the claims that this has settled.
+// mended notes that the type has been listed anew, and returns the claims that the list has settled.
 func (h *history) mended(now time.Time) (settled []claim) {
 	left := h.claims[:0]
 	for _, c := range h.claims {

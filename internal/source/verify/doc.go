@@ -1,7 +1,7 @@
 // Package verify compares the index with the cluster, and with the indexes of the other members. A watch can lose
 // an event, and no later event would reveal the loss.
 //
-// There are three sources of doubt, and one repair:
+// Doubt has three sources, and one repair:
 //
 //	peers    each member says, of each type, (version, objects, sum). With all events up to a version the sum must be
 //	         the same; of two members that differ, one has lost an event, and both list the type anew. A member that
@@ -21,10 +21,10 @@
 //
 // A claim of a version that the index no longer remembers proves nothing and is dropped.
 //
-// The package deletes nothing and sends nothing. It believes that a list lacks an object only after a second list
-// of its own has said the same. Then it asks the type's Reflector for a list ([Relister]), and the index takes
-// that list as the truth, as it does every complete list. A list that fails, at once or in the middle, proves
-// nothing. The package reads lists in pages, sums them and throws them away.
+// The package deletes nothing and sends nothing. If a list of its own differs from the index, it believes the
+// difference only after a second list. Then it asks the type's Reflector for a list ([Relister]), and the index
+// takes that list as the truth, as it does every complete list. A list that fails, at once or in the middle,
+// proves nothing. The package reads lists in pages, sums them and throws them away.
 //
 // Members send each other [Statement] values in one ConfigMap for each member, which [Store] writes and follows.
 //

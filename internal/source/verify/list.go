@@ -20,19 +20,19 @@ import (
 const (
 	// listTimeout bounds one list. API servers keep a list open for about 5 minutes.
 	listTimeout = 10 * time.Minute
-	// confirmAfter is the pause before a list that differs is made a second time. An API that has just come back, or a
-	// proxy that has cut an answer short, says something else by then.
+	// confirmAfter is the pause before the second list, after a list that differs. By then, an API that had just
+	// come back, or a proxy that had cut an answer short, answers correctly.
 	confirmAfter = 2 * time.Second
-	// listPatience is [patience] for a list of our own, which a second one follows.
+	// listPatience is [patience] for a list of our own. It can be shorter, because a second list follows.
 	listPatience = 5 * time.Second
-	// retryAfter is how long a type whose list failed is left alone.
+	// retryAfter is the pause after a failed list of a type.
 	retryAfter = time.Minute
 )
 
-// sums are those of all types.
+// sums returns the sums of all types in the index.
 func (v *Verifier) sums() map[string]index.Sum {
 	v.mu.Lock()
-	names := make(map[resource.Type]string, len(v.types)) // so that not all are made anew every few seconds
+	names := make(map[resource.Type]string, len(v.types)) // saves making each name anew every few seconds
 	for t, h := range v.types {
 		names[t] = h.name
 	}
@@ -53,7 +53,7 @@ func equal(a, b Statement) bool {
 		reflect.DeepEqual(a.Verdicts, b.Verdicts) && reflect.DeepEqual(a.Runs, b.Runs)
 }
 
-// listDue makes the lists that somebody asked for, and the scheduled one that has waited for longest.
+// listDue makes the lists that runs want, and the scheduled list that has waited for longest.
 func (v *Verifier) listDue(ctx context.Context) time.Duration {
 	for ctx.Err() == nil {
 		j, ok := v.nextJob()
@@ -82,9 +82,9 @@ func (v *Verifier) nextJob() (job, bool) {
 	return v.listing, true
 }
 
-// nextScheduled returns the type whose turn it is. The first turn comes within an interval of the start, at a
-// moment that the hash of the name gives, so that lists are spread; a member that takes a type over knows
-// when it was last listed.
+// nextScheduled returns our type that has been due for longest. The first turn of a type comes within an
+// interval of the start, at a moment given by the hash of its name, so that lists are spread. A member that
+// takes a type over knows when the type was last listed.
 func (v *Verifier) nextScheduled(now time.Time) (resource.Type, bool) {
 	if v.opts.Interval <= 0 {
 		return resource.Type{}, false
@@ -111,7 +111,7 @@ func (v *Verifier) nextScheduled(now time.Time) (resource.Type, bool) {
 	return resource.Type{}, false
 }
 
-// dueAt is when a type is to be listed next.
+// dueAt returns when a type is to be listed next.
 func dueAt(w Watched, h *history, began time.Time, interval time.Duration) time.Time {
 	if !h.listed.IsZero() {
 		return h.listed.Add(interval)
@@ -124,13 +124,13 @@ func dueAt(w Watched, h *history, began time.Time, interval time.Duration) time.
 	return first.Add(spread)
 }
 
-// listFor makes a list, and a second one where it differs, and tells of it.
+// listFor makes a list, and a second one if the first differs, and tells the other members of the result.
 func (v *Verifier) listFor(ctx context.Context, j job) {
 	name := j.typ.String()
 	ctx, span := v.opts.Tracer.Verification(ctx, name)
 	sum, result, err := v.hold(ctx, j.typ)
 	if err == nil && result == different {
-		// What one list says alone is not believed: see confirmAfter.
+		// One list alone proves no difference: see confirmAfter.
 		if err = wait(ctx, confirmAfter); err == nil {
 			sum, result, err = v.hold(ctx, j.typ)
 		}
@@ -167,21 +167,21 @@ func (v *Verifier) listFor(ctx context.Context, j job) {
 		v.sayVerdict(j.run, name, Equal, now)
 		return
 	}
-	c.heard = now.Add(-patience) // it has waited
+	c.heard = now.Add(-patience) // the claim has waited already
 	h.take(c)
 	wake(v.wake.check)
 }
 
 var errNoVersion = errors.New("its versions are no numbers, so there is nothing to compare at")
 
-// hold lists a type and compares the index at the version of the list, which it waits for. It returns the sum of the
-// list, and same or different.
+// hold lists a type, waits until the index reaches the version of the list, and compares the two. It returns the
+// sum of the list, and same or different.
 func (v *Verifier) hold(ctx context.Context, t resource.Type) (index.Sum, comparison, error) {
 	ctx, cancel := context.WithTimeout(ctx, listTimeout)
 	defer cancel()
 	var listed index.Sum
 	ours, known := uint64(0), false
-	note := func() { // while the list goes on: afterwards the index may have forgotten
+	note := func() { // called after each page, because the index may have forgotten the version by the end of the list
 		if hash, reach := v.opts.Index.SumAt(t, listed.Version); !known && reach == index.Reached {
 			ours, known = hash, true
 		}
@@ -224,6 +224,6 @@ func wait(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
-		return ctx.Err() // The caller says what it waited for, or ends.
+		return ctx.Err() // The caller wraps it, or ends.
 	}
 }

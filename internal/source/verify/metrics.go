@@ -17,8 +17,8 @@ type metrics struct {
 	lists, repairs prometheus.Counter
 }
 
-// divergenceDesc is of a counter whose series are made when they are asked for: three for each type, nearly all of
-// them 0, would be 1.7 KB of memory for each type.
+// divergenceDesc describes a counter whose series are made when a scrape asks for them. Kept series, three for
+// each type and nearly all of them 0, would take 1.7 KB of memory for each type.
 var divergenceDesc = prometheus.NewDesc("k8s_vectordb_sync_divergences_total",
 	"Times that the index of a resource was found to differ: from a list, a peer, or the list of a resync.",
 	[]string{"resource", "source"}, nil)
@@ -26,8 +26,8 @@ var divergenceDesc = prometheus.NewDesc("k8s_vectordb_sync_divergences_total",
 // sources are all values of the label source.
 var sources = [...]Source{FromList, FromPeer, FromResync}
 
-// divergences counts them by type and source. A type that is watched has a series of each source, so that its first
-// divergence is an increase.
+// divergences counts divergences by type and source. Each watched type has a series for each source, so that its
+// first divergence is an increase.
 type divergences struct {
 	watched ages
 
@@ -66,11 +66,11 @@ func (d *divergences) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// failureDesc is of a counter as that of divergences is.
+// failureDesc describes a counter whose series are made when a scrape asks for them, as those of divergences.
 var failureDesc = prometheus.NewDesc("k8s_vectordb_sync_verification_failures_total",
 	"Failed lists for the verification of a resource, which prove nothing.", []string{"resource"}, nil)
 
-// failures counts them by type. A type that is watched has a series.
+// failures counts failed lists by type. Each watched type has a series.
 type failures struct {
 	watched ages
 
@@ -102,11 +102,11 @@ func (f *failures) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// ageDesc is of a metric that is computed when it is asked for.
+// ageDesc describes a metric that is computed when a scrape asks for it.
 var ageDesc = prometheus.NewDesc("k8s_vectordb_sync_verification_age_seconds",
 	"Time since the index of a resource was last compared with a complete list.", []string{"resource"}, nil)
 
-// ages tells [metrics] how long ago each type was held against a list.
+// ages returns how long ago each type was compared with a list.
 type ages func() map[resource.Type]time.Duration
 
 // Describe implements [prometheus.Collector].
@@ -139,7 +139,7 @@ func newMetrics(reg prometheus.Registerer, a ages) *metrics {
 	return m
 }
 
-// ages are how long ago each watched type was held against a list.
+// ages returns how long ago each watched type was compared with a list.
 func (v *Verifier) ages() map[resource.Type]time.Duration {
 	now := time.Now()
 	all := make(map[resource.Type]time.Duration)
@@ -149,7 +149,7 @@ func (v *Verifier) ages() map[resource.Type]time.Duration {
 	return all
 }
 
-// Verified returns when a type was last held against a list: one that was made for that, or the one of its Reflector.
+// Verified returns when a type was last compared with a list. The list of its Reflector counts, too.
 func (v *Verifier) Verified(w Watched) time.Time {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -9,19 +9,19 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// settleFor is how long the watch may take to bring what a resync's list has shown. A list is no newer than
-// what is on its way for some milliseconds; a type that is listed anew for nothing costs a list.
+// settleFor is how long the watch may take to bring the states in a resync's list. Events are only milliseconds
+// behind a list, but a type that is listed anew without need costs a list.
 const settleFor = 2 * time.Second
 
-// Part holds one list of a part of a type, which a resync makes anyway, against the index, object by object. It keeps
-// eight bytes for each object of the part. It is used by one goroutine.
+// Part compares the list of one part of a type with the index, object by object. A resync makes the list anyway.
+// Part keeps eight bytes for each object of the part. One goroutine uses it.
 type Part struct {
 	v       *Verifier
 	typ     resource.Type
 	in      func(namespace, name string) bool
 	listed  map[uint64]struct{}
-	suspect []resource.Record // the list has them, and the index has not, or an older state
-	gone    []resource.Record // the index has them, and the list has not; without a digest
+	suspect []resource.Record // in the list, but not in the index, or older there
+	gone    []resource.Record // in the index, but not in the list; without a digest
 }
 
 // Part begins the comparison of a list. In tells which objects are in the part; nil means all of the type.
@@ -29,7 +29,7 @@ func (v *Verifier) Part(t resource.Type, in func(namespace, name string) bool) *
 	return &Part{v: v, typ: t, in: in, listed: make(map[uint64]struct{})}
 }
 
-// Reset begins anew: the list has been given up for another one.
+// Reset begins anew, after the caller has given up the list and begins another one.
 func (p *Part) Reset() {
 	clear(p.listed)
 	p.suspect, p.gone = nil, nil
@@ -45,7 +45,7 @@ func (p *Part) Page(rs []resource.Record) {
 	}
 }
 
-// knows tells whether the index has an object in a state, or in a later one.
+// knows tells whether the index has an object in this state or in a later one.
 func (p *Part) knows(r resource.Record) bool {
 	_, version, ok := p.v.opts.Index.Get(p.typ, r.Namespace, r.Name)
 	return ok && version >= r.ResourceVersion
@@ -54,13 +54,12 @@ func (p *Part) knows(r resource.Record) bool {
 // hashOf names an object within its type.
 func hashOf(namespace, name string) uint64 { return xxhash.Sum64String(namespace + "/" + name) }
 
-// Settle ends the comparison, after a complete list of a version. It waits a moment for what the watch is
-// still to bring; what differs then is repaired by listing the type anew. It returns what was repaired once
-// the index has it: the states that the list has shown and that were not known, and the objects that were
-// known and are not there.
+// Settle ends the comparison, after a complete list of a version. It waits a moment for events that the watch
+// has not brought yet. If a difference is left, it lists the type anew. When the index has the new list, Settle
+// returns the repaired differences: states that only the resync's list had, and objects that only the index had.
 func (p *Part) Settle(ctx context.Context, version uint64) (changed []resource.Record, gone []resource.ID, err error) {
 	if version == 0 {
-		return nil, nil, nil // There is no telling what is newer.
+		return nil, nil, nil // Without a version, nothing can be compared.
 	}
 	p.v.opts.Index.All(p.typ, func(namespace, name string, known uint64) bool {
 		if known <= version && (p.in == nil || p.in(namespace, name)) {
@@ -85,7 +84,7 @@ func (p *Part) Settle(ctx context.Context, version uint64) (changed []resource.R
 	}
 }
 
-// forgive drops the suspicions that the watch has dispelled by now.
+// forgive drops the differences that events have resolved.
 func (p *Part) forgive(version uint64) {
 	left := p.suspect[:0]
 	for _, r := range p.suspect {
@@ -117,7 +116,7 @@ func (p *Part) mend(ctx context.Context) (changed []resource.Record, gone []reso
 	return p.suspect, gone, nil
 }
 
-// verified notes that a type was found equal to a list, if the list was a whole one.
+// verified notes that a type equals a list, if the list was of the whole type.
 func (v *Verifier) verified(t resource.Type, whole bool) {
 	if !whole {
 		return

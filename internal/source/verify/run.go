@@ -12,16 +12,16 @@ import (
 )
 
 const (
-	// runTimeout bounds a run: what has no verdict by then has failed.
+	// runTimeout bounds a run: a type without a verdict by then has failed.
 	runTimeout = 15 * time.Minute
-	// maxEnded is how many runs that have ended are remembered.
+	// maxEnded is how many ended runs are remembered.
 	maxEnded = 10
 )
 
 // ErrNoMembers says that we are not a member of the ring yet.
 var ErrNoMembers = errors.New("this replica has not joined the ring")
 
-// ErrUnknownRun says that nobody knows a run, or not any more.
+// ErrUnknownRun says that no member knows the run, or that it ended too long ago.
 var ErrUnknownRun = errors.New("no such verification")
 
 // TypeVerdict is how far one type has come in a run.
@@ -29,10 +29,10 @@ type TypeVerdict struct {
 	Type string
 	// Verdict is Equal when each member's index is equal to the list, Repaired when one was not.
 	Verdict Verdict
-	// Objects is how many the list had, Version its version.
+	// Objects is how many objects the list had, Version its version.
 	Objects int
 	Version uint64
-	// Repaired are the members that had to list anew.
+	// Repaired are the members that had to list the type anew.
 	Repaired []string
 	// Err says why there is no verdict.
 	Err string
@@ -41,7 +41,7 @@ type TypeVerdict struct {
 // Run is a verification of some types by the whole fleet. It is a copy.
 type Run struct {
 	ID string
-	// Member is the one that was asked; Label is how the types were called, empty for all.
+	// Member is the member that was asked; Label is how the request called the types, empty for all.
 	Member, Label     string
 	Started, Finished time.Time
 	// Types are sorted by name.
@@ -59,7 +59,7 @@ func (r Run) Done() int {
 	return n
 }
 
-// Running tells whether it goes on.
+// Running tells whether r has not ended.
 func (r Run) Running() bool { return r.Finished.IsZero() }
 
 // running is a run that has not ended.
@@ -70,8 +70,8 @@ type running struct {
 	ended   chan struct{}
 }
 
-// Start has types verified now, by all members, and returns at once. A run of the same types that is under way is
-// returned instead of another.
+// Start begins a run that verifies types by all members, and returns at once. If a run of the same types is
+// under way, Start returns that run.
 func (v *Verifier) Start(types []resource.Type, label string) (Run, error) {
 	if len(v.opts.Fleet.Members()) == 0 {
 		return Run{}, ErrNoMembers
@@ -97,7 +97,7 @@ func (v *Verifier) Start(types []resource.Type, label string) (Run, error) {
 	return v.snapshot(id, v.runs[id], now), nil
 }
 
-// join takes part in a run: we list what the ring gives us. The caller holds mu.
+// join takes part in a run: we list the types that the ring gives us. The caller holds mu.
 func (v *Verifier) join(id, member string, r Request, now time.Time) {
 	if v.runs[id] != nil || slices.ContainsFunc(v.ended, func(e Run) bool { return e.ID == id }) || id == "" {
 		return
@@ -118,7 +118,7 @@ func (v *Verifier) anyRun() bool {
 	return len(v.runs) > 0
 }
 
-// assign queues the lists of a run that are ours and have been made by nobody. The caller holds mu.
+// assign queues the lists of a run that are ours and that no member has made. The caller holds mu.
 func (v *Verifier) assign(id string, r *running, now time.Time) {
 	for _, name := range r.request.Types {
 		if _, made := v.listOf(id, name); made || v.opts.Fleet.Assignee(name) != v.opts.Member {
@@ -133,7 +133,7 @@ func (v *Verifier) assign(id string, r *running, now time.Time) {
 	}
 }
 
-// listOf returns the list that somebody has made for a run. The caller holds mu.
+// listOf returns the list of a type that any member has made for a run. The caller holds mu.
 func (v *Verifier) listOf(id, typ string) (List, bool) {
 	if o, ok := v.told[tellKey{id, typ, true}]; ok {
 		return o.list, true
@@ -146,7 +146,7 @@ func (v *Verifier) listOf(id, typ string) (List, bool) {
 	return List{}, false
 }
 
-// verdictOf returns what a member's index had to say to a list. The caller holds mu.
+// verdictOf returns how a member's index compared with a run's list of a type. The caller holds mu.
 func (v *Verifier) verdictOf(member, id, typ string) Verdict {
 	if member != v.opts.Member {
 		return v.others[member].Verdicts[id][typ]
@@ -154,7 +154,7 @@ func (v *Verifier) verdictOf(member, id, typ string) Verdict {
 	return v.told[tellKey{id, typ, false}].verdict
 }
 
-// snapshot is how far a run has come. The caller holds mu.
+// snapshot returns how far a run has come. The caller holds mu.
 func (v *Verifier) snapshot(id string, r *running, now time.Time) Run {
 	members := v.opts.Fleet.Members()
 	run := Run{ID: id, Member: r.member, Label: r.request.Label, Started: r.request.Started}
@@ -197,8 +197,8 @@ func (v *Verifier) typeVerdict(id, name string, members []string, late bool) Typ
 	return tv
 }
 
-// finishRuns takes part in the runs of all members that live, hands out what they want of us, and ends those that are
-// complete. The caller holds mu.
+// finishRuns joins the runs of all live members, queues our lists for them, and ends complete runs. The caller
+// holds mu.
 func (v *Verifier) finishRuns(now time.Time) {
 	for _, m := range v.opts.Fleet.Members() {
 		for id, r := range v.others[m].Runs {
@@ -243,7 +243,7 @@ func (v *Verifier) Wait(ctx context.Context, id string) (Run, error) {
 		select {
 		case <-r.ended:
 		case <-ctx.Done():
-			return Run{}, ctx.Err() // It is the caller's.
+			return Run{}, ctx.Err() // The error is the caller's own.
 		}
 	}
 	run, ok := v.Get(id)
@@ -253,7 +253,7 @@ func (v *Verifier) Wait(ctx context.Context, id string) (Run, error) {
 	return run, nil
 }
 
-// Runs are all runs that are known, those under way first, then the newest.
+// Runs returns all known runs: first those under way, then the ended ones, the newest first.
 func (v *Verifier) Runs() []Run {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -14,46 +14,47 @@ import (
 )
 
 const (
-	// format is the version of the encoding. A statement of another one is not understood, hence not believed.
+	// format is the version of the encoding. A statement in another format is not understood, hence not believed.
 	format = 1
-	// packFrom is from which size on a statement is packed, in bytes; maxUnpacked is how much is believed to
-	// be in a packed one. A thousand types take about 60 KB, a third of it when packed.
+	// packFrom is the size in bytes from which a statement is packed; maxUnpacked bounds the size of an unpacked
+	// one. A thousand types take about 60 KB, and a third of that when packed.
 	packFrom    = 24 << 10
 	maxUnpacked = 4 << 20
 	// maxTypes bounds the types that a statement speaks of.
 	maxTypes = 10_000
 )
 
-// Statement is what a member says of its index to the others.
+// Statement is what a member tells the others about its index.
 type Statement struct {
-	// Filter names what decides which objects are in an index. Sums under different filters have nothing to
-	// do with each other.
+	// Filter names the settings that decide which objects are in an index. Sums under different filters cannot be
+	// compared.
 	Filter string
-	// Sums are those of the member's index, by type.
+	// Sums are the sums of the member's index, by type.
 	Sums map[string]index.Sum
-	// Lists are what the member has read lately from the API server, by run and type. The run "" is the hourly one.
+	// Lists are the lists that the member has read lately from the API server, by run and type. The run "" is the
+	// scheduled one.
 	Lists map[string]map[string]List
-	// Verdicts say how the member's index compared with somebody's list, by run and type.
+	// Verdicts say how the member's index compared with the list of a run, by run and type.
 	Verdicts map[string]map[string]Verdict
-	// Runs are those that the member was asked for, while they are under way.
+	// Runs are the runs that the member was asked for, while they are under way.
 	Runs map[string]Request
 }
 
 // List is one complete list of a type.
 type List struct {
 	Sum index.Sum
-	// Err says why there is none.
+	// Err says why there is no list.
 	Err string
 }
 
-// Request is what somebody wants verified, now.
+// Request is a call to verify types at once.
 type Request struct {
 	// Types are the types, by name.
 	Types []string `json:"types"`
-	// Label is how the asker has called them; empty for all.
+	// Label is how the caller has called the types; empty for all.
 	Label string `json:"label,omitempty"`
-	// Started is when it was asked for, by the clock of the member that was asked. It is shown, and nothing
-	// is decided by it.
+	// Started is the time of the request, by the clock of the member that was asked. It is only shown; no decision
+	// depends on it.
 	Started time.Time `json:"started"`
 }
 
@@ -62,22 +63,22 @@ type Verdict uint8
 
 // The verdicts.
 const (
-	// Pending is not compared yet.
+	// Pending means that the comparison is not done.
 	Pending Verdict = iota
-	// Equal is no difference.
+	// Equal means no difference.
 	Equal
-	// Repaired is a difference, after which the type was listed anew.
+	// Repaired means a difference, after which the type was listed anew.
 	Repaired
-	// Failed is a list that could not be made.
+	// Failed means that the list could not be made.
 	Failed
 )
 
 var verdicts = [...]string{"pending", "equal", "repaired", "failed"}
 
-// String returns it in lower case.
+// String returns the name of v in lower case.
 func (v Verdict) String() string { return verdicts[min(int(v), len(verdicts)-1)] }
 
-// encoded is a statement as it travels.
+// encoded is the JSON form of a statement.
 type encoded struct {
 	Format   int                           `json:"format"`
 	Filter   string                        `json:"filter,omitempty"`
@@ -110,7 +111,7 @@ func (s Statement) Encode() (text []byte, packed bool, err error) {
 		return text, false, nil
 	}
 	if text, err = configmap.Deflate(func(w io.Writer) error { _, err := w.Write(text); return err }); err != nil {
-		return nil, false, fmt.Errorf("packing a statement: %w", err) // A buffer takes everything.
+		return nil, false, fmt.Errorf("packing a statement: %w", err) // Writes to a buffer do not fail.
 	}
 	return text, true, nil
 }
@@ -128,7 +129,7 @@ func put[V any](m *map[string]map[string]V, run, t string, v V) {
 
 var errStatement = errors.New("statement is malformed")
 
-// Decode reads what Encode wrote. Whatever else it is given, it returns an error.
+// Decode reads the text of Encode. It returns an error for any other text.
 func Decode(text []byte, packed bool) (Statement, error) {
 	if packed {
 		r := flate.NewReader(bytes.NewReader(text))

@@ -16,11 +16,11 @@ import (
 )
 
 const (
-	// sumsLabel finds the ConfigMaps, with that of the ring.
+	// sumsLabel selects the ConfigMaps with statements, together with the label of the ring.
 	sumsLabel = "vectordb-sync.io/sums"
-	// statementKey and packedKey hold the statement, as it is or packed.
+	// statementKey and packedKey are the keys of the statement: as text, or packed.
 	statementKey, packedKey = "statement", "packed"
-	// tellTimeout bounds one attempt to write it.
+	// tellTimeout bounds one attempt to write a statement.
 	tellTimeout = 10 * time.Second
 )
 
@@ -31,21 +31,21 @@ type Store struct {
 	member string
 	hear   func(member string, s Statement, ok bool)
 	log    logr.Logger
-	// streams count what goes wrong with the watch; may be nil.
+	// streams counts the ends and errors of the watch; may be nil.
 	streams *reflector.Metrics
 }
 
-// NewStore returns a store of the ConfigMaps of a ring in a namespace. Hear is called by one goroutine of Run.
+// NewStore returns a store of the ConfigMaps of a ring in a namespace. One goroutine of Run calls hear.
 func NewStore(client corev1client.ConfigMapsGetter, namespace, ring, member string, hear func(member string, s Statement, ok bool),
 	streams *reflector.Metrics, log logr.Logger,
 ) *Store {
 	return &Store{client: client.ConfigMaps(namespace), ring: ring, member: member, hear: hear, streams: streams, log: log}
 }
 
-// infix is between the name of the ring and that of the member.
+// infix is between the name of the ring and the name of the member.
 const infix = "-sums-"
 
-// Name is the name of our ConfigMap.
+// Name returns the name of our ConfigMap.
 func (s *Store) Name() string { return s.ring + infix + s.member }
 
 // Tell implements [Teller].
@@ -63,7 +63,7 @@ func (s *Store) Tell(ctx context.Context, what Statement) error {
 	return nil
 }
 
-// write makes the ConfigMap what it is to be. Nobody else writes it, so it is read only to keep its owner.
+// write writes our ConfigMap. No other process writes it; write reads it only to keep its owner.
 func (s *Store) write(ctx context.Context, text []byte, packed bool) error {
 	m, err := configmap.Get(ctx, s.client, s.Name())
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *Store) write(ctx context.Context, text []byte, packed bool) error {
 	return err
 }
 
-// Run follows the ConfigMaps until ctx ends. What cannot be read is tried again, and holds nothing up.
+// Run follows the ConfigMaps until ctx ends. It tries failed reads again.
 func (s *Store) Run(ctx context.Context) error {
 	source := configmap.Source{
 		Client: s.client, Labels: configmap.RingLabel + "=" + s.ring + "," + sumsLabel, Stream: reflector.Sums, Streams: s.streams, Log: s.log,
@@ -96,7 +96,7 @@ func (s *Store) Run(ctx context.Context) error {
 	return nil
 }
 
-// sink takes what is followed.
+// sink takes the ConfigMaps that Run follows.
 type sink struct{ s *Store }
 
 func (k sink) take(m *corev1.ConfigMap, ok bool) {
@@ -122,10 +122,10 @@ func (k sink) take(m *corev1.ConfigMap, ok bool) {
 // Set takes a ConfigMap that appeared or changed.
 func (k sink) Set(m *corev1.ConfigMap) { k.take(m, true) }
 
-// Delete takes a ConfigMap that is gone.
+// Delete takes a ConfigMap that was deleted.
 func (k sink) Delete(m *corev1.ConfigMap) { k.take(m, false) }
 
-// Replace takes all there are. What is gone is forgotten with its member.
+// Replace takes all ConfigMaps. It forgets no statement: a member that has left is not asked any more.
 func (k sink) Replace(all []*corev1.ConfigMap) {
 	for _, m := range all {
 		k.take(m, true)

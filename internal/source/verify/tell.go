@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// tellLoop tells the others what we know.
+// tellLoop tells the others our statement.
 type tellLoop struct {
 	v    *Verifier
-	last Statement // what was told last
-	at   time.Time // when
+	last Statement // the statement that was told last
+	at   time.Time // when it was told
 }
 
 func (l *tellLoop) step(ctx context.Context) time.Duration {
@@ -33,10 +33,10 @@ func (l *tellLoop) step(ctx context.Context) time.Duration {
 	l.at = now
 	s := v.statement(now)
 	if len(members) == 1 {
-		return tellEvery // Nobody hears it.
+		return tellEvery // There is no other member.
 	}
 	if s.Sums = v.sums(); equal(s, l.last) {
-		return tellEvery // It has been heard.
+		return tellEvery // The others know it.
 	}
 	if err := v.opts.Teller.Tell(ctx, s); err != nil {
 		if ctx.Err() == nil {
@@ -51,7 +51,7 @@ func (l *tellLoop) step(ctx context.Context) time.Duration {
 	return tellEvery
 }
 
-// statement is what we say now, but for the sums.
+// statement returns our statement without the sums.
 func (v *Verifier) statement(now time.Time) Statement {
 	s := Statement{Filter: v.opts.Filter}
 	v.mu.Lock()

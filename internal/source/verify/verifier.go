@@ -26,21 +26,21 @@ type Relister interface {
 	Relist(ctx context.Context, t resource.Type) error
 }
 
-// Fleet are the members of the ring.
+// Fleet is the set of members of the ring.
 type Fleet interface {
-	// Members are those that live, ourselves among them; none before we have joined.
+	// Members returns the live members, with ourselves; none before we have joined.
 	Members() []string
-	// Assignee is the one of them that lists a type, by its name.
+	// Assignee returns the member that lists a type of this name.
 	Assignee(typeName string) string
 }
 
-// Teller makes what we say known to the others; [Store] is one.
+// Teller tells our statement to the other members; [Store] is one.
 type Teller interface {
 	// Tell blocks for a request or two.
 	Tell(ctx context.Context, s Statement) error
 }
 
-// Watched is a type that is watched at the moment.
+// Watched is a type whose watch is well.
 type Watched struct {
 	Type resource.Type
 	// Listed is when its Reflector last handed a complete list to the index.
@@ -58,35 +58,35 @@ type Options struct {
 	Teller   Teller
 	// Watched returns the types whose watches are well, sorted.
 	Watched func() []Watched
-	// Filter names what decides which objects are in the index.
+	// Filter names the settings that decide which objects are in the index.
 	Filter string
-	// Interval is how often each type is listed by somebody; 0 is never but when it is asked for.
+	// Interval is how often some member lists each type; 0 means that only runs cause lists.
 	Interval time.Duration
-	// Diverged is told of each type that is found to differ. It must not block. Nil tells nobody.
+	// Diverged is called for each type that is found to differ. It must not block. It may be nil.
 	Diverged func(t resource.Type)
 	// Tracer begins a span for each list; nil begins none.
 	Tracer *tracing.Tracer
-	// Log gets what is found.
+	// Log gets a message for each difference and each run.
 	Log logr.Logger
 	// Registerer takes the metrics; nil registers none.
 	Registerer prometheus.Registerer
 }
 
 const (
-	// tellEvery is the pace at which sums are told; what somebody waits for is told within a second.
+	// tellEvery is the pace at which sums are told; lists and verdicts are told within a second.
 	tellEvery = 10 * time.Second
-	// checkEvery is how often open claims are looked at. The index remembers the sums of 2.5 s of a busy type.
+	// checkEvery is how often open claims are examined. The index remembers the sums of 2.5 s of a busy type.
 	checkEvery = 200 * time.Millisecond
-	// tick is the pace of all else that is under way; restFor is for how long a loop rests that has nothing to do.
+	// tick is the pace of all other work under way; restFor is how long an idle loop rests.
 	tick    = time.Second
 	restFor = 10 * time.Second
-	// keepTold is for how long a list and a verdict are told: long enough for everybody to hear of them.
+	// keepTold is how long lists and verdicts stay in our statement: long enough for all members to read them.
 	keepTold = 2 * time.Minute
 	// relistTimeout bounds one attempt to list a type anew; the Reflector goes on trying after it.
 	relistTimeout = 5 * time.Minute
 )
 
-// Verifier holds an index against the cluster. Create it with [New].
+// Verifier compares an index with the cluster. Create it with [New].
 type Verifier struct {
 	opts    Options
 	metrics *metrics
@@ -95,15 +95,15 @@ type Verifier struct {
 	mu      sync.Mutex // guards the fields below
 	began   time.Time
 	types   map[resource.Type]*history
-	looks   uint64 // how many times types were taken note of
+	looks   uint64 // calls of refresh
 	byName  map[string]resource.Type
 	others  map[string]Statement
-	told    map[tellKey]told    // what we tell of lists and verdicts
-	runs    map[string]*running // of all members
-	ended   []Run               // the last ones, newest first
-	pending []job               // lists to be made for runs
-	listing job                 // the one that is being made
-	urgent  bool                // something is to be told soon
+	told    map[tellKey]told    // lists and verdicts in our statement
+	runs    map[string]*running // runs of all members
+	ended   []Run               // the last ended runs, newest first
+	pending []job               // lists that runs want of us
+	listing job                 // the list that is being made
+	urgent  bool                // our statement is to be told soon
 }
 
 // tellKey names a list of ours, or a verdict.
@@ -112,14 +112,14 @@ type tellKey struct {
 	isList   bool
 }
 
-// told is what it names, until everybody has heard of it.
+// told is a list or a verdict that stays in our statement for a while.
 type told struct {
 	list    List
 	verdict Verdict
 	since   time.Time
 }
 
-// job is a list that a run wants.
+// job is a list that a run wants; without a run, a scheduled one.
 type job struct {
 	run string
 	typ resource.Type
@@ -141,17 +141,18 @@ func (v *Verifier) Run(ctx context.Context) error {
 	v.mu.Lock()
 	v.began = time.Now()
 	v.mu.Unlock()
-	var loops errgroup.Group // All end with ctx.
+	var loops errgroup.Group // All loops end with ctx.
 	for _, l := range []struct {
 		slot chan struct{}
 		step func(context.Context) time.Duration
 	}{{v.wake.check, v.check}, {v.wake.repair, v.repair}, {v.wake.list, v.listDue}, {v.wake.tell, (&tellLoop{v: v}).step}} {
 		loops.Go(func() error { loop(ctx, l.slot, l.step); return nil })
 	}
-	return loops.Wait() // None returns an error.
+	return loops.Wait() // No loop returns an error.
 }
 
-// loop calls step, which says how long to rest at most, again and again until ctx ends. It is woken by the slot.
+// loop calls step again and again until ctx ends. step returns how long to rest at most; the slot ends a rest
+// early.
 func loop(ctx context.Context, slot <-chan struct{}, step func(context.Context) time.Duration) {
 	for {
 		rest := time.NewTimer(step(ctx))
@@ -166,7 +167,7 @@ func loop(ctx context.Context, slot <-chan struct{}, step func(context.Context) 
 	}
 }
 
-// slots wake the loops; each holds one.
+// slots wake the loops. Each channel has one slot.
 type slots struct{ check, repair, list, tell chan struct{} }
 
 func newSlots() slots {
@@ -176,11 +177,11 @@ func newSlots() slots {
 func wake(slot chan struct{}) {
 	select {
 	case slot <- struct{}{}:
-	default: // It will look anyway.
+	default: // The loop is going to look anyway.
 	}
 }
 
-// Hear takes what another member says. ok is false for one that says nothing any more.
+// Hear takes the statement of another member. ok is false if that member's ConfigMap was deleted.
 func (v *Verifier) Hear(member string, s Statement, ok bool) {
 	if member == v.opts.Member {
 		return
@@ -188,7 +189,7 @@ func (v *Verifier) Hear(member string, s Statement, ok bool) {
 	now := time.Now()
 	defer wake(v.wake.check)
 	if len(s.Lists) > 0 {
-		v.refresh() // What is told of a type is not told again.
+		v.refresh() // A list is told once, so its type must be known now.
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -215,7 +216,7 @@ func (v *Verifier) Hear(member string, s Statement, ok bool) {
 	}
 }
 
-// hearList takes somebody's list of a type.
+// hearList takes another member's list of a type.
 func (v *Verifier) hearList(t resource.Type, member, run string, l List, now time.Time) {
 	if l.Err != "" {
 		return
@@ -225,7 +226,7 @@ func (v *Verifier) hearList(t resource.Type, member, run string, l List, now tim
 	h.take(claim{source: FromList, member: member, run: run, sum: l.Sum, heard: now})
 }
 
-// history returns what is known of a type. The caller holds mu.
+// history returns the history of a type. The caller holds mu.
 func (v *Verifier) history(t resource.Type) *history {
 	h := v.types[t]
 	if h == nil {
@@ -235,8 +236,8 @@ func (v *Verifier) history(t resource.Type) *history {
 	return h
 }
 
-// refresh takes note of the types that are watched, and returns them. Of others nothing is remembered. What the members
-// have said of a type before it was known to be watched is taken now: they do not say it again.
+// refresh notes the watched types, and returns them. It forgets all others. For a new type, it takes the claims
+// that the members made before: they do not repeat them.
 func (v *Verifier) refresh() []Watched {
 	watched, now := v.opts.Watched(), time.Now()
 	v.mu.Lock()
@@ -263,7 +264,7 @@ func (v *Verifier) refresh() []Watched {
 	return watched
 }
 
-// recall takes what the members have said last of a type. The caller holds mu.
+// recall takes the last claims of all members about a type. The caller holds mu.
 func (v *Verifier) recall(t resource.Type, h *history, now time.Time) {
 	for member, s := range v.others {
 		if s.Filter != v.opts.Filter {
@@ -281,11 +282,11 @@ func (v *Verifier) recall(t resource.Type, h *history, now time.Time) {
 	wake(v.wake.check)
 }
 
-// check compares all open claims, and looks after the runs.
+// check examines all open claims, and advances the runs.
 func (v *Verifier) check(context.Context) time.Duration {
 	now := time.Now()
 	if v.anyRun() {
-		v.refresh() // A type that is watched since we last looked is watched.
+		v.refresh() // A run may want a type whose watch is new.
 	}
 	members := v.opts.Fleet.Members()
 	lives := func(member string) bool { return slices.Contains(members, member) }
@@ -311,7 +312,7 @@ func (v *Verifier) check(context.Context) time.Duration {
 	return restFor
 }
 
-// found takes what came of a claim. The caller holds mu.
+// found takes the finding of a claim. The caller holds mu.
 func (v *Verifier) found(t resource.Type, f finding, now time.Time) {
 	switch {
 	case f.first:
@@ -320,12 +321,12 @@ func (v *Verifier) found(t resource.Type, f finding, now time.Time) {
 			"resource", t.String(), "source", string(f.source), "member", f.member, "version", f.sum.Version, "objects", f.sum.Objects)
 	case f.verdict != Pending:
 		v.sayVerdict(f.run, t.String(), f.verdict, now)
-	case f.run != "": // too long ago to be compared: we find out for ourselves
+	case f.run != "": // the index has forgotten the version: we make a list of our own
 		v.queue(job{run: f.run, typ: t})
 	}
 }
 
-// diverged counts a difference, and tells of it.
+// diverged counts a difference, and calls Options.Diverged.
 func (v *Verifier) diverged(t resource.Type, s Source) {
 	v.metrics.divergences.count(t, s)
 	if v.opts.Diverged != nil {
@@ -333,8 +334,8 @@ func (v *Verifier) diverged(t resource.Type, s Source) {
 	}
 }
 
-// Doubt has a type listed anew, when the pause since it was last is over: a member that has left knew of an object that
-// we may never have heard of. It does not block.
+// Doubt has a type listed anew, when the pause after its last list is over. It is called when a member that has
+// left knew of an object that we may never have seen. It does not block.
 func (v *Verifier) Doubt(t resource.Type) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -346,7 +347,7 @@ func (v *Verifier) Doubt(t resource.Type) {
 	}
 }
 
-// queue has a list made. The caller holds mu.
+// queue adds a list to pending. The caller holds mu.
 func (v *Verifier) queue(j job) {
 	if !slices.Contains(v.pending, j) && v.listing != j {
 		v.pending = append(v.pending, j)
@@ -354,7 +355,7 @@ func (v *Verifier) queue(j job) {
 	}
 }
 
-// sayList and sayVerdict note what the others are to hear. The caller holds mu.
+// sayList adds a list to our statement, as sayVerdict adds a verdict. The caller holds mu.
 func (v *Verifier) sayList(run string, t string, l List, now time.Time) {
 	v.told[tellKey{run, t, true}] = told{list: l, since: now}
 	v.hurry()
@@ -362,19 +363,19 @@ func (v *Verifier) sayList(run string, t string, l List, now time.Time) {
 
 func (v *Verifier) sayVerdict(run string, t string, verdict Verdict, now time.Time) {
 	if run == "" {
-		return // Nobody waits for it.
+		return // No run waits for it.
 	}
 	v.told[tellKey{run, t, false}] = told{verdict: verdict, since: now}
 	v.hurry()
 }
 
-// hurry has the others told soon. The caller holds mu.
+// hurry has our statement told soon. The caller holds mu.
 func (v *Verifier) hurry() {
 	v.urgent = true
 	wake(v.wake.tell)
 }
 
-// repair lists anew what is to be, one type after another.
+// repair lists all due types anew, one after another.
 func (v *Verifier) repair(ctx context.Context) time.Duration {
 	rest := restFor
 	v.mu.Lock()
@@ -383,13 +384,13 @@ func (v *Verifier) repair(ctx context.Context) time.Duration {
 		if h.due(time.Now()) {
 			due = append(due, t)
 		} else if h.waits() {
-			rest = tick // its pause is not over
+			rest = tick // the type's pause is not over
 		}
 	}
 	v.mu.Unlock()
 	for _, t := range due {
 		if ctx.Err() == nil {
-			if v.relist(ctx, t) != nil { // It has been logged.
+			if v.relist(ctx, t) != nil { // relist has logged the error.
 				rest = tick
 			}
 		}
@@ -397,7 +398,7 @@ func (v *Verifier) repair(ctx context.Context) time.Duration {
 	return rest
 }
 
-// relist lists a type anew and settles what waited for that.
+// relist lists a type anew and settles the claims that waited for the list.
 func (v *Verifier) relist(ctx context.Context, t resource.Type) error {
 	sum, _ := v.opts.Index.Sum(t)
 	v.mu.Lock()
