@@ -15,13 +15,14 @@ import (
 	"k8s.io/client-go/metadata"
 )
 
-// startPatience is how long an API server may be away when a replica starts, before it gives up and is started again.
+// startPatience is how long a starting replica waits for the API server. After that it exits, and Kubernetes
+// starts it again.
 const startPatience = time.Minute
 
-// ClusterID returns what tells this cluster from every other: the UID of the first of some namespaces that may be read:
-// kube-system, or, for an account without rights in the whole cluster, one of its own. Where none
-// may be read it is empty, and checkpoints of another cluster at the same address are not told
-// apart. An API server that is away is waited for, for a minute.
+// ClusterID returns an ID that differs between clusters: the UID of the first readable namespace among
+// kube-system and own. The latter is for accounts without rights in the whole cluster. If none is readable, the
+// ID is empty, and checkpoints of another cluster at the same address are taken for ours. ClusterID waits a
+// minute for an API server that does not answer.
 func ClusterID(ctx context.Context, rights *Reviews, client metadata.Interface, own []string, log logr.Logger) (string, error) {
 	namespaces := client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"})
 	names := []string{"kube-system"}
@@ -59,8 +60,8 @@ func ClusterID(ctx context.Context, rights *Reviews, client metadata.Interface, 
 	return id, nil
 }
 
-// namespaceUID returns the UID of a namespace, empty if it may not be read or is not there. It is
-// read by its name and not listed: a role for some types allows no more.
+// namespaceUID returns the UID of a namespace; empty if the namespace may not be read or does not exist. It gets
+// the namespace by name, because a role for some types does not allow a list.
 func namespaceUID(ctx context.Context, rights *Reviews, namespaces metadata.ResourceInterface, name string) (string, error) {
 	if allowed, err := rights.MayGetNamespace(ctx, name); err != nil || !allowed {
 		return "", err

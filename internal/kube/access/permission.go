@@ -8,7 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// Permission holds the requests of one watch back that would be refused. A nil Permission holds nothing back.
+// Permission holds back the requests of one watch that would be refused. A nil Permission holds back none.
 //
 //	asking ──allowed, or no answer──▶ open ──a request is refused──▶ asking
 type Permission struct {
@@ -20,13 +20,13 @@ type Permission struct {
 	open bool
 }
 
-// NewPermission returns one that asks for the right, at a pace that doubles up to most, and tells
-// refused each time that it has to wait.
+// NewPermission returns a Permission that calls ask, with pauses that double up to most. It calls refused each
+// time it begins to wait.
 func NewPermission(ask func(context.Context) (bool, error), most time.Duration, refused func()) *Permission {
 	return &Permission{ask: ask, most: most, refused: refused}
 }
 
-// Admit returns once a request may be made, as far as can be told, or with the error of ctx.
+// Admit returns nil once a request is allowed or ask fails. It returns the error of ctx if that ends first.
 func (p *Permission) Admit(ctx context.Context) error {
 	if p == nil || p.isOpen() {
 		return nil
@@ -38,7 +38,7 @@ func (p *Permission) Admit(ctx context.Context) error {
 	}, p.most, p.refused)
 }
 
-// Answered takes the error of a request; nil is none.
+// Answered takes the error of a request, which may be nil.
 func (p *Permission) Answered(err error) {
 	if p != nil && apierrors.IsForbidden(err) {
 		p.set(false)

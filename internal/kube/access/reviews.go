@@ -23,8 +23,8 @@ type Reviews struct {
 	client  metadata.Interface
 }
 
-// NewReviews returns a Reviews that asks the one client, and tries with the other where not even that may be
-// asked: every account may by default, but a cluster can take the right away.
+// NewReviews returns a Reviews that asks for rights with reviews. Every account may do so by default, but a
+// cluster can take that right away. Then Reviews tries lists with client.
 func NewReviews(reviews authorizationv1client.SelfSubjectAccessReviewsGetter, client metadata.Interface) *Reviews {
 	return &Reviews{reviews: reviews, client: client}
 }
@@ -45,12 +45,12 @@ func (r *Reviews) MayRead(ctx context.Context, t resource.Type) (bool, error) {
 	return true, nil
 }
 
-// MayReadAll tells whether everything may be listed and watched, everywhere.
+// MayReadAll tells whether all types may be listed and watched in all namespaces.
 func (r *Reviews) MayReadAll(ctx context.Context) (bool, error) {
 	for _, verb := range []string{"list", "watch"} {
 		allowed, err := r.may(ctx, authorizationv1.ResourceAttributes{Verb: verb, Group: "*", Version: "*", Resource: "*"})
 		if apierrors.IsForbidden(err) {
-			return false, nil // each type tells
+			return false, nil // the caller asks for each type
 		}
 		if err != nil || !allowed {
 			return false, err
@@ -65,7 +65,7 @@ func (r *Reviews) MayGetNamespace(ctx context.Context, name string) (bool, error
 		Verb: "get", Version: "v1", Resource: "namespaces", Namespace: name, Name: name,
 	})
 	if apierrors.IsForbidden(err) {
-		return true, nil // to be tried
+		return true, nil // unknown, so the caller tries
 	}
 	return allowed, err
 }
@@ -81,7 +81,7 @@ func (r *Reviews) may(ctx context.Context, what authorizationv1.ResourceAttribut
 	return answer.Status.Allowed, nil
 }
 
-// canList tries.
+// canList tells whether a list of one object succeeds.
 func (r *Reviews) canList(ctx context.Context, t resource.Type) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

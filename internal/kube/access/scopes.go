@@ -20,20 +20,20 @@ type Reader interface {
 }
 
 // Scopes decides which types are read as a whole, and which by namespace. Make one with [NewScopes]. A nil
-// Scopes, for where no namespaces are named, reads every type as a whole.
+// Scopes, for a configuration that names no namespaces, reads every type as a whole.
 type Scopes struct {
 	reader     Reader
 	namespaces []string
 	log        logr.Logger
 
 	mu      sync.Mutex // guards the fields below
-	all     bool       // everything may be read everywhere
-	told    bool       // that something is read by namespace
-	alone   bool       // no type that was asked about first may be read as a whole
+	all     bool       // all types may be read in all namespaces
+	told    bool       // the log says that some type is read by namespace
+	alone   bool       // no type of the first call of decide may be read as a whole
 	decided map[schema.GroupResource]bool
 }
 
-// NewScopes returns a Scopes for these namespaces; nil when there are none.
+// NewScopes returns a Scopes for the included namespaces that are not excluded; nil when there are none.
 func NewScopes(reader Reader, include, exclude []string, log logr.Logger) *Scopes {
 	var namespaces []string
 	for _, n := range slices.Sorted(slices.Values(include)) {
@@ -48,14 +48,14 @@ func NewScopes(reader Reader, include, exclude []string, log logr.Logger) *Scope
 }
 
 const (
-	// side is how many types are asked about side by side.
+	// side is how many requests for rights run at the same time.
 	side = 8
-	// again is the wait before the API server is asked again that did not answer.
+	// again is the pause before the next request to an API server that did not answer.
 	again = time.Second
 )
 
-// Decide returns what is to be read of types: each as a whole, or its slices. It blocks until that is known
-// of each, or ctx ends; then types of which it is not known are left out.
+// Decide returns each of types as a whole, or as its slices. It blocks until all types are decided, or ctx ends;
+// then it leaves out types that are not decided.
 func (s *Scopes) Decide(ctx context.Context, types []resource.Type) []resource.Type {
 	for s != nil && !s.decide(ctx, types) {
 		select {
@@ -67,7 +67,7 @@ func (s *Scopes) Decide(ctx context.Context, types []resource.Type) []resource.T
 	return s.Of(types)
 }
 
-// decide asks about the types that are not decided, and tells whether all are now.
+// decide asks about the types that are not decided, and tells whether all types are decided after that.
 func (s *Scopes) decide(ctx context.Context, types []resource.Type) bool {
 	left := s.undecided(types)
 	if len(left) == 0 {
@@ -96,7 +96,7 @@ func (s *Scopes) decide(ctx context.Context, types []resource.Type) bool {
 	defer s.mu.Unlock()
 	if err != nil {
 		if first {
-			clear(s.decided) // so that all are asked about at one time
+			clear(s.decided) // so that the next call decides all types at one time
 		}
 		s.log.V(1).Info("What may be read could not be asked, it is tried again", "reason", err.Error())
 		return false
@@ -118,7 +118,7 @@ func (s *Scopes) ask(ctx context.Context, t resource.Type) error {
 	if !whole {
 		var err error
 		if whole, err = s.reader.MayRead(ctx, t); err != nil {
-			return err // It says everything.
+			return err // The error needs no more context.
 		}
 	}
 	s.mu.Lock()
@@ -131,8 +131,8 @@ func (s *Scopes) ask(ctx context.Context, t resource.Type) error {
 	return nil
 }
 
-// undecided returns the types that still have to be asked about. A type that is in no namespace is read as a
-// whole or not at all, which is for its watch to find out.
+// undecided returns the types without a decision. A type that is in no namespace needs none: it is read as a
+// whole or not at all, and its watch finds that out.
 func (s *Scopes) undecided(types []resource.Type) []resource.Type {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,7 +145,7 @@ func (s *Scopes) undecided(types []resource.Type) []resource.Type {
 	return left
 }
 
-// Of returns what is read of types, without those that are not decided.
+// Of returns each of types as a whole, or as its slices, without types that are not decided.
 func (s *Scopes) Of(types []resource.Type) []resource.Type {
 	if s == nil {
 		return types
@@ -168,7 +168,7 @@ func (s *Scopes) Of(types []resource.Type) []resource.Type {
 	return read
 }
 
-// ByNamespace tells whether something is read by namespace for lack of rights.
+// ByNamespace tells whether some type is read by namespace for lack of rights.
 func (s *Scopes) ByNamespace() bool {
 	if s == nil {
 		return false
@@ -178,9 +178,9 @@ func (s *Scopes) ByNamespace() bool {
 	return s.told
 }
 
-// Alone tells whether nothing was allowed in the whole cluster when that was first asked, so that the
-// namespaces are all there is to be read. What is in none is left out then, though everybody may read some of
-// it, such as trust bundles.
+// Alone tells whether the account may read types only in the named namespaces, by the answers to the first
+// questions. Then types that are in no namespace are left out, even those that every account may read, such as
+// trust bundles.
 func (s *Scopes) Alone() bool {
 	if s == nil {
 		return false
@@ -190,7 +190,8 @@ func (s *Scopes) Alone() bool {
 	return s.alone
 }
 
-// groupResource is what is decided about: another version of a type is read as the one before.
+// groupResource returns the key of a decision. It has no version, so that another version of a type is read in
+// the same way.
 func groupResource(t resource.Type) schema.GroupResource {
 	return schema.GroupResource{Group: t.Group, Resource: t.Resource}
 }

@@ -6,15 +6,15 @@ import (
 )
 
 const (
-	// first is how long after one question the next one follows; it doubles up to what the caller says.
+	// first is the pause between the first two questions; it doubles up to the caller's bound.
 	first = time.Second
-	// Often and Rarely are how long the pause between two questions gets: for what somebody waits for, and
-	// for what nobody expects to be allowed.
+	// Often and Rarely are bounds of the pause between two questions: Often for a right that a caller waits for,
+	// Rarely for a right that the account is not expected to have.
 	Often, Rarely = 30 * time.Second, 10 * time.Minute
 )
 
-// Wait asks for a right until it is given, or there is no answer: then the request itself meets whatever is
-// wrong. It tells refused once when it is not given. It returns the error of ctx when that ends before.
+// Wait asks for a right until it is granted or may fails. If may fails, the request itself will meet the error.
+// Wait calls refused once if the right is not granted. It returns the error of ctx if that ends first.
 func Wait(ctx context.Context, may func(context.Context) (bool, error), most time.Duration, refused func()) error {
 	for pause, told := first, false; ; pause = min(2*pause, most) {
 		allowed, err := may(ctx)

@@ -1,7 +1,7 @@
-// Package configmap is how this process shares state through ConfigMaps: it follows those that a selector
-// names, and writes one under the condition that nobody else has written it meanwhile.
+// Package configmap lets processes share state through ConfigMaps. It follows the ConfigMaps that a selector
+// names. It writes a ConfigMap on the condition that no other process has written it since it was read.
 //
-// [Follow] blocks; [Get] and [Put] make one request. What a ConfigMap means is the business of the caller.
+// [Follow] blocks; [Get] and [Put] make one request. The caller interprets the content.
 package configmap
 
 import (
@@ -25,29 +25,29 @@ import (
 // RingLabel is the label that names the ring whose state a ConfigMap holds.
 const RingLabel = "vectordb-sync.io/ring"
 
-// Sink takes what is followed. It is called by one goroutine, in the order of versions.
+// Sink takes the followed ConfigMaps. One goroutine calls it, in the order of versions.
 type Sink interface {
-	// Set takes a ConfigMap that appeared or changed, Delete one that is gone.
+	// Set takes a ConfigMap that was created or changed, Delete one that was deleted.
 	Set(m *corev1.ConfigMap)
 	Delete(m *corev1.ConfigMap)
-	// Replace takes all that there are: first of all, and after an interruption.
+	// Replace takes all ConfigMaps: at first, and after an interruption.
 	Replace(all []*corev1.ConfigMap)
 }
 
-// Source says what to follow.
+// Source says which ConfigMaps to follow.
 type Source struct {
 	Client corev1client.ConfigMapInterface
-	// Labels and Fields select; empty is no condition.
+	// Labels and Fields are selectors; an empty one selects all.
 	Labels, Fields string
-	// Stream names the watch in metrics, of which Streams may be nil.
+	// Stream names the watch in Streams, which may be nil.
 	Stream  string
 	Streams *reflector.Metrics
-	// Log gets what goes wrong.
+	// Log gets errors.
 	Log logr.Logger
 }
 
-// Follow shows the sink what a source selects until ctx ends. It returns an error, that of the API server,
-// when it may not be read before it ever was; whatever else goes wrong is tried again.
+// Follow passes the ConfigMaps of a source to the sink until ctx ends. If the first reads are forbidden, it
+// returns the API server's error. After all other errors it tries again.
 func Follow(ctx context.Context, s Source, sink Sink) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -81,13 +81,13 @@ func Follow(ctx context.Context, s Source, sink Sink) error {
 	return nil
 }
 
-// store is what the reflector writes to.
+// store passes the changes from the reflector to the sink.
 type store struct {
 	sink   Sink
 	listed atomic.Bool
 }
 
-// Add takes a ConfigMap that appeared.
+// Add takes a ConfigMap that was created.
 func (s *store) Add(o any) error { return s.Update(o) }
 
 // Update takes a ConfigMap that changed.
@@ -98,7 +98,7 @@ func (s *store) Update(o any) error {
 	return nil
 }
 
-// Delete takes a ConfigMap that is gone.
+// Delete takes a ConfigMap that was deleted.
 func (s *store) Delete(o any) error {
 	if m, ok := o.(*corev1.ConfigMap); ok {
 		s.sink.Delete(m)
@@ -106,7 +106,7 @@ func (s *store) Delete(o any) error {
 	return nil
 }
 
-// Replace takes all there are.
+// Replace takes all ConfigMaps.
 func (s *store) Replace(list []any, _ string) error {
 	all := make([]*corev1.ConfigMap, 0, len(list))
 	for _, o := range list {
@@ -119,27 +119,27 @@ func (s *store) Replace(list []any, _ string) error {
 	return nil
 }
 
-// Resync does nothing: nothing here depends on being told twice.
+// Resync does nothing: the sink needs no repetition.
 func (*store) Resync() error { return nil }
 
 // Get returns a ConfigMap, nil when there is none. The error is that of the API server.
 func Get(ctx context.Context, client corev1client.ConfigMapInterface, name string) (*corev1.ConfigMap, error) {
 	m, err := client.Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return nil, nil // That there is none is an answer.
+		return nil, nil // A missing ConfigMap is no error.
 	}
 	return m, err
 }
 
-// Content is what a ConfigMap is to hold.
+// Content is the content to write to a ConfigMap.
 type Content struct {
-	Labels map[string]string // beside those that it has
+	Labels map[string]string // added to the labels that the ConfigMap has
 	Data   map[string]string
 	Binary map[string][]byte
 }
 
-// Put makes a ConfigMap what it is to be, if current is what is there; nil means none. It returns what it has
-// become. Where somebody else was faster, the error is one of which [Lost] is true.
+// Put writes content to a ConfigMap, if the API server still has current; nil means that it has none. It returns
+// the ConfigMap as written. If another process was faster, the error is one of which [Lost] is true.
 func Put(ctx context.Context, client corev1client.ConfigMapInterface, name string, current *corev1.ConfigMap, c Content) (*corev1.ConfigMap, error) {
 	next := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}
 	if current != nil {
@@ -157,7 +157,8 @@ func Put(ctx context.Context, client corev1client.ConfigMapInterface, name strin
 	return client.Update(ctx, next, metav1.UpdateOptions{})
 }
 
-// Lost tells whether a write was refused because somebody else was faster: what is there has to be read again.
+// Lost tells whether a write was refused because another process was faster. Then the ConfigMap has to be read
+// again.
 func Lost(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || apierrors.IsNotFound(err)
 }

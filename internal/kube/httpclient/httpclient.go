@@ -1,6 +1,6 @@
-// Package httpclient sets up the HTTP clients of the API server: what every request of this process has in common.
+// Package httpclient has the common settings of all requests of this process to the API server.
 //
-// Nothing here blocks, and everything is safe for concurrent use.
+// No function blocks, and all are safe for concurrent use.
 package httpclient
 
 import (
@@ -13,17 +13,18 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Configure has watches asked for without compression, and each warning of the API server logged once in the
-// life of the process. It changes config.
+// Configure makes watches ask for no compression, and logs each warning of the API server once in the life of
+// the process. It changes config.
 //
-// A watch that is compressed keeps a gzip reader of 42 KiB for as long as it is open, which is forever, and there is
-// one for each type. It saves no processor time (BenchmarkWatch). Lists are compressed as before.
+// A compressed watch keeps a gzip reader of 42 KiB while it is open, which is almost always, and each type has a
+// watch. Compression saves no processor time (BenchmarkWatch). Lists stay compressed.
 func Configure(config *rest.Config, log logr.Logger) {
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return plainWatches{next} })
 	config.WarningHandlerWithContext = &warnings{log: log}
 }
 
-// plainWatches asks for watches without compression. A header that is set keeps the transport from setting its own.
+// plainWatches asks for watches without compression. Because it sets the header, the transport does not set its
+// own.
 type plainWatches struct{ next http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
@@ -35,11 +36,11 @@ func (p plainWatches) RoundTrip(r *http.Request) (*http.Response, error) {
 	return p.next.RoundTrip(r)
 }
 
-// WrappedRoundTripper is what client-go asks to find out what is beneath.
+// WrappedRoundTripper returns the wrapped RoundTripper to client-go.
 func (p plainWatches) WrappedRoundTripper() http.RoundTripper { return p.next }
 
-// warnings logs each warning once. API servers repeat them with every request, and there are a few dozen at
-// most; a server that makes up new ones is not listened to for ever.
+// warnings logs each warning once. API servers repeat warnings with every request. They have a few dozen at
+// most; of a server with ever new warnings, the log gets only the first maxWarnings.
 type warnings struct {
 	log logr.Logger
 
@@ -47,12 +48,12 @@ type warnings struct {
 	told map[string]bool
 }
 
-// maxWarnings bounds what is remembered.
+// maxWarnings bounds the warnings that are remembered.
 const maxWarnings = 200
 
 // HandleWarningHeaderWithContext implements [rest.WarningHandlerWithContext].
 func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _ string, text string) {
-	const generic = 299 // what API servers use; anything else is of the transport
+	const generic = 299 // the code of API servers; all others are from proxies
 	if code != generic || text == "" {
 		return
 	}

@@ -16,12 +16,12 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// accept has objects come as metadata: in protobuf, in JSON, or, of an API that knows neither, whole.
+// accept asks for objects as metadata: in protobuf, or in JSON. An API that knows neither sends whole objects.
 const accept = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1," +
 	"application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 
 var (
-	// parameters knows how options become a query.
+	// parameters encodes options as a query.
 	parameters = runtime.NewParameterCodec(parameterScheme())
 	optionsV1  = schema.GroupVersion{Version: "v1"}
 )
@@ -32,13 +32,13 @@ func parameterScheme() *runtime.Scheme {
 	return s
 }
 
-// client is a metadata client but for its watches.
+// client is a metadata client with watches and lists of its own.
 type client struct {
 	metadata.Interface
-	rest    rest.Interface // of watches
+	rest    rest.Interface // for watches
 	lists   rest.Interface
 	decoder runtime.Decoder
-	agent   string // of the user; a transport that has to set it keeps a copy of the request
+	agent   string // the user agent; a transport that has to set it keeps a copy of the request
 }
 
 // New returns a metadata client. Each of its watches is a [*Watch].
@@ -52,7 +52,7 @@ func New(config *rest.Config) (metadata.Interface, error) {
 	if err != nil {
 		return nil, err
 	}
-	config.GroupVersion = &schema.GroupVersion{} // of no group: paths are given in full
+	config.GroupVersion = &schema.GroupVersion{} // no group: requests give full paths
 	lists, err := rest.RESTClientForConfigAndClient(config, httpClient)
 	if err != nil {
 		return nil, fmt.Errorf("making the client for lists: %w", err)
@@ -74,7 +74,7 @@ func (c *client) Resource(gvr schema.GroupVersionResource) metadata.Getter {
 	return &getter{all{full, c, gvr}, full}
 }
 
-// getter is all of a type, or what a namespace has of it.
+// getter reads a type in all namespaces, or in one.
 type getter struct {
 	all
 	full metadata.Getter
@@ -85,7 +85,7 @@ func (g *getter) Namespace(namespace string) metadata.ResourceInterface {
 	return &one{g.full.Namespace(namespace), g.client, g.gvr, namespace}
 }
 
-// all is a type in all namespaces.
+// all reads a type in all namespaces.
 type all struct {
 	metadata.ResourceInterface
 	client *client
@@ -97,7 +97,7 @@ func (a all) Watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Inter
 	return a.client.watch(ctx, a.gvr, "", opts)
 }
 
-// one is a type in one namespace.
+// one reads a type in one namespace.
 type one struct {
 	metadata.ResourceInterface
 	client    *client
@@ -110,8 +110,7 @@ func (o *one) Watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Inte
 	return o.client.watch(ctx, o.gvr, o.namespace, opts)
 }
 
-// watch asks for a watch. As client-go has it, a connection that breaks while it is asked for is a watch that has
-// ended.
+// watch asks for a watch. Like client-go, it returns an ended watch if the connection breaks during the request.
 func (c *client) watch(ctx context.Context, gvr schema.GroupVersionResource, namespace string, opts metav1.ListOptions) (apiwatch.Interface, error) {
 	opts.Watch = true
 	var timeout time.Duration
@@ -131,7 +130,7 @@ func (c *client) watch(ctx context.Context, gvr schema.GroupVersionResource, nam
 	}
 }
 
-// segments is the path of a type.
+// segments returns the path of a type.
 func segments(gvr schema.GroupVersionResource, namespace string) []string {
 	path := []string{"apis", gvr.Group, gvr.Version}
 	if gvr.Group == "" {
@@ -143,7 +142,7 @@ func segments(gvr schema.GroupVersionResource, namespace string) []string {
 	return append(path, gvr.Resource)
 }
 
-// undecodable is the error that a watcher is told when what comes is no event.
+// undecodable returns the object of the error event for data that is no event.
 func undecodable(err error) *metav1.Status {
 	return &metav1.Status{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure,

@@ -19,14 +19,14 @@ const (
 	metaVersion, metaLabels, metaOwners = 6, 11, 13
 )
 
-// decode reads a list that comes as metadata, of which the magic has been read. Fields come in the order of their
-// numbers, as API servers write them; any other answer is for client-go.
+// decode reads a list of metadata whose magic has been read. It expects fields in the order of their numbers, as
+// API servers write them; client-go decodes all other answers.
 func (p *Page) decode(r *bufio.Reader, keep resource.Selection) error {
 	m, before := message{r: r, left: maxPage}, protowire.Number(0)
 	for {
 		n, size, err := m.field()
 		switch {
-		case errors.Is(err, io.EOF) && before >= unknownRaw: // between two fields, and the list is whole
+		case errors.Is(err, io.EOF) && before >= unknownRaw: // the stream ends between two fields, after the list
 			return nil
 		case err != nil:
 			return err
@@ -40,7 +40,7 @@ func (p *Page) decode(r *bufio.Reader, keep resource.Selection) error {
 		case unknownRaw:
 			m.left -= size
 			err = p.decodeList(message{r: r, left: size}, keep)
-		default: // It is encoded otherwise, or of another content type.
+		default: // The object has another encoding or another content type.
 			if size > 0 {
 				err = errNoStates
 			}
@@ -51,7 +51,7 @@ func (p *Page) decode(r *bufio.Reader, keep resource.Selection) error {
 	}
 }
 
-// decodeList reads the list itself.
+// decodeList reads the list inside the envelope.
 func (p *Page) decodeList(m message, keep resource.Selection) error {
 	for m.left > 0 {
 		n, size, err := m.field()
@@ -73,10 +73,10 @@ func (p *Page) decodeList(m message, keep resource.Selection) error {
 	return nil
 }
 
-// decodeObject adds the state of an object that is selected. It refers to nothing of it later.
+// decodeObject adds the state of a selected object. It keeps no reference to object.
 func (p *Page) decodeObject(object []byte, keep resource.Selection) bool {
 	var meta []byte
-	once := true // What comes twice is merged, which is for client-go.
+	once := true // A field that comes twice would have to be merged; client-go does that.
 	ok := each(object, func(n protowire.Number, value, _ []byte) {
 		if n == partialMetadata {
 			once, meta = once && meta == nil, value
@@ -106,7 +106,7 @@ func (p *Page) decodeObject(object []byte, keep resource.Selection) bool {
 			if needs.Annotation != "" && string(first(value)) == needs.Annotation {
 				p.rest = append(p.rest, whole...)
 			}
-		default: // No state depends on it.
+		default: // A state does not depend on the field.
 		}
 	})
 	if !ok || !fine {
@@ -126,26 +126,26 @@ func (p *Page) decodeObject(object []byte, keep resource.Selection) bool {
 	return true
 }
 
-// nothing is what a selection sees of an object that has nothing of what it needs.
+// nothing is the metadata that a selection sees if an object has none of the needed fields.
 var nothing metav1.ObjectMeta
 
-// isBytes tells whether a field has a length.
+// isBytes tells whether a field has the wire type of bytes.
 func isBytes(whole []byte) bool {
 	_, typ, _ := protowire.ConsumeTag(whole)
 	return typ == protowire.BytesType
 }
 
-// message is a message that is read field by field.
+// message reads a protobuf message field by field.
 type message struct {
 	r    *bufio.Reader
 	left int // bytes
 }
 
-// field reads the head of the next field, which has a value of so many bytes.
+// field reads the head of the next field: its number, and the size of its value in bytes.
 func (m *message) field() (protowire.Number, int, error) {
 	tag, err := m.varint()
 	if err != nil {
-		return 0, 0, err // io.EOF if there is none
+		return 0, 0, err // io.EOF if no field is left
 	}
 	n, typ := protowire.DecodeTag(tag)
 	size, err := m.varint()
@@ -165,13 +165,14 @@ func (m *message) field() (protowire.Number, int, error) {
 func (m *message) varint() (uint64, error) {
 	v, err := binary.ReadUvarint(m.r)
 	if err != nil {
-		return 0, err // As the reader says it; too long a number is an error, too.
+		return 0, err // The reader's error, or that of a number that is too long.
 	}
 	m.left -= protowire.SizeVarint(v)
 	return v, nil
 }
 
-// value reads a value, and fails unless take takes it. It is decoded where it lies, if the reader has room for it.
+// value reads a value, and fails unless take accepts it. If the value fits into the reader's buffer, take sees
+// it there, without a copy.
 func (m *message) value(size int, take func(value []byte) bool) error {
 	m.left -= size
 	if size > maxEvent {
@@ -181,16 +182,16 @@ func (m *message) value(size int, take func(value []byte) bool) error {
 	if errors.Is(err, bufio.ErrBufferFull) {
 		value = make([]byte, size)
 		_, err = io.ReadFull(m.r, value)
-		size = 0 // It has been read.
+		size = 0 // The value has been read already.
 	}
 	switch {
 	case errors.Is(err, io.EOF):
 		return io.ErrUnexpectedEOF
 	case err != nil:
-		return err // As the connection says it.
+		return err // The error of the connection.
 	case !take(value):
 		return errNoStates
 	}
 	_, err = m.r.Discard(size)
-	return err // There is none: it has been peeked at.
+	return err // It is nil, because Peek has read the bytes.
 }

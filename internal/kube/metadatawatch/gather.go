@@ -9,21 +9,21 @@ import (
 )
 
 const (
-	// gather is how long what has been read of a connection keeps the next read waiting, when there is much to be read
-	// all the time. A change waits for a debounce window of seconds anyway.
+	// gather is the time between two reads of a busy connection. A change waits for a debounce window of seconds
+	// anyway.
 	gather = 25 * time.Millisecond
-	// burst is how many reads are not held up after a quiet time. A start lists types one after another: a thousand of
-	// them would be ready seconds later.
+	// burst is how many reads are not delayed after a quiet time. A start lists types one after another: with
+	// delays, a thousand types would be ready seconds later.
 	burst = 3000
-	// dialTimeout and keepAlive are client-go's.
+	// dialTimeout and keepAlive have client-go's values.
 	dialTimeout, keepAlive = 30 * time.Second, 30 * time.Second
 )
 
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// gathering makes connections that are read at most every 25 ms, once some thousand reads have come faster than that.
-// All watches share them: of hundreds of events a second each would wake the process by itself, which costs more than
-// what is then done with it. What fills the buffer is read on: a list is not held up.
+// gathering makes connections that are read at most every 25 ms, after some thousand faster reads. All watches
+// share them. Each of hundreds of events a second would otherwise wake the process, which costs more than its
+// processing. A read that fills the buffer is followed by the next without delay, so a list is not held up.
 func gathering(dial dialer) dialer {
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive}).DialContext
@@ -37,12 +37,11 @@ func gathering(dial dialer) dialer {
 	}
 }
 
-// gatherer is a connection whose reads keep a pace after reads that have emptied it. It is read by one goroutine at a
-// time.
+// gatherer is a connection that delays a read after one that has emptied it. One goroutine at a time reads it.
 type gatherer struct {
 	net.Conn
 	pace    *rate.Limiter
-	emptied bool // by the last read
+	emptied bool // the last read has taken all available bytes
 }
 
 // Read implements [net.Conn].

@@ -10,7 +10,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// The numbers of the fields that are read here, as generated.proto of k8s.io/apimachinery has them.
+// The numbers of the fields that are read here, from generated.proto of k8s.io/apimachinery.
 const (
 	eventType, eventObject             = 1, 2 // WatchEvent
 	extensionRaw                       = 1    // RawExtension
@@ -25,14 +25,15 @@ const (
 	fieldsRaw                          = 1 // FieldsV1
 )
 
-// magic is what every object in protobuf begins with.
+// magic begins every object in protobuf.
 var magic = []byte("k8s\x00")
 
-// ofMetadata is what a set of fields is replaced by that holds labels or annotations: nobody asks which.
+// ofMetadata replaces every set of fields with labels or annotations, because no caller needs the single fields.
 var ofMetadata = metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{}}}`)
 
-// decodeMetadata decodes a change of an object that comes as metadata. It is false for anything else, errors and what
-// is malformed among it, which is for the decoders of client-go. The frame is changed, and not referred to later.
+// decodeMetadata decodes a change of an object that comes as metadata. It returns false for all else, including
+// error events and malformed frames, which the decoders of client-go take. It changes the frame, and keeps no
+// reference to it.
 func decodeMetadata(frame []byte) (apiwatch.Event, bool) {
 	var kind, object []byte
 	if !each(frame, func(n protowire.Number, value, _ []byte) {
@@ -64,7 +65,7 @@ func decodeMetadata(frame []byte) (apiwatch.Event, bool) {
 	return ev, true
 }
 
-// eventTypeOf returns the type of a change, and nothing for what is none.
+// eventTypeOf returns the type of a change, or "" for an event that is no change.
 func eventTypeOf(name []byte) apiwatch.EventType {
 	for _, t := range []apiwatch.EventType{apiwatch.Modified, apiwatch.Added, apiwatch.Deleted, apiwatch.Bookmark} {
 		if string(name) == string(t) {
@@ -94,10 +95,10 @@ func metadataOf(object []byte) (meta []byte, ok bool) {
 	return meta, ok
 }
 
-// partial takes an object that comes as metadata out of its envelope.
+// partial takes an object of metadata out of its envelope.
 func partial(raw []byte) (object []byte, ok bool) {
 	var typ []byte
-	plain := true // neither encoded otherwise nor of another content type
+	plain := true // the object has the default encoding and content type
 	raw, is := bytes.CutPrefix(raw, magic)
 	ok = is && each(raw, func(n protowire.Number, value, _ []byte) {
 		switch n {
@@ -113,7 +114,7 @@ func partial(raw []byte) (object []byte, ok bool) {
 	return object, ok && plain && isPartial(typ, "PartialObjectMetadata")
 }
 
-// isPartial tells whether a type is one of metadata, of that kind.
+// isPartial tells whether typ names the metadata kind of.
 func isPartial(typ []byte, of string) bool {
 	var version, kind []byte
 	ok := each(typ, func(n protowire.Number, value, _ []byte) {
@@ -128,8 +129,8 @@ func isPartial(typ []byte, of string) bool {
 	return ok && string(version) == "meta.k8s.io/v1" && string(kind) == of
 }
 
-// slimmed returns metadata, in its own memory, without what nobody keeps, and when labels or annotations were written
-// last.
+// slimmed returns metadata, in the same memory, without the fields that no caller keeps. newest is the last
+// write of labels or annotations.
 func slimmed(meta []byte) (slim []byte, newest *metav1.Time, ok bool) {
 	slim = meta[:0]
 	good := true
@@ -143,14 +144,14 @@ func slimmed(meta []byte) (slim []byte, newest *metav1.Time, ok bool) {
 			}
 		case n == metaAnnotations && string(first(value)) == resource.LastApplied:
 		default:
-			slim = append(slim, whole...) // never beyond what has been read
+			slim = append(slim, whole...) // never overtakes the reading
 		}
 	})
 	return slim, newest, ok && good
 }
 
-// written returns when the manager of an entry of managedFields wrote labels or annotations; nil if it did not. Who
-// writes a subresource cannot.
+// written returns when the manager of an entry of managedFields wrote labels or annotations; nil if it did not.
+// A manager of a subresource cannot write them.
 func written(entry []byte) (at *metav1.Time, ok bool) {
 	var when, fields, subresource []byte
 	ok = each(entry, func(n protowire.Number, value, _ []byte) {
@@ -161,7 +162,7 @@ func written(entry []byte) (at *metav1.Time, ok bool) {
 			fields = value
 		case managedSubresource:
 			subresource = value
-		default: // nobody asks who it was
+		default: // no caller needs the manager's name
 		}
 	})
 	if !ok || when == nil || fields == nil || len(subresource) > 0 {
@@ -184,8 +185,8 @@ func first(message []byte) (found []byte) {
 	return found
 }
 
-// each calls f for each field of a message, with its value and with all of it. The value of a number is not taken
-// apart. It is false when the message is malformed.
+// each calls f for each field of a message. value is the content of a field of bytes, whole is the complete
+// field. It returns false when the message is malformed.
 func each(message []byte, f func(n protowire.Number, value, whole []byte)) bool {
 	for len(message) > 0 {
 		number, typ, tag := protowire.ConsumeTag(message)

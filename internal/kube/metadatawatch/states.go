@@ -18,32 +18,34 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// acceptLists has lists come as metadata. Of an API that knows no metadata client-go's own request is made.
+// acceptLists asks for lists as metadata. For an API that knows no metadata, client-go makes a request of its
+// own.
 const acceptLists = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1," +
 	"application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
-// State is which object it is, and in which state.
+// State is the name and the version of an object.
 type State struct {
 	Namespace, Name string
-	// Version is 0 when the server's is no number.
+	// Version is 0 when the server's version is no number.
 	Version uint64
 }
 
-// Page is one answer to a request for states. It is used again for the next one; its zero value is ready.
+// Page is one answer to a request for states. It can be used again for the next request; its zero value is
+// ready.
 type Page struct {
 	metav1.ListMeta
-	// States are of the objects that are selected. The slice is used again, its strings are not.
+	// States are the states of the selected objects. The next request overwrites the slice, but not its strings.
 	States []State
 
-	names     strings.Builder // whose memory States refer to
+	names     strings.Builder // the memory of the strings in States
 	namespace string          // of the last object
-	rest      []byte          // what else the selection needs of an object
+	rest      []byte          // the fields of an object that the selection needs
 }
 
-// StateLister is a type that can be listed by the states of its objects.
+// StateLister lists the states of a type's objects.
 type StateLister interface {
-	// ListStates reads the states of a list's selected objects into a page. Nothing else of an object is kept, or
-	// becomes memory at all: that costs a request most of its processor time.
+	// ListStates reads the states of a list's selected objects into a page. It allocates nothing else of an object,
+	// because allocations cost a request most of its processor time.
 	ListStates(ctx context.Context, opts metav1.ListOptions, keep resource.Selection, page *Page) error
 }
 
@@ -68,7 +70,7 @@ func (o *one) ListStates(ctx context.Context, opts metav1.ListOptions, keep reso
 	return page.List(ctx, o, opts, keep)
 }
 
-// List reads the states of a list's selected objects, of a client that decodes all of it.
+// List reads the states of a list's selected objects with a client that decodes whole lists.
 func (p *Page) List(ctx context.Context, client metadata.ResourceInterface, opts metav1.ListOptions, keep resource.Selection) error {
 	list, err := client.List(ctx, opts)
 	if err == nil {
@@ -88,7 +90,7 @@ func (p *Page) Take(list *metav1.PartialObjectMetadataList, keep resource.Select
 	}
 }
 
-// reset forgets the last answer. The memory of its names may be referred to.
+// reset forgets the last answer. It takes new memory for names, because callers may keep the old strings.
 func (p *Page) reset() {
 	size := p.names.Len()
 	p.names.Reset()
@@ -96,7 +98,7 @@ func (p *Page) reset() {
 	p.ListMeta, p.States, p.namespace = metav1.ListMeta{}, p.States[:0], ""
 }
 
-// add adds a state. It shares no memory with what it is made of.
+// add adds a state. The state shares no memory with the arguments.
 func (p *Page) add(namespace, name, version []byte) {
 	if string(namespace) != p.namespace {
 		p.namespace = p.text(namespace)
@@ -105,25 +107,24 @@ func (p *Page) add(namespace, name, version []byte) {
 	p.States = append(p.States, s)
 }
 
-// text makes a string in the memory that all names of an answer share. What has been written there is not written
-// again.
+// text makes a string in the memory that all names of an answer share. That memory is never overwritten.
 func (p *Page) text(b []byte) string {
 	at := p.names.Len()
-	_, _ = p.names.Write(b) // It does not fail.
+	_, _ = p.names.Write(b) // Writes to a Builder do not fail.
 	return p.names.String()[at:]
 }
 
-// errNoStates is an answer that client-go's decoders have to see.
+// errNoStates means an answer that client-go has to decode.
 var errNoStates = errors.New("it is no list of metadata")
 
-// maxPage bounds an answer: 500 objects of 1.5 MiB, which etcd takes at most.
+// maxPage bounds an answer: 500 objects of 1.5 MiB, the most that etcd takes.
 const maxPage = 800 << 20
 
-// readers read answers. What is not larger than their buffer is decoded where it lies.
+// readers read answers. An object that fits into the buffer is decoded there, without a copy.
 var readers = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, keptBuffer) }}
 
-// states asks for a list. As a watch it comes as it is: to unpack an answer costs twice what it takes to decrypt and
-// pass over the ten times as much that it was.
+// states asks for a list without compression. A plain answer has ten times as many bytes, but unpacking costs
+// twice as much as decrypting and skipping them.
 func (c *client) states(ctx context.Context, gvr schema.GroupVersionResource, namespace string,
 	opts metav1.ListOptions, keep resource.Selection, page *Page,
 ) error {
@@ -131,7 +132,7 @@ func (c *client) states(ctx context.Context, gvr schema.GroupVersionResource, na
 		SetHeader("Accept", acceptLists).SetHeader("Accept-Encoding", "identity").SetHeader("User-Agent", c.agent).
 		SpecificallyVersionedParams(&opts, parameters, optionsV1).Stream(ctx)
 	if err != nil {
-		return err // As client-go says it.
+		return err // client-go's own error.
 	}
 	defer body.Close()
 	r, _ := readers.Get().(*bufio.Reader)
@@ -143,7 +144,7 @@ func (c *client) states(ctx context.Context, gvr schema.GroupVersionResource, na
 	switch err := page.read(r, keep); {
 	case err == nil, errors.Is(err, errNoStates):
 		return err
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // in the middle of it
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // the answer ends too early
 		return errNoStates
 	default:
 		return fmt.Errorf("reading a list: %w", err)
@@ -158,7 +159,7 @@ func (p *Page) read(r *bufio.Reader, keep resource.Selection) error {
 	case err != nil:
 		return err
 	case bytes.Equal(head, magic):
-		_, _ = r.Discard(len(magic)) // They have been seen.
+		_, _ = r.Discard(len(magic)) // Peek has read them.
 		return p.decode(r, keep)
 	case head[0] == '{':
 		list := new(metav1.PartialObjectMetadataList)

@@ -18,11 +18,11 @@ import (
 // maxEvent bounds one event, as client-go does.
 const maxEvent = 16 << 20
 
-// errMalformed is what came whole and is no event. What decoders say is text in it: to them the end of an event is
-// an io.EOF.
+// errMalformed means complete data that is no event. It does not wrap the decoder's error, which would be an
+// io.EOF at the end of an event.
 var errMalformed = errors.New("it is malformed")
 
-// errTooLarge is an event beyond maxEvent, or no event at all.
+// errTooLarge means an event beyond maxEvent, or data that is no event.
 var errTooLarge = errors.New("it is larger than any event")
 
 // buffers hold an event while it is decoded.
@@ -31,13 +31,13 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }}
 // keptBuffer is the largest buffer that is kept for the next event.
 const keptBuffer = 64 << 10
 
-// Watch is one watch. Events are taken with Next, or from the channel, and not both.
+// Watch is one watch. Its caller takes events with Next or from the channel, not both.
 type Watch struct {
 	body    io.ReadCloser
 	decoder runtime.Decoder
-	head    [4]byte       // that a frame of protobuf begins with: its length
-	json    *json.Decoder // of a server that does not know protobuf; nil otherwise
-	bound   *bounded      // what json reads from
+	head    [4]byte       // the head of a protobuf frame: its length
+	json    *json.Decoder // for a server that does not know protobuf; nil otherwise
+	bound   *bounded      // the reader of json
 
 	stopped chan struct{}
 
@@ -52,7 +52,7 @@ func newWatch(body io.ReadCloser, decoder runtime.Decoder) *Watch {
 	return &Watch{body: body, decoder: decoder, stopped: make(chan struct{})}
 }
 
-// Stop ends the watch; a Next that waits returns. It may be called more than once.
+// Stop ends the watch, and with it a Next that waits. It may be called more than once.
 func (w *Watch) Stop() {
 	w.mu.Lock()
 	first := !w.ended
@@ -66,7 +66,7 @@ func (w *Watch) Stop() {
 	}
 }
 
-// ResultChan returns the events from a goroutine that ends with the watch.
+// ResultChan returns the channel of a goroutine that calls Next and ends with the watch.
 func (w *Watch) ResultChan() <-chan apiwatch.Event {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -93,8 +93,9 @@ func (w *Watch) pump(out chan<- apiwatch.Event) {
 	}
 }
 
-// Next blocks until there is an event, and returns false when the watch has ended. What is no event is an event of
-// an error, and ends it. Its stack is shallow while it waits: most watches do nothing else.
+// Next blocks until there is an event, and returns false when the watch has ended. For data that is no event, it
+// returns an error event and ends the watch. Its stack is shallow while it waits, because most watches wait most
+// of the time.
 func (w *Watch) Next() (apiwatch.Event, bool) {
 	if w.json == nil {
 		if _, err := io.ReadFull(w.body, w.head[:]); err != nil {
@@ -104,8 +105,8 @@ func (w *Watch) Next() (apiwatch.Event, bool) {
 	return w.event()
 }
 
-// event reads what follows the head of a frame, or an event in JSON. A length that begins with a brace would be one of
-// gigabytes.
+// event reads the rest of a frame after its head, or an event in JSON. A head that begins with a brace is JSON,
+// because as a length it would be gigabytes.
 func (w *Watch) event() (apiwatch.Event, bool) {
 	if w.json == nil && w.head[0] == '{' {
 		w.bound = &bounded{Reader: io.MultiReader(bytes.NewReader(w.head[:]), w.body)}
@@ -122,7 +123,7 @@ func (w *Watch) event() (apiwatch.Event, bool) {
 	return ev, true
 }
 
-// bounded fails what reads more than an event may have.
+// bounded fails a read beyond the largest size of an event.
 type bounded struct {
 	io.Reader
 	left int
@@ -171,13 +172,13 @@ func (w *Watch) frame() (apiwatch.Event, error) {
 		return ev, nil
 	}
 	var got metav1.WatchEvent
-	if err := got.Unmarshal(b); err != nil { // it copies what it keeps
+	if err := got.Unmarshal(b); err != nil { // Unmarshal copies the bytes that it keeps
 		return apiwatch.Event{}, fmt.Errorf("%w: %s", errMalformed, err.Error())
 	}
 	return w.decode(&got)
 }
 
-// decode makes an event of what came.
+// decode makes an event from its wire form.
 func (w *Watch) decode(got *metav1.WatchEvent) (apiwatch.Event, error) {
 	switch t := apiwatch.EventType(got.Type); t {
 	case apiwatch.Added, apiwatch.Modified, apiwatch.Deleted, apiwatch.Error, apiwatch.Bookmark:
@@ -191,7 +192,7 @@ func (w *Watch) decode(got *metav1.WatchEvent) (apiwatch.Event, error) {
 	}
 }
 
-// over is the last event, if there is something to tell. The end of the connection is not, nor is Stop.
+// over stops the watch and returns its last event: an error, unless the connection ended or Stop was called.
 func (w *Watch) over(err error) (apiwatch.Event, bool) {
 	select {
 	case <-w.stopped:

@@ -13,21 +13,22 @@ import (
 )
 
 const (
-	// lookupTimeout bounds a look at the StatefulSet, which must not hold up the renewal of a Lease.
+	// lookupTimeout bounds a lookup of the StatefulSet, which must not hold up the renewal of a Lease.
 	lookupTimeout = 2 * time.Second
-	// adoptEvery is how often at most an object without an owner is looked at with a view to adoption.
+	// adoptEvery is the least time between two lookups for an adoption.
 	adoptEvery = time.Minute
 )
 
-// Owner is the StatefulSet to which what we write belongs. A nil *Owner gives nothing an owner. Make one with [New].
+// Owner is the StatefulSet that owns the objects we write. A nil *Owner gives no object an owner. Make one with
+// [New].
 type Owner struct {
 	client metadata.ResourceInterface
 	name   string
 	log    logr.Logger
 
 	mu      sync.Mutex              // guards the fields below
-	last    []metav1.OwnerReference // the newest that was seen, for creations after the end of the StatefulSet
-	looked  time.Time               // when it was last looked up for an adoption
+	last    []metav1.OwnerReference // to the StatefulSet as last seen, for creations after its end
+	looked  time.Time               // the last lookup for an adoption
 	refused bool                    // a missing permission has been logged
 }
 
@@ -40,12 +41,13 @@ func New(client metadata.Interface, namespace, name string, log logr.Logger) *Ow
 	return &Owner{client: client.Resource(sets).Namespace(namespace), name: name, log: log}
 }
 
-// Reference returns the StatefulSet as an owner reference, or the one that was seen last when it cannot be
-// read now; none for a nil Owner and as long as none has been seen. It blocks for two seconds at most.
+// Reference returns an owner reference to the StatefulSet, or to the StatefulSet as last seen when a lookup
+// fails. It returns none for a nil Owner, or before the first successful lookup. It blocks for two seconds at
+// most.
 func (o *Owner) Reference(ctx context.Context) []metav1.OwnerReference { return o.created(ctx) }
 
-// created returns the owners of something that is about to be created. When the StatefulSet has gone it is the one that
-// was: what is created late is then collected at once, as it should be.
+// created returns the owners of an object that is about to be created. If the StatefulSet is gone, the reference
+// is to the old one, so that Kubernetes collects a late object at once, as it should be.
 func (o *Owner) created(ctx context.Context) []metav1.OwnerReference {
 	if o == nil {
 		return nil
@@ -59,7 +61,7 @@ func (o *Owner) created(ctx context.Context) []metav1.OwnerReference {
 	return refs
 }
 
-// adopted returns the owners of something that has none, nil as long as it is to stay so.
+// adopted returns the owners for an object that has none; nil if the object is to stay without.
 func (o *Owner) adopted(ctx context.Context) []metav1.OwnerReference {
 	if o == nil {
 		return nil
@@ -76,7 +78,8 @@ func (o *Owner) adopted(ctx context.Context) []metav1.OwnerReference {
 	return o.lookup(ctx)
 }
 
-// lookup returns a reference to the StatefulSet, nil when there is none that will last.
+// lookup returns a reference to the StatefulSet; nil when it does not exist, is being deleted, or cannot be
+// read.
 func (o *Owner) lookup(ctx context.Context) []metav1.OwnerReference {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()

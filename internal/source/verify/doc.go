@@ -3,12 +3,12 @@
 //
 // Doubt has three sources, and one repair:
 //
-//	peers    each member says, of each type, (version, objects, sum). With all events up to a version the sum must be
-//	         the same; of two members that differ, one has lost an event, and both list the type anew. A member that
-//	         does not reach a version that another has seen within [patience] has lost one, too.
+//	peers    each member tells (version, objects, sum) of each type. With all events up to a version the sum must be
+//	         the same: of two members that differ, one has lost an event, and both list the type anew. A member that
+//	         does not reach another's version within [patience] has lost an event, too.
 //	lists    the member that the ring names for a type lists it once an interval, consistently, and compares at the
-//	         list's version; what it found is told to the others, who compare as well.
-//	resyncs  a resync holds what it lists against the index, object by object ([Part]).
+//	         list's version; it tells the others the sum of the list, and they compare as well.
+//	resyncs  a resync compares its lists with the index, object by object ([Part]).
 //
 //	         ┌──────┐ no difference
 //	claim ──▶│ open │───────────────▶ equal
