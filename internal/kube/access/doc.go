@@ -1,5 +1,5 @@
 // Package access finds out what this process may read, before the process reads. A refused request would be one
-// more line in the audit log of people who watch over permissions, and the process would repeat it all its life.
+// more line in the audit log of people who watch over permissions. The process would repeat it all its life.
 //
 // [Reviews] asks the API server about one right, and [Permission] holds back the requests of a watch until the
 // right is there. If the configuration names namespaces, [Scopes] decides whether a type is read as a whole or

@@ -8,7 +8,7 @@ import (
 const (
 	// first is the pause between the first two questions; it doubles up to the caller's bound.
 	first = time.Second
-	// Often and Rarely are bounds of the pause between two questions: Often for a right that a caller waits for,
+	// Often and Rarely are bounds of the pause between two questions. Often is for a right that a caller waits for,
 	// Rarely for a right that the account is not expected to have.
 	Often, Rarely = 30 * time.Second, 10 * time.Minute
 )

@@ -1,9 +1,9 @@
 // Package metadatawatch is a metadata client whose watches cost little memory.
 //
-// A watch of client-go's metadata client has a goroutine that decodes events on a grown stack, a buffer of its
-// own, and a copy of its request. Each is small, but a cluster full of custom types keeps a thousand of them.
-// Here the caller decodes events in its own goroutine, with [Watch.Next]. A buffer is borrowed only while an
-// event is decoded.
+// A watch of client-go's metadata client has a goroutine that decodes events on a grown stack. It also has a
+// buffer of its own and a copy of its request. Each is small, but a cluster full of custom types keeps a
+// thousand of them. Here the caller decodes events in its own goroutine, with [Watch.Next]. A buffer is borrowed
+// only while an event is decoded.
 //
 // Nine tenths of an event's bytes are of no use to this process: managedFields, and the whole object once more
 // in kubectl's last-applied-configuration. The decoder skips them in the buffer, and they never become objects

@@ -12,7 +12,7 @@
 //	update of what has none         adopted, unless the StatefulSet is gone or about to be
 //
 // The third case is for objects of earlier versions, and for a StatefulSet that was deleted with
-// --cascade=orphan and created again: its objects lose their references, and get references to the new
+// --cascade=orphan and created again. Its objects lose their references, and get references to the new
 // StatefulSet. For adoptions, the Owner looks up the StatefulSet once a minute at most. If the lookup fails, for
 // lack of a permission or of an API server, the object is written without an owner, and stays. Nothing else
 // depends on the owner.

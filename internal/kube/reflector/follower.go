@@ -19,26 +19,27 @@ import (
 )
 
 const (
-	// leastWatch is how long the server is asked to keep a watch open at least; it is twice that at most, so that a
-	// thousand watches do not end together. It is as client-go has it.
+	// leastWatch is the least time for which a request asks the server to keep a watch open. A request asks for up
+	// to twice that, so that a thousand watches do not end together. The value is client-go's.
 	leastWatch = 5 * time.Minute
-	// resetAfter is how long after a pause the pauses are short again. It is as client-go has it.
+	// resetAfter is the time after a pause from which on pauses are short again. The value is client-go's.
 	resetAfter = 2 * time.Minute
 )
 
 // Requester makes the requests of a [Follower], one at a time.
 type Requester interface {
 	List(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error)
-	// Watch opens a stream. An error that is [ErrSilent] has it asked for again at once, from the same version.
+	// Watch opens a stream. After an error that is [ErrSilent], the Follower asks again at once, from the same
+	// version.
 	Watch(ctx context.Context, opts metav1.ListOptions) (*Stream, error)
 }
 
-// Follower keeps a store in step with what one list and its watch bring. Make one with [NewFollower].
+// Follower keeps a store in step with one list and its watch. Make one with [NewFollower].
 //
-// A Reflector, client-go's and unmodified, takes each list, with all that this may need: streams that end in the
-// middle, pages, expired versions. Then it ends, and the goroutine of Run takes what changes from the stream itself. A
-// Reflector that stays has two goroutines more and a deep stack: 12 KiB for each of a thousand types at rest. It
-// also hands each event from one goroutine to another.
+// client-go's unmodified Reflector takes each list, and handles streams that end in the middle, pages and
+// expired versions. Then it ends, and the goroutine of Run takes the changes from the stream itself. A Reflector
+// that stayed would cost two more goroutines and a deep stack: 12 KiB for each of a thousand types at rest. It
+// would also hand each event from one goroutine to another.
 //
 //	           complete list
 //	┌─────────┐             ┌───────────┐ ended by the server, or silent: at once
@@ -56,23 +57,24 @@ type Follower struct {
 	reach     *Reach
 	log       logr.Logger
 
-	// What follows belongs to the goroutine of Run.
+	// The fields below belong to the goroutine of Run.
 
 	attempt attempt
 	delay   wait.DelayFunc // nil while the next pause is a short one
-	woken   bool           // a pause has been cut short since the store was told something
-	version string         // up to which the store has everything
-	began   time.Time      // of the last list or, later, request for a watch
-	ordered bool           // events come in the order of versions; those of a watch from no version do not at first
+	woken   bool           // a pause has been cut short since the last call to the store
+	version string         // the store has every change up to this version
+	began   time.Time      // the start of the last list or, after that, of the last request for a watch
+	ordered bool           // events come in the order of versions; the first events of a watch without a version do not
 }
 
 // FollowerOptions of a [Follower]. The zero value logs nothing.
 type FollowerOptions struct {
 	// Client tells by its type whether lists can be streamed.
 	Client any
-	// Reach shortens pauses; nil does not.
+	// Reach shortens pauses; nil shortens none.
 	Reach *Reach
-	// Log is told about retries, at V(1) and V(2): the requests know all errors, and decide what a person is told.
+	// Log gets retries, at V(1) and V(2): the requests see all errors, and decide which of them an operator gets to
+	// see.
 	Log logr.Logger
 }
 
@@ -85,12 +87,12 @@ func NewFollower(name string, requests Requester, store cache.ReflectorStore, op
 	return f
 }
 
-// Run lists and follows until ctx is done. It is called once. A list that is in progress at the end is not waited for;
-// it sees its context end.
+// Run lists and follows until ctx is done. It is called once. It does not wait for a list in progress, whose
+// context ends.
 //
-// There may be a thousand of these goroutines. Their stacks have grown by what lists and events have led to, and
-// shrink by half as long as less than a quarter is in use: to 4 KiB if all that waits for an event needs less than
-// some 1,200 bytes. So whatever else is done is done in functions that have returned by then.
+// A process may have a thousand of these goroutines. Lists and events have made their stacks grow. A stack
+// shrinks by half while less than a quarter is in use. It shrinks to 4 KiB if the frames that wait for an event
+// need less than some 1,200 bytes. So all other work is done in functions that have returned before the wait.
 func (f *Follower) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		s, err := f.list(ctx)
@@ -101,10 +103,10 @@ func (f *Follower) Run(ctx context.Context) {
 	}
 }
 
-// follow takes what changes until everything has to be listed, and returns why. The stream may be nil.
+// follow takes changes until a list is needed, and returns the reason. The stream may be nil.
 func (f *Follower) follow(ctx context.Context, s *Stream) error {
 	f.began = time.Now()
-	for s != nil || ctx.Err() == nil { // an open stream is closed in any case
+	for s != nil || ctx.Err() == nil { // an open stream is closed even after the end of ctx
 		var err error
 		if s == nil {
 			s, err = f.watch(ctx)
@@ -115,7 +117,7 @@ func (f *Follower) follow(ctx context.Context, s *Stream) error {
 		}
 		s = nil
 		switch {
-		case err == nil, errors.Is(err, ErrSilent): // a list would cost more, and tell nothing else
+		case err == nil, errors.Is(err, ErrSilent): // the next watch brings the same as a list, and costs less
 		case isRetriable(err):
 			f.pause(ctx, err)
 		default:
@@ -125,13 +127,12 @@ func (f *Follower) follow(ctx context.Context, s *Stream) error {
 	return nil
 }
 
-// isRetriable tells whether a watch may go on from its last version although it was answered with an error. It is as
-// client-go has it.
+// isRetriable tells whether a watch may go on from its last version after an error. The rule is client-go's.
 func isRetriable(err error) bool {
 	return utilnet.IsConnectionRefused(err) || apierrors.IsTooManyRequests(err)
 }
 
-// watch asks for what has changed since the last version.
+// watch asks for the changes since the last version.
 //
 //go:noinline // see Run
 func (f *Follower) watch(ctx context.Context) (*Stream, error) {
@@ -140,7 +141,8 @@ func (f *Follower) watch(ctx context.Context) (*Stream, error) {
 	return f.requests.Watch(ctx, metav1.ListOptions{ResourceVersion: f.version, TimeoutSeconds: &timeout, AllowWatchBookmarks: true})
 }
 
-// take takes what a stream brings until that is over. An error is one that the server has sent, or [ErrShort].
+// take takes the events of a stream until the stream is over. It returns an error that the server has sent, or
+// [ErrShort].
 func (f *Follower) take(s *Stream) error {
 	empty := true
 	for {
@@ -159,7 +161,7 @@ func (f *Follower) take(s *Stream) error {
 	}
 }
 
-// apply tells the store of an event, and returns false for one of no object.
+// apply passes an event to the store, and returns false for an event without an object.
 //
 //go:noinline // see Run
 func (f *Follower) apply(ev apiwatch.Event) bool {
@@ -198,15 +200,16 @@ func (f *Follower) tell(ev apiwatch.Event, version string) error {
 			return b.Bookmark(version)
 		}
 		return nil
-	case apiwatch.Error: // It has ended the stream.
+	case apiwatch.Error: // take has ended on it.
 	}
 	return errUnknownEvent
 }
 
 var errUnknownEvent = errors.New("its type is unknown")
 
-// pause waits before what has failed is tried again, or until ctx is done. If the API server could not be reached,
-// another's answer cuts it short: once, for where it answers some and not others, this would be no pause at all.
+// pause waits before a retry, or until ctx is done. If the API server could not be reached, its answer to
+// another Follower cuts the pause short, but only once. Where the server answers only some requests, there would
+// be no pause at all.
 //
 //go:noinline // see Run
 func (f *Follower) pause(ctx context.Context, err error) {

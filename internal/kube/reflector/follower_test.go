@@ -48,7 +48,7 @@ type script struct {
 	opened   atomic.Int32 // streams that have not been released
 	replaced func()       // is called when a list has been taken; nil does nothing
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	answers []answer
 	version int
 	trace   []string

@@ -17,7 +17,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// ListTimeout bounds one request of a list: an API server bounds it by a minute itself.
+// ListTimeout bounds one request of a list. API servers have a bound of a minute themselves.
 const ListTimeout = 65 * time.Second
 
 // Source makes the requests of one Reflector. Both are required.
@@ -28,23 +28,24 @@ type Source struct {
 
 // Options of a [Guard]. The zero value streams no list and logs nothing.
 type Options struct {
-	// Client tells by its type whether lists can be streamed; nil has them asked for in pages, which is as good for a
-	// handful of objects.
+	// Client tells by its type whether lists can be streamed. If it is nil, lists come in pages, which is as good
+	// for a handful of objects.
 	Client any
-	// Admit is called before each request, and may block for as long as it takes until that may be made; nil lets every
-	// request be made at once.
+	// Admit is called before each request, and may block until the request is allowed. If it is nil, every request
+	// is made at once.
 	Admit func(ctx context.Context) error
-	// Retry is how something that fails is tried again; the zero value is as a [Follower] does.
+	// Retry is the backoff of retries; the zero value is that of a [Follower].
 	Retry wait.Backoff
-	// Rewound is called when versions have begun anew, before everything is listed; it may be nil and must not block.
+	// Rewound is called when versions have begun anew, before the list that follows. It may be nil and must not
+	// block.
 	Rewound func()
-	// Metrics count what goes wrong; nil counts nothing.
+	// Metrics counts silent watches, given up lists and restores; nil counts nothing.
 	Metrics *Metrics
-	// Log is told about retries, at V(1) and V(2).
+	// Log gets retries, at V(1) and V(2).
 	Log logr.Logger
 }
 
-// Guard runs one Reflector whose streams cannot die unnoticed. Make one with [NewGuard].
+// Guard runs one Reflector and notices when its stream dies. Make one with [NewGuard].
 type Guard struct {
 	name     string
 	source   Source
@@ -57,7 +58,7 @@ type Guard struct {
 	current *Piped
 }
 
-// NewGuard returns a Guard that has not been run. Name is that of the stream in metrics.
+// NewGuard returns a Guard that has not been run. Name is the stream's name in metrics.
 func NewGuard(name string, source Source, store cache.ReflectorStore, opts Options) *Guard {
 	if opts.Retry.Steps == 0 {
 		opts.Retry = retry
@@ -72,8 +73,8 @@ func (g *Guard) Run(ctx context.Context) {
 	g.requests.End()
 }
 
-// ListerWatcher is what a Reflector asks that somebody else runs. After it has ended, the requests that it has left
-// behind end by themselves.
+// ListerWatcher returns the guarded requests, for a Reflector that the caller runs. Requests that the Reflector
+// leaves behind end by themselves.
 func (g *Guard) ListerWatcher() cache.ListerWatcher {
 	lw := &cache.ListWatch{ListWithContextFunc: g.list, WatchFuncWithContext: g.watch}
 	if g.opts.Client == nil {
@@ -82,13 +83,13 @@ func (g *Guard) ListerWatcher() cache.ListerWatcher {
 	return cache.ToListWatcherWithWatchListSemantics(lw, g.opts.Client)
 }
 
-// plain has a list asked for and then a watch.
+// plain makes a Reflector ask for a plain list and then for a watch.
 type plain struct{ *cache.ListWatch }
 
-// IsWatchListSemanticsUnSupported is what client-go asks.
+// IsWatchListSemanticsUnSupported tells client-go not to stream lists.
 func (plain) IsWatchListSemanticsUnSupported() bool { return true }
 
-// Relist has everything listed anew, without regard to a version, and watched from there. It returns at once.
+// Relist makes the Reflector list anew, without regard to a version, and watch from there. It returns at once.
 func (g *Guard) Relist() {
 	g.resume.Anew()
 	g.mu.Lock()
@@ -165,7 +166,7 @@ func (g *Guard) admit(ctx context.Context) error {
 	return g.opts.Admit(ctx)
 }
 
-// unwatched is what a Reflector is told about a watch request that brought no watch.
+// unwatched returns the answer to a Reflector whose watch request has failed.
 func (g *Guard) unwatched(err error, initial bool) (apiwatch.Interface, error) {
 	if !errors.Is(err, ErrSilent) {
 		return nil, err
@@ -174,7 +175,7 @@ func (g *Guard) unwatched(err error, initial bool) (apiwatch.Interface, error) {
 	if initial {
 		return nil, err
 	}
-	return apiwatch.NewEmptyWatch(), nil // an error would cost a new list
+	return apiwatch.NewEmptyWatch(), nil // an error would cause a new list
 }
 
 // probe returns the version of a consistent list.
@@ -195,7 +196,7 @@ func (g *Guard) probe(ctx context.Context) (string, error) {
 	return m.GetResourceVersion(), nil
 }
 
-// Until is when the server ends a watch by itself.
+// Until returns when the server ends a watch by itself.
 func Until(opts metav1.ListOptions) time.Time {
 	if opts.TimeoutSeconds == nil {
 		return time.Time{}
@@ -203,15 +204,15 @@ func Until(opts metav1.ListOptions) time.Time {
 	return time.Now().Add(time.Duration(*opts.TimeoutSeconds) * time.Second)
 }
 
-// Open asks for a watch and gives up what is not answered within a time, with an error that is [ErrSilent]. Release
-// ends the request, and must be called when the watch has ended.
+// Open asks for a watch. If no answer comes within a time, it returns an error that is [ErrSilent]. release ends
+// the request, and must be called after the watch has ended.
 func Open(ctx context.Context, ask func(context.Context) (apiwatch.Interface, error), within time.Duration) (w apiwatch.Interface, release func(), err error) {
 	reqCtx, cancel := context.WithCancelCause(ctx)
 	giveUp := time.AfterFunc(within, func() { cancel(ErrSilent) })
 	w, err = ask(reqCtx)
 	answered := giveUp.Stop()
 	if err == nil && !answered {
-		w.Stop() // it came when it had been given up
+		w.Stop() // the answer came after the timeout
 		err = ErrSilent
 	}
 	if err == nil {
@@ -224,8 +225,8 @@ func Open(ctx context.Context, ask func(context.Context) (apiwatch.Interface, er
 	return nil, nil, err
 }
 
-// answerWithin is how long the server may take to begin its answer. A streamed list begins at once; there are proxies
-// that hold the beginning of a watch back until its first event.
+// answerWithin returns how long the server may take to begin its answer. A streamed list begins at once. Some
+// proxies hold back the beginning of a watch until its first event.
 func answerWithin(initial bool) time.Duration {
 	if initial {
 		return ListWithin

@@ -13,17 +13,18 @@ import (
 
 // attempt is one attempt of a Follower's Reflector to list. The goroutine of Run alone uses it.
 type attempt struct {
-	ctx      context.Context    // of Run: streams outlive the Reflector's
-	end      context.CancelFunc // ends the Reflector's
-	stream   *Piped             // that the Reflector takes a list from
-	refused  error              // why no stream could be opened, if a plain list need not be tried either
+	ctx      context.Context    // the context of Run: streams outlive the Reflector's context
+	end      context.CancelFunc // ends the Reflector's context
+	stream   *Piped             // the stream that the Reflector takes a list from
+	refused  error              // the error of opening a stream, if a plain list would fail, too
 	complete bool               // the store has taken a list
 }
 
 // errRefused ends an attempt whose stream was refused.
 var errRefused = errors.New("stream was refused or throttled")
 
-// errUnlisted is an attempt to list that has ended without a list and without an error: its context has ended.
+// errUnlisted means that an attempt has ended without a list and without an error, because its context has
+// ended.
 var errUnlisted = errors.New("list was not completed")
 
 // list makes one attempt to list. It returns the stream that the list came from, or nil if it came in pages.
@@ -58,8 +59,8 @@ func (a *attempt) drop() {
 	}
 }
 
-// listPage makes a request of a plain list. Not older than the Reflector's last list is not enough: the store
-// has followed from there.
+// listPage requests a page of a plain list. A list from the version of the Reflector's last list could be too
+// old, because the store has followed changes since.
 func (f *Follower) listPage(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	if err := f.attempt.refused; err != nil {
 		return nil, err
@@ -68,8 +69,8 @@ func (f *Follower) listPage(ctx context.Context, opts metav1.ListOptions) (runti
 	return f.requests.List(ctx, opts)
 }
 
-// listStream opens the stream of a list. After an error that is retriable a Reflector waits and opens another one: that
-// is left to pause, so the Reflector is told another error, and asks for a plain list.
+// listStream opens the stream of a list. After a retriable error, a Reflector would wait and open another
+// stream. Follower.pause is to wait instead, so the Reflector gets another error, and asks for a plain list.
 func (f *Follower) listStream(_ context.Context, opts metav1.ListOptions) (apiwatch.Interface, error) {
 	f.notBefore(&opts)
 	s, err := f.requests.Watch(f.attempt.ctx, opts)
@@ -84,15 +85,15 @@ func (f *Follower) listStream(_ context.Context, opts metav1.ListOptions) (apiwa
 	return lent{f.attempt.stream, &f.attempt}, nil
 }
 
-// notBefore has a list that is not to be older than the Reflector's last one not be older than what has been followed.
+// notBefore raises the least version of a list from the Reflector's last list to the last followed change.
 func (f *Follower) notBefore(opts *metav1.ListOptions) {
 	if opts.ResourceVersion != "" && opts.ResourceVersion != "0" && f.version != "" {
 		opts.ResourceVersion = f.version
 	}
 }
 
-// lent is a stream in the hands of a Reflector, which stops it. When the list is complete the stream is not its own any
-// more.
+// lent is a stream that a Reflector uses for a list. The Reflector stops it at its end, but after a complete
+// list the stream goes on without the Reflector.
 type lent struct {
 	*Piped
 	attempt *attempt
@@ -105,7 +106,7 @@ func (w lent) Stop() {
 	}
 }
 
-// listStore is where a Reflector puts a list.
+// listStore takes the list of a Reflector.
 type listStore struct {
 	cache.ReflectorStore
 	follower *Follower
@@ -113,7 +114,7 @@ type listStore struct {
 
 var _ cache.TransformingStore = listStore{}
 
-// Transformer is the store's own.
+// Transformer returns the Transformer of the store beneath, or nil.
 func (s listStore) Transformer() cache.TransformFunc {
 	if t, ok := s.ReflectorStore.(cache.TransformingStore); ok {
 		return t.Transformer()
@@ -125,7 +126,7 @@ func (s listStore) Transformer() cache.TransformFunc {
 func (s listStore) Replace(items []any, version string) error {
 	f := s.follower
 	if err := s.ReflectorStore.Replace(items, version); err != nil {
-		f.attempt.drop() // client-go does not stop it, and asks for a plain list
+		f.attempt.drop() // client-go does not stop the stream, and asks for a plain list
 		return err
 	}
 	f.version, f.ordered = version, version != "" && version != "0"

@@ -14,14 +14,14 @@ const (
 	ResourceSyncConfigs = "resourcesyncconfigs"
 )
 
-// Metrics count what becomes of the streams of the whole process. A nil one counts nothing.
+// Metrics counts the restarts of the streams of the whole process. A nil Metrics counts nothing.
 type Metrics struct {
 	silent   *prometheus.CounterVec
 	givenUp  *prometheus.CounterVec
 	restores *prometheus.CounterVec
 }
 
-// NewMetrics returns metrics that are registered with reg; nil registers none.
+// NewMetrics returns Metrics that are registered with reg; a nil reg registers none.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	counter := func(name, help string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -46,21 +46,21 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-// Silent counts a watch that was begun again because nothing came.
+// Silent counts a watch that was begun again after [Silence].
 func (m *Metrics) Silent(stream string) {
 	if m != nil {
 		m.silent.WithLabelValues(stream).Inc()
 	}
 }
 
-// GivenUp counts a streamed list whose end did not come.
+// GivenUp counts a streamed list that was not over in time.
 func (m *Metrics) GivenUp(stream string) {
 	if m != nil {
 		m.givenUp.WithLabelValues(stream).Inc()
 	}
 }
 
-// Restored counts that versions were found to have begun anew.
+// Restored counts a stream whose versions have begun anew.
 func (m *Metrics) Restored(stream string) {
 	if m != nil {
 		m.restores.WithLabelValues(stream).Inc()

@@ -6,18 +6,18 @@ import (
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 )
 
-// Piped is a [Stream] whose events come from a channel, which is where a Reflector takes them from. Its goroutine takes
-// them from the stream, and closes that in the end.
+// Piped passes the events of a [Stream] to a channel, because a Reflector takes events from a channel. Its
+// goroutine takes events from the stream, and closes the stream in the end.
 type Piped struct {
 	stream *Stream
 	out    chan apiwatch.Event
 	unread chan struct{} // closed by Stop
-	ended  chan struct{} // closed when the goroutine takes no event any more
+	ended  chan struct{} // closed when the goroutine has taken its last event
 	stop   sync.Once
 }
 
-// pipe starts a pipe. Its goroutine ends when the stream is over, when the stream's context ends, or with Stop. If it
-// is for the list alone, it ends after that, too, and leaves the stream open to who waits for [Piped.rest].
+// pipe starts a Piped. Its goroutine ends when the stream is over, when the stream's context ends, or with Stop.
+// With listOnly it also ends after the list, and leaves the stream open for the caller of [Piped.rest].
 func pipe(s *Stream, listOnly bool) *Piped {
 	p := &Piped{stream: s, out: make(chan apiwatch.Event), unread: make(chan struct{}), ended: make(chan struct{})}
 	go func() {
@@ -29,7 +29,7 @@ func pipe(s *Stream, listOnly bool) *Piped {
 	return p
 }
 
-// ResultChan returns the events. It is closed when no more come.
+// ResultChan returns the channel of events. The channel is closed after the last event.
 func (p *Piped) ResultChan() <-chan apiwatch.Event { return p.out }
 
 // Stop ends the stream without waiting. It may be called more than once, and from any goroutine.
@@ -38,7 +38,8 @@ func (p *Piped) Stop() {
 	p.stream.Stop()
 }
 
-// run passes events on, and tells whether there is a rest of the stream that somebody else takes.
+// run passes events on. It returns true if it has ended after the list, so that the rest of the stream is for
+// the caller of [Piped.rest].
 func (p *Piped) run(listOnly bool) (rest bool) {
 	defer close(p.out)
 	for {
@@ -52,7 +53,7 @@ func (p *Piped) run(listOnly bool) (rest bool) {
 	}
 }
 
-// send passes one event on and tells whether anybody reads on.
+// send passes one event on, and tells whether the reader goes on.
 func (p *Piped) send(ev apiwatch.Event) bool {
 	select {
 	case p.out <- ev:
@@ -64,8 +65,8 @@ func (p *Piped) send(ev apiwatch.Event) bool {
 	}
 }
 
-// rest blocks until the list of a pipe that is for the list alone has been taken, or the pipe has ended otherwise. It
-// returns the stream, which is over in that case.
+// rest blocks until the reader has taken the list, or the pipe has ended otherwise. It returns the stream, which
+// is over in the latter case.
 func (p *Piped) rest() *Stream {
 	<-p.ended
 	return p.stream

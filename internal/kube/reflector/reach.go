@@ -10,28 +10,29 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
-// spread is within which time the waiting go on after an answer, at least; apart is how far they are then from
-// each other, in the mean: a thousand types take ten seconds. All at once would be the first that the server sees.
+// spread is the least period over which waiting Followers go on after an answer. apart is the least mean
+// distance between two of them, so a thousand types take ten seconds. A server that has just come back must not
+// get all requests at once.
 const (
 	spread = 2 * time.Second
 	apart  = 10 * time.Millisecond
 )
 
-// Reach tells Followers that wait because the API server could not be reached that it has answered another one. Their
-// pauses have become as long as 30 s by then. All Followers of a client share one. The zero value is ready for use, a
-// nil Reach tells nothing, and all methods are safe for concurrent use.
+// Reach wakes Followers that wait for an unreachable API server when the server has answered another Follower.
+// Their pauses can have grown to 30 s. All Followers of a client share a Reach. The zero value is ready for use,
+// a nil Reach wakes no Follower, and all methods are safe for concurrent use.
 type Reach struct {
-	mu   sync.Mutex // guards what follows
-	next *wave      // nil until somebody waits
+	mu   sync.Mutex // guards the fields below
+	next *wave      // nil while no Follower waits
 }
 
-// wave is those who wait for the same answer.
+// wave is the set of Followers that wait for the same answer.
 type wave struct {
 	back  chan struct{} // closed by the answer
-	waits int           // so many; guarded by the mutex of Reach until back is closed, and constant from then on
+	waits int           // the number of Followers; guarded by Reach.mu until back is closed, and constant from then on
 }
 
-// Answered notes that the server has answered a request with what was asked for. It returns at once.
+// Answered notes that the server has answered a request without an error. It returns at once.
 func (r *Reach) Answered() {
 	if r == nil {
 		return
@@ -44,10 +45,10 @@ func (r *Reach) Answered() {
 	}
 }
 
-// wait joins those who wait for the next answer.
+// wait joins the wave that waits for the next answer.
 func (r *Reach) wait() *wave {
 	if r == nil {
-		return &wave{} // It never comes.
+		return &wave{} // An answer never comes.
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -58,7 +59,7 @@ func (r *Reach) wait() *wave {
 	return r.next
 }
 
-// leave is called by one of them who waits no more.
+// leave takes one Follower out of a wave, if the answer has not come.
 func (r *Reach) leave(w *wave) {
 	if r == nil {
 		return
@@ -70,13 +71,13 @@ func (r *Reach) leave(w *wave) {
 	}
 }
 
-// turn is how long after the answer one of them goes on.
+// turn returns how long after the answer a Follower goes on.
 func (w *wave) turn() time.Duration {
 	return rand.N(max(spread, time.Duration(w.waits)*apart))
 }
 
-// isUnreachable tells whether there was no answer at all, so that another's answer says something about the next try.
-// An answer that is an error is about the type, and so is silence.
+// isUnreachable tells whether there was no answer at all, so that an answer to another Follower gives hope for
+// the next try. An error in an answer concerns only the type, and so does silence.
 func isUnreachable(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) || utilnet.IsConnectionRefused(err) || utilnet.IsConnectionReset(err)

@@ -10,12 +10,13 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// retry is how something that fails is tried again: after 0.8 s at first, twice as long each time, and never
-// later than 30 s; client-go begins with 0.8 s again every two minutes, which makes some 250 attempts an hour.
-// Its own retry waits for up to a minute.
+// retry is the backoff of retries: 0.8 s at first, twice as long each time, and 30 s at most. client-go begins
+// with 0.8 s again every two minutes, which makes some 250 attempts an hour. Its own backoff waits for up to a
+// minute.
 var retry = wait.Backoff{Duration: 800 * time.Millisecond, Factor: 2, Jitter: 0.5, Cap: 20 * time.Second, Steps: 30}
 
-// newReflector makes a Reflector that logs to quiet, waits by waits, and tries again as it is told.
+// newReflector makes a Reflector that logs to quiet, waits by the clock waits, and retries with the given
+// backoff.
 func newReflector(name string, lw cache.ListerWatcher, store cache.ReflectorStore, quiet logr.Logger, waits clock.Clock, backoff wait.Backoff) *cache.Reflector {
 	return cache.NewReflectorWithOptions(lw, nil, store, cache.ReflectorOptions{
 		Logger:          &quiet,
@@ -27,8 +28,7 @@ func newReflector(name string, lw cache.ListerWatcher, store cache.ReflectorStor
 }
 
 // stopClock is the real clock, but its waits end early when a context is done. A Reflector that backs off from a
-// refused connection waits without looking at its context, for up to half a minute, and would hold up the end of the
-// process.
+// refused connection does not look at its context. It would delay the end of the process by up to half a minute.
 type stopClock struct {
 	clock.RealClock
 	ctx context.Context
@@ -45,8 +45,8 @@ func (c stopClock) After(d time.Duration) <-chan time.Time {
 	return ch
 }
 
-// quietLogger is for a Reflector: its messages come at V(2), and its errors at V(1), for who makes the requests knows
-// them all and decides what a person is to be told.
+// quietLogger returns a logger for a Reflector, with messages at V(2) and errors at V(1). The requests see all
+// errors, and decide which of them an operator gets to see.
 func quietLogger(log logr.Logger) logr.Logger {
 	sink := log.GetSink()
 	if sink == nil {
@@ -55,10 +55,10 @@ func quietLogger(log logr.Logger) logr.Logger {
 	return logr.New(quietSink{sink})
 }
 
-// quietSink lowers what is logged through it.
+// quietSink raises the verbosity levels of messages.
 type quietSink struct{ logr.LogSink }
 
-// Init does nothing: the sink beneath is initialised.
+// Init does nothing, because the sink beneath is initialised already.
 func (s quietSink) Init(logr.RuntimeInfo) {}
 
 // Enabled tells whether Info would log.

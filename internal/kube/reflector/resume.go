@@ -10,20 +10,21 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Resume decides from where a Reflector goes on, for what stands between it and the API server. The zero value goes on
-// from the last version. All methods are safe for concurrent use, and for a nil Resume.
+// Resume decides from which version a Reflector goes on. The code between the Reflector and the API server uses
+// it. The zero value goes on from the last version. All methods are safe for concurrent use, and for a nil
+// Resume.
 //
-// A watch that is asked for at a version of the future is accepted and stays silent. After a restore of etcd, or of an
-// aggregated API that keeps its objects in memory, every version that was known before is one. Whatever went back in
-// time has ended its watches, so before a watch that ended early is begun again, one object is listed: the version of
-// that list must not be below the one that the watch would go on from.
+// An API server accepts a watch from a future version, and the watch stays silent. After a restore of etcd,
+// every known version is a future one. The same is true after a restart of an aggregated API that keeps its
+// objects in memory. A server that goes back in time ends its watches. So after a watch that ended early, one
+// object is listed. The version of that list must not be below the version that the next watch would go on from.
 //
 //	          ended early            list is below
 //	going on ─────────────▶ checking ─────────────▶ anew ──▶ listed without a version ──▶ going on
 //	    ▲                      │ list is not below
 //	    └──────────────────────┘
 type Resume struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	state resumeState
 }
 
@@ -50,19 +51,20 @@ func (r *Resume) ended(early bool) {
 	}
 }
 
-// Failed notes that a watch could not be asked for: whatever is there when it can be again may be another.
+// Failed notes that a request for a watch failed: the server that answers the next one may have gone back in
+// time.
 func (r *Resume) Failed() { r.ended(true) }
 
-// Anew has everything listed without regard to a version. The watch that runs has to be ended by the caller.
+// Anew makes the next list ignore the last version. The caller has to end the running watch.
 func (r *Resume) Anew() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.state = anew
 }
 
-// Check tells whether a watch may go on from a version: nil, an error of probe, or, when versions have begun anew, an
-// error that makes a Reflector list. Probe returns the version of a consistent list; it is called only when there is a
-// doubt. What it answers with an error for lack of a right is no doubt.
+// Check tells whether a watch may go on from a version. It returns nil, an error of probe, or, when versions
+// have begun anew, an error that makes a Reflector list. probe returns the version of a consistent list, and is
+// called only after an early end. If probe lacks the right to list, the watch goes on.
 func (r *Resume) Check(ctx context.Context, from string, probe func(ctx context.Context) (version string, err error)) (rewound bool, err error) {
 	r.mu.Lock()
 	state := r.state
@@ -89,7 +91,7 @@ func (r *Resume) Check(ctx context.Context, from string, probe func(ctx context.
 	return rewound, apierrors.NewResourceExpired("versions have begun anew, so everything is listed")
 }
 
-// settle goes on, if nothing has happened since a state was left.
+// settle sets the state to going on, if it is still the state from.
 func (r *Resume) settle(from resumeState) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -98,8 +100,8 @@ func (r *Resume) settle(from resumeState) {
 	}
 }
 
-// List makes the options of a list, streamed or not, those of a consistent one. Version 0 is any state that the
-// answering server has cached, maybe an old one: objects would seem to vanish and come back.
+// List changes the options of a list, streamed or not, to those of a consistent list. Version 0 would mean any
+// state in the cache of the answering server, even an old one: objects would seem to vanish and come back.
 func (r *Resume) List(opts *metav1.ListOptions) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,7 +113,7 @@ func (r *Resume) List(opts *metav1.ListOptions) {
 	}
 }
 
-// Listed notes that a complete list has been taken.
+// Listed notes that the Reflector has taken a complete list.
 func (r *Resume) Listed() {
 	if r == nil {
 		return
@@ -121,5 +123,5 @@ func (r *Resume) Listed() {
 	r.state = goingOn
 }
 
-// Probe are the options of the list whose version [Resume.Check] wants.
+// Probe returns the options of the list whose version [Resume.Check] wants.
 func Probe() metav1.ListOptions { return metav1.ListOptions{Limit: 1} }

@@ -14,70 +14,71 @@ import (
 )
 
 const (
-	// Silence is how long a watch may bring nothing, not even a bookmark. API servers send one about every minute, so
-	// three are missing then.
+	// Silence is how long a watch may bring nothing, not even a bookmark. API servers send a bookmark about every
+	// minute, so three are missing then.
 	Silence = 3 * time.Minute
-	// ListWithin is how long a list that is streamed may take until it gives way to a paged one, and
-	// perListed how many objects of it give it that long once more: a million objects take longer than an end bookmark
-	// that never comes is worth waiting for.
+	// ListWithin is how long a streamed list may take before a paged one replaces it. Each perListed objects extend
+	// that time by ListWithin once more. A list of a million objects takes longer than it is worth waiting for an
+	// end bookmark that never comes.
 	ListWithin = 30 * time.Second
 	perListed  = 100_000
 )
 
 var (
-	// ErrSilent is given up waiting, by our own timer.
+	// ErrSilent means that our own timer has ended a wait for the API server.
 	ErrSilent = errors.New("no answer from the API server in time")
-	// ErrIncomplete is a streamed list that the server ended in the middle.
+	// ErrIncomplete means that the server ended a streamed list in the middle.
 	ErrIncomplete = errors.New("streamed list was ended by the server before it was complete")
-	// ErrShort is a watch that the server accepts and ends at once without an event.
+	// ErrShort means that the server accepted a watch and ended it at once without an event.
 	ErrShort = errors.New("watch was ended by the server at once and without an event")
 )
 
-// Hooks are told what becomes of a [Stream], by the goroutine that takes its events and in order. Each may be nil.
+// Hooks are called by the goroutine that takes the events of a [Stream], in order. Each may be nil.
 type Hooks struct {
-	// Event is called before an event is handed out.
+	// Event is called before Next returns an event.
 	Event func(ev apiwatch.Event)
-	// Listed is called with the bookmark that ends a streamed list, before that is handed out.
+	// Listed is called before Next returns the bookmark that ends a streamed list.
 	Listed func(took time.Duration)
-	// Failed is called before an error is handed out, and with [ErrShort]. Listing says that it came in the
-	// middle of a list.
+	// Failed is called before Next returns an error event, and with [ErrShort]. listing says that the error came in
+	// the middle of a list.
 	Failed func(err error, listing bool)
-	// Silent is called when a stream is given up because nothing came.
+	// Silent is called when a stream is ended because nothing came.
 	Silent func()
-	// GivenUp is called when a streamed list is given up because its end does not come.
+	// GivenUp is called when a streamed list is ended because it is not over in time.
 	GivenUp func()
 }
 
-// StreamOptions of a [Stream]. The zero value is a watch without a list.
+// StreamOptions of a [Stream]. The zero value is for a watch without a list.
 type StreamOptions struct {
 	// Silence is how long nothing may come; [Silence] when it is not positive.
 	Silence time.Duration
 	// Listing says that a streamed list comes first. It may take ListWithin; [ListWithin] when that is not positive.
 	Listing    bool
 	ListWithin time.Duration
-	// Until is when the server has been asked to end the watch; zero means never. An end before that is early.
+	// Until is the time at which the server was asked to end the watch; zero means never. An end before that is
+	// early.
 	Until time.Time
 	// Resume is told how the stream has ended; it may be nil.
 	Resume *Resume
-	// Hooks are told what becomes of it.
+	// Hooks are called on events of the stream.
 	Hooks Hooks
 }
 
-// Puller is a watch whose events are taken without a goroutine of its own. Next blocks until there is one, and
-// returns false when the watch has ended, by Stop too.
+// Puller is a watch that needs no goroutine of its own. Next blocks until there is an event, and returns false
+// when the watch has ended, also by Stop.
 type Puller interface {
 	apiwatch.Interface
 	Next() (apiwatch.Event, bool)
 }
 
-// Stream hands out the events of one watch, and ends it when none comes for too long. It has no goroutine of its own:
-// one goroutine at a time takes its events with Next, and the last of them closes it.
+// Stream returns the events of one watch, and ends the watch when none comes for too long. It has no goroutine
+// of its own. One goroutine at a time takes its events with Next, and the last of these goroutines closes it.
 type Stream struct {
-	ctx     context.Context // Of the Reflector: after its end nothing is an error any more.
+	ctx     context.Context // The Reflector's context: after its end no event is an error.
 	inner   apiwatch.Interface
-	pull    Puller // inner, if it is one
+	pull    Puller // inner, if it is a Puller
 	opts    StreamOptions
-	release func() // of the request; nil once it has been called
+	release func() // ends the request; nil once it has been called
 	silence *time.Timer
 	began   time.Time
 	phase   phase
@@ -85,7 +86,7 @@ type Stream struct {
 	ending  ending
 }
 
-// phase is how far a stream has come. Only the goroutine that takes its events looks at it.
+// phase is how far a stream has come. Only the goroutine that takes its events reads it.
 //
 //	 listing                    following
 //	┌──────────────┐ end bookmark ┌───────────┐  closed, silent, stopped
@@ -103,16 +104,16 @@ const (
 // String returns the phase in lower case.
 func (p phase) String() string { return [...]string{"listing", "following", "over"}[p] }
 
-// ending is why a stream is ended from this side.
+// ending is why this side ends a stream.
 //
 //	open ──▶ silent, unlisted or stopped
 type ending struct {
-	done   chan struct{} // closed when no event is waited for any more
+	done   chan struct{} // closed when a wait for an event is to end
 	listed atomic.Int64  // events of the streamed list so far
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	cause cause
-	// list is the timer of the streamed list, which sets itself anew.
+	// list is the timer of the streamed list, which resets itself.
 	list *time.Timer
 }
 
@@ -128,8 +129,8 @@ const (
 // String returns the cause in lower case.
 func (c cause) String() string { return [...]string{"open", "silent", "unlisted", "stopped"}[c] }
 
-// NewStream returns a stream that has to be closed. It is over when the server ends the watch, when it was silent for
-// too long, with ctx, or with Stop. Release is to end the request, and is called once.
+// NewStream returns a stream that has to be closed. The stream is over when the server ends the watch, after a
+// silence, with ctx, or with Stop. release must end the request, and is called once.
 func NewStream(ctx context.Context, inner apiwatch.Interface, opts StreamOptions, release func()) *Stream {
 	if opts.Silence <= 0 {
 		opts.Silence = Silence
@@ -166,7 +167,7 @@ func (s *Stream) Close() {
 	}
 }
 
-// end ends the stream for the first cause there is.
+// end ends the stream. Only the first cause counts.
 func (s *Stream) end(why cause) {
 	s.ending.mu.Lock()
 	first := s.ending.cause == open
@@ -180,8 +181,8 @@ func (s *Stream) end(why cause) {
 	}
 }
 
-// Next blocks until there is an event, and returns false when the stream is over. Its stack is shallow while it waits:
-// most streams do nothing else.
+// Next blocks until there is an event, and returns false when the stream is over. Its stack is shallow while it
+// waits, because most streams wait most of the time.
 func (s *Stream) Next() (apiwatch.Event, bool) {
 	if s.phase == over {
 		return apiwatch.Event{}, false
@@ -215,9 +216,9 @@ func (s *Stream) receive() (apiwatch.Event, bool) {
 	return apiwatch.Event{}, false
 }
 
-// last is what there is to tell when no event comes any more. In the middle of a list that is an error, so that a
-// Reflector falls back to a plain list: there are servers, and proxies before them, that take the wish for a streamed
-// list for something else. Later on a stream just ends, and another one is asked for from the last version.
+// last returns the last event of a stream, if there is one. In the middle of a list it is an error, so that a
+// Reflector falls back to a plain list. Some servers and proxies misunderstand a request for a streamed list.
+// After the list, a stream just ends, and the caller asks for another one from the last version.
 func (s *Stream) last() (apiwatch.Event, bool) {
 	var err error
 	if s.ctx.Err() == nil {
@@ -233,7 +234,7 @@ func (s *Stream) last() (apiwatch.Event, bool) {
 	return apiwatch.Event{Type: apiwatch.Error, Object: &status}, true
 }
 
-// reason is why no event comes any more; nil if nobody wants to know.
+// reason returns why the stream has ended; nil after Stop or the end of ctx.
 func (s *Stream) reason() error {
 	s.ending.mu.Lock()
 	why := s.ending.cause
@@ -261,7 +262,7 @@ func (s *Stream) closed() {
 	}
 }
 
-// expectList gives the streamed list up when it is not over in time.
+// expectList starts the timer that ends the streamed list if it is not over in time.
 func (s *Stream) expectList() {
 	s.ending.mu.Lock()
 	defer s.ending.mu.Unlock()
@@ -279,7 +280,7 @@ func (s *Stream) expectList() {
 	})
 }
 
-// hasListed waits for the list no more.
+// hasListed stops the timer of the streamed list.
 func (s *Stream) hasListed() {
 	s.ending.mu.Lock()
 	defer s.ending.mu.Unlock()
@@ -289,12 +290,12 @@ func (s *Stream) hasListed() {
 	}
 }
 
-// due is when a streamed list is to be over, by what it has brought so far.
+// due returns when a streamed list is to be over, given the events so far.
 func (s *Stream) due() time.Time {
 	return s.began.Add(s.opts.ListWithin * time.Duration(1+s.ending.listed.Load()/perListed))
 }
 
-// note keeps account of an event that is about to be handed out. What came before it has been taken.
+// note calls the hooks for an event that Next is about to return. The caller has handled all earlier events.
 //
 //go:noinline // or its frame would be one of each stream that waits
 func (s *Stream) note(ev apiwatch.Event) {

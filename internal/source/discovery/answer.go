@@ -71,7 +71,7 @@ func newAnswer(groups []*metav1.APIGroup, lists []*metav1.APIResourceList, err e
 }
 
 // add takes the resources of one group, the preferred version first. A resource that exists in several versions
-// is taken at the preferred one; a resource that the preferred version lacks is taken at the next version that
+// is taken at the preferred one. A resource that the preferred version lacks is taken at the next version that
 // the server names.
 func (a *answer) add(g *metav1.APIGroup, lists map[string]*metav1.APIResourceList) {
 	versions := slices.Clone(g.Versions)

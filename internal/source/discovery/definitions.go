@@ -120,8 +120,8 @@ func definitionOf(o *metav1.PartialObjectMetadata) definition {
 	return definition{generation: o.Generation, local: local}
 }
 
-// Transformer drops everything but names and generations before the Reflector keeps it: the managedFields of one
-// CustomResourceDefinition are larger than the needed data of a hundred.
+// Transformer drops all fields but names and generations before the Reflector keeps an object. The managedFields
+// of one CustomResourceDefinition are larger than the needed data of a hundred.
 func (d *definitions) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) {
 		o, ok := obj.(*metav1.PartialObjectMetadata)

@@ -34,7 +34,7 @@ type Change struct {
 	// is not. The objects of New are to be upserted before the documents of Old are deleted.
 	Migrated []Migration
 	// Failed has the groups that could not be discovered, by group/version as Kubernetes spells it ("v1" for the
-	// core group), or the error of the whole discovery under "*".
+	// core group). The error of the whole discovery is under "*".
 	Failed map[string]error
 	// Unknown has the patterns of the filter that match no served type. It is nil while discovery is incomplete.
 	Unknown []string
@@ -166,8 +166,8 @@ func (d *Discovery) Status() Status {
 }
 
 // Aggregated tells whether a type is served by an API of its own, and not by the API server itself. Where
-// APIServices may not be watched, it is a guess: true of a type that neither belongs to a group of Kubernetes
-// nor has a CustomResourceDefinition.
+// APIServices may not be watched, it guesses: a type is aggregated if it neither belongs to a group of
+// Kubernetes nor has a CustomResourceDefinition.
 func (d *Discovery) Aggregated(t resource.Type) bool {
 	d.mu.Lock()
 	l := d.loop

@@ -11,11 +11,11 @@
 //   - two complete discoveries in a row, at least [Options.Doubt] apart, lack it, and its
 //     CustomResourceDefinition is not known to be there.
 //
-// Discovery leaves a version for another one when the version is not served any more, or when no complete answer
-// has preferred it for five minutes. While the servers behind a load balancer are upgraded, the preferred
-// version depends on the server that answers.
+// Discovery leaves a version for another one when it is not served any more, or when no complete answer has
+// preferred it for five minutes. While the servers behind a load balancer are upgraded, the preferred version
+// depends on the server that answers.
 //
-// A group that fails, in any version, keeps its known types: discovery neither removes one of them, nor moves it
+// A group that fails, in any version, keeps its known types. Discovery neither removes one of them, nor moves it
 // to a version that happened to answer. It takes an empty answer, or one without the core group, for a failure.
 //
 //	                    served
@@ -28,7 +28,7 @@
 //
 // Discovery asks the API server when a CustomResourceDefinition or an APIService changes, and by a timer. It
 // reads only names and generations of those objects. After a definition is created or deleted, discovery asks
-// within about a second and repeats a few times, because an API server serves a new type a little after the
+// within about a second. It repeats that a few times, because an API server serves a new type a little after the
 // creation of its definition. After a change of a spec it asks at a limited pace (pace.go), and after other
 // writes not at all. Without the right to watch definitions it has only the timer.
 //

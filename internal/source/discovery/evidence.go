@@ -7,8 +7,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// evidence has the names of the objects that define types, as known at one moment: those that exist, and those
-// whose deletion a watch has seen. The two sets of one kind are disjoint. The zero value is no evidence at all.
+// evidence has the names of the objects that define types, at one moment: those that exist, and those whose
+// deletion a watch has seen. The two sets of one kind are disjoint. The zero value is no evidence at all.
 type evidence struct {
 	crds, crdsDeleted         map[string]bool
 	services, servicesDeleted map[string]bool

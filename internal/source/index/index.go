@@ -15,13 +15,13 @@ type Cause uint8
 const (
 	// Live is a change that happened while the type was watched, or was found by a relist after an interruption.
 	Live Cause = iota
-	// Initial is an object found by the first list of its type in this process. Whether a receiver has it already is
-	// not known to the index.
+	// Initial is an object found by the first list of its type in this process. The index does not know whether a
+	// receiver has it already.
 	Initial
-	// Found is a deletion that nobody here has seen: something else told that the object is gone. It lies after
+	// Found is a deletion that this process has not seen, but another source has reported. It lies after
 	// [Change.After], and not after the version of its record.
 	Found
-	// Gone is the deletion of an object because its whole type is no longer served or no longer wanted.
+	// Gone is the deletion of an object because its whole type is gone.
 	Gone
 )
 
@@ -30,32 +30,34 @@ type Change struct {
 	// Type and ID name the object.
 	Type resource.Type
 	ID   resource.ID
-	// Key is what the object is called within its type, see [Key]: the string that the index has, so that it takes no
-	// memory to keep it. It may be empty, and then means the same.
+	// Key is the object's name within its type, see [Key]. It shares the index's own string, so keeping it costs no
+	// memory. If it is empty, [Key] gives the same name.
 	Key string
-	// Deleted tells that the object is gone; Record then has no body.
+	// Deleted tells that the object is gone. Record has no body then.
 	Deleted bool
-	// Record is the new state. For a deletion its ResourceVersion is that of the deletion, or of the list that lacked
-	// the object; where versions are no numbers it is 0, and the digest is that of the last state.
+	// Record is the new state. For a deletion, its ResourceVersion is the version of the deletion, or of the list
+	// that lacked the object. Where versions are no numbers, it is 0, and the digest is the digest of the last
+	// state.
 	Record resource.Record
 	// Known tells that the index knew the object before this change, with digest Previous.
 	Known    bool
 	Previous uint64
-	// Cause says how the index learned of it.
+	// Cause says how the index learned of the change.
 	Cause Cause
-	// After is a version before which the object was not in this state. For an event of the watch it is the one before
-	// the event's own; for what a relist found, the one up to which everything had been seen before it; for a
-	// first list 0: the version that an object carries there is that of its last write, which need not be the
-	// one that matters.
+	// After is a version at which the object was not in this state yet. For an event of the watch, it is the
+	// version before the event's own. For a relist, it is the version that the watch had reached before. For a
+	// first list it is 0. There, an object carries the version of its last write, which need not be the write that
+	// matters.
 	After uint64
-	// Again tells that a relist found the object in the state in which it was known, with another version: it may have
-	// been in other states in between, which nobody here has seen.
+	// Again tells that a relist found the object in its known state, but with another version. It may have been in
+	// other states in between, which this process has not seen.
 	Again bool
-	// Listed tells that a relist found the object changed: it may have been in other states in between.
+	// Listed tells that a relist found the object with another version. It may have been in other states in
+	// between.
 	Listed bool
 }
 
-// Listener is told of every change. See the package documentation for what it may do.
+// Listener takes every change. The package documentation says what it may do.
 type Listener interface {
 	// Apply takes one change.
 	Apply(c Change)
@@ -64,37 +66,39 @@ type Listener interface {
 // Index is the set of all known objects. Create it with [New].
 type Index struct {
 	metrics *metrics
-	leftOut func(t resource.Type, namespace, name string) bool // see LeaveOut
+	leftOut func(t resource.Type, namespace, name string) bool // set by LeaveOut; may be nil
 
-	// Guards types (not what they point to) and listeners; may be taken under a type's mu, never the reverse.
+	// mu guards types (not the objects behind its pointers) and listeners. It may be taken under a type's mu, never
+	// the reverse.
 	mu        sync.RWMutex
 	types     map[resource.Type]*objects
 	listeners []Listener
-	// sorted is what Types returns, nil since a type has come or gone. It is written while mu is held, if for reading.
+	// sorted is the result of Types; nil after a type was added or removed. It is written while mu is held, at
+	// least for reading.
 	sorted atomic.Pointer[[]resource.Type]
 }
 
 // objects are the known objects of one type.
 type objects struct {
-	mu       sync.Mutex // guards everything below; held while listeners are called
+	mu       sync.Mutex // guards the fields below; held while listeners are called
 	entries  table
 	listed   bool   // a complete list has been applied
-	removed  bool   // no longer in Index.types; a waiter for mu looks the type up again
+	removed  bool   // taken out of Index.types; a goroutine that waited for mu looks the type up again
 	version  uint64 // the newest resourceVersion seen: of a list, an event or a bookmark
-	event    uint64 // the newest one of an object's state or deletion
-	since    uint64 // of the last list: every change after it has been seen
-	before   uint64 // and every change up to this, before that list
-	whole    uint64 // of the last list that was believed in what it lacks
+	event    uint64 // the newest version of an object's state or deletion
+	since    uint64 // the version of the last list: the index has seen every change after it
+	before   uint64 // the index had seen every change up to this before that list
+	whole    uint64 // the version of the last list whose missing objects were deleted
 	first    uint64 // the version of the first list
-	restores uint64 // how many lists have shown that versions went back
+	restores uint64 // lists that have shown that versions went back
 	sums     sums
 }
 
-// entry is what is kept of an object: 16 bytes.
+// entry is the state that the index keeps of an object: 16 bytes.
 type entry struct{ digest, version uint64 }
 
-// Listen adds a listener for all changes from now on, and returns a function that removes it. The listener may be
-// called before Listen has returned. After the removal has returned it is called no more.
+// Listen adds a listener for all later changes, and returns a function that removes it. The listener may be
+// called before Listen has returned. It is not called after remove has returned.
 func (x *Index) Listen(l Listener) (remove func()) {
 	x.mu.Lock()
 	x.listeners = append(slices.Clone(x.listeners), l)
@@ -107,7 +111,7 @@ func (x *Index) Listen(l Listener) (remove func()) {
 	}
 }
 
-// barrier returns once every call of a listener that was under way when it began has ended.
+// barrier returns once every listener call that was under way at its start has ended.
 func (x *Index) barrier() {
 	x.mu.RLock()
 	types := make([]*objects, 0, len(x.types))
@@ -121,7 +125,8 @@ func (x *Index) barrier() {
 	}
 }
 
-// lock returns the objects of a type, locked, creating them when create is set; nil when there are none.
+// lock returns the objects of a type, locked. If the type is not known, lock creates them, or returns nil
+// without create.
 func (x *Index) lock(t resource.Type, create bool) *objects {
 	for {
 		x.mu.RLock()
@@ -162,26 +167,26 @@ func (x *Index) tell(c Change) {
 	}
 }
 
-// Replace applies a complete, consistent list of a type at a resourceVersion: new and changed objects become
-// upserts, known objects that the list lacks become deletions. The first list of a type has [Cause] Initial,
-// and is told of in the order of the hashes of the IDs, so that one of them says how far the member that works it off
-// has come.
+// Replace applies a complete, consistent list of a type at a resourceVersion. New and changed objects become
+// upserts, and known objects that the list lacks become deletions. The changes of the first list of a type have
+// [Cause] Initial, and come in the order of the hashes of the IDs. So one hash can say how far a member has come
+// with them.
 //
-// A complete list is the truth, whatever the versions of its objects are. A list at a lower version than what was seen
-// before says that the API server went back in time: its etcd was restored from a backup. What is known then counts for
-// nothing but the digests; versions begin anew. The same is true of a single object whose version is lower
-// than the known one: a restore can raise the version of lists and not that of objects. Both are told of with
-// the version of the list.
+// A complete list is the truth, whatever the versions of its objects are. A list below the version seen before
+// means that the API server went back in time: its etcd was restored from a backup. Then only the known digests
+// count, and versions begin anew. The same is true of a single object whose version is lower than the known one:
+// a restore can raise the version of lists alone. In both cases, the changes carry the version of the list.
 func (x *Index) Replace(t resource.Type, rs []resource.Record, version uint64) {
 	x.take(t, rs, version, true)
 }
 
-// Merge is [Index.Replace] for a list that is not believed in one thing: what it lacks stays known.
+// Merge is [Index.Replace] for a doubtful list: objects that it lacks stay known.
 func (x *Index) Merge(t resource.Type, rs []resource.Record, version uint64) {
 	x.take(t, rs, version, false)
 }
 
-// Lacks returns how many objects of a type are known, how many of them a list lacks, and the names of some of those.
+// Lacks returns how many objects of a type are known, how many of them a list lacks, and the names of some
+// missing ones.
 func (x *Index) Lacks(t resource.Type, rs []resource.Record, some int) (names []resource.Record, missing, known int) {
 	o := x.lock(t, false)
 	if o == nil {
@@ -204,7 +209,7 @@ func (x *Index) Lacks(t resource.Type, rs []resource.Record, some int) (names []
 	return names, missing, o.entries.len()
 }
 
-// take applies a list. Believed says that what it lacks is gone.
+// take applies a list. believed says that the objects that the list lacks are gone.
 func (x *Index) take(t resource.Type, rs []resource.Record, version uint64, believed bool) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
@@ -226,7 +231,7 @@ func (x *Index) take(t resource.Type, rs []resource.Record, version uint64, beli
 		x.deleteMissing(t, o, rs, version, before)
 	}
 	if o.entries.len() == 0 && len(rs) > 0 {
-		o.entries.resize(len(rs)) // once: growing would leave the old slots to the collector
+		o.entries.resize(len(rs)) // once, because growing leaves the old slots to the garbage collector
 		key = newArena(rs).key
 	}
 	if change.Cause == Initial {
@@ -269,8 +274,8 @@ func (x *Index) deleteMissing(t resource.Type, o *objects, rs []resource.Record,
 	}
 }
 
-// Upsert applies one object's state, as an event of the watch brought it. A state older than the known one is left
-// out: a watch that was restarted may begin a little in the past.
+// Upsert applies one object's state from an event of the watch. It ignores a state older than the known one,
+// because a restarted watch may begin a little in the past.
 func (x *Index) Upsert(t resource.Type, r resource.Record) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
@@ -280,12 +285,12 @@ func (x *Index) Upsert(t resource.Type, r resource.Record) {
 // origin is where a state comes from: the zero value is an event.
 type origin struct {
 	listed  bool
-	version uint64 // of the list
-	rewound bool   // the list is below what was seen before
+	version uint64 // the version of the list
+	rewound bool   // the list is below the version seen before
 }
 
-// upsert applies one object's state, of key k; c says how it was learned. It tells whether the state is of a list and
-// lies before the known one, which only a restore brings about.
+// upsert applies one object's state under key k; c says how the index learned of it. It tells whether the state
+// is of a list and older than the known one, which only a restore can cause.
 func (x *Index) upsert(t resource.Type, o *objects, k string, r resource.Record, c Change, from origin) (back bool) {
 	at, known := o.entries.find(k)
 	var old entry
@@ -314,8 +319,8 @@ func (x *Index) upsert(t resource.Type, o *objects, k string, r resource.Record,
 		return back
 	}
 	if from.listed && c.Cause != Initial && (back || from.rewound || r.ResourceVersion <= c.After) {
-		// Everything up to After had been seen, and this had not. No checkpoint of the lost time, nor of the
-		// time before the backup, covers it.
+		// The index had seen every change up to After, but not this state. With the version of the list, no checkpoint
+		// of the lost time, nor of the time before the backup, covers it.
 		r.ResourceVersion = from.version
 	}
 	c.Type, c.ID, c.Key, c.Record = t, t.ID(r.Namespace, r.Name), k, r
@@ -324,8 +329,8 @@ func (x *Index) upsert(t resource.Type, o *objects, k string, r resource.Record,
 	return back
 }
 
-// Delete applies one object's deletion at a resourceVersion. An object that is not known is told of all the same:
-// a receiver may have it from before.
+// Delete applies one object's deletion at a resourceVersion. Listeners get the deletion of an unknown object,
+// too: a receiver may have a document from before.
 func (x *Index) Delete(t resource.Type, namespace, name string, version uint64) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
@@ -337,8 +342,8 @@ func (x *Index) Delete(t resource.Type, namespace, name string, version uint64) 
 	x.delete(t, o, namespace, name, version, Change{Cause: Live, After: before(version)})
 }
 
-// Leave notes that an object is not to be had at a resourceVersion, though it may well be there. One that is known is
-// told of as deleted; of one that is not known nothing is told: it was left out before.
+// Leave notes that an object is not selected at a resourceVersion, though it may exist. For a known object,
+// listeners get a deletion. For an unknown one they get nothing, because it was not selected before.
 func (x *Index) Leave(t resource.Type, namespace, name string, version uint64) {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
@@ -354,10 +359,10 @@ func (x *Index) Leave(t resource.Type, namespace, name string, version uint64) {
 	}
 }
 
-// before is the version before one, 0 for none.
+// before returns the version before version; 0 for 0.
 func before(version uint64) uint64 { return max(version, 1) - 1 }
 
-// delete applies one object's deletion; c says how it was learned.
+// delete applies one object's deletion; c says how the index learned of it.
 func (x *Index) delete(t resource.Type, o *objects, namespace, name string, version uint64, c Change) {
 	k := Key(namespace, name)
 	old, known := o.entries.get(k)
@@ -382,8 +387,9 @@ func (x *Index) Bookmark(t resource.Type, version uint64) {
 	o.version = max(o.version, version)
 }
 
-// Remove forgets a type and tells of each of its objects as deleted with [Cause] Gone. The caller vouches that the
-// type is gone: see the discovery package for what counts as evidence. It returns how many objects there were.
+// Remove forgets a type, and tells listeners the deletion of each of its objects with [Cause] Gone. The caller
+// must know that the type is gone; the discovery package says what counts as evidence. Remove returns how many
+// objects the type had.
 func (x *Index) Remove(t resource.Type) int {
 	o := x.lock(t, false)
 	if o == nil {
@@ -396,7 +402,7 @@ func (x *Index) Remove(t resource.Type) int {
 	}
 	for _, e := range gone {
 		namespace, name := split(e.key)
-		version := e.version // All members know this one, where they may have seen the type up to different ones.
+		version := e.version // All members know this one, but may have seen the type up to different versions.
 		if version > 0 {
 			version++
 		}
@@ -410,7 +416,7 @@ func (x *Index) Remove(t resource.Type) int {
 	return len(gone)
 }
 
-// Get returns the digest and resourceVersion by which an object is known.
+// Get returns the known digest and resourceVersion of an object.
 func (x *Index) Get(t resource.Type, namespace, name string) (digest, version uint64, ok bool) {
 	o := x.lock(t, false)
 	if o == nil {
@@ -421,12 +427,12 @@ func (x *Index) Get(t resource.Type, namespace, name string) (digest, version ui
 	return e.digest, e.version, ok
 }
 
-// IfCurrent calls f if r is the state by which the object is known, and tells whether it was. No change of any object
-// of the type is applied while f runs, so whatever f hands on is in order with what listeners are told. What f must
-// not do is what a [Listener] must not.
+// IfCurrent calls f if r is the known state of its object, and tells whether it is. No change of the type is
+// applied while f runs, so what f hands on is in order with the changes that listeners get. The rules for f are
+// those for a [Listener].
 //
-// A list that was read a moment ago holds states that the watch has overtaken, and objects that are gone by now; none
-// of those is current. It also holds states that the watch is still to bring, and then will.
+// A recent list holds states that the watch has overtaken, and objects that are gone. None of them is current.
+// It also holds states that the watch has not brought yet, but is going to bring.
 func (x *Index) IfCurrent(t resource.Type, r resource.Record, f func()) bool {
 	return x.IfKnown(t, r.Namespace, r.Name, func(digest uint64) bool {
 		if digest != r.Digest {
@@ -437,8 +443,8 @@ func (x *Index) IfCurrent(t resource.Type, r resource.Record, f func()) bool {
 	})
 }
 
-// IfKnown calls f with the digest by which an object is known, if it is, and returns what f does, else false. As with
-// IfCurrent, no change of any object of the type is applied while f runs.
+// IfKnown calls f with the digest of a known object and returns its result; it returns false for an unknown
+// object. As with IfCurrent, no change of the type is applied while f runs.
 func (x *Index) IfKnown(t resource.Type, namespace, name string, f func(digest uint64) bool) bool {
 	o := x.lock(t, false)
 	if o == nil {
@@ -449,13 +455,13 @@ func (x *Index) IfKnown(t resource.Type, namespace, name string, f func(digest u
 	return ok && f(e.digest)
 }
 
-// All calls f for each object of a type until f returns false. No change of the type is applied meanwhile, so f must be
-// quick; what it must not do is what a [Listener] must not.
+// All calls f for each object of a type until f returns false. No change of the type is applied meanwhile, so f
+// must be quick. The rules for f are those for a [Listener].
 func (x *Index) All(t resource.Type, f func(namespace, name string, version uint64) bool) {
 	x.States(t, func(namespace, name string, _, version uint64) bool { return f(namespace, name, version) })
 }
 
-// States is All with the digests.
+// States does the same as All, with digests.
 func (x *Index) States(t resource.Type, f func(namespace, name string, digest, version uint64) bool) {
 	o := x.lock(t, false)
 	if o == nil {
@@ -469,8 +475,8 @@ func (x *Index) States(t resource.Type, f func(namespace, name string, digest, v
 	}
 }
 
-// IfAbsent calls f if an object is not known although its type has been listed, and tells whether it was. As with
-// IfCurrent, no change of any object of the type is applied while f runs.
+// IfAbsent calls f if an object is not known although its type has been listed, and tells whether it did. As
+// with IfCurrent, no change of the type is applied while f runs.
 func (x *Index) IfAbsent(t resource.Type, namespace, name string, f func()) bool {
 	o := x.lock(t, false)
 	if o == nil {
@@ -484,9 +490,8 @@ func (x *Index) IfAbsent(t resource.Type, namespace, name string, f func()) bool
 	return true
 }
 
-// IfUnserved calls f if a type is not known at all, and tells whether it was. As with IfCurrent, no change of
-// any object of the type is applied while f runs: should it be served again at this moment, its first list
-// comes after f.
+// IfUnserved calls f if a type is not known, and tells whether it did. As with IfCurrent, no change of the type
+// is applied while f runs. If the type is served again at this moment, its first list comes after f.
 func (x *Index) IfUnserved(t resource.Type, f func()) bool {
 	o := x.lock(t, true)
 	defer o.mu.Unlock()
@@ -502,7 +507,7 @@ func (x *Index) IfUnserved(t resource.Type, f func()) bool {
 	return true
 }
 
-// Names returns the names of the objects of a cluster-scoped type, sorted; of a namespaced one, namespace/name.
+// Names returns the sorted names of a type's objects; for a namespaced type, namespace/name.
 func (x *Index) Names(t resource.Type) []string {
 	o := x.lock(t, false)
 	if o == nil {
@@ -514,17 +519,17 @@ func (x *Index) Names(t resource.Type) []string {
 
 // Stats is the state of one type.
 type Stats struct {
-	// Objects is how many are known.
+	// Objects is how many objects are known.
 	Objects int
 	// Listed tells whether a complete list has been applied.
 	Listed bool
-	// Version is the newest resourceVersion seen, Event the newest one of an object's state or deletion.
+	// Version is the newest resourceVersion seen, Event the newest version of an object's state or deletion.
 	Version, Event uint64
-	// Since is that of the last list: every change after it has been seen, of those before it the outcome.
-	// Before is up to where every change had been seen before that list; 0 for the first one. First is that
-	// of the first list.
+	// Since is the version of the last list: the index has seen every change after it, and the outcome of the
+	// changes before. Before is the version up to which the index had seen every change before that list; 0 for the
+	// first list. First is the version of the first list.
 	Since, Before, First uint64
-	// Whole is that of the last complete list: what was there before it, and is not known, is gone.
+	// Whole is the version of the last complete list: an older object that is not known is gone.
 	Whole uint64
 	// Restores counts the lists that have shown that versions went back in time.
 	Restores uint64
@@ -540,8 +545,8 @@ func (x *Index) Type(t resource.Type) Stats {
 	return Stats{Objects: o.entries.len(), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since, Before: o.before, First: o.first, Whole: o.whole, Restores: o.restores}
 }
 
-// Types returns all known types, sorted. The slice is the caller's own: what one cuts out of it in place, others are
-// still given. It is sorted once, until a type comes or goes, for it is asked for several times a second.
+// Types returns all known types, sorted. The slice is the caller's own, so the caller may change it. The order
+// is kept until a type is added or removed, because Types is called several times a second.
 func (x *Index) Types() []resource.Type {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -557,7 +562,7 @@ func (x *Index) Types() []resource.Type {
 	return slices.Clone(types)
 }
 
-// Len returns how many objects are known in all.
+// Len returns how many objects of all types are known.
 func (x *Index) Len() int {
 	n := 0
 	for _, t := range x.Types() {
@@ -566,7 +571,7 @@ func (x *Index) Len() int {
 	return n
 }
 
-// Key is the name under which an object is kept within its type: namespace/name, or the name of what has no namespace.
+// Key returns an object's name within its type: namespace/name, or the name alone without a namespace.
 func Key(namespace, name string) string {
 	if namespace == "" && name != "" {
 		return name

@@ -39,7 +39,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 }
 
-// knownDesc is of a gauge whose series are made when they are asked for: kept, they would take 0.5 KB for each type.
+// knownDesc describes a gauge whose series are made when a scrape asks for them. Kept series would take 0.5 KB
+// for each type.
 var knownDesc = prometheus.NewDesc("k8s_vectordb_sync_objects", "Objects in the index, by resource type.", []string{"resource"}, nil)
 
 // known tells how many objects of each type an index has.

@@ -6,8 +6,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Snapshot returns the names of a type's objects, as [Index.Names] does, and its state, both of one moment. The zero
-// Stats say that the type is not known.
+// Snapshot returns the names of a type's objects, as [Index.Names] does, and the type's state, both of one
+// moment. Zero Stats mean that the type is not known.
 func (x *Index) Snapshot(t resource.Type) ([]string, Stats) {
 	o := x.lock(t, false)
 	if o == nil {

@@ -6,31 +6,31 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// maxPast bounds the sums that are remembered of a type: at 200 changes a second of one type they reach back 2.5 s,
-// which is longer than a sum takes from one member to another. They take 16 bytes each.
+// maxPast bounds the remembered sums of a type. At 200 changes of the type a second, they reach back 2.5 s,
+// which is longer than a sum takes from one member to another. Each takes 16 bytes.
 const maxPast = 512
 
-// Sum says what is known of a type at a version. Two indexes that have seen every change up to one version have the
-// same sum there; of two that differ, one has lost an event.
+// Sum sums up the known objects of a type at a version. Two indexes that have seen every change up to a version
+// have the same sum there. If their sums differ, one index has lost an event.
 type Sum struct {
-	// Version is the one since which the sum holds: of the last list, or of the last change.
+	// Version is the version since which the sum holds: that of the last list or of the last change.
 	Version uint64
 	// Objects is how many objects are summed.
 	Objects int
-	// Hash is the XOR over them of [Hash].
+	// Hash is the XOR of their [Hash] values.
 	Hash uint64
 }
 
-// Add puts an object, in the state of a version, into the sum.
+// Add adds an object at a version to the sum.
 func (s *Sum) Add(namespace, name string, version uint64) {
 	s.Objects++
 	s.Hash ^= Hash(namespace, name, version)
 }
 
-// Same tells whether two sums are of the same objects in the same states, whenever that was.
+// Same tells whether two sums are of the same objects in the same states, whatever their versions.
 func (s Sum) Same(o Sum) bool { return s.Objects == o.Objects && s.Hash == o.Hash }
 
-// Hash is what one object adds to a [Sum].
+// Hash returns the value that one object adds to a [Sum].
 func Hash(namespace, name string, version uint64) uint64 {
 	return hashName(namespace, name).at(version)
 }
@@ -44,8 +44,9 @@ func hashName(namespace, name string) nameHash {
 
 func (h nameHash) at(version uint64) uint64 { return mix(uint64(h) ^ mix(version)) }
 
-// mix is the finalizer of SplitMix64: each bit of its argument changes half of the bits of the result, so that versions
-// that follow each other have nothing in common. XOR alone would let them cancel each other out.
+// mix is the finalizer of SplitMix64. Each bit of its argument changes half of the bits of the result, so that
+// the results of successive versions have nothing in common. XOR of the versions themselves would let them
+// cancel each other out.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -56,16 +57,16 @@ func mix(x uint64) uint64 {
 // sums are the running sum of a type and its last values. The lock of the type guards them.
 type sums struct {
 	hash uint64
-	left int // objects that are left out of it
+	left int // objects that are left out of the sum
 
 	past []pastSum // a ring of maxPast at most; ascending from first on
-	next int       // where the next one goes once the ring is full
+	next int       // the place of the next value once the ring is full
 }
 
-// pastSum is a value that the running sum had from a version on.
+// pastSum is the value of the running sum from a version on.
 type pastSum struct{ version, hash uint64 }
 
-// replace puts one state of an object in another's place.
+// replace replaces one state of an object by another.
 func (s *sums) replace(h nameHash, had bool, old uint64, has bool, version uint64) {
 	if had {
 		s.hash ^= h.at(old)
@@ -75,9 +76,8 @@ func (s *sums) replace(h nameHash, had bool, old uint64, has bool, version uint6
 	}
 }
 
-// note remembers the sum as of the version of an event, when reached is how far the watch has come with it. Versions
-// ascend; where one does not, what the sum was at the versions between is ambiguous, and only what comes
-// later is known.
+// note remembers the sum at the version of an event; reached is the version that the watch has reached. Versions
+// ascend. If one does not, the sums at the versions in between are ambiguous, and note forgets them.
 func (s *sums) note(version, reached uint64) {
 	if n := len(s.past); version < reached || n > 0 && version <= s.at(n-1).version {
 		s.restart(reached + 1)
@@ -92,7 +92,7 @@ func (s *sums) note(version, reached uint64) {
 	s.next = (s.next + 1) % maxPast
 }
 
-// restart forgets the past: from a version on the sum is what it is now.
+// restart forgets all past sums: the present sum holds from a version on.
 func (s *sums) restart(version uint64) {
 	s.past, s.next = append(s.past[:0], pastSum{version: version, hash: s.hash}), 0
 }
@@ -100,7 +100,7 @@ func (s *sums) restart(version uint64) {
 // at returns the i-th value, the oldest first.
 func (s *sums) at(i int) pastSum { return s.past[(s.next+i)%len(s.past)] }
 
-// since is the version from which on the sum is what it is now.
+// since returns the version from which on the present sum holds.
 func (s *sums) since() (uint64, bool) {
 	if len(s.past) == 0 {
 		return 0, false
@@ -108,13 +108,13 @@ func (s *sums) since() (uint64, bool) {
 	return s.at(len(s.past) - 1).version, true
 }
 
-// find returns the sum as of a version, which has been reached.
+// find returns the sum at a version that the watch has reached.
 func (s *sums) find(version uint64) (uint64, bool) {
 	if len(s.past) == 0 || version < s.at(0).version {
 		return 0, false
 	}
 	low, high := 0, len(s.past)-1
-	for low < high { // the last one that is not after version
+	for low < high { // find the last value that is not after version
 		if mid := (low + high + 1) / 2; s.at(mid).version <= version {
 			low = mid
 		} else {
@@ -124,17 +124,17 @@ func (s *sums) find(version uint64) (uint64, bool) {
 	return s.at(low).hash, true
 }
 
-// LeaveOut keeps the objects that f names out of all sums. It must be called before anything is known. What the members
-// of a ring write themselves is of that kind: each would otherwise write because another has.
+// LeaveOut leaves the objects that f names out of all sums. It must be called before the first list. It is for
+// the objects that members write themselves: otherwise each member would write because another has written.
 func (x *Index) LeaveOut(f func(t resource.Type, namespace, name string) bool) { x.leftOut = f }
 
-// LeftOut tells whether an object is kept out of the sums.
+// LeftOut tells whether an object is left out of the sums.
 func (x *Index) LeftOut(t resource.Type, namespace, name string) bool {
 	return x.leftOut != nil && x.leftOut(t, namespace, name)
 }
 
-// summed notes that an object's state has been replaced, by the event of a version, or [ofList]: a list is noted as
-// a whole.
+// summed notes that an event has replaced an object's state. For a state of a list, event is [ofList], because a
+// list is noted as a whole.
 func (x *Index) summed(t resource.Type, o *objects, namespace, name string, old, now stateVersion, event uint64) {
 	if x.LeftOut(t, namespace, name) {
 		if old.known != now.known {
@@ -151,10 +151,10 @@ func (x *Index) summed(t resource.Type, o *objects, namespace, name string, old,
 	}
 }
 
-// ofList takes the place of an event's version where there is no event.
+// ofList stands for the version of an event where the state is from a list.
 const ofList = ^uint64(0)
 
-// stateVersion is the version of an object's state; not known for one that is not there.
+// stateVersion is the version of an object's state; known is false for an object that does not exist.
 type stateVersion struct {
 	known   bool
 	version uint64
@@ -167,7 +167,7 @@ func btoi(b bool) int {
 	return 0
 }
 
-// resum makes the sum anew, after versions have changed in place.
+// resum computes the sum anew, after versions have changed in place.
 func (x *Index) resum(t resource.Type, o *objects) {
 	o.sums.hash, o.sums.left = 0, 0
 	for k, e := range o.entries.all() {
@@ -176,8 +176,8 @@ func (x *Index) resum(t resource.Type, o *objects) {
 	}
 }
 
-// Sum returns what is known of a type now; false when there is nothing to hold it against: it has not been listed, or
-// its versions are no numbers.
+// Sum returns the present sum of a type. It returns false if the sum cannot be compared, because the type has
+// not been listed or its versions are no numbers.
 func (x *Index) Sum(t resource.Type) (Sum, bool) {
 	o := x.lock(t, false)
 	if o == nil {
@@ -196,15 +196,15 @@ type Reach uint8
 
 // What an index may know of a version.
 const (
-	// Unknown is a version of a type that has not been listed, or is too long ago.
+	// Unknown is a version of a type that has not been listed, or one that is forgotten.
 	Unknown Reach = iota
 	// Ahead is a version that the watch has not reached.
 	Ahead
-	// Reached is one whose sum is known.
+	// Reached is a version whose sum is known.
 	Reached
 )
 
-// String returns it in lower case.
+// String returns the name of r in lower case.
 func (r Reach) String() string { return [...]string{"unknown", "ahead", "reached"}[r] }
 
 // SumAt returns the hash of the sum of a type at a version, if the version is [Reached]. It costs no allocation.

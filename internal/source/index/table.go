@@ -9,35 +9,35 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// table holds the entries of a type by key. It is a map of Go's in an eighth of whose room nothing stands, where there
-// it is a third or a half: slots in one slice, searched from where the key's hash says (linear probing). It is made for
-// so many entries that four fifths are full, and again when seven eighths are, or less than two fifths.
+// table holds the entries of a type by key. It keeps slots in one slice and searches them with linear probing.
+// It is used in place of a Go map, because a third or a half of the room of a Go map is empty. A new table is
+// four fifths full. It is made anew when more than seven eighths or less than two fifths are full.
 type table struct {
 	seed  maphash.Seed
 	slots []slot
 	used  int
 }
 
-// slot is of an entry; the key of an empty one is "".
+// slot holds an entry; the key of an empty slot is "".
 type slot struct {
 	key string
 	entry
 }
 
-// leastSlots are made for a few entries.
+// leastSlots is the size of the smallest table.
 const leastSlots = 8
 
 func newTable() table { return table{seed: maphash.MakeSeed()} }
 
 func (t *table) len() int { return t.used }
 
-// home is where a key is looked for first.
+// home returns the index of the slot where the search for a key begins.
 func (t *table) home(key string) int {
 	i, _ := bits.Mul64(maphash.String(t.seed, key), uint64(len(t.slots)))
 	return int(i)
 }
 
-// next is the slot after one.
+// next returns the index of the slot after i.
 func (t *table) next(i int) int {
 	if i++; i < len(t.slots) {
 		return i
@@ -45,7 +45,7 @@ func (t *table) next(i int) int {
 	return 0
 }
 
-// find returns the slot of a key, or the one where it would be.
+// find returns the slot of a key, or the slot where the key would be.
 func (t *table) find(key string) (s *slot, ok bool) {
 	if len(t.slots) == 0 {
 		return nil, false
@@ -67,7 +67,7 @@ func (t *table) get(key string) (e entry, ok bool) {
 	return entry{}, false
 }
 
-// set gives a key an entry. A key that is there already stays the string that it is.
+// set gives a key an entry. A key that is in the table keeps its string.
 func (t *table) set(key string, e entry) {
 	s, ok := t.find(key)
 	if !ok {
@@ -81,7 +81,7 @@ func (t *table) set(key string, e entry) {
 	s.entry = e
 }
 
-// delete takes a key out. What stands after it moves up, so that no search ends too early.
+// delete removes a key. Slots after it move up, so that no search ends too early.
 func (t *table) delete(key string) {
 	s, ok := t.find(key)
 	if !ok {
@@ -103,7 +103,7 @@ func (t *table) delete(key string) {
 	}
 }
 
-// resize makes room for so many entries.
+// resize makes room for a number of entries.
 func (t *table) resize(entries int) {
 	old := t.slots
 	t.slots = make([]slot, max(entries+entries/4+1, leastSlots))
@@ -115,7 +115,7 @@ func (t *table) resize(entries int) {
 	}
 }
 
-// all yields the keys and their entries, which may be changed. Nothing may be added or taken out meanwhile.
+// all yields the keys and their entries, which may be changed. No key may be added or removed meanwhile.
 func (t *table) all() iter.Seq2[string, *entry] {
 	return func(yield func(string, *entry) bool) {
 		for i := range t.slots {
@@ -137,11 +137,11 @@ func (t *table) keys() iter.Seq[string] {
 	}
 }
 
-// arena makes the keys of a list, side by side in blocks: a string of its own for each would leave gaps between them
-// when the list's own strings are gone. A block is kept for as long as any of its keys, so that all blocks are never
-// more than the keys of the list were.
+// arena makes the keys of a list, side by side in blocks. If each key were a string of its own, gaps would stay
+// between them after the list's own strings are gone. A block lives as long as any of its keys, so all blocks
+// are never larger than the keys of the list.
 type arena struct {
-	left  int // bytes of the keys that are still to be made
+	left  int // bytes of the keys that have not been made
 	block strings.Builder
 }
 
@@ -155,7 +155,7 @@ func newArena(rs []resource.Record) *arena {
 	return a
 }
 
-// key is [Key].
+// key returns a [Key] in a block.
 func (a *arena) key(namespace, name string) string {
 	n := keySize(namespace, name)
 	if a.block.Cap()-a.block.Len() < n {

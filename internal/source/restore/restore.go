@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// grace is how long the watches have to find out by themselves that the cluster has gone back in time: a watch
+	// grace is how long the watches have to find out by themselves that the cluster has gone back in time. A watch
 	// that has ended checks the version before it goes on. After the grace, Run lists the types that no watch has
 	// listed again.
 	grace = 3 * time.Second

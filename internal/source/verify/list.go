@@ -83,8 +83,8 @@ func (v *Verifier) nextJob() (job, bool) {
 }
 
 // nextScheduled returns our type that has been due for longest. The first turn of a type comes within an
-// interval of the start, at a moment given by the hash of its name, so that lists are spread. A member that
-// takes a type over knows when the type was last listed.
+// interval of the start. The hash of its name gives the moment, so that lists are spread. A member that takes a
+// type over knows when the type was last listed.
 func (v *Verifier) nextScheduled(now time.Time) (resource.Type, bool) {
 	if v.opts.Interval <= 0 {
 		return resource.Type{}, false

@@ -55,8 +55,8 @@ func (p *Part) knows(r resource.Record) bool {
 func hashOf(namespace, name string) uint64 { return xxhash.Sum64String(namespace + "/" + name) }
 
 // Settle ends the comparison, after a complete list of a version. It waits a moment for events that the watch
-// has not brought yet. If a difference is left, it lists the type anew. When the index has the new list, Settle
-// returns the repaired differences: states that only the resync's list had, and objects that only the index had.
+// has not brought yet. If a difference is left, it lists the type anew. After that, Settle returns the repaired
+// differences: states that only the resync's list had, and objects that only the index had.
 func (p *Part) Settle(ctx context.Context, version uint64) (changed []resource.Record, gone []resource.ID, err error) {
 	if version == 0 {
 		return nil, nil, nil // Without a version, nothing can be compared.

@@ -1,13 +1,13 @@
 // Package watch follows the metadata of every object of a changing set of resource types and reports it, type by type,
 // to a [Sink].
 //
-// Each type has one [reflector.Follower] over the metadata client: PartialObjectMetadata as protobuf, streamed lists
-// (WatchList) where the server has them, paged consistent lists where it has not. What its Reflector
-// receives becomes a [resource.Record] before it is stored anywhere, so that a start holds neither managedFields nor
-// kubectl's last-applied-configuration of more than the object in hand. Filters sit behind it, never in
-// its requests: a filter that loses a bookmark or a continue token loses objects.
+// Each type has one [reflector.Follower] over the metadata client: PartialObjectMetadata as protobuf, streamed
+// lists (WatchList) where the server has them, and paged consistent lists elsewhere. Each object becomes a
+// [resource.Record] before it is stored anywhere. So a start holds managedFields and kubectl's
+// last-applied-configuration of one object at a time. Filters apply to the results, never inside the requests: a
+// filter that loses a bookmark or a continue token loses objects.
 //
-// Every type has a state of its own, and none waits for another beyond its turn to start:
+// Every type has a state of its own. A type waits for others only until its turn to start:
 //
 //	┌─────────┐ slot free ┌─────────┐ complete list ┌────────┐
 //	│ Waiting │──────────▶│ Listing │──────────────▶│ Synced │
@@ -23,25 +23,27 @@
 //	     from any state, when not wanted any   │ Stopped │
 //	     more, or when Run is ending ─────────▶└─────────┘
 //
-// A type that is read by namespace ([resource.Type.In]) is as many types as there are namespaces: each has a list and a
-// stream with versions of its own. One that is in no namespace, where namespaces are all there is to be read, is left
-// out: Unreadable in the place of Failing. What was refused is not tried again before the API
-// server says that it may be (rights.go).
+// A type that is read by namespace ([resource.Type.In]) counts as one type for each namespace. Each has a list
+// and a stream with versions of its own. Where only namespaces may be read, a type that is in no namespace is
+// left out: it is Unreadable in place of Failing. A refused request is not repeated before the API server says
+// that it is allowed (rights.go).
 //
-// A start slot is given back at the first complete list, at the first error, or after [Options.StartTimeout]. A type
-// that fails is tried again within 30 s for as long as it is wanted. If the API server could not be reached, it is
-// tried again soon after another type is answered ([reflector.Reach]). While it fails, and when it stops, the
-// Sink is told nothing: that something could not be read is no evidence that it is gone.
+// A start slot is given back at the first complete list, at the first error, or after [Options.StartTimeout]. A
+// failing type is tried again within 30 s for as long as it is wanted. If the API server could not be reached,
+// the type is tried again soon after the server answers another type ([reflector.Reach]). While a type fails,
+// and when it stops, the Sink gets no call, because an object that could not be read need not be gone.
 //
-// A watch that has brought neither event nor bookmark for [Options.StaleAfter] is ended and begun again from its last
-// version, without a list; so is a request that is not answered at all. API servers send a bookmark about every minute.
+// A watch that has brought neither event nor bookmark for [Options.StaleAfter] is ended and begun again from its
+// last version, without a list. The same happens to a request without an answer. API servers send a bookmark
+// about every minute.
 //
-// [Manager.Relist] is the one repair of a watch that has lost events: a new Follower lists consistently, and
-// the Sink's Replace finds what differs.
+// [Manager.Relist] is the one repair of a watch that has lost events: a new Follower lists consistently, and the
+// Sink's Replace finds the differences.
 //
-// A [Manager] is safe for concurrent use. Only [Manager.Run], [Manager.Relist] and [Manager.WaitStopped]
-// block; the Sink is called from one goroutine per type, and a Sink that takes its time holds up that type's
-// watch and nothing else: the API server is read more slowly, nothing is buffered.
+// A [Manager] is safe for concurrent use. Only [Manager.Run], [Manager.Relist] and [Manager.WaitStopped] block;
+// The Sink is called from one goroutine for each type. A slow Sink holds up only that type's watch, which then
+// reads more slowly from the API server; nothing is buffered.
 //
-// The package does not know who owns an object, what was sent, or which types exist; it keeps no object.
+// The package does not know which member owns an object, which objects were sent, or which types exist. It keeps
+// no object.
 package watch

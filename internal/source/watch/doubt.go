@@ -13,43 +13,43 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Skeptic is a [Sink] that can tell what a list lacks and take the rest of it. A list after the first that
-// lacks what is known is then held against single objects before it is believed: that something is not in a
-// list is no proof that it is gone. The answer of an API server that has lost half of it is whole by all its
-// looks.
+// Skeptic is a [Sink] that knows which objects a list lacks, and can take a list without deleting them. If a
+// list after the first lacks known objects, the watch asks for single objects before it believes the list. A
+// missing object need not be gone: an API server that has lost half of an answer sends the rest as if it were
+// complete.
 type Skeptic interface {
 	// Lacks returns how many objects of a type are known, how many of them a list lacks, and the names of
 	// some of those.
 	Lacks(t resource.Type, rs []resource.Record, some int) (names []resource.Record, missing, known int)
-	// Merge is Replace, but what the list lacks stays.
+	// Merge is Replace without deletions: objects that the list lacks stay.
 	Merge(t resource.Type, rs []resource.Record, resourceVersion uint64)
 }
 
 const (
-	// samples is how many of the objects that a list lacks are asked for one by one.
+	// samples is how many of the missing objects are requested one by one.
 	samples = 8
-	// sampleTimeout bounds one of these requests.
+	// sampleTimeout bounds the request for one object.
 	sampleTimeout = 5 * time.Second
-	// doubtPause is how long after a list that is not believed the next one comes; it doubles up to maxDoubtPause.
+	// doubtPause is the pause between a doubted list and the next one; it doubles up to maxDoubtPause.
 	doubtPause, maxDoubtPause = 2 * time.Second, 5 * time.Minute
-	// comeBack is how long an aggregated API may take after a restart until what it lacks is gone. Some fill
-	// their memory within a minute, and answer meanwhile as if that were all.
+	// comeBack is how long a restarted aggregated API may take before an object that it lacks counts as gone. Some
+	// APIs fill their memory within a minute, and send incomplete answers meanwhile.
 	comeBack = 90 * time.Second
 )
 
-// verdict is what is made of a list that lacks objects which are known.
+// verdict is the judgement of a list that lacks known objects.
 type verdict uint8
 
 const (
-	// believed: what it lacks is gone.
+	// believed: the missing objects are gone.
 	believed verdict = iota
-	// refuted: something that it lacks is there.
+	// refuted: one of the missing objects exists.
 	refuted
-	// unproven: single objects cannot be asked for, or an API that answers from memory may not have it yet.
+	// unproven: single objects cannot be read, or an API that answers from memory may not have them yet.
 	unproven
 )
 
-// believes tells whether a list is taken as a whole. One that is not is followed by another.
+// believes tells whether the missing objects of a list are gone. After a doubted list, the type is listed again.
 //
 //	list lacks nothing, or its samples are gone ──▶ believed
 //	a sample is there ─────────────────────────────▶ doubted, until a list is believed
@@ -77,7 +77,8 @@ func (w *watcher) believes(ctx context.Context, sink Skeptic, rs []resource.Reco
 	return false
 }
 
-// judge asks for some of what a list lacks, one by one. Much says that it lacks too much to be taken without any proof.
+// judge asks for the missing objects in names, one by one. much says that the list lacks too many objects to be
+// believed without any proof.
 func (w *watcher) judge(ctx context.Context, names []resource.Record, much bool) verdict {
 	aggregated := w.m.aggregated(w.t)
 	proven := 0
@@ -95,7 +96,7 @@ func (w *watcher) judge(ctx context.Context, names []resource.Record, much bool)
 	return believed
 }
 
-// there asks for one object.
+// there asks for one object, and tells whether it exists and is selected.
 func (w *watcher) there(ctx context.Context, n resource.Record) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, sampleTimeout)
 	defer cancel()
@@ -114,15 +115,15 @@ func (w *watcher) there(ctx context.Context, n resource.Record) (bool, error) {
 	case err != nil:
 		return false, err
 	}
-	_, selected, err := recordOf(o, w.m.opts.Keep) // what is not selected any more is rightly not in a list of what is
+	_, selected, err := recordOf(o, w.m.opts.Keep) // a list rightly lacks an object that is not selected any more
 	return selected, err
 }
 
-// errNotListed is no proof: it is a list that is in doubt.
+// errNotListed is no proof of absence, because lists are in doubt.
 var errNotListed = errors.New("object is in no list of its name")
 
-// listed asks for one object by a list, for a role that allows to list and not to get. That it is there
-// proves as much, that it is not proves nothing.
+// listed asks for one object with a list, for a role that allows lists but no gets. A result proves that the
+// object exists; without a result, nothing is proven.
 func listed(ctx context.Context, client metadata.ResourceInterface, name string) (*metav1.PartialObjectMetadata, error) {
 	list, err := client.List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()})
 	if err != nil {
@@ -141,15 +142,15 @@ func (m *Manager) aggregated(t resource.Type) bool {
 	return m.opts.Aggregated != nil && m.opts.Aggregated(t)
 }
 
-// doubt is what is held against the last lists of a type. Its zero value is nothing. The watcher's mu guards it.
+// doubt is the doubt about the last lists of a type. Its zero value is no doubt. The watcher's mu guards it.
 type doubt struct {
-	since   time.Time     // of the first of the lists in a row that were not believed
+	since   time.Time     // the time of the first of the doubted lists in a row
 	atLeast time.Duration // how long the doubt lasts without a proof
 	pause   time.Duration // until the next list
 	timer   *time.Timer
 }
 
-// again has the type listed again after a pause.
+// again calls list after a pause.
 func (d *doubt) again(aggregated bool, list func()) {
 	if d.since.IsZero() {
 		d.since, d.pause, d.atLeast = time.Now(), doubtPause/2, doubtPause
@@ -173,23 +174,24 @@ func (d *doubt) end() {
 }
 
 const (
-	// firstPace is how long after a list for events out of order the next one for them may come; it doubles
-	// up to maxPace, and is that again after a calm as long as maxPace.
+	// firstPace is the least pause between two lists that events out of order lead to. The pause doubles up to
+	// maxPace; after maxPace without such an event, it is firstPace again.
 	firstPace, maxPace = 10 * time.Second, 10 * time.Minute
 )
 
-// pace keeps apart what may be called for at any time. Its zero value is ready. The watcher's mu guards it.
+// pace keeps a distance between calls that may be asked for at any time. Its zero value is ready. The watcher's
+// mu guards it.
 type pace struct {
 	pause time.Duration
-	last  time.Time // when list was or will be called last
+	last  time.Time // the last call of list, past or scheduled
 	timer *time.Timer
 }
 
-// next has list called as soon as the pace allows it, once however often it is called for until then.
+// next calls list as soon as the pace allows. Further calls of next until then have no effect.
 func (p *pace) next(list func()) {
 	now := time.Now()
 	switch {
-	case p.last.After(now): // it is on its way
+	case p.last.After(now): // the call is scheduled
 		return
 	case p.last.IsZero() || now.Sub(p.last) > maxPace:
 		p.pause = firstPace

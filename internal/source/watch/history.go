@@ -20,34 +20,35 @@ type Deletion struct {
 	// Namespace is empty for an object of a cluster-scoped type.
 	Namespace, Name string
 	Version         uint64
-	// Now is nil. But where receivers have selections of their own, an object that was changed is told of as
-	// well, with what it is now: it may be none for one of them any more.
+	// Now is nil if the object was deleted or is not selected any more. Where receivers have selections of their
+	// own, changed objects are reported, too, with their new state in Now. One of the receivers may not select them
+	// any more.
 	Now *resource.Record
 }
 
 const (
-	// historyRound is how long the API server is asked to keep one watch of the past open. It says how far it
-	// has come 2 s before the end, which is what a type without changes waits for.
+	// historyRound is for how many seconds a request asks the API server to keep one watch of the past open. Two
+	// seconds before the end, the server sends a bookmark, for which a type without changes has to wait.
 	historyRound = 3
 	// historyTimeout bounds all rounds together, for a type with more changes than a round brings.
 	historyTimeout = time.Minute
-	// historyIdle is how many rounds in a row may bring nothing at all.
+	// historyIdle is how many rounds in a row may bring neither event nor bookmark.
 	historyIdle = 3
 )
 
-// errHistoryStopped says that the API server did not say how far it has come.
+// errHistoryStopped says that the API server did not send a bookmark.
 var errHistoryStopped = errors.New("the watch of the past has brought nothing for three rounds")
 
-// Deletions calls each for every deletion of a type after one version and up to another, in their order, and for every
-// change after which an object is selected no more. What a list of
-// the past cannot show is among them: objects that were created after it and are gone by now. It costs one short watch
-// and holds nothing.
+// Deletions calls each for every deletion of a type after one version and up to another, in order. It calls
+// each, too, for every change after which an object is not selected any more. The deletions include those of
+// objects that a list of the past cannot show, because they were created after it. Deletions costs one short
+// watch and keeps nothing.
 //
-// API servers remember some minutes of changes, and nothing from before their start: a version that is older,
-// or is 0, is an error for which errors.Is(err, ErrExpired) holds. It blocks for a second or two, and for a
-// minute at most.
+// API servers remember some minutes of changes, and none from before their start. For an older version, or for
+// 0, the error is one for which errors.Is(err, ErrExpired) holds. Deletions blocks for a second or two, and for
+// a minute at most.
 func (l *Lister) Deletions(ctx context.Context, t resource.Type, after, until uint64, each func(Deletion)) error {
-	if after == 0 { // To an API server that means any version.
+	if after == 0 { // For an API server, 0 means any version.
 		return fmt.Errorf("watching the past of %s from its beginning: %w", t, ErrExpired)
 	}
 	ctx, cancel := context.WithTimeout(ctx, historyTimeout)
@@ -67,7 +68,7 @@ func (l *Lister) Deletions(ctx context.Context, t resource.Type, after, until ui
 	return nil
 }
 
-// history watches for one round, and returns up to which version everything was seen.
+// history watches for one round, and returns the version up to which it has seen every change.
 func (l *Lister) history(ctx context.Context, t resource.Type, after, until uint64, each func(Deletion)) (reached uint64, err error) {
 	w, err := in(l.client, t).Watch(ctx, metav1.ListOptions{
 		ResourceVersion: strconv.FormatUint(after, 10), AllowWatchBookmarks: true, TimeoutSeconds: new(int64(historyRound)),
@@ -80,7 +81,7 @@ func (l *Lister) history(ctx context.Context, t resource.Type, after, until uint
 	for reached = after; reached < until; {
 		select {
 		case <-ctx.Done():
-			return reached, ctx.Err() // Deletions says what it was doing.
+			return reached, ctx.Err() // Deletions adds the context.
 		case e, open := <-w.ResultChan():
 			if !open {
 				return reached, nil
@@ -103,9 +104,9 @@ func (l *Lister) history(ctx context.Context, t resource.Type, after, until uint
 	return reached, nil
 }
 
-// ends tells whether an object is to be had no more after an event, or may be: it was deleted, or changed so
-// that it is no longer selected. What it was before the change nobody tells; that it may have been selected
-// is enough.
+// ends tells whether an event may have ended the selection of an object: the object was deleted, or is not
+// selected after the change. The event does not tell the state before the change, so ends assumes that the
+// object was selected.
 func (l *Lister) ends(e apiwatch.Event) (d Deletion, ends bool) {
 	o, ok := e.Object.(*metav1.PartialObjectMetadata)
 	switch {
@@ -124,7 +125,7 @@ func (l *Lister) ends(e apiwatch.Event) (d Deletion, ends bool) {
 	}
 }
 
-// expired marks the errors that say that a version is not remembered any more.
+// expired wraps errors about forgotten versions with [ErrExpired].
 func expired(err error) error {
 	if apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return errors.Join(ErrExpired, err)

@@ -12,12 +12,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// item carries a record through the Reflector, which wants objects: of a streamed list it keeps all until the list is
-// complete. Only what the Reflector and the key function of its own store ask for is there.
+// item carries a record through the Reflector, which takes only objects, and keeps all objects of a streamed
+// list until the list is complete. item has only the methods that the Reflector and the key function of its own
+// store call.
 type item struct {
-	metav1.Object // nil: any other method would be a new demand of the Reflector, and panic in the first test
+	metav1.Object // nil: if the Reflector needed another method, the first test would panic
 	record        resource.Record
-	left          bool // it is not selected
+	left          bool // the object is not selected
 }
 
 var (
@@ -36,16 +37,17 @@ func (i *item) GetNamespace() string { return i.record.Namespace }
 // GetName returns the name.
 func (i *item) GetName() string { return i.record.Name }
 
-// GetResourceVersion returns the version, "0" for one that is no number.
+// GetResourceVersion returns the version; "0" if it is no number.
 func (i *item) GetResourceVersion() string { return strconv.FormatUint(i.record.ResourceVersion, 10) }
 
-// GetObjectKind returns the empty kind: the type is known to the store.
+// GetObjectKind returns the empty kind, because the store knows the type.
 func (i *item) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
 
-// DeepCopyObject returns the item itself, which nobody changes.
+// DeepCopyObject returns the item itself, because items do not change.
 func (i *item) DeepCopyObject() runtime.Object { return i }
 
-// recordOf returns what is kept of anything that a Reflector hands to its store, and whether the object is selected.
+// recordOf returns the record of any value that a Reflector hands to its store, and whether the object is
+// selected.
 func recordOf(obj any, keep resource.Selection) (r resource.Record, selected bool, err error) {
 	switch o := obj.(type) {
 	case *item:

@@ -15,25 +15,25 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// ErrExpired says that the version a list was to be taken of, or continued from, is compacted. The pages that came
-// before are of that version; a list that is begun again is of another one.
+// ErrExpired says that the version of a list, or of its next page, is compacted. The earlier pages are of that
+// version; a new list has another version.
 var ErrExpired = errors.New("resource version has expired")
 
-// errElsewhere is the mistake to look into one namespace for what is in another.
+// errElsewhere means that a caller asked a slice for another namespace than its own.
 var errElsewhere = errors.New("a slice of a type has nothing in another namespace")
 
-// ListOptions of [Lister.Pages]. The zero value lists everything as of now.
+// ListOptions of [Lister.Pages]. The zero value lists all objects in their latest state.
 type ListOptions struct {
-	// Namespace restricts the list to one namespace; empty means all. It must be empty for a cluster-scoped
-	// type, and for a slice of a type it may be no other than the slice's.
+	// Namespace restricts the list to one namespace; empty means all. It must be empty for a cluster-scoped type.
+	// For a slice of a type, it must be empty or the slice's namespace.
 	Namespace string
 	// PageSize is how many objects a request asks for; 500 when it is not positive.
 	PageSize int64
 	// Exact, when not 0, lists the state at exactly that resourceVersion. etcd keeps about the last 5 minutes.
 	Exact uint64
-	// Inexact lets a list whose version expires in the middle go on from its last page, at a later version:
-	// it takes a list of a million objects to its end however slowly its pages are taken, and is no picture
-	// of one moment.
+	// Inexact lets a list whose version expires in the middle go on from its last page, at a later version. So even
+	// a list of a million objects comes to its end, however slowly the caller takes pages. But the list does not
+	// show one moment.
 	Inexact bool
 }
 
@@ -49,24 +49,24 @@ func NewLister(client metadata.Interface, keep resource.Selection, namespaces Na
 	return &Lister{client: client, keep: keep, namespaces: namespaces}
 }
 
-// Pages lists a type consistently, hands each page to page, and returns the resourceVersion of the whole list. Without
-// Exact the list is at least as new as everything that was written before the call. A page is not asked for before page
-// has returned for the one before it, so a slow callback costs no memory; an API server keeps a list open for about
-// 5 minutes. The slice belongs to page, and may be empty, as all objects of a page may have been filtered out; page is
-// called at least once, with an empty slice when there is nothing.
+// Pages lists a type consistently, hands each page to page, and returns the resourceVersion of the whole list.
+// Without Exact the list is at least as new as every write before the call. Pages requests the next page only
+// after page has returned, so a slow callback costs no memory. An API server keeps a list open for about 5
+// minutes. The slice belongs to page. It is empty if all objects of a page are filtered out. page is called at
+// least once, even for an empty list.
 //
-// An error of page ends the list and is returned wrapped. A version that is gone, at the first page or in the
-// middle, is an error for which errors.Is(err, ErrExpired) holds; the list is never silently continued from
-// another version.
+// An error of page ends the list and is returned wrapped. If a version has expired, at the first page or in the
+// middle, the error is one for which errors.Is(err, ErrExpired) holds. Pages never silently continues a list
+// from another version.
 func (l *Lister) Pages(ctx context.Context, t resource.Type, opts ListOptions, page func([]resource.Record) error) (uint64, error) {
 	return pages(ctx, l, t, opts, listAll, func(list *metav1.PartialObjectMetadataList) error { return page(l.records(t, list)) })
 }
 
-// State is what a [Lister.States] keeps of an object: which it is, and in which state.
+// State is the name and the version of an object, from [Lister.States].
 type State = metadatawatch.State
 
-// States lists as [Lister.Pages] does, at a fraction of the cost: no record is made. Each page comes with the
-// version of the list; the slice is used again for the next one.
+// States lists as [Lister.Pages] does, at a fraction of the cost, because it makes no records. Each page comes
+// with the version of the list. The next page overwrites the slice.
 func (l *Lister) States(ctx context.Context, t resource.Type, page func(version uint64, states []State) error) (uint64, error) {
 	return pages(ctx, l, t, ListOptions{}, l.states(new(metadatawatch.Page)), func(p *metadatawatch.Page) error {
 		kept := slices.DeleteFunc(p.States, func(o State) bool { return !l.namespaces.Match(t, o.Namespace, o.Name) })
@@ -74,9 +74,8 @@ func (l *Lister) States(ctx context.Context, t resource.Type, page func(version 
 	})
 }
 
-// Objects lists as [Lister.Pages] does, and hands out the metadata as it came, selected or not. A label selector
-// of the Lister is applied by the API server all the same. The version is as the API server spells it, for a
-// watch from there.
+// Objects lists as [Lister.Pages] does, and hands out unchanged metadata, selected or not. The API server still
+// applies a label selector of the Lister. The version is the API server's own text, for a watch from there.
 func (l *Lister) Objects(ctx context.Context, t resource.Type, opts ListOptions, page func([]metav1.PartialObjectMetadata) error) (string, error) {
 	version := ""
 	_, err := pages(ctx, l, t, opts, listAll, func(list *metav1.PartialObjectMetadataList) error {
@@ -86,14 +85,14 @@ func (l *Lister) Objects(ctx context.Context, t resource.Type, opts ListOptions,
 	return version, err
 }
 
-// request asks for a page.
+// request requests a page.
 type request[P metav1.ListInterface] func(context.Context, metadata.ResourceInterface, metav1.ListOptions) (P, error)
 
 func listAll(ctx context.Context, of metadata.ResourceInterface, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
 	return of.List(ctx, opts)
 }
 
-// states asks for no more than a state needs, of a client that can. The page is used for one answer after another.
+// states returns a request for states only, if the client supports it. Every answer uses the same page.
 func (l *Lister) states(page *metadatawatch.Page) request[*metadatawatch.Page] {
 	return func(ctx context.Context, of metadata.ResourceInterface, opts metav1.ListOptions) (*metadatawatch.Page, error) {
 		if s, ok := of.(metadatawatch.StateLister); ok {
@@ -103,7 +102,7 @@ func (l *Lister) states(page *metadatawatch.Page) request[*metadatawatch.Page] {
 	}
 }
 
-// pages asks for one page after another.
+// pages requests one page after another.
 func pages[P metav1.ListInterface](
 	ctx context.Context, l *Lister, t resource.Type, opts ListOptions, ask request[P], page func(P) error,
 ) (uint64, error) {
@@ -143,7 +142,7 @@ func pages[P metav1.ListInterface](
 		if next == "" {
 			return resource.ParseVersion(version), nil
 		}
-		// A continue token carries the version; the server refuses both together.
+		// A continue token contains the version; the server refuses a request with both.
 		req.Continue, req.ResourceVersion, req.ResourceVersionMatch = next, "", ""
 	}
 }
@@ -162,7 +161,7 @@ func (l *Lister) records(t resource.Type, list *metav1.PartialObjectMetadataList
 	return rs
 }
 
-// laterToken is the token by which the API server lets a list that has expired go on at a later version.
+// laterToken returns the token with which an expired list can go on at a later version.
 func laterToken(err error) string {
 	if status, ok := errors.AsType[*apierrors.StatusError](err); ok && apierrors.IsResourceExpired(err) {
 		return status.ErrStatus.Continue

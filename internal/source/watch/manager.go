@@ -17,66 +17,68 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Sink takes what is observed. Calls for one type never overlap and come in the order of the watch; calls for
-// different types do overlap. A call may block; only the watch of its type waits.
+// Sink takes the observed changes. Calls for one type never overlap, and come in the order of the watch; calls
+// for different types do overlap. A call may block; only the watch of its type waits.
 type Sink interface {
-	// Replace is a complete and consistent list of a type as of resourceVersion: what is not in rs does not exist. The
-	// Sink owns rs. It comes first for each type, and again whenever a watch could not be continued. It may be empty.
+	// Replace takes a complete and consistent list of a type as of resourceVersion: an object that is not in rs
+	// does not exist. The Sink owns rs, which may be empty. Replace is the first call for each type, and is
+	// repeated whenever a watch could not be continued.
 	Replace(t resource.Type, rs []resource.Record, resourceVersion uint64)
-	// Upsert is an object that was created or changed.
+	// Upsert takes an object that was created or changed.
 	Upsert(t resource.Type, r resource.Record)
-	// Delete is an object that was deleted, at resourceVersion. Namespace is empty for a cluster-scoped object.
+	// Delete takes an object that was deleted at resourceVersion; namespace is empty for a cluster-scoped object.
 	Delete(t resource.Type, namespace, name string, resourceVersion uint64)
-	// Leave is an object that is there, or was until now, and is not selected: it has been reported before
-	// only if it was selected then. Namespace is empty for a cluster-scoped object.
+	// Leave takes an object that is not selected, whether it exists or was just deleted. It has been reported
+	// before only if it was selected then; namespace is empty for a cluster-scoped object.
 	Leave(t resource.Type, namespace, name string, resourceVersion uint64)
-	// Bookmark says that everything up to resourceVersion has been reported.
+	// Bookmark says that every change up to resourceVersion has been reported.
 	Bookmark(t resource.Type, resourceVersion uint64)
 }
 
 // Options of a [Manager]. The zero value is usable: it keeps labels and no annotation, selects everything, and logs
 // nothing.
 type Options struct {
-	// Keep decides which objects are reported, and what of them becomes slice of a record.
+	// Keep decides which objects are reported, and which of their fields become part of a record.
 	Keep resource.Selection
 	// Namespaces decides which objects are reported at all.
 	Namespaces NamespaceFilter
-	// Starts is how many types list at the same time at most; 2 when it is not positive. Two types at a time halve the
-	// peak of memory of a start against all at once, and take as long, because one API server answers either way.
+	// Starts is how many types list at the same time at most; 2 when it is not positive. Compared with all types at
+	// once, two at a time halve the peak of memory of a start. They take as long, because one API server answers
+	// either way.
 	Starts int
-	// Large tells that a type may have very many objects. It lists while no other does. Nil means the types
-	// that are the most numerous of most clusters.
+	// Large tells that a type may have very many objects. Such a type lists while no other does. Nil means the
+	// types with the most objects in most clusters.
 	Large func(resource.Type) bool
-	// StartTimeout is how long a type may hold its start slot without having been listed; 10 s when it is not positive.
+	// StartTimeout is how long a type may hold its start slot without a complete list; 10 s when it is not
+	// positive.
 	StartTimeout time.Duration
-	// Patience is how long a type may hold its start slot without an answer; 1.5 s when it is not positive.
-	// Each type that has not answered halves it for those that come, down to a tenth of a second: where 40
-	// hang, the others start a few seconds later.
+	// Patience is how long a type may hold its start slot without an answer; 1.5 s when it is not positive. Each
+	// type without an answer halves it for later types, down to a tenth of a second. So if 40 types hang, the
+	// others start only a few seconds later.
 	Patience time.Duration
-	// Quiet is how long nothing may come of a first list until nobody waits for it any more; 5 s when it is
-	// not positive.
+	// Quiet is how long [Manager.Settled] waits for a first list that brings nothing; 5 s when it is not positive.
 	Quiet time.Duration
-	// StaleAfter is how long a watch may bring nothing, not even a bookmark, before it is begun again;
+	// StaleAfter is how long a watch may bring nothing, not even a bookmark, before it is begun again. It is
 	// [reflector.Silence] when it is not positive.
 	StaleAfter time.Duration
 	// Aggregated tells that a type is served by an API of its own, which may keep its objects in memory. Nil
 	// means none.
 	Aggregated func(resource.Type) bool
-	// MayRead asks whether a type, or a slice of one, may be listed and watched. What was refused is asked
-	// about before it is tried again. Nil asks nobody, and has everything tried again.
+	// MayRead asks whether a type, or a slice of one, may be listed and watched. After a refused request, the watch
+	// asks before it tries again. If MayRead is nil, it tries again without asking.
 	MayRead func(ctx context.Context, t resource.Type) (bool, error)
-	// Narrow tells that rights are given by namespace: whether a type may be read is asked before the first
-	// request. Nil means that they are not.
+	// Narrow tells that rights are granted by namespace. Then the watch asks before the first request for a type.
+	// Nil means that they are not.
 	Narrow func() bool
-	// Alone tells that namespaces are all there is to be read: a type that is in none is left out, whether it
-	// may be read or not. Nil means that they are not.
+	// Alone tells that only namespaces may be read. Then a type that is in no namespace is left out, whether it may
+	// be read or not. Nil means that other types may be read, too.
 	Alone func() bool
-	// Streams count what becomes of the watches; nil counts nothing.
+	// Streams counts the restarts of watches; nil counts nothing.
 	Streams *reflector.Metrics
 	// OnSettled, when set, is called once, from a goroutine of Run, after [Manager.Settled] has become true.
 	// This is the moment to return the memory of the start to the system.
 	OnSettled func()
-	// Log is told about edges: that some types cannot be read, and that all can be again.
+	// Log gets a message when the set of unreadable types changes, and when all types can be read again.
 	Log logr.Logger
 	// Registerer takes the metrics; nil registers none.
 	Registerer prometheus.Registerer
@@ -129,11 +131,11 @@ type Manager struct {
 	opts    Options
 	metrics *metrics
 	slots   *semaphore.Weighted
-	hung    atomic.Int32  // types that did not answer when they were to start
-	changed chan struct{} // one slot: some watch entered another phase
+	hung    atomic.Int32  // types that did not answer at their start
+	changed chan struct{} // one slot: a watch has entered another phase
 	reach   reflector.Reach
 
-	mu       sync.Mutex // guards what follows; taken before a watcher's own mutex
+	mu       sync.Mutex // guards the fields below; taken before a watcher's own mutex
 	ctx      context.Context
 	running  sync.WaitGroup
 	told     bool // Set has been called
@@ -141,7 +143,7 @@ type Manager struct {
 	stopping map[place]*watcher
 }
 
-// place is where a watch looks: at a resource, or at what of it is in one namespace.
+// place is what a watch reads: a resource in all namespaces, or in one.
 type place struct {
 	schema.GroupVersionResource
 
@@ -150,7 +152,7 @@ type place struct {
 
 func placeOf(t resource.Type) place { return place{t.GVR(), t.Within} }
 
-// in returns the requests for a type, or for a slice of it.
+// in returns the client for a type, or for a slice of it.
 func in(client metadata.Interface, t resource.Type) metadata.ResourceInterface {
 	if t.Within != "" {
 		return client.Resource(t.GVR()).Namespace(t.Within)
@@ -158,7 +160,7 @@ func in(client metadata.Interface, t resource.Type) metadata.ResourceInterface {
 	return client.Resource(t.GVR())
 }
 
-// New returns a Manager that wants no type yet. The client must be one of metadata only.
+// New returns a Manager that wants no type yet. The client must return metadata only.
 func New(client metadata.Interface, sink Sink, opts Options) *Manager {
 	opts = opts.withDefaults()
 	m := &Manager{
@@ -177,13 +179,13 @@ func New(client metadata.Interface, sink Sink, opts Options) *Manager {
 	return m
 }
 
-// Set says which types are wanted. It starts and stops watches as needed and returns at once; a second call with the
-// same types does nothing. A type whose kind or scope has changed is started anew. Before Run and after its
-// end Set only takes note.
+// Set says which types are wanted. It starts and stops watches as needed and returns at once; a second call with
+// the same types does nothing. A type whose kind or scope has changed is started anew. Before Run and after its
+// end, Set only notes the types.
 //
-// A stopped watch deletes nothing. When Set returns, a call to the Sink for a type that was taken out may still be in
-// progress; no other one begins. [Manager.WaitStopped] waits for its end. A type that is wanted again is not started
-// before its former watch has ended, so calls of the two never mix.
+// A stopped watch deletes nothing. When Set returns, a call to the Sink for a stopped type may still be in
+// progress, but no other one begins. [Manager.WaitStopped] waits for the end of that call. A type that is wanted
+// again is started after its former watch has ended, so calls of the two never mix.
 func (m *Manager) Set(types []resource.Type) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -235,8 +237,8 @@ func (m *Manager) forget(w *watcher) {
 	}
 }
 
-// Run runs the watches until ctx is done and returns nil after all of them have ended: no call to the Sink comes later.
-// It is called once.
+// Run runs the watches until ctx is done, and returns nil after all of them have ended: no call to the Sink
+// comes later. It is called once.
 func (m *Manager) Run(ctx context.Context) error {
 	m.mu.Lock()
 	m.ctx = ctx
@@ -254,8 +256,8 @@ func (m *Manager) Run(ctx context.Context) error {
 	return nil
 }
 
-// WaitStopped returns nil once no watch of that GVR, or of that slice of it, that Set has stopped can call
-// the Sink any more, and ctx's error when ctx is done before. It does not wait for a type that is wanted.
+// WaitStopped waits for the stopped watch of a type, or of a slice of it. It returns nil once that watch cannot
+// call the Sink any more, or ctx's error when ctx is done first. It does not wait for a type that is wanted.
 func (m *Manager) WaitStopped(ctx context.Context, t resource.Type) error {
 	m.mu.Lock()
 	w := m.stopping[placeOf(t)]
@@ -271,7 +273,7 @@ func (m *Manager) WaitStopped(ctx context.Context, t resource.Type) error {
 	}
 }
 
-// HasSynced tells whether the type is wanted and has been listed at least once since it was.
+// HasSynced tells whether the type is wanted, and has been listed at least once since Set wanted it.
 func (m *Manager) HasSynced(t resource.Type) bool {
 	m.mu.Lock()
 	w := m.wanted[placeOf(t)]
@@ -279,8 +281,8 @@ func (m *Manager) HasSynced(t resource.Type) bool {
 	return w != nil && w.t == t && w.status().Synced()
 }
 
-// Settled tells whether Set has been called and every wanted type has been listed once, has failed at least once, or is
-// waited for no more, because nothing came for [Options.Quiet] or the list takes more than two minutes.
+// Settled tells whether Set has been called and every wanted type is settled. A type is settled when it has been
+// listed, has failed, has brought nothing for [Options.Quiet], or has been listing for two minutes.
 func (m *Manager) Settled() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -298,8 +300,8 @@ func (m *Manager) Settled() bool {
 // Status returns one entry for each wanted type, sorted by type.
 func (m *Manager) Status() []Status { return m.statuses(func(Phase) bool { return true }) }
 
-// statuses returns those of the types in some phases, sorted by type: most of them are asked for every few seconds, and
-// there are none.
+// statuses returns the statuses of the types in some phases, sorted by type. Every few seconds it is called for
+// phases that no type is in, so it copies no others.
 func (m *Manager) statuses(of func(Phase) bool) []Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -320,7 +322,7 @@ func (m *Manager) Len() int {
 	return len(m.wanted)
 }
 
-// Synced calls f for each type whose watch is well, in no order, with the time of its last list. F must not call
+// Synced calls f for each type whose watch is well, in no order, with the time of its last list. f must not call
 // the Manager.
 func (m *Manager) Synced(f func(t resource.Type, listed time.Time)) {
 	m.mu.Lock()

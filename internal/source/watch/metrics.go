@@ -7,7 +7,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// restart causes, values of the label reason of watch_restarts_total.
+// Causes of restarts, values of the label reason of watch_restarts_total.
 const (
 	restartStale      = "stale"      // a watch that brought nothing
 	restartUnanswered = "unanswered" // a request that was not answered
@@ -83,7 +83,8 @@ func (m *metrics) entered(t resource.Type, from, to Phase, reason Reason) {
 	}
 }
 
-// listedDesc is of a gauge whose series are made when they are asked for: kept, they would take 0.5 KB for each type.
+// listedDesc describes a gauge whose series are made when a scrape asks for them. Kept series would take 0.5 KB
+// for each type.
 var listedDesc = prometheus.NewDesc("k8s_vectordb_sync_watch_listed_objects",
 	"Objects in the last complete list of a resource, after the namespace filter.", []string{"resource"}, nil)
 

@@ -6,7 +6,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// NamespaceFilter decides by namespace which objects are reported. Its zero value lets everything through.
+// NamespaceFilter decides by namespace which objects are reported. Its zero value lets all objects through.
 type NamespaceFilter struct {
 	// Include names the only namespaces to be reported; empty means all.
 	Include []string
@@ -14,8 +14,8 @@ type NamespaceFilter struct {
 	Exclude []string
 }
 
-// Match tells whether an object is reported. Cluster-scoped objects always are, but for Namespaces
-// themselves, which are filtered by their own name. Of a slice of a type, no object of another namespace is.
+// Match tells whether an object is reported. Cluster-scoped objects always are, except Namespaces, which are
+// filtered by their own name. For a slice of a type, only objects in its namespace are reported.
 func (f NamespaceFilter) Match(t resource.Type, namespace, name string) bool {
 	if t.Within != "" && namespace != t.Within {
 		return false
@@ -32,5 +32,5 @@ func (f NamespaceFilter) Match(t resource.Type, namespace, name string) bool {
 	return len(f.Include) == 0 || slices.Contains(f.Include, namespace)
 }
 
-// Everything tells whether the filter lets everything through.
+// Everything tells whether the filter lets all objects through.
 func (f NamespaceFilter) Everything() bool { return len(f.Include) == 0 && len(f.Exclude) == 0 }

@@ -12,7 +12,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
-// Reason is the class of an error: what a person would do about it. Reasons are label values of metrics.
+// Reason is the class of an error. Errors of one class need the same remedy. Reasons are label values of
+// metrics.
 type Reason string
 
 // The reasons.
@@ -31,15 +32,15 @@ const (
 	Unavailable Reason = "unavailable"
 	// ServerError: the server failed (500), as it does when a conversion webhook is broken.
 	ServerError Reason = "server_error"
-	// Undecodable: what came is no metadata.
+	// Undecodable: the answer is no metadata.
 	Undecodable Reason = "undecodable"
-	// Unanswered: a request or a stream was given up because nothing came.
+	// Unanswered: a request or a stream was ended because nothing came.
 	Unanswered Reason = "unanswered"
-	// Other is everything else.
+	// Other: any other error.
 	Other Reason = "other"
 )
 
-// reasons lists all of them, so that metrics can start at zero.
+// reasons lists all reasons, so that metrics can start at zero.
 var reasons = []Reason{
 	Forbidden, Unauthorized, NotFound, Expired, Throttled, Unavailable, ServerError, Undecodable, Unanswered, Other,
 }

@@ -11,21 +11,21 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// ErrNotWatched says that a type is not wanted, or not any more.
+// ErrNotWatched says that a type is not wanted, or has not begun to list.
 var ErrNotWatched = errors.New("type is not watched")
 
-// round is one Follower of a watcher, from its list on. A type that is to be listed again gets a new one. That knows
-// no version, so its list is a consistent one, where the old one would go on from a version that it believes in.
+// round is one Follower of a watcher, from its list on. A type that is to be listed again gets a new Follower.
+// It knows no version, so its list is a consistent one; the old Follower would list from its last version.
 //
 //	listing ──▶ following ──▶ ended, by Relist or with the watcher
 //	    └────────────────────────▲
 type round struct {
 	w        *watcher
-	ctx      context.Context // It is the life of the round; set by begin.
+	ctx      context.Context // It ends with the round; set by nextRound.
 	cancel   context.CancelFunc
-	requests reflector.Requests // watches in all their length, and lists
+	requests reflector.Requests // lists, and watches until their end
 	listed   chan struct{}      // closed once its list has been handed to the Sink
-	next     *round             // that has been asked for; guarded by the watcher's mu
+	next     *round             // the round that follows; guarded by the watcher's mu
 }
 
 func newRound(w *watcher) *round { return &round{w: w, listed: make(chan struct{})} }
@@ -43,8 +43,8 @@ func (w *watcher) nextRound(ctx context.Context) *round {
 	return r
 }
 
-// again ends the round that runs, if its list is done, and returns the one whose list is to come; nil when
-// none has run.
+// again ends the running round, if its list is complete, and returns the round with the next list. It returns
+// nil before the first round.
 func (w *watcher) again() *round {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -60,14 +60,14 @@ func (w *watcher) again() *round {
 	return r.next
 }
 
-// run lists and follows until the round ends. After it has returned, nothing of it calls the Sink.
+// run lists and follows until the round ends. After it has returned, the round does not call the Sink.
 func (r *round) run() {
 	defer r.cancel()
 	r.follower().Run(r.ctx)
 	r.requests.End()
 }
 
-// follower makes what the round runs.
+// follower makes the Follower of the round.
 //
 //go:noinline // or its frame would be one of the goroutine for good: see [reflector.Follower.Run]
 func (r *round) follower() *reflector.Follower {
@@ -78,15 +78,15 @@ func (r *round) follower() *reflector.Follower {
 	})
 }
 
-// hasBeenListed notes that a list has been handed to the Sink: the first of the round, or, after a version
-// has expired, a later one. The round's goroutine alone calls it.
+// hasBeenListed notes that a list has been handed to the Sink: the round's first list, or a later one after a
+// version has expired. Only the round's goroutine calls it.
 func (r *round) hasBeenListed() {
 	if !r.hasListed() {
 		close(r.listed)
 	}
 }
 
-// hasListed tells whether the list has been handed to the Sink.
+// hasListed tells whether a list has been handed to the Sink.
 func (r *round) hasListed() bool {
 	select {
 	case <-r.listed:
@@ -96,11 +96,12 @@ func (r *round) hasListed() bool {
 	}
 }
 
-// Relist lists a type anew, consistently, and goes on watching from there. It returns nil once the list has been handed
-// to the Sink, [ErrNotWatched] when the type is not wanted, and ctx's error. What the watch would have
-// brought meanwhile is in the list. While a list of the type is under way, Relist waits for that one.
+// Relist lists a type anew, consistently, and goes on watching from there. It returns nil once the list has been
+// handed to the Sink, [ErrNotWatched] when the type is not wanted, or ctx's error. The list contains the changes
+// that the watch would have brought meanwhile. While a list of the type is under way, Relist waits for that
+// list.
 //
-// After a list that fails, the type is [Failing], and is tried again like any other; the Sink is told nothing.
+// After a failed list, the type is [Failing], and is tried again like any other. The Sink gets no call.
 func (m *Manager) Relist(ctx context.Context, t resource.Type) error {
 	m.mu.Lock()
 	w := m.wanted[placeOf(t)]
@@ -110,7 +111,7 @@ func (m *Manager) Relist(ctx context.Context, t resource.Type) error {
 	}
 	r := w.again()
 	if r == nil {
-		return ErrNotWatched // it waits for its turn to be listed
+		return ErrNotWatched // the type waits for its turn to be listed
 	}
 	select {
 	case <-r.listed:
@@ -125,8 +126,8 @@ func (m *Manager) Relist(ctx context.Context, t resource.Type) error {
 // atOnce is how many types RelistBefore lists at the same time.
 const atOnce = 4
 
-// RelistBefore lists every type anew whose last list is from before a time, a few at a time, and blocks until that is
-// done or ctx ends. It is for what is known to have changed behind the back of all watches: a restore of etcd.
+// RelistBefore lists every type anew whose last list is from before a time, a few at a time. It blocks until all
+// are listed or ctx ends. It is for a change that no watch brings: a restore of etcd.
 func (m *Manager) RelistBefore(ctx context.Context, at time.Time) {
 	var group errgroup.Group
 	group.SetLimit(atOnce)
@@ -135,7 +136,7 @@ func (m *Manager) RelistBefore(ctx context.Context, at time.Time) {
 			continue
 		}
 		group.Go(func() error {
-			_ = m.Relist(ctx, s.Type) // a type that is gone meanwhile, or fails, is listed when it is back
+			_ = m.Relist(ctx, s.Type) // a type that is stopped meanwhile, or fails, is listed when it returns
 			return nil
 		})
 	}

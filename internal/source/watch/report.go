@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// reportEvery is how often a change of what fails is logged at most, so that a restart of the API server, which every
-// type notices, is one line or none.
+// reportEvery is the least time between two messages about failing types. A restart of the API server, which
+// makes all types fail, is logged once or not at all.
 const reportEvery = 10 * time.Second
 
-// report waits for ctx's end. Meanwhile it calls OnSettled once and logs what fails, on the edge.
+// report blocks until ctx ends. Meanwhile it calls OnSettled once, and logs changes of the set of failing types.
 func (m *Manager) report(ctx context.Context) {
 	tick := time.NewTicker(reportEvery)
 	defer tick.Stop()
@@ -35,9 +35,9 @@ func (m *Manager) report(ctx context.Context) {
 	}
 }
 
-// reportFailing logs what fails if it differs from before, and returns it.
+// reportFailing logs the failing types if they differ from before, and returns them.
 func (m *Manager) reportFailing(before []string) []string {
-	const most = 10 // entries in a line; the status has them all
+	const most = 10 // entries in a message; the status has all of them
 	var now []string
 	for _, s := range m.statuses(func(p Phase) bool { return p == Failing }) {
 		now = append(now, fmt.Sprintf("%s: %s", s.Type, s.Reason))
@@ -52,7 +52,7 @@ func (m *Manager) reportFailing(before []string) []string {
 	return now
 }
 
-// reportUnreadable names what is in no namespace and may not be read, if it differs from before, and returns it.
+// reportUnreadable logs the Unreadable types if they differ from before, and returns them.
 func (m *Manager) reportUnreadable(before []string) []string {
 	var now []string
 	for _, s := range m.statuses(func(p Phase) bool { return p == Unreadable }) {

@@ -16,18 +16,19 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
-// requester makes the requests of one [reflector.Follower]. It sees every answer and every error, also those that
-// client-go handles without telling anybody, and gives up what is not answered.
+// requester makes the requests of one [reflector.Follower]. It sees every answer and every error, even those
+// that client-go handles silently. It ends requests without an answer.
 type requester struct {
 	w        *watcher
 	requests *reflector.Requests
 	client   metadata.ResourceInterface
 	resume   reflector.Resume
-	began    time.Time // of the list whose pages are asked for, one after another
+	began    time.Time // the start of the list whose pages are requested
 }
 
-// List implements [reflector.Requester]: a page of what a Reflector falls back to when the server cannot stream a list.
-// Its objects are made compact before the next page is asked for.
+// List implements [reflector.Requester]. It requests a page of a plain list, to which a Reflector falls back
+// when the server cannot stream a list. It makes the objects compact before it returns, so a list never holds
+// two whole pages.
 func (l *requester) List(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 	if !l.requests.Begin() {
 		return nil, reflector.ErrEnded
@@ -96,7 +97,7 @@ func (l *requester) Watch(ctx context.Context, opts metav1.ListOptions) (*reflec
 	}, func() { release(); l.requests.Done() }), nil
 }
 
-// check tells whether a watch may go on from a version, or everything has to be listed.
+// check tells whether a watch may go on from a version, or a list is needed.
 func (l *requester) check(ctx context.Context, from string) error {
 	rewound, err := l.resume.Check(ctx, from, func(ctx context.Context) (string, error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, l.w.m.opts.listTimeout(), reflector.ErrSilent)
@@ -115,20 +116,21 @@ func (l *requester) check(ctx context.Context, from string) error {
 	return err
 }
 
-// unwatched notes why a watch request brought no watch.
+// unwatched notes the error of a watch request.
 func (l *requester) unwatched(ctx context.Context, err error, initial bool) error {
 	if errors.Is(err, reflector.ErrSilent) {
 		l.w.restarted(restartUnanswered)
 		l.w.m.opts.Streams.Silent(reflector.Objects)
 	}
 	if initial && !utilnet.IsConnectionRefused(err) && !apierrors.IsTooManyRequests(err) {
-		// No failure yet: the Reflector tries a plain list now, which is what counts. After those two it does not.
+		// This is no failure yet, because the Reflector tries a plain list next, and only its error counts. It does
+		// not try one after a refused or a throttled request.
 		return l.counted(ctx, err)
 	}
 	return l.failed(ctx, err)
 }
 
-// failed notes an error of a request, unless it is the end of ctx.
+// failed notes an error of a request, unless ctx has ended.
 func (l *requester) failed(ctx context.Context, err error) error {
 	err = l.counted(ctx, err)
 	if !ended(ctx) && ReasonFor(err) != Expired {
@@ -137,7 +139,7 @@ func (l *requester) failed(ctx context.Context, err error) error {
 	return err
 }
 
-// counted puts the cause in the place of a mere cancellation and counts the error.
+// counted replaces a mere cancellation by its cause, and counts the error.
 func (l *requester) counted(ctx context.Context, err error) error {
 	if ended(ctx) {
 		return err
@@ -148,7 +150,7 @@ func (l *requester) counted(ctx context.Context, err error) error {
 	return err
 }
 
-// cause puts our own giving up in the place of a mere cancellation.
+// cause replaces a mere cancellation by our own timeout, if that caused it.
 func cause(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); errors.Is(cause, reflector.ErrSilent) {
 		return cause
@@ -156,7 +158,7 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// ended tells whether a context has ended otherwise than by our giving up.
+// ended tells whether a context has ended for another reason than our own timeout.
 func ended(ctx context.Context) bool {
 	return ctx.Err() != nil && !errors.Is(context.Cause(ctx), reflector.ErrSilent)
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 )
 
-// errNoRight is what the API server has said of a right, without a request that it would have had to refuse.
+// errNoRight means that the API server has denied the right when asked for it, so no request was made.
 var errNoRight = errors.New("its account may not list and watch it")
 
-// admitted returns once the type may be read, as far as can be told, or ctx has ended. Nobody is asked as
-// long as nothing has been refused, but before the first request where rights are given by namespace.
+// admitted returns once the type may be read, as far as we know, or ctx has ended. It asks the API server only
+// after a refused request, or, where rights are granted by namespace, before the first request.
 //
 //	          refused, or the first time by namespace         allowed, or no answer
 //	reading ──────────────────────────────────────────▶ asking ────────────────────▶ reading
@@ -38,20 +38,20 @@ func (l *requester) admitted(ctx context.Context) error {
 		}
 		return allowed, err
 	}
-	return access.Wait(ctx, ask, access.Often, w.refused) // The round is ending.
+	return access.Wait(ctx, ask, access.Often, w.refused) // An error means that the round is ending.
 }
 
-// mustAsk tells whether a right is to be asked about before a request is made.
+// mustAsk tells whether to ask for the right before a request.
 func (w *watcher) mustAsk() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.denied || !w.asked && w.m.opts.Narrow()
 }
 
-// leftOut tells whether the type is in no namespace, where namespaces are all there is to be read.
+// leftOut tells whether only namespaces may be read and the type is in none.
 func (w *watcher) leftOut() bool { return !w.t.Namespaced && w.m.opts.Alone() }
 
-// deny notes that a request was refused, if it was.
+// deny notes a refused request; it ignores other errors.
 func (w *watcher) deny(err error) {
 	if !apierrors.IsForbidden(err) {
 		return

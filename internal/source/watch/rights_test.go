@@ -26,7 +26,7 @@ import (
 type guarded struct {
 	*watchtest.Server
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	allowed map[string]bool
 	silent  bool // questions about rights are not answered
 	refused int  // requests

@@ -7,14 +7,14 @@ import (
 )
 
 const (
-	// leastPatience is how long a type may be silent, however many have been, before the next one starts beside it.
+	// leastPatience is the least time for which a type may be silent before the next one starts beside it.
 	leastPatience = 100 * time.Millisecond
-	// slowest is how long a first list that goes on is waited for.
+	// slowest is the longest time for which [Manager.Settled] waits for a first list that goes on.
 	slowest = 2 * time.Minute
 )
 
-// attend lets others start when the first list of a type that has begun to list takes long, and sees to it that nobody
-// waits for it for ever. It returns a function that ends this.
+// attend lets other types start when the first list of a type takes long, and bounds how long [Manager.Settled]
+// waits for that list. It returns a function that ends its goroutine.
 //
 //	begun ──▶ no answer within the patience ──▶ its slot is given back
 //	  │   ──▶ not listed within StartTimeout ──▶ its slot is given back
@@ -22,7 +22,7 @@ const (
 func (w *watcher) attend() (end func()) {
 	stop := make(chan struct{})
 	done := make(chan struct{})
-	go func() { // ends when nobody waits any more, or with end; then nothing of it is left
+	go func() { // ends when Settled does not wait any more, or with end, which waits for it
 		defer close(done)
 		w.await(stop)
 	}()
@@ -32,7 +32,7 @@ func (w *watcher) attend() (end func()) {
 	}
 }
 
-// await waits with the others until nobody waits for the first list any more, or stop is closed.
+// await returns when the first list has taken too long, or when stop is closed.
 func (w *watcher) await(stop <-chan struct{}) {
 	began := time.Now()
 	patience := time.AfterFunc(w.m.patience(), func() {
@@ -61,12 +61,12 @@ func (w *watcher) await(stop <-chan struct{}) {
 	}
 }
 
-// patience is how long the next type may be silent.
+// patience returns how long the next type may be silent.
 func (m *Manager) patience() time.Duration {
 	return max(m.opts.Patience>>min(m.hung.Load(), 16), min(m.opts.Patience, leastPatience))
 }
 
-// silentFor returns how long a type that is listed for the first time has not answered at all, 0 if it has.
+// silentFor returns for how long the first list of a type has had no answer at all; 0 if it has one.
 func (w *watcher) silentFor(began time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -76,7 +76,7 @@ func (w *watcher) silentFor(began time.Time) time.Duration {
 	return time.Since(began)
 }
 
-// quietFor returns for how long nothing has come.
+// quietFor returns the time since the last activity.
 func (w *watcher) quietFor(began time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,7 +86,7 @@ func (w *watcher) quietFor(began time.Time) time.Duration {
 	return time.Since(began)
 }
 
-// waitNoMore notes that the first list is waited for no more. Without any answer that is a failure.
+// waitNoMore notes that the first list has taken too long. Without any answer, the type has failed.
 func (w *watcher) waitNoMore(began time.Time) {
 	if w.silentFor(began) > 0 {
 		w.fail(reflector.ErrSilent)
@@ -98,7 +98,7 @@ func (w *watcher) waitNoMore(began time.Time) {
 	w.m.wake()
 }
 
-// settled tells whether nobody waits for the first list any more.
+// settled tells whether [Manager.Settled] need not wait for the type.
 func (w *watcher) settled() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -11,21 +11,21 @@ type Phase uint8
 
 // The phases of a watch.
 const (
-	// Waiting for a start slot, or for a former watch of the same type to end.
+	// Waiting is before the start: the type waits for a slot, or for the end of a former watch.
 	Waiting Phase = iota
-	// Listing for the first time.
+	// Listing is the first list.
 	Listing
-	// Synced has been listed and follows the changes.
+	// Synced means that the type has been listed, and the watch follows its changes.
 	Synced
-	// Failing has met an error since it last went well, and is being tried again.
+	// Failing means that the last request has failed, and is tried again.
 	Failing
-	// Unreadable is in no namespace, where namespaces are all there is to be read: it is left out.
+	// Unreadable means that the type is left out, because only namespaces may be read and it is in none.
 	Unreadable
-	// Stopped is no longer wanted.
+	// Stopped means that the type is not wanted any more.
 	Stopped
 )
 
-// phases in the order of their values.
+// phases are the names of the phases, in the order of their values.
 var phases = [...]string{"waiting", "listing", "synced", "failing", "unreadable", "stopped"}
 
 // String returns the phase in lower case.
@@ -40,11 +40,11 @@ func (p Phase) String() string {
 type Status struct {
 	// Type is the type that is watched.
 	Type resource.Type
-	// Phase is where the watch stands, since the time Since.
+	// Phase is the phase of the watch.
 	Phase Phase
-	// Since is when Phase was entered.
+	// Since is when the watch entered Phase.
 	Since time.Time
-	// Err is the last error, kept after a recovery; nil when there was none. FailedAt is its time, Reason its class.
+	// Err is the last error, kept after a recovery; nil when there was none.
 	Err error
 	// FailedAt is the time of Err.
 	FailedAt time.Time
@@ -56,13 +56,14 @@ type Status struct {
 	Restarts int
 	// Lists counts complete lists; more than one means that a watch could not be continued.
 	Lists int
-	// Listed is how many objects the last complete list had after the namespace filter; ListedAt is its time.
+	// Listed is how many objects the last complete list had after the namespace filter.
 	Listed int
 	// ListedAt is when the last complete list was handed to the Sink.
 	ListedAt time.Time
-	// LastActivity is when an event, a bookmark or a list last came.
+	// LastActivity is when the last event, bookmark or list came.
 	LastActivity time.Time
-	// ResourceVersion is the last one that was reported to the Sink, 0 when none was or the server's are no numbers.
+	// ResourceVersion is the last version that was reported to the Sink; 0 when there was none, or versions are no
+	// numbers.
 	ResourceVersion uint64
 }
 

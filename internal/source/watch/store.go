@@ -9,13 +9,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// store stands between a Follower and the Sink. It keeps nothing.
+// store passes changes from a Follower to the Sink. It keeps no object.
 type store struct {
 	w     *watcher
 	round *round
 
-	// mu serialises calls to the Sink. The Follower calls from one goroutine, but a Sink is promised more than the
-	// Reflector promises.
+	// mu serialises calls to the Sink. The Follower calls from one goroutine, but the Reflector does not promise
+	// to, and the Sink relies on it.
 	mu sync.Mutex
 }
 
@@ -24,7 +24,7 @@ var (
 	_ cache.ReflectorBookmarkStore = (*store)(nil)
 )
 
-// Transformer makes items of metadata before the Reflector keeps them.
+// Transformer returns a function that turns metadata into items before the Reflector keeps them.
 func (s *store) Transformer() cache.TransformFunc {
 	return func(obj any) (any, error) {
 		if o, ok := obj.(*metav1.PartialObjectMetadata); ok {
@@ -34,7 +34,7 @@ func (s *store) Transformer() cache.TransformFunc {
 	}
 }
 
-// Replace reports a complete list. Its items are transformed ones, of a stream or of our own lists.
+// Replace reports a complete list. Its items are transformed ones, from a stream or from our own lists.
 func (s *store) Replace(objs []any, resourceVersion string) error {
 	rs := make([]resource.Record, 0, len(objs))
 	for i, obj := range objs {
@@ -42,7 +42,7 @@ func (s *store) Replace(objs []any, resourceVersion string) error {
 		if err != nil {
 			return err
 		}
-		objs[i] = nil // the list is ours, and what is read of it can go
+		objs[i] = nil // the list is ours, so an object can be freed once it has been read
 		if selected && s.w.match(r) {
 			rs = append(rs, r)
 		}
@@ -90,7 +90,7 @@ func (s *store) Delete(obj any) error {
 	switch {
 	case !s.w.match(r):
 	case !selected:
-		// It was left out, or the last event that would have said so was lost in a list.
+		// The object was left out, or a list replaced the event that would have said so.
 		s.call(func(sink Sink) { sink.Leave(s.w.t, r.Namespace, r.Name, r.ResourceVersion) })
 	default:
 		s.call(func(sink Sink) { sink.Delete(s.w.t, r.Namespace, r.Name, r.ResourceVersion) })
@@ -99,7 +99,7 @@ func (s *store) Delete(obj any) error {
 	return nil
 }
 
-// Bookmark reports a version up to which everything was reported.
+// Bookmark reports a version up to which every change was reported.
 func (s *store) Bookmark(resourceVersion string) error {
 	version := resource.ParseVersion(resourceVersion)
 	s.call(func(sink Sink) { sink.Bookmark(s.w.t, version) })
@@ -107,7 +107,7 @@ func (s *store) Bookmark(resourceVersion string) error {
 	return nil
 }
 
-// Resync does nothing: what is sent again, and when, is decided elsewhere.
+// Resync does nothing, because other packages decide what is sent again.
 func (s *store) Resync() error { return nil }
 
 // call calls the Sink unless the watch has been stopped, and tells whether it did.

@@ -9,7 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
-// hooks keep account of what a stream brings.
+// hooks returns the hooks that note the events and the end of a stream.
 func (l *requester) hooks(ctx context.Context) reflector.Hooks {
 	m, metrics := l.w.m, l.w.m.metrics
 	return reflector.Hooks{
@@ -35,8 +35,8 @@ func (l *requester) hooks(ctx context.Context) reflector.Hooks {
 	}
 }
 
-// streamFailed notes an error of a stream. In the middle of a list it is counted and no more: the Reflector
-// tries a plain list next, which is what counts. That a version has expired is no failure either: a list
+// streamFailed notes an error of a stream. An error in the middle of a list is only counted: the Reflector tries
+// a plain list next, and the error of that list decides. An expired version is no failure either, because a list
 // follows.
 func (l *requester) streamFailed(ctx context.Context, err error, listing bool) {
 	if ctx.Err() != nil {

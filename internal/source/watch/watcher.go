@@ -9,32 +9,33 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// watcher is the watch of one type from the moment it is wanted until it is not.
+// watcher is the watch of one type, from the moment the type is wanted until it is not wanted any more.
 type watcher struct {
 	m       *Manager
 	t       resource.Type
-	former  *watcher // of the same place; must have ended before this one begins
+	former  *watcher // the former watcher of the same place; must have ended before this one begins
 	cancel  context.CancelFunc
 	stopped atomic.Bool
-	done    chan struct{} // closed when the Sink is called no more
+	done    chan struct{} // closed after the last call to the Sink
 
-	mu sync.Mutex // guards what follows
+	mu sync.Mutex // guards the fields below
 	st Status
-	// round is the Reflector that runs, or ran last; nil before the first.
+	// round is the running round, or the last one; nil before the first.
 	round *round
-	// release gives the start slot back; nil when none is held.
+	// release gives the start slot back; nil without a slot.
 	release func()
-	// late says that nobody waits for the first list any more.
+	// late says that the first list has taken too long.
 	late bool
-	// doubt is what is held against the last lists.
+	// doubt is the doubt about the last lists.
 	doubt doubt
 	// disorder paces the lists that events out of order lead to.
 	disorder pace
-	// asked says that its rights have been asked about, denied that a request was refused since.
+	// asked says that the API server has been asked for the right; denied says that a request, or the right, was
+	// refused since.
 	asked, denied bool
 }
 
-// newWatcher returns a watcher that is Waiting. Former is nil or a watcher of the same place that was stopped.
+// newWatcher returns a watcher that is Waiting; former is nil or a stopped watcher of the same place.
 func newWatcher(m *Manager, t resource.Type, former *watcher) *watcher {
 	m.metrics.types.WithLabelValues(Waiting.String()).Inc()
 	return &watcher{
@@ -51,11 +52,11 @@ func (w *watcher) begin(parent context.Context) context.Context {
 	return ctx
 }
 
-// stop ends the watch without waiting, and tells whether there is an end to wait for. No call to the Sink begins after
-// it.
+// stop ends the watch without waiting, and tells whether its goroutine has still to end. After stop, no call to
+// the Sink begins.
 func (w *watcher) stop() bool {
 	w.stopped.Store(true)
-	if w.cancel == nil { // it never ran
+	if w.cancel == nil { // the watch never ran
 		w.enter(Stopped)
 		close(w.done)
 		return false
@@ -64,7 +65,8 @@ func (w *watcher) stop() bool {
 	return true
 }
 
-// run waits for a turn and watches until ctx is done. Its frame is part of the goroutine for good: see [reflector.New].
+// run waits for a turn and watches until ctx is done. Its frame stays on the goroutine's stack for good: see
+// [reflector.Follower.Run].
 func (w *watcher) run(ctx context.Context) {
 	defer w.over()
 	if !w.turn(ctx) {
@@ -76,12 +78,12 @@ func (w *watcher) run(ctx context.Context) {
 	}
 }
 
-// turn waits until it may list, and returns false when ctx ends before.
+// turn waits until the watcher may list, and returns false when ctx ends first.
 //
 //go:noinline
 func (w *watcher) turn(ctx context.Context) bool {
 	if w.former != nil {
-		<-w.former.done // it has been stopped, and stops whatever it waits for
+		<-w.former.done // the former watcher has been stopped, so it ends soon
 		w.former = nil
 	}
 	slots := int64(1)
@@ -95,7 +97,7 @@ func (w *watcher) turn(ctx context.Context) bool {
 	return true
 }
 
-// over notes the end.
+// over notes the end of the watch.
 //
 //go:noinline
 func (w *watcher) over() {
@@ -106,7 +108,7 @@ func (w *watcher) over() {
 	close(w.done)
 }
 
-// doubtless has nothing listed again for a doubt.
+// doubtless cancels the lists that doubt and disorder have scheduled.
 func (w *watcher) doubtless() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -126,7 +128,7 @@ func (w *watcher) status() Status {
 	return w.st
 }
 
-// listing marks the beginning of the first list, which holds start slots.
+// listing notes the beginning of the first list, which holds start slots.
 func (w *watcher) listing(slots int64) {
 	w.mu.Lock()
 	w.release = func() { w.m.slots.Release(slots) }
@@ -134,7 +136,7 @@ func (w *watcher) listing(slots int64) {
 	w.enter(Listing)
 }
 
-// free gives the start slot back, if it is still held.
+// free gives the start slot back, if the watcher still holds it.
 func (w *watcher) free() {
 	w.mu.Lock()
 	release := w.release
@@ -152,9 +154,9 @@ func (w *watcher) active() {
 	w.st.LastActivity = time.Now()
 }
 
-// reached notes a version that was reported, hence that the watch goes on. Events of one type come in the
-// order of their versions. One that does not has been overtaken on its way, perhaps by the deletion of its
-// object, or versions have begun anew: the type is listed again.
+// reached notes a version that was reported, so the watch goes on. Events of one type come in the order of their
+// versions. If one does not, another event has overtaken it, perhaps the deletion of its object, or versions
+// have begun anew. Then the type is listed again.
 func (w *watcher) reached(version uint64) {
 	w.mu.Lock()
 	if version != 0 && version < w.st.ResourceVersion {
@@ -165,7 +167,7 @@ func (w *watcher) reached(version uint64) {
 	w.recovered()
 }
 
-// recovered notes that the watch goes on. Before the first complete list it changes nothing.
+// recovered notes that the watch goes on. Before the first complete list, it has no effect.
 func (w *watcher) recovered() {
 	if s := w.status(); s.Phase == Failing && s.Synced() {
 		w.enter(Synced)
@@ -179,16 +181,16 @@ func (w *watcher) listed(n int, version uint64) {
 	w.st.Listed = n
 	w.st.ListedAt = time.Now()
 	w.st.LastActivity = w.st.ListedAt
-	w.st.ResourceVersion = version // not the greater of two: after a restored etcd it goes backwards
+	w.st.ResourceVersion = version // without max, because it decreases after a restore of etcd
 	w.mu.Unlock()
 	w.enter(Synced)
 	w.free()
 }
 
-// fail notes an error. One that comes because the watch is being stopped is none.
+// fail notes an error, except after stop.
 func (w *watcher) fail(err error) { w.failedInto(Failing, err) }
 
-// failedInto is fail, into a phase.
+// failedInto does the same as fail, and enters phase p.
 func (w *watcher) failedInto(p Phase, err error) {
 	if w.stopped.Load() {
 		return
@@ -202,7 +204,7 @@ func (w *watcher) failedInto(p Phase, err error) {
 	w.free()
 }
 
-// restarted notes a watch that was given up because nothing came.
+// restarted notes a watch that was ended because nothing came.
 func (w *watcher) restarted(cause string) {
 	w.m.metrics.restarts.WithLabelValues(cause).Inc()
 	w.mu.Lock()
@@ -211,7 +213,7 @@ func (w *watcher) restarted(cause string) {
 	w.m.opts.Log.V(1).Info("Watch was silent and is begun again", "resource", w.t.String(), "cause", cause)
 }
 
-// enter moves to another phase. Nothing leads out of Stopped.
+// enter moves to another phase. Stopped is final.
 func (w *watcher) enter(p Phase) {
 	w.mu.Lock()
 	from := w.st.Phase

@@ -1,5 +1,5 @@
-// Package watchtest is a small API server in memory, for tests of what lists and watches metadata: versions, streamed
-// and paged lists, bookmarks, compaction, and the ways to fail that a real one has.
+// Package watchtest is a small API server in memory, for tests of code that lists and watches metadata. It has
+// versions, streamed and paged lists, bookmarks, compaction, and the failures of a real server.
 //
 // A [Server] is a metadata.Interface. It uses channels and short mutexes only, so it runs in a synctest
 // bubble, and it is safe for concurrent use. Objects are handed out as deep copies.
@@ -23,7 +23,7 @@ import (
 	"k8s.io/client-go/metadata"
 )
 
-// Requests counts what was asked of one resource.
+// Requests counts the requests for one resource.
 type Requests struct {
 	// Lists are plain lists, one for each page.
 	Lists int
@@ -31,8 +31,7 @@ type Requests struct {
 	Streams int
 	// Watches are watches that continue from a version.
 	Watches int
-	// Selectors are the label selectors that were asked for, each once, separated by bars. The server does
-	// not apply them.
+	// Selectors are the requested label selectors, each once, separated by bars. The server does not apply them.
 	Selectors string
 }
 
@@ -44,23 +43,24 @@ func (r *Requests) selected(selector string) {
 
 // Server is an API server in memory. Make one with [New].
 type Server struct {
-	mu        sync.Mutex // guards all that follows
+	mu        sync.Mutex // guards the fields below
 	version   uint64
 	compacted uint64
 	resources map[schema.GroupVersionResource]*collection
 }
 
-// collection is one resource. Its log is everything that ever happened, and its state at any version follows from it.
+// collection is one resource. Its log has every event since the start, so its state at any version follows from
+// the log.
 type collection struct {
 	log      []event
-	changed  chan struct{}          // closed and replaced when anything of the collection changes
-	err      error                  // what every request is answered with
+	changed  chan struct{}          // closed and replaced when any field of the collection changes
+	err      error                  // the answer to every request, if not nil
 	hanging  bool                   // requests are not answered
-	noStream bool                   // the wish for a streamed list is ignored
-	epoch    int                    // watches of an earlier one have ended
-	losing   bool                   // what happens is brought by no watch, only by lists
-	silenced int                    // watches of this epoch and before get nothing any more, and do not end
-	hidden   func(name string) bool // left out of lists
+	noStream bool                   // the server ignores that a request asks for a streamed list
+	epoch    int                    // watches of an earlier epoch have ended
+	losing   bool                   // only lists bring changes, watches do not
+	silenced int                    // watches of this epoch and earlier ones get nothing, and do not end
+	hidden   func(name string) bool // names that lists leave out
 	listOnly bool                   // single objects may not be read
 	requests Requests
 }
@@ -70,12 +70,12 @@ type event struct {
 	kind    apiwatch.EventType
 	object  *metav1.PartialObjectMetadata
 	lost    bool
-	again   bool // it has been brought before, and changes nothing
+	again   bool // a watch has brought the event before; it changes nothing
 }
 
 var _ metadata.Interface = (*Server)(nil)
 
-// oldest is the version of a new server, and of a cache that has never heard anything since.
+// oldest is the version of a new server, and of a cache without any later event.
 const oldest = 100
 
 // New returns a server without objects, at version 100.
@@ -83,7 +83,7 @@ func New() *Server {
 	return &Server{version: oldest, resources: map[schema.GroupVersionResource]*collection{}}
 }
 
-// collection returns the resource. The caller holds s.mu.
+// collection returns the collection of a resource. The caller holds s.mu.
 func (s *Server) collection(gvr schema.GroupVersionResource) *collection {
 	c := s.resources[gvr]
 	if c == nil {
@@ -93,7 +93,7 @@ func (s *Server) collection(gvr schema.GroupVersionResource) *collection {
 	return c
 }
 
-// change calls f with the resource and wakes its watches.
+// change calls f with the collection of a resource, and wakes its watches.
 func (s *Server) change(gvr schema.GroupVersionResource, f func(*collection)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,7 +115,8 @@ func (s *Server) Put(gvr schema.GroupVersionResource, o metav1.ObjectMeta) uint6
 	return s.Version()
 }
 
-// Delete deletes an object and returns the version of its deletion. Deleting what does not exist does nothing.
+// Delete deletes an object and returns the version of its deletion. It has no effect on an object that does not
+// exist.
 func (s *Server) Delete(gvr schema.GroupVersionResource, namespace, name string) uint64 {
 	s.change(gvr, func(c *collection) {
 		if o, ok := c.at(s.version)[namespace+"/"+name]; ok {
@@ -144,7 +145,7 @@ func (s *Server) Version() uint64 {
 	return s.version
 }
 
-// At returns the objects of a resource at a version: namespace/name → version of the object. It knows
+// At returns the objects of a resource at a version: namespace/name → version of the object. It works for
 // compacted versions, too.
 func (s *Server) At(gvr schema.GroupVersionResource, version uint64) map[string]uint64 {
 	s.mu.Lock()
@@ -156,8 +157,8 @@ func (s *Server) At(gvr schema.GroupVersionResource, version uint64) map[string]
 	return names
 }
 
-// Compact forgets all versions but the present one: what begins at, or continues from, an earlier one is
-// answered with 410.
+// Compact forgets all versions but the present one. The server answers a list or a watch from an earlier version
+// with 410.
 func (s *Server) Compact() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,23 +170,23 @@ func (s *Server) Fail(gvr schema.GroupVersionResource, err error) {
 	s.change(gvr, func(c *collection) { c.err = err; c.epoch++ })
 }
 
-// Hang leaves requests for a resource without an answer, and ends its watches. False answers again, those
-// that hang too.
+// Hang leaves requests for a resource without an answer, and ends its watches. With false, the server answers
+// again, also the hanging requests.
 func (s *Server) Hang(gvr schema.GroupVersionResource, hang bool) {
 	s.change(gvr, func(c *collection) { c.hanging = hang; c.epoch++ })
 }
 
-// Silence makes the present watches of a resource bring nothing any more, without ending them. Later ones are well.
+// Silence makes the present watches of a resource silent, without ending them. Later watches are not affected.
 func (s *Server) Silence(gvr schema.GroupVersionResource) {
 	s.change(gvr, func(c *collection) { c.silenced = c.epoch; c.epoch++ })
 }
 
-// Lose makes what happens to a resource from now on be lost on its way through watches, or no longer.
+// Lose makes watches of a resource lose all later events, or, with false, lose no more.
 func (s *Server) Lose(gvr schema.GroupVersionResource, lose bool) {
 	s.change(gvr, func(c *collection) { c.losing = lose })
 }
 
-// Repeat brings the event of a version to the watches once more, after others that have overtaken it.
+// Repeat makes the watches bring the event of a version once more, after later events.
 func (s *Server) Repeat(gvr schema.GroupVersionResource, version uint64) {
 	s.change(gvr, func(c *collection) {
 		for _, e := range c.log {
@@ -199,7 +200,7 @@ func (s *Server) Repeat(gvr schema.GroupVersionResource, version uint64) {
 	})
 }
 
-// IgnoreStreams makes a resource take the wish for a streamed list for a watch from now on, as old servers do.
+// IgnoreStreams makes a resource answer requests for a streamed list with a plain watch, as old servers do.
 func (s *Server) IgnoreStreams(gvr schema.GroupVersionResource) {
 	s.change(gvr, func(c *collection) { c.noStream = true })
 }
@@ -209,19 +210,19 @@ func (s *Server) EndWatches(gvr schema.GroupVersionResource) {
 	s.change(gvr, func(c *collection) { c.epoch++ })
 }
 
-// Hide makes lists of a resource, streamed or not, lack all objects whose name hidden says true of, as if
-// they were whole. Nil hides none.
+// Hide makes lists of a resource, streamed or not, silently lack all objects for whose name hidden returns true.
+// Nil hides none.
 func (s *Server) Hide(gvr schema.GroupVersionResource, hidden func(name string) bool) {
 	s.change(gvr, func(c *collection) { c.hidden = hidden })
 }
 
-// ListOnly lets single objects of a resource not be read any more, for lack of a right.
+// ListOnly forbids reading single objects of a resource.
 func (s *Server) ListOnly(gvr schema.GroupVersionResource) {
 	s.change(gvr, func(c *collection) { c.listOnly = true })
 }
 
-// Restore goes back to a version, as a restore of etcd from a backup of that time does. All watches end; those that go
-// on from a later version are accepted and bring nothing until that has been reached.
+// Restore goes back to a version, as a restore of etcd from a backup of that time does. All watches end. The
+// server accepts watches from a later version, and they stay silent until the server reaches that version.
 func (s *Server) Restore(version uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -234,7 +235,7 @@ func (s *Server) Restore(version uint64) {
 	}
 }
 
-// Requests returns what was asked of a resource.
+// Requests returns the counts of a resource.
 func (s *Server) Requests(gvr schema.GroupVersionResource) Requests {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -265,7 +266,7 @@ func (c *collection) at(version uint64) map[string]*metav1.PartialObjectMetadata
 	return state
 }
 
-// lists tells whether an object is in a list: what is hidden is in no list but that of its own name.
+// lists tells whether an object is in a list: a hidden object is only in the list of its own name.
 func (g *getter) lists(o *metav1.PartialObjectMetadata, fieldSelector string) bool {
 	if name, ok := strings.CutPrefix(fieldSelector, "metadata.name="); ok {
 		return o.Name == name
@@ -298,7 +299,7 @@ func (g *getter) DeleteCollection(context.Context, metav1.DeleteOptions, metav1.
 	return errNotServed
 }
 
-// Get returns an object as it is now.
+// Get returns the present state of an object.
 func (g *getter) Get(ctx context.Context, name string, _ metav1.GetOptions, _ ...string) (*metav1.PartialObjectMetadata, error) {
 	if err := g.ready(ctx, func(*Requests) {}); err != nil {
 		return nil, err
@@ -338,7 +339,7 @@ func (g *getter) ready(ctx context.Context, count func(*Requests)) error {
 	return c.err
 }
 
-// List answers as a real server does: a continue token names the version of the list and the last key.
+// List answers as a real server does. A continue token names the version of the list and the last key.
 func (g *getter) List(ctx context.Context, opts metav1.ListOptions) (*metav1.PartialObjectMetadataList, error) {
 	if err := g.ready(ctx, func(r *Requests) { r.Lists++; r.selected(opts.LabelSelector) }); err != nil {
 		return nil, err
@@ -347,7 +348,7 @@ func (g *getter) List(ctx context.Context, opts metav1.ListOptions) (*metav1.Par
 	defer g.s.mu.Unlock()
 	version, after := g.s.version, ""
 	if opts.ResourceVersion == "0" {
-		version = oldest // any version will do, so here is the worst one
+		version = oldest // any version is allowed, so the server answers with the worst one
 	}
 	if opts.Continue != "" {
 		if _, err := fmt.Sscanf(opts.Continue, "%d %s", &version, &after); err != nil {

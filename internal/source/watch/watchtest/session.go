@@ -11,7 +11,7 @@ import (
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 )
 
-// Watch opens a watch. It ends with ctx, with Stop, or when the server ends it.
+// Watch opens a watch. The watch ends with ctx, with Stop, or when the server ends it.
 func (g *getter) Watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Interface, error) {
 	streamed := opts.SendInitialEvents != nil && *opts.SendInitialEvents
 	err := g.ready(ctx, func(r *Requests) {
@@ -48,7 +48,7 @@ func (g *getter) Watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.I
 	return w, nil
 }
 
-// initial is a streamed list: all objects, and the bookmark that ends it.
+// initial returns a streamed list: all objects, and the bookmark that ends the list.
 func (c *collection) initial(version uint64) []apiwatch.Event {
 	state := c.at(version)
 	var events []apiwatch.Event
@@ -108,7 +108,8 @@ func (w *session) run(events []apiwatch.Event) {
 	}
 }
 
-// next returns what has happened since the cursor, what tells when more has, and whether the watch has ended.
+// next returns the events since the cursor, a channel that is closed after the next change, and whether the
+// watch has ended.
 func (w *session) next() (events []apiwatch.Event, changed <-chan struct{}, ended bool) {
 	w.g.s.mu.Lock()
 	defer w.g.s.mu.Unlock()
