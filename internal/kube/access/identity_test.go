@@ -14,8 +14,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 )
 
-// TestTheClusterIsKnownWithTheRightToReadItsNamespaceAlone has an API server that allows what the chart's
-// role for a few types does: to get the namespace kube-system, and not to list namespaces.
+// TestTheClusterIsKnownWithTheRightToReadItsNamespaceAlone has an API server with the rights of the chart's role
+// for a few types. The account may get the namespace kube-system, but not list namespaces.
 func TestTheClusterIsKnownWithTheRightToReadItsNamespaceAlone(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -14,8 +14,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 )
 
-// TestPermission: it asks before the first request and after each that was refused, waits as long as
-// the answer is no, and lets everything through that it knows nothing against.
+// TestPermission: a Permission asks before the first request and after each refused one. It waits while the
+// answer is no, and lets all other requests through.
 func TestPermission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no rule"))

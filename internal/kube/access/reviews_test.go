@@ -16,8 +16,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// TestReviews asks an API server that allows by verb, resource and namespace, and one that not even lets
-// itself be asked.
+// TestReviews asks an API server that allows by verb, resource and namespace, and one that forbids even the
+// question.
 func TestReviews(t *testing.T) {
 	t.Parallel()
 	const forbidden = `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403}`

@@ -26,12 +26,12 @@ var (
 	nodes  = resource.Type{Version: "v1", Resource: "nodes", Kind: "Node"}
 )
 
-// reader allows types, or everything.
+// reader allows single types, or all of them.
 type reader struct {
 	mu      sync.Mutex // guards the fields below
 	all     bool
 	allowed []resource.Type
-	failing int // questions that are not answered
+	failing int // questions that get no answer
 	asked   []string
 }
 
@@ -40,7 +40,7 @@ func (r *reader) answer(what string, allowed bool) (bool, error) {
 	defer r.mu.Unlock()
 	if r.failing > 0 {
 		r.failing--
-		return true, errors.New("no answer") // which a careless caller would take for a yes
+		return true, errors.New("no answer") // a careless caller would take true for a yes
 	}
 	r.asked = append(r.asked, what)
 	return allowed, nil
@@ -104,8 +104,8 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// TestDecide_StandsForTheLifeOfTheProcess: rights that change move no type from one division to the other,
-// nor does a new version of it. A type that comes later is asked about.
+// TestDecide_StandsForTheLifeOfTheProcess: neither a change of rights nor a new version of a type changes how
+// the type is read. Decide asks about a type that comes later.
 func TestDecide_StandsForTheLifeOfTheProcess(t *testing.T) {
 	t.Parallel()
 	r := &reader{}

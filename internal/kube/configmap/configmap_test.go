@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// noted is a sink that notes what it is shown.
+// noted is a sink that notes its calls.
 type noted struct {
 	got    []string
 	listed chan struct{}

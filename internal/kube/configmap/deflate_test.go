@@ -11,7 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/configmap"
 )
 
-// TestWhatIsDeflatedIsReadBack uses a deflater again, also after one that failed in the middle.
+// TestWhatIsDeflatedIsReadBack uses a deflater again, also after a failure in the middle.
 func TestWhatIsDeflatedIsReadBack(t *testing.T) {
 	errMiddle := errors.New("in the middle")
 	for i, text := range []string{strings.Repeat("a checkpoint ", 5000), "", "short"} {

@@ -20,7 +20,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/httpclient"
 )
 
-// event is a status update as an API server sends it: 4 KB, most of it managedFields, which differ in little.
+// event is a status update as an API server sends it: 4 KB, most of it managedFields, which differ little
+// between events.
 func event(rng *rand.Rand) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "deployment-%d uid-%x version-%d", rng.IntN(1000), rng.Uint64(), rng.Uint32())
@@ -30,15 +31,15 @@ func event(rng *rand.Rand) []byte {
 	return []byte(b.String())
 }
 
-// server streams events to a watch, compressed where that is asked for, from buffers that were made before: what it
-// costs the server is next to nothing either way.
+// server streams events to a watch, compressed if the request asks for it. The buffers are made beforehand, so
+// the server costs next to nothing either way.
 func server(b *testing.B, events [][]byte, more <-chan struct{}) *httptest.Server {
 	b.Helper()
 	var packed [][]byte
 	var buffer bytes.Buffer
 	z := gzip.NewWriter(&buffer)
 	for _, e := range events {
-		_, _ = z.Write(e) // A buffer takes everything.
+		_, _ = z.Write(e) // Writes to a buffer do not fail.
 		_ = z.Flush()
 		packed = append(packed, bytes.Clone(buffer.Bytes()))
 		buffer.Reset()
@@ -57,7 +58,7 @@ func server(b *testing.B, events [][]byte, more <-chan struct{}) *httptest.Serve
 					return
 				}
 			}
-			_, _ = w.Write(f) // The client has gone, and the context with it.
+			_, _ = w.Write(f) // If it fails, the client has gone, and the context has ended.
 			w.(http.Flusher).Flush()
 		}
 		<-r.Context().Done()
@@ -85,8 +86,8 @@ func open(b *testing.B, transport http.RoundTripper, url string, first int) io.R
 	return response.Body
 }
 
-// BenchmarkWatch says what a watch costs that is compressed, and one that is not: processor time for each event, the
-// server's next to nothing and TLS included, and memory for each watch that is open and at rest.
+// BenchmarkWatch measures the cost of compressed and plain watches: processor time for each event, and memory
+// for each open watch at rest. The time includes TLS, and next to nothing for the server.
 func BenchmarkWatch(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	transports := map[string]func(*httptest.Server) http.RoundTripper{
@@ -134,7 +135,7 @@ func BenchmarkWatch(b *testing.B) {
 	}
 }
 
-// inUse is the memory of heap and stacks that is in use.
+// inUse returns the memory of heap and stacks that is in use.
 func inUse() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -143,7 +144,7 @@ func inUse() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// cpu is the processor time of this process.
+// cpu returns the processor time of this process.
 func cpu(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage

@@ -15,7 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/httpclient"
 )
 
-// TestWatchesAreNotCompressedAndWarningsAreLoggedOnce asks a server that writes down what it is asked.
+// TestWatchesAreNotCompressedAndWarningsAreLoggedOnce asks a server that records its requests.
 func TestWatchesAreNotCompressedAndWarningsAreLoggedOnce(t *testing.T) {
 	asked := map[string]string{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -37,7 +37,7 @@ func object(name string) *metav1.PartialObjectMetadata {
 	}
 }
 
-// asProtobuf and asJSON are how servers write an event.
+// asProtobuf and asJSON encode an event as servers do.
 func asProtobuf(t testing.TB, kind string, o runtime.Object) []byte {
 	t.Helper()
 	e := metav1.WatchEvent{Type: kind, Object: runtime.RawExtension{Raw: protobufOf(t, o)}}
@@ -70,7 +70,8 @@ func asJSON(t testing.TB, kind string, o runtime.Object) []byte {
 	return append(body, '\n')
 }
 
-// serve answers watches with a body, keeps them open when hold, and returns a client and the requests that came.
+// serve answers watches with a body, and keeps them open if hold is set. It returns a client and a function that
+// returns the next request.
 func serve(t *testing.T, body []byte, hold bool) (metadata.Interface, func() *http.Request) {
 	t.Helper()
 	requests := make(chan *http.Request, 10)
@@ -114,7 +115,7 @@ func watch(t *testing.T, client metadata.Interface) *metadatawatch.Watch {
 	return w
 }
 
-// names returns what a watch brings until it ends.
+// names returns the names in the events of a watch until it ends, and the last event.
 func names(w *metadatawatch.Watch) (all []string, last apiwatch.Event) {
 	for {
 		ev, ok := w.Next()
@@ -162,7 +163,8 @@ func TestANamespaceAndTheCoreGroupAreAskedForByTheirPaths(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoEventIsAnErrorAndTheEnd: a proxy's page, a frame of gigabytes, an event of no type, an object of no kind.
+// TestWhatIsNoEventIsAnErrorAndTheEnd sends a proxy's page, a frame of gigabytes, an event of no type, and an
+// object of no kind.
 func TestWhatIsNoEventIsAnErrorAndTheEnd(t *testing.T) {
 	for name, body := range map[string][]byte{
 		"a page": []byte("<html><body>Sign in</body></html>"), "a huge frame": {0x7f, 0xff, 0xff, 0xff, 1, 2, 3},
@@ -179,7 +181,7 @@ func TestWhatIsNoEventIsAnErrorAndTheEnd(t *testing.T) {
 	}
 }
 
-// TestAConnectionThatEndsIsTheEndOfTheWatch: between events, and in the middle of one.
+// TestAConnectionThatEndsIsTheEndOfTheWatch: the connection ends between events, or in the middle of one.
 func TestAConnectionThatEndsIsTheEndOfTheWatch(t *testing.T) {
 	whole := asProtobuf(t, "ADDED", object("a"))
 	for name, body := range map[string][]byte{"between": whole, "in a head": slices.Concat(whole, []byte{0, 0}), "in an event": slices.Concat(whole, whole[:20])} {
@@ -218,7 +220,7 @@ func TestTheChannelBringsTheSame(t *testing.T) {
 	}
 }
 
-// TestARefusalIsTheAPIServersError: a status, and not a text.
+// TestARefusalIsTheAPIServersError: the error is a status, and not a text.
 func TestARefusalIsTheAPIServersError(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

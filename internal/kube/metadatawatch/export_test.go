@@ -15,13 +15,13 @@ func NewWatch(body io.ReadCloser) *Watch {
 	return newWatch(body, metainternalscheme.Codecs.UniversalDeserializer())
 }
 
-// Gathering is gathering, with so many reads that are not held up.
+// Gathering opens gathering to tests.
 var Gathering = gathering
 
 const Burst = burst
 
-// DecodeMetadata is decodeMetadata.
+// DecodeMetadata opens decodeMetadata to tests.
 func DecodeMetadata(frame []byte) (apiwatch.Event, bool) { return decodeMetadata(frame) }
 
-// Read is read, through a buffer.
+// Read opens read to tests.
 func (p *Page) Read(r *bufio.Reader, keep resource.Selection) error { return p.read(r, keep) }

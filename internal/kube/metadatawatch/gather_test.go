@@ -11,7 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/metadatawatch"
 )
 
-// chunks is a connection that always has something to be read, of these lengths.
+// chunks is a connection that always has bytes to read, in chunks of these lengths.
 type chunks struct {
 	net.Conn
 	lengths []int
@@ -23,8 +23,8 @@ func (c *chunks) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestAConnectionIsReadNowAndThen: after a read that has emptied it, and not after one that has left something. A
-// start, and what comes after a quiet time, are not held up.
+// TestAConnectionIsReadNowAndThen: a read is delayed after one that has emptied the connection, and not after
+// one that has left bytes. Reads at the start, and after a quiet time, are not delayed.
 func TestAConnectionIsReadNowAndThen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all := &chunks{lengths: slices.Repeat([]int{3}, metadatawatch.Burst)}

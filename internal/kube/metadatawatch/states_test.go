@@ -39,7 +39,7 @@ func listOf(some ...*metav1.PartialObjectMetadata) *metav1.PartialObjectMetadata
 	return list
 }
 
-// states lists what a server answers, which is asked so many times.
+// states lists from a server with one answer, and checks that the server gets want requests.
 func states(t *testing.T, contentType string, answer []byte, keep resource.Selection, want int64) (*metadatawatch.Page, error) {
 	t.Helper()
 	var asked atomic.Int64
@@ -52,7 +52,7 @@ func states(t *testing.T, contentType string, answer []byte, keep resource.Selec
 			t.Errorf("it takes %q", encoding)
 		}
 		w.Header().Set("Content-Type", contentType)
-		_, _ = w.Write(answer) // The client says what it lacks.
+		_, _ = w.Write(answer) // If it fails, the client reports the error.
 	}))
 	defer s.Close()
 	client, err := metadatawatch.New(&rest.Config{Host: s.URL})
@@ -85,7 +85,7 @@ func marked() *metav1.PartialObjectMetadataList {
 	return listOf(applied(), hidden, other, owned, vast, object("x"))
 }
 
-// TestListStates_SelectsAsRecordsDo: whatever a selection looks at, and however the server writes.
+// TestListStates_SelectsAsRecordsDo: for every field that a selection reads, and every encoding of a server.
 func TestListStates_SelectsAsRecordsDo(t *testing.T) {
 	selector, err := resource.ParseSelector("tier!=test")
 	if err != nil {
@@ -124,12 +124,12 @@ func TestListStates_SelectsAsRecordsDo(t *testing.T) {
 	}
 }
 
-// TestListStates_AnythingElse_IsLeftToClientGo: an answer that is cut short among it.
+// TestListStates_AnythingElse_IsLeftToClientGo: other answers are, for example, those that are cut short.
 func TestListStates_AnythingElse_IsLeftToClientGo(t *testing.T) {
 	const protobuf = "application/vnd.kubernetes.protobuf"
 	all := resource.Selection{}
 	whole := protobufOf(t, listOf(applied(), object("x")))
-	empty := []byte("\x1a\x00\x22\x00") // two fields without which the list is whole
+	empty := []byte("\x1a\x00\x22\x00") // the list is complete without these two fields
 	for cut := range bytes.TrimSuffix(whole, empty) {
 		var page metadatawatch.Page
 		if page.Read(bufio.NewReader(bytes.NewReader(whole[:cut])), all) == nil {
@@ -151,7 +151,8 @@ func TestListStates_AnythingElse_IsLeftToClientGo(t *testing.T) {
 	}
 }
 
-// TestListStates_APageIsUsedAgain: what came before stays as it was, and nothing of it is in what comes next.
+// TestListStates_APageIsUsedAgain: the strings of the first answer stay the same, and the second answer has
+// nothing of the first.
 func TestListStates_APageIsUsedAgain(t *testing.T) {
 	var page metadatawatch.Page
 	read := func(list *metav1.PartialObjectMetadataList) []metadatawatch.State {
@@ -173,8 +174,8 @@ func TestListStates_APageIsUsedAgain(t *testing.T) {
 	}
 }
 
-// TestListStates_CostsNoAllocationForAnObject: what it allocates does not grow with the page, but for one piece of
-// memory for all names.
+// TestListStates_CostsNoAllocationForAnObject: the number of allocations does not grow with the page. Only one
+// piece of memory, for all names, does.
 func TestListStates_CostsNoAllocationForAnObject(t *testing.T) {
 	list := listOf()
 	for i := range 500 {
@@ -198,7 +199,7 @@ func TestListStates_CostsNoAllocationForAnObject(t *testing.T) {
 	}
 }
 
-// FuzzAListIsDecodedAsClientGoDoes: whatever is decoded here is what the decoders of client-go would have made of it.
+// FuzzAListIsDecodedAsClientGoDoes: each list that is decoded here is the same as one decoded by client-go.
 func FuzzAListIsDecodedAsClientGoDoes(f *testing.F) {
 	f.Add(protobufOf(f, listOf(applied(), object("x"))))
 	f.Add(protobufOf(f, listOf()))
@@ -206,12 +207,12 @@ func FuzzAListIsDecodedAsClientGoDoes(f *testing.F) {
 	keep := resource.Selection{OptOut: resource.DefaultOptOut, SkipControlled: true}
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		if bytes.HasPrefix(answer, []byte("{")) {
-			return // JSON is decoded by its own package.
+			return // encoding/json decodes JSON.
 		}
 		want, err := runtime.Decode(metainternalscheme.Codecs.UniversalDeserializer(), answer)
 		var page metadatawatch.Page
 		if page.Read(bufio.NewReaderSize(bytes.NewReader(answer), 64), keep) != nil || err != nil {
-			return // What is decoded in part is for client-go to refuse, or to take.
+			return // client-go refuses or takes a list that is decoded only in part.
 		}
 		whole, is := want.(*metav1.PartialObjectMetadataList)
 		if !is {
@@ -225,8 +226,8 @@ func FuzzAListIsDecodedAsClientGoDoes(f *testing.F) {
 	})
 }
 
-// BenchmarkList is what 500 objects cost that are listed to be compared, TLS and the collector of a replica with 30 MB
-// included: as client-go lists them, and by their states.
+// BenchmarkList measures the cost of listing 500 objects for a comparison: with client-go, and by their states.
+// It includes TLS and the garbage collector of a replica with 30 MB.
 func BenchmarkList(b *testing.B) {
 	defer debug.SetGCPercent(debug.SetGCPercent(20))
 	ballast := make([]byte, 30<<20)
@@ -248,7 +249,7 @@ func BenchmarkList(b *testing.B) {
 			w.Header().Set("Content-Encoding", "gzip")
 			answer = packed.Bytes()
 		}
-		_, _ = w.Write(answer) // The client says what it lacks.
+		_, _ = w.Write(answer) // If it fails, the client reports the error.
 	}))
 	s.EnableHTTP2 = true
 	s.StartTLS()
@@ -289,10 +290,10 @@ func BenchmarkList(b *testing.B) {
 			b.ReportMetric(float64(processorTime(b)-began)/float64(500*b.N)/1000, "cpu-µs/object")
 		})
 	}
-	ballast[0]++ // It is alive until here.
+	ballast[0]++ // The ballast is alive until here.
 }
 
-// processorTime is that of this process.
+// processorTime returns the processor time of this process.
 func processorTime(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage

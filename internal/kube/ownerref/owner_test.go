@@ -24,7 +24,7 @@ import (
 
 var sets = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "statefulsets"}
 
-// cluster is an API server as far as it concerns us: it has a StatefulSet, or not, and counts how often that is read.
+// cluster is an API server that has a StatefulSet or none, and counts how often it is read.
 type cluster struct {
 	t       *testing.T
 	core    *fake.Clientset
@@ -48,8 +48,8 @@ func newCluster(t *testing.T) *cluster {
 	return c
 }
 
-// set makes the StatefulSet, with that UID and maybe about to be deleted, in place of any before it. An empty
-// UID is none.
+// set replaces the StatefulSet by one with that UID, which may be about to be deleted. With an empty UID there
+// is none.
 func (c *cluster) set(uid types.UID, deleting bool) {
 	c.t.Helper()
 	_ = c.meta.Tracker().Delete(sets, "ns", "sync")
@@ -172,7 +172,7 @@ func TestWhatHasNoOwnerIsAdoptedInTime(t *testing.T) {
 		}
 		c.belongs = none
 
-		c.set("one", true) // deleted, and its pods are left to somebody else
+		c.set("one", true) // about to be deleted without its pods
 		for range 5 {
 			if got := c.writes("a", "", false); got != "" {
 				t.Errorf("it was given to %q, which is being deleted", got)
@@ -184,7 +184,7 @@ func TestWhatHasNoOwnerIsAdoptedInTime(t *testing.T) {
 		c.set("two", false)
 		time.Sleep(time.Minute)
 		adopted := map[types.UID]bool{}
-		for range 2 { // the first look is for the ConfigMap, and the Lease's turn comes a minute later
+		for range 2 { // the first lookup is for the ConfigMap; the Lease's turn comes a minute later
 			m, err := ownerref.ConfigMaps(c.core.CoreV1(), c.belongs).ConfigMaps("ns").Update(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "a"}}, metav1.UpdateOptions{})
 			if err != nil {
 				t.Fatal(err)

@@ -14,7 +14,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
-// many is a watch that brings so many changes, one after another, and then nothing until its context is done.
+// many is a watch that brings a number of changes, one after another, and then nothing until its context is
+// done.
 type many struct {
 	ctx  context.Context
 	left int
@@ -34,7 +35,7 @@ func (m *many) Next() (apiwatch.Event, bool) {
 
 var changed = object("changed", "2")
 
-// busy is a server with one object, which changes so many times.
+// busy is a server with one object, which changes a number of times.
 type busy int
 
 func (b busy) List(context.Context, metav1.ListOptions) (runtime.Object, error) {
@@ -56,7 +57,7 @@ func (b busy) watch(ctx context.Context, opts metav1.ListOptions) (apiwatch.Inte
 	return reflector.Pipe(s), nil
 }
 
-// counted is a store that calls full after so many changes.
+// counted is a store that calls full after a number of changes.
 type counted struct {
 	told
 	left int
@@ -72,8 +73,8 @@ func (c *counted) Update(any) error {
 
 func (c *counted) Replace([]any, string) error { return nil }
 
-// BenchmarkEvent is what it takes to hand an event that has come to the store: from one goroutine to another as a
-// Reflector does, and as a Follower does.
+// BenchmarkEvent measures the cost of passing an event to the store: through a second goroutine, as a Reflector
+// does, and as a Follower does.
 func BenchmarkEvent(b *testing.B) {
 	for name, run := range map[string]func(context.Context, busy, cache.ReflectorStore){
 		"reflector": func(ctx context.Context, server busy, store cache.ReflectorStore) {

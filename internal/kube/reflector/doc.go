@@ -1,5 +1,5 @@
 // Package reflector lists and watches by this project's rules: little in the log, retries within half a minute,
-// an end at once, one clock of silence. client-go's unmodified Reflectors take the lists.
+// an immediate end, one clock of silence. client-go's unmodified Reflectors take the lists.
 //
 // This package stands between a store and the API server, for every watch of the process:
 //

@@ -27,32 +27,32 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
-// answer is what a scripted server makes of one request, whichever that is.
+// answer is the answer of a scripted server to one request of any kind.
 type answer struct {
-	noVersion bool           // of a list
-	err       error          // of the request
-	changes   int            // that a stream brings, after a list if it begins with one
-	endless   bool           // the list that it begins with is not ended by a bookmark
-	sent      error          // that a stream brings in the end
+	noVersion bool           // the list has no version
+	err       error          // the error of the request
+	changes   int            // the changes that a stream brings, after the list if it begins with one
+	endless   bool           // no bookmark ends the list of the stream
+	sent      error          // the error that a stream brings in the end
 	lasts     time.Duration  // until a stream is closed
 	open      bool           // a stream stays open
-	object    apiwatch.Event // that a stream brings besides, if it has a type
+	object    apiwatch.Event // one more event of a stream, if it has a type
 }
 
 var gvr = schema.GroupResource{Resource: "things"}
 
 func refused() error { return &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }
 
-// script is a server whose answers are known beforehand, and a store. It writes down what it is asked and told.
+// script is a server with prepared answers, and a store. It records requests and calls.
 type script struct {
 	opened   atomic.Int32 // streams that have not been released
-	replaced func()       // is called when a list has been taken; nil does nothing
+	replaced func()       // called when the store has taken a list; may be nil
 
 	mu      sync.Mutex // guards the fields below
 	answers []answer
 	version int
 	trace   []string
-	ended   time.Time // of the last answer
+	ended   time.Time // the end of the last answer
 }
 
 func (s *script) note(format string, args ...any) {
@@ -61,7 +61,7 @@ func (s *script) note(format string, args ...any) {
 	s.trace = append(s.trace, fmt.Sprintf(format, args...))
 }
 
-// asked notes a request and returns the answer to it. After the last one streams stay open.
+// asked notes a request and returns its answer. After the last answer, streams stay open.
 func (s *script) asked(what string, opts metav1.ListOptions) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,7 +135,7 @@ func (s *script) open(ctx context.Context, opts metav1.ListOptions) (apiwatch.In
 	return w, nil
 }
 
-// bring sends what a stream brings.
+// bring sends the events of a stream.
 func (s *script) bring(ctx context.Context, a answer, initial bool, send func(apiwatch.EventType, runtime.Object)) {
 	o := func(name string) *metav1.PartialObjectMetadata {
 		o := object(name, s.next())
@@ -181,7 +181,7 @@ func (s *script) Watch(ctx context.Context, opts metav1.ListOptions) (*reflector
 	}, func() { s.opened.Add(-1) }), nil
 }
 
-// told is a store that writes down what it is told.
+// told is a store that records its calls.
 type told struct{ *script }
 
 func (s told) change(what string, obj any) error {
@@ -210,7 +210,7 @@ func (s told) Replace(objs []any, version string) error {
 	return nil
 }
 
-// following runs a Follower over a script for an hour, and returns what it has asked and told.
+// following runs a Follower over a script for an hour, and returns its requests and its calls of the store.
 func following(t *testing.T, answers []answer) []string {
 	return traced(t, answers, func(ctx context.Context, s *script) {
 		reflector.NewFollower("things", s, told{s}, reflector.FollowerOptions{Client: s}).Run(ctx)
@@ -277,8 +277,9 @@ func aScript(rng *rand.Rand) []answer {
 	return answers
 }
 
-// TestAFollowerAsksAndTellsAsAReflectorDoes holds a Follower against client-go's own Reflector: whatever a server
-// answers, it asks for the same from the same version, at once or after a pause, and tells the store the same.
+// TestAFollowerAsksAndTellsAsAReflectorDoes compares a Follower with client-go's own Reflector. For all answers
+// of a server, both make the same requests from the same version, at once or after a pause. Both call the store
+// in the same way.
 func TestAFollowerAsksAndTellsAsAReflectorDoes(t *testing.T) {
 	for seed := range uint64(500) {
 		want := reflecting(t, aScript(rand.New(rand.NewPCG(seed, 1))))
@@ -289,7 +290,8 @@ func TestAFollowerAsksAndTellsAsAReflectorDoes(t *testing.T) {
 	}
 }
 
-// TestAFollowerThatIsStoppedWhileAListIsTakenLeavesNothingOpen stops one of a streamed and one of a paged list.
+// TestAFollowerThatIsStoppedWhileAListIsTakenLeavesNothingOpen stops a Follower in a streamed list, and one in a
+// paged list.
 func TestAFollowerThatIsStoppedWhileAListIsTakenLeavesNothingOpen(t *testing.T) {
 	for name, answers := range map[string][]answer{"streamed": nil, "paged": {{err: errDown}}} {
 		t.Run(name, func(t *testing.T) {
@@ -306,7 +308,7 @@ func TestAFollowerThatIsStoppedWhileAListIsTakenLeavesNothingOpen(t *testing.T) 
 	}
 }
 
-// TestAWatchFromNoVersionGoesOnFromOneThatIsNoneOfAList: what comes first is what there is, in no order.
+// TestAWatchFromNoVersionGoesOnFromOneThatIsNoneOfAList: the first events bring all objects, in no order.
 func TestAWatchFromNoVersionGoesOnFromOneThatIsNoneOfAList(t *testing.T) {
 	got := following(t, []answer{{err: errDown}, {noVersion: true}, {changes: 1, lasts: 2 * time.Second}, {changes: 2, lasts: 2 * time.Second}})
 	want := []string{

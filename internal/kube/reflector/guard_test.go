@@ -17,14 +17,14 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 )
 
-// storage is what an API server holds of one type: objects by name, at their versions.
+// storage has the objects of one type in an API server: names and versions.
 type storage struct {
 	mu      sync.Mutex
 	version uint64
 	objects map[string]uint64
 	watches []*apiwatch.FakeWatcher
-	from    []string // the versions that were watched from
-	lists   int      // complete ones
+	from    []string // the versions from which watches began
+	lists   int      // complete lists
 }
 
 func (s *storage) list(_ context.Context, opts metav1.ListOptions) (runtime.Object, error) {
@@ -49,14 +49,14 @@ func (s *storage) watch(_ context.Context, opts metav1.ListOptions) (apiwatch.In
 	return w, nil
 }
 
-// last is the watch that was opened last.
+// last returns the watch that was opened last.
 func (s *storage) last() *apiwatch.FakeWatcher {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.watches[len(s.watches)-1]
 }
 
-// becomes replaces what there is.
+// becomes replaces all objects.
 func (s *storage) becomes(version uint64, objects map[string]uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

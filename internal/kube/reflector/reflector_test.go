@@ -20,15 +20,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The second handler spaces errors out by the time since the last one, process-wide; a new bubble goes
-	// back in time.
+	// The second handler delays errors by the time since the last one, process-wide, but a new bubble goes back in
+	// time.
 	utilruntime.ErrorHandlers = utilruntime.ErrorHandlers[:1]
 	goleak.VerifyTestMain(m)
 }
 
 var errDown = errors.New("down")
 
-// failing are requests that all fail. It notes when lists were asked for.
+// failing makes requests that all fail, and notes the times of lists.
 type failing struct {
 	began time.Time
 	lists []time.Duration

@@ -142,7 +142,8 @@ type Discovery struct {
 	loop   *loop // while Run runs, once it watches definitions
 }
 
-// New returns a Discovery that asks disco, and watches the names of definitions with client. A nil client watches none.
+// New returns a Discovery that asks disco, and watches the names of definitions with client. With a nil client
+// it watches none.
 func New(disco clientdiscovery.DiscoveryInterface, client metadata.Interface, opts Options) *Discovery {
 	opts = opts.withDefaults()
 	return &Discovery{

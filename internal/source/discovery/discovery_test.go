@@ -27,21 +27,21 @@ import (
 var (
 	crds     = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	services = schema.GroupVersionResource{Group: "apiregistration.k8s.io", Version: "v1", Resource: "apiservices"}
-	// errNotWatched is why definitions are not watched.
+	// errNotWatched is the answer to lists and watches of definitions.
 	errNotWatched = apierrors.NewForbidden(crds.GroupResource(), "", errors.New("no rule"))
 )
 
 // bubble is a Discovery that runs in a synctest bubble.
 type bubble struct {
 	*discovery.Discovery
-	disco  *apiServer        // what is served
+	disco  *apiServer        // the types that are served
 	server *watchtest.Server // definitions
 	mu     sync.Mutex
 	told   []discovery.Change
 	logged []string
 }
 
-// take returns what was told since it was last taken.
+// take returns the Changes since the last call.
 func (b *bubble) take() []discovery.Change {
 	synctest.Wait()
 	b.mu.Lock()
@@ -114,7 +114,7 @@ func TestNewDefinitionIsReportedWithinTwoSeconds(t *testing.T) {
 		}
 		time.Sleep(20 * time.Second)
 		b.server.Put(crds, named("widgets.example.com"))
-		time.Sleep(900 * time.Millisecond) // the API server takes its time to serve it
+		time.Sleep(900 * time.Millisecond) // the API server serves the type with a delay
 		b.disco.set(withWidgets, nil)
 		time.Sleep(1100 * time.Millisecond)
 		got := one(t, b.take())
@@ -148,7 +148,7 @@ func TestDeletedDefinitionIsReportedWithinThreeSeconds(t *testing.T) {
 	})
 }
 
-// I5: what a definition's deletion proves must have been seen before discovery was asked.
+// I5: a definition's deletion proves something only if a watch saw it before the discovery began.
 func TestRecreatedDefinitionIsNoDeletion(t *testing.T) {
 	inBubble(t, discovery.Options{}, func(b *bubble) {
 		b.server.Put(crds, named("widgets.example.com"))
@@ -171,7 +171,7 @@ func TestRecreatedDefinitionIsNoDeletion(t *testing.T) {
 	})
 }
 
-// An APIService has no definition behind it that would speak for it.
+// An APIService has no other definition behind it.
 func TestRecreatedServiceIsNoDeletion(t *testing.T) {
 	inBubble(t, discovery.Options{}, func(b *bubble) {
 		b.server.Put(services, named("v1.example.com"))
@@ -268,8 +268,8 @@ func TestWithoutTheRightToWatchDefinitionsTheTimerFindsThem(t *testing.T) {
 	})
 }
 
-// TestDefinitionsThatMayNotBeReadAreNotAskedFor: a right that is not there is asked about and not
-// tried, before the first list as after one that was refused.
+// TestDefinitionsThatMayNotBeReadAreNotAskedFor: without the right, discovery asks for it instead of trying,
+// before the first list and after a refused one.
 func TestDefinitionsThatMayNotBeReadAreNotAskedFor(t *testing.T) {
 	var allowed atomic.Bool
 	var asked atomic.Int32
@@ -361,7 +361,7 @@ func TestManyDefinitionsAreFewDiscoveries(t *testing.T) {
 		before := b.disco.times()
 		for i := range 100 {
 			b.server.Put(crds, named(fmt.Sprintf("r%d.example.com", i)))
-			time.Sleep(10 * time.Millisecond) // 1 s in all, and none is ever served
+			time.Sleep(10 * time.Millisecond) // 1 s in all; no type is ever served
 		}
 		time.Sleep(20 * time.Second)
 		if got := b.disco.times() - before; got < 5 || got > 8 {
@@ -370,12 +370,13 @@ func TestManyDefinitionsAreFewDiscoveries(t *testing.T) {
 	})
 }
 
-// generation is a definition whose spec has been written so many times.
+// generation returns a definition whose spec has been written n times.
 func generation(name string, n int64) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Name: name, Generation: n}
 }
 
-// TestADefinitionThatIsWrittenAllTheTimeCostsNothing writes what serves nothing, ten times a second for half a minute.
+// TestADefinitionThatIsWrittenAllTheTimeCostsNothing writes a definition, but not its spec, ten times a second
+// for half a minute.
 func TestADefinitionThatIsWrittenAllTheTimeCostsNothing(t *testing.T) {
 	local := metav1.ObjectMeta{Name: "v1.example.com", Labels: map[string]string{"kube-aggregator.kubernetes.io/automanaged": "true"}}
 	for name, tc := range map[string]struct {

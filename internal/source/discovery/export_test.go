@@ -16,10 +16,10 @@ func NewState(filter Filter, doubt time.Duration, known ...resource.Type) State 
 	return State{newState(filter, doubt, known)}
 }
 
-// Evidence is what a test says about definitions, by name.
+// Evidence has the names of definitions that exist or were deleted, for a test.
 type Evidence struct{ CRDs, DeletedCRDs, DeletedServices []string }
 
-// Step takes in what a discovery client returned.
+// Step takes the results of a discovery client.
 func (s State) Step(groups []*metav1.APIGroup, lists []*metav1.APIResourceList, err error, ev Evidence, now time.Time) Change {
 	set := func(names []string) map[string]bool {
 		m := map[string]bool{}

@@ -34,11 +34,11 @@ func init() {
 	}
 }
 
-// patience bounds every wait for a real API server on a busy machine. On an idle one a new type is told about
-// after half a second.
+// patience bounds every wait for a real API server on a busy machine. On an idle machine, discovery tells a new
+// type after half a second.
 const patience = 30 * time.Second
 
-// journal writes down what is told.
+// journal records the Changes.
 type journal struct {
 	mu       sync.Mutex
 	last     discovery.Change
@@ -193,7 +193,7 @@ func TestRealAPIServer(t *testing.T) {
 
 	t.Run("without rights to definitions", func(t *testing.T) {
 		g := gomega.NewWithT(t)
-		config, err := cp.RESTConfigFor("nobody", "system:authenticated") // who may discover, and nothing else
+		config, err := cp.RESTConfigFor("nobody", "system:authenticated") // this user may discover, and nothing else
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,17 +16,17 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The second handler spaces errors out by the time since the last one, process-wide; a new bubble goes
-	// back in time.
+	// The second handler delays errors by the time since the last one, process-wide, but a new bubble goes back in
+	// time.
 	utilruntime.ErrorHandlers = utilruntime.ErrorHandlers[:1]
 	goleak.VerifyTestMain(m, mayLeak...)
 }
 
-// mayLeak is what client-go keeps for the life of the process when it talks to a real server.
+// mayLeak names goroutines that client-go keeps for the life of the process when it talks to a real server.
 var mayLeak []goleak.Option
 
-// served describes an API server: group/version → resources, each "plural Kind", with "!" for one that cannot be
-// watched, and "/" for a cluster-scoped one, before the plural. The versions of a group come in the order in
+// served describes an API server: group/version → resources, each "plural Kind", with "!" before the plural for
+// one that cannot be watched, and "/" for a cluster-scoped one. The versions of a group come in the order in
 // which they are listed; the first is the preferred one.
 type served []version
 
@@ -35,7 +35,7 @@ type version struct {
 	resources string // separated by commas
 }
 
-// core is what is always there.
+// core is a group that every server serves.
 var core = version{"v1", "pods Pod, /namespaces Namespace, !bindings Binding, pods/status Pod"}
 
 var (
@@ -85,7 +85,7 @@ func (s served) answer() ([]*metav1.APIGroup, []*metav1.APIResourceList) {
 	return groups, lists
 }
 
-// failing is the error with which client-go reports groups that did not answer.
+// failing returns the error with which client-go reports groups that did not answer.
 func failing(err error, gvs ...string) error {
 	failed := &clientdiscovery.ErrGroupDiscoveryFailed{Groups: map[schema.GroupVersion]error{}}
 	for _, text := range gvs {
@@ -98,9 +98,9 @@ func failing(err error, gvs ...string) error {
 	return failed
 }
 
-// apiServer answers discovery as it is told to.
+// apiServer answers discovery with the values of its fields.
 type apiServer struct {
-	clientdiscovery.DiscoveryInterfaces // nil: nothing else is asked for
+	clientdiscovery.DiscoveryInterfaces // nil, because no other method is called
 
 	mu     sync.Mutex
 	served served
@@ -131,7 +131,7 @@ func (a *apiServer) hook() func() {
 	return a.during
 }
 
-// GroupsAndMaybeResourcesWithContext is how client-go asks for aggregated discovery.
+// GroupsAndMaybeResourcesWithContext answers aggregated discovery for client-go.
 func (a *apiServer) GroupsAndMaybeResourcesWithContext(context.Context) (
 	*metav1.APIGroupList, map[schema.GroupVersion]*metav1.APIResourceList, map[schema.GroupVersion]error, error,
 ) {

@@ -10,7 +10,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/discovery"
 )
 
-// TestOnce_TellsWhatWouldBeWatched asks a server of which one group does not answer, and then one that does not answer.
+// TestOnce_TellsWhatWouldBeWatched asks a server with one group that does not answer, and then a server that
+// does not answer at all.
 func TestOnce_TellsWhatWouldBeWatched(t *testing.T) {
 	filter, err := resource.NewFilter(nil, []string{"namespaces"})
 	if err != nil {

@@ -13,9 +13,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// TestShortNamesOfDefinitionsAreLearned has a filter that names a type of a definition by its short name: it is watched
-// when the server has told of it, and stays so while its group does not answer. One that is another type's
-// name is none.
+// TestShortNamesOfDefinitionsAreLearned has a filter that names a defined type by its short name. The type is
+// watched when the server has told the short name, and stays so while its group does not answer. A short name
+// that is another type's name does not count.
 func TestShortNamesOfDefinitionsAreLearned(t *testing.T) {
 	t.Parallel()
 	verbs := []string{"list", "watch"}

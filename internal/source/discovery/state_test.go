@@ -16,9 +16,9 @@ import (
 
 var errDown = errors.New("no endpoints")
 
-// step is one discovery of a scenario, and what is to come of it.
+// step is one discovery of a scenario, and its expected result.
 type step struct {
-	after       time.Duration // since the step before
+	after       time.Duration // after the step before
 	served      served
 	err         error
 	ev          discovery.Evidence
@@ -29,7 +29,7 @@ type step struct {
 	wantMissing []resource.Type
 }
 
-// both serves the widgets at two versions, of which the first is preferred.
+// both serves the widgets at two versions; the first is preferred.
 func both(first, second string) served {
 	return served{core, {"example.com/" + first, "widgets Widget"}, {"example.com/" + second, "widgets Widget"}}
 }

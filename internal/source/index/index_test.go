@@ -78,7 +78,7 @@ func TestTheFirstListIsInitialAndARelistFindsWhatWasMissed(t *testing.T) {
 	}
 }
 
-// TestTheFirstListIsToldOfInTheOrderOfTheHashes: a checkpoint says by one hash how far a first sync has come.
+// TestTheFirstListIsToldOfInTheOrderOfTheHashes: a checkpoint says with one hash how far a first sync has come.
 func TestTheFirstListIsToldOfInTheOrderOfTheHashes(t *testing.T) {
 	x := index.New(nil)
 	var told []uint64
@@ -103,7 +103,7 @@ func TestARelistTellsOfWhatMayHaveBeenOtherwiseInBetween(t *testing.T) {
 	var got []index.Change
 	x.Replace(pods, []resource.Record{rec("a", "still", 1, 10), rec("a", "moved", 1, 11)}, 20)
 	x.Listen(listener(func(c index.Change) { got = append(got, c) }))
-	x.Upsert(pods, rec("a", "moved", 1, 25)) // seen: nothing happened to it in between
+	x.Upsert(pods, rec("a", "moved", 1, 25)) // the index has seen this state: nothing happened in between
 	x.Replace(pods, []resource.Record{rec("a", "still", 1, 10), rec("a", "moved", 1, 31)}, 40)
 	if len(got) != 1 || !got[0].Again || got[0].Record.ResourceVersion != 31 {
 		t.Errorf("told %+v, want that moved was found again at 31", got)
@@ -145,7 +145,7 @@ func TestAfterARestoreOfEtcdTheOlderStateIsTheTruth(t *testing.T) {
 	if got := x.Type(pods).Version; got != 150 {
 		t.Errorf("version %d, want that of the list", got)
 	}
-	x.Upsert(pods, rec("a", "changed", 3, 160)) // versions that were used before the restore are used again
+	x.Upsert(pods, rec("a", "changed", 3, 160)) // the API server uses versions from before the restore again
 	want(t, r, "live upsert a/v1/Pod/changed 3@160 was 1")
 }
 
@@ -273,9 +273,9 @@ func TestTheGaugeFollowsTheTypes(t *testing.T) {
 	}
 }
 
-// TestListenersConvergeOnTheClusterWhateverTheWatchDoes is the model test: a random cluster, a watch that brings
-// every event, or loses its place and relists, and a listener that applies what it is told to a plain map. The map
-// equals the cluster after every step.
+// TestListenersConvergeOnTheClusterWhateverTheWatchDoes is the model test. It has a random cluster, a watch that
+// brings every event or relists, and a listener that applies changes to a plain map. The map equals the cluster
+// after every step.
 func TestListenersConvergeOnTheClusterWhateverTheWatchDoes(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 7))
@@ -341,7 +341,7 @@ func realistic(n int) []resource.Record {
 	return rs
 }
 
-// BenchmarkMemory reports what an object costs once it is known and delivered, its name included.
+// BenchmarkMemory reports the memory of an object that is known and delivered, including its name.
 func BenchmarkMemory(b *testing.B) {
 	for _, n := range []int{20_000, 100_000, 1_000_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -408,8 +408,8 @@ func TestIfUnservedNeedsATypeThatIsNotKnownAtAll(t *testing.T) {
 	}
 }
 
-// TestAnUpdateAllocatesLittle bounds what every event of the cluster costs every replica: the key of the map
-// and the name of the type; what changes something is told to a listener besides.
+// TestAnUpdateAllocatesLittle bounds the cost of an event that changes nothing, for every replica: the key of
+// the map and the name of the type.
 func TestAnUpdateAllocatesLittle(t *testing.T) {
 	x := index.New(nil)
 	x.Listen(nothing{})
@@ -433,8 +433,8 @@ func TestAnUpdateAllocatesLittle(t *testing.T) {
 	}
 }
 
-// TestAnObjectTakesLittleMemory holds the figure of docs/benchmarks.md: an object that is known and delivered, its name
-// included, takes some 115 bytes.
+// TestAnObjectTakesLittleMemory checks the figure of docs/benchmarks.md: an object that is known and delivered
+// takes some 115 bytes, including its name.
 func TestAnObjectTakesLittleMemory(t *testing.T) {
 	const objects, most = 20_000, 130
 	rs := realistic(objects)
@@ -452,7 +452,8 @@ func TestAnObjectTakesLittleMemory(t *testing.T) {
 	runtime.KeepAlive(rs)
 }
 
-// TestTypes_WhileNoneComesOrGoes_CostOneCopy: they are asked for several times a second, and there may be a thousand.
+// TestTypes_WhileNoneComesOrGoes_CostOneCopy: callers ask for types several times a second, and there may be a
+// thousand.
 func TestTypes_WhileNoneComesOrGoes_CostOneCopy(t *testing.T) {
 	x := index.New(nil)
 	want := func(types ...resource.Type) {
@@ -472,7 +473,7 @@ func TestTypes_WhileNoneComesOrGoes_CostOneCopy(t *testing.T) {
 	if allocs := testing.AllocsPerRun(100, func() { x.Types() }); allocs > 1 {
 		t.Errorf("asking for the types costs %v allocations, want one copy", allocs)
 	}
-	clear(x.Types()) // It is the caller's.
+	clear(x.Types()) // The slice is the caller's.
 	want(pods, services)
 	x.Remove(services)
 	want(pods)

@@ -8,14 +8,14 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// An object that is no longer selected goes like one that was deleted; one that never was is not told of,
-// however often it changes: each word would be a request.
+// Listeners get a deletion for an object that is not selected any more. They get nothing for an object that
+// never was selected, however often it changes: each deletion would be a request.
 func TestWhatLeavesIsToldOfOnce(t *testing.T) {
 	t.Parallel()
 	x, r := newIndex()
 	x.Replace(pods, []resource.Record{rec("a", "in", 1, 10)}, 20)
 	r.take()
-	x.Leave(pods, "a", "in", 9) // older than what is known
+	x.Leave(pods, "a", "in", 9) // older than the known version
 	x.Leave(pods, "a", "never", 30)
 	if got := r.take(); len(got) > 0 {
 		t.Errorf("told of %v, want nothing", got)

@@ -14,7 +14,7 @@ type collector struct{ changes []index.Change }
 
 func (c *collector) Apply(change index.Change) { c.changes = append(c.changes, change) }
 
-// lossy is an index of a cluster that has lost what happened after version 200: x was changed, new was
+// lossy returns the index of a cluster that has lost all changes after version 200: x was changed, new was
 // created and gone was deleted.
 func lossy() (*index.Index, *collector) {
 	x, told := index.New(nil), &collector{}
@@ -26,8 +26,8 @@ func lossy() (*index.Index, *collector) {
 	return x, told
 }
 
-// TestAListIsTheTruthWhateverTheVersionsOfItsObjects restores etcd with a revision that was raised: lists are
-// of a higher version than any before, and objects of the one that they had in the backup.
+// TestAListIsTheTruthWhateverTheVersionsOfItsObjects restores etcd with a raised revision. Lists have a higher
+// version than any before, and objects have their versions from the backup.
 func TestAListIsTheTruthWhateverTheVersionsOfItsObjects(t *testing.T) {
 	for name, version := range map[string]uint64{"raised": 1_000_000_200, "plain": 250} {
 		t.Run(name, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestAListIsTheTruthWhateverTheVersionsOfItsObjects(t *testing.T) {
 	}
 }
 
-// TestWhatAMergedListLacksStaysKnown merges lists that may be a half-truth.
+// TestWhatAMergedListLacksStaysKnown merges lists that may be incomplete.
 func TestWhatAMergedListLacksStaysKnown(t *testing.T) {
 	x, told := lossy()
 	list := []resource.Record{rec("a", "x", 3, 950)}

@@ -9,7 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// event is one change of a cluster, as every watch brings it.
+// event is one change of a cluster.
 type event struct {
 	name    string
 	version uint64
@@ -146,7 +146,7 @@ func TestWhatIsNotKnownOfAVersionIsNotSaid(t *testing.T) {
 	want("after a list", 21, index.Ahead)
 	x.Bookmark(pods, 30)
 	want("after a bookmark", 30, index.Reached)
-	x.Upsert(pods, rec("a", "late", 1, 25)) // no API server does this
+	x.Upsert(pods, rec("a", "late", 1, 25)) // no API server sends events in this order
 	want("after an event out of order", 30, index.Unknown)
 	if s, ok := x.Sum(pods); ok {
 		t.Errorf("an ambiguous sum is told: %+v", s)
@@ -203,7 +203,7 @@ func TestSumsCostNoAllocation(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("looking at a sum, and adding to one, allocates %.1f times", n)
 	}
-	// The key of the map, and the name of the type for the gauge: as without a sum.
+	// The allocations are the key of the map and the name of the type for the gauge, as without a sum.
 	if n := testing.AllocsPerRun(1000, func() {
 		version++
 		x.Upsert(pods, rec("a", "o", 1, version))

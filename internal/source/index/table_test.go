@@ -13,7 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// FuzzTable plays a script on a table and on a map of Go's: each byte sets or takes out one of 64 keys, so that slots
+// FuzzTable plays a script on a table and on a Go map. Each byte sets or deletes one of 64 keys, so that slots
 // are taken, left and moved up all the time.
 func FuzzTable(f *testing.F) {
 	f.Add([]byte("abcdefghijklmnopqrstuvwxyz"))
@@ -33,7 +33,7 @@ func FuzzTable(f *testing.F) {
 			case op < 128:
 				model[key] = e
 				table.set(key, e)
-			case i%500 > 250 || op < 170: // it shrinks at times
+			case i%500 > 250 || op < 170: // the table shrinks at times
 				delete(model, key)
 				table.delete(key)
 			}
@@ -60,7 +60,7 @@ func FuzzTable(f *testing.F) {
 	})
 }
 
-// TestTable_Memory_IsThatOfItsSlots: what an object takes in the index is 32 bytes and a quarter of that, and its key.
+// TestTable_Memory_IsThatOfItsSlots: in the index, an object takes its key, 32 bytes, and a quarter of that.
 func TestTable_Memory_IsThatOfItsSlots(t *testing.T) {
 	for _, n := range []int{3, 20_000, 70_000, 140_000} {
 		rs := make([]resource.Record, n)
@@ -93,7 +93,7 @@ func TestTable_Memory_IsThatOfItsSlots(t *testing.T) {
 	}
 }
 
-// TestArena_KeysAreThoseOfKey whatever they are made of, and stand in blocks.
+// TestArena_KeysAreThoseOfKey for all names, and the keys lie in blocks.
 func TestArena_KeysAreThoseOfKey(t *testing.T) {
 	t.Parallel()
 	var rs []resource.Record

@@ -12,8 +12,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/restore"
 )
 
-// TestRestores_TheClusterGoesBack_IsOpenUntilEverythingIsListed also where two signs tell of one restore, and where it
-// goes back once more while lists are under way.
+// TestRestores_TheClusterGoesBack_IsOpenUntilEverythingIsListed also if two signs tell of one restore, and if
+// the cluster goes back once more while lists are under way.
 func TestRestores_TheClusterGoesBack_IsOpenUntilEverythingIsListed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex // guards the fields below
@@ -42,7 +42,7 @@ func TestRestores_TheClusterGoesBack_IsOpenUntilEverythingIsListed(t *testing.T)
 		}
 		began := time.Now()
 		r.Note()
-		r.Note() // by another sign
+		r.Note() // another sign of the same restore
 		time.Sleep(20 * time.Second)
 		mu.Lock()
 		if !r.Open() || r.Count() != 2 || len(lists) != 2 || !lists[0].Equal(began) || !lists[1].Equal(began.Add(13*time.Second)) {

@@ -10,8 +10,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The second handler spaces errors out by the time since the last one, process-wide; a new bubble goes
-	// back in time.
+	// The second handler delays errors by the time since the last one, process-wide, but a new bubble goes back in
+	// time.
 	utilruntime.ErrorHandlers = utilruntime.ErrorHandlers[:1]
 	goleak.VerifyTestMain(m)
 }

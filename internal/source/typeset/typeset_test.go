@@ -85,7 +85,7 @@ func (k *servedTypes) put(t resource.Type, name string) {
 	k.server.Put(t.GVR(), metav1.ObjectMeta{Namespace: "a", Name: name})
 }
 
-// deliver says that what the first list of a type has brought is delivered.
+// deliver notes that the objects of a type's first list are delivered.
 func (k *servedTypes) deliver(t resource.Type) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -130,8 +130,8 @@ func TestATypeThatIsNoLongerWantedKeepsItsDocuments(t *testing.T) {
 	})
 }
 
-// TestARemovedTypeIsForgottenAfterItsWatchHasEnded has a watch in the middle of a call into the index. Forgotten before
-// that call has ended, the object would come back, and nobody would ever delete it.
+// TestARemovedTypeIsForgottenAfterItsWatchHasEnded has a watch in the middle of a call into the index. If the
+// type were forgotten before that call ends, the object would come back, and no member would ever delete it.
 func TestARemovedTypeIsForgottenAfterItsWatchHasEnded(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newServedTypes(t)
@@ -186,7 +186,7 @@ func TestAMigratedTypeStaysWhileItsSuccessorCannotBeRead(t *testing.T) {
 		k.apply(t.Context(), change(widgets("v1")))
 		k.want("a/example.com/v1/Widget/w")
 		k.server.Fail(widgets("v2").GVR(), context.DeadlineExceeded)
-		k.deliver(widgets("v2")) // there is nothing that is not delivered
+		k.deliver(widgets("v2")) // no object is undelivered
 		k.apply(t.Context(), migrated("v1", "v2"))
 		time.Sleep(time.Hour)
 		k.want("a/example.com/v1/Widget/w")
@@ -196,7 +196,7 @@ func TestAMigratedTypeStaysWhileItsSuccessorCannotBeRead(t *testing.T) {
 	})
 }
 
-// migrated is a change by which one version takes the place of another.
+// migrated returns a Change in which one version takes the place of another.
 func migrated(from, to string) discovery.Change {
 	c := change(widgets(to))
 	c.Migrated = []discovery.Migration{{Old: widgets(from), New: widgets(to)}}
@@ -223,8 +223,8 @@ func TestATypeThatComesBackIsNotForgotten(t *testing.T) {
 	})
 }
 
-// TestAMigrationThatIsOvertaken has the successor replaced, or removed, before it was delivered. Its own end
-// alone would leave the documents of the first version behind for ever.
+// TestAMigrationThatIsOvertaken replaces or removes the successor before it is delivered. If only the successor
+// ended, the documents of the first version would stay for ever.
 func TestAMigrationThatIsOvertaken(t *testing.T) {
 	arrange := func(t *testing.T) *servedTypes {
 		k := newServedTypes(t)
@@ -262,8 +262,8 @@ type noRights struct{}
 func (noRights) MayReadAll(context.Context) (bool, error)             { return false, nil }
 func (noRights) MayRead(context.Context, resource.Type) (bool, error) { return false, nil }
 
-// TestTypesThatAreReadByNamespace: a type is watched in each of the namespaces and nowhere else;
-// one that takes its place does so slice by slice, and its end is the end of all slices.
+// TestTypesThatAreReadByNamespace: a type is watched in each of the namespaces and nowhere else. Another type
+// takes its place slice by slice. If the type ends, all its slices end.
 func TestTypesThatAreReadByNamespace(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		k := newScopedTypes(t, access.NewScopes(noRights{}, []string{"a", "b"}, nil, logr.Discard()))

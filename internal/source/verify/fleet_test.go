@@ -18,7 +18,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch/watchtest"
 )
 
-// I9: each kind of event, lost by one of three members, whichever it is.
+// I9: one of three members, whichever it is, loses an event of each kind.
 func TestPeers_OneLosesAnEvent_ItIsRightWithinAMinute(t *testing.T) {
 	for _, unlucky := range []string{"m0", "m1", "m2"} {
 		for kind, change := range map[string]func(*watchtest.Server){
@@ -47,7 +47,7 @@ func TestPeers_OneLosesAnEvent_ItIsRightWithinAMinute(t *testing.T) {
 	}
 }
 
-// A later event of the type brings the index past the version, where it has another sum.
+// A later event of the type brings the index past the version, and the index has another sum there.
 func TestPeers_LaterEventsArrive_TheDifferenceShowsAllTheSame(t *testing.T) {
 	inWorld(t, 0, []string{"m0", "m1"}, some, func(t *testing.T, w *world) {
 		time.Sleep(time.Minute)
@@ -140,7 +140,7 @@ func TestLists_UnchangedCluster_EachTypeIsListedOnceByOneMemberAndNothingIsSent(
 	})
 }
 
-// I5: what is no complete list proves nothing, and one that is alone proves little.
+// I5: an incomplete list proves nothing, and a single list proves little.
 func TestLists_AnswersAreHalvesOrErrors_NothingIsDeleted(t *testing.T) {
 	for name, meddle := range map[string]func(*lister){
 		"half":  func(l *lister) { l.half = true },
@@ -221,7 +221,8 @@ func TestRun_TheWholeFleetGivesItsVerdict(t *testing.T) {
 	})
 }
 
-// TestRun_TypesHaveJustBeenListed_EveryMemberKnowsThem: what is watched since the last statement is watched.
+// TestRun_TypesHaveJustBeenListed_EveryMemberKnowsThem: a type counts as watched, even if its watch began after
+// the last statement.
 func TestRun_TypesHaveJustBeenListed_EveryMemberKnowsThem(t *testing.T) {
 	inWorld(t, 0, []string{"m0", "m1", "m2"}, some, func(t *testing.T, w *world) {
 		time.Sleep(time.Minute)
@@ -295,7 +296,7 @@ func TestPart_ListDiffers_TheIndexIsEqualAfterwards(t *testing.T) {
 	})
 }
 
-// What the watch brings a moment after the list is no difference, nor is what has changed since.
+// An event that the watch brings a moment after the list is no difference, nor is a later change.
 func TestPart_WatchIsALittleBehind_NothingIsRepaired(t *testing.T) {
 	inWorld(t, 0, []string{"m0"}, some, func(t *testing.T, w *world) {
 		m := w.members["m0"]
@@ -339,7 +340,8 @@ func TestPart_OtherNamespacesAreNoDifference(t *testing.T) {
 	})
 }
 
-// TestAMemberThatIsAloneTellsNobody: what changes every ten seconds would be written as often, for nobody.
+// TestAMemberThatIsAloneTellsNobody: sums change every ten seconds, and a ConfigMap would be written as often
+// without a reader.
 func TestAMemberThatIsAloneTellsNobody(t *testing.T) {
 	for _, names := range [][]string{{"m0"}, {"m0", "m1"}} {
 		t.Run(fmt.Sprint(len(names), " members"), func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
 )
 
-// two is a fleet of a and b. It implements what a verifier needs of others, and does nothing.
+// two is a fleet of a and b. It implements the interfaces that a verifier needs, and does nothing.
 type two struct{ relisted atomic.Int64 }
 
 func (*two) Members() []string                             { return []string{"a", "b"} }
@@ -47,8 +47,8 @@ func TestDoubt_WithoutAClaim_TheTypeIsListedOnce(t *testing.T) {
 	})
 }
 
-// TestHear_BeforeATypeIsWatched_IsNotForgotten: a member has told its sums once, or a list, before a took note that it
-// watches the type, and says nothing more, because nothing changes.
+// TestHear_BeforeATypeIsWatched_IsNotForgotten: a member has told its sums or a list once, before a noted that
+// it watches the type. The member does not repeat them, because nothing changes.
 func TestHear_BeforeATypeIsWatched_IsNotForgotten(t *testing.T) {
 	sums := func(s index.Sum) verify.Statement {
 		return verify.Statement{Sums: map[string]index.Sum{pods.String(): s}}
@@ -59,7 +59,7 @@ func TestHear_BeforeATypeIsWatched_IsNotForgotten(t *testing.T) {
 	for name, tt := range map[string]struct {
 		member   string
 		version  uint64
-		hash     uint64 // another one than ours by so much
+		hash     uint64 // the difference from our hash
 		say      func(index.Sum) verify.Statement
 		relisted bool
 	}{
@@ -95,7 +95,7 @@ func TestHear_BeforeATypeIsWatched_IsNotForgotten(t *testing.T) {
 				})
 				ctx, cancel := context.WithCancel(t.Context())
 				done := make(chan error, 1)
-				go func() { done <- v.Run(ctx) }() // Ends with ctx.
+				go func() { done <- v.Run(ctx) }() // The goroutine ends with ctx.
 				synctest.Wait()
 				v.Hear(tt.member, tt.say(said), true)
 				time.Sleep(time.Second)

@@ -37,7 +37,7 @@ type world struct {
 	said    map[string]verify.Statement
 }
 
-// member is one replica. What its watches lose is decided by its own view of the server.
+// member is one replica. Its own view of the server decides which events its watches lose.
 type member struct {
 	w        *world
 	name     string
@@ -47,10 +47,10 @@ type member struct {
 	lister   *lister
 	cut      *cut
 	changes  []string
-	tells    int // how many times it has told the others what it knows
+	tells    int // how many statements it has told the others
 }
 
-// lister can be made to answer less than there is, or nothing.
+// lister can be made to answer incompletely, or not at all.
 type lister struct {
 	*watch.Lister
 	mu     sync.Mutex // guards the fields below
@@ -83,7 +83,7 @@ func (l *lister) States(ctx context.Context, t resource.Type, page func(uint64, 
 	return version, nil
 }
 
-// cut stands between a watch and its index, and loses what it is told to.
+// cut stands between a watch and its index, and loses the events that lose names.
 type cut struct {
 	*index.Index
 	mu   sync.Mutex // guards lose
@@ -114,7 +114,7 @@ func (m *member) lose(f func(name string) bool) {
 	m.cut.lose = f
 }
 
-// Apply writes down what a receiver would be sent.
+// Apply records the changes that a receiver would get.
 func (m *member) Apply(c index.Change) {
 	if c.Cause == index.Initial {
 		return
@@ -133,7 +133,7 @@ func (w *world) Assignee(name string) string {
 	return all[xxhash.Sum64String(name)%uint64(len(all))]
 }
 
-// teller passes on what one member says.
+// teller passes on the statements of one member.
 type teller struct{ m *member }
 
 func (t teller) Tell(_ context.Context, s verify.Statement) error {
@@ -207,7 +207,7 @@ func some(s *watchtest.Server) {
 	}
 }
 
-// wantRight demands that every member knows what there is.
+// wantRight demands that every member's index equals the server.
 func (w *world) wantRight(when string) {
 	w.t.Helper()
 	for _, name := range w.Members() {

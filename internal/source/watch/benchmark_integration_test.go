@@ -47,7 +47,7 @@ func (r *received) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// idle is a Sink that keeps nothing, and tells when a list has come and how much memory was live then.
+// idle is a Sink that keeps nothing. It tells when a list has come and how much memory was live at that time.
 type idle struct {
 	listed chan int
 	peak   atomic.Uint64
@@ -66,7 +66,7 @@ func (s *idle) Leave(resource.Type, string, string, uint64)  {}
 func (s *idle) Bookmark(resource.Type, uint64)               {}
 
 // BenchmarkStart lists 20,000 ConfigMaps with four labels, a description, a last-applied-configuration and
-// managedFields from a real API server. Live bytes are what the Reflector and the records hold at the moment
+// managedFields from a real API server. Live bytes are the memory of the Reflector and the records at the moment
 // of Replace, the peak of a start.
 func BenchmarkStart(b *testing.B) {
 	const objects = 20_000

@@ -1,5 +1,5 @@
-// Package watch follows the metadata of every object of a changing set of resource types and reports it, type by type,
-// to a [Sink].
+// Package watch follows the metadata of every object of a changing set of resource types, and reports it to a
+// [Sink], type by type.
 //
 // Each type has one [reflector.Follower] over the metadata client: PartialObjectMetadata as protobuf, streamed
 // lists (WatchList) where the server has them, and paged consistent lists elsewhere. Each object becomes a

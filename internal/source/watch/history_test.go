@@ -40,7 +40,7 @@ func TestDeletionsTellOfWhatNoListShows(t *testing.T) {
 		s.Delete(gvr, "hidden", "secret")
 		old := s.Delete(gvr, "a", "old")
 		until := put("b", "new")
-		s.Delete(gvr, "a", "stays") // later than asked for
+		s.Delete(gvr, "a", "stays") // later than the requested period
 		want := []watch.Deletion{{Namespace: "a", Name: "brief", Version: brief}, {Namespace: "a", Name: "old", Version: old}}
 		got, err := deletions(t, s, after, until)
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {

@@ -26,7 +26,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
 )
 
-// cluster is a Sink that holds what there is, as an index would, and the versions of every list.
+// cluster is a Sink that keeps the objects, as an index does, and the versions of every list.
 type cluster struct {
 	mu      sync.Mutex
 	objects map[string]resource.Record

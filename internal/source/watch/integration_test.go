@@ -39,7 +39,7 @@ var (
 	crdGVR     = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 )
 
-// TestRealAPIServer proves against etcd and kube-apiserver what the fakes of the other tests take for granted.
+// TestRealAPIServer proves the assumptions of the other tests' fakes against etcd and kube-apiserver.
 func TestRealAPIServer(t *testing.T) {
 	cp := controlplane.ForTest(t, controlplane.Options{})
 	a := newAdmin(t, cp)
@@ -178,7 +178,7 @@ func TestRealAPIServer(t *testing.T) {
 				t.Errorf("deletions of %s: %q, %v; want %q", typ, got, err, want)
 			}
 		}
-		if err := cp.StopAPIServer(false); err != nil { // It begins with an empty memory.
+		if err := cp.StopAPIServer(false); err != nil { // The next process begins with an empty cache.
 			t.Fatal(err)
 		}
 		if err := cp.StartAPIServer(t.Context()); err != nil {
@@ -208,7 +208,7 @@ func TestRealAPIServer(t *testing.T) {
 		if _, err := cp.Compact(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		// A running server answers from its memory a while longer.
+		// A running server would answer from its cache for a while.
 		if err := cp.StopAPIServer(false); err != nil {
 			t.Fatal(err)
 		}

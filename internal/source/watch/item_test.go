@@ -14,7 +14,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// A start holds every object of a type until its list is complete, so what is held must be small.
+// A start holds every object of a type until its list is complete, so the held objects must be small.
 func TestTransformedObjectsAreRecordsAndNoMore(t *testing.T) {
 	t.Parallel()
 	keep, err := resource.NewAnnotationFilter([]string{"description"}, nil)

@@ -93,8 +93,8 @@ func TestPagesDoNotContinueFromAnotherVersion(t *testing.T) {
 	}
 }
 
-// A filler of evicted bodies reads a large type more slowly than etcd remembers: it goes on from its last
-// page, and reads nothing twice.
+// A reader of evicted bodies may read a large type so slowly that etcd forgets the version. The list goes on
+// from its last page, and reads no object twice.
 func TestPages_Inexact_GoOnFromTheLastPageAtALaterVersion(t *testing.T) {
 	t.Parallel()
 	s := fivePods()

@@ -17,13 +17,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// The second handler spaces errors out by the time since the last one, process-wide; a new bubble goes
-	// back in time.
+	// The second handler delays errors by the time since the last one, process-wide, but a new bubble goes back in
+	// time.
 	utilruntime.ErrorHandlers = utilruntime.ErrorHandlers[:1]
 	goleak.VerifyTestMain(m, mayLeak...)
 }
 
-// mayLeak is what client-go keeps for the life of the process when it talks to a real server.
+// mayLeak names goroutines that client-go keeps for the life of the process when it talks to a real server.
 var mayLeak []goleak.Option
 
 var (
@@ -32,11 +32,11 @@ var (
 	nodes   = resource.Type{Version: "v1", Resource: "nodes", Kind: "Node"}
 )
 
-// sink writes down what it is told, one line a call, for each type.
+// sink records its calls for each type, one line a call.
 type sink struct {
 	mu    sync.Mutex
 	lines map[string][]string
-	block chan struct{} // when set, every Upsert waits for it
+	block chan struct{} // when set, every Upsert waits for its end
 }
 
 func (s *sink) add(t resource.Type, format string, args ...any) {
@@ -73,7 +73,7 @@ func (s *sink) Leave(t resource.Type, namespace, name string, version uint64) {
 
 func (s *sink) Bookmark(t resource.Type, version uint64) { s.add(t, "bookmark %d", version) }
 
-// take returns what was written of a type since it was last taken.
+// take returns the recorded calls of a type since the last call.
 func (s *sink) take(t resource.Type) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +89,7 @@ type bubble struct {
 	sink   *sink
 }
 
-// inBubble runs a test with a Manager that wants the types, and checks that nothing is left running after it.
+// inBubble runs a test with a Manager that wants the types, and checks that no goroutine is left after it.
 func inBubble(t *testing.T, opts watch.Options, prepare func(*watchtest.Server), test func(*testing.T, *bubble)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -80,7 +80,7 @@ func TestFilteredNamespacesAreNotReported(t *testing.T) {
 	})
 }
 
-// I5: a type that cannot be read tells the Sink nothing, holds nobody up, and is read when it may be.
+// I5: a forbidden type causes no call of the Sink, holds up no other type, and is read once it is allowed.
 func TestForbiddenTypeIsReadWithinHalfAMinuteOfTheGrant(t *testing.T) {
 	inBubble(t, watch.Options{Starts: 1}, func(s *watchtest.Server) {
 		s.Fail(widgets.GVR(), forbidden(widgets))
@@ -103,7 +103,7 @@ func TestForbiddenTypeIsReadWithinHalfAMinuteOfTheGrant(t *testing.T) {
 	})
 }
 
-// I5: a watched type whose API goes away keeps what was reported of it.
+// I5: a watched type whose API goes away keeps its reported objects.
 func TestTypeThatBeginsToFailDeletesNothing(t *testing.T) {
 	for name, err := range map[string]error{
 		"forbidden":   forbidden(widgets),
@@ -138,7 +138,8 @@ func TestTypeThatBeginsToFailDeletesNothing(t *testing.T) {
 	}
 }
 
-// client-go's Reflector tries no plain list after these, and waits, so the failure is known from the watch alone.
+// client-go's Reflector waits after these errors, and tries no plain list, so only the watch request shows the
+// failure.
 func TestRefusedAndThrottledStreamsAreFailures(t *testing.T) {
 	for want, err := range map[watch.Reason]error{
 		watch.Unavailable: refused(),

@@ -17,7 +17,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch/watchtest"
 )
 
-// model is a Sink that holds what it was told and checks each call against the server's history.
+// model is a Sink that keeps the reported objects and checks each call against the server's history.
 type model struct {
 	t      *testing.T
 	server *watchtest.Server
@@ -34,7 +34,7 @@ func (m *model) call(t resource.Type, f func(state map[string]uint64)) {
 	}
 	m.busy[t] = true
 	m.mu.Unlock()
-	time.Sleep(time.Millisecond) // in the bubble: lets others run in the middle of a call
+	time.Sleep(time.Millisecond) // in the bubble: lets other goroutines run in the middle of a call
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.state[t] == nil {
@@ -87,7 +87,7 @@ func (m *model) Bookmark(resource.Type, uint64) {}
 //   - every list is the exact state at its version;
 //   - an object never goes back to an older version within a life of its watch, and is never deleted while it
 //     exists (I5);
-//   - when the faults are over, what the Sink holds of every wanted type equals what the server holds (I4).
+//   - when the faults are over, the Sink and the server have the same objects of every wanted type (I4).
 func TestSinkEqualsTheServerAfterAnyHistory(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch/watchtest"
 )
 
-// kinds are some types.
+// kinds returns n types.
 func kinds(n int) (types []resource.Type) {
 	for i := range n {
 		types = append(types, resource.Type{Group: "example.com", Version: "v1", Resource: fmt.Sprintf("kind%02d", i), Kind: "Kind"})
@@ -31,8 +31,9 @@ func inPhase(m *watch.Manager, p watch.Phase) (n int) {
 	return n
 }
 
-// TestReach_ServerAnswersOneType_TheOthersGoOnWithinSeconds: after an outage each type waits for up to half a minute,
-// and the first one that is answered tells the others. Types that follow go on, and those that have never been listed.
+// TestReach_ServerAnswersOneType_TheOthersGoOnWithinSeconds: after an outage each type waits for up to half a
+// minute, and the first answer wakes the others. That includes types that follow, and types that have never been
+// listed.
 func TestReach_ServerAnswersOneType_TheOthersGoOnWithinSeconds(t *testing.T) {
 	types := kinds(60)
 	for name, before := range map[string]bool{"they were listed before": true, "they were not": false} {
@@ -65,8 +66,8 @@ func TestReach_ServerAnswersOneType_TheOthersGoOnWithinSeconds(t *testing.T) {
 	}
 }
 
-// TestReach_TypeFailsForReasonsOfItsOwn_ItKeepsItsPauses has one type fail, by an answer or for lack of one, while
-// others are answered all the time.
+// TestReach_TypeFailsForReasonsOfItsOwn_ItKeepsItsPauses has one type fail, with an error or without an answer,
+// while the server answers others all the time.
 func TestReach_TypeFailsForReasonsOfItsOwn_ItKeepsItsPauses(t *testing.T) {
 	for name, err := range map[string]error{
 		"unavailable": unavailable(), "throttled": apierrors.NewTooManyRequests("later", 1), "refused": refused(),

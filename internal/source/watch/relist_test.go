@@ -38,7 +38,7 @@ func TestRelist_EventsWereLost_TheSinkIsToldWhatThereIs(t *testing.T) {
 				if err := b.Relist(t.Context(), pods); err != nil {
 					t.Fatal(err)
 				}
-				// Relist has returned: the Sink knows.
+				// Relist has returned, so the Sink has the list.
 				if diff := cmp.Diff([]string{"replace map[a/changed:103 a/created:105 a/seen:106] at 106"}, b.sink.take(pods)); diff != "" {
 					t.Errorf("the Sink was told (-want +got):\n%s", diff)
 				}
@@ -72,7 +72,7 @@ func TestRelist_SeveralAtATime_ShareOneList(t *testing.T) {
 	})
 }
 
-// I5: a list that fails is told to nobody, and is made when it can be.
+// I5: a failed list causes no call of the Sink, and is tried again.
 func TestRelist_ListFails_NothingIsToldUntilOneSucceeds(t *testing.T) {
 	inBubble(t, watch.Options{}, func(s *watchtest.Server) { s.Put(pods.GVR(), meta("a", "x")) }, func(t *testing.T, b *bubble) {
 		b.Set([]resource.Type{pods})

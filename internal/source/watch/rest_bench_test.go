@@ -32,10 +32,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// servesWatches is set in the process that BenchmarkWatchesAtRest has as its API server.
+// servesWatches is set in the process that is the API server of BenchmarkWatchesAtRest.
 const servesWatches = "SERVES_WATCHES"
 
-// TestServeWatches is that server, and no test.
+// TestServeWatches is that API server, and no test.
 func TestServeWatches(t *testing.T) {
 	if os.Getenv(servesWatches) == "" {
 		t.Skip("it is the server of a benchmark")
@@ -47,11 +47,11 @@ func TestServeWatches(t *testing.T) {
 	if _, err := os.Stdout.WriteString(s.URL + "\n"); err != nil {
 		t.Fatal(err)
 	}
-	_, _ = bufio.NewReader(os.Stdin).ReadString('\n') // It fails when the benchmark ends.
+	_, _ = bufio.NewReader(os.Stdin).ReadString('\n') // The read fails when the benchmark ends.
 	s.CloseClientConnections()
 }
 
-// serveWatches starts that server, and returns where it is.
+// serveWatches starts that API server, and returns its address.
 func serveWatches(b *testing.B) string {
 	b.Helper()
 	server := exec.Command(os.Args[0], "-test.run=^TestServeWatches$")
@@ -75,7 +75,7 @@ func serveWatches(b *testing.B) string {
 	return strings.TrimSpace(url)
 }
 
-// threeObjects streams three objects of whatever type it is asked for, the bookmark after them, and nothing more.
+// threeObjects streams three objects of the requested type, then a bookmark, and nothing more.
 func threeObjects(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/vnd.kubernetes.protobuf;stream=watch")
 	send := func(kind string, o *metav1.PartialObjectMetadata) {
@@ -107,12 +107,12 @@ func threeObjects(w http.ResponseWriter, r *http.Request) {
 	<-r.Context().Done()
 }
 
-// pagesOfAll are so many pages of 500 objects.
+// pagesOfAll is how many pages of 500 objects a list has.
 const pagesOfAll = 40
 
 // fullPage answers with one of many pages of 500 objects, 3.9 KB each, most of it managedFields.
 func fullPage(w http.ResponseWriter, r *http.Request) {
-	at, _ := strconv.Atoi(r.URL.Query().Get("continue")) // It is 0 of the first.
+	at, _ := strconv.Atoi(r.URL.Query().Get("continue")) // The first page has no token, so at is 0.
 	list := &metav1.PartialObjectMetadataList{ListMeta: metav1.ListMeta{ResourceVersion: "900000"}}
 	if at+1 < pagesOfAll {
 		list.Continue = strconv.Itoa(at + 1)
@@ -141,17 +141,17 @@ func fullPage(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/vnd.kubernetes.protobuf")
 	raw = append([]byte("k8s\x00"), raw...)
 	if r.Header.Get("Accept-Encoding") != "gzip" {
-		_, _ = w.Write(raw) // The client says what it lacks.
+		_, _ = w.Write(raw) // If it fails, the client reports the error.
 		return
 	}
 	w.Header().Set("Content-Encoding", "gzip")
 	z := gzip.NewWriter(w)
-	_, _ = z.Write(raw) // The client says what it lacks.
+	_, _ = z.Write(raw) // If it fails, the client reports the error.
 	_ = z.Close()
 }
 
-// BenchmarkVerifyingList is what a replica with 20,000 objects pays for a list of them all that it verifies by:
-// processor time of this process alone, the collector at rest's pace included.
+// BenchmarkVerifyingList measures the cost of a verification's list for a replica with 20,000 objects. It counts
+// the processor time of this process alone, including the garbage collector at its pace at rest.
 func BenchmarkVerifyingList(b *testing.B) {
 	url := serveWatches(b)
 	config := &rest.Config{Host: url, TLSClientConfig: rest.TLSClientConfig{Insecure: true}, QPS: -1}
@@ -188,7 +188,7 @@ func BenchmarkVerifyingList(b *testing.B) {
 	b.ReportMetric(float64((used(b)-began).Milliseconds())/float64(b.N), "cpu-ms/op")
 }
 
-// used is the processor time of this process.
+// used returns the processor time of this process.
 func used(b *testing.B) time.Duration {
 	b.Helper()
 	var u syscall.Rusage
@@ -198,9 +198,9 @@ func used(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkWatchesAtRest says what a type with three objects keeps in memory once it is watched: stacks and heap of the
-// Reflector, its stream, the HTTP/2 request and the index, of a thousand types. WATCHES_PROFILE=file writes a profile
-// of the heap to it, and the goroutines to file.stacks.
+// BenchmarkWatchesAtRest measures the memory of a watched type with three objects: stacks and heap of the
+// Reflector, its stream, the HTTP/2 request and the index. It watches a thousand types. WATCHES_PROFILE=file
+// writes a profile of the heap to it, and the goroutines to file.stacks.
 func BenchmarkWatchesAtRest(b *testing.B) {
 	url := serveWatches(b)
 	for b.Loop() {
@@ -228,8 +228,8 @@ func watchesAtRest(b *testing.B, url string) {
 	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	ended := make(chan error, 1)
-	go func() { ended <- m.Run(ctx) }()                                  // Ends with ctx; waited for below.
-	for x.Len() < 3*types || runtime.NumGoroutine() > 2*types+types/10 { // Those of the start have ended.
+	go func() { ended <- m.Run(ctx) }()                                  // It ends with ctx; waited for below.
+	for x.Len() < 3*types || runtime.NumGoroutine() > 2*types+types/10 { // The goroutines of the start have ended.
 		select {
 		case <-time.After(50 * time.Millisecond):
 		case <-b.Context().Done():
@@ -247,7 +247,8 @@ func watchesAtRest(b *testing.B, url string) {
 	}
 }
 
-// restingMemory returns what heap and stacks take once all is at rest. A stack shrinks by half at a collection.
+// restingMemory returns the memory of heap and stacks at rest. It collects several times, because a stack
+// shrinks only by half at each garbage collection.
 func restingMemory() (heap, stacks uint64) {
 	for range 5 {
 		debug.FreeOSMemory()

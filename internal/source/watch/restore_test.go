@@ -17,8 +17,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch/watchtest"
 )
 
-// TestAVersionOfTheFutureIsNotWaitedFor restores etcd: the watch that is begun again would be silent until the revision
-// has caught up.
+// TestAVersionOfTheFutureIsNotWaitedFor restores etcd. The next watch would be silent until the revision has
+// caught up.
 func TestAVersionOfTheFutureIsNotWaitedFor(t *testing.T) {
 	inBubble(t, watch.Options{}, func(s *watchtest.Server) { s.Put(pods.GVR(), meta("a", "x")) }, func(t *testing.T, b *bubble) {
 		b.Set([]resource.Type{pods})
@@ -37,7 +37,7 @@ func TestAVersionOfTheFutureIsNotWaitedFor(t *testing.T) {
 	})
 }
 
-// TestAWatchThatEndedEarlyGoesOnAfterALookAtTheVersion wants no new list where nothing was restored.
+// TestAWatchThatEndedEarlyGoesOnAfterALookAtTheVersion wants no new list without a restore.
 func TestAWatchThatEndedEarlyGoesOnAfterALookAtTheVersion(t *testing.T) {
 	inBubble(t, watch.Options{}, func(*watchtest.Server) {}, func(t *testing.T, b *bubble) {
 		b.Set([]resource.Type{pods})
@@ -119,7 +119,8 @@ func indexed(t *testing.T, opts watch.Options, test func(t *testing.T, m *watch.
 	})
 }
 
-// TestAListThatLacksWhatIsThereDeletesNothing has lists leave out half of the objects, or all, for as long as it lasts.
+// TestAListThatLacksWhatIsThereDeletesNothing makes lists leave out half of the objects, or all, for the whole
+// test.
 func TestAListThatLacksWhatIsThereDeletesNothing(t *testing.T) {
 	half, all := func(name string) bool { return strings.HasSuffix(name, "1") }, func(string) bool { return true }
 	for name, hidden := range map[string]func(string) bool{"half": half, "all": all, "half, with a role that may only list": half} {
@@ -147,7 +148,7 @@ func TestAListThatLacksWhatIsThereDeletesNothing(t *testing.T) {
 	}
 }
 
-// TestWhatAListProvesIsDeletedAtOnce deletes everything while no watch is open.
+// TestWhatAListProvesIsDeletedAtOnce deletes all objects while no watch is open.
 func TestWhatAListProvesIsDeletedAtOnce(t *testing.T) {
 	indexed(t, watch.Options{}, func(t *testing.T, _ *watch.Manager, s *watchtest.Server, x *index.Index) {
 		s.Lose(pods.GVR(), true)
@@ -163,8 +164,8 @@ func TestWhatAListProvesIsDeletedAtOnce(t *testing.T) {
 	})
 }
 
-// TestAnAggregatedAPIThatComesBackEmptyDeletesNothingForAMinute starts an API with a memory store again: versions begin
-// anew, and it is a minute until most of what it had is there again.
+// TestAnAggregatedAPIThatComesBackEmptyDeletesNothingForAMinute restarts an API that keeps its objects in
+// memory. Versions begin anew, and most of its objects are back only after a minute.
 func TestAnAggregatedAPIThatComesBackEmptyDeletesNothingForAMinute(t *testing.T) {
 	indexed(t, watch.Options{Aggregated: func(resource.Type) bool { return true }}, func(t *testing.T, _ *watch.Manager, s *watchtest.Server, x *index.Index) {
 		gone := &goneCounter{}
@@ -184,7 +185,7 @@ func TestAnAggregatedAPIThatComesBackEmptyDeletesNothingForAMinute(t *testing.T)
 	})
 }
 
-// goneCounter counts deletions of what an index tells of.
+// goneCounter counts the deletions that an index reports.
 type goneCounter struct{ n int }
 
 func (d *goneCounter) Apply(c index.Change) {

@@ -22,13 +22,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch/watchtest"
 )
 
-// guarded is a server that refuses what the rights do not allow: a type, or a type in a namespace.
+// guarded is a server that refuses requests for types, or for types in a namespace, without a right.
 type guarded struct {
 	*watchtest.Server
 
 	mu      sync.Mutex // guards the fields below
 	allowed map[string]bool
-	silent  bool // questions about rights are not answered
+	silent  bool // questions about rights get no answer
 	refused int  // requests
 	asked   int
 }
@@ -47,7 +47,7 @@ func (g *guarded) counts() (refused, asked int) {
 	return refused, asked
 }
 
-// MayRead is for [watch.Options.MayRead].
+// MayRead serves as [watch.Options.MayRead].
 func (g *guarded) MayRead(_ context.Context, t resource.Type) (bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -170,8 +170,8 @@ func wantLines(t *testing.T, s *sink, typ resource.Type, want ...string) {
 	}
 }
 
-// TestSlices_EachHasAListAndAStreamOfItsOwn: what is told of a slice is of its namespace, and a new list of
-// one is no list of the other.
+// TestSlices_EachHasAListAndAStreamOfItsOwn: calls for a slice concern only its namespace, and a new list of one
+// slice is no list of another.
 func TestSlices_EachHasAListAndAStreamOfItsOwn(t *testing.T) {
 	a, b := pods.In("a"), pods.In("b")
 	inRooms(t, true, []string{"pods@a", "pods@b"}, []resource.Type{a, b}, func(t *testing.T, g *guarded, m *watch.Manager, s *sink) {
@@ -204,8 +204,8 @@ func TestSlices_EachHasAListAndAStreamOfItsOwn(t *testing.T) {
 	})
 }
 
-// TestRights_GivenByNamespace_NothingThatIsRefusedIsAskedFor: types of no namespace are left out and keep
-// nobody waiting; a right that is given is used.
+// TestRights_GivenByNamespace_NothingThatIsRefusedIsAskedFor: types that are in no namespace are left out, and
+// Settled does not wait for them; a granted right is used.
 func TestRights_GivenByNamespace_NothingThatIsRefusedIsAskedFor(t *testing.T) {
 	a, b := pods.In("a"), pods.In("b")
 	inRooms(t, true, []string{"pods@a"}, []resource.Type{a, b, nodes}, func(t *testing.T, g *guarded, m *watch.Manager, s *sink) {
@@ -222,7 +222,7 @@ func TestRights_GivenByNamespace_NothingThatIsRefusedIsAskedFor(t *testing.T) {
 		time.Sleep(31 * time.Second)
 		wantPhases(t, m, map[string]string{"pods.v1@a": "synced", "pods.v1@b": "synced", "nodes.v1": "unreadable"})
 		wantLines(t, s, b, "replace map[b/x:102] at 103")
-		g.set("nodes", true) // as everybody may read some types, who may read nothing else of the cluster
+		g.set("nodes", true) // every account may read some types outside namespaces
 		time.Sleep(time.Hour)
 		wantPhases(t, m, map[string]string{"pods.v1@a": "synced", "pods.v1@b": "synced", "nodes.v1": "unreadable"})
 		wantLines(t, s, nodes)
@@ -266,7 +266,7 @@ func TestRights_AreTaken_NothingIsToldUntilTheyAreGivenAgain(t *testing.T) {
 	}
 }
 
-// TestRights_NobodyAnswers_TheRequestIsMade: what cannot be asked is tried.
+// TestRights_NobodyAnswers_TheRequestIsMade: without an answer about the right, the watch tries.
 func TestRights_NobodyAnswers_TheRequestIsMade(t *testing.T) {
 	a := pods.In("a")
 	inRooms(t, true, []string{"pods@a"}, nil, func(t *testing.T, g *guarded, m *watch.Manager, s *sink) {
@@ -280,7 +280,8 @@ func TestRights_NobodyAnswers_TheRequestIsMade(t *testing.T) {
 	})
 }
 
-// TestLister_Slices lists a slice as of now, by state, of the past, and its deletions: of its namespace alone.
+// TestLister_Slices lists the present, the states, the past and the deletions of a slice. All are of its
+// namespace alone.
 func TestLister_Slices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := &guarded{Server: watchtest.New(), allowed: map[string]bool{"pods@a": true}}

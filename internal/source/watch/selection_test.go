@@ -31,8 +31,9 @@ func optedOut(name string) metav1.ObjectMeta {
 	return o
 }
 
-// The server in memory knows no selectors, as some aggregated API servers do not: what is not selected is
-// left out all the same, in lists and in events, and an object that leaves is told of as one that does.
+// Like some aggregated API servers, the server in memory ignores selectors. Objects that are not selected are
+// left out all the same, in lists and in events. The Sink gets Leave for an object that is not selected any
+// more.
 func TestWhatIsNotSelectedIsNotReported(t *testing.T) {
 	var last uint64
 	inBubble(t, watch.Options{Keep: shop(t)}, func(s *watchtest.Server) {
@@ -64,7 +65,7 @@ func TestWhatIsNotSelectedIsNotReported(t *testing.T) {
 	}
 }
 
-// What left while nobody watched is in the history like what was deleted.
+// The history has objects that are not selected any more, like deleted ones.
 func TestTheHistoryTellsOfWhatLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := watchtest.New()
@@ -74,7 +75,7 @@ func TestTheHistoryTellsOfWhatLeft(t *testing.T) {
 		after := s.Put(gvr, labelled("changes", "shop"))
 		left := s.Put(gvr, labelled("leaves", "other"))
 		out := s.Put(gvr, optedOut("opts-out"))
-		s.Put(gvr, optedOut("was-never-in")) // It is created so.
+		s.Put(gvr, optedOut("was-never-in")) // The object is created opted out.
 		changed := labelled("changes", "shop")
 		changed.Labels["tier"] = "web"
 		until := s.Put(gvr, changed)

@@ -35,8 +35,8 @@ func TestStoppedWatchSaysNothingMore(t *testing.T) {
 	})
 }
 
-// What waits behind a call in progress is not reported after a stop, and holds nothing up. client-go chooses at random
-// between the next event and the end, hence the rounds.
+// An event that waits behind a call in progress is not reported after a stop, and delays nothing. client-go
+// chooses at random between the next event and the end, hence the rounds.
 func TestStopDropsWhatWaitsBehindASlowCall(t *testing.T) {
 	for range 20 {
 		inBubble(t, watch.Options{}, func(*watchtest.Server) {}, func(t *testing.T, b *bubble) {
@@ -122,7 +122,7 @@ func TestRunWaitsForListsThatClientGoHasLeftBehind(t *testing.T) {
 	})
 }
 
-// A former watch that is still in a call of the Sink ends before the next one of the same type begins.
+// A former watch that is in a call of the Sink ends before the next watch of the same type begins.
 func TestTypeWantedAgainWaitsForItsFormerWatch(t *testing.T) {
 	inBubble(t, watch.Options{}, func(*watchtest.Server) {}, func(t *testing.T, b *bubble) {
 		b.sink.block = make(chan struct{})
