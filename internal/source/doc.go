@@ -5,7 +5,7 @@
 //	               which types   applied in  events    digest, version,
 //	                             order       and lists sum of each object
 //	                                                      ▲
-//	                             lists and peers ──▶ verify: what a watch has lost is listed again
+//	                             lists and peers ──▶ verify: lists a type again after lost events
 //
-// No package here knows who sends a change (package shard), nor where it goes (package sink).
+// No package here knows which member sends a change (package shard), nor where the change goes (package sink).
 package source

@@ -13,7 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Reader tells what may be read; [Reviews] is one.
+// Reader tells which types may be read; [Reviews] is one.
 type Reader interface {
 	MayRead(ctx context.Context, t resource.Type) (bool, error)
 	MayReadAll(ctx context.Context) (bool, error)

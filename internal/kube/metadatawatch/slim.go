@@ -55,7 +55,7 @@ func decodeMetadata(frame []byte) (apiwatch.Event, bool) {
 	o := new(metav1.PartialObjectMetadata)
 	o.TypeMeta = metav1.TypeMeta{APIVersion: "meta.k8s.io/v1", Kind: "PartialObjectMetadata"}
 	slim, newest, ok := slimmed(meta)
-	if !ok || o.ObjectMeta.Unmarshal(slim) != nil { // it copies what it keeps
+	if !ok || o.ObjectMeta.Unmarshal(slim) != nil { // Unmarshal copies the bytes that it keeps
 		return ev, false
 	}
 	if newest != nil {

@@ -38,7 +38,7 @@ type Page struct {
 	States []State
 
 	names     strings.Builder // the memory of the strings in States
-	namespace string          // of the last object
+	namespace string          // the last namespace added
 	rest      []byte          // the fields of an object that the selection needs
 }
 

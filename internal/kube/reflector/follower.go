@@ -200,7 +200,7 @@ func (f *Follower) tell(ev apiwatch.Event, version string) error {
 			return b.Bookmark(version)
 		}
 		return nil
-	case apiwatch.Error: // take has ended on it.
+	case apiwatch.Error: // take returns at an error event.
 	}
 	return errUnknownEvent
 }
@@ -208,8 +208,8 @@ func (f *Follower) tell(ev apiwatch.Event, version string) error {
 var errUnknownEvent = errors.New("its type is unknown")
 
 // pause waits before a retry, or until ctx is done. If the API server could not be reached, its answer to
-// another Follower cuts the pause short, but only once. Where the server answers only some requests, there would
-// be no pause at all.
+// another Follower cuts the pause short, but only once. Without that bound, a server that answers only some
+// requests would leave no pause at all.
 //
 //go:noinline // see Run
 func (f *Follower) pause(ctx context.Context, err error) {

@@ -174,7 +174,7 @@ func (d *definitions) Replace(objs []any, _ string) error {
 	news := d.replace(list)
 	d.state.Lock()
 	if !d.watching {
-		news = arrived // the list may contradict guesses of the loop
+		news = arrived // the list may have definitions that the loop did not know
 	}
 	d.watching = true
 	d.state.Unlock()

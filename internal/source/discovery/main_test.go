@@ -25,9 +25,9 @@ func TestMain(m *testing.M) {
 // mayLeak names goroutines that client-go keeps for the life of the process when it talks to a real server.
 var mayLeak []goleak.Option
 
-// served describes an API server: group/version → resources, each "plural Kind", with "!" before the plural for
-// one that cannot be watched, and "/" for a cluster-scoped one. The versions of a group come in the order in
-// which they are listed; the first is the preferred one.
+// served describes an API server: group/version → resources, each "plural Kind". Before the plural, "!" marks
+// one that cannot be watched, and "/" a cluster-scoped one. The versions of a group come in the order in which
+// they are listed; the first is the preferred one.
 type served []version
 
 type version struct {

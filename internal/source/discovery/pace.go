@@ -20,7 +20,7 @@ const (
 //	 ▲                                                       │      and each time the pause doubles
 //	 └───────────────────────────────────────────────────────┘ no change for a pause after the pause
 type pace struct {
-	least, most time.Duration // of the pause
+	least, most time.Duration // bounds of the pause
 
 	pause time.Duration // after a discovery for a change, until one for the next change
 	asked time.Time     // the last discovery for a change

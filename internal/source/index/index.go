@@ -52,8 +52,8 @@ type Change struct {
 	// Again tells that a relist found the object in its known state, but with another version. It may have been in
 	// other states in between, which this process has not seen.
 	Again bool
-	// Listed tells that a relist found the object with another version. It may have been in other states in
-	// between.
+	// Listed tells that a relist found the object changed, or with another version. It may have been in other
+	// states in between.
 	Listed bool
 }
 
@@ -545,8 +545,8 @@ func (x *Index) Type(t resource.Type) Stats {
 	return Stats{Objects: o.entries.len(), Listed: o.listed, Version: o.version, Event: o.event, Since: o.since, Before: o.before, First: o.first, Whole: o.whole, Restores: o.restores}
 }
 
-// Types returns all known types, sorted. The slice is the caller's own, so the caller may change it. The order
-// is kept until a type is added or removed, because Types is called several times a second.
+// Types returns all known types, sorted. The slice is the caller's own, so the caller may change it. The sorted
+// types are kept until a type is added or removed, because Types is called several times a second.
 func (x *Index) Types() []resource.Type {
 	x.mu.RLock()
 	defer x.mu.RUnlock()

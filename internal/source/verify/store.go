@@ -125,7 +125,8 @@ func (k sink) Set(m *corev1.ConfigMap) { k.take(m, true) }
 // Delete takes a ConfigMap that was deleted.
 func (k sink) Delete(m *corev1.ConfigMap) { k.take(m, false) }
 
-// Replace takes all ConfigMaps. It forgets no statement: a member that has left is not asked any more.
+// Replace takes all ConfigMaps. It keeps the statement of a missing one; the sums of a member that has left do
+// not count.
 func (k sink) Replace(all []*corev1.ConfigMap) {
 	for _, m := range all {
 		k.take(m, true)

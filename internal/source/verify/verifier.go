@@ -73,7 +73,7 @@ type Options struct {
 }
 
 const (
-	// tellEvery is the pace at which sums are told; lists and verdicts are told within a second.
+	// tellEvery is the pace at which sums are told; lists, verdicts and runs are told within a second.
 	tellEvery = 10 * time.Second
 	// checkEvery is how often open claims are examined. The index remembers the sums of 2.5 s of a busy type.
 	checkEvery = 200 * time.Millisecond

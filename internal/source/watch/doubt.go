@@ -119,7 +119,7 @@ func (w *watcher) there(ctx context.Context, n resource.Record) (bool, error) {
 	return selected, err
 }
 
-// errNotListed is no proof of absence, because lists are in doubt.
+// errNotListed is no proof of absence, because lists are doubtful.
 var errNotListed = errors.New("object is in no list of its name")
 
 // listed asks for one object with a list, for a role that allows lists but no gets. A result proves that the

@@ -18,7 +18,7 @@ const (
 //
 //	begun ──▶ no answer within the patience ──▶ its slot is given back
 //	  │   ──▶ not listed within StartTimeout ──▶ its slot is given back
-//	  └───▶ nothing for Quiet, or two minutes ─▶ nobody waits for it; without any answer it has failed
+//	  └───▶ nothing for Quiet, or two minutes ─▶ Settled ignores it; without any answer it has failed
 func (w *watcher) attend() (end func()) {
 	stop := make(chan struct{})
 	done := make(chan struct{})
