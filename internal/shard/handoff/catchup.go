@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// catchUpPatience bounds the wait for watches that make no progress: a broken watch brings nothing that could
+	// catchUpPatience bounds the wait for watches that make no progress. A broken watch brings no state that could
 	// be sent, and after a restore of etcd the others' checkpoints describe a future that never was.
 	catchUpPatience = 15 * time.Second
 	// quietFor is the part of that wait that is not worth a log line.
 	quietFor = time.Second
-	// askEvery is the interval between checks whether something is still behind.
+	// askEvery is the interval between checks whether a type is still behind.
 	askEvery = 20 * time.Millisecond
 )
 
-// catchUp waits until we know at least what the former owners had sent: their last checkpoints, which they wrote
-// before they gave anything up, and for each type the newest change that they had seen. Without that, a member
-// whose watches lag, or stood still while it was stopped, would send older states after newer ones. It returns
-// false when ctx ended.
+// catchUp waits until we know at least what the former owners had sent. That is in their last checkpoints, which
+// they wrote before they gave anything up, and in the newest change of each type that they had seen. Without the
+// wait, a member whose watches lag, or stood still while it was stopped, would send older states after newer
+// ones. catchUp returns false when ctx ended.
 func (s *Shard) catchUp(ctx context.Context, gained ownership.Area) bool {
 	began := time.Now()
 	fresh := make(map[Target]bool)
@@ -52,8 +52,8 @@ func (s *Shard) catchUp(ctx context.Context, gained ownership.Area) bool {
 	return ok
 }
 
-// waitUntil checks what is behind until nothing is, or patience is over, and returns what was behind then. It is
-// not ok when ctx ended before.
+// waitUntil checks until nothing is behind, or patience is over, and returns what was behind at the end. ok is
+// false when ctx ended before.
 func waitUntil(ctx context.Context, patience time.Duration, behind func() string) (left string, ok bool) {
 	over := time.NewTimer(patience)
 	defer over.Stop()

@@ -9,6 +9,6 @@
 //	                                    may send ◀── once more, for what came in between ◀── Admit ◀────────╯
 //
 // [Shard.Run] drives the second line, and blocks for 15 s at most. Each Drain has goroutines that end with its
-// requests and its checkpoint. Receivers are an interface, because who sends depends neither on what is sent nor
-// on where it goes.
+// requests and its checkpoint. Receivers are an interface, because the choice of the sender depends neither on
+// the objects nor on their destination.
 package handoff

@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
-// Environment is the name of the target that the environment names.
+// Environment is the name of the target that the environment defines.
 const Environment = "default"
 
 // Key is the name of a target in the form that Leases, labels and names of objects can hold: the name itself when
@@ -57,12 +57,12 @@ func (s Seat) MaySend(t resource.Type, id resource.ID) bool {
 	return s.MaySendOf(s.Kind(t), NamespaceOf(id), id)
 }
 
-// Away tells whether an object of ours has been taken by another member for a resync.
+// Away tells whether another member has taken an object of ours for a resync.
 func (s Seat) Away(t resource.Type, id resource.ID) bool {
 	return s.Membership.Away(s.Kind(t), NamespaceOf(id), id)
 }
 
-// OwnedSince tells since which of our gains an object is ours.
+// OwnedSince returns the version of the gain by which an object is ours.
 func (s Seat) OwnedSince(t resource.Type, id resource.ID) uint64 {
 	return s.Membership.OwnedSince(s.Kind(t), id)
 }
@@ -71,7 +71,7 @@ func (s Seat) OwnedSince(t resource.Type, id resource.ID) uint64 {
 // or whether what it gave back is not yet ours again.
 func (s Seat) Taken(t resource.Type) bool { return s.Owned().Apart(s.Kind(t)) }
 
-// in matches what is in an area.
+// in matches the objects of an area.
 func (s Seat) in(a ownership.Area) Match {
 	return func(t resource.Type, id resource.ID) bool { return a.Has(s.Kind(t), NamespaceOf(id), s.Partition(id)) }
 }
@@ -88,7 +88,8 @@ type Span struct {
 	From, Until string
 }
 
-// After is the first name that may follow that of a namespace: none lies between a name and that name with a dash.
+// After returns the first name that may follow that of a namespace: none lies between a name and that name with a
+// dash.
 func After(namespace string) string { return namespace + "-" }
 
 // Take makes us the only sender of spans, as [membership.Membership.Take] does.

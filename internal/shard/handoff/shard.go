@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	// PublishTimeout bounds how long a handoff waits for its checkpoint. Without it the new owner may send
-	// what has been sent; an API server that does not take a ConfigMap for so long does not take the Lease
-	// either.
+	// PublishTimeout bounds how long a handoff waits for its checkpoint. Without the checkpoint, the new owner may
+	// send again what has been sent. An API server that does not take a ConfigMap for so long does not take the
+	// Lease either.
 	PublishTimeout = 15 * time.Second
-	// joinWait is how long the first lists wait for the ring. A member that must wait for longer, for the Lease of a
-	// predecessor to expire, reads the cluster meanwhile and parks it.
+	// joinWait is how long the first lists wait for the ring. A member that must wait longer, until the Lease of a
+	// predecessor expires, reads the cluster meanwhile and parks the objects.
 	joinWait = 3 * time.Second
 	// drainPatience is how long a handoff waits for requests in flight. After that the handoff ends the requests:
 	// their objects are in doubt, and the successor is told.
@@ -39,15 +39,15 @@ type Target interface {
 	Name() string
 }
 
-// Sender sends to one receiver what we may send.
+// Sender sends to one receiver the objects that we may send.
 type Sender interface {
 	// Drain begins no more requests for matching objects, and closes the channel when those in flight have ended.
 	// Cancel ends them.
 	Drain(lost Match) <-chan struct{}
 	Cancel(lost Match)
-	// TakeUp prepares what has been gained, some of it from members that have crashed, before it may be sent.
+	// TakeUp prepares gained objects, some of them from members that have crashed, before they may be sent.
 	TakeUp(gained, crashed Match)
-	// Admitted tells that what was gained may be sent from now on.
+	// Admitted tells that the gained objects may be sent from this call on.
 	Admitted(gained Match)
 	// Shared tells that our share has changed, and by how many the receiver's bounds are divided.
 	Shared(members int)
@@ -61,13 +61,14 @@ type Recorder interface {
 	// Behind returns one of the given types of which we have seen less than another member had when it wrote its
 	// last checkpoint, empty when there is none.
 	Behind(among func(resource.Type) bool) string
-	// PublishLast writes our checkpoint before we give something up, until that has succeeded or ctx ends. Leave does
+	// PublishLast writes our checkpoint before we give a part up, until that has succeeded or ctx ends. Leave does
 	// so before we give up everything.
 	PublishLast(ctx context.Context)
 	Leave(ctx context.Context)
 }
 
-// Shard is this replica's part in the ring: its membership, and what passes between it and the receivers.
+// Shard is this replica's part in the ring: its membership, and what the membership and the receivers tell each
+// other.
 type Shard struct {
 	Member *membership.Membership
 
@@ -79,14 +80,14 @@ type Shard struct {
 
 // Options of a [Shard].
 type Options struct {
-	// Targets are the receivers there are.
+	// Targets yields all receivers.
 	Targets func() iter.Seq[Target]
-	// Objects are counted, of those that we own.
+	// Objects are all objects, of which those that we own are counted.
 	Objects Objects
 	Log     logr.Logger
 }
 
-// New makes a member that has not joined yet. Of its options those that a shard answers are filled in.
+// New makes a member that has not joined yet. It fills in those of the member's options that a shard answers.
 func New(leases coordinationv1client.LeasesGetter, member membership.Options, o Options) (*Shard, error) {
 	s := &Shard{targets: o.Targets, objects: o.Objects, log: o.Log}
 	member.Drainer, member.Objects, member.Hold, member.Admission = s, s.owned, true, true
@@ -97,14 +98,14 @@ func New(leases coordinationv1client.LeasesGetter, member membership.Options, o 
 	return s, nil
 }
 
-// Drain implements [membership.Drainer]: the requests of what is lost end, then a last checkpoint under the old claim
-// tells the new owners what need not be sent again.
+// Drain implements [membership.Drainer]: the requests for the lost area end, then a last checkpoint under the old
+// claim tells the new owners what need not be sent again.
 func (s *Shard) Drain(lost ownership.Area) <-chan struct{} {
 	var all sync.WaitGroup
 	for t, seat := range s.targetsIn(lost) {
 		match := seat.in(lost)
 		ended := t.Drain(match)
-		all.Go(func() { // Ends soon after the requests, which end by their patience.
+		all.Go(func() { // The goroutine ends soon after the requests, which end by their patience.
 			patience := time.NewTimer(drainPatience)
 			defer patience.Stop()
 			select {
@@ -120,15 +121,15 @@ func (s *Shard) Drain(lost ownership.Area) <-chan struct{} {
 		})
 	}
 	done := make(chan struct{})
-	go func() { // Ends with those.
+	go func() { // The goroutine ends with those of the targets.
 		defer close(done)
 		all.Wait()
 	}()
 	return done
 }
 
-// WaitJoined waits until the checkpoints are read and we are a member, or know that others are who do the work while we
-// read the cluster, but for a few seconds at most.
+// WaitJoined waits, a few seconds at most, until the checkpoints are read and we are a member. It also returns
+// when we know that other members do the work while we read the cluster.
 func (s *Shard) WaitJoined(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, joinWait)
 	defer cancel()
@@ -142,7 +143,7 @@ func (s *Shard) WaitJoined(ctx context.Context) {
 	_ = s.Member.Await(ctx, func() bool { return s.Member.Owned().Rest().Len() > 0 || s.Member.Holding() })
 }
 
-// Run keeps the receivers informed of what may be sent until ctx ends.
+// Run tells the receivers which objects may be sent, until ctx ends.
 func (s *Shard) Run(ctx context.Context) error {
 	for {
 		select {
@@ -154,7 +155,7 @@ func (s *Shard) Run(ctx context.Context) error {
 	}
 }
 
-// ownershipChanged takes up what has been gained and parks what has been lost.
+// ownershipChanged takes up gains and parks losses.
 func (s *Shard) ownershipChanged(ctx context.Context) {
 	gains, token := s.Member.Gains()
 	if !gains.All.Empty() {
@@ -175,7 +176,7 @@ func (s *Shard) ownershipChanged(ctx context.Context) {
 	}
 }
 
-// targetsIn yields the receivers of which something is in an area.
+// targetsIn yields the receivers of which an area has any object.
 func (s *Shard) targetsIn(a ownership.Area) iter.Seq2[Target, Seat] {
 	return func(yield func(Target, Seat) bool) {
 		for t := range s.targets() {

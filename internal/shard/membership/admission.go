@@ -9,25 +9,25 @@ import (
 )
 
 // A member that gains something may know less than its former owner did: its watches may lag, or have stood
-// still. What it would send then is older than what the receiver has. So a gain is only the right to prepare;
-// with Options.Admission, MaySend stays false until those who send have caught up and say so.
+// still. A state that it sent then would be older than the state that the receiver has. So a gain is only the
+// right to prepare. With Options.Admission, MaySend stays false until the senders have caught up and say so.
 
-// admission is what of all that we own is admitted. It is guarded by Membership.mu.
+// admission tells which part of our area is admitted. It is guarded by Membership.mu.
 type admission struct {
 	owned   ownership.Area // as last seen
 	waiting []waiting      // gains that are not admitted yet
-	crashed ownership.Area // what of them was a member's that has crashed
-	gains   uint64         // how many times something was gained
+	crashed ownership.Area // the part of the gains that was a crashed member's
+	gains   uint64         // how many gains there have been
 	since   since
 }
 
-// waiting is what was gained at one time and is not admitted yet.
+// waiting is the area of one gain that is not admitted yet.
 type waiting struct {
 	token uint64
 	area  ownership.Area
 }
 
-// Gains returns what has become ours and waits to be admitted, and a token for [Membership.Admit]. It has one caller.
+// Gains returns the gains that wait to be admitted, and a token for [Membership.Admit]. It has one caller.
 func (m *Membership) Gains() (gains ownership.Gains, token uint64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -40,7 +40,7 @@ func (m *Membership) Gains() (gains ownership.Gains, token uint64) {
 	return gains, a.gains
 }
 
-// Admit makes MaySend true for what had been gained when the token was given out, and has not been lost since.
+// Admit makes MaySend true for what had been gained when Gains gave out the token, and has not been lost since.
 func (m *Membership) Admit(token uint64) {
 	m.do(func(time.Duration) {
 		m.admission.waiting = slices.DeleteFunc(m.admission.waiting, func(w waiting) bool { return w.token <= token })
@@ -57,7 +57,7 @@ func (m *Membership) Holding() bool {
 // Proceed lets us join; see Options.Hold.
 func (m *Membership) Proceed() { m.do(m.machine.Proceed) }
 
-// of returns what of an area may be sent for, and notes what is new in it, at a version of the Leases.
+// of returns the admitted part of an area, and notes its new part, at a version of the Leases.
 func (a *admission) of(owned ownership.Area, version uint64, partitions int) ownership.Area {
 	if begun := owned.Minus(a.owned); !begun.Empty() {
 		a.gains++
@@ -77,13 +77,14 @@ func (a *admission) of(owned ownership.Area, version uint64, partitions int) own
 	return granted
 }
 
-// since is at which versions of the Leases things were last gained. It is immutable.
+// since holds the versions of the Leases at which partitions and kinds were last gained. It is immutable.
 type since struct {
-	partitions []uint64 // nil before anything was gained
+	partitions []uint64 // nil before the first gain
 	kinds      map[ownership.Kind]uint64
 }
 
-// after returns it with what was gained at a version. Of a kind of which only a part was gained, all counts as gained.
+// after returns since with a gain at a version added. A kind of which only a part was gained counts as gained
+// whole.
 func (s since) after(gained ownership.Area, version uint64, partitions int) since {
 	next := since{slices.Clone(s.partitions), maps.Clone(s.kinds)}
 	if next.partitions == nil {

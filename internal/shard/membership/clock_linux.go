@@ -7,7 +7,7 @@ import (
 )
 
 // newClock returns a clock that goes on while the machine is suspended. Go's own monotonic time stands still
-// then, and a member would wake up believing that its Lease is fresh.
+// then, and a member would wake up in the belief that its Lease is fresh.
 func newClock() func() time.Duration {
 	start := time.Now()
 	var ts unix.Timespec

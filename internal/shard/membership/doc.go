@@ -1,10 +1,10 @@
-// Package membership keeps this replica a member of its ring: it holds the replica's Lease, watches the Leases of
+// Package membership keeps this replica a member of its ring. It holds the replica's Lease, watches the Leases of
 // all members, and says at any moment for which IDs this replica may send.
 //
 // The [ownership.Machine] decides. This package gives it a clock and one watch of all Leases of the ring in the
-// order of their versions, and writes for it. It knows neither objects nor receivers. It takes Leases. It offers
-// [Membership.MaySend] and [Membership.BeforeWrite] to senders, the [Drainer] calls that let requests in flight
-// end before a partition is given away, and [Membership.View] for people.
+// order of their versions, and writes for it. It takes Leases, and knows neither objects nor receivers. Senders
+// ask [Membership.MaySend] and [Membership.BeforeWrite]. The [Drainer] lets requests in flight end before a
+// partition is given away. [Membership.View] is for people.
 //
 //	New ──▶ Run: list and watch Leases ──▶ join ──▶ renew, follow the others, hand over ──▶ ctx ends ──▶ Release
 //
@@ -17,7 +17,7 @@
 //
 // There is one Lease for each member, named <ring>-<pod>, in the namespace of the release, with the label
 // vectordb-sync.io/ring. Annotations hold the view, the ring format and everything else that the protocol needs.
-// Deleting a Lease by hand is safe: its member joins again at once, and if it cannot, the others wait for it as
-// long as for a crashed one. Writing to a Lease by hand is not safe. Two processes must never run under one pod
-// UID at the same time.
+// Deleting a Lease by hand is safe: its member joins again at once. If the member cannot join, the others wait
+// for it as long as for a crashed one. Writing to a Lease by hand is not safe. Two processes must never run under
+// one pod UID at the same time.
 package membership

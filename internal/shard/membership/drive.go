@@ -15,8 +15,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
-// drive does what the machine asks for until ctx ends, until is closed, or an error ends the membership. It waits for
-// everything it has begun.
+// drive performs what the machine asks for until ctx ends, until is closed, or an error ends the membership. It
+// waits for everything it has begun.
 func (m *Membership) drive(ctx context.Context, until <-chan struct{}) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var hands sync.WaitGroup
@@ -39,13 +39,14 @@ func (m *Membership) drive(ctx context.Context, until <-chan struct{}) error {
 	}
 }
 
-// errands are what goroutines of the driver are about. It is guarded by Membership.mu.
+// errands records which work of the driver's goroutines is under way. It is guarded by Membership.mu.
 type errands struct {
 	draining uint64 // token of the last drain that was asked for
 	retiring bool
 }
 
-// step begins all that is due, each in a goroutine of its own that ends with ctx, and returns when to look again.
+// step begins all work that is due, each in a goroutine of its own that ends with ctx, and returns the time until
+// the next step.
 func (m *Membership) step(ctx context.Context, hands *sync.WaitGroup) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -74,7 +75,7 @@ func (m *Membership) step(ctx context.Context, hands *sync.WaitGroup) time.Durat
 	return m.machine.Wake(now) - now
 }
 
-// ask asks those who send to let requests end.
+// ask asks the senders to let requests end.
 func (m *Membership) ask(d ownership.Drain) <-chan struct{} {
 	if m.opts.Drainer == nil {
 		done := make(chan struct{})
@@ -97,13 +98,13 @@ func (m *Membership) awaitDrain(ctx context.Context, token uint64, done <-chan s
 	}
 }
 
-// object returns our Lease as it is to be sent.
+// object returns our Lease in the form in which it is sent.
 func (m *Membership) object(w *ownership.Write) *coordinationv1.Lease {
 	o := &coordinationv1.Lease{}
 	if w.Base != 0 && m.leases.own != nil {
 		o = m.leases.own.DeepCopy()
 	}
-	if w.Base != 0 { // with the UID it carries, this makes the server refuse to put it where there is none
+	if w.Base != 0 { // With the UID in it, the server refuses to create a Lease where there is none.
 		o.ResourceVersion = strconv.FormatUint(w.Base, 10)
 	}
 	encode(m.opts.RingName, &w.Lease, o)
@@ -111,8 +112,8 @@ func (m *Membership) object(w *ownership.Write) *coordinationv1.Lease {
 	return o
 }
 
-// write performs one write of our own Lease. It is bounded well below the renew deadline, so that there is time for
-// another one before the fence.
+// write performs one write of our own Lease. Its bound is far below the renew deadline, so that another write
+// fits in before the fence.
 func (m *Membership) write(ctx context.Context, w ownership.Write, o *coordinationv1.Lease) {
 	bounded, cancel := context.WithTimeout(ctx, m.opts.Timings.RenewDeadline/3)
 	defer cancel()
@@ -139,7 +140,7 @@ func (m *Membership) write(ctx context.Context, w ownership.Write, o *coordinati
 	})
 }
 
-// failed takes the failure of a write and reads our Lease, to know sooner than the watch tells.
+// failed takes the failure of a write and reads our Lease, to know its state sooner than the watch shows it.
 func (m *Membership) failed(ctx context.Context, verb string, err error) {
 	outcome := ownership.Unknown
 	label := "failed"
@@ -176,14 +177,15 @@ func (m *Membership) failed(ctx context.Context, verb string, err error) {
 	}
 }
 
-// refused ends Run when the server denies what is needed before we have ever joined.
+// refused ends Run when the server denies a needed request before we have ever joined.
 func (m *Membership) refused(verb string, err error) {
 	if !apierrors.IsForbidden(err) {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	// Joining takes a list and a write, and may be quicker than the first watch, without which it is worth nothing.
+	// Joining takes a list and a write, and may be quicker than the first watch, without which membership is worth
+	// nothing.
 	if m.known.everJoined && (verb != "watch" || m.known.watched) {
 		m.known.denied(m.log, verb, err)
 		return
@@ -194,16 +196,16 @@ func (m *Membership) refused(verb string, err error) {
 	}
 }
 
-// newest is the version of our Lease as last seen, before a request.
+// newest returns the version of our Lease as last seen, before a request.
 func (m *Membership) newest() uint64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.leases.newest()
 }
 
-// keepRead remembers our Lease as the server itself has answered. If its version is below one that was seen before the
-// request was begun, the cluster has gone back in time: then the answer is the truth, all Leases are listed again, and
-// true is returned. The caller holds mu.
+// keepRead remembers our Lease as the server itself has answered. If its version is below one that was seen
+// before the request began, the cluster has gone back in time. Then the answer is the truth, all Leases are
+// listed again, and keepRead returns true. The caller holds mu.
 func (m *Membership) keepRead(o *coordinationv1.Lease, before uint64) (restored bool) {
 	if version := resource.ParseVersion(o.ResourceVersion); version == 0 || version >= before {
 		m.leases.keep(o)
@@ -222,7 +224,7 @@ type retired struct {
 	object *coordinationv1.Lease
 }
 
-// prepare pairs retirements with the Leases as they were seen.
+// prepare pairs retirements with the Leases as they were last seen.
 func (m *Membership) prepare(rs []ownership.Retirement) []retired {
 	var due []retired
 	for _, r := range rs {
@@ -239,8 +241,8 @@ func (m *Membership) prepare(rs []ownership.Retirement) []retired {
 	return due
 }
 
-// retire performs retirements one after the other. All of them are conditional on the version; failures are left to
-// the next attempt.
+// retire performs retirements one after the other. Each is conditional on the version; failures are left to the
+// next attempt.
 func (m *Membership) retire(ctx context.Context, due []retired) {
 	for _, r := range due {
 		bounded, cancel := context.WithTimeout(ctx, m.opts.Timings.RenewDeadline/3)

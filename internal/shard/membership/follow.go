@@ -10,8 +10,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
-// follow publishes what the machine now allows, counts, and logs the edges. It is called under mu after every change
-// of the machine.
+// follow publishes the area that the machine grants, counts, and logs the edges. It is called under mu after
+// every change of the machine.
 func (m *Membership) follow(now time.Duration) {
 	before := m.rights.grant.Load()
 	admitted := m.machine.Owned()
@@ -38,7 +38,7 @@ func (m *Membership) follow(now time.Duration) {
 	close(m.moved)
 	m.moved = make(chan struct{})
 	if len(m.admission.waiting) > 0 {
-		wake(m.changes) // the admitter may have been looking at an earlier gain
+		wake(m.changes) // The admitter may have been looking at an earlier gain.
 	}
 	m.known.time(m.metrics.handoff, m.machine.Moving(), now)
 	m.known.follow(m.log, m.machine, now)
@@ -51,18 +51,18 @@ func (m *Membership) follow(now time.Duration) {
 	}
 }
 
-// edges is what was last logged or measured, so that changes are and states are not.
+// edges is the state that was last logged or measured, so that changes are logged and states are not.
 type edges struct {
-	moving             time.Duration // since when a handoff has been going on, -1 when none is
-	watched            bool          // a watch has been granted once
+	moving             time.Duration // when the handoff under way began, -1 when there is none
+	watched            bool          // the API server has granted a watch once
 	everJoined, joined bool
 	waiting            bool
 	view, strangers    []string
 	failing, forbidden bool
 }
 
-// time measures how long changes of the ring take us, from when we see that one is called for until we may send for
-// all that it gives us.
+// time measures how long changes of the ring take us: from when we see that a change is called for until we may
+// send for our whole share.
 func (e *edges) time(handoff prometheus.Observer, moving bool, now time.Duration) {
 	switch {
 	case moving && e.moving < 0:

@@ -34,8 +34,8 @@ const (
 
 func leaseName(ring, member string) string { return ring + "-" + member }
 
-// decode reads a Lease. It never fails: what cannot be read has its zero value, and a Lease without a readable view
-// claims nothing.
+// decode reads a Lease. It never fails: a part that cannot be read has its zero value, and a Lease without a
+// readable view claims nothing.
 func decode(ring string, o *coordinationv1.Lease) ownership.Lease {
 	a := o.Annotations
 	l := ownership.Lease{
@@ -62,12 +62,12 @@ func decode(ring string, o *coordinationv1.Lease) ownership.Lease {
 	var takes, yields bool
 	l.Takes, takes = ownership.ParseParts(a[keyTakes])
 	if l.Yields, yields = ownership.ParseParts(a[keyYields]); !takes || !yields {
-		l.Format += "?" // What it claims cannot be told, hence may be anything.
+		l.Format += "?" // Its claim cannot be read, hence may be anything.
 	}
 	return l
 }
 
-// encode writes what a Lease says into o, which is a Lease as it was read, or a new one.
+// encode writes the content of a Lease into o, which is a Lease as it was read, or a new one.
 func encode(ring string, l *ownership.Lease, o *coordinationv1.Lease) {
 	o.Name = leaseName(ring, l.Member)
 	if o.Labels == nil {
@@ -101,9 +101,9 @@ func encode(ring string, l *ownership.Lease, o *coordinationv1.Lease) {
 	o.Annotations = annotations
 }
 
-// stamp writes into o, one of our own Leases, who holds it since when. That is for people and for other tools;
-// nothing here depends on it. But every renewal must differ from the one before, or the server would not count it
-// as a write.
+// stamp writes the holder and the time into o, one of our own Leases. They are for people and for other tools;
+// the protocol does not depend on them. But every renewal must differ from the one before, or the server would
+// not count it as a write.
 func stamp(l *ownership.Lease, duration time.Duration, wall time.Time, o *coordinationv1.Lease) {
 	holder, seconds, now := l.Member+"_"+l.UID, int32(max(duration/time.Second, 1)), metav1.NewMicroTime(wall)
 	if l.State == ownership.Released {

@@ -35,9 +35,9 @@ type Membership struct {
 	errands   errands
 	known     edges
 	admission admission
-	taken     []*Taken      // what is wholly ours
+	taken     []*Taken      // the parts that are wholly ours
 	running   chan struct{} // closed when Run has ended; nil when it has not begun
-	moved     chan struct{} // closed and replaced whenever anything may have changed
+	moved     chan struct{} // closed and replaced whenever the membership may have changed
 }
 
 // rights answer senders without a lock.
@@ -46,7 +46,7 @@ type rights struct {
 	fence atomic.Pointer[fence]
 }
 
-// grant is what we may send for. It is immutable.
+// grant is the area for which we may send. It is immutable.
 type grant struct {
 	owned    ownership.Area
 	claimed  ownership.Area
@@ -65,7 +65,7 @@ func newFence() *fence {
 	return &fence{ctx, cancel}
 }
 
-// follow lets the fence fall, or lifts it. It tells whether that is a change.
+// follow lets the fence fall, or lifts it. It tells whether the fence has changed.
 func (r *rights) follow(fenced bool) bool {
 	f := r.fence.Load()
 	switch has := f.ctx.Err() != nil; {
@@ -79,8 +79,8 @@ func (r *rights) follow(fenced bool) bool {
 	return true
 }
 
-// New returns a member that has not joined yet. It fails when the options are unsound, naming everything that is
-// wrong. client is usually the CoordinationV1 client of the cluster.
+// New returns a member that has not joined yet. It fails when the options are unsound, and names every fault.
+// client is usually the CoordinationV1 client of the cluster.
 func New(client coordinationv1client.LeasesGetter, opts Options) (*Membership, error) {
 	if err := opts.complete(); err != nil {
 		return nil, fmt.Errorf("configuring the membership: %w", err)
@@ -125,20 +125,21 @@ func (m *Membership) MaySendOf(k ownership.Kind, namespace string, id resource.I
 }
 
 // Away tells whether, by our own published claim, an object of a kind is another member's. A fence takes nothing
-// away. It takes no lock and does not allocate.
+// away. Away takes no lock and does not allocate.
 func (m *Membership) Away(k ownership.Kind, namespace string, id resource.ID) bool {
 	return !m.rights.grant.Load().claimed.Has(k, namespace, m.Partition(id))
 }
 
-// OwnedSince returns a version of the Leases at which an object of a kind had been gained already, 0 when it never was:
-// whatever another member has sent of it before was written to the cluster before that version. It takes no lock
-// and does not allocate. Without Options.Admission it returns 0.
+// OwnedSince returns a version of the Leases at which an object of a kind had been gained already, 0 when it
+// never was. All that another member has sent of the object was written to the cluster before that version.
+// OwnedSince takes no lock and does not allocate. Without Options.Admission it returns 0.
 func (m *Membership) OwnedSince(k ownership.Kind, id resource.ID) uint64 {
 	return m.rights.grant.Load().since.of(k, m.Partition(id))
 }
 
-// BeforeWrite returns [ErrFenced] when nothing may be sent any more. It is to be asked immediately before each write of
-// a request: a process that was stopped and continued wakes up anywhere. It takes no lock and does not allocate.
+// BeforeWrite returns [ErrFenced] when nothing may be sent. Senders ask it immediately before each write of a
+// request, because a process that was stopped and continued wakes up anywhere. It takes no lock and does not
+// allocate.
 func (m *Membership) BeforeWrite() error {
 	if m.opts.Now() < m.rights.grant.Load().fencedAt {
 		return nil
@@ -146,8 +147,9 @@ func (m *Membership) BeforeWrite() error {
 	return ErrFenced
 }
 
-// WithFence returns a context for a request: it ends with ctx, with the cause [ErrFenced] when the fence falls, and
-// when cancel is called, which must be done to free what it holds. While fenced it has ended from the start.
+// WithFence returns a context for a request. It ends with ctx, with the cause [ErrFenced] when the fence falls,
+// and when cancel is called. The caller must call cancel to free what the context holds. While we are fenced, the
+// context has ended from the start.
 func (m *Membership) WithFence(ctx context.Context) (_ context.Context, cancel context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(m.rights.fence.Load().ctx, func() { end(ErrFenced) })
@@ -163,32 +165,32 @@ func (m *Membership) Partition(id resource.ID) int { return m.PartitionOf(id.Has
 // PartitionOf is Partition for the [resource.ID.Hash] of an ID.
 func (m *Membership) PartitionOf(hash uint64) int { return m.opts.Format.PartitionOf(hash) }
 
-// Changes has a value when what we may send for has changed, or the fence has fallen or been lifted, since it was last
-// received from. It has one slot and one reader.
+// Changes has a value when our area has changed, or the fence has fallen or been lifted, since the last receive.
+// It has one slot and one reader.
 func (m *Membership) Changes() <-chan struct{} { return m.changes }
 
-// Owned returns what we may send for while not fenced.
+// Owned returns the area for which we may send while not fenced.
 func (m *Membership) Owned() ownership.Area { return m.rights.grant.Load().owned }
 
 // Name is our name in the ring.
 func (m *Membership) Name() string { return m.opts.PodName }
 
-// Incarnation names our stay in the ring; it is another one after the Lease was lost.
+// Incarnation names our stay in the ring; after the loss of the Lease there is another one.
 func (m *Membership) Incarnation() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.machine.Incarnation()
 }
 
-// View is what a member knows of its ring.
+// View is a member's knowledge of its ring.
 type View struct {
 	// Ring, Member and Format are our own; Format is spelled as in Leases.
 	Ring, Member, Format string
 	ownership.Status
 }
 
-// View returns what is known now, for people, the API and the orphan alarm. The caller must not change the
-// Leases in it.
+// View returns our knowledge of the ring, for people, the API and the orphan alarm. The caller must not change
+// the Leases in it.
 func (m *Membership) View() View {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -204,11 +206,12 @@ func (m *Membership) View() View {
 type Owner struct {
 	// Partition is its partition.
 	Partition int
-	// Member should own it by our view, or has taken it for a resync; empty while we have none.
+	// Member is the member that has taken the object for a resync, or should own it by our view; empty while we have
+	// no view.
 	Member string
 	// Claimants are the members that claim it, by name. There are two in the middle of a handoff.
 	Claimants []string
-	// MaySend tells whether we may send it now.
+	// MaySend tells whether we may send the object at this moment.
 	MaySend bool
 }
 
@@ -221,9 +224,9 @@ func (m *Membership) Owner(k ownership.Kind, namespace string, id resource.ID) O
 	return o
 }
 
-// Run joins the ring and follows it until ctx ends; it then returns nil. It returns a [PermissionError] when the API
-// server refuses what is needed before we have ever joined; afterwards nothing but ctx ends it, and whatever goes wrong
-// is retried and logged. It must be called once.
+// Run joins the ring and follows it until ctx ends; then it returns nil. It returns a [PermissionError] when the
+// API server refuses a needed request before we have ever joined. Afterwards only ctx ends Run, and every failure
+// is retried and logged. Run must be called once.
 func (m *Membership) Run(ctx context.Context) error {
 	m.mu.Lock()
 	m.running = make(chan struct{})
@@ -237,10 +240,10 @@ func (m *Membership) Run(ctx context.Context) error {
 	return m.drive(ctx, nil)
 }
 
-// Release gives up everything that we own and releases the Lease, so that the others take over at once. Whatever has
-// to be flushed must have been flushed before: from the call on, MaySend is false for everything. It blocks
-// until the Lease is released, or until ctx ends, and then says why it was not. Run may be running, and
-// should be, or may have ended.
+// Release gives up everything that we own and releases the Lease, so that the others take over at once. The
+// caller must have flushed before: from the call on, MaySend is false for everything. Release blocks until the
+// Lease is released, or until ctx ends, and then says why it was not. Run should still be running, but may have
+// ended.
 func (m *Membership) Release(ctx context.Context) error {
 	var running chan struct{}
 	m.do(func(now time.Duration) {

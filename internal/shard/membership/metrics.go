@@ -14,8 +14,8 @@ type metrics struct {
 	handoff              prometheus.Histogram
 }
 
-// newMetrics registers the metrics of the ring with the labels ring and member. What is a state is read when it is
-// asked for, and so disappears with the process.
+// newMetrics registers the metrics of the ring with the labels ring and member. A metric that shows a state is
+// read at each scrape, and so disappears with the process.
 func newMetrics(reg prometheus.Registerer, m *Membership) *metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Subsystem: "ring", Name: name, Help: help})

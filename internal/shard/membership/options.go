@@ -19,51 +19,52 @@ import (
 type Options struct {
 	// RingName tells the rings of one namespace apart; a DNS label such as the name of the release. Required.
 	RingName string
-	// Namespace is where the Leases are. Required.
+	// Namespace is the namespace of the Leases. Required.
 	Namespace string
-	// PodName is the member's name in the ring. One that comes back after a restart keeps the ring still. Required.
+	// PodName is the member's name in the ring. A name that comes back after a restart keeps the ring still.
+	// Required.
 	PodName string
-	// PodUID must differ from that of any other process that may still run under PodName: a process with another UID
-	// waits until the earlier one is known to be gone, one with the same UID does not. Required.
+	// PodUID must differ from that of any other process that may still run under PodName. A process with another UID
+	// waits until the earlier one is known to be gone; one with the same UID does not. Required.
 	PodUID string
 	// Timings default to [ownership.DefaultTimings].
 	Timings ownership.Timings
 	// Format defaults to [ring.DefaultFormat].
 	Format ring.Format
-	// Drainer lets requests in flight end. Without one nothing is ever in flight.
+	// Drainer lets requests in flight end. Without one, no request is ever in flight.
 	Drainer Drainer
 	// Objects counts the objects that we own, for a metric. Each scrape calls it. nil counts none.
 	Objects func() int
-	// Hold makes us join only once [Membership.Proceed] is called, unless no other member does the work.
+	// Hold keeps us from joining until [Membership.Proceed] is called, unless no other member does the work.
 	Hold bool
-	// Admission makes what we gain wait for [Membership.Admit] before MaySend is true for it.
+	// Admission keeps MaySend false for our gains until [Membership.Admit] is called.
 	Admission bool
 	// Duty names what this replica sends and where, as a short text without spaces. Members with different duties
 	// form no ring: those of one duty work, the others wait until they are gone.
 	Duty string
-	// Restored is called when the Leases show that the cluster has gone back in time: its etcd was restored
-	// from a backup. It must not block, and must not call back. nil tells nobody.
+	// Restored is called when the Leases show that the cluster has gone back in time, because its etcd was restored
+	// from a backup. It must not block, and must not call back. nil is not called.
 	Restored func()
-	// Streams count what becomes of the watch; nil counts nothing.
+	// Streams count the events of the watch; nil counts nothing.
 	Streams *reflector.Metrics
 	// Log defaults to no log.
 	Log logr.Logger
 	// Registerer takes the metrics; nil keeps them to ourselves. They carry the labels ring and member.
 	Registerer prometheus.Registerer
-	// Now is the monotonic time since any fixed moment. The default goes on while the machine is suspended, where the
-	// system has such a clock; it must not be slower than the clocks of the other members by more than
+	// Now is the monotonic time since any fixed moment. The default goes on while the machine is suspended, where
+	// the system has such a clock. It must not be slower than the clocks of the other members by more than
 	// Timings.LeaseDuration / Timings.RenewDeadline.
 	Now func() time.Duration
 }
 
 // Drainer is implemented by senders.
 type Drainer interface {
-	// Drain is called when something is about to be given away; from before the call on, MaySend is false for it. It
-	// must not block. The channel is closed when no request is in flight for anything that is lost.
+	// Drain is called before a part of our area is given away; MaySend is false for that part already. Drain must
+	// not block. The channel is closed when no request is in flight for the lost area.
 	//
 	// The sender must mark a request as in flight before it asks MaySend for it, and take the mark back when the
-	// answer is no; else a request could slip through between the question and the mark. A later call replaces
-	// earlier ones, whose channels are no longer read.
+	// answer is no. Otherwise a request could slip through between the question and the mark. A later call replaces
+	// earlier ones, whose channels are not read any more.
 	Drain(lost ownership.Area) <-chan struct{}
 }
 
@@ -97,15 +98,15 @@ func (o *Options) complete() error {
 	return errors.Join(errs...)
 }
 
-// ErrFenced says that nothing may be sent because the Lease could not be renewed in time, or has been lost. What was
-// in flight has an unknown outcome.
+// ErrFenced says that nothing may be sent because the Lease could not be renewed in time, or has been lost.
+// Requests that were in flight have an unknown outcome.
 var ErrFenced = errors.New("fenced: the lease has not been renewed in time")
 
 // PermissionError says that the API server refuses what a member needs to do with Leases.
 type PermissionError struct {
-	// Verb is what was refused: list, watch, create, get or update.
+	// Verb is the refused verb: list, watch, create, get or update.
 	Verb string
-	// Namespace is where.
+	// Namespace is the namespace of the refused request.
 	Namespace string
 	// Err is the server's answer.
 	Err error

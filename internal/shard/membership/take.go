@@ -10,7 +10,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
-// ErrLost says that parts are not ours any more: our Lease was lost, or another member has taken some of them, too.
+// ErrLost says that parts are not ours any more: we have lost our Lease, or another member has taken some of
+// them, too.
 var ErrLost = errors.New("what was taken for a resync is not this replica's any more")
 
 // Taken are parts of which we are the only sender, in all partitions. Create it with [Membership.Take].
@@ -20,9 +21,9 @@ type Taken struct {
 	lost  chan struct{}
 }
 
-// Take makes us the only sender of parts: the others let their requests for them end, and yield. It returns
-// once that is so and the gain is admitted, or when ctx ends, or with [ErrLost] when our stay in the ring
-// ends before. Parts of which another member has taken something are waited for. The taker must give back.
+// Take makes us the only sender of parts: the others let their requests for them end, and yield. It returns once
+// that is so and the gain is admitted. It also returns when ctx ends, and with [ErrLost] when our stay in the
+// ring ends before. Take waits for parts of which another member has taken something. The caller must call Give.
 func (m *Membership) Take(ctx context.Context, parts []ownership.Part) (*Taken, error) {
 	t := &Taken{m: m, parts: parts, lost: make(chan struct{})}
 	joined := false
@@ -55,8 +56,8 @@ func (m *Membership) Take(ctx context.Context, parts []ownership.Part) (*Taken, 
 	return t, nil
 }
 
-// Await blocks until ok returns true, or ctx ends. ok is asked at first, and whenever anything may have
-// changed that this package tells of.
+// Await blocks until ok returns true, or ctx ends. It calls ok at first, and after each change that this package
+// reports.
 func (m *Membership) Await(ctx context.Context, ok func() bool) error {
 	for {
 		m.mu.Lock()
@@ -73,8 +74,8 @@ func (m *Membership) Await(ctx context.Context, ok func() bool) error {
 	}
 }
 
-// Lost is closed once anything of the parts is not ours any more. A fence alone does not end it: nothing is sent by
-// anybody meanwhile.
+// Lost is closed once any of the parts is not ours any more. A fence alone does not close it, because no member
+// sends for the parts meanwhile.
 func (t *Taken) Lost() <-chan struct{} { return t.lost }
 
 // Give gives the parts back, as soon as requests for them have ended.
@@ -85,7 +86,7 @@ func (t *Taken) Give() {
 	})
 }
 
-// followTaken ends what is lost. The caller holds mu.
+// followTaken ends the holds on lost parts. The caller holds mu.
 func (m *Membership) followTaken(granted ownership.Area) {
 	m.taken = slices.DeleteFunc(m.taken, func(t *Taken) bool {
 		lost := !m.machine.Covers(granted, t.parts)

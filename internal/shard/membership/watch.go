@@ -17,8 +17,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
-// watch shows the machine all Leases of the ring, in the order of their versions, until ctx ends. There is exactly one
-// watch at any time, which is what the protocol rests on. One that has stalled is begun anew.
+// watch shows the machine all Leases of the ring, in the order of their versions, until ctx ends. The protocol
+// relies on exactly one watch at any time. A watch that has stalled is begun anew.
 func (m *Membership) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		one, cancel := context.WithCancel(ctx)
@@ -64,7 +64,7 @@ func (m *Membership) guard() *reflector.Guard {
 	}
 	return reflector.NewGuard(reflector.Leases, source, store{m}, reflector.Options{
 		Client: m.client, Metrics: m.opts.Streams, Log: m.log, Rewound: m.rewound,
-		// The default backs off to 30 s, for which nobody would see who comes and goes after an outage.
+		// The default backs off to 30 s, in which we would see no member come or go after an outage.
 		Retry: wait.Backoff{Duration: 100 * time.Millisecond, Cap: 2 * time.Second, Steps: 10, Factor: 2, Jitter: 0.5},
 	})
 }
@@ -124,7 +124,7 @@ func (s store) Replace(list []any, version string) error {
 	s.m.do(func(now time.Duration) {
 		s.m.leases.objects = objects
 		if s.m.leases.newest() > resource.ParseVersion(version) {
-			s.m.leases.own = nil // of a time that the cluster has lost, or soon shown again
+			s.m.leases.own = nil // It is of a time that the cluster has lost, or the watch will show it soon.
 		}
 		own := objects[s.m.leases.self]
 		if own != nil {
@@ -139,7 +139,8 @@ func (s store) Replace(list []any, version string) error {
 	return nil
 }
 
-// rewound takes the word of the watch, which counts it itself, that versions have begun anew. A list follows.
+// rewound takes the news of the watch that versions have begun anew. The watch counts that itself. A list
+// follows.
 func (m *Membership) rewound() {
 	m.do(func(time.Duration) {
 		m.machine.Restored()
@@ -147,8 +148,8 @@ func (m *Membership) rewound() {
 	})
 }
 
-// restored keeps nothing of the lost time, and tells that the cluster has gone back. Own is our Lease as it is now, nil
-// where it is not known. The caller holds mu.
+// restored drops what we knew of the lost time, and reports that the cluster has gone back. own is our Lease as
+// it is in the cluster, nil where it is not known. The caller holds mu.
 func (m *Membership) restored(own *coordinationv1.Lease) {
 	m.leases.own = own
 	if m.opts.Restored != nil {
@@ -156,16 +157,16 @@ func (m *Membership) restored(own *coordinationv1.Lease) {
 	}
 }
 
-// Bookmark takes the word that everything up to the version has been shown.
+// Bookmark takes the news that the watch has shown all changes up to the version.
 func (s store) Bookmark(version string) error {
 	s.m.do(func(now time.Duration) { s.m.machine.Bookmark(resource.ParseVersion(version), now) })
 	return nil
 }
 
-// Resync does nothing: nothing here depends on being told twice.
+// Resync does nothing, because the membership does not depend on repeated news.
 func (store) Resync() error { return nil }
 
-// leases are the Leases as last seen: what conditional writes start from. It is guarded by Membership.mu.
+// leases are the Leases as last seen, from which conditional writes start. It is guarded by Membership.mu.
 type leases struct {
 	self    string
 	objects map[string]*coordinationv1.Lease // by member
@@ -186,7 +187,7 @@ func (l *leases) keep(o *coordinationv1.Lease) {
 	}
 }
 
-// newest is the version of our Lease as last seen.
+// newest returns the version of our Lease as last seen.
 func (l *leases) newest() uint64 {
 	if l.own == nil {
 		return 0

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// Area is a set over objects and partitions: for most kinds of objects the same partitions, for some others, by ranges
-// of namespaces. It is immutable; the zero Area is empty.
+// Area is a set over objects and partitions: for most kinds of objects the same partitions, for some kinds other
+// partitions, by ranges of namespaces. It is immutable; the zero Area is empty.
 type Area struct {
 	rest Set
 	cuts map[Kind][]strip // kinds that differ from rest, if only in a range
@@ -31,16 +31,16 @@ func (a Area) Has(k Kind, namespace string, partition int) bool {
 	return a.rest.Has(partition)
 }
 
-// Rest returns the partitions of all kinds of which no part is taken.
+// Rest returns the partitions of every kind of which no part is taken.
 func (a Area) Rest() Set { return a.rest }
 
-// Empty tells whether nothing is in the area.
+// Empty tells whether the area is empty.
 func (a Area) Empty() bool { return a.rest.Len() == 0 && len(a.cuts) == 0 }
 
-// Kinds yields the kinds of which the area has more or less than of the rest.
+// Kinds yields the kinds of which the area has other partitions than Rest, if only in a range of namespaces.
 func (a Area) Kinds() iter.Seq[Kind] { return maps.Keys(a.cuts) }
 
-// Touches tells whether anything of a target's kinds is in the area.
+// Touches tells whether the area has any object of the target's kinds.
 func (a Area) Touches(target string) bool {
 	if a.rest.Len() > 0 {
 		return true
@@ -53,24 +53,24 @@ func (a Area) Touches(target string) bool {
 	return false
 }
 
-// TouchesKind tells whether anything of the kind is in the area.
+// TouchesKind tells whether the area has any object of the kind.
 func (a Area) TouchesKind(k Kind) bool {
 	return slices.ContainsFunc(a.strips(k), func(s strip) bool { return s.set.Len() > 0 })
 }
 
-// Apart tells whether the area has other partitions of the kind than of most, if only in a range of namespaces.
+// Apart tells whether the area has other partitions of the kind than Rest, if only in a range of namespaces.
 func (a Area) Apart(k Kind) bool { return len(a.cuts[k]) > 0 }
 
-// Equal tells whether both have the same in them.
+// Equal tells whether both areas are the same.
 func (a Area) Equal(o Area) bool { return a.Minus(o).Empty() && o.Minus(a).Empty() }
 
-// Minus returns what a has and o lacks.
+// Minus returns the objects and partitions that a has and o lacks.
 func (a Area) Minus(o Area) Area { return combine(a, o, Set.minus) }
 
-// Plus returns what either has.
+// Plus returns the objects and partitions that either area has.
 func (a Area) Plus(o Area) Area { return combine(a, o, Set.plus) }
 
-// And returns what both have.
+// And returns the objects and partitions that both areas have.
 func (a Area) And(o Area) Area { return combine(a, o, Set.and) }
 
 // covers tells whether the area has a part in every partition of all.
@@ -96,7 +96,7 @@ func (a Area) least() Set {
 	return least
 }
 
-// with returns the area with a set in the place of what it has of a part.
+// with returns the area in which set replaces the partitions of a part.
 func (a Area) with(p Part, set Set) Area {
 	inside := newSet(1)
 	mask := []strip{{from: p.From, set: inside}}
@@ -121,7 +121,7 @@ func (a Area) with(p Part, set Set) Area {
 	return c
 }
 
-// strips returns what the area has of a kind.
+// strips returns the strips of a kind.
 func (a Area) strips(k Kind) []strip {
 	if s, ok := a.cuts[k]; ok {
 		return s
@@ -129,8 +129,8 @@ func (a Area) strips(k Kind) []strip {
 	return []strip{{set: a.rest}}
 }
 
-// put sets what the area has of a kind, while it is being made: neighbours that are alike become one, and a
-// kind that is like the rest is no cut.
+// put sets the strips of a kind in an area that is being built: neighbours that are alike become one, and a kind
+// that is like the rest is no cut.
 func (a *Area) put(k Kind, strips []strip) {
 	strips = slices.CompactFunc(strips, func(x, y strip) bool { return x.set.Equal(y.set) })
 	if len(strips) == 1 && strips[0].set.Equal(a.rest) {
@@ -139,7 +139,7 @@ func (a *Area) put(k Kind, strips []strip) {
 	a.cuts[k] = strips
 }
 
-// combine applies an operation to what both areas have of each kind and namespace.
+// combine applies an operation to the partitions that the two areas have of each kind and namespace.
 func combine(a, b Area, op func(x, y Set) Set) Area {
 	c := Area{rest: op(a.rest, b.rest)}
 	if len(a.cuts) == 0 && len(b.cuts) == 0 {

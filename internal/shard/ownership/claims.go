@@ -2,8 +2,8 @@ package ownership
 
 import "github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 
-// claimCache remembers which partitions a view gives to whom. Building a ring takes milliseconds and every Lease
-// refers to one, so rings are kept as long as a Lease refers to them.
+// claimCache remembers which partitions a view gives to which member. Building a ring takes milliseconds and
+// every Lease refers to one, so a ring is kept as long as a Lease refers to it.
 type claimCache struct {
 	format ring.Format
 	name   string // of the format, as Leases carry it
@@ -41,8 +41,8 @@ func (c *claimCache) entry(view []string) *cachedRing {
 	return e
 }
 
-// of returns what the Lease claims. What cannot be computed here, because it is of another format or because no ring
-// can be built from it, may be anything and is taken for everything.
+// of returns the area that the Lease claims. A claim of another format, or one from which no ring can be built,
+// may be anything, and is taken for everything.
 func (c *claimCache) of(l *Lease) Area {
 	if !l.claims() {
 		return Area{}
@@ -55,7 +55,7 @@ func (c *claimCache) of(l *Lease) Area {
 	return Area{rest: c.all}
 }
 
-// area returns what a member's claim of our own format covers. It fails when no ring can be built.
+// area returns the area that a member's claim of our own format covers. It fails when no ring can be built.
 func (c *claimCache) area(cl *Claim, member string) (Area, error) {
 	if len(cl.View) == 0 {
 		return Area{}, nil
@@ -91,7 +91,7 @@ func (c *claimCache) share(view []string, member string) (Set, error) {
 	return s, nil
 }
 
-// prune forgets the rings that nothing has asked for since the last call.
+// prune forgets the rings that no caller has asked for since the last call of prune.
 func (c *claimCache) prune() {
 	for key, e := range c.rings {
 		if !e.used {

@@ -3,8 +3,8 @@
 //
 // Each member publishes in its own Lease a [Claim]: the view under which it works, which is the sorted names of
 // all members it knows, and the parts that it takes or yields. It claims the share that the ring of the view
-// gives to it, less what it yields, plus everything that it takes. A member may send for an object in a partition
-// while
+// gives to it, without the parts that it yields, and with all that it takes. A member may send for an object in a
+// partition while
 //
 //  1. the claim published in its Lease covers it, and so does the claim that it is about to publish,
 //  2. the watch has delivered that publication back to it,
@@ -32,10 +32,10 @@
 //	                              │   marked dead, Lease deleted or            │         released
 //	                              └──────────── taken over ────────────────────┘
 //
-// A [Machine] is driven from outside. Its driver tells it what the watch shows, in the order of versions and
-// without leaving anything out, how writes ended, and the time. After each input the driver asks what to do:
+// A [Machine] is driven from outside. Its driver tells it three things: what the watch shows, in the order of
+// versions and without a gap; the outcomes of writes; and the time. After each input the driver asks what to do:
 // [Machine.BeginWrite], [Machine.Retirements], [Machine.Drain], and when to look again, [Machine.Wake]. A Machine
-// does no I/O, starts no goroutine and reads no clock; every now is a monotonic time since any fixed moment, and
+// does no I/O, starts no goroutine and reads no clock. Every now is a monotonic time since any fixed moment, and
 // may not go back. A Machine is not safe for concurrent use; a [Set] is.
 //
 // The driver must keep this order. It asks for Drain and publishes the result of Owned to the senders before it

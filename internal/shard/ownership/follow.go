@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// update draws all conclusions. It is called at the end of every input.
+// update draws all conclusions from an input. Every input ends with a call of it.
 func (m *Machine) update(now time.Duration) {
 	if !m.synced {
 		return
 	}
 	m.zombies = slices.DeleteFunc(m.zombies, func(g zombie) bool { return now-g.since >= m.t.LeaseDuration })
 	if now-m.continuous >= m.t.LeaseDuration || m.off == ruleSeason {
-		// Whose Lease had vanished before our list had last renewed it before that, and is fenced by now.
+		// A member whose Lease had vanished before our list had renewed it before that, so it is fenced by this time.
 		m.settled = true
 	}
 	m.steer(now)
@@ -21,10 +21,11 @@ func (m *Machine) update(now time.Duration) {
 	m.cache.prune()
 }
 
-// desired returns the claim that the members as we see them call for: a view of all that are live or may be, of our
-// format, what we are to take, and what others take. While members of another format claim anything we claim
-// nothing, so that a format takes over as a whole when the last member of the other is gone; if both began at
-// once, the greater format goes on. It fails when no ring can be built from the members.
+// desired returns the claim that the members as we see them call for: a view of all members of our format that
+// are live or may be, the parts that we are to take, and the parts that others take. While members of another
+// format claim anything, we claim nothing, so that a format takes over as a whole when the last member of the
+// other is gone. If both formats began at once, the greater one goes on. desired fails when no ring can be built
+// from the members.
 func (m *Machine) desired() (Claim, error) {
 	view := []string{m.self.Member}
 	claiming := m.joined && len(m.known.lease.View) > 0
@@ -52,8 +53,8 @@ func (m *Machine) desired() (Claim, error) {
 	return c, err
 }
 
-// takes returns what we take of what we are asked to: whole requests, for of two members that each hold a
-// part of what the other waits for, neither would ever go on.
+// takes returns the parts that we take, of those that we are asked to take. Requests are taken as a whole: if two
+// members each held a part that the other waits for, neither would ever go on.
 func (m *Machine) takes() []Part {
 	var takes []Part
 	for _, request := range m.wanted {
@@ -64,8 +65,8 @@ func (m *Machine) takes() []Part {
 	return sortParts(takes)
 }
 
-// free tells whether no other member takes anything of a request. If two have begun at the same time, both
-// know which of them goes on, and the other withdraws all of it.
+// free tells whether no other member takes any part of a request. If two members have begun at the same time,
+// both know which of them goes on, and the other withdraws its whole request.
 func (m *Machine) free(request []Part) bool {
 	for _, p := range request {
 		began := m.joined && slices.Contains(m.known.lease.Takes, p)
@@ -79,7 +80,7 @@ func (m *Machine) free(request []Part) bool {
 	return true
 }
 
-// yields returns what others take, but for what we have begun to take ourselves.
+// yields returns the parts that others take, except those that we have begun to take ourselves.
 func (m *Machine) yields(ours []Part) []Part {
 	var yields []Part
 	for _, o := range m.leases {
@@ -95,17 +96,17 @@ func (m *Machine) yields(ours []Part) []Part {
 	return sortParts(yields)
 }
 
-// takesPart tells whether a Lease of another member takes parts that we can read.
+// takesPart tells whether a Lease is another member's that takes parts which we can read.
 func (m *Machine) takesPart(l *Lease) bool {
 	return l.State == Live && l.claims() && l.Format == m.format && !m.mine(l)
 }
 
-// steer decides which claim to work towards. Another view is aimed at when the members have kept still for a while,
-// parts at once. From then on nothing is begun that the claim gives to others, and it is published when what was in
-// flight of that has ended.
+// steer decides which claim to work towards. We aim at another view when the members have kept still for a while,
+// at parts at once. From then on we begin no request for what the claim gives to others. We publish the claim
+// when our requests in flight for it have ended.
 func (m *Machine) steer(now time.Duration) {
 	m.ringErr = nil
-	if !m.joined || m.leaving { // what was asked to drain then has nothing to do with a target
+	if !m.joined || m.leaving { // A drain that was asked for then has nothing to do with a target.
 		m.hasTarget, m.isPending = false, false
 		return
 	}
@@ -114,13 +115,13 @@ func (m *Machine) steer(now time.Duration) {
 		m.hasTarget = false
 	}
 	want, err := m.desired()
-	if err != nil { // more members than a ring takes: better the old view than none
+	if err != nil { // There are more members than a ring takes: better the old view than none.
 		m.ringErr = err
 		return
 	}
 	m.steerView(&want, ours, now)
 	if want.same(ours) {
-		if m.hasTarget { // nothing has to end any more
+		if m.hasTarget { // No request has to end for this.
 			m.hasTarget, m.drained = false, m.drainToken
 		}
 		return
@@ -130,7 +131,7 @@ func (m *Machine) steer(now time.Duration) {
 	}
 	m.target, m.hasTarget = want, true
 	m.drainToken++
-	if m.area(ours).Minus(m.area(&want)).Empty() { // Whatever is in flight was begun under what we claim.
+	if m.area(ours).Minus(m.area(&want)).Empty() { // Requests in flight were begun under what we claim.
 		m.drained = m.drainToken
 	}
 }
@@ -163,13 +164,13 @@ func (m *Machine) steerView(want, ours *Claim, now time.Duration) {
 	}
 }
 
-// steerAt is when the pending view is aimed at.
+// steerAt returns the time at which we aim at the pending view.
 func (m *Machine) steerAt() time.Duration {
 	return min(m.pendingFrom+m.t.Stability, m.pendingHead+m.t.MaxStability)
 }
 
-// Take asks for parts: from now on our claim is to have all partitions of them, and the others are to yield. It ends
-// with our stay in the ring.
+// Take asks for parts: from the call on, our claim is to have all partitions of them, and the others are to
+// yield. The request ends with our stay in the ring.
 func (m *Machine) Take(parts []Part, now time.Duration) {
 	m.wanted = append(slices.Clone(m.wanted), slices.Clone(parts))
 	m.update(now)
@@ -188,7 +189,7 @@ func (m *Machine) Give(parts []Part, now time.Duration) {
 	m.update(now)
 }
 
-// Wants tells whether all of the parts are still asked for, in this stay.
+// Wants tells whether we still ask for all of the parts, in this stay.
 func (m *Machine) Wants(parts []Part) bool {
 	wanted := slices.Concat(m.wanted...)
 	return !slices.ContainsFunc(parts, func(p Part) bool { return !slices.Contains(wanted, p) })
@@ -207,26 +208,26 @@ func (m *Machine) Covers(a Area, parts []Part) bool {
 
 // Drain is a request to let requests in flight end.
 type Drain struct {
-	// Token is to be handed to [Machine.Drained].
+	// Token is the argument for [Machine.Drained].
 	Token uint64
-	// Lost is what is given away: requests for it have to end.
+	// Lost is the area that is given away: requests for it have to end.
 	Lost Area
 }
 
-// Drain returns what has to end before we can go on, if anything has. [Machine.MaySend] has been false for it since
-// the call that asked for it.
+// Drain returns the requests that have to end before we can go on, if there are any. [Machine.MaySend] has been
+// false for them since the call that asked for the drain.
 func (m *Machine) Drain() (Drain, bool) {
 	if m.drained == m.drainToken {
 		return Drain{}, false
 	}
 	d := Drain{Token: m.drainToken, Lost: m.all}
-	if m.hasTarget && m.joined { // whatever is in flight was begun under what we claim
+	if m.hasTarget && m.joined { // Requests in flight were begun under what we claim.
 		d.Lost = m.area(&m.known.lease.Claim).Minus(m.area(&m.target))
 	}
 	return d, true
 }
 
-// Drained says that a drain is done: nothing is in flight for what is lost.
+// Drained says that a drain is done: no request is in flight for the lost area.
 func (m *Machine) Drained(token uint64, now time.Duration) {
 	if token != m.drainToken || m.drained == token {
 		return
@@ -236,7 +237,8 @@ func (m *Machine) Drained(token uint64, now time.Duration) {
 	m.update(now)
 }
 
-// Wake returns when [Machine.Tick] has to be called, or a write or a retirement becomes due, if nothing happens before.
+// Wake returns when [Machine.Tick] has to be called, or when a write or a retirement becomes due, if no input
+// comes before.
 func (m *Machine) Wake(now time.Duration) time.Duration {
 	wake := now + m.t.RenewInterval
 	at := func(t time.Duration) {

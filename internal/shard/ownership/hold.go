@@ -2,8 +2,9 @@ package ownership
 
 import "time"
 
-// Hold makes us wait before we join for the first time, as long as there are others who do the work: a member that owns
-// partitions before it knows the cluster delivers nothing of them meanwhile. It must be called before the first input.
+// Hold makes us wait before we join for the first time, as long as other members do the work. A member that owns
+// partitions before it knows the cluster delivers none of their objects meanwhile. Hold must be called before the
+// first input.
 func (m *Machine) Hold() { m.held = true }
 
 // Proceed ends the hold.
@@ -12,8 +13,8 @@ func (m *Machine) Proceed(now time.Duration) {
 	m.update(now)
 }
 
-// Holding tells whether we do not join because of [Machine.Hold]. A Lease that has not changed for the lease duration
-// holds us no longer: its member is dead, and only members may say so.
+// Holding tells whether [Machine.Hold] keeps us from joining. A Lease that has not changed for the lease duration
+// does not hold us: its member is dead, and only members may mark it so.
 func (m *Machine) Holding(now time.Duration) bool {
 	if !m.held || m.joined {
 		return false

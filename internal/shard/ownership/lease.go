@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// State is what a Lease says of its member.
+// State is the state in which a Lease shows its member.
 //
 //	        marked by a survivor, on the version it saw
 //	Live ───────────────────────────────────────────────▶ Dead
@@ -18,9 +18,10 @@ type State uint8
 const (
 	// Live is a member that works, or has not been found dead yet.
 	Live State = iota
-	// Released is a member that has stopped sending and said so itself.
+	// Released is a member that has stopped sending and has said so itself.
 	Released
-	// Dead is a member whose Lease another member marked, having seen it unchanged for the whole lease duration.
+	// Dead is a member whose Lease another member has marked, after seeing it unchanged for the whole lease
+	// duration.
 	Dead
 )
 
@@ -38,7 +39,7 @@ func (s State) String() string {
 	}
 }
 
-// Lease is what one member publishes, as seen at one version. Holders of a Lease must not change its slices.
+// Lease is the publication of one member, as seen at one version. Holders of a Lease must not change its slices.
 type Lease struct {
 	// Member is the name of the member, which is the name of its pod. There is one Lease for each name.
 	Member string
@@ -51,32 +52,32 @@ type Lease struct {
 	Version uint64
 	// State says whether the member works.
 	State State
-	// Format is what the Claim is to be read with: the ring's format, and what its members send where. Those of
-	// another format have nothing in common with ours.
+	// Format is the format by which the Claim is read: the ring's format, and what its members send and where.
+	// Members of another format have nothing in common with ours.
 	Format string
 	Claim
-	// Publication counts the claims that this stay has written. As long as it is the same, so was the claim, without
+	// Publication counts the claims that this stay has written. While it is the same, the claim has stood without
 	// interruption.
 	Publication uint64
-	// Seen is the version up to which the member had seen all Leases when it began to write this.
+	// Seen is the version up to which the member had seen all Leases when it began this write.
 	Seen uint64
 	// Since is the version of the complete list from which on the member has seen every change of every Lease.
 	Since uint64
-	// Vouches says that when this write began, no member whose Lease had vanished up to Seen could be sending any more.
+	// Vouches says that when this write began, no member whose Lease had vanished up to Seen could still be sending.
 	Vouches bool
-	// Sole says that when this write began, the member could send for every partition there is.
+	// Sole says that when this write began, the member could send for every partition of the ring.
 	Sole bool
 }
 
-// claims tells whether the Lease claims anything. A released Lease with a view is a residual claim: nobody sends
-// under it, but it stands until it is taken over or dropped.
+// claims tells whether the Lease claims anything. A released Lease with a view is a residual claim: no member
+// sends under it, but it stands until it is taken over or dropped.
 func (l *Lease) claims() bool { return l.State != Dead && len(l.View) > 0 }
 
-// residual tells whether the successor may go on where it ended: it could send for everything, and
-// nobody else could have begun since, because the claim has stood ever since.
+// residual tells whether the successor may continue where this member ended: the member could send for
+// everything. No other can have begun since, because the claim has stood all the time.
 func (l *Lease) residual() bool { return l.Sole && len(l.View) == 1 && l.View[0] == l.Member }
 
-// continues tells whether the claim of the Lease has stood without interruption since it was as before.
+// continues tells whether the claim of the Lease has stood without interruption since the state before.
 func (l *Lease) continues(before *Lease) bool {
 	return l.claims() && before.claims() && l.Incarnation == before.Incarnation && l.Publication == before.Publication &&
 		l.Format == before.Format && l.same(&before.Claim)

@@ -9,39 +9,40 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// Self is who a member is.
+// Self identifies a member.
 type Self struct {
 	// Member is the member's name, and UID that of its pod; see [Lease].
 	Member, UID string
 	// Process is different for each process that ever runs under the UID.
 	Process string
-	// Duty is what the member sends where, as one short text. Members with different duties never form one ring: each
-	// receiver would get a part of the objects.
+	// Duty names what the member sends and where, as one short text. Members with different duties never form one
+	// ring, because each receiver would get only a part of the objects.
 	Duty string
 }
 
-// Machine is one member's knowledge of the ring, and what follows from it. Create it with [New]. Its methods must not
-// be called concurrently. The package documentation says what drives it.
+// Machine is one member's knowledge of the ring, and the conclusions from it. Create it with [New]. Its methods
+// must not be called concurrently. The package documentation says how it is driven.
 type Machine struct {
 	self   Self
 	t      Timings
 	format string
-	all    Area // everything there is
+	all    Area // all objects in all partitions
 	cache  *claimCache
-	off    rule // that does not hold; always none but in tests
+	off    rule // the rule that does not hold; none except in tests
 
-	// What the watch has shown.
+	// The fields up to crashed hold what the watch has shown.
 	fresh      bool // no list has come yet in this process
 	synced     bool
-	seen       uint64 // version up to which everything has been seen
-	since      uint64 // version of the list from which on everything has been seen
+	seen       uint64 // version up to which all changes have been seen
+	since      uint64 // version of the list from which on all changes have been seen
 	continuous time.Duration
 	settled    bool
 	leases     map[string]*observed // by member; our own name is among them
 	zombies    []zombie
-	crashed    Area // what was claimed by a member that ended without a word, until we gain it
+	crashed    Area // what crashed members had claimed, until we gain it
 
-	// What we know of the Lease under our own name, from the watch, from answers to our writes and from reading it.
+	// The fields up to hasRenewed hold our knowledge of the Lease under our own name: from the watch, from answers
+	// to our writes, and from reading it.
 	known      known
 	generation int
 	joined     bool // the known Lease is ours, of this incarnation, and live
@@ -50,63 +51,63 @@ type Machine struct {
 	renewed    time.Duration // when our last successful renewal began
 	hasRenewed bool
 
-	// Writes of our own Lease.
+	// The fields up to held are about writes of our own Lease.
 	writing  *Write
 	retryAt  time.Duration
 	written  Lease  // the last write that succeeded
 	vouched  uint64 // the version up to which a write of ours has vouched
 	composed Claim
-	claims   uint64 // how many times composed has changed
+	claims   uint64 // how often composed has changed
 	maybe    []maybeClaim
 	again    bool // the last write went wrong
-	held     bool // we do not join while others are there to do the work; see Hold
+	held     bool // we do not join while other members do the work; see Hold
 
-	// The way to the next claim.
-	wanted      [][]Part // what we are asked to take, by request
+	// The fields up to pendingHead lead to the next claim.
+	wanted      [][]Part // the parts that we are asked to take, by request
 	target      Claim
 	hasTarget   bool
 	drainToken  uint64 // of the last drain that was asked for
 	drained     uint64 // of the last drain that was reported done
-	rejoining   bool   // everything must have ended before we join again
+	rejoining   bool   // all requests must have ended before we join again
 	leaving     bool
 	leaveSole   bool
 	pending     string        // the view that the members now call for, when it is not ours
 	isPending   bool          // pending is set
-	pendingFrom time.Duration // since when it is that one
-	pendingHead time.Duration // since when it has not been ours
+	pendingFrom time.Duration // when the members began to call for this view
+	pendingHead time.Duration // when they began to call for a view that is not ours
 
-	// What follows.
+	// The fields from here on are conclusions.
 	owned     Area
 	conflicts Set
-	gains     Gains // since they were last taken
+	gains     Gains // since TakeGains was last called
 	ringErr   error
 	health    health
 }
 
-// rule is a rule of the protocol that can be switched off, for the tests that show what each of them is for.
+// rule is a rule of the protocol. Tests can switch each rule off, and show what it is for.
 type rule string
 
 const (
-	ruleObserve    rule = "observe"     // what is claimed is sent for once it has been seen to be published
-	ruleOthers     rule = "others"      // what another member claims is not sent for
+	ruleObserve    rule = "observe"     // a claim is used once it has been seen published
+	ruleOthers     rule = "others"      // no request is sent for what another member claims
 	ruleFence      rule = "fence"       // nothing is sent long after the last renewal
-	ruleDrain      rule = "drain"       // what is given away is drained before that is published
-	ruleSeason     rule = "season"      // a member that comes waits for Leases that have vanished
-	ruleZombies    rule = "zombies"     // a Lease that vanishes goes on claiming for a time
+	ruleDrain      rule = "drain"       // what is given away is drained before the new claim is published
+	ruleSeason     rule = "season"      // a new member waits for members whose Leases have vanished
+	ruleZombies    rule = "zombies"     // a vanished Lease goes on claiming for a time
 	ruleYields     rule = "yields"      // a part is taken when the others have yielded it
-	ruleYieldDrain rule = "yield drain" // and they drain it before that
+	ruleYieldDrain rule = "yield drain" // the others drain a part before they yield it
 )
 
 type observed struct {
 	lease   Lease
-	claim   Area          // what it claims
-	changed time.Duration // when we last saw it change
-	retired time.Duration // when we first saw it dead or released
-	attempt time.Duration // when we last asked for it to be retired
+	claim   Area          // the area that the Lease claims
+	changed time.Duration // when we last saw the Lease change
+	retired time.Duration // when we first saw the Lease dead or released
+	attempt time.Duration // when we last asked for the retirement of the Lease
 	tried   bool
 }
 
-// zombie is a member whose Lease vanished without having been retired. It may go on sending until its fence.
+// zombie is a live member whose Lease has vanished. It may go on sending until its fence.
 type zombie struct {
 	member, uid string
 	format      string
@@ -120,14 +121,14 @@ type known struct {
 	version uint64
 }
 
-// maybeClaim is a claim that our Lease has or may yet get through a write of ours that the watch has not shown.
+// maybeClaim is a claim that our Lease has, or may yet get, through a write of ours that the watch has not shown.
 type maybeClaim struct {
 	base, version uint64 // version is 0 as long as the write's outcome is unknown
 	claim         Claim
 }
 
-// New returns the machine of a member that has seen nothing so far. It fails when the format or the timings are
-// unsound or the name, the UID or the process is empty.
+// New returns the machine of a member that has seen no Lease. It fails when the format or the timings are unsound
+// or the name, the UID or the process is empty.
 func New(self Self, f ring.Format, t Timings) (*Machine, error) {
 	if err := f.Validate(); err != nil {
 		return nil, err
@@ -153,13 +154,14 @@ func New(self Self, f ring.Format, t Timings) (*Machine, error) {
 	}, nil
 }
 
-// Synced takes a complete list of all Leases of the ring at a version: the first, or one after an interruption of the
-// watch that may have hidden changes. After the latter we keep what we may send for, because our claim on it stood all
-// the time. Whether we may begin with anything new depends on whether somebody may have come, begun to send
-// and lost its Lease meanwhile, unseen by us. Nobody has if every partition was claimed without interruption
-// by somebody we still see; otherwise we have to settle again.
+// Synced takes a complete list of all Leases of the ring at a version: the first, or one after an interruption of
+// the watch that may have hidden changes. After an interruption we keep the area for which we may send, because
+// our claim on it stood all the time. We may begin with new partitions only if no hidden member can be sending:
+// one that came, began to send and lost its Lease meanwhile. There is none if every partition was claimed without
+// interruption by members that we still see; otherwise we have to settle again.
 //
-// It returns true when the list shows a cluster that has gone back in time, which is then as [Machine.Restored].
+// Synced returns true when the list shows a cluster that has gone back in time, which has the effect of
+// [Machine.Restored].
 func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) (restored bool) {
 	if restored = version < m.seen || m.rewound(leases, version); restored {
 		m.forget()
@@ -194,11 +196,11 @@ func (m *Machine) Synced(leases []Lease, version uint64, now time.Duration) (res
 	return restored
 }
 
-// nobodySends tells whether the first list that a process sees shows a ring that has never begun, or that has ended in
-// good order: all members have released their Leases or were found dead, and the last that wrote vouches that nobody
-// else was left. It saves the first start of a release a lease duration. What it cannot see is a member whose Lease a
-// person deleted when it was the only one left, and which is paused or cut off meanwhile; that person's doing
-// is the one thing that the protocol does not answer for.
+// nobodySends tells whether the first list that a process sees shows a ring that has never begun, or that has
+// ended in good order. In good order means that all members have released their Leases or were found dead, and
+// that the last writer vouches that no other member was left. The rule saves the first start of a release a lease
+// duration. It cannot see a sole member that is paused or cut off, and whose Lease a person has deleted. That
+// deletion is the one act that the protocol does not answer for.
 func nobodySends(leases []Lease) bool {
 	last := -1
 	for i := range leases {
@@ -221,17 +223,17 @@ func (m *Machine) forget() {
 	m.rejoin()
 }
 
-// Restored takes the news that the cluster has gone back in time: its etcd was restored from a backup. What
-// we have seen counts for nothing then: nothing is sent until the Leases have been listed and we have joined
-// as a newcomer.
+// Restored takes the news that the cluster has gone back in time, because its etcd was restored from a backup.
+// All that we have seen is void then. We send nothing until the Leases have been listed and we have joined as a
+// newcomer.
 func (m *Machine) Restored() {
 	if m.seen > 0 || m.known.version > 0 {
 		m.forget()
 	}
 }
 
-// rewound tells whether a list shows a Lease as it was before what we have seen of it. A restore of etcd can raise the
-// version of lists, and leaves those of objects.
+// rewound tells whether a list shows a Lease in a state older than one that we have seen. A restore of etcd can
+// raise the version of lists, and leaves the versions of objects.
 func (m *Machine) rewound(leases []Lease, version uint64) bool {
 	for i := range leases {
 		l := &leases[i]
@@ -242,7 +244,8 @@ func (m *Machine) rewound(leases []Lease, version uint64) bool {
 	return false
 }
 
-// continued tells whether every partition has been claimed without interruption since the Leases were as before.
+// continued tells whether every partition has been claimed without interruption since the Leases were in the
+// state before.
 func (m *Machine) continued(before map[string]Lease) bool {
 	var claimed Area
 	for member, o := range m.leases {
@@ -269,7 +272,7 @@ func (m *Machine) Deleted(member string, version uint64, now time.Duration) {
 	m.update(now)
 }
 
-// Bookmark takes the word of the watch that everything up to a version has been shown.
+// Bookmark takes the news that the watch has shown every change up to a version.
 func (m *Machine) Bookmark(version uint64, now time.Duration) {
 	m.seen = max(m.seen, version)
 	m.update(now)
@@ -278,8 +281,8 @@ func (m *Machine) Bookmark(version uint64, now time.Duration) {
 // Tick lets time pass. It must be called when [Machine.Wake] says so.
 func (m *Machine) Tick(now time.Duration) { m.update(now) }
 
-// Leave gives everything up: from now on [Machine.MaySend] is false for every partition, and the Lease is released as
-// soon as the drain that this asks for is done. It cannot be taken back.
+// Leave gives everything up: from the call on, [Machine.MaySend] is false for every partition. The Lease is
+// released when the drain that the call asks for is done. Leave cannot be undone.
 func (m *Machine) Leave(now time.Duration) {
 	if m.leaving {
 		return
@@ -290,10 +293,10 @@ func (m *Machine) Leave(now time.Duration) {
 	m.update(now)
 }
 
-// Left tells whether there is nothing left to release.
+// Left tells whether we have left and have no Lease to release.
 func (m *Machine) Left() bool { return m.leaving && !m.joined && m.writing == nil }
 
-// see takes one state of one Lease, unless it is older than what has been seen.
+// see takes one state of one Lease, unless it is older than the state we have seen.
 func (m *Machine) see(l *Lease, now time.Duration) {
 	o := m.leases[l.Member]
 	if o != nil && l.Version <= o.lease.Version {
@@ -302,7 +305,7 @@ func (m *Machine) see(l *Lease, now time.Duration) {
 	if o == nil {
 		o = &observed{retired: -1}
 		m.leases[l.Member] = o
-		if l.State == Dead { // nobody may have repeated its last words yet
+		if l.State == Dead { // No member may have repeated its last words yet.
 			dead := *l
 			dead.State = Live
 			m.note(&dead)
@@ -320,7 +323,7 @@ func (m *Machine) see(l *Lease, now time.Duration) {
 		o.retired = now
 	}
 	o.lease, o.claim, o.changed, o.tried = *l, m.cache.of(l), now, false
-	if l.State == Live { // the same pod again: it has given up what it had, or is another process
+	if l.State == Live { // The same pod has given up what it had, or is another process.
 		m.zombies = slices.DeleteFunc(m.zombies, func(g zombie) bool { return g.member == l.Member && g.uid == l.UID })
 	}
 	m.hear(l)
@@ -330,23 +333,23 @@ func (m *Machine) see(l *Lease, now time.Duration) {
 	}
 }
 
-// hear takes a member's word that nobody was sending any more whose Lease had vanished before our own list. What has
-// vanished since, we have seen ourselves.
+// hear takes a member's assurance that no member could be sending whose Lease had vanished before our own list.
+// We have seen the Leases that vanished since then ourselves.
 func (m *Machine) hear(l *Lease) {
 	if m.synced && l.Vouches && l.Seen >= m.since && l.Seen < l.Version && !m.mine(l) {
 		m.settled = true
 	}
 }
 
-// ending notes what a member's end leaves behind that says no word of it.
+// ending notes the claim that a member leaves behind when it ends without giving that claim up.
 func (m *Machine) ending(before, after *Lease) {
 	if before.claims() && (after.State == Dead || after.State == Live && after.Incarnation != before.Incarnation && before.State == Live) {
 		m.note(before)
 	}
 }
 
-// note remembers the claim of a Lease whose member has crashed. That is not forgotten before we have taken it over
-// ourselves: the member that had it in between may not have come to repeat its last words.
+// note remembers the claim of a Lease whose member has crashed, until we have taken the claim over ourselves: a
+// member that had it in between may have failed to repeat the last words.
 func (m *Machine) note(l *Lease) { m.crashed = m.crashed.Plus(m.cache.of(l)) }
 
 // vanish takes the end of a Lease.
@@ -359,9 +362,9 @@ func (m *Machine) vanish(member string, version uint64, now time.Duration) {
 	m.lose(&o.lease, now)
 }
 
-// lose makes a zombie of a live member whose Lease is gone, or is another pod's all of a sudden. If that happened in a
-// gap of what we have seen, the member may have claimed more since; but then we are not settled, or it could
-// not begin with it.
+// lose makes a zombie of a live member whose Lease is gone, or belongs to another pod without a release. If that
+// happened in a gap of the watch, the member may have claimed more since. But then we are not settled, or the
+// member could not begin with the new part.
 func (m *Machine) lose(l *Lease, now time.Duration) {
 	if l.State != Live || l.UID == m.self.UID {
 		return
@@ -372,12 +375,13 @@ func (m *Machine) lose(l *Lease, now time.Duration) {
 	}
 }
 
-// Incarnation names this stay in the ring; it is another one after the Lease was lost.
+// Incarnation names this stay in the ring; after the loss of the Lease there is another one.
 func (m *Machine) Incarnation() string { return m.incarnation() }
 
 func (m *Machine) incarnation() string { return fmt.Sprintf("%s.%d", m.self.Process, m.generation) }
 
-// Process returns the name of the process that an incarnation is a stay of, empty for what is not an incarnation.
+// Process returns the name of the process that an incarnation is a stay of, and "" for text that is no
+// incarnation.
 func Process(incarnation string) string {
 	if i := strings.LastIndexByte(incarnation, '.'); i > 0 {
 		return incarnation[:i]
@@ -385,12 +389,12 @@ func Process(incarnation string) string {
 	return ""
 }
 
-// mine tells whether the Lease is that of this stay.
+// mine tells whether the Lease belongs to this stay.
 func (m *Machine) mine(l *Lease) bool {
 	return l.Member == m.self.Member && l.UID == m.self.UID && l.Incarnation == m.incarnation()
 }
 
-// learn takes a newer state of the Lease under our own name, and tells whether we are joined now.
+// learn takes a newer state of the Lease under our own name, and tells whether we are joined.
 func (m *Machine) learn(l *Lease) bool {
 	if l.Version > m.known.version || l.Version == m.known.version && !m.known.present {
 		m.known = known{lease: *l, present: true, version: l.Version}
@@ -408,8 +412,8 @@ func (m *Machine) learnAbsent(version uint64) {
 	m.rejoin()
 }
 
-// rejoin follows what is known of our Lease: when it stops being ours, everything in flight has to end before we come
-// back as another incarnation.
+// rejoin acts on our knowledge of our Lease: when the Lease stops being ours, all requests in flight have to end
+// before we come back as another incarnation.
 func (m *Machine) rejoin() {
 	now := m.known.present && m.known.lease.State == Live && m.mine(&m.known.lease)
 	switch {
@@ -418,7 +422,7 @@ func (m *Machine) rejoin() {
 	case !now && m.joined && !m.leaving:
 		m.generation++
 		m.hasTarget, m.rejoining, m.hasRenewed = false, true, false
-		m.maybe, m.wanted = nil, nil // Who takes parts takes them in one stay.
+		m.maybe, m.wanted = nil, nil // A member takes parts within one stay.
 		m.drainToken++
 	}
 	m.joined = now

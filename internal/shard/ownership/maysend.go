@@ -2,17 +2,18 @@ package ownership
 
 import "time"
 
-// This file decides whether an object may be sent: what we have published and seen published, less what anybody
-// else claims, while our Lease is young enough. docs/design/0001-claims-in-leases.md proves that no two
-// members may at once.
+// This file decides whether an object may be sent: our claim, published and seen published, less all other
+// claims, while our Lease is young enough. docs/design/0001-claims-in-leases.md proves that no two members may
+// send an object at once.
 
-// MaySend tells whether a request for an object of a kind, in a namespace and a partition, may be begun now.
+// MaySend tells whether a request for an object of a kind, in a namespace and a partition, may begin at this
+// moment.
 func (m *Machine) MaySend(k Kind, namespace string, partition int, now time.Duration) bool {
 	return m.owned.Has(k, namespace, partition) && !m.Fenced(now)
 }
 
-// Fenced tells whether our last successful renewal began too long ago for anything to be sent: from then on somebody
-// may find us dead. Requests in flight have to be cancelled.
+// Fenced tells whether our last successful renewal began too long ago for any request: from then on a peer may
+// find us dead. Requests in flight have to be cancelled.
 func (m *Machine) Fenced(now time.Duration) bool {
 	if m.off == ruleFence {
 		return false
@@ -20,7 +21,7 @@ func (m *Machine) Fenced(now time.Duration) bool {
 	return !m.hasRenewed || now >= m.renewed+m.t.RenewDeadline
 }
 
-// FencedAt returns when the fence falls if nothing is renewed until then; 0 when it has fallen for good.
+// FencedAt returns when the fence falls if no renewal succeeds until then; 0 when it has fallen for good.
 func (m *Machine) FencedAt() time.Duration {
 	if !m.hasRenewed {
 		return 0
@@ -28,8 +29,8 @@ func (m *Machine) FencedAt() time.Duration {
 	return m.renewed + m.t.RenewDeadline
 }
 
-// Claimed returns what we have published that we claim, everything while we have no Lease: what is not in it is another
-// member's.
+// Claimed returns the area of our published claim, and everything while we have no Lease. What lies outside it is
+// another member's.
 func (m *Machine) Claimed() Area {
 	if !m.joined {
 		return m.all
@@ -37,10 +38,10 @@ func (m *Machine) Claimed() Area {
 	return m.area(&m.known.lease.Claim)
 }
 
-// Owned returns what we may send for while not fenced.
+// Owned returns the area for which we may send while not fenced.
 func (m *Machine) Owned() Area { return m.owned }
 
-// refresh computes what we may send for.
+// refresh computes the area for which we may send.
 func (m *Machine) refresh(time.Duration) {
 	granted, others := m.granted(), m.others()
 	m.conflicts = granted.rest.and(others.rest)
@@ -58,7 +59,7 @@ func (m *Machine) refresh(time.Duration) {
 	m.owned = granted
 }
 
-// granted returns what we have published, seen published, and are not about to give away.
+// granted returns the area that we have published, have seen published, and are not about to give away.
 func (m *Machine) granted() Area {
 	if !m.joined || m.leaving {
 		return Area{}
@@ -80,7 +81,7 @@ func (m *Machine) granted() Area {
 	return granted
 }
 
-// area returns what a claim of ours covers. One from which no ring can be built covers nothing.
+// area returns the area of one of our claims. A claim from which no ring can be built covers nothing.
 func (m *Machine) area(c *Claim) Area {
 	a, err := m.cache.area(c, m.self.Member)
 	if err != nil {
@@ -89,7 +90,7 @@ func (m *Machine) area(c *Claim) Area {
 	return a
 }
 
-// others returns what anybody else claims or may still be sending for.
+// others returns the area that other members claim, or for which they may still be sending.
 func (m *Machine) others() Area {
 	var claimed Area
 	for _, o := range m.leases {

@@ -8,17 +8,18 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Kind is what a part is cut from: one resource type at one receiver. The zero Kind is that of what no part can have.
+// Kind is one resource type at one receiver, from which parts are cut. The zero Kind stands for requests that no
+// part covers.
 type Kind struct {
 	// Target is the key of the receiver; Group, Version and Resource name the type.
 	Target, Group, Version, Resource string
 }
 
-// Part is what one member takes as a whole, whatever the partitions, for as long as it resyncs it: a kind, or the
+// Part is what one member takes as a whole, with all its partitions, while it resyncs it. It is a kind, or the
 // objects of a kind whose namespaces lie in a range. Cluster-scoped objects have the empty namespace.
 type Part struct {
 	Kind
-	// From is the first name of a namespace in the part, Until the first that is not in it any more. Empty is no bound.
+	// From is the first name of a namespace in the part, Until the first name after it. Empty is no bound.
 	From, Until string
 }
 
@@ -46,7 +47,7 @@ func FormatParts(parts []Part) string {
 	return strings.Join(texts, ",")
 }
 
-// ParseParts reads what FormatParts wrote, and tells whether all of it could be read.
+// ParseParts reads what FormatParts wrote, and tells whether it could read the whole text.
 func ParseParts(text string) (parts []Part, ok bool) {
 	if text == "" {
 		return nil, true
@@ -72,9 +73,9 @@ func (p Part) overlaps(o Part) bool {
 
 func overlapsAny(p Part, with []Part) bool { return slices.ContainsFunc(with, p.overlaps) }
 
-// beats tells whether one member goes on where both have taken overlapping parts: a coin that all toss alike,
-// the same one for all kinds of a target. With one for each kind, each of two members could win what the
-// other waits for.
+// beats tells whether member goes on, rather than other, where both have taken overlapping parts: a coin that all
+// members toss alike. The coin is the same for all kinds of a target. With a coin for each kind, each of two
+// members could win the kind that the other waits for.
 func (k Kind) beats(member, other string) bool {
 	rank := func(name string) uint64 { return xxhash.Sum64String(k.Target + "/" + name) }
 	return cmp.Or(cmp.Compare(rank(member), rank(other)), strings.Compare(member, other)) > 0
@@ -93,7 +94,7 @@ func sortParts(parts []Part) []Part {
 
 // Claim is what a member says that it may be sending.
 type Claim struct {
-	// View is the sorted names of the members under which this one works. No view, no claim.
+	// View is the sorted names of the members under which this one works. A Claim without a View claims nothing.
 	View []string
 	// Takes are the parts of which it claims all partitions. Of everything else it claims what the ring of
 	// the view gives to it, but nothing of Yields, which others take. Both are sorted.

@@ -6,27 +6,26 @@ import (
 	"time"
 )
 
-// Retirement is one thing to be done to the Lease of another member, on the condition that it still has the version.
+// Retirement is one change of another member's Lease, on the condition that the Lease still has the version.
 type Retirement struct {
-	// Kind is what to do.
+	// Kind is the change to make.
 	Kind RetirementKind
 	// Member names the Lease, and Version is the condition.
 	Member  string
 	Version uint64
-	// Lease is what it becomes; the zero Lease when it is to be deleted.
+	// Lease is the new content; the zero Lease means that the Lease is deleted.
 	Lease Lease
 }
 
-// RetirementKind is what is done to the Lease of a member that is gone.
+// RetirementKind is a way to retire the Lease of a member that is gone.
 type RetirementKind uint8
 
 const (
 	// MarkDead ends the claim of a member whose Lease we have seen unchanged for the whole lease duration.
 	MarkDead RetirementKind = iota
-	// DropClaim ends the claim that a released Lease left behind: it has found no successor, and we
-	// want to work.
+	// DropClaim ends the claim that a released Lease left behind: it has found no successor, and we want to work.
 	DropClaim
-	// Collect deletes the Lease of a member that has been gone for long.
+	// Collect deletes the Lease of a member that has been gone for the retention time.
 	Collect
 )
 
@@ -35,9 +34,9 @@ func (k RetirementKind) String() string {
 	return [...]string{"mark dead", "drop claim", "collect"}[k]
 }
 
-// Retirements returns what is due. What has been returned once is returned again after a renewal interval if the
-// Lease has not changed by then; the caller performs it once, and needs to report nothing: the watch will show it.
-// None of it can do harm when it comes late or twice, for all of it is conditional.
+// Retirements returns the retirements that are due. It returns one again after a renewal interval if the Lease
+// has not changed by then. The caller performs each once and need not report, because the watch will show the
+// result. A retirement can do no harm when it comes late or twice, because it is conditional.
 func (m *Machine) Retirements(now time.Duration) []Retirement {
 	if !m.synced || m.leaving {
 		return nil
@@ -78,10 +77,10 @@ func (m *Machine) retirement(member string, o *observed, now time.Duration) (Ret
 	return r, true
 }
 
-// awake tells whether we can trust that a Lease has not changed just because we saw no change: our own renewals
-// succeed and come back through the watch. The condition on the version is what makes marking safe; this saves the
-// futile attempts of a process that was stopped or whose watch has stalled. A member that waits for its own name has no
-// renewals.
+// awake tells whether a Lease for which we saw no change can be trusted not to have changed: our own renewals
+// succeed and come back through the watch. The condition on the version makes the marking safe; awake saves the
+// futile attempts of a process that was stopped or whose watch has stalled. A member that waits for its own name
+// has no renewals.
 func (m *Machine) awake(member string, now time.Duration) bool {
 	if !m.joined {
 		return member == m.self.Member && !m.rejoining
@@ -90,7 +89,7 @@ func (m *Machine) awake(member string, now time.Duration) bool {
 	return !m.Fenced(now) && own != nil && now < own.changed+m.t.LeaseDuration
 }
 
-// first returns the first of the live members by name; it does what need not be done by everybody.
+// first returns the first of the live members by name, which does the work that one member can do for all.
 func (m *Machine) first() string {
 	first := m.self.Member
 	for member, o := range m.leases {

@@ -28,7 +28,7 @@ func (s Set) Has(partition int) bool {
 	return s.words[partition/64]&(1<<(partition%64)) != 0
 }
 
-// Len returns how many partitions are in the set.
+// Len returns the number of partitions in the set.
 func (s Set) Len() int {
 	n := 0
 	for _, w := range s.words {
@@ -62,7 +62,7 @@ func (s Set) All() iter.Seq[int] {
 
 func (s Set) add(partition int) { s.words[partition/64] |= 1 << (partition % 64) }
 
-// minus returns what s has and o lacks.
+// minus returns the partitions that s has and o lacks.
 func (s Set) minus(o Set) Set {
 	d := Set{words: make([]uint64, len(s.words))}
 	for i, w := range s.words {
@@ -71,7 +71,7 @@ func (s Set) minus(o Set) Set {
 	return d
 }
 
-// and returns what both have.
+// and returns the partitions that both sets have.
 func (s Set) and(o Set) Set {
 	d := Set{words: make([]uint64, len(s.words))}
 	for i, w := range s.words {
@@ -80,7 +80,7 @@ func (s Set) and(o Set) Set {
 	return d
 }
 
-// plus returns what either has.
+// plus returns the partitions that either set has.
 func (s Set) plus(o Set) Set {
 	d := Set{words: make([]uint64, max(len(s.words), len(o.words)))}
 	for i := range d.words {

@@ -7,19 +7,20 @@ import (
 	"time"
 )
 
-// Phase is what a member looks like to another.
+// Phase is the condition in which one member sees another.
 type Phase uint8
 
 const (
-	// Waiting is a member without a claim: it has no Lease yet, waits for its name, or for a member of another format.
+	// Waiting is a member without a claim: it has no Lease yet, or waits for its name or for members of another
+	// format.
 	Waiting Phase = iota
 	// Working is a live member with a claim.
 	Working
 	// Silent is a live member whose renewals have not been seen for longer than the renew deadline.
 	Silent
-	// Missing is a member whose Lease was deleted while it was live. It is waited for like a silent one.
+	// Missing is a member whose Lease was deleted while it was live. Others wait for it as for a silent one.
 	Missing
-	// Gone is a member that has released its Lease or was found dead.
+	// Gone is a member that has released its Lease, or that another member has found dead.
 	Gone
 )
 
@@ -28,47 +29,47 @@ func (p Phase) String() string {
 	return [...]string{"waiting", "working", "silent", "missing", "gone"}[p]
 }
 
-// MemberStatus is what is known of one member.
+// MemberStatus is what this member knows of one member.
 type MemberStatus struct {
-	// Lease is what it published last. A missing member has only a name, a UID and a format.
+	// Lease is the Lease that the member published last. A missing member has only a name, a UID and a format.
 	Lease Lease
-	// Phase is what it looks like.
+	// Phase is the member's condition.
 	Phase Phase
-	// Heartbeat is how long ago its Lease was last seen to change.
+	// Heartbeat is the time since its Lease was last seen to change.
 	Heartbeat time.Duration
-	// Claimed is how many partitions it claims; all of them when its claim cannot be read.
+	// Claimed is the number of partitions that it claims; all of them when its claim cannot be read.
 	Claimed int
-	// Stranger tells that it is of another format, so that it forms no ring with us.
+	// Stranger tells that the member is of another format, so that it forms no ring with us.
 	Stranger bool
-	// Self tells that this is us.
+	// Self tells that the member is this one.
 	Self bool
 }
 
-// Status is what is known of the ring at one moment.
+// Status is what this member knows of the ring at one moment.
 type Status struct {
 	// Members are all members with a Lease, and the missing ones, by name.
 	Members []MemberStatus
-	// Partitions is how many there are, and Owned how many of them we may send for.
+	// Partitions is the number of partitions of the ring, and Owned the number for which we may send.
 	Partitions, Owned int
 	// Fenced tells that we may send nothing because our Lease could not be renewed.
 	Fenced bool
-	// Settled tells that we may begin with partitions that we had not before.
+	// Settled tells that we may begin with partitions that are new to us.
 	Settled bool
-	// Claim is what we have published, and Target the view that we work towards when that is another.
+	// Claim is our published claim, and Target the view that we work towards when that is another.
 	Claim
 	Target []string
-	// Conflicts is how many of our partitions somebody else claims, too; during a handoff that is normal.
+	// Conflicts is the number of our partitions that another member claims, too; during a handoff that is normal.
 	Conflicts int
-	// Orphans is how many partitions no live member of our format claims.
+	// Orphans is the number of partitions that no live member of our format claims.
 	Orphans int
-	// Disagreeing is since how long orphans exist, or live members of our format have other views than they should; 0
-	// when all is well.
+	// Disagreeing is the time for which orphans have existed, or live members of our format have had other views
+	// than they should; 0 when all is well.
 	Disagreeing time.Duration
-	// Err is why no ring can be built from the members, nil otherwise.
+	// Err says why no ring can be built from the members, nil otherwise.
 	Err error
 }
 
-// Status returns what is known now. The caller must not change the Leases in it.
+// Status returns the status at this moment. The caller must not change the Leases in it.
 func (m *Machine) Status(now time.Duration) Status {
 	s := Status{
 		Partitions: m.all.rest.Len(),
@@ -147,7 +148,7 @@ func (m *Machine) WaitsForName() bool {
 	return m.known.present && l.State == Live && l.UID != m.self.UID
 }
 
-// View returns what we have published, as far as we know. The caller must not change it.
+// View returns the view that we have published, as far as we know. The caller must not change it.
 func (m *Machine) View() []string {
 	if !m.joined {
 		return nil
@@ -158,8 +159,8 @@ func (m *Machine) View() []string {
 // Retrying tells whether our last write has not succeeded.
 func (m *Machine) Retrying() bool { return m.retryAt != 0 }
 
-// Moving tells whether a change of the ring is under way for us: we are about to publish a new view, or may not send
-// yet for all that our view gives to us.
+// Moving tells whether a change of the ring is under way for us: we are about to publish a new view, or may not
+// yet send for our whole share of our view.
 func (m *Machine) Moving() bool {
 	if !m.joined {
 		return false
@@ -168,8 +169,8 @@ func (m *Machine) Moving() bool {
 	return m.isPending || m.hasTarget && !sameView(m.target.View, claim.View) || !m.owned.rest.Equal(m.area(claim).rest)
 }
 
-// Stalled tells whether our renewals succeed but have not been coming back through the watch for a whole lease
-// duration. That is as safe as ever, but we see nobody come or go: the watch should be begun anew.
+// Stalled tells whether our renewals succeed, but the watch has not shown them for a whole lease duration. That
+// is as safe as ever, but we see no member come or go: the watch should be begun anew.
 func (m *Machine) Stalled(now time.Duration) bool {
 	if !m.joined || m.Fenced(now) {
 		return false
@@ -181,8 +182,8 @@ func (m *Machine) Stalled(now time.Duration) bool {
 	return now >= last+m.t.LeaseDuration
 }
 
-// Claimants returns who claims an object, as far as we have seen, by name, and who should own it by our view, or has
-// taken it; "" when we have none.
+// Claimants returns the members that claim an object, by name, as far as we have seen. owner is the member that
+// has taken the object or should own it by our view, and "" when we have no view.
 func (m *Machine) Claimants(k Kind, namespace string, partition int) (owner string, claimants []string) {
 	if m.joined && len(m.known.lease.View) > 0 {
 		if r, err := m.cache.ring(m.known.lease.View); err == nil {
@@ -202,21 +203,21 @@ func (m *Machine) Claimants(k Kind, namespace string, partition int) (owner stri
 	return owner, claimants
 }
 
-// Gains are what has become ours.
+// Gains are the objects and partitions that have become ours.
 type Gains struct {
-	// All is everything that has. Crashed is what of it was claimed, at some time since we last had it, by a
-	// member that ended without a word: what that one had in flight has an unknown outcome.
+	// All is the whole gain. Crashed is the part of it that was claimed, since we last had it, by a member that
+	// crashed: the requests that this member had in flight have an unknown outcome.
 	All, Crashed Area
 }
 
 // TakeGains returns what was gained since the last call and is still ours.
 func (m *Machine) TakeGains() Gains {
 	g := Gains{All: m.gains.All.And(m.owned), Crashed: m.gains.Crashed.And(m.owned)}
-	m.gains = Gains{Crashed: m.gains.Crashed.Minus(m.owned)} // of what was lost again: that it was a crash
+	m.gains = Gains{Crashed: m.gains.Crashed.Minus(m.owned)} // A part that was lost again keeps the mark of the crash.
 	return g
 }
 
-// health is whether all members of our format share one view and leave nothing out.
+// health tells whether all members of our format share one view and leave no partition out.
 type health struct {
 	orphans int
 	bad     bool

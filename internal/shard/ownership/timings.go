@@ -6,20 +6,20 @@ import (
 	"time"
 )
 
-// Timings are the protocol's durations. All members of a ring should run with the same.
+// Timings are the protocol's durations. All members of a ring should have the same.
 type Timings struct {
-	// LeaseDuration is how long a Lease has to be seen unchanged before its member may be marked dead.
+	// LeaseDuration is the time for which a Lease must be seen unchanged before its member may be marked dead.
 	LeaseDuration time.Duration
-	// RenewDeadline is how long after the beginning of its last successful renewal a member may send.
+	// RenewDeadline is the time for which a member may send after its last successful renewal began.
 	RenewDeadline time.Duration
 	// RenewInterval is the time from one renewal to the next.
 	RenewInterval time.Duration
-	// Stability is how long the set of members must have kept still before a new view is worked towards, so
-	// that members that come or go together cost one handoff and not one each. 0 stands for at once.
+	// Stability is the time for which the set of members must have kept still before a new view is worked towards.
+	// So members that come or go together cost one handoff and not one each. 0 stands for at once.
 	Stability time.Duration
 	// MaxStability bounds Stability while members keep coming and going.
 	MaxStability time.Duration
-	// Retention is how long the Lease of a member that is gone is kept before it is deleted.
+	// Retention is the time for which the Lease of a member that is gone is kept before it is deleted.
 	Retention time.Duration
 }
 
@@ -36,9 +36,9 @@ func DefaultTimings() Timings {
 	}
 }
 
-// Validate says everything that is wrong with the timings, nil when they are sound. The protocol is safe as long as
-// no member's clock runs faster than another's by the factor LeaseDuration / RenewDeadline; the least that is accepted
-// is 1.2, where real clocks differ by a ten-thousandth.
+// Validate names every fault of the timings, and returns nil when they are sound. The protocol is safe as long as
+// no member's clock runs faster than another's by the factor LeaseDuration / RenewDeadline. The least accepted
+// factor is 1.2; real clocks differ by a ten-thousandth.
 func (t Timings) Validate() error {
 	var errs []error
 	if t.RenewInterval <= 0 {
@@ -59,5 +59,5 @@ func (t Timings) Validate() error {
 	return errors.Join(errs...)
 }
 
-// retry is how long after a failed write the next one is begun.
+// retry is the pause between a failed write and the next one.
 func (t Timings) retry() time.Duration { return t.RenewInterval / 5 }

@@ -7,23 +7,23 @@ import (
 
 // Write is one write of our own Lease. At most one is under way at any time.
 type Write struct {
-	// Lease is what to write; its Version means nothing.
+	// Lease is the Lease to write; its Version means nothing.
 	Lease Lease
-	// Base is the version that the Lease must have; 0 stands for a Lease that must not exist.
+	// Base is the version that the Lease must have; 0 means that no Lease may exist.
 	Base uint64
 	// Begun is when the write began; the fence is counted from it.
 	Begun time.Duration
 }
 
-// Outcome is how a write ended.
+// Outcome is the result of a write.
 type Outcome uint8
 
 const (
-	// Succeeded is a write that was answered with the new version.
+	// Succeeded is a write that the server answered with the new version.
 	Succeeded Outcome = iota
-	// Conflicted is a write that was refused because the Lease had another version, was absent or existed.
+	// Conflicted is a write that the server refused because the Lease had another version, was absent or existed.
 	Conflicted
-	// Unknown is a write without an answer, or with one that leaves open whether it was applied or may yet be.
+	// Unknown is a write without an answer, or with an answer that leaves open whether it was or may yet be applied.
 	Unknown
 )
 
@@ -37,7 +37,7 @@ func (m *Machine) BeginWrite(now time.Duration) (Write, bool) {
 	if !ok {
 		return Write{}, false
 	}
-	if !l.same(&m.composed) { // also when the write before may have failed: a number never stands for two claims
+	if !l.same(&m.composed) { // A number never stands for two claims, even when the write before may have failed.
 		m.composed = l.Claim
 		m.claims++
 	}
@@ -58,7 +58,7 @@ func (m *Machine) EndWrite(o Outcome, version uint64, now time.Duration) {
 	}
 	if o != Succeeded {
 		// Even a conflict does not prove that the write was not applied: a proxy or the client may have sent it twice.
-		// What is certain is that it cannot be applied any more once the Lease has another version.
+		// The write can certainly not be applied once the Lease has another version.
 		m.retryAt = now + m.t.retry()
 		m.again = true
 		m.update(now)
@@ -71,7 +71,7 @@ func (m *Machine) EndWrite(o Outcome, version uint64, now time.Duration) {
 			m.maybe[i].version = version
 		}
 	}
-	if w.Lease.Incarnation == m.incarnation() { // else we have learned meanwhile that this stay has ended
+	if w.Lease.Incarnation == m.incarnation() { // Otherwise we have learned meanwhile that this stay has ended.
 		if was := m.joined; m.learn(&w.Lease) && !was {
 			m.joinedAt = w.Begun
 		}
@@ -89,9 +89,9 @@ func (m *Machine) EndWrite(o Outcome, version uint64, now time.Duration) {
 	m.update(now)
 }
 
-// Reread takes our own Lease as it was read after a write of it went wrong and before the next one has begun, nil when
-// there is none. It must have been read from the server and not from a cache. It is not needed for anything to be
-// right: it speeds up what the watch shows later, and keeps us renewing while the watch is broken.
+// Reread takes our own Lease as the server shows it, not a cache; nil means that there is none. It is read after
+// a write of it went wrong and before the next write begins. Correctness does not need it: it anticipates what
+// the watch shows later, and keeps us renewing while the watch is broken.
 func (m *Machine) Reread(l *Lease, now time.Duration) {
 	switch {
 	case m.writing != nil:
@@ -110,8 +110,8 @@ func (m *Machine) Reread(l *Lease, now time.Duration) {
 	m.update(now)
 }
 
-// resolve forgets the claims of writes that the watch has shown, or that cannot be applied any more because it has
-// shown a later state.
+// resolve forgets the claims of writes that the watch has shown, and of those that cannot be applied because the
+// watch has shown a later state.
 func (m *Machine) resolve(shown uint64) {
 	m.maybe = slices.DeleteFunc(m.maybe, func(v maybeClaim) bool {
 		return v.version != 0 && v.version <= shown
@@ -123,7 +123,7 @@ func (m *Machine) resolveUnknown(version uint64) {
 	m.maybe = slices.DeleteFunc(m.maybe, func(v maybeClaim) bool { return v.version == 0 && v.base < version })
 }
 
-// dueWrite says what has to be written now.
+// dueWrite returns the Lease that is due to be written.
 func (m *Machine) dueWrite(now time.Duration) (l Lease, base uint64, ok bool) {
 	if !m.synced {
 		return Lease{}, 0, false
@@ -146,7 +146,7 @@ func (m *Machine) dueWrite(now time.Duration) (l Lease, base uint64, ok bool) {
 	return Lease{}, 0, false
 }
 
-// dueJoin takes over the Lease under our name as soon as nobody can be sending under it, or creates it.
+// dueJoin takes over the Lease under our name as soon as no process can be sending under it, or creates it.
 func (m *Machine) dueJoin(now time.Duration) (l Lease, base uint64, ok bool) {
 	if m.leaving || m.rejoining && m.drained != m.drainToken {
 		return Lease{}, 0, false
@@ -156,7 +156,7 @@ func (m *Machine) dueJoin(now time.Duration) (l Lease, base uint64, ok bool) {
 	}
 	old := &m.known.lease
 	if m.known.present && old.State == Live && old.UID != m.self.UID {
-		return Lease{}, 0, false // another pod of our name, until it is found dead
+		return Lease{}, 0, false // Another pod has our name, until it is found dead.
 	}
 	claim, err := m.desired()
 	if err != nil {
@@ -170,7 +170,7 @@ func (m *Machine) dueJoin(now time.Duration) (l Lease, base uint64, ok bool) {
 	return m.compose(claim), m.known.version, true
 }
 
-// compose returns our Lease as it is to be written with a claim.
+// compose returns our Lease in the form in which it is written with a claim.
 func (m *Machine) compose(claim Claim) Lease {
 	return Lease{
 		Member:      m.self.Member,
@@ -186,8 +186,8 @@ func (m *Machine) compose(claim Claim) Lease {
 	}
 }
 
-// farewell returns our Lease as it is to be released. Who was alone leaves its claim behind, a residual one, so that
-// the next process under the name can go on without waiting.
+// farewell returns our Lease in its released form. A member that was alone leaves its claim behind, a residual
+// one, so that the next process under the name can continue without waiting.
 func (m *Machine) farewell() Lease {
 	var claim Claim
 	if m.leaveSole {
@@ -198,10 +198,12 @@ func (m *Machine) farewell() Lease {
 	return l
 }
 
-// vouches tells whether we know that nobody whose Lease had vanished up to what we have seen can be sending.
+// vouches tells whether we know that no member can be sending whose Lease had vanished up to the version we have
+// seen.
 func (m *Machine) vouches() bool { return m.settled && len(m.zombies) == 0 }
 
-// asked tells whether somebody waits for our word that nobody hidden is sending, and we can give it.
+// asked tells whether another member waits for our assurance that no hidden member is sending, and we can give
+// it.
 func (m *Machine) asked() bool {
 	if !m.vouches() {
 		return false
@@ -215,7 +217,7 @@ func (m *Machine) asked() bool {
 	return false
 }
 
-// sole tells whether we may send for every partition there is.
+// sole tells whether we may send for every partition of the ring.
 func (m *Machine) sole() bool {
 	return m.joined && m.vouches() && m.all.Minus(m.owned).Empty() && len(m.known.lease.View) == 1
 }

@@ -8,41 +8,42 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Algorithm names what this package computes: consistent hashing with bounded loads as buraksezer/consistent v1 does
-// it, over xxhash64. It must change whenever any owner would: v0.10 of that library places its virtual nodes
-// elsewhere, so two replicas with the two versions would both be sure that they own the same partition.
+// Algorithm names what this package computes: consistent hashing with bounded loads as buraksezer/consistent v1
+// does it, over xxhash64. It must change whenever any owner would change. v0.10 of that library places its
+// virtual nodes elsewhere: two replicas with the two versions would both be sure that they own the same
+// partition.
 const Algorithm = "consistent1-xxh64"
 
-// Bounds of the parameters. They keep mistakes out, not experiments.
+// These bounds of the parameters keep mistakes out, not experiments.
 const (
 	minPartitions, maxPartitions = 64, 65521
 	minReplicas, maxReplicas     = 10, 2000
 	minLoad, maxLoad             = 1.01, 2.0
 )
 
-// Format is everything beside the members that an owner depends on. Every Lease carries it as a string; members of
+// Format is all that an owner depends on, the members excepted. Every Lease carries it as a string; members of
 // two formats never form one ring. The zero Format is invalid; use [DefaultFormat].
 type Format struct {
-	// Algorithm is [Algorithm]. A Lease may carry another one; no ring can be built from that here.
+	// Algorithm is [Algorithm]. A Lease may carry another one, from which this package builds no ring.
 	Algorithm string
-	// Partitions is the number of partitions, 64 to 65521. It should be a prime number and far above the
-	// number of members.
+	// Partitions is the number of partitions, 64 to 65521. It should be a prime number, far above the number of
+	// members.
 	Partitions int
 	// Replicas is the number of virtual nodes of each member, 10 to 2000.
 	Replicas int
-	// Load is how far above the mean the largest share may be: 1.05 allows 5 %. From 1.01 to 2.
+	// Load is the factor by which the largest share may exceed the mean, from 1.01 to 2: 1.05 allows 5 %.
 	Load float64
 }
 
-// DefaultFormat is what replicas run with. Measured over 20 rings each: a join moves 25.5 % of the partitions from 3
-// to 4 members (25.0 % would be ideal), 9.5 % from 10 to 11 (9.1 %) and 2.6 % from 50 to 51 (2.0 %), and the largest
-// share is 1.05 of the mean. 100 virtual nodes move up to 5 points more than ideal; a load of 1.10 moves less and
-// shares worse.
+// DefaultFormat is the format that replicas run with. Over 20 rings each, a join moves 25.5 % of the partitions
+// from 3 to 4 members (ideal: 25.0 %). It moves 9.5 % from 10 to 11 (9.1 %) and 2.6 % from 50 to 51 (2.0 %). The
+// largest share is 1.05 of the mean. 100 virtual nodes move up to 5 points more than ideal; a load of 1.10 moves
+// less and makes the shares less equal.
 func DefaultFormat() Format {
 	return Format{Algorithm: Algorithm, Partitions: 4093, Replicas: 400, Load: 1.05}
 }
 
-// Validate says everything that is wrong with the format, nil when a ring can be built from it.
+// Validate names every fault of the format, and returns nil when a ring can be built from it.
 func (f Format) Validate() error {
 	var errs []error
 	if f.Algorithm != Algorithm {
@@ -54,7 +55,7 @@ func (f Format) Validate() error {
 	if f.Replicas < minReplicas || f.Replicas > maxReplicas {
 		errs = append(errs, fmt.Errorf("ring has %d virtual nodes for each member, want %d to %d, such as 400", f.Replicas, minReplicas, maxReplicas))
 	}
-	if !(f.Load >= minLoad && f.Load <= maxLoad) { // written so that NaN is refused
+	if !(f.Load >= minLoad && f.Load <= maxLoad) { // The condition is written so that NaN is refused.
 		errs = append(errs, fmt.Errorf("ring load is %v, want %v to %v, such as 1.05", f.Load, minLoad, maxLoad))
 	}
 	return errors.Join(errs...)
@@ -67,9 +68,9 @@ func (f Format) String() string {
 		strconv.FormatFloat(f.Load, 'f', -1, 64)
 }
 
-// Partition returns the partition that the key belongs to, from 0 to Partitions-1: its xxhash64 modulo the number of
-// partitions, as every ring of this format has it, whatever its members. It does not allocate. The format must be
-// valid.
+// Partition returns the partition that the key belongs to, from 0 to Partitions-1: its xxhash64 modulo the number
+// of partitions. Every ring of this format has the same, whatever its members are. Partition does not allocate.
+// The format must be valid.
 func (f Format) Partition(key string) int {
 	return f.PartitionOf(xxhash.Sum64String(key))
 }

@@ -19,9 +19,9 @@ type Ring struct {
 	shares  []int    // by index in members: how many partitions it owns
 }
 
-// New builds the ring of the members. Their order means nothing. It fails when the format is invalid, when there are
-// no members or more than [MaxMembers], and when a name is empty or appears twice. It never panics, and it does not
-// keep the slice. See the package documentation for how long it takes.
+// New builds the ring of the members, whose order means nothing. It fails when the format is invalid, when there
+// are no members or more than [MaxMembers], and when a name is empty or appears twice. It never panics, and it
+// does not keep the slice. The package documentation says how long it takes.
 func New(members []string, f Format) (r *Ring, err error) {
 	if err := f.Validate(); err != nil {
 		return nil, fmt.Errorf("building a ring: %w", err)
@@ -39,8 +39,8 @@ func New(members []string, f Format) (r *Ring, err error) {
 		}
 	}
 	defer func() {
-		// The library panics when the members have no room for all partitions. Validate leaves it no reason to, but a
-		// ring is built from what other processes wrote, and those must not be able to end this one.
+		// The library panics when the members have no room for all partitions. Validate rules that out. But a ring is
+		// built from data that other processes wrote, and such data must not end this process.
 		if p := recover(); p != nil {
 			r, err = nil, fmt.Errorf("building a ring of %d members: %v", len(members), p)
 		}
@@ -48,7 +48,7 @@ func New(members []string, f Format) (r *Ring, err error) {
 	return distribute(sorted, f)
 }
 
-// distribute asks the library who owns what and keeps only the answer.
+// distribute asks the library which member owns which partition, and keeps only the answer.
 func distribute(sorted []string, f Format) (*Ring, error) {
 	nodes := make([]consistent.Member, len(sorted))
 	for i, m := range sorted {
@@ -72,13 +72,13 @@ func distribute(sorted []string, f Format) (*Ring, error) {
 	return r, nil
 }
 
-// Format returns what the ring was built with.
+// Format returns the format that the ring was built with.
 func (r *Ring) Format() Format { return r.format }
 
 // Members returns the members, sorted. The slice is the caller's own.
 func (r *Ring) Members() []string { return slices.Clone(r.members) }
 
-// Owner returns the member that owns the partition, and "" for one that does not exist.
+// Owner returns the member that owns the partition, and "" for a partition that does not exist.
 func (r *Ring) Owner(partition int) string {
 	if partition < 0 || partition >= len(r.owners) {
 		return ""
@@ -89,7 +89,7 @@ func (r *Ring) Owner(partition int) string {
 // Partition returns the partition of a key; see [Format.Partition].
 func (r *Ring) Partition(key string) int { return r.format.Partition(key) }
 
-// Share returns how many partitions the member owns, 0 for one that is not in the ring.
+// Share returns the number of partitions that the member owns, 0 for a member that is not in the ring.
 func (r *Ring) Share(member string) int {
 	i, ok := slices.BinarySearch(r.members, member)
 	if !ok {
@@ -98,8 +98,8 @@ func (r *Ring) Share(member string) int {
 	return r.shares[i]
 }
 
-// Partitions returns the partitions that the member owns, ascending; none for one that is not in the ring. The slice
-// is the caller's own.
+// Partitions returns the partitions that the member owns, ascending; none for a member that is not in the ring.
+// The slice is the caller's own.
 func (r *Ring) Partitions(member string) []int {
 	i, ok := slices.BinarySearch(r.members, member)
 	if !ok {
@@ -114,13 +114,13 @@ func (r *Ring) Partitions(member string) []int {
 	return owned
 }
 
-// node is a member as the library wants it.
+// node is a member in the form that the library wants.
 type node struct {
 	name  string
 	index uint16
 }
 
-// String is the name by which the library places and tells members apart.
+// String returns the name by which the library places members and tells them apart.
 func (n node) String() string { return n.name }
 
 // hasher gives the library xxhash64.
