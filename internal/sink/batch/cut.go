@@ -10,8 +10,8 @@ type Limits struct {
 	Overhead int
 }
 
-// Builder decides, item by item, whether the next one still fits into the batch that is being filled. Its zero value
-// is an empty batch without limits.
+// Builder decides, item by item, whether the next one still fits into the batch that is being filled. Its zero
+// value is an empty batch without limits.
 type Builder struct {
 	limits       Limits
 	count, bytes int
@@ -36,10 +36,10 @@ func (b *Builder) Add(size int) bool {
 	return true
 }
 
-// Count returns how many items the batch holds.
+// Count returns the number of items in the batch.
 func (b *Builder) Count() int { return b.count }
 
-// Bytes returns how many bytes the batch takes, Overhead included.
+// Bytes returns the number of bytes that the batch takes, Overhead included.
 func (b *Builder) Bytes() int { return b.bytes }
 
 // Full tells whether the batch can hold no further item by count.

@@ -10,7 +10,7 @@ type Window[K comparable] struct {
 	byFirst        list[K] // ordered by the first touch: the front is the first to reach the max wait
 }
 
-// New returns an empty window. A quiet time of zero makes every key due at once; a max wait below the quiet time
+// New returns an empty window. A quiet time of zero makes every key due at once. A max wait below the quiet time
 // is raised to it, which switches the cut-off off for keys touched once.
 func New[K comparable](quiet, maxWait time.Duration) *Window[K] {
 	w := &Window[K]{
@@ -46,10 +46,11 @@ func (w *Window[K]) Remove(k K) bool {
 	return ok
 }
 
-// Len returns how many keys wait.
+// Len returns the number of keys that wait.
 func (w *Window[K]) Len() int { return len(w.entries) }
 
-// Pop removes and returns one key that is due, in the order in which the keys became due; ok is false when none is.
+// Pop removes and returns one key that is due, in the order in which the keys became due; ok is false when no key
+// is due.
 func (w *Window[K]) Pop(now time.Time) (k K, ok bool) {
 	e, at := w.first()
 	if e == nil || at.After(now) {
@@ -75,7 +76,7 @@ func (w *Window[K]) Next() (at time.Time, ok bool) {
 	return at, e != nil
 }
 
-// first returns the entry that is due first, and when.
+// first returns the entry that is due first, and the time at which it is due.
 func (w *Window[K]) first() (*entry[K], time.Time) {
 	quiet, waited := w.byLast.front, w.byFirst.front
 	if quiet == nil {

@@ -10,18 +10,18 @@ import (
 const (
 	// retryAfterCap bounds the pause that a receiver can ask for. A proxy that says "in a day" is not believed.
 	retryAfterCap = 5 * time.Minute
-	// fencedPause keeps a member whose fence has just closed from building bodies that it may not send.
+	// fencedPause keeps a member behind its fence from building bodies that it may not send.
 	fencedPause = 100 * time.Millisecond
-	// minBytes is the lowest that the limit on bytes falls to. What is refused below it is one object's own matter.
+	// minBytes is the lowest value of the limit on bytes. A refusal of a body below it is the fault of one object.
 	minBytes = 4 << 10
-	// defaultBytes is the limit on bytes where none was given.
+	// defaultBytes is the limit on bytes where none is given.
 	defaultBytes = 1 << 20
-	// bytesRecovery is how long the limit on bytes rests before it grows by a quarter. Too early a growth costs one
-	// refused body.
+	// bytesRecovery is how long the limit on bytes rests before it grows by a quarter. If it grows too early, one
+	// refused body is the price.
 	bytesRecovery = 5 * time.Minute
 )
 
-// Lane is what a request carries. A receiver whose embedder is down takes every deletion and no upsert.
+// Lane tells what a request carries. A receiver whose embedder is down takes every deletion and no upsert.
 type Lane uint8
 
 const (
@@ -35,9 +35,9 @@ const (
 
 // BreakerOptions configure a [Breaker].
 type BreakerOptions struct {
-	// MaxInFlight is the most that the limit may grow to. Below 1 means 1.
+	// MaxInFlight is the highest value of the limit on requests in flight. Below 1 means 1.
 	MaxInFlight int
-	// MaxBytes is the most that the limit on a body's bytes may grow to. Below 4 KiB means 1 MiB.
+	// MaxBytes is the highest value of the limit on a body's bytes. Below 4 KiB means 1 MiB.
 	MaxBytes int
 	// Rand spreads the attempts of several members. Nil means a source seeded by the runtime.
 	Rand *rand.Rand
@@ -46,8 +46,8 @@ type BreakerOptions struct {
 // Breaker decides when the next request to one receiver may start, and how many may be in flight. It is not safe for
 // concurrent use: the caller locks. Times are those of one monotonic clock.
 //
-// It consists of three circuits: one for each lane, and one for what concerns the receiver as a whole (a refused
-// connection or credential, a wrong endpoint, a pause that it asks for).
+// It consists of three circuits: one for each lane, and one for faults of the receiver as a whole: a refused
+// connection or credential, a wrong endpoint, a pause that the receiver asks for.
 type Breaker struct {
 	rand *rand.Rand
 
@@ -65,10 +65,10 @@ type Breaker struct {
 	hold  time.Time // nothing starts before
 }
 
-// Attempt is a request that was begun. Hand it to [Breaker.Report] when it has ended.
+// Attempt is a request that was begun. The caller gives it to [Breaker.Report] when the request has ended.
 type Attempt struct {
 	lane Lane
-	// probesWhole and probesLane tell which open circuits it tries.
+	// probesWhole and probesLane tell which open circuits the request tries.
 	probesWhole, probesLane bool
 }
 
@@ -85,13 +85,13 @@ func NewBreaker(opts BreakerOptions) *Breaker {
 	return b
 }
 
-// Allow tells whether a request in a lane may start now.
+// Allow tells whether a request in a lane may start at this moment.
 func (b *Breaker) Allow(now time.Time, lane Lane) bool {
 	if now.Before(b.hold) || !b.whole.allows(now) || !b.lanes[lane].allows(now) {
 		return false
 	}
 	if !b.Closed(lane) {
-		return b.inFlight < b.maxInFlight // One that hangs from before must not keep the probe back.
+		return b.inFlight < b.maxInFlight // An older request that hangs must not keep the probe back.
 	}
 	return b.inFlight-b.probes < b.limit && b.inFlight < b.maxInFlight
 }
@@ -111,11 +111,11 @@ func (b *Breaker) Begin(lane Lane) Attempt {
 	return a
 }
 
-// Probe tells whether the request was begun while the breaker was open for it.
+// Probe tells whether the request was begun while a circuit of its own was open.
 func (a Attempt) Probe() bool { return a.probesWhole || a.probesLane }
 
-// Wait is how long until the next attempt in a lane may start, 0 when only the end of another keeps it back,
-// or nothing.
+// Wait returns the time until the next attempt in a lane may start. It returns 0 when no time has to pass, though
+// the end of another request may have to come first.
 func (b *Breaker) Wait(now time.Time, lane Lane) time.Duration {
 	at := b.hold
 	for _, c := range []*circuit{&b.whole, &b.lanes[lane]} {
@@ -127,8 +127,8 @@ func (b *Breaker) Wait(now time.Time, lane Lane) time.Duration {
 }
 
 // Report takes the outcome of an attempt and says what it changed. An outcome that this process caused itself
-// (Own) says nothing about the receiver. Nor does that of a request begun before its circuit opened, but for
-// a pause asked for and a limit on bytes.
+// (Own) says nothing about the receiver. Of a request begun before its circuit opened, only a pause and a limit
+// on bytes count.
 func (b *Breaker) Report(now time.Time, a Attempt, o wire.Outcome) Transition {
 	b.end(a)
 	before := b.State()
@@ -164,18 +164,19 @@ func (b *Breaker) end(a Attempt) {
 	}
 }
 
-// pause is what the receiver asks for, stretched by up to a tenth so that members do not come back together.
+// pause returns the pause that the receiver asks for, longer by up to a tenth so that members do not come back
+// together.
 func (b *Breaker) pause(o wire.Outcome) time.Duration {
 	pause := min(o.RetryAfter, retryAfterCap)
 	return pause + upTo(b.rand, pause/10)
 }
 
-// concernsWhole tells whether a failure is one of the receiver, whatever the body was.
+// concernsWhole tells whether a failure is the receiver's, whatever the body was.
 func concernsWhole(o wire.Outcome) bool {
 	return o.Kind == wire.Unauthorized || o.Kind == wire.WrongEndpoint || o.Kind == wire.Retry
 }
 
-// fail counts a failure of a circuit, and opens it when it is time to. A pause opens it at once.
+// fail counts a failure of a circuit, and opens the circuit when the failure trips it. A pause opens it at once.
 func (b *Breaker) fail(now time.Time, c *circuit, o wire.Outcome, pause time.Duration, probe bool) {
 	if c.open && !probe {
 		if at := now.Add(pause); pause > 0 && at.After(c.next) {
@@ -193,7 +194,8 @@ func (b *Breaker) fail(now time.Time, c *circuit, o wire.Outcome, pause time.Dur
 	c.next = now.Add(max(c.backoff(b.rand), pause))
 }
 
-// pass takes a request that was at least read and judged: it closes the circuits that it has tried.
+// pass takes a request that the receiver at least read and judged: the request closes the circuits that it has
+// tried.
 func (b *Breaker) pass(now time.Time, a Attempt, o wire.Outcome) {
 	stale := b.whole.open && !a.probesWhole || b.lanes[a.lane].open && !a.probesLane
 	if stale {
@@ -206,7 +208,7 @@ func (b *Breaker) pass(now time.Time, a Attempt, o wire.Outcome) {
 	}
 }
 
-// grow takes one success: as many of them as the limit make a round, and a round raises the limit by one.
+// grow takes one success. A round has as many successes as the limit, and raises the limit by one.
 func (b *Breaker) grow(now time.Time) {
 	if b.successes++; b.successes >= b.limit {
 		b.limit, b.successes = min(b.limit+1, b.maxInFlight), 0
@@ -216,8 +218,8 @@ func (b *Breaker) grow(now time.Time) {
 	}
 }
 
-// lowerBytes takes a body's length that was refused, 0 when it is not known. Several bodies of one length refused
-// together lower the limit once.
+// lowerBytes takes the length of a refused body, 0 when it is not known. Several bodies of one length that are
+// refused together lower the limit once.
 func (b *Breaker) lowerBytes(now time.Time, refused int) {
 	if refused <= 0 {
 		refused = b.bytes
@@ -234,7 +236,7 @@ func (b *Breaker) Retry(now time.Time) {
 	}
 }
 
-// SetMaxInFlight changes the most that the limit may grow to, as when members come and go. Below 1 means 1. A breaker
+// SetMaxInFlight changes the highest value of the limit, when members come and go. Below 1 means 1. A breaker
 // that is at its limit follows at once.
 func (b *Breaker) SetMaxInFlight(n int) {
 	n = max(1, n)
@@ -244,7 +246,7 @@ func (b *Breaker) SetMaxInFlight(n int) {
 	b.maxInFlight = n
 }
 
-// MaxBytes is the length that a body may have now.
+// MaxBytes returns the length that a body may have at this moment.
 func (b *Breaker) MaxBytes() int { return b.bytes }
 
 func (b *Breaker) circuits() []*circuit {

@@ -8,24 +8,25 @@ import (
 )
 
 const (
-	// streakBase and the limit on requests in flight are how many failures in a row, without a request that passes in
-	// between, open a circuit: of requests that fail at random three times in ten, one row in some hundreds is as long.
+	// streakBase and the limit on requests in flight add up to the row of failures that opens a circuit, without a
+	// passing request in between. Where requests fail at random three times in ten, one row in some hundreds is as
+	// long.
 	streakBase = 3
-	// streakTime opens it as well: so long has nothing passed. It is for receivers that hang, where a row
-	// takes minutes.
+	// streakTime opens a circuit, too, when no request has passed for so long. It is for receivers that hang, where
+	// a row takes minutes.
 	streakTime = 30 * time.Second
-	// relapse is how soon after closing a receiver that asks to be left alone counts as not having been well,
-	// so that the backoff goes on where it was.
+	// relapse is for receivers that ask for a pause: if one does so this soon after its circuit closed, it was not
+	// well. The backoff then goes on where it was.
 	relapse = 10 * time.Second
 )
 
-// circuit is the health of a receiver in one respect. While it is open it waits longer after each probe that failed, in
-// the second half of a span that doubles: from 1 s to 15 s in general, and from 5 s to 60 s when the credential is
-// refused or the endpoint is wrong, which takes a person or a minute. The general bound is what lets a receiver that
-// comes back after hours be in step within half a minute; four small requests a minute are no burden to one
-// that is down.
+// circuit is the health of a receiver in one respect. While it is open it waits longer after each failed probe,
+// in the second half of a span that doubles. The span goes from 1 s to 15 s in general. It goes from 5 s to 60 s
+// when the credential is refused or the endpoint is wrong, because a person must act, or a minute pass. With the
+// general bound, a receiver that comes back after hours is in step within half a minute. Four small requests a
+// minute are no burden to a receiver that is down.
 type circuit struct {
-	// While it is closed: failures in a row, and when the first of them was begun.
+	// streak and began are for a closed circuit: failures in a row, and when the first of them was begun.
 	streak int
 	began  time.Time
 
@@ -36,13 +37,13 @@ type circuit struct {
 	failures int
 	probing  bool
 
-	// schedule and level are the backoff, kept beyond closing, at closed, for a relapse.
+	// schedule and level are the backoff. They stay after the circuit has closed, at closed, for a relapse.
 	schedule schedule
 	level    int
 	closed   time.Time
 }
 
-// schedule is how a backoff grows.
+// schedule says how a backoff grows.
 type schedule struct{ base, top time.Duration }
 
 func scheduleOf(k wire.Kind) schedule {
@@ -59,8 +60,8 @@ func (c *circuit) allows(now time.Time) bool {
 	return !c.open || !c.probing && !now.Before(c.next)
 }
 
-// trips counts a failure of a closed circuit and tells whether it is to open: at once where the receiver says that it
-// takes nothing, otherwise when nothing passes any more.
+// trips counts a failure of a closed circuit and tells whether the circuit opens. It opens at once where the
+// receiver says that it takes no request, otherwise after a row of failures or a time without a passing request.
 func (c *circuit) trips(now time.Time, o wire.Outcome, limit int) bool {
 	if c.streak == 0 {
 		c.began = now.Add(-o.Took)
@@ -93,7 +94,7 @@ func (c *circuit) close(now time.Time) {
 	c.open, c.streak, c.next, c.reason, c.failures, c.probing = false, 0, time.Time{}, "", 0, false
 }
 
-// backoff is a random time in the second half of the span.
+// backoff returns a random time in the second half of the span.
 func (c *circuit) backoff(r *rand.Rand) time.Duration {
 	span := c.schedule.base
 	for range c.level {
@@ -105,7 +106,7 @@ func (c *circuit) backoff(r *rand.Rand) time.Duration {
 	return span/2 + upTo(r, span/2)
 }
 
-// upTo is a random time of at most d.
+// upTo returns a random time of at most d.
 func upTo(r *rand.Rand, d time.Duration) time.Duration {
 	if d <= 0 {
 		return 0

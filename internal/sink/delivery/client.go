@@ -38,30 +38,30 @@ type Options struct {
 	Version string
 	// Member is this replica's name, sent in X-Vectordb-Sync-Member. Empty means that the header is not sent.
 	Member string
-	// Token yields the bearer token, asked for each request. Nil means that no Authorization header is sent.
+	// Token yields the bearer token, and is asked for each request. Nil means that no Authorization header is sent.
 	Token TokenSource
 	// CA is a bundle of certificates in PEM that may have signed the receiver's, besides the system's own. Empty
 	// means the system's own alone.
 	CA []byte
-	// Files hold what else connections are made with, and headers that are sent along; the zero value is none.
+	// Files hold the other settings of connections, and additional headers; the zero value has none.
 	Files outbound.Files
 	// Timeout bounds one request, from encoding to the last byte of the answer. Zero means the format's default.
 	Timeout time.Duration
 	// MaxConns bounds the connections to the receiver. A request that waits for one is not sent yet. Zero means 16.
 	MaxConns int
-	// BeforeWrite is the fence: an error means that nothing may be written now. It is asked before a request is begun
-	// and before every write to its connection, from several goroutines, so it must be fast and safe for concurrent
-	// use. Nil means no fence.
+	// BeforeWrite is the fence: an error means that nothing may be written. The client asks it before a request
+	// begins and before every write to its connection, from several goroutines. So it must be fast and safe for
+	// concurrent use. Nil means no fence.
 	BeforeWrite func() error
-	// Transport replaces the client's own connections, for tests with a receiver inside the process. BeforeWrite is
-	// then asked before RoundTrip alone, and an error of RoundTrip is [wire.Unknown] unless it is a *net.OpError of
-	// operation "dial". Nil means real connections.
+	// Transport replaces the client's own connections, for tests with a receiver inside the process. The client then
+	// asks BeforeWrite before RoundTrip alone. An error of RoundTrip is [wire.Unknown] unless it is a *net.OpError
+	// of operation "dial". Nil means real connections.
 	Transport http.RoundTripper
 	// Tracer begins a span for each request, which carries its traceparent. Nil begins none.
 	Tracer *tracing.Tracer
 	// Registerer takes the metrics. Nil means none.
 	Registerer prometheus.Registerer
-	// Log gets one line per request at V(1), and none above. The zero Logger discards.
+	// Log gets one line per request at V(1), and no line at Info. The zero Logger discards.
 	Log logr.Logger
 }
 
@@ -88,7 +88,7 @@ func New(endpoint string, format wire.Format, opts Options) (*Client, error) {
 		endpoint: endpoint,
 		format:   format,
 		header: http.Header{
-			// Spelled otherwise, cluster-whisperer takes the body for empty and answers 200.
+			// With another spelling, cluster-whisperer takes the body for empty and answers 200.
 			"Content-Type": {"application/json"},
 			"User-Agent":   {"k8s-vectordb-sync/" + cmp.Or(opts.Version, "dev")},
 		},
@@ -132,7 +132,7 @@ func New(endpoint string, format wire.Format, opts Options) (*Client, error) {
 	return c, nil
 }
 
-// hostOf returns the host of an endpoint, empty for one that is none.
+// hostOf returns the host of an endpoint, and "" for text that is no endpoint.
 func hostOf(endpoint string) string {
 	u, err := url.Parse(endpoint)
 	if err != nil {
@@ -145,7 +145,7 @@ func checkEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	switch {
 	case err != nil:
-		// The parser's own words are left out: they repeat the URL, which may hold a password.
+		// The message leaves out the parser's own text, which repeats the URL and may hold a password.
 		return errors.New("endpoint is no URL, want one such as http://cluster-whisperer:3000/api/v1/instances/sync")
 	case u.User != nil:
 		return errors.New("endpoint holds a user name, want the credential in a token file and the URL without one")
@@ -155,10 +155,10 @@ func checkEndpoint(endpoint string) error {
 	return nil
 }
 
-// Send makes one attempt to deliver r, bounded by the timeout and by ctx, and says what became of it. It blocks until
-// then, never panics and never sends a body twice. A ctx that ends before the first byte was written gives
-// [wire.Fenced], later [wire.Unknown]; both with Own set. An item that cannot be encoded gives [wire.Refused] without
-// anything being sent, with Own set as well.
+// Send makes one attempt to deliver r, bounded by the timeout and by ctx, and returns the outcome. It blocks
+// until then, never panics and never sends a body twice. A ctx that ends before the first byte was written gives
+// [wire.Fenced], later [wire.Unknown]; both with Own set. An item that cannot be encoded gives [wire.Refused],
+// also with Own set, and nothing is sent.
 func (c *Client) Send(ctx context.Context, r Request) wire.Outcome {
 	start, kind := time.Now(), "upserts"
 	if len(r.Deletes) > 0 {
@@ -173,8 +173,8 @@ func (c *Client) Send(ctx context.Context, r Request) wire.Outcome {
 	return c.finish(start, len(r.Upserts), len(r.Deletes), len(body), o)
 }
 
-// Probe asks whether the receiver takes requests, with a body that changes nothing. Both receivers look at their
-// database for it, neither at its embedder. It blocks like Send.
+// Probe asks whether the receiver takes requests, with a body that changes nothing. For a probe, both receivers
+// ask their database, and neither asks its embedder. It blocks like Send.
 func (c *Client) Probe(ctx context.Context) wire.Outcome {
 	start, body := time.Now(), []byte("{}")
 	ctx, span := c.tracer.Attempt(ctx, c.metrics.target, "probe", 0)
@@ -234,7 +234,7 @@ func (c *Client) finish(start time.Time, upserts, deletes, size int, o wire.Outc
 	return o
 }
 
-// post sends one body. Everything that may fail or take time before the connection comes before the fence is asked.
+// post sends one body. All steps that may fail or take time before the connection come before the fence is asked.
 func (c *Client) post(ctx context.Context, span tracing.Span, body []byte, sent wire.Sent) wire.Outcome {
 	token, err := c.bearer()
 	if err != nil {
@@ -248,7 +248,7 @@ func (c *Client) post(ctx context.Context, span tracing.Span, body []byte, sent 
 	timed, cancel := context.WithTimeout(httptrace.WithClientTrace(ctx, a.trace()), c.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(timed, http.MethodPost, c.endpoint, bytes.NewReader(body))
-	if err != nil { // New has parsed the endpoint; this leaves nothing that can fail
+	if err != nil { // New has parsed the endpoint, so this cannot fail.
 		return wire.Outcome{Kind: wire.WrongEndpoint, Reason: wire.Reason("making the request: " + err.Error())}
 	}
 	req.Header = c.header.Clone()

@@ -7,14 +7,14 @@
 //   - the fence: Options.BeforeWrite is asked before a request is begun and again before each write to its connection,
 //     so a process that was stopped and continued in the middle of the send path begins nothing;
 //   - what is surely not sent: until the client has handed the first byte of a request to the operating system,
-//     an error is [wire.Retry] or [wire.Fenced]. From then on, everything that is not an answer is
+//     an error is [wire.Retry] or [wire.Fenced]. From then on, every result that is not an answer is
 //     [wire.Unknown].
 //
-// That is why the client speaks HTTP/1.1 only, where a connection carries one request at a time and its bytes can
-// be counted.
+// The client speaks HTTP/1.1 only, because there a connection carries one request at a time and its bytes can be
+// counted.
 //
-// A [Breaker] is the receiver's health as this member sees it, a pure value with now as an argument: three
-// circuits, one for upserts, one for deletes, and one for the receiver as a whole. Closed is well, open is
+// A [Breaker] is the receiver's health as this member sees it, a pure value with now as an argument. It has three
+// circuits: one for upserts, one for deletes, and one for the receiver as a whole. Closed is well, open is
 // trouble:
 //
 //	       nothing passes                        the probe fails: Next moves on

@@ -27,7 +27,7 @@ const (
 	deleteOperation = "delete"
 )
 
-// newMetrics makes the series of target, all of them at zero. A nil reg registers nothing.
+// newMetrics makes the series of target, all at zero. A nil reg registers nothing.
 func newMetrics(reg prometheus.Registerer, target string) (*metrics, error) {
 	gauge := func(name, help string) *prometheus.GaugeVec {
 		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "k8s_vectordb_sync_delivery_" + name, Help: help}, []string{"target"})
@@ -80,7 +80,7 @@ func (m *metrics) register(reg prometheus.Registerer) error {
 	)
 }
 
-// share registers a collector, or takes the one that another target's client registered.
+// share registers a collector, or takes the one that the client of another target has registered.
 func share[C prometheus.Collector](reg prometheus.Registerer, c *C) error {
 	err := reg.Register(*c)
 	var there prometheus.AlreadyRegisteredError

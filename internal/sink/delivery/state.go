@@ -14,19 +14,19 @@ type State struct {
 	Since time.Time
 	// Kind is the latest trouble. It has no meaning while the breaker is closed.
 	Kind wire.Kind
-	// Reason is the latest trouble in words, empty while the breaker is closed.
+	// Reason describes the latest trouble, empty while the breaker is closed.
 	Reason string
 	// Next is when the next attempt may start, zero while the breaker is closed.
 	Next time.Time
-	// Failures counts the attempts that failed since it opened, 0 while it is closed.
+	// Failures counts the attempts that failed since the breaker opened, 0 while it is closed.
 	Failures int
-	// Limit is how many requests may be in flight while the breaker is closed.
+	// Limit is the number of requests that may be in flight while the breaker is closed.
 	Limit int
 	// MaxBytes is the length that a body may have.
 	MaxBytes int
 }
 
-// Edge is a change of a breaker that is worth a line in the log.
+// Edge is a change of a breaker that is worth a log line.
 type Edge uint8
 
 const (
@@ -34,9 +34,9 @@ const (
 	NoEdge Edge = iota
 	// Opened: the receiver fell into trouble.
 	Opened
-	// Changed: it is still in trouble, of another kind.
+	// Changed: the receiver is still in trouble, of another kind.
 	Changed
-	// Closed: it is well again.
+	// Closed: the receiver is well again.
 	Closed
 )
 
@@ -56,11 +56,11 @@ func (e Edge) String() string {
 	}
 }
 
-// Transition is what a report changed.
+// Transition is the change that a report made.
 type Transition struct {
-	// Edge is what changed.
+	// Edge is the kind of the change.
 	Edge Edge
-	// Kind and Reason are the trouble that began; for [Closed] the one that is over.
+	// Kind and Reason are the trouble that began; for [Closed] the trouble that is over.
 	Kind   wire.Kind
 	Reason string
 	// After is, for [Closed], how long the trouble lasted.

@@ -7,17 +7,18 @@ import (
 	"strings"
 )
 
-// TokenSource yields the bearer token for one request. It is asked for each, so that a request has the newest one,
-// from several goroutines at once. An empty token means that no Authorization header is sent. An error ends the request
-// before it is begun, as [wire.Unauthorized]; it must not hold the token, because it is logged.
+// TokenSource yields the bearer token for one request. The client calls it for each request, so that it has the
+// newest token, from several goroutines at once. An empty token means that no Authorization header is sent. An
+// error ends the request before it begins, as [wire.Unauthorized]; the error must not hold the token, because it
+// is logged.
 type TokenSource func() (string, error)
 
 // maxTokenBytes bounds a token, in bytes. Servers bound all headers together at 8 to 16 KiB.
 const maxTokenBytes = 8 << 10
 
-// TokenFile reads the token from a file each time it is asked, as Kubernetes mounts it from a Secret: a token that was
-// rotated is used by the next request, and after a 401 there is nothing to be thrown away. Reading costs some 20 µs
-// where a request costs 20 ms. Space around the token is cut off.
+// TokenFile reads the token from a file, as Kubernetes mounts it from a Secret, for each request. So the next
+// request uses a rotated token, and after a 401 there is no cache to clear. Reading costs some 20 µs where a
+// request costs 20 ms. Space around the token is cut off.
 func TokenFile(path string) TokenSource {
 	return func() (string, error) {
 		raw, err := os.ReadFile(path)

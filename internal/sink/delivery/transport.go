@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	// dialTimeout bounds a connection's making, and once more its TLS handshake. Inside a cluster both take
+	// dialTimeout bounds the dialling of a connection, and separately its TLS handshake. Inside a cluster both take
 	// milliseconds; a Service without endpoints may drop packets instead of refusing them.
 	dialTimeout = 5 * time.Second
-	// idleTimeout is one second less than Node.js keeps an idle connection: the one that closes first must be us, or a
-	// request meets a closing connection and its outcome is unknown.
+	// idleTimeout is one second less than Node.js keeps an idle connection. The client must be the one that closes
+	// first; otherwise a request meets a closing connection and its outcome is unknown.
 	idleTimeout = 4 * time.Second
 	// maxHeaderBytes bounds the header of an answer.
 	maxHeaderBytes = 64 << 10

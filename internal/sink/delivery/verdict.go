@@ -14,8 +14,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// failure judges a request that has no answer. What decides is whether any of it was written; the error itself only
-// tells whose doing it was.
+// failure judges a request that has no answer. The kind depends on whether any of it was written; the error
+// itself only tells which side caused it.
 func (c *Client) failure(ctx context.Context, a *attempt, err error) wire.Outcome {
 	begun := a.end()
 	if c.own == nil {
@@ -39,8 +39,8 @@ func (c *Client) failure(ctx context.Context, a *attempt, err error) wire.Outcom
 	return o
 }
 
-// describe says of our own timeout what it was, and of everything else what net/http says. A connection that
-// does not come about has a timeout of its own, much shorter, which looks the same to errors.Is.
+// describe names our own timeout, and leaves every other error to net/http's text. Dialling has a timeout of its
+// own, much shorter, which looks the same to errors.Is.
 func (c *Client) describe(err error) string {
 	var op *net.OpError
 	if dialing := errors.As(err, &op) && op.Op == "dial"; !dialing && errors.Is(err, context.DeadlineExceeded) {
@@ -49,11 +49,11 @@ func (c *Client) describe(err error) string {
 	return err.Error()
 }
 
-// judge reads an answer and lets the format decide. An answer that breaks off counts as none where its body matters:
-// a 2xx may have been followed by anything, and a 400 of dot-ai may be a partial success.
+// judge reads an answer and lets the format decide. An answer that breaks off counts as none where its body
+// matters: a 2xx may have gone on in any way, and a 400 of dot-ai may be a partial success.
 func (c *Client) judge(ctx context.Context, resp *http.Response, sent wire.Sent) wire.Outcome {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, wire.MaxResponseBytes))
-	_ = resp.Body.Close() // what is left unread costs the connection, and nothing else
+	_ = resp.Body.Close() // An unread rest costs the connection, and nothing else.
 	if err != nil && (resp.StatusCode < 300 || resp.StatusCode == http.StatusBadRequest) {
 		return wire.Outcome{
 			Kind: wire.Unknown, Status: resp.StatusCode, Own: errors.Is(err, errFenced) || ctx.Err() != nil,
@@ -70,8 +70,8 @@ func (c *Client) judge(ctx context.Context, resp *http.Response, sent wire.Sent)
 	}, sent)
 }
 
-// hidden takes the token and the values of further headers out of every reason. Values so short that they may
-// be any word are left: they are no secrets.
+// hidden removes the token and the values of further headers from every reason. It leaves values so short that
+// they may be any word: they are no secrets.
 func hidden(o wire.Outcome, token string, further http.Header) wire.Outcome {
 	const short = 6
 	o = redacted(o, token)
@@ -85,7 +85,7 @@ func hidden(o wire.Outcome, token string, further http.Header) wire.Outcome {
 	return o
 }
 
-// redacted takes the token out of every reason: an answer may repeat what it was sent.
+// redacted removes the token from every reason: an answer may repeat the request.
 func redacted(o wire.Outcome, token string) wire.Outcome {
 	if token == "" {
 		return o

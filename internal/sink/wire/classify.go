@@ -13,9 +13,9 @@ import (
 	"unicode/utf8"
 )
 
-// contract is where the receivers' answers differ.
+// contract is the part of a format in which the receivers' answers differ.
 type contract interface {
-	// confirm judges a 2xx: Delivered, or why it does not confirm what was sent.
+	// confirm judges a 2xx: Delivered, or the kind and the reason why it does not confirm what was sent.
 	confirm(r Response, sent Sent) (kind Kind, fault string)
 	// badRequest judges a 400 and sets Kind, Reason and the items.
 	badRequest(o *Outcome, r Response, sent Sent)
@@ -32,7 +32,7 @@ func classify(c contract, r Response, sent Sent) Outcome {
 	case s == 400:
 		c.badRequest(&o, r, sent)
 	case s == 401, s == 403, s == 407:
-		// The answer's own words are left out: some servers repeat the credential in them.
+		// The reason leaves out the answer's own text, because some servers repeat the credential in it.
 		o.Kind, o.Reason = Unauthorized, "the credential was not accepted"
 	case s == 408, s == 425, s == 429:
 		o.Kind, o.Reason = Retry, answerText(r)
@@ -43,7 +43,7 @@ func classify(c contract, r Response, sent Sent) Outcome {
 	case s == 500:
 		c.serverError(&o, r)
 	case s == 502, s == 503:
-		// A proxy answers so for a connection that was reset, also after the receiver has read the request.
+		// A proxy answers so for a connection that was reset, even after the receiver has read the request.
 		o.Kind, o.Reason = Unknown, answerText(r)
 	case s == 504:
 		o.Kind, o.TimedOut, o.Reason = Unknown, true, "a gateway gave up waiting for the receiver"
@@ -53,7 +53,7 @@ func classify(c contract, r Response, sent Sent) Outcome {
 		o.Kind, o.Reason = WrongEndpoint, "no receiver answers with this status: "+excerpt(r)
 	}
 	if sent.Len() == 0 && o.Kind.ReceiverUp() && o.Kind != Delivered {
-		o.Kind = WrongEndpoint // a probe has no item that could be at fault
+		o.Kind = WrongEndpoint // A probe has no item that could be at fault.
 	}
 	switch o.Kind {
 	case Retry, ServerError, Partial, Unknown:
@@ -67,8 +67,8 @@ func classify(c contract, r Response, sent Sent) Outcome {
 	return o
 }
 
-// compareCounts compares the counts of an answer with what was sent. Who has taken nothing did not understand the body;
-// who counts otherwise may have stumbled over one item.
+// compareCounts compares the counts of an answer with what was sent. A receiver that has taken nothing did not
+// understand the body; one whose counts differ otherwise may have stumbled over one item.
 func compareCounts(upserted, deleted int, sent Sent) (Kind, string) {
 	if upserted == len(sent.Upserts) && deleted == len(sent.Deletes) {
 		return Delivered, ""
@@ -81,7 +81,7 @@ func compareCounts(upserted, deleted int, sent Sent) (Kind, string) {
 		upserted, deleted, len(sent.Upserts), len(sent.Deletes))
 }
 
-// faults collects what an answer says about single items: the first reason for each.
+// faults collects the faults of single items in an answer: the first reason for each item.
 type faults struct {
 	array   string
 	n       int
@@ -96,8 +96,8 @@ func newFaults(sent Sent) *faults {
 	return f
 }
 
-// add takes a fault of a field of array[index] unless nothing was sent there. The field is empty when the whole item
-// is at fault.
+// add takes a fault of a field of array[index], unless no item was sent there. The field is empty when the whole
+// item is at fault.
 func (f *faults) add(array string, index int, field, reason string) {
 	if array != f.array {
 		return
@@ -125,7 +125,7 @@ func (f *faults) sorted() []ItemError {
 	return out
 }
 
-// refuse makes o a refusal of the items found, if any was.
+// refuse makes o a refusal of the items found, if there are any.
 func (f *faults) refuse(o *Outcome) {
 	if len(f.reasons) == 0 {
 		return
@@ -138,8 +138,8 @@ func (f *faults) refuse(o *Outcome) {
 // much lower.
 const retryAfterCap = 24 * time.Hour
 
-// retryAfter reads the header of that name: seconds, or a date in one of the three spellings of RFC 9110.
-// What is in the past or unreadable is 0.
+// retryAfter reads the header of that name: seconds, or a date in one of the three spellings of RFC 9110. A value
+// in the past, or an unreadable one, is 0.
 func retryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if value == "" {
@@ -160,15 +160,15 @@ func retryAfter(value string, now time.Time) time.Duration {
 	return 0
 }
 
-// isJSON tells whether a Content-Type says JSON.
+// isJSON tells whether a Content-Type is JSON.
 func isJSON(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
 	media = strings.ToLower(strings.TrimSpace(media))
 	return media == "application/json" || strings.HasSuffix(media, "+json")
 }
 
-// answerText is what an answer says went wrong: {"error":"..."} or {"error":{"code":"...","message":"..."}}, or its
-// first words.
+// answerText returns the error that an answer names, {"error":"..."} or {"error":{"code":"...","message":"..."}},
+// or else an excerpt of its body.
 func answerText(r Response) string {
 	var answer struct {
 		Error json.RawMessage `json:"error"`
@@ -187,7 +187,7 @@ func answerText(r Response) string {
 	return excerpt(r)
 }
 
-// excerpt is the beginning of an answer's body, or what kind of body it is when it is not for reading.
+// excerpt returns the beginning of an answer's body, or the kind of the body when it is not for reading.
 func excerpt(r Response) string {
 	media, _, _ := strings.Cut(strings.ToLower(r.ContentType), ";")
 	switch media = strings.TrimSpace(media); {
@@ -203,7 +203,7 @@ func excerpt(r Response) string {
 // Reason makes s fit for a line of a log: valid UTF-8, printable, at most [MaxReasonBytes] bytes.
 func Reason(s string) string {
 	if len(s) > 4*MaxReasonBytes {
-		s = s[:4*MaxReasonBytes] // the rest could not survive; do not walk through 64 KiB of it
+		s = s[:4*MaxReasonBytes] // The rest could not survive; do not walk through 64 KiB of it.
 	}
 	s = strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

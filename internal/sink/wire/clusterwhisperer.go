@@ -10,18 +10,18 @@ import (
 
 // ClusterWhisperer returns the contract of cluster-whisperer's POST /api/v1/instances/sync.
 //
-// It embeds the upserts of a body in groups of 100 with one call to its embedder each, writes each group in one piece,
-// and counts in its answer what it has parsed. Upserts carry the ID, deletes are IDs.
+// cluster-whisperer embeds the upserts of a body in groups of 100 with one call to its embedder each, and writes
+// each group in one piece. Its answer counts the items that it has parsed. Upserts carry the ID, deletes are IDs.
 func ClusterWhisperer() Format { return clusterWhisperer{} }
 
 type clusterWhisperer struct{}
 
 func (clusterWhisperer) Name() string { return "cluster-whisperer" }
 
-// Defaults: its embedder gives up after 60 s, so 90 s leave room for the work around that, and a request it is still
-// busy with is over 60 s later. Two in flight reach 208 of the 226 objects a second that any number reaches, at half
-// the latency of four. A body of up to 100 upserts costs one embedding call; a delete costs 0.2 ms among
-// many. Its limit is 5 MiB, but time is short long before: 1 MiB is about 3,000 small objects.
+// Defaults: the embedder gives up after 60 s, so 90 s leave room for the work around that, and 60 s later the
+// receiver has ended any request. Two in flight reach 208 of the 226 objects a second that any number reaches, at
+// half the latency of four. A body of up to 100 upserts costs one embedding call; a delete costs 0.2 ms among
+// many. The receiver's limit is 5 MiB, but time is short long before: 1 MiB is about 3,000 small objects.
 func (clusterWhisperer) Defaults() Defaults {
 	return Defaults{
 		Timeout:     90 * time.Second,
@@ -37,7 +37,7 @@ func (clusterWhisperer) Overhead() int { return overhead }
 
 func (clusterWhisperer) UpsertSize(i Item) int {
 	var scratch [2 * usualItem]byte
-	out, _ := appendClusterWhisperer(scratch[:0], &i) // EncodeUpserts says what is wrong with an item
+	out, _ := appendClusterWhisperer(scratch[:0], &i) // EncodeUpserts says what is wrong with an item.
 	return len(out) + len(",")
 }
 
@@ -92,7 +92,8 @@ const clusterWhispererLimit = 5 << 20
 func (clusterWhisperer) badRequest(o *Outcome, r Response, sent Sent) {
 	if !isJSON(r.ContentType) {
 		if sent.Bytes > clusterWhispererLimit {
-			// A proxy that sends the body on in chunks takes the 413 away: what is too long is cut and then no JSON.
+			// A proxy that sends the body on in chunks takes the 413 away: a body that is too long is cut and then no
+			// JSON.
 			o.Kind, o.Reason = TooLarge, "body longer than cluster-whisperer takes"
 			return
 		}

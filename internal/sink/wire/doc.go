@@ -1,8 +1,8 @@
 // Package wire holds the contracts of the receivers: how to write a body for each of them, and what each of their
-// answers means. It does not send anything; package delivery does.
+// answers means. It does not send; package delivery does.
 //
-// A [Format] is one receiver's contract. It encodes upserts ([Item]) or deletes ([resource.ID]) as JSON, never
-// both in one body, because the receivers apply the two arrays of one body in opposite order. The same items give
+// A [Format] is one receiver's contract. It encodes upserts ([Item]) or deletes ([resource.ID]) as JSON. One body
+// never holds both, because the receivers apply the two arrays of one body in opposite order. The same items give
 // the same bytes on every replica: fields in a fixed order, the keys of labels and annotations sorted, arrays
 // never null. [Format.Classify] turns an answer ([Response]) into an [Outcome], whose [Kind] decides what happens
 // to the items:

@@ -11,20 +11,20 @@ import (
 
 // DotAI returns the contract of dot-ai's POST /api/v1/resources/sync.
 //
-// It embeds each upsert by itself and deletes one by one, and makes the ID itself, so neither upserts nor deletes
-// carry one. Whatever comes with another updatedAt is embedded again. isResync is never sent: it deletes everything
-// that the same body does not list. JSON is ASCII only, because dot-ai breaks a character of several bytes
-// that falls on the border of two chunks of the body.
+// dot-ai embeds each upsert by itself and deletes one by one. It makes the ID itself, so neither upserts nor
+// deletes carry one. An object that comes with another updatedAt is embedded again. The body never holds
+// isResync, which deletes every document that the same body does not list. JSON is ASCII only, because dot-ai
+// breaks a character of several bytes that falls on the border of two chunks of the body.
 func DotAI() Format { return dotAI{} }
 
 type dotAI struct{}
 
 func (dotAI) Name() string { return "dot-ai" }
 
-// Defaults: three items of a body may take 30 s each before its circuit breaker opens, so an honest answer takes up to
-// 90 s, and so does a request that nobody waits for. Work in one request is sequential and that of several is not
-// (9 objects a second at one in flight, 61 at eight): small bodies, more of them. A delete costs 100 ms. It
-// has no limit on the length of a body; the usual proxy in front of it has 1 MiB.
+// Defaults: three items of a body may take 30 s each before its circuit breaker opens. So an honest answer takes
+// up to 90 s, and so does a request for which no client waits. Work in one request is sequential and that of
+// several is not (9 objects a second at one in flight, 61 at eight): small bodies, more of them. A delete costs
+// 100 ms. dot-ai has no limit on the length of a body; the usual proxy in front of it has 1 MiB.
 func (dotAI) Defaults() Defaults {
 	return Defaults{
 		Timeout:     120 * time.Second,
@@ -40,7 +40,7 @@ func (dotAI) Overhead() int { return overhead }
 
 func (dotAI) UpsertSize(i Item) int {
 	var scratch [2 * usualItem]byte
-	out, _ := appendDotAI(scratch[:0], &i) // EncodeUpserts says what is wrong with an item
+	out, _ := appendDotAI(scratch[:0], &i) // EncodeUpserts says what is wrong with an item.
 	return len(out) + len(",")
 }
 
@@ -152,7 +152,8 @@ func dotAIRefused(o *Outcome, details json.RawMessage, sent Sent) {
 	bad.refuse(o)
 }
 
-// serverError: an INTERNAL_ERROR without meta comes from before the handler, which could not read the body as JSON.
+// serverError: an INTERNAL_ERROR without meta comes from before the handler, which could not read the body as
+// JSON.
 func (dotAI) serverError(o *Outcome, r Response) {
 	o.Kind, o.Reason = ServerError, answerText(r)
 	var answer dotAIAnswer

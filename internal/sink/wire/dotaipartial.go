@@ -11,19 +11,19 @@ import (
 )
 
 const (
-	// circuitPause is how long dot-ai's circuit breaker stays open: nothing is embedded in that time.
+	// circuitPause is how long dot-ai's circuit breaker stays open: dot-ai embeds nothing in that time.
 	circuitPause = 30 * time.Second
-	// circuitCap bounds the pause that the words of an answer can ask for.
+	// circuitCap bounds the pause that the text of an answer can ask for.
 	circuitCap = 10 * time.Minute
-	// lostPause is how often a dot-ai that lost its collection is tried. Only its restart helps.
+	// lostPause is the interval between attempts at a dot-ai that lost its collection. Only its restart helps.
 	lostPause = time.Minute
-	// circuitID is the ID under which dot-ai reports the breaker itself beside the items that it made fail.
+	// circuitID is the ID under which dot-ai reports the breaker itself beside the items whose failure it caused.
 	circuitID = "circuit-breaker"
 )
 
-// dotAIPartial reads details such as {"upserted":1,"deleted":0,"failures":[{"id":"shop:v1:Pod:a","error":"..."}]}.
-// What it says is believed only if it adds up: otherwise every item counts as failed, which costs embeddings and
-// loses nothing.
+// dotAIPartial reads details such as
+// {"upserted":1,"deleted":0,"failures":[{"id":"shop:v1:Pod:a","error":"..."}]}. It believes them only if they add
+// up: otherwise every item counts as failed, which costs embeddings and loses nothing.
 func dotAIPartial(o *Outcome, details json.RawMessage, sent Sent) {
 	if sent.Len() == 0 {
 		return
@@ -83,8 +83,8 @@ func dotAIIDs(sent Sent) map[string]int {
 	return m
 }
 
-// circuitOpen finds the pause in "Circuit 'embedding-api' is open. Retry after 29989ms", 0 where there is none. The
-// words are all that dot-ai gives; reading them wrong costs a pause, no item.
+// circuitOpen finds the pause in "Circuit 'embedding-api' is open. Retry after 29989ms", 0 where there is none.
+// dot-ai gives only this text; a wrong reading costs a pause, and no item.
 func circuitOpen(text string) time.Duration {
 	const words = "retry after "
 	at := strings.Index(strings.ToLower(text), words)

@@ -2,7 +2,8 @@ package wire
 
 import "github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 
-// The envelope is the same for both receivers. The array that is not meant is sent empty: dot-ai refuses null.
+// The envelope is the same for both receivers. The array that is not used is sent empty, because dot-ai refuses
+// null.
 const (
 	upsertsOpen  = `{"upserts":[`
 	upsertsClose = `],"deletes":[]}`
@@ -59,8 +60,7 @@ func encodeDeletes(ids []resource.ID, one func(dst []byte, id resource.ID) (out 
 	return append(dst, deletesClose...), nil
 }
 
-// unique refuses an empty ID, for which cluster-whisperer's database answers 500 for ever, and a repeated one, for
-// which it does so as well.
+// unique refuses an empty ID and a repeated one: for both, cluster-whisperer's database answers 500 for ever.
 func unique(seen map[resource.ID]struct{}, id resource.ID) (fault string) {
 	if id == "" {
 		return "its ID is empty"
@@ -72,7 +72,7 @@ func unique(seen map[resource.ID]struct{}, id resource.ID) (fault string) {
 	return ""
 }
 
-// required refuses an item that lacks what both receivers demand.
+// required refuses an item that lacks a field that both receivers demand.
 func required(i *Item) (fault string) {
 	switch {
 	case i.Name == "":

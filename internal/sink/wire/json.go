@@ -7,9 +7,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// JSON is written by hand because encoding objects is what the process does most, and because encoding/json cannot
-// write ASCII only. The functions append to dst and return it, like those of package strconv; with ascii, everything
-// beyond ASCII is escaped.
+// JSON is written by hand because the process spends most of its work on encoding objects, and because
+// encoding/json cannot write ASCII only. The functions append to dst and return it, like those of package
+// strconv. With ascii, all characters beyond ASCII are escaped.
 
 // appendString appends a string in its quotes.
 func appendString(dst []byte, s string, ascii bool) []byte {
@@ -26,9 +26,10 @@ func appendField(dst []byte, name, value string, ascii bool) []byte {
 	return appendString(dst, value, ascii)
 }
 
-// appendEscaped appends the inside of a string. Bytes that are no UTF-8 become U+FFFD, so the result is always valid.
+// appendEscaped appends the inside of a string. Bytes that are no UTF-8 become U+FFFD, so the result is always
+// valid.
 func appendEscaped(dst []byte, s string, ascii bool) []byte {
-	start := 0 // of what may be copied as it is
+	start := 0 // start of the bytes that may be copied as they are
 	for i := 0; i < len(s); {
 		if c := s[i]; c < utf8.RuneSelf {
 			if c < ' ' || c == '"' || c == '\\' {
@@ -50,7 +51,7 @@ func appendEscaped(dst []byte, s string, ascii bool) []byte {
 	return append(dst, s[start:]...)
 }
 
-// appendControl appends an ASCII character that may not stand in a string as it is.
+// appendControl appends an ASCII character that must be escaped in a string.
 func appendControl(dst []byte, c byte) []byte {
 	switch c {
 	case '"', '\\':
@@ -66,8 +67,8 @@ func appendControl(dst []byte, c byte) []byte {
 	}
 }
 
-// appendRune appends a character beyond ASCII: as it is, as one escape or, beyond the basic plane, as the two of its
-// surrogates.
+// appendRune appends a character beyond ASCII: unchanged, as one escape or, beyond the basic plane, as the two
+// escapes of its surrogates.
 func appendRune(dst []byte, r rune, ascii bool) []byte {
 	if !ascii {
 		return utf8.AppendRune(dst, r)
@@ -104,8 +105,8 @@ func appendPairs(dst []byte, name string, pairs resource.Pairs, ascii bool) []by
 	return append(dst, '}')
 }
 
-// appendTime appends `,"name":"time"` in whole seconds. cluster-whisperer refuses a year of five digits, so a time that
-// RFC 3339 cannot write is written as no time at all, the way Kubernetes does.
+// appendTime appends `,"name":"time"` in whole seconds. cluster-whisperer refuses a year of five digits. So a
+// time that RFC 3339 cannot write is written as no time at all, the way Kubernetes does.
 func appendTime(dst []byte, name string, t time.Time) []byte {
 	if t.Year() < 1 || t.Year() > 9999 {
 		t = time.Time{}
@@ -128,7 +129,7 @@ func appendAPIVersion(dst []byte, t resource.Type, ascii bool) []byte {
 	return append(dst, '"')
 }
 
-// namespaceOf is the namespace as receivers know it.
+// namespaceOf returns the namespace as receivers know it.
 func namespaceOf(i *Item) string {
 	if !i.Type.Namespaced || i.Namespace == "" {
 		return resource.ClusterNamespace

@@ -7,7 +7,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Item is one upsert: an object and the state of it that is sent.
+// Item is one upsert: an object in the state that is sent.
 type Item struct {
 	// ID is the identity of the document. It equals Type.ID(Namespace, Name).
 	ID resource.ID
@@ -21,10 +21,10 @@ type Item struct {
 	Body resource.Body
 }
 
-// Format is the contract of one receiver. Its methods are pure and safe for concurrent use. A body holds upserts or
-// deletes and never both. Within one body an ID stands once: that is the caller's duty, and a second one is an error.
+// Format is the contract of one receiver. Its methods are pure and safe for concurrent use. A body holds upserts
+// or deletes and never both. The caller must put an ID into a body only once; a second one is an error.
 type Format interface {
-	// Name is what ENDPOINT_FORMAT calls the receiver: cluster-whisperer or dot-ai.
+	// Name is the receiver's name in ENDPOINT_FORMAT: cluster-whisperer or dot-ai.
 	Name() string
 	// EncodeUpserts writes a body. The caller owns the result. An error that is the fault of one item is an
 	// [ItemError], which says which.
@@ -32,27 +32,28 @@ type Format interface {
 	// EncodeDeletes writes a body. The caller owns the result. An error that is the fault of one ID is an
 	// [ItemError], which says which.
 	EncodeDeletes(ids []resource.ID) ([]byte, error)
-	// UpsertSize is how many bytes i takes in a body, its comma included. It is exact:
+	// UpsertSize is the number of bytes that i takes in a body, its comma included. It is exact:
 	//
 	//	Overhead() + UpsertSize(i) of all items == len(EncodeUpserts(items)) for one item or more
 	//
 	// An item that EncodeUpserts refuses has some size as well.
 	UpsertSize(i Item) int
-	// Overhead is what a body takes beside its items, one comma less because the last item has none.
+	// Overhead is the number of bytes in a body beside its items, one comma less because the last item has none.
 	Overhead() int
 	// Defaults are the timings and sizes that suit the receiver.
 	Defaults() Defaults
-	// Classify makes an Outcome of an answer. It never fails: what it does not know is [Unprocessable] or
-	// [WrongEndpoint]. Took and Bytes of the result are left for the caller to fill.
+	// Classify makes an Outcome of an answer. It never fails: an unknown answer is [Unprocessable] or
+	// [WrongEndpoint]. The caller fills Took and Bytes of the result.
 	Classify(r Response, sent Sent) Outcome
 }
 
-// Defaults are the settings with which a receiver was seen to work best. See the implementations for the reasons.
+// Defaults are the settings with which a receiver was measured to work best. The implementations give the
+// reasons.
 type Defaults struct {
 	// Timeout bounds one request, from dialling to the last byte of the answer.
 	Timeout time.Duration
-	// Settle is how long after a request of [Unknown] outcome the receiver may still apply it. The last word on its
-	// items is repeated after that.
+	// Settle is how long after a request of [Unknown] outcome the receiver may still apply it. After that, the last
+	// word on its items is repeated.
 	Settle time.Duration
 	// MaxInFlight bounds the requests at the receiver, of all members together.
 	MaxInFlight int
@@ -64,11 +65,11 @@ type Defaults struct {
 	MaxBytes int
 }
 
-// MaxResponseBytes is how much of an answer is looked at, in bytes. The largest honest answer is a refusal that lists
-// the faults of a hundred items at about 110 bytes each.
+// MaxResponseBytes is the part of an answer that is read, in bytes. The largest honest answer is a refusal that
+// lists the faults of a hundred items at about 110 bytes each.
 const MaxResponseBytes = 64 << 10
 
-// Response is an answer as far as Classify needs it.
+// Response is the part of an answer that Classify needs.
 type Response struct {
 	// Status is the HTTP status.
 	Status int
@@ -82,7 +83,8 @@ type Response struct {
 	Now time.Time
 }
 
-// Sent is what the answer answers. At most one of Upserts and Deletes is non-empty; with neither it was a probe.
+// Sent is the request to which an answer belongs. At most one of Upserts and Deletes is non-empty; with neither
+// it was a probe.
 type Sent struct {
 	// Upserts are the items in the order of the body.
 	Upserts []Item
@@ -95,18 +97,18 @@ type Sent struct {
 // Len is the number of items sent.
 func (s Sent) Len() int { return len(s.Upserts) + len(s.Deletes) }
 
-// ItemError says that one item of a body was the matter.
+// ItemError says that one item of a body was at fault.
 type ItemError struct {
 	// Index is the item's position in what was sent.
 	Index int
-	// Reason says what the matter was, in at most [MaxReasonBytes] printable bytes.
+	// Reason says what the fault was, in at most [MaxReasonBytes] printable bytes.
 	Reason string
 }
 
 // Error implements error.
 func (e ItemError) Error() string { return fmt.Sprintf("item %d: %s", e.Index, e.Reason) }
 
-// Formats lists what [FormatOf] knows.
+// Formats lists the formats that [FormatOf] knows.
 func Formats() []Format { return []Format{ClusterWhisperer(), DotAI()} }
 
 // FormatOf returns the format with that name.
