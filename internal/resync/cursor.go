@@ -2,8 +2,8 @@ package resync
 
 import "github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 
-// cursor remembers how far a list has come, in the memory of two names. API servers list in the order of
-// namespace/name; from one that does not, a list that is begun again is taken from its start.
+// cursor remembers how far a list has come, as two names. API servers list in the order of namespace/name. If one
+// does not, a list that is begun again is read from its start.
 type cursor struct {
 	last     string // of the list under way
 	reached  string // by any of the lists before
@@ -11,8 +11,8 @@ type cursor struct {
 	moved    bool // the list under way has got beyond reached
 }
 
-// seen takes the next record and tells whether an earlier list had reached it. What was not current then is not
-// current now, or the watch brings it.
+// seen takes the next record and tells whether an earlier list had reached it. An object that was not current
+// then is still not current, or the watch brings it.
 func (c *cursor) seen(r resource.Record) bool {
 	k := r.Namespace + "/" + r.Name
 	c.unsorted = c.unsorted || k < c.last
@@ -24,7 +24,7 @@ func (c *cursor) seen(r resource.Record) bool {
 	return false
 }
 
-// again begins another list. It tells whether the one before it came further than those before that.
+// again begins another list. It tells whether the last list came further than the earlier ones.
 func (c *cursor) again() (moved bool) {
 	moved = c.moved
 	if !c.unsorted {

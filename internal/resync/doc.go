@@ -4,12 +4,12 @@
 // A part is a type, or some namespaces of one. The sender reads it from the API server page by page, and offers
 // each object to the receiver's pipeline, behind all live changes. It asks for the next page only when the
 // receiver has taken most of the last one, so a part of any size holds a page or two. If a list expires
-// meanwhile, it begins the list again and continues where it was. It offers only states that the index knows at
-// that moment: the watch delivers newer ones, and an object that is gone does not come back.
+// meanwhile, the sender begins the list again and continues where it was. It offers only states that the index
+// knows at that moment: the watch delivers newer ones, and an object that is gone does not come back.
 //
 // The member that sends a part has taken it: it is the only sender of all its objects, live changes included,
-// until it gives the part back. [ErrLost] tells that a part was lost, wholly or before its end; then it is taken
-// and sent anew.
+// until it gives the part back. [ErrLost] tells that the member has lost a part, before the sending or during it;
+// then the part is taken and sent anew.
 //
 // The same paging restores the bodies of evicted objects, which a pipeline dropped to save memory ([Filler]).
 //

@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// Evictor has objects whose bodies it gave up for memory; [pipeline.Pipeline] is one.
+// Evictor has objects whose bodies it dropped to save memory; [pipeline.Pipeline] is one.
 type Evictor interface {
 	Evicted() map[resource.Type]int
 	Fill(t resource.Type, r resource.Record)
@@ -28,8 +28,8 @@ type Filler struct {
 	Log     logr.Logger
 }
 
-// How often the target is asked for evicted objects, and how long to wait after a list failed. Both only delay what
-// waited for memory anyway.
+// These are the interval between checks for evicted objects, and the wait after a failed list. Both only delay
+// objects that had to wait for memory anyway.
 const (
 	fillInterval = time.Second
 	fillPause    = 10 * time.Second
@@ -62,10 +62,10 @@ func (f *Filler) fill(ctx context.Context, t resource.Type) error {
 		for _, r := range rs {
 			f.Catalog.IfCurrent(t, r, func() { f.Target.Fill(t, r) })
 		}
-		return f.Target.Room(ctx) // before the next page is asked for
+		return f.Target.Room(ctx) // before the next page is requested
 	})
 	f.Target.FlushBulk()
-	if err != nil && !errors.Is(err, watch.ErrExpired) { // What an expired list did not reach is still evicted.
+	if err != nil && !errors.Is(err, watch.ErrExpired) { // Objects that an expired list did not reach are still evicted.
 		return fmt.Errorf("listing %s: %w", t, err)
 	}
 	return nil

@@ -21,33 +21,33 @@ type Lister interface {
 	Pages(ctx context.Context, t resource.Type, opts watch.ListOptions, page func([]resource.Record) error) (uint64, error)
 }
 
-// Catalog knows what is current; [index.Index] is one.
+// Catalog knows which state of an object is current; [index.Index] is one.
 type Catalog interface {
 	IfCurrent(t resource.Type, r resource.Record, f func()) bool
 	Type(t resource.Type) index.Stats
 }
 
-// Target takes what is sent again; [pipeline.Pipeline] is one.
+// Target takes the objects that are sent again; [pipeline.Pipeline] is one.
 type Target interface {
 	Offer(t resource.Type, r resource.Record, ticket *pipeline.Ticket)
 	Room(ctx context.Context) error
 	FlushBulk()
 }
 
-// Part is what to send.
+// Part names the objects to send.
 type Part struct {
 	// Type is the type.
 	Type resource.Type
-	// Namespaces are the only ones to be sent; nil means all, and cluster-scoped objects. It is nil for
+	// Namespaces limit the part to these namespaces; nil means all, and cluster-scoped objects. It is nil for
 	// cluster-scoped types.
 	Namespaces []string
-	// Own leaves out what others own.
+	// Own leaves out objects that other members own.
 	Own bool
 }
 
 // Options of a [Sender].
 type Options struct {
-	// Wants tells which objects the receiver is to have; nil means all.
+	// Wants tells which objects the receiver should have; nil means all.
 	Wants func(t resource.Type, namespace, name string) bool
 	// Target is the receiver's name in spans.
 	Target string
@@ -55,19 +55,19 @@ type Options struct {
 	Tracer *tracing.Tracer
 	// Registerer takes the metrics; nil registers none.
 	Registerer prometheus.Registerer
-	// Compare begins to hold the list of a part against what is known, for the resync is to end equal to the list; nil
-	// compares nothing. In tells which objects are in the part; nil means all of the type.
+	// Compare begins to compare the list of a part with the known state, so that the resync ends equal to the list.
+	// nil compares nothing. in tells which objects are in the part; nil means all of the type.
 	Compare func(t resource.Type, in func(namespace, name string) bool) Comparison
-	// Deleted waits until the receiver knows of those deletions that are ours to send; nil waits for nothing.
+	// Deleted waits until the receiver knows of those deletions that we have to send; nil waits for none.
 	Deleted func(ctx context.Context, gone []resource.ID) error
 }
 
-// Comparison holds one list against what is known.
+// Comparison compares one list with the known state.
 type Comparison interface {
-	// Page takes a page; Reset takes all pages back.
+	// Page takes a page; Reset discards all pages.
 	Page(rs []resource.Record)
 	Reset()
-	// Settle ends a complete list of a version, and repairs what differs. It returns what had to be.
+	// Settle ends a complete list of a version, and repairs the differences. It returns the repaired objects.
 	Settle(ctx context.Context, version uint64) (changed []resource.Record, gone []resource.ID, err error)
 }
 
@@ -90,15 +90,15 @@ func NewSender(lister Lister, catalog Catalog, target Target, opts Options) *Sen
 	}
 }
 
-// ErrLost says that something of a part was not ours to send, or not to the end.
+// ErrLost says that we were not the only sender of a part, or not to its end.
 var ErrLost = errors.New("what was being sent is not this replica's any more")
 
-// errNotListed says that a type has no complete list yet; once it has one, everything in it is sent anyway.
+// errNotListed says that a type has no complete list yet; once it has one, all its objects are sent anyway.
 var errNotListed = errors.New("its objects have not been read yet; they are sent as soon as they are")
 
-// Send sends one part and returns when the receiver has taken everything, or has refused it for good; with
-// [ErrLost] when we were not its only sender throughout, which ends early when lost is closed. progress is
-// told how much was offered and how much of that is still to be taken, about twice a second.
+// Send sends one part and returns when the receiver has taken all objects, or has refused the rest for good. It
+// returns [ErrLost] when we were not the only sender throughout, and early when lost is closed. About twice a
+// second it calls progress with the number of offered objects and of those that have yet to arrive.
 func (s *Sender) Send(ctx context.Context, p Part, lost <-chan struct{}, progress func(offered, open int)) error {
 	ctx, span := s.opts.Tracer.Part(ctx, s.opts.Target, p.Type.String())
 	offered := 0
@@ -145,7 +145,7 @@ func (s *Sender) send(ctx context.Context, p Part, lost <-chan struct{}, progres
 	return err
 }
 
-// await waits until everything has arrived.
+// await waits until all offered objects have arrived.
 func (s *Sender) await(ctx context.Context, ticket *pipeline.Ticket, progress func(offered, open int)) error {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
@@ -162,7 +162,7 @@ func (s *Sender) await(ctx context.Context, ticket *pipeline.Ticket, progress fu
 	}
 }
 
-// offer lists a part and offers what is current.
+// offer lists a part and offers the objects that are current.
 func (s *Sender) offer(ctx context.Context, p Part, ticket *pipeline.Ticket, progress func(offered, open int)) error {
 	if err := s.room(ctx); err != nil {
 		return err
@@ -176,7 +176,7 @@ func (s *Sender) offer(ctx context.Context, p Part, ticket *pipeline.Ticket, pro
 		}
 		s.read.Add(float64(len(rs)))
 		progress(ticket.Count())
-		return s.room(ctx) // before the next page is asked for
+		return s.room(ctx) // before the next page is requested
 	}
 	if p.Namespaces == nil {
 		return s.list(ctx, p.Type, "", page)
@@ -196,8 +196,9 @@ func (s *Sender) room(ctx context.Context) error {
 	return nil
 }
 
-// list lists a type once. A list whose version expires in the middle is begun again, for a receiver may take
-// longer over a large type than etcd keeps a version; what it had reached is not offered twice.
+// list lists a type once. A list whose version expires in the middle is begun again, because a receiver may take
+// longer over a large type than etcd keeps a version. Objects that an earlier list had reached are not offered
+// twice.
 func (s *Sender) list(ctx context.Context, t resource.Type, namespace string, page func([]resource.Record) error) error {
 	var from cursor
 	in := func(of, _ string) bool { return of == namespace }
@@ -235,7 +236,8 @@ func (s *Sender) list(ctx context.Context, t resource.Type, namespace string, pa
 	}
 }
 
-// settle repairs what differs between the list and what is known, and sends it: the resync ends equal to the list.
+// settle repairs what differs between the list and the known state, and sends the repaired objects, so that the
+// resync ends equal to the list.
 func (s *Sender) settle(ctx context.Context, c Comparison, version uint64, page func([]resource.Record) error) error {
 	changed, gone, err := c.Settle(ctx, version)
 	if err != nil {
@@ -252,7 +254,7 @@ func (s *Sender) settle(ctx context.Context, c Comparison, version uint64, page 
 	return nil
 }
 
-// equal compares nothing.
+// equal is the Comparison that compares nothing.
 type equal struct{}
 
 func (equal) Page([]resource.Record) {}
@@ -263,8 +265,8 @@ func (equal) Settle(context.Context, uint64) ([]resource.Record, []resource.ID, 
 	return nil, nil, nil
 }
 
-// expiredPause is the wait before a list is begun again that expired without having come any further than the one
-// before it. An API server that answers so is busy compacting, or broken.
+// expiredPause is the wait after a list expired without coming further than the one before it. An API server that
+// answers so is busy compacting, or broken.
 const expiredPause = time.Second
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -9,23 +9,23 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// decoder reads ConfigMaps. It reads what has not changed only once.
+// decoder reads ConfigMaps. It reads an unchanged key only once.
 type decoder struct {
 	log logr.Logger
 
 	mu     sync.Mutex // guards what follows
 	seen   map[string]decoded
-	broken map[string]string // what the log has named, by key
+	broken map[string]string // the keys that the log has named, with their text
 }
 
-// decoded is the value of a key: a *plan, a progress or a time.Time, or why it is not understood.
+// decoded is the value of a key, a *plan, a progress or a time.Time, or the error of reading it.
 type decoded struct {
 	text  string
 	value any
 	err   error
 }
 
-// read never fails: what is not understood is not there.
+// read returns the document, and never fails: it leaves out keys that it does not understand.
 func (d *decoder) read(data map[string]string) *document {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -59,7 +59,8 @@ func (d *decoder) read(data map[string]string) *document {
 	return doc
 }
 
-// complain names in the log what was not understood when it was read last, but only once as long as it stays the same.
+// complain names in the log the keys that the last read did not understand, each only once as long as it stays
+// the same.
 func (d *decoder) complain() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -76,7 +77,7 @@ func (d *decoder) complain() {
 	d.broken = broken
 }
 
-// decode reads the value of one key. What is not ours is nothing.
+// decode reads the value of one key. For a key of another kind it returns nil.
 func decode(k, text string) (any, error) {
 	if id, ok := strings.CutPrefix(k, opPrefix); ok {
 		p, err := decodePlan(id, text)

@@ -1,8 +1,8 @@
 // Package operations shares out resyncs over the members of a ring. The member that receives the request plans an
 // operation, once. Each member sends its own parts, and every member knows how far all of them are.
 //
-// The package decides who sends what again, and records what is done. The [Runner] sends a part, the [Catalog]
-// says what there is to send, and the [Fleet] who is a member.
+// The package decides which member sends which part again, and records which parts are done. The [Runner] sends a
+// part, the [Catalog] lists what there is to send, and the [View] names the members.
 //
 // # What is written down
 //
@@ -12,8 +12,8 @@
 //	run.<id>.<member>  what one member has done of it. Written by that member.
 //	last               when the last full operation ended, so that the schedule outlives everybody.
 //
-// Every write is an update of the version that was read, and is tried again on a conflict. That alone makes two
-// equal requests to two members one operation.
+// Every write is an update of the version that was read, and is tried again on a conflict. That alone merges two
+// equal requests to two members into one operation.
 //
 //	                 all parts are marked done        a member closes it
 //	op, no runs ──▶ op and runs ──────────────────▶ done ─────────────▶ op with its result, no parts, no runs
@@ -25,27 +25,28 @@
 //
 // # Who runs a part
 //
-// The first of these that is in the view of live members: the member that says that it is running the part, the
-// assignee, the owner of the part's key in a ring of the view. All members compute that from the same data, so a
-// member that dies is replaced without any message, and one that comes back under its name continues with what is
-// left. Where two see different data for a moment, a part is sent twice, which costs something and does no harm.
+// The part is run by the first of these that is in the view of live members: the member that says that it is
+// running the part, the assignee, the owner of the part's key in a ring of the view. All members compute that
+// from the same data. So a dead member is replaced without any message, and a member that comes back under its
+// name continues with the remaining parts. Where two members see different data for a moment, a part is sent
+// twice, which costs something and does no harm.
 //
 // An operation with force also has a part for each member, because only the member itself knows which repairs it
 // holds back.
 //
-// A member runs one part after another, those of small operations before those of full ones. It does not try a
-// part again that its Runner gives up: the part counts as done, with a message.
+// A member runs one part after another, those of small operations before those of full ones. If its Runner gives
+// a part up, the member does not try it again: the part counts as done, with a message.
 //
 // # What it costs
 //
 // A plan of 65 types takes about 5 KB, one of 300 types 25. While parts are being finished, the fleet writes the
-// ConfigMap at most twice a second, each member at most once a second; while a long part is under way, every 5 s.
-// If each member's share of an operation takes less than a second, the operation costs one write of each member
-// and two more.
+// ConfigMap at most twice a second, each member at most once a second. While a long part is under way, it writes
+// every 5 s. If each member's share of an operation takes less than a second, the operation costs one write of
+// each member and two more.
 //
-// The log names a key that a member does not understand, be it broken or of a later version, once; the member
-// leaves the key alone.
+// If a member does not understand a key, because it is broken or of a later version, the log names the key once.
+// The member leaves the key alone.
 //
-// [Engine.Run] blocks and owns all goroutines. [Engine.Start] and [Engine.Wait] block; everything else only takes
-// a lock. All methods are safe for concurrent use. [Plan] is pure.
+// [Engine.Run] blocks and owns all goroutines. [Engine.Start] and [Engine.Wait] block; all other methods only
+// take a lock. All methods are safe for concurrent use. [Plan] is pure.
 package operations

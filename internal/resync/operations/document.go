@@ -25,7 +25,7 @@ const (
 func opKey(id string) string          { return opPrefix + id }
 func runKey(id, member string) string { return runPrefix + id + "." + member }
 
-// splitRunKey is the inverse of runKey. An ID has no dots, a member may have.
+// splitRunKey is the inverse of runKey. An ID has no dots; a member's name may have dots.
 func splitRunKey(k string) (id, member string, ok bool) {
 	rest, ok := strings.CutPrefix(k, runPrefix)
 	if !ok {
@@ -36,15 +36,15 @@ func splitRunKey(k string) (id, member string, ok bool) {
 }
 
 const (
-	// encoding is the version of what is written. Another one is not understood, hence ignored.
+	// encoding is the version of the written form. A member does not understand another version, and ignores it.
 	encoding = 1
-	// maxParts bounds what is believed: 300 types over 500 members have less than a tenth of it.
+	// maxParts bounds the parts that a plan may have: 300 types over 500 members have less than a tenth of it.
 	maxParts = 1 << 16
 	// maxMessage bounds the message of a failed part, in bytes, so that 300 of them fit.
 	maxMessage = 160
 )
 
-// plan is an operation as it was written down. It is immutable.
+// plan is an operation as it is written down. It is immutable.
 type plan struct {
 	id        string
 	request   Request
@@ -55,7 +55,7 @@ type plan struct {
 	result    *result // nil until it is closed
 }
 
-// result is what is kept of an operation that has ended.
+// result is the part of an operation that is kept when the operation has ended.
 type result struct {
 	Status     Status            `json:"status"`
 	FinishedAt time.Time         `json:"finishedAt"`
@@ -86,7 +86,7 @@ type encodedPlan struct {
 	Result    *result       `json:"result,omitempty"`
 }
 
-// encodedPart has short names: they are written hundreds of times.
+// encodedPart has short names, because a plan repeats them hundreds of times.
 type encodedPart struct {
 	Type       string `json:"t,omitempty"`
 	Kind       string `json:"k,omitempty"`
@@ -124,7 +124,7 @@ func marshal(v any) (string, error) {
 	return string(b), nil
 }
 
-// decodePlan reads what encode wrote. Whatever else it is given, it returns an error or a plan that can be run.
+// decodePlan reads the text that encode wrote. For any other text, it returns an error or a plan that can be run.
 func decodePlan(id, text string) (*plan, error) {
 	var e encodedPlan
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
@@ -161,7 +161,7 @@ func decodePlan(id, text string) (*plan, error) {
 	return p, nil
 }
 
-// add takes a part in, as it was written down.
+// add adds a part from its written form.
 func (p *plan) add(part encodedPart) error {
 	if part.Member < 0 || part.Member >= len(p.members) || part.Objects < 0 || (part.Until != "" && part.Until <= part.From) {
 		return errors.New("it has an assignee, a count or a range that makes no sense")
@@ -193,7 +193,7 @@ func parseType(p encodedPart) (resource.Type, error) {
 	return t, nil
 }
 
-// progress is what one member has done of an operation. What was decoded is immutable.
+// progress is what one member has done of an operation. A decoded progress is immutable.
 type progress struct {
 	done    map[int]bool   // by index of the part; failed ones, too
 	failed  map[int]string // messages
@@ -228,7 +228,7 @@ func (p progress) encode() (string, error) {
 	})
 }
 
-// decodeProgress reads what encode wrote. Parts that the plan does not have are for the reader to ignore.
+// decodeProgress reads the text that encode wrote. The caller ignores parts that the plan does not have.
 func decodeProgress(text string) (progress, error) {
 	var e encodedProgress
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
@@ -293,7 +293,7 @@ func parseMarks(s string) (map[int]bool, error) {
 	return marks, nil
 }
 
-// shorten cuts a message to what is kept of it, at the boundary of a character.
+// shorten cuts a message to the length that is kept, at the boundary of a character.
 func shorten(s string) string {
 	s = strings.ToValidUTF8(s, "?")
 	if len(s) <= maxMessage {
@@ -306,13 +306,13 @@ func shorten(s string) string {
 	return s[:cut] + "…"
 }
 
-// document is what the ConfigMap says. It is immutable.
+// document is the content of the ConfigMap. It is immutable.
 type document struct {
 	records map[string]*record // by ID
 	last    time.Time          // zero: not there
 }
 
-// record is an operation and what the members have done of it. It is immutable.
+// record is an operation with the progress of the members. It is immutable.
 type record struct {
 	*plan
 	runs map[string]progress // by member

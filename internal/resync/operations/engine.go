@@ -22,9 +22,9 @@ import (
 
 // Runner sends parts.
 type Runner interface {
-	// Take takes parts of one operation that are then run one after another: no other member sends anything of
-	// them until the batch ends. It blocks until that is so, or ctx ends. An error while ctx has not ended is
-	// final for the first part.
+	// Take takes parts of one operation that are then run one after another: no other member sends any object of
+	// them until the batch ends. It blocks until it has taken the parts, or ctx ends. An error while ctx has not
+	// ended is final for the first part.
 	Take(ctx context.Context, op Request, parts []Part) (Batch, error)
 }
 
@@ -32,59 +32,59 @@ type Runner interface {
 type Batch interface {
 	// End gives the parts back. It does not block.
 	End()
-	// Run sends one part again and returns when all its objects have arrived at every target, or are set aside,
-	// or ctx has ended. One goroutine at a time calls it. Through progress it reports how many objects it has
-	// offered since the call, and how many of them have not arrived. Any goroutine may call progress until Run
-	// returns, and it does not block. An error while ctx has not ended is final: the part counts as done, with
-	// that message; repairs count all the same.
+	// Run sends one part again and returns when all its objects have arrived at every target, or are set aside, or
+	// ctx has ended. One goroutine at a time calls it. Through progress it reports how many objects it has offered
+	// since the call, and how many of them have not arrived. Any goroutine may call progress until Run returns, and
+	// progress does not block. An error while ctx has not ended is final: the part counts as done, with that
+	// message; repairs count all the same.
 	Run(ctx context.Context, op Request, part Part, progress func(offered, open int)) (Repair, error)
 }
 
-// Repair is what a part did with documents whose objects are gone.
+// Repair counts the documents of a part whose objects are gone.
 type Repair struct {
-	// Deleted is how many were deleted, Held how many were kept because there are more than may be deleted
-	// without a person's consent.
+	// Deleted is the number of deleted documents. Held is the number that was kept, because there are more than may
+	// be deleted without a person's consent.
 	Deleted, Held int
 }
 
-// Catalog knows what there is to send. Its methods are called by many goroutines at once and do not block for long.
+// Catalog knows what there is to send. Many goroutines call its methods at once, and they do not block for long.
 type Catalog interface {
-	// Types returns the types of a full operation, none while they are not known yet.
+	// Types returns the types of a full operation, and none while they are not known yet.
 	Types() []resource.Type
-	// Objects returns how many objects of a type there are in a namespace; empty means all.
+	// Objects returns the number of objects of a type in a namespace; empty means all namespaces.
 	Objects(t resource.Type, namespace string) int
-	// Namespaces returns how many objects of a type there are in each namespace. The engine asks for large types
-	// only: at planning, and before it runs a part of one.
+	// Namespaces returns the number of objects of a type in each namespace. The engine asks for large types only: at
+	// planning, and before it runs a part of one.
 	Namespaces(t resource.Type) map[string]int
 }
 
-// View knows who is a member.
+// View knows the members.
 type View interface {
-	// Members returns the live members, ourselves included; none while we are not a member. It does not block, and is
-	// asked about once a second.
+	// Members returns the live members, ourselves included, and none while we are not a member. It does not block.
+	// The engine calls it about once a second.
 	Members() []string
 }
 
 // Options of an [Engine]. Namespace, Ring and Member are required.
 type Options struct {
-	// Namespace is where the ConfigMap is, Ring the name of the ring, Member our own.
+	// Namespace is the namespace of the ConfigMap, Ring the name of the ring, Member our own name.
 	Namespace, Ring, Member string
-	// Name is the name of the ConfigMap; the zero value is that of the ring with "-resyncs". Two engines of
-	// one ring need two.
+	// Name is the name of the ConfigMap; the zero value means the ring's name with "-resyncs". Two engines of one
+	// ring need two names.
 	Name string
-	// Format is the ring's; the zero value is [ring.DefaultFormat]. All members have to have the same.
+	// Format is the ring's; the zero value is [ring.DefaultFormat]. All members must have the same.
 	Format ring.Format
 	// Interval is the time between the end of a full operation and the next; 0 for none.
 	Interval time.Duration
-	// GiveUpAfter is how long a member that was asked for its own share may be gone; 0 means 5 minutes, which is
-	// enough for a pod to be scheduled again and its image pulled.
+	// GiveUpAfter is how long a member that was asked for its own share may be gone. 0 means 5 minutes, which is
+	// enough for Kubernetes to schedule a pod again and to pull its image.
 	GiveUpAfter time.Duration
 	// Ready tells whether this member can run parts and plan operations; nil means always. The engine asks about
 	// once a second.
 	Ready func() bool
-	// Streams count the fate of the watch of the ConfigMap; nil counts nothing.
+	// Streams count the events of the watch of the ConfigMap; nil counts nothing.
 	Streams *reflector.Metrics
-	// Log gets a line when an operation begins or ends, and when something goes wrong.
+	// Log gets a line when an operation begins or ends, and when a step fails.
 	Log logr.Logger
 	// Registerer takes the metrics; nil registers none.
 	Registerer prometheus.Registerer
@@ -94,9 +94,9 @@ type Options struct {
 var (
 	// ErrStopped says that the engine has stopped.
 	ErrStopped = errors.New("resyncs are not run here any more")
-	// ErrNoMembers says that we are not a member of the ring at the moment, so there is no one to share the work.
+	// ErrNoMembers says that we are not a member of the ring at the moment, so no member can share the work.
 	ErrNoMembers = errors.New("this replica is not a member of the ring")
-	// ErrUnknown says that there is no such operation, or not any more.
+	// ErrUnknown says that there is no such operation, or that it is too old to be kept.
 	ErrUnknown = errors.New("no such resync")
 	// ErrBusy says that too many operations are under way to begin another one.
 	ErrBusy = errors.New("too many resyncs are under way; wait until one has ended")
@@ -111,8 +111,8 @@ type Engine struct {
 	metrics *metrics
 	decoder *decoder
 	store   *store
-	work    chan struct{} // one slot: wakes what runs parts
-	chores  chan struct{} // one slot: wakes what writes
+	work    chan struct{} // one slot: wakes the loop that runs parts
+	chores  chan struct{} // one slot: wakes the loop that writes
 	stopped chan struct{} // closed when Run has ended
 	looking sync.Mutex    // held by look, and before mu
 
@@ -123,7 +123,7 @@ type Engine struct {
 	shares   shares
 	running  *run // nil: none
 	schedule schedule
-	missing  map[string]time.Time // since when nobody can run it, by operation
+	missing  map[string]time.Time // since when no member can run the operation, by operation
 }
 
 // New returns an engine that follows nothing yet. It fails when the options are unsound.
@@ -162,7 +162,7 @@ func New(client corev1client.ConfigMapsGetter, runner Runner, catalog Catalog, v
 	return e, nil
 }
 
-// Run follows operations and runs our parts until ctx ends; it then writes what we have done and returns nil. It
+// Run follows operations and runs our parts until ctx ends. Then it writes our progress and returns nil. It
 // returns an error if it was never allowed to read the ConfigMap. Call it once.
 func (e *Engine) Run(ctx context.Context) error {
 	defer close(e.stopped)
@@ -185,8 +185,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	return err
 }
 
-// lastWordsTimeout bounds the last write. Without that write the others send again what was finished in the last
-// second.
+// lastWordsTimeout bounds the last write. Without that write the other members send again the parts that were
+// finished in the last second.
 const lastWordsTimeout = 2 * time.Second
 
 func (e *Engine) lastWords(ctx context.Context) {
@@ -197,10 +197,11 @@ func (e *Engine) lastWords(ctx context.Context) {
 	}
 }
 
-// Changed says that the members or the readiness may have changed. Both are noticed within a second without it.
+// Changed says that the members or the readiness may have changed. Without the call, the engine notices within a
+// second.
 func (e *Engine) Changed() { wake(e.chores) }
 
-// Synced is closed once all operations that there were at the start are known.
+// Synced is closed once the engine knows all operations that existed at the start.
 func (e *Engine) Synced() <-chan struct{} { return e.store.synced }
 
 // Get returns an operation, running or recent.
@@ -226,8 +227,8 @@ func (e *Engine) List() []Operation {
 	return list
 }
 
-// Refresh asks the API server for the operations there are, for an ID that another member gave out and our
-// watch has not brought yet.
+// Refresh reads the operations from the API server, for an ID that another member gave out and our watch has not
+// brought yet.
 func (e *Engine) Refresh(ctx context.Context) error {
 	if err := e.store.read(ctx); err != nil {
 		return fmt.Errorf("reading resyncs: %w", err)
@@ -235,9 +236,9 @@ func (e *Engine) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// Wait blocks until an operation has ended and returns it. It returns an error when ctx ends or the engine
-// stops before, together with the state that it knew last, and [ErrUnknown] when there is no such operation,
-// about which it has asked the API server once.
+// Wait blocks until an operation has ended and returns it. When ctx ends or the engine stops before, it returns
+// an error and the last known state. It returns [ErrUnknown] when there is no such operation, after one question
+// to the API server.
 func (e *Engine) Wait(ctx context.Context, id string) (Operation, error) {
 	var o Operation
 	for asked := false; ; {
@@ -267,7 +268,7 @@ func (e *Engine) Wait(ctx context.Context, id string) (Operation, error) {
 	}
 }
 
-// Next returns when the next full operation is due; ok is false when none is, or one is under way.
+// Next returns when the next full operation is due; ok is false when none is due, or one is under way.
 func (e *Engine) Next() (at time.Time, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -307,7 +308,7 @@ func (e *Engine) countRunning() float64 {
 	return float64(n)
 }
 
-// apply takes the present content of the ConfigMap. The store calls it, in order.
+// apply takes the present content of the ConfigMap. The store calls it with every content, in order.
 func (e *Engine) apply(data map[string]string) {
 	doc := e.decoder.read(data)
 	e.decoder.complain()
@@ -331,7 +332,7 @@ func (e *Engine) apply(data map[string]string) {
 	wake(e.chores)
 }
 
-// look asks who is a member.
+// look asks the View for the members.
 func (e *Engine) look() {
 	e.looking.Lock()
 	defer e.looking.Unlock()
@@ -356,7 +357,7 @@ func (e *Engine) look() {
 	wake(e.work)
 }
 
-// roster are the members that share the work. Engine.mu guards it.
+// roster holds the members that share the work. Engine.mu guards it.
 type roster struct {
 	self    string
 	members []string   // sorted
@@ -369,7 +370,7 @@ func (r *roster) live(member string) bool {
 	return ok
 }
 
-// owner returns the member that looks after something that any member could, empty for none.
+// owner returns the member that is responsible for a key, empty for none. Any member could do the task.
 func (r *roster) owner(key string) string {
 	if r.ring == nil {
 		return ""
@@ -377,7 +378,7 @@ func (r *roster) owner(key string) string {
 	return r.ring.Owner(r.ring.Partition(key))
 }
 
-// responsible tells whether we are that member.
+// responsible tells whether we are the owner of a key.
 func (r *roster) responsible(key string) bool { return r.owner(key) == r.self }
 
 // wake fills the slot of a channel that has one.

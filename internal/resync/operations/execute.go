@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// work is what we do for one operation. It is guarded by Engine.mu.
+// work is our work on one operation. It is guarded by Engine.mu.
 type work struct {
 	progress
 	revision  int // counts changes
-	urgent    int // the last revision that matters to the others
-	final     int // the last revision that was the end of our share, for which somebody may be waiting
+	urgent    int // the last revision that matters to the other members
+	final     int // the last revision that was the end of our share, for which a caller may be waiting
 	published int // the last revision that was written
 }
 
-// shares are what we do for all operations. It is guarded by Engine.mu.
+// shares are our work on all operations. It is guarded by Engine.mu.
 type shares struct {
 	works   map[string]*work // by operation
 	written time.Time        // when progress was last written, or the first part of an operation begun
@@ -40,7 +40,7 @@ func (w *work) touch(urgent bool) {
 	}
 }
 
-// absorb takes over what is written under our name: by our previous process, or by another pod of that name.
+// absorb takes over the progress under our name: that of our previous process, or of another pod of that name.
 func (w *work) absorb(p progress) {
 	if len(w.done) == 0 && w.revision == 0 {
 		w.offered, w.repair, w.at = p.offered, p.repair, p.at
@@ -67,7 +67,7 @@ type run struct {
 	offered, open int // guarded by Engine.mu
 }
 
-// together are the parts that are run in one batch.
+// together are the parts that run in one batch.
 type together struct {
 	Batch
 	id      string // of the operation
@@ -119,7 +119,7 @@ func (e *Engine) runIn(batch *together, r *run) (Repair, error) {
 		}
 		taken, err := e.runner.Take(r.ctx, r.record.request, parts)
 		if err != nil {
-			return Repair{}, err // It is shown as it is, under the name of the type.
+			return Repair{}, err // The message shows it unchanged, under the name of the type.
 		}
 		batch.Batch = taken
 	}
@@ -150,7 +150,7 @@ func (e *Engine) runPart(batch Batch, r *run) (Repair, error) {
 	})
 }
 
-// report notes how far a part is. The caller holds mu.
+// report notes how far a part has come. The caller holds mu.
 func (e *Engine) report(r *run, urgent bool) {
 	w := e.shares.works[r.record.id]
 	if w == nil {
@@ -180,7 +180,7 @@ func (e *Engine) begin(ctx context.Context) *run {
 	r.ctx, r.cancel = context.WithCancel(ctx)
 	e.running = r
 	if w := e.shares.of(record.id); w.revision == 0 {
-		e.shares.written = time.Now() // What takes less than a second is told of once, when it is done.
+		e.shares.written = time.Now() // A part of less than a second is reported once, when it is done.
 	}
 	e.report(r, true)
 	if r.part.Member != e.opts.Member {
@@ -227,7 +227,8 @@ func (e *Engine) pickFrom(r *record) int {
 	return -1
 }
 
-// left are the remaining parts of an operation that are for us, those assigned to us first. The caller holds mu.
+// left returns the remaining parts of an operation that we have to run, those assigned to us first. The caller
+// holds mu.
 func (e *Engine) left(r *record) []int {
 	done, claims := r.done(), e.claims(r)
 	own := e.shares.works[r.id]
@@ -247,7 +248,8 @@ func (e *Engine) left(r *record) []int {
 // batchParts bounds the parts of one batch, as [PartObjects] does their objects.
 const batchParts = 24
 
-// batchFrom returns the parts that are run together with one, from that one on. The caller holds mu.
+// batchFrom returns the parts that are run together with the part at an index, this one first. The caller holds
+// mu.
 func (e *Engine) batchFrom(r *record, index int) []int {
 	with, objects := []int{index}, r.parts[index].Objects
 	if r.parts[index].alone() {
@@ -266,8 +268,8 @@ func (e *Engine) batchFrom(r *record, index int) []int {
 	return with
 }
 
-// claims are the other live members that say they are running a part, by part; the first by name where there
-// are two. We are running none when this is asked, whatever an earlier life has left. The caller holds mu.
+// claims returns the other live members that say they are running a part, by part; the first by name where there
+// are two. We run none at that moment, whatever our previous process has written. The caller holds mu.
 func (e *Engine) claims(r *record) map[int]string {
 	claims := make(map[int]string)
 	for _, member := range e.roster.members {
@@ -292,8 +294,9 @@ func (e *Engine) assignee(p Part, claimant string) string {
 	}
 }
 
-// reconsider ends the part under way if it has become pointless: another member has finished it, its operation is
-// over, or we are no longer a member, so that another member runs it. The caller holds mu.
+// reconsider ends the part under way if it has become pointless: another member has finished it, or its operation
+// is over. It also ends it when we have ceased to be a member, because another member then runs it. The caller
+// holds mu.
 func (e *Engine) reconsider() {
 	if e.running == nil {
 		return

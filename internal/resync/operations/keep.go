@@ -8,14 +8,13 @@ import (
 )
 
 const (
-	// lookEvery is how often the engine asks for the members and the readiness by itself.
+	// lookEvery is the interval at which the engine by itself asks for the members and the readiness.
 	lookEvery = time.Second
-	// markPause is the least time between two writes of one member, and sharePause what each member adds to it,
-	// so that a fleet of any size writes about twice a second. A late mark delays only a caller that waits for
-	// the end.
+	// markPause is the least time between two writes of one member, and each member adds sharePause to it. So a
+	// fleet of any size writes about twice a second. A late mark delays only a caller that waits for the end.
 	markPause  = time.Second
 	sharePause = 500 * time.Millisecond
-	// idleFactor is how much less often a member writes what only moves a progress bar.
+	// idleFactor is the factor by which a member writes less often while only a progress bar moves.
 	idleFactor = 5
 	// firstRetry and lastRetry bound the wait after a write that failed.
 	firstRetry = time.Second
@@ -24,11 +23,11 @@ const (
 
 // keep writes until ctx ends: our progress, operations that have ended, and those that are due.
 func (e *Engine) keep(ctx context.Context) {
-	var retry time.Duration // 0: all went well
+	var retry time.Duration // 0: the last write succeeded
 	var after time.Time     // nothing is written before
 	for ctx.Err() == nil {
 		e.look()
-		wake(e.work) // It may have become ready.
+		wake(e.work) // The member may have become ready.
 		if !time.Now().Before(after) {
 			err := e.doChores(ctx)
 			switch {
@@ -59,8 +58,7 @@ func (e *Engine) keep(ctx context.Context) {
 	}
 }
 
-// doChores does everything that is due. If one chore fails, the API server is the likely cause, so it tries no
-// others then.
+// doChores does all chores that are due. If one fails, the API server is the likely cause, so the others wait.
 func (e *Engine) doChores(ctx context.Context) error {
 	for _, do := range []func(context.Context) error{e.publishIfDue, e.closeEnded, e.startDue} {
 		if err := do(ctx); err != nil {
@@ -70,14 +68,14 @@ func (e *Engine) doChores(ctx context.Context) error {
 	return nil
 }
 
-// publishAt returns when our progress is to be written; ok is false when all of it is.
+// publishAt returns when our progress is to be written; ok is false when all of it has been written.
 func (e *Engine) publishAt() (at time.Time, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.shares.due(max(markPause, time.Duration(len(e.roster.members))*sharePause))
 }
 
-// due returns when our progress is to be written, after a pause unless somebody waits for the end.
+// due returns when our progress is to be written, after a pause unless a caller waits for the end.
 func (s *shares) due(pause time.Duration) (at time.Time, ok bool) {
 	urgent, final := false, false
 	for _, w := range s.works {
@@ -148,7 +146,7 @@ func (e *Engine) publish(ctx context.Context) error {
 	return nil
 }
 
-// closeEnded closes operations that have ended or must be given up, as far as that is our task.
+// closeEnded closes operations that have ended or must be given up, as far as we are responsible for them.
 func (e *Engine) closeEnded(ctx context.Context) error {
 	var errs []error
 	for id, message := range e.toClose() {
@@ -157,7 +155,7 @@ func (e *Engine) closeEnded(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// toClose returns the operations that we have to close, with the reason for which they are given up, if they are.
+// toClose returns the operations that we have to close, with the reason if one is given up.
 func (e *Engine) toClose() map[string]string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -186,7 +184,7 @@ func (e *Engine) toClose() map[string]string {
 	return ids
 }
 
-// close closes an operation, unless that was done meanwhile.
+// close closes an operation, unless another member has closed it meanwhile.
 func (e *Engine) close(ctx context.Context, id, message string) error {
 	var closed *plan
 	err := e.store.update(ctx, false, func(data map[string]string) (bool, error) {
@@ -220,24 +218,24 @@ func (e *Engine) close(ctx context.Context, id, message string) error {
 	return nil
 }
 
-// schedule is when the last full operation ended. It is guarded by Engine.mu.
+// schedule holds the end of the last full operation. It is guarded by Engine.mu.
 type schedule struct {
-	last time.Time // never later than we learned of it
-	said time.Time // as it is written
+	last time.Time // never later than the time at which we learned of it
+	said time.Time // the written time
 }
 
-// take takes what is written.
+// take takes the written time.
 func (s *schedule) take(said, now time.Time) {
 	if said.Equal(s.said) {
 		return
 	}
 	s.said, s.last = said, said
 	if said.After(now) {
-		s.last = now // A clock that was ahead, or a hand that slipped, must not end the schedule.
+		s.last = now // A clock that was ahead, or an edit by hand, must not end the schedule.
 	}
 }
 
-// startDue starts the full operation that is due, if that is our task.
+// startDue starts the full operation that is due, if we are responsible for it.
 func (e *Engine) startDue(ctx context.Context) error {
 	if e.opts.Interval <= 0 || !e.opts.Ready() {
 		return nil
@@ -256,7 +254,7 @@ func (e *Engine) startDue(ctx context.Context) error {
 	}
 	types := e.catalog.Types()
 	if len(types) == 0 {
-		return nil // They will be known soon.
+		return nil // The types will be known soon.
 	}
 	_, err := e.start(ctx, Request{Types: types, Trigger: Scheduled}, func(doc *document) error {
 		if !doc.last.Equal(said) {
@@ -270,7 +268,7 @@ func (e *Engine) startDue(ctx context.Context) error {
 	return nil
 }
 
-// startSchedule begins to count: what a new release sends first is its first resync.
+// startSchedule begins to count: the first sending of a new release counts as its first resync.
 func (e *Engine) startSchedule(ctx context.Context) error {
 	err := e.store.update(ctx, true, func(data map[string]string) (bool, error) {
 		if !e.decoder.read(data).last.IsZero() {

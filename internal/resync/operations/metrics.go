@@ -69,7 +69,7 @@ func newMetrics(reg prometheus.Registerer, e *Engine) *metrics {
 	return m
 }
 
-// triggerLabel is a label value for what another member, or a person, has written.
+// triggerLabel returns a label value for a trigger that another member, or a person, has written.
 func triggerLabel(t Trigger) string {
 	if t == Scheduled || t == Restored {
 		return string(t)

@@ -7,7 +7,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Trigger is why an operation was started.
+// Trigger is the reason for which an operation was started.
 type Trigger string
 
 // The triggers.
@@ -28,32 +28,31 @@ const (
 
 // Request says what to send again. The zero value asks for nothing, since it has no types.
 type Request struct {
-	// Types are the types. Of an [Operation] that runs they are those that have parts, of one that has ended
+	// Types are the types. For an [Operation] that runs, they are the types that have parts; for one that has ended,
 	// there are none.
 	Types []resource.Type
-	// Namespace limits it to one namespace, or to cluster-scoped objects when it is [resource.ClusterNamespace]; empty
-	// means all.
+	// Namespace limits the request to one namespace, or to cluster-scoped objects when it is
+	// [resource.ClusterNamespace]; empty means all.
 	Namespace string
-	// Label distinguishes requests for different types. It is the name that the client used; empty means
-	// everything.
+	// Label distinguishes requests for different types. It is the name that the client used; empty means all types.
 	Label string
 	// Target is the receiver; empty means all.
 	Target string
 	// Scope says which members take part; empty means Fleet.
 	Scope Scope
-	// Force is passed to the Runner. With it every member that takes part has one more part, for the repairs of
-	// these types that it holds back ([Part.Held]).
+	// Force is passed to the Runner. With it, every member that takes part has one more part: the repairs of these
+	// types that it holds back ([Part.Held]).
 	Force bool
 	// Trigger is the reason; empty means Requested.
 	Trigger Trigger
 }
 
-// Full tells whether the request covers everything.
+// Full tells whether the request covers all objects.
 func (r Request) Full() bool {
 	return r.Label == "" && r.Namespace == "" && r.Target == "" && r.Scope != Replica
 }
 
-// equal tells whether two requests to these members ask for the same, whatever the reason.
+// equal tells whether two requests to these members ask for the same objects, whatever the reason.
 func (r Request) equal(asked string, o Request, oAsked string) bool {
 	return r.Label == o.Label && r.Namespace == o.Namespace && r.Target == o.Target && r.Scope == o.Scope && r.Force == o.Force &&
 		(r.Scope != Replica || asked == oAsked)
@@ -82,7 +81,7 @@ func (r Request) withDefaults() Request {
 	return r
 }
 
-// Status is how far an operation is.
+// Status is the state of an operation.
 type Status string
 
 // The states of an operation. Done means that every part was sent or is named in Failures, Failed that the
@@ -95,34 +94,34 @@ const (
 
 // Share is one member's share of an operation.
 type Share struct {
-	// Member is its name.
+	// Member is the member's name.
 	Member string `json:"member"`
 	// Parts and Objects are the size of its share, by count and by the objects that existed at planning.
 	Parts   int `json:"parts"`
 	Objects int `json:"objects"`
-	// Done counts the parts it has finished, Offered the objects it handed to receivers, Open those of them
-	// that have not arrived.
+	// Done counts the parts that the member has finished. Offered counts the objects that it has given to receivers,
+	// and Open those of them that have not arrived.
 	Done    int `json:"done"`
 	Offered int `json:"offered"`
 	Open    int `json:"open,omitempty"`
 }
 
-// Operation is a copy of the state of one resync of the fleet, as far as this member knows: what the others do arrives
-// seconds later.
+// Operation is a copy of the state of one resync of the fleet, as far as this member knows. The progress of the
+// others arrives seconds later.
 type Operation struct {
 	ID      string
 	Request Request
-	// Member is the one that was asked.
+	// Member is the member that received the request.
 	Member string
 	Status Status
-	// StartedAt and FinishedAt are times of the members' clocks; FinishedAt is zero while it runs.
+	// StartedAt and FinishedAt are times of the members' clocks; FinishedAt is zero while the operation runs.
 	StartedAt, FinishedAt time.Time
 	// Types counts the types, TypesDone those of which every part is done.
 	Types, TypesDone int
-	// Offered counts objects handed to the receivers, Open those of them that have not arrived, Estimate
-	// those there were at planning.
+	// Offered counts the objects given to the receivers, Open those of them that have not arrived, and Estimate the
+	// objects that existed at planning.
 	Offered, Open, Estimate int
-	// Repair is what was done with documents whose objects are gone.
+	// Repair counts the documents whose objects are gone.
 	Repair Repair
 	// Failures are messages by type.
 	Failures map[string]string
@@ -135,5 +134,5 @@ type Operation struct {
 	Message string
 }
 
-// Finished tells whether the operation will not change any more.
+// Finished tells whether the operation has reached its last state.
 func (o Operation) Finished() bool { return o.Status != Running }

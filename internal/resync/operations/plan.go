@@ -15,47 +15,47 @@ import (
 type Weight struct {
 	// Type is the type.
 	Type resource.Type
-	// Objects is how many there are. It is ignored where Namespaces are given.
+	// Objects is the number of objects. It is ignored where Namespaces are given.
 	Objects int
-	// Namespaces are the objects by namespace. Only a type that is more than half a member's fair share is
-	// ever split, so only there are they of use. Without them, and for cluster-scoped types, a type stays
+	// Namespaces are the numbers of objects by namespace. Plan splits only a type that is more than half a member's
+	// fair share, so only for such a type are they of use. Without them, and for cluster-scoped types, a type stays
 	// whole.
 	Namespaces map[string]int
 }
 
-// Part is a piece of an operation that one member sends: a type, or the namespaces of a type whose names lie
-// in a range. Ranges rather than lists of names keep a plan short, whatever the number of namespaces, and
-// leave no gap for one that is created after planning.
+// Part is a piece of an operation that one member sends: a type, or the namespaces of a type whose names lie in a
+// range. Ranges keep a plan short, whatever the number of namespaces. Unlike lists of names, they leave no gap
+// for a namespace that is created after planning.
 type Part struct {
-	// Key names the part within its operation. The member to which the ring gives the key takes over when
-	// Member is gone.
+	// Key names the part within its operation. The member to which the ring gives the key takes over when Member is
+	// gone.
 	Key string
 	// Type is the type to send.
 	Type resource.Type
-	// From and Until bound the names of the namespaces: From is the first name, Until the first that is not in the part
-	// any more. Empty means no bound; both empty means the whole type.
+	// From and Until bound the names of the namespaces: From is the first name, Until the first name after the part.
+	// Empty means no bound; both empty means the whole type.
 	From, Until string
 	// Namespaces are the names within the bounds that exist when the part is run; nil means the whole type. A
 	// plan does not have them.
 	Namespaces []string
 	// Member is the assignee.
 	Member string
-	// Objects is how many objects there were at planning.
+	// Objects is the number of objects at planning.
 	Objects int
 	// OwnedOnly says that the member sends only objects that it owns, and that no other member takes over.
 	OwnedOnly bool
-	// Held says that the part sends nothing: the member carries out the repairs that it holds back for lack of a
-	// person's consent, for all types of the request. Such a part has no Type. Its next assignee carries out its
-	// own held repairs.
+	// Held says that the part sends nothing: the member carries out its held repairs, which wait for a person's
+	// consent, for all types of the request. Such a part has no Type. Its next assignee carries out its own held
+	// repairs.
 	Held bool
 }
 
-// PartObjects bounds the objects of a part that can be cut, and of parts that are run together: about a
-// minute at the pace of a receiver that takes 50 in half a second. A member that is slow, or dies, holds up
-// no more.
+// PartObjects bounds the objects of a part that can be cut, and of parts that are run together. It takes about a
+// minute at the pace of a receiver that takes 50 in half a second. A member that is slow, or dies, holds up no
+// more.
 const PartObjects = 5000
 
-// alone tells whether a part is not run together with others.
+// alone tells whether a part runs without others in its batch.
 func (p Part) alone() bool { return p.OwnedOnly || p.Held }
 
 // Split tells whether the part is less than the whole type.
@@ -66,7 +66,7 @@ func (p Part) Covers(namespace string) bool {
 	return namespace >= p.From && (p.Until == "" || namespace < p.Until)
 }
 
-// name is what a part is about, for people.
+// name names a part for people.
 func (p Part) name() string {
 	if p.Held {
 		return "deletions held back"
@@ -74,7 +74,7 @@ func (p Part) name() string {
 	return p.Type.String()
 }
 
-// planHeld makes the parts of an operation with force in which these members repair what they hold back.
+// planHeld makes the parts of an operation with force in which these members carry out their held repairs.
 func planHeld(members []string, ownedOnly bool) []Part {
 	parts := make([]Part, 0, len(members))
 	for _, m := range members {
@@ -91,17 +91,17 @@ func key(t resource.Type, from, until string) string {
 	return t.String() + "/" + from // A slash is in no name of a type.
 }
 
-// Plan shares out types over members. A type that is more than half a member's fair share of all objects is cut by
-// namespaces. The largest pieces go first: each to the member that the ring gives its type to, unless that
-// one has then more than 1.5 times the fair share, and else to the one with the least. So nobody is left with
-// more than that, and no part that can be cut has more than [PartObjects].
+// Plan shares out types over members. A type that is more than half a member's fair share of all objects is cut
+// by namespaces. The largest pieces go first. Each goes to the member that the ring gives its type to, unless
+// that member then has more than 1.5 times the fair share. In that case it goes to the member with the least. So
+// no member is left with more than that, and no part that can be cut has more than [PartObjects].
 //
-// The exception is what cannot be cut: a cluster-scoped type, or a single namespace of a type, that has more than half
-// a fair share of all objects. Where there are such, a member is above the bound only with nothing else that could be
-// moved to anybody's advantage.
+// The exceptions are pieces that cannot be cut: a cluster-scoped type, or a single namespace of a type, that has
+// more than half a fair share of all objects. Where there are such pieces, a member is above the bound only if
+// moving any other piece would help no member.
 //
-// Members are distinct and at least one; their order means nothing, nor does that of the types. The parts come sorted
-// by member, then type, then range. Plan fails when no ring can be built from the members.
+// Members are distinct and at least one; their order means nothing, nor does that of the types. The parts are
+// sorted by member, then type, then range. Plan fails when no ring can be built from the members.
 func Plan(members []string, format ring.Format, types []Weight) ([]Part, error) {
 	r, err := ring.New(members, format)
 	if err != nil {
@@ -136,7 +136,7 @@ func Plan(members []string, format ring.Format, types []Weight) ([]Part, error) 
 	return parts, nil
 }
 
-// planReplica makes a plan in which one member does everything.
+// planReplica makes a plan in which one member sends all types.
 func planReplica(member string, types []Weight) []Part {
 	parts := make([]Part, 0, len(types))
 	for _, w := range types {
@@ -150,13 +150,13 @@ func compareParts(a, b Part) int {
 	return cmp.Or(strings.Compare(a.Member, b.Member), resource.CompareTypes(a.Type, b.Type), strings.Compare(a.From, b.From))
 }
 
-// space is a namespace and how many objects of the type are in it.
+// space is a namespace with the number of its objects of the type.
 type space struct {
 	name    string
 	objects int
 }
 
-// piece is a part in the making.
+// piece is a part under construction.
 type piece struct {
 	Type        resource.Type
 	from, until string
@@ -165,7 +165,7 @@ type piece struct {
 	member      int // its index
 }
 
-// newPiece makes one piece of all of a type. It has no spaces if the type must stay whole.
+// newPiece makes one piece of a whole type. It has no spaces if the type must stay whole.
 func newPiece(w Weight) *piece {
 	if !w.Type.Namespaced || len(w.Namespaces) == 0 {
 		return &piece{Type: w.Type, objects: max(w.Objects, 0)}
@@ -182,7 +182,7 @@ func (p *piece) compare(o *piece) int {
 	return cmp.Or(resource.CompareTypes(p.Type, o.Type), strings.Compare(p.from, o.from))
 }
 
-// cut cuts what is too large, and can be, into pieces that are small, or of one namespace.
+// cut cuts a piece that is too large and can be cut into pieces that are small, or of one namespace.
 func cut(pieces []*piece, small func(objects int) bool) []*piece {
 	var cuts []*piece
 	for _, p := range pieces {
@@ -206,7 +206,7 @@ func cut(pieces []*piece, small func(objects int) bool) []*piece {
 	return cuts
 }
 
-// join makes one of neighbours that have stayed with one member.
+// join joins neighbours that have stayed with one member.
 func join(pieces []*piece) []*piece {
 	slices.SortFunc(pieces, (*piece).compare)
 	var joined []*piece

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// done tells by index which parts some member has finished.
+// done tells by index which parts any member has finished.
 func (r *record) done() []bool {
 	done := make([]bool, len(r.parts))
 	for _, p := range r.runs {
@@ -21,13 +21,13 @@ func (r *record) done() []bool {
 	return done
 }
 
-// open tells whether there is something left to run.
+// open tells whether any part is left to run.
 func (r *record) open() bool { return r.result == nil && slices.Contains(r.done(), false) }
 
-// ended tells whether all is done, but the operation is not closed yet.
+// ended tells whether all parts are done, but the operation is not closed yet.
 func (r *record) ended() bool { return r.result == nil && !r.open() }
 
-// finishedAt is when the last mark was made, as its maker's clock had it.
+// finishedAt returns when the last mark was made, by the clock of the member that made it.
 func (r *record) finishedAt() time.Time {
 	at := r.startedAt
 	for _, p := range r.runs {
@@ -38,7 +38,7 @@ func (r *record) finishedAt() time.Time {
 	return at
 }
 
-// operation makes a copy for the outside.
+// operation makes a copy for callers of the package.
 func (r *record) operation() Operation {
 	o := Operation{ID: r.id, Request: r.request, Member: r.member, Status: Running, StartedAt: r.startedAt, Failures: map[string]string{}}
 	o.Request.Types = slices.Clone(r.request.Types)
@@ -82,7 +82,7 @@ func (r *record) operation() Operation {
 	return o
 }
 
-// addRun adds what one member has done.
+// addRun adds the progress of one member.
 func (r *record) addRun(o *Operation, s *Share, p progress, done []bool) {
 	for i := range p.done {
 		if i < len(done) {
@@ -102,7 +102,7 @@ func (r *record) addRun(o *Operation, s *Share, p progress, done []bool) {
 	}
 }
 
-// maxFailures is how many messages are kept of an operation that has ended.
+// maxFailures is the number of messages that are kept of an operation that has ended.
 const maxFailures = 20
 
 // close returns the plan with its result: done, or given up at now for the reason that message says.
@@ -132,11 +132,11 @@ func (r *record) close(message string, now time.Time) *plan {
 	return &closed
 }
 
-// keptFinished is how many operations that have ended are kept.
+// keptFinished is the number of ended operations that are kept.
 const keptFinished = 10
 
-// tidy removes what need not be kept: the oldest operations that have ended, but for some, and what belongs to none.
-// What is not understood is left alone.
+// tidy removes the oldest operations that have ended, beyond those that are kept, and runs of operations that are
+// closed or absent. It leaves a key alone that it does not understand.
 func tidy(data map[string]string, doc *document) {
 	kept := 0
 	for _, r := range doc.newest() {
@@ -158,7 +158,7 @@ func tidy(data map[string]string, doc *document) {
 	}
 }
 
-// size is what a ConfigMap of that data takes, roughly.
+// size returns roughly what a ConfigMap of that data takes, in bytes.
 func size(data map[string]string) int {
 	n := 0
 	for k, v := range data {
@@ -167,7 +167,7 @@ func size(data map[string]string) int {
 	return n
 }
 
-// gone is the message of an operation that no member can finish.
+// gone returns the message of an operation that no member can finish.
 func (r *record) gone(after time.Duration) string {
 	return fmt.Sprintf("%s, which was asked to send what it owns, has been gone for %s", r.member, after)
 }

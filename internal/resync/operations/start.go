@@ -11,30 +11,30 @@ import (
 )
 
 const (
-	// maxSize bounds the data of the ConfigMap, in bytes. An API server takes a mebibyte; but every member
-	// reads all of it with every change.
+	// maxSize bounds the data of the ConfigMap, in bytes. An API server takes a mebibyte; but every member reads the
+	// whole ConfigMap with every change.
 	maxSize = 256 << 10
-	// scheduleKey is what the member owns that starts full operations.
+	// scheduleKey is the key whose owner starts full operations.
 	scheduleKey = "resync"
 )
 
 // errNotDue says that another member has run the full operation that was due.
 var errNotDue = errors.New("a full resync has ended meanwhile")
 
-// Start begins an operation and returns its state. An equal one that is under way anywhere is returned instead. It
-// blocks until the operation is written down, which takes two requests to the API server, and first until what there is
-// has been read; ctx bounds that, not the operation. It returns [ErrNoMembers], [ErrBusy] or [ErrStopped] when the
-// operation cannot be begun here and now.
+// Start begins an operation and returns its state. If an equal one is under way on any member, Start returns that
+// one instead. It blocks until the existing operations have been read and the new one is written down, which
+// takes two requests to the API server. ctx bounds that, not the operation. It returns [ErrNoMembers], [ErrBusy]
+// or [ErrStopped] when the operation cannot begin at that moment.
 func (e *Engine) Start(ctx context.Context, r Request) (Operation, error) {
 	return e.start(ctx, r, nil)
 }
 
-// StartRestored begins a full operation because the cluster has gone back in time, unless one has begun since a time,
-// here or anywhere. It is like [Engine.Start] otherwise.
+// StartRestored begins a full operation because the cluster has gone back in time, unless any member has begun
+// one since a time. It is like [Engine.Start] otherwise.
 func (e *Engine) StartRestored(ctx context.Context, since time.Time) error {
 	types := e.catalog.Types()
 	if len(types) == 0 {
-		return e.failed(ErrNoMembers) // They will be known soon.
+		return e.failed(ErrNoMembers) // The types will be known soon.
 	}
 	_, err := e.start(ctx, Request{Types: types, Trigger: Restored}, func(doc *document) error {
 		for _, r := range doc.records {
@@ -54,7 +54,7 @@ func (e *Engine) StartRestored(ctx context.Context, since time.Time) error {
 func (e *Engine) start(ctx context.Context, r Request, guard func(*document) error) (Operation, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go func() { // Ends when start does.
+	go func() { // The goroutine ends when start does.
 		select {
 		case <-e.stopped:
 			cancel()
@@ -136,7 +136,7 @@ func (e *Engine) isStopped() bool {
 	}
 }
 
-// failed adds to an error what was being done.
+// failed adds to an error that the engine was starting an operation.
 func (e *Engine) failed(err error) error {
 	if e.isStopped() {
 		err = ErrStopped

@@ -21,9 +21,9 @@ import (
 
 const (
 	resyncsLabel = "vectordb-sync.io/resyncs"
-	// requestTimeout bounds one read or write, so that an API server that hangs is asked again.
+	// requestTimeout bounds one read or write, so that the next one follows when an API server hangs.
 	requestTimeout = 10 * time.Second
-	// conflictPause bounds the wait before a write is tried again after a second conflict; it is random, so
+	// conflictPause bounds the wait before a write is tried again after a second conflict. The wait is random, so
 	// that members that collide do not go on colliding, and grows up to 32 times.
 	conflictPause = 200 * time.Millisecond
 )
@@ -34,7 +34,7 @@ type store struct {
 	namespace  string
 	ring, name string
 	log        logr.Logger
-	changed    func(data map[string]string) // called in order, never by two at once
+	changed    func(data map[string]string) // called in order, and by one goroutine at a time
 	metrics    *metrics
 	streams    *reflector.Metrics // may be nil
 	synced     chan struct{}      // closed after the first list
@@ -52,8 +52,8 @@ func newStore(client corev1client.ConfigMapsGetter, namespace, ring string, log 
 	}
 }
 
-// run follows the ConfigMap until ctx ends. It returns an error when it may not be read before it ever was.
-// By name, not by label: a person who takes the labels off must not make the fleet forget.
+// run follows the ConfigMap until ctx ends. It returns an error when we are forbidden to read it, and never have
+// read it. It follows by name, not by label: the fleet must not forget when a person removes the labels.
 func (s *store) run(ctx context.Context) error {
 	err := configmap.Follow(ctx, configmap.Source{
 		Client: s.client, Fields: fields.OneTermEqualSelector(metav1.ObjectNameField, s.name).String(),
@@ -65,8 +65,8 @@ func (s *store) run(ctx context.Context) error {
 	return nil
 }
 
-// accept takes what was read or written, unless something newer is known already: the answers to our own writes
-// and the watch can overtake each other.
+// accept takes a ConfigMap that was read or written, unless a newer one is known already: the answers to our own
+// writes and the watch can overtake each other.
 func (s *store) accept(m *corev1.ConfigMap) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,12 +86,12 @@ func (s *store) set(m *corev1.ConfigMap) {
 	s.changed(m.Data)
 }
 
-// version is the place of a ConfigMap in the order of all writes, 0 when it has none.
+// version returns the place of a ConfigMap in the order of all writes, 0 when it has none.
 func version(m *corev1.ConfigMap) uint64 { return resource.ParseVersion(m.ResourceVersion) }
 
-// update changes the data as f says, and tries again from what is there then as long as others are faster. f gets a
-// copy, may be called several times, and returns false to leave all as it is. With fresh, f is given what the
-// API server holds, not what the watch has brought.
+// update changes the data as f says. It tries again from the newer data as long as other members write first. f
+// gets a copy, may be called several times, and returns false to leave the data unchanged. With fresh, f gets the
+// data of the API server, not that of the watch.
 func (s *store) update(ctx context.Context, fresh bool, f func(data map[string]string) (bool, error)) error {
 	select {
 	case s.writing <- struct{}{}:
@@ -153,9 +153,9 @@ func (s *store) read(ctx context.Context) error {
 	return nil
 }
 
-// believe takes what was read from the server itself, not from a cache. That is the truth even if it is older
-// than what was known before the read: etcd was restored from a backup, and the server would for ever refuse a
-// write that starts from anything else.
+// believe takes a ConfigMap that was read from the server itself, not from a cache. It is the truth even if it is
+// older than the one known before the read, because etcd may have been restored from a backup. The server would
+// refuse for ever a write that starts from any other version.
 func (s *store) believe(m, before *corev1.ConfigMap) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,7 +164,7 @@ func (s *store) believe(m, before *corev1.ConfigMap) {
 	}
 }
 
-// write makes data the data of the ConfigMap if m is what is there; nil means none.
+// write makes data the data of the ConfigMap if m is the ConfigMap on the server; nil means that there is none.
 func (s *store) write(ctx context.Context, m *corev1.ConfigMap, data map[string]string) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -179,13 +179,13 @@ func (s *store) write(ctx context.Context, m *corev1.ConfigMap, data map[string]
 	return nil
 }
 
-// sink takes what is followed.
+// sink takes the ConfigMap that the store follows.
 type sink struct{ s *store }
 
 // Set takes the ConfigMap when it has appeared or changed.
 func (k sink) Set(m *corev1.ConfigMap) { k.s.accept(m) }
 
-// Delete notes that the ConfigMap is gone, unless it has been made again meanwhile.
+// Delete notes that the ConfigMap is gone, unless it has been created again meanwhile.
 func (k sink) Delete(m *corev1.ConfigMap) {
 	k.s.mu.Lock()
 	defer k.s.mu.Unlock()
@@ -194,7 +194,7 @@ func (k sink) Delete(m *corev1.ConfigMap) {
 	}
 }
 
-// Replace takes what there is. It is believed even if it is older: an etcd may have been restored.
+// Replace takes a complete list. It is believed even if it is older, because etcd may have been restored.
 func (k sink) Replace(all []*corev1.ConfigMap) {
 	k.s.mu.Lock()
 	defer k.s.mu.Unlock()
