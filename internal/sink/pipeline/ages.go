@@ -2,11 +2,11 @@ package pipeline
 
 import "time"
 
-// moment is a time, counted from when the pipeline was made.
+// moment is a time, counted from the creation of the pipeline.
 type moment time.Duration
 
-// ages counts the dirty items by the second in which they became so. The oldest is found without looking at the items:
-// there are as many seconds as the lag has, and not as many as there are objects.
+// ages counts the dirty items by the second in which they became dirty. So the oldest is found without a look at
+// each item: the number of seconds is that of the lag, not that of the objects.
 type ages struct {
 	began   time.Time
 	seconds map[int32]int
@@ -14,7 +14,7 @@ type ages struct {
 
 func newAges() ages { return ages{began: time.Now(), seconds: make(map[int32]int)} }
 
-// moment is a time as items keep it, and time the way back.
+// moment returns a time in the form in which items keep it.
 func (a *ages) moment(t time.Time) moment { return moment(t.Sub(a.began)) }
 func (a *ages) time(m moment) time.Time   { return a.began.Add(time.Duration(m)) }
 
@@ -35,7 +35,7 @@ func (a *ages) note(it *item) {
 	it.aged = second
 }
 
-// second is the one in which an item counts, 0 for none.
+// second returns the second in which an item counts, 0 for none.
 func (it *item) second() int32 {
 	if !it.dirty() || it.place == parked || it.place == quarantined {
 		return 0
@@ -43,7 +43,7 @@ func (it *item) second() int32 {
 	return 1 + int32(max(time.Duration(it.first.at), 0)/time.Second)
 }
 
-// oldest is the age of the oldest, to the second, 0 when there is none.
+// oldest returns the age of the oldest dirty item, to the second, 0 when there is none.
 func (a *ages) oldest(now time.Time) time.Duration {
 	var first int32
 	for second := range a.seconds {

@@ -8,8 +8,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// bulkBatches is how many full requests of bulk traffic may wait: enough to keep the receiver busy while the next
-// page is read, few enough to hold a page or two of metadata.
+// bulkBatches is the number of full requests of bulk traffic that may wait: enough to keep the receiver busy
+// while the next page is read, few enough to hold a page or two of metadata.
 const bulkBatches = 8
 
 // Ticket counts the objects of one resync that are still to be delivered. Create it with [NewTicket].
@@ -22,7 +22,7 @@ type Ticket struct {
 	allArrived chan struct{}
 }
 
-// NewTicket returns a ticket that nothing is offered under yet.
+// NewTicket returns a ticket without any object.
 func NewTicket() *Ticket { return &Ticket{allArrived: make(chan struct{})} }
 
 func (t *Ticket) add() {
@@ -51,15 +51,15 @@ func (t *Ticket) miss() {
 	t.missed++
 }
 
-// Missed returns how many of the objects were not ours to send when they were offered, or not any more before they had
-// arrived.
+// Missed returns the number of objects that were not ours to send when they were offered, or ceased to be ours
+// before they had arrived.
 func (t *Ticket) Missed() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.missed
 }
 
-// Close says that nothing more will be offered under the ticket. Call it once.
+// Close says that no more objects will be offered under the ticket. Call it once.
 func (t *Ticket) Close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -67,7 +67,7 @@ func (t *Ticket) Close() {
 	t.finish()
 }
 
-// Arrived is closed once the ticket is closed and everything offered under it is delivered, set aside, or gone.
+// Arrived is closed once the ticket is closed and every object offered under it is delivered, set aside, or gone.
 func (t *Ticket) Arrived() <-chan struct{} { return t.allArrived }
 
 // Count returns how many objects were offered under the ticket and how many of them have not arrived.
@@ -77,8 +77,8 @@ func (t *Ticket) Count() (total, open int) {
 	return t.total, t.open
 }
 
-// Offer sends an object's state again, as a resync does, behind all live changes. Where a newer state is on its way
-// already, the ticket waits for that one instead. What is quarantined gets another chance.
+// Offer sends an object's state again, as a resync does, behind all live changes. Where a newer state is on its
+// way already, the ticket waits for that one instead. A quarantined object is tried again.
 //
 // The caller must make sure that r is the state that the index knows at this moment, and that no change of the object
 // is applied meanwhile: call it from within [index.Index.IfCurrent].
@@ -119,7 +119,7 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 	p.wakeLoop()
 }
 
-// FlushBulk says that no more is offered for now, so that a last batch need not wait to be full.
+// FlushBulk says that no more objects are offered for the present, so that a last batch need not wait to be full.
 func (p *Pipeline) FlushBulk() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,15 +127,15 @@ func (p *Pipeline) FlushBulk() {
 	p.wakeLoop()
 }
 
-// Room blocks until the receiver has caught up with the bulk traffic so far, or ctx ends. It is what makes a resync
-// read the next page no sooner than it is needed.
+// Room blocks until the receiver has caught up with the bulk traffic offered before, or ctx ends. So a resync
+// reads the next page no sooner than it is needed.
 func (p *Pipeline) Room(ctx context.Context) error {
 	return p.await(ctx, func() bool {
 		return p.queues.of(classBulk).len < bulkBatches*p.opts.MaxUpserts && p.tally.bodyBytes <= p.opts.MaxBodyBytes/2
 	})
 }
 
-// Evicted returns the types of which some objects wait without their bodies, and how many.
+// Evicted returns the types of which some objects wait without their bodies, and the numbers of these objects.
 func (p *Pipeline) Evicted() map[resource.Type]int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -149,15 +149,15 @@ func (p *Pipeline) Evicted() map[resource.Type]int {
 	return types
 }
 
-// Fill gives an evicted item its body back; on any other object it does nothing. The caller must make sure that r is
-// the state that the index knows at this moment, as for [Pipeline.Offer].
+// Fill gives an evicted item its body back; on any other object it does nothing. The caller must make sure that r
+// is the state that the index knows at this moment, as for [Pipeline.Offer].
 func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	id := t.ID(r.Namespace, r.Name)
 	if _, b := p.stubOf(t, id); b != nil && (b.parked || !p.opts.Owner.MaySend(t, id)) {
-		return // As in a fence: items that are parked would have to be made of all stubs.
+		return // As in a fence: otherwise all stubs would become parked items.
 	}
 	if it, ok := p.item(t, id); ok && it.place == evicted {
 		p.fill(it, r, now)

@@ -34,7 +34,7 @@ func (p *Pipeline) complete(f *flight, o wire.Outcome) {
 	p.backlog.give()
 }
 
-// decide says what happens to the items of a flight.
+// decide determines the fate of the items of a flight.
 func (p *Pipeline) decide(f *flight, o wire.Outcome, now time.Time) {
 	switch o.Kind {
 	case wire.Delivered:
@@ -56,7 +56,7 @@ func (p *Pipeline) decide(f *flight, o wire.Outcome, now time.Time) {
 		p.completeFailed(f, o, now)
 	case wire.WrongEndpoint:
 		if o.Status/100 == 2 && len(f.items) == 1 && p.blamed(f.items[0]) {
-			p.completeFailed(f, o, now) // It counts others, and this one not.
+			p.completeFailed(f, o, now) // The receiver counts other items, and not this one.
 			return
 		}
 		fallthrough
@@ -72,14 +72,14 @@ func (p *Pipeline) decide(f *flight, o wire.Outcome, now time.Time) {
 			}
 			p.putBack(it, f, now)
 		}
-	default: // What has no rule is a failure to the breaker, and audit finds the items.
+	default: // An outcome without a rule is a failure to the breaker, and audit finds the items.
 		p.report(f, o, now)
 	}
 }
 
-// audit holds what has become of a flight against what must be so: each item of it is forgotten, or is where it will be
-// sent from, or waits among the timers. A change without a place would never be sent, and nobody would know: it is
-// counted and named, for it is a fault of ours, and tried again.
+// audit checks the result of a flight: each item of it must be forgotten, or be in a place from which it will be
+// sent, or wait among the timers. A change without a place would never be sent, and no member would know. Such a
+// change is a fault of ours: audit counts it, names it, and tries it again.
 func (p *Pipeline) audit(f *flight, o wire.Outcome, now time.Time) {
 	lost := slices.DeleteFunc(slices.Clone(f.items), func(it *item) bool {
 		return p.items.byID[it.id] != it || it.dirty() || it.extra != nil && it.extra.timer != 0
@@ -94,7 +94,7 @@ func (p *Pipeline) audit(f *flight, o wire.Outcome, now time.Time) {
 	}
 }
 
-// report tells the breaker, and the log when it turns.
+// report tells the breaker of the outcome, and writes the log when the breaker turns.
 func (p *Pipeline) report(f *flight, o wire.Outcome, now time.Time) {
 	switch t := p.breaker.Report(now, f.attempt, o); t.Edge {
 	case delivery.Opened:
@@ -107,7 +107,7 @@ func (p *Pipeline) report(f *flight, o wire.Outcome, now time.Time) {
 	}
 }
 
-// acknowledge forgets the items of a flight, but for those that failed, whose state is still the one that was sent. The
+// acknowledge forgets the items of a flight that still have the state that was sent, except the failed ones. The
 // others keep their newer state.
 func (p *Pipeline) acknowledge(f *flight, failed map[*item]string, now time.Time) {
 	p.record.acknowledged(f, len(f.items)-len(failed))
@@ -137,13 +137,13 @@ func (p *Pipeline) acknowledge(f *flight, failed map[*item]string, now time.Time
 	}
 }
 
-// resume puts an item that changed while it was in flight where its newer state belongs. It tells whether there was
-// one.
+// resume puts an item that changed while it was in flight where its newer state belongs. It tells whether the
+// item had changed.
 func (p *Pipeline) resume(it *item, now time.Time) bool {
 	switch {
 	case !it.changed:
 		return false
-	case it.place != nowhere: // waiting or parked: it is where it belongs
+	case it.place != nowhere: // A waiting or parked item is where it belongs.
 	case it.Deleted:
 		p.enqueue(classDeletes, it, now)
 	case it.dueEarly:
@@ -154,8 +154,8 @@ func (p *Pipeline) resume(it *item, now time.Time) bool {
 	return true
 }
 
-// unsent notes that the receiver has applied nothing of a flight: it holds what it held before. So an object
-// that returns to that state while the receiver is away needs no sending.
+// unsent notes that the receiver has applied no part of a flight: it holds the state that it held before. So an
+// object that returns to that state while the receiver is away needs no sending.
 func (p *Pipeline) unsent(f *flight) {
 	for i, it := range f.items {
 		if it.place != parked {
@@ -184,7 +184,8 @@ func (p *Pipeline) putBack(it *item, f *flight, now time.Time) {
 	p.setPlace(it, to)
 }
 
-// finish ends an item whose current state is acknowledged. It stays only while its last word is to be repeated.
+// finish ends an item whose current state is acknowledged. The item stays only while its last word is to be
+// repeated.
 func (p *Pipeline) finish(it *item, now time.Time) {
 	if it.extra != nil && it.extra.why != "" {
 		p.record.released(it.id)

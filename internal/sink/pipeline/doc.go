@@ -1,10 +1,10 @@
-// Package pipeline brings one target to the state of the cluster and keeps it there: it decides which objects are
-// due, puts them into batches, hands the batches to a [Sender], and forgets an object only when the receiver has
-// acknowledged that very state of it.
+// Package pipeline brings one target to the state of the cluster and keeps it there. It decides which objects are
+// due, puts them into batches, and hands the batches to a [Sender]. It forgets an object only when the receiver
+// has acknowledged that very state of it.
 //
 // There is no queue of events. An unacknowledged change is an item in a map, keyed by ID, that always holds the
 // newest state; a second change of a waiting object overwrites the first. Whatever the receiver does, memory is
-// bounded by the number of objects that differ. Above [Options.MaxBodyBytes] an item gives up its body, which the
+// bounded by the number of objects that differ. Above [Options.MaxBodyBytes] an item drops its body, which the
 // filler reads again from the API server when there is room ([Pipeline.Evicted], [Pipeline.Fill]).
 //
 // An item is in one place at a time:
@@ -21,12 +21,12 @@
 //	   └─────────────────────────────▶ evicted                           └─ changed meanwhile ─▶ waiting or deletes
 //
 // At most one request holds an ID at any time, and the pipeline builds a request from the state at the moment of
-// sending, so a receiver never sees an older state of an object after a newer one. Deletes, live changes, items
+// sending. So a receiver never sees an older state of an object after a newer one. Deletes, live changes, items
 // that failed before and bulk traffic go in this order, but every second or third request goes to the next lower
 // class. Batches shrink while they fail and grow while they pass ([batchSize]). The pipeline tries failed items
 // again apart from the others, and halves their batch until the poison object is alone. It quarantines, counts
-// and names that object, and tries it again when it changes, at a resync, and, where the receiver's answer leaves
-// doubt, from time to time.
+// and names that object. It tries the object again when it changes, at a resync, and, where the receiver's answer
+// leaves doubt, from time to time.
 //
 // The receiver may still apply a request whose outcome is unknown, much later than a newer one. The pipeline
 // sends the current state of its objects again at once, and repeats it as the last word after the receiver's

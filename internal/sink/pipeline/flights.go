@@ -10,10 +10,10 @@ import (
 // flight is one request under way.
 type flight struct {
 	items   []*item
-	carried []cargo // of each of them
+	carried []cargo // of each item
 	deletes bool
-	retried bool // what it holds failed before
-	whole   bool // it failed once, and is tried again as it was
+	retried bool // its items failed before
+	whole   bool // it failed once, and is tried again unchanged
 	attempt delivery.Attempt
 	cancel  context.CancelFunc
 }
@@ -27,19 +27,19 @@ func (f *flight) holds(match Match) bool {
 	return slices.ContainsFunc(f.items, func(it *item) bool { return match(*it.typ, it.id) })
 }
 
-// flights are the requests under way, and who waits for the end of some. It is guarded by Pipeline.mu.
+// flights are the requests under way, and the waits for the end of some. It is guarded by Pipeline.mu.
 type flights struct {
 	all    map[*flight]bool
 	drains []drain
 }
 
-// drain is somebody's wait for the end of certain requests.
+// drain is a caller's wait for the end of certain requests.
 type drain struct {
 	match Match
 	done  chan struct{}
 }
 
-// ended closes the drains that no request holds up any longer.
+// ended closes the drains that no request holds up.
 func (s *flights) ended() {
 	s.drains = slices.DeleteFunc(s.drains, func(d drain) bool {
 		for f := range s.all {
@@ -52,8 +52,8 @@ func (s *flights) ended() {
 	})
 }
 
-// Drain returns a channel that is closed once no request in flight holds an object that matches. The caller has already
-// made sure that MaySend says no for all of those, so that none begins anew.
+// Drain returns a channel that is closed once no request in flight holds an object that matches. The caller has
+// already made sure that MaySend is false for all matching objects, so that no new request begins.
 func (p *Pipeline) Drain(match Match) <-chan struct{} {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,8 +63,8 @@ func (p *Pipeline) Drain(match Match) <-chan struct{} {
 	return done
 }
 
-// Cancel ends the requests in flight that hold an object that matches; their outcome is unknown then. A waiter for
-// the end of requests for too long does so.
+// Cancel ends the requests in flight that hold an object that matches; their outcome is unknown then. A caller
+// that has waited too long for the end of requests calls it.
 func (p *Pipeline) Cancel(match Match) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

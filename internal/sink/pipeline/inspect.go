@@ -7,30 +7,30 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// ItemStatus is what a pipeline holds of one object, for a person who looks inside.
+// ItemStatus describes a pipeline's item of one object, for a person who looks inside.
 type ItemStatus struct {
-	// Place is where it is; see the diagram in the package documentation. An item that is in flight and nowhere else is
-	// nowhere.
+	// Place is the place of the item; see the diagram in the package documentation. An item that is in flight and in
+	// no other place is nowhere.
 	Place string
-	// State is the newest state, Since when the oldest change was seen that is not acknowledged.
+	// State is the newest state, Since the time of the oldest change that is not acknowledged.
 	State State
 	Since time.Time
-	// InFlight tells that a request carries it, InDoubt that one of unknown outcome may still change it.
+	// InFlight tells that a request carries the item, InDoubt that a request of unknown outcome may still change it.
 	InFlight, InDoubt bool
-	// Repeats is how often its last word is still to be sent again.
+	// Repeats is the number of times that the last word is still to be sent again.
 	Repeats int
-	// DueAt is when something is done about it next, zero when that depends on no clock of its own.
+	// DueAt is when the pipeline acts on the item next, zero when that depends on no clock of the item.
 	DueAt time.Time
-	// BatchLimit is the largest batch that it may travel in since it failed in a larger one, 0 for any.
+	// BatchLimit is the largest batch in which the item may travel since it failed in a larger one, 0 for any.
 	BatchLimit int
-	// Reason is why it is quarantined, empty when it is not.
+	// Reason says why the item is quarantined, empty when it is not.
 	Reason string
-	// Failure is what became of the requests that carried it since the last that was delivered.
+	// Failure describes the failed requests that carried the item since the last delivered one.
 	Failure Failure
 }
 
-// Item returns what is held of an object; ok is false when the receiver has its current state and nothing is
-// to be done.
+// Item returns the pipeline's item of an object. ok is false when the receiver has the object's current state and
+// no work is left.
 func (p *Pipeline) Item(id resource.ID) (s ItemStatus, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,20 +48,20 @@ func (p *Pipeline) Item(id resource.ID) (s ItemStatus, ok bool) {
 	return s, true
 }
 
-// Failure is what became of an object's requests.
+// Failure describes the failed requests of an object.
 type Failure struct {
-	// Tries is how many requests have carried it in vain, fenced ones among them; 0 for none.
+	// Tries is the number of failed requests that have carried it, fenced ones included; 0 for none.
 	Tries int
-	// Outcome and Reason are of the last of them, At is when it ended.
+	// Outcome and Reason are those of the last failed request, At is when it ended.
 	Outcome wire.Kind
 	Reason  string
 	At      time.Time
 }
 
-// maxFailures is of how many objects failures are remembered, the latest ones: some requests full.
+// maxFailures is the number of objects whose failures are remembered, the latest ones: some requests full.
 const maxFailures = 1000
 
-// failures remembers what became of requests in vain. Nothing is decided by it. It is guarded by Pipeline.mu.
+// failures remembers the outcomes of failed requests. It is for people alone. It is guarded by Pipeline.mu.
 type failures struct {
 	of   map[resource.ID]failed
 	ring []resource.ID // in the order in which they came

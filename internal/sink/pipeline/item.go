@@ -8,12 +8,12 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// place is where an item is; see the diagram in the package documentation. An item in flight keeps the place in
-// which a further change put it: nowhere, or waiting.
+// place is the place of an item; see the diagram in the package documentation. An item in flight keeps the place
+// in which a further change put it: nowhere, or waiting.
 type place uint8
 
 const (
-	nowhere     place = iota // acknowledged, or in flight; kept only while something else needs it
+	nowhere     place = iota // acknowledged, or in flight; kept only while it is needed otherwise
 	waiting                  // in the debounce window
 	queued                   // in one of the queues
 	suspected                // failed before: in its queue, or waiting for its time
@@ -34,48 +34,49 @@ type item struct {
 	body  resource.Body
 	State // the newest
 
-	// base is the mark of the state that the receiver is known to hold, 0 when that is not known, as while a request is
-	// in flight: an object that returns to it needs no sending.
+	// base is the mark of the state that the receiver is known to hold, 0 when that is not known, as while a request
+	// is in flight. An object that returns to its base needs no sending.
 	base uint64
-	// first is the oldest change that is not acknowledged, later the first since the request in flight was built.
+	// first is the oldest change that is not acknowledged, later the first change since the request in flight was
+	// built.
 	first, later onset
 
 	place   place
-	evicted bool // gave its body up: it cannot be sent before it is filled
+	evicted bool // dropped its body: it cannot be sent before it is filled
 	several bool // has been in more than one state since the last acknowledgement
 	sending
 	origin
 
-	aged int32 // the second in which it counts as the age of something dirty; see ages.go
+	aged int32 // the second in which it counts among the dirty items; see ages.go
 
 	links
-	extra *extra // what few items have; nil for most
+	extra *extra // fields that few items have; nil for most
 }
 
-// onset is when a state was seen, and the lowest version at which it may have begun. A moment takes a third of the
-// memory of a time.Time, of which a large start has three for each of very many items.
+// onset is when a state was seen, and the lowest version at which it may have begun. A moment takes a third of
+// the memory of a time.Time, and a large start has three moments for each of very many items.
 type onset struct {
 	at      moment
 	version uint64
 }
 
-// sending is what has become of an item since the last request that carries it was built.
+// sending describes an item since the last request that carries it was built.
 type sending struct {
 	inFlight bool // the request is under way
 	changed  bool // the item has another state than the request
 	dueEarly bool // its debounce ended while it was in flight
 }
 
-// origin is why an item is here.
+// origin says why the pipeline has an item.
 type origin struct {
 	bulk    bool // came with a first list or a resync, not as a change
 	initial bool // came with a first list and is to arrive; see Progress
-	found   bool // its deletion was not watched but found, or told by another member
+	found   bool // its deletion was not watched but found, or another member named it
 	offered bool // dirty only because a resync sends it again: the receiver has acknowledged this state
-	again   bool // dirty only because a relist found it again while we could not know whether we had been alone
+	again   bool // dirty only because a relist found it again while another member may have sent it
 }
 
-// links is where an item is in its queue.
+// links holds an item's position in its queue.
 type links struct {
 	prev, next *item
 	queue      *queue // nil unless it is queued, suspected or parked
@@ -91,48 +92,49 @@ type extra struct {
 	appointment
 }
 
-// doubt is what a request of unknown outcome may still do to an item; see settle.go.
+// doubt describes the effect that a request of unknown outcome may still have on an item; see settle.go.
 type doubt struct {
-	doubted   uint64    // the mark of the one state that it may still apply, 0 for several or an unknown one
-	settleAt  time.Time // when the last word is to be repeated next
-	toldUntil time.Time // how long the doubt is told of after the item was given away; see [Pipeline.tells]
+	doubted   uint64    // the mark of the one state that the receiver may still apply, 0 for several or an unknown one
+	settleAt  time.Time // when the last word is repeated next
+	toldUntil time.Time // until when the doubt is reported after the item was given away; see [Pipeline.tells]
 	repeats   int       // how many times the last word is still to be repeated
 	unsure    bool      // a request of unknown outcome carried this ID and no acknowledgement has come since
-	suspicion bool      // no request of ours has carried it; somebody else may have had one under way
+	suspicion bool      // no request of ours has carried it; another member may have had one under way
 	unsettled bool      // counts in tally.unsettled
 }
 
 func (d *doubt) inDoubt() bool { return d.unsure || d.repeats > 0 }
 
-// trial is how an item is tried again that failed; see retry.go.
+// trial says how a failed item is tried again; see retry.go.
 type trial struct {
-	limit int    // the largest batch that it may travel in since it failed in a larger one, 0 for any
+	limit int    // the largest batch in which it may travel since it failed in a larger one, 0 for any
 	mark  uint64 // how many requests of its kind had passed when it failed first
-	tries int    // failures of its own, of which some quarantine it
+	tries int    // failures of its own; a few of them quarantine it
 	whole bool   // it is tried once more in the batch in which it failed first
 }
 
-// refusal is why an item is quarantined, and since when.
+// refusal says why an item is quarantined, and since when.
 type refusal struct {
 	why   string
 	since time.Time
 }
 
-// appointment is when something is to be done about an item, and its place among the timers, 0 for none.
+// appointment is the time at which an item's timer is due, and the item's position among the timers, 0 for none.
 type appointment struct {
 	dueAt time.Time
 	timer int
 }
 
-// items are all items. A map never shrinks: one that has been large is made anew when it is empty, as after a start.
+// items holds all items. A map never shrinks: one that has been large is replaced when it is empty, as after a
+// start.
 type items struct {
 	byID  map[resource.ID]*item
 	most  int                       // that this map has held
-	stubs map[*resource.Type]*stubs // those that are short, see stub.go; nil makes none
+	stubs map[*resource.Type]*stubs // the items in their short form, see stub.go; nil makes none
 	types map[resource.Type]*resource.Type
 }
 
-// manyItems is from how many on a map is worth that: it takes half a megabyte.
+// manyItems is the size from which on a map is worth replacing: it takes half a megabyte.
 const manyItems = 10_000
 
 func (s *items) add(it *item) {

@@ -10,8 +10,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 )
 
-// Run delivers until ctx ends, then cancels the requests in flight, waits for them, and returns nil. What is not
-// delivered by then stays counted in [Pipeline.Stats]. Call it once.
+// Run delivers until ctx ends, then cancels the requests in flight, waits for them, and returns nil. Items that
+// are not delivered by then stay counted in [Pipeline.Stats]. Call it once.
 func (p *Pipeline) Run(ctx context.Context) error {
 	var senders sync.WaitGroup
 	timer := time.NewTimer(time.Hour)
@@ -30,7 +30,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.life = ended
-	for _, it := range p.items.byID { // waiters for these would wait for ever
+	for _, it := range p.items.byID { // Callers that wait for these would wait for ever.
 		p.arrived(it)
 	}
 	for s, b := range p.items.allStubs() {
@@ -43,7 +43,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	return nil
 }
 
-// step starts all requests that may start now, and returns how long to sleep unless woken.
+// step starts all requests that may start at this moment, and returns how long to sleep unless woken.
 func (p *Pipeline) step(ctx context.Context, senders *sync.WaitGroup) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -59,7 +59,7 @@ func (p *Pipeline) step(ctx context.Context, senders *sync.WaitGroup) time.Durat
 	return p.sleep(now)
 }
 
-// collectDue moves what has become due to the queues.
+// collectDue moves items that have become due to the queues.
 func (p *Pipeline) collectDue(now time.Time) {
 	for {
 		it, ok := p.window.Pop(now)
@@ -85,7 +85,7 @@ func (p *Pipeline) collectDue(now time.Time) {
 	}
 }
 
-// ready puts an item whose debounce has ended where it will be sent from.
+// ready puts an item whose debounce has ended into the place from which it is sent.
 func (p *Pipeline) ready(it *item, now time.Time) {
 	switch {
 	case it.inFlight:
@@ -100,7 +100,7 @@ func (p *Pipeline) ready(it *item, now time.Time) {
 	}
 }
 
-// next chooses what to send. It returns nil when nothing is due.
+// next chooses the next request. It returns nil when no item is due.
 func (p *Pipeline) next(now time.Time) *flight {
 	for {
 		c, ok := p.queues.turns.next(func(c class) bool { return p.breaker.Allow(now, c.lane()) && p.due(c, now) })
@@ -113,14 +113,14 @@ func (p *Pipeline) next(now time.Time) *flight {
 	}
 }
 
-// due tells whether a class holds a full batch, or something that need not wait for one.
+// due tells whether a class holds a full batch, or an item that need not wait for one.
 func (p *Pipeline) due(c class, now time.Time) bool {
 	q := p.queues.of(c)
 	switch {
 	case q.front == nil:
 		return false
 	case c == classAlone && !p.breaker.Closed(delivery.Upserts):
-		// What fails whether or not the receiver is well makes a bad probe, if there is any other.
+		// Items that fail whether or not the receiver is well make bad probes, if there are any others.
 		return p.queues.of(classLive).front == nil && p.queues.of(classRetried).front == nil && p.queues.of(classBulk).front == nil
 	case c != classLive && c != classBulk, q.len >= p.lanes[delivery.Upserts].size.now, p.life == draining:
 		return true
@@ -131,7 +131,8 @@ func (p *Pipeline) due(c class, now time.Time) bool {
 	}
 }
 
-// take fills one request of a class. As long as all is well, a live batch that is not full takes bulk along.
+// take fills one request of a class. As long as all requests pass, a live batch that is not full takes bulk
+// along.
 func (p *Pipeline) take(c class) *flight {
 	f := &flight{deletes: c.deletes(), retried: c == classRetried || c == classRetriedDeletes || c == classAlone}
 	size := &p.lanes[f.lane()].size
@@ -153,8 +154,8 @@ func (p *Pipeline) take(c class) *flight {
 	return f
 }
 
-// fillFrom takes items from a queue as long as they fit and may travel together. Those that are not ours any more are
-// parked on the way.
+// fillFrom takes items from a queue as long as they fit and may travel together. On the way it parks items that
+// have ceased to be ours.
 func (p *Pipeline) fillFrom(q *queue, b *batch.Builder, f *flight) {
 	most := 0
 	for q.front != nil && !b.Full() {
@@ -177,7 +178,7 @@ func (p *Pipeline) fillFrom(q *queue, b *batch.Builder, f *flight) {
 	}
 }
 
-// size is what an item takes in a request, or a little more.
+// size returns the number of bytes that an item takes in a request, or a little more.
 func (p *Pipeline) size(it *item) int {
 	if it.Deleted {
 		return deletionSize(it.id)
@@ -185,9 +186,9 @@ func (p *Pipeline) size(it *item) int {
 	return p.sizer.UpsertSize(it.wire())
 }
 
-// deletionSize bounds what a deletion takes in either format: its ID, or the ID's parts with the names of four fields
-// (53 bytes and a comma). Names of RBAC objects may hold anything but a slash and a percent sign, and no
-// escape is longer than six bytes for one of the name.
+// deletionSize bounds the bytes of a deletion in either format: its ID, or the ID's parts with the names of four
+// fields (53 bytes and a comma). Names of RBAC objects may hold any character but a slash and a percent sign, and
+// no escape is longer than six bytes for one of the name.
 func deletionSize(id resource.ID) int {
 	n := 64
 	for i := range len(id) {
@@ -200,7 +201,7 @@ func deletionSize(id resource.ID) int {
 	return n
 }
 
-// launch sends a flight in a goroutine of its own, which [Pipeline.Run] waits for.
+// launch sends a flight in a goroutine of its own. [Pipeline.Run] waits for the goroutine.
 func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGroup) {
 	var r delivery.Request
 	for _, it := range f.items {
@@ -224,7 +225,7 @@ func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGrou
 	})
 }
 
-// sleep returns how long nothing will become due by itself. The end of a request wakes the loop, too.
+// sleep returns how long no item will become due by itself. The end of a request wakes the loop, too.
 func (p *Pipeline) sleep(now time.Time) time.Duration {
 	d := time.Hour
 	until := func(at time.Time, ok bool) {
@@ -249,7 +250,7 @@ func (p *Pipeline) sleep(now time.Time) time.Duration {
 	return max(d, time.Millisecond)
 }
 
-// MaySendChanged tells the pipeline that its [Owner] has changed its mind about some objects.
+// MaySendChanged tells the pipeline that the answers of its [Owner] have changed for some objects.
 func (p *Pipeline) MaySendChanged() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

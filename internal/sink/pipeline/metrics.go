@@ -6,7 +6,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// maxNamed is how many quarantined objects the metric names; more are only counted. It bounds the series.
+// maxNamed is the number of quarantined objects that the metric names; more are only counted. It bounds the
+// series.
 const maxNamed = 100
 
 // metrics are those of one target; the label target is constant in each of them. It is guarded by Pipeline.mu.
@@ -52,7 +53,7 @@ func newMetrics(reg prometheus.Registerer, target string, p *Pipeline) *metrics 
 	return m
 }
 
-// remove takes the metrics out of the registry; the target is gone.
+// remove takes the metrics out of the registry, because the target is gone.
 func (m *metrics) remove() {
 	if m.reg == nil {
 		return
@@ -75,7 +76,7 @@ func (m *metrics) released(id resource.ID) {
 	m.refused.DeleteLabelValues(string(id))
 }
 
-// gauges are read from the pipeline when somebody asks.
+// gauges are read from the pipeline at each scrape.
 type gauges struct {
 	p                                                                                  *Pipeline
 	dirty, oldest, parked, evicted, suspected, quarantined, unsettled, bytes, progress *prometheus.Desc

@@ -21,37 +21,38 @@ type Options struct {
 	// MaxUpserts, MaxDeletes and MaxBytes bound one request. 0 means 50 upserts, 1000 deletes, 1 MiB.
 	MaxUpserts, MaxDeletes, MaxBytes int
 	// Settle is how long after the receiver's next answer a request of unknown outcome may still be applied. 0 means
-	// 60 s; the slowest answer of the last ten minutes counts if it took longer. Repeats is how many times the last
-	// word is repeated, once each Settle; 0 means 5, which covers receivers that hold a request for minutes
+	// 60 s; the slowest answer of the last ten minutes counts if it took longer. Repeats is the number of times that
+	// the last word is repeated, once each Settle. 0 means 5, which covers receivers that hold a request for minutes
 	// (cluster-whisperer's own limit towards its store is 300 s).
 	Settle  time.Duration
 	Repeats int
 	// MaxBodyBytes bounds the memory for bodies of objects that wait. 0 means 32 MiB.
 	MaxBodyBytes int64
-	// Owner decides what is ours. nil means everything.
+	// Owner decides which objects are ours. nil means all.
 	Owner Owner
-	// Covers tells whether the receiver is known to have a state of an object, or to have deleted it: an
-	// object that a first list brings and that is covered needs no sending. It is called under the pipeline's lock. nil
-	// means that nothing is known.
+	// Covers tells whether the receiver is known to have a state of an object, or to have deleted the object. An
+	// object of a first list that is covered needs no sending. Covers is called under the pipeline's lock. nil means
+	// that nothing is known.
 	Covers func(t resource.Type, id resource.ID, s State) bool
-	// Delivered is told of each deletion that is acknowledged, once no older request can undo it any more,
-	// and of each state whose version is no number. It is called under the pipeline's lock. nil tells nobody.
+	// Delivered is called with each acknowledged deletion, once no older request can undo it, and with each
+	// acknowledged state whose version is no number. It is called under the pipeline's lock. nil is not called.
 	Delivered func(id resource.ID, s State)
-	// Acknowledged returns the version up to which every state of an object is known to be acknowledged. It
-	// is called under the pipeline's lock. nil means that nothing is known.
+	// Acknowledged returns the version up to which every state of an object is known to be acknowledged. It is
+	// called under the pipeline's lock. nil means that nothing is known.
 	Acknowledged func(t resource.Type, id resource.ID) uint64
-	// OwnedSince returns, for an object that is ours, a version at which it was already: what others have sent of it is
-	// older. It is called under the pipeline's lock. nil means from the beginning.
+	// OwnedSince returns, for an object that is ours, a version at which it was ours already: all that other members
+	// have sent of it is older. It is called under the pipeline's lock. nil means from the beginning.
 	OwnedSince func(t resource.Type, id resource.ID) uint64
-	// Doubtful tells of which objects another member that may have sent them says that a request of unknown outcome may
-	// still be applied: the successor repeats their last word. nil means of none.
+	// Doubtful tells of which objects a former owner reports that a request of unknown outcome may still be applied.
+	// We, as the successor, repeat their last word. nil means of none.
 	Doubtful func(id resource.ID) (Doubt, bool)
-	// Taken tells whether another member has an object for good, as its published claim says: a fence alone
-	// takes nothing away. It is called without the pipeline's lock. nil means never.
+	// Taken tells whether another member has an object for good, as its published claim says; a fence alone takes
+	// nothing away. It is called without the pipeline's lock. nil means never.
 	Taken func(t resource.Type, id resource.ID) bool
-	// Observe is told the state of the breaker after every request, under the pipeline's lock. nil tells nobody.
+	// Observe is called with the state of the breaker after every request, under the pipeline's lock. nil is not
+	// called.
 	Observe func(delivery.State)
-	// Log is for transitions, never for single objects, but for quarantined ones.
+	// Log gets transitions, and of single objects only those that are quarantined.
 	Log logr.Logger
 	// Registerer takes the metrics; nil switches them off.
 	Registerer prometheus.Registerer

@@ -12,13 +12,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// Sender makes one attempt to deliver one request and says what came of it. It is called from several goroutines at
-// once, never for the same ID at the same time. It must return soon after ctx ends.
+// Sender makes one attempt to deliver one request and returns the outcome. Several goroutines call it at once,
+// never for the same ID at the same time. It must return soon after ctx ends.
 type Sender interface {
 	Send(ctx context.Context, r delivery.Request) wire.Outcome
 }
 
-// Sizer knows how large a body becomes.
+// Sizer knows the size of a body before it is built.
 type Sizer interface {
 	UpsertSize(i wire.Item) int
 	Overhead() int
@@ -35,7 +35,7 @@ func stateOf(c index.Change) State {
 	return State{Version: c.Record.ResourceVersion, Digest: c.Record.Digest, Deleted: c.Deleted}
 }
 
-// mark identifies a state: two of the same mark are the same to the receiver. It is never 0.
+// mark identifies a state: two states of the same mark are the same to the receiver. It is never 0.
 func (s State) mark() uint64 {
 	if s.Deleted {
 		return 1
@@ -43,13 +43,13 @@ func (s State) mark() uint64 {
 	return max(s.Digest, 2)
 }
 
-// Owner decides whose an object is. MaySend is called under the pipeline's lock, often: it must be quick and must not
-// call back.
+// Owner decides which member owns an object. MaySend is called under the pipeline's lock, often: it must be quick
+// and must not call back.
 type Owner interface {
 	MaySend(t resource.Type, id resource.ID) bool
 }
 
-// Match tells whether an object is among some.
+// Match tells whether an object belongs to a set.
 type Match func(t resource.Type, id resource.ID) bool
 
 // Pipeline delivers to one target. Create it with [New], feed it with [Pipeline.Apply] (it is an [index.Listener])
@@ -58,7 +58,7 @@ type Pipeline struct {
 	opts   Options
 	sender Sender
 	sizer  Sizer
-	wake   chan struct{} // one slot: there may be something to do
+	wake   chan struct{} // one slot: there may be work to do
 
 	mu        sync.Mutex // guards everything below
 	life      life
@@ -68,15 +68,15 @@ type Pipeline struct {
 	window    *debounce.Window[*item]
 	queues    queues
 	flights   flights
-	timers    timers // last words to repeat, and what failed to try again
+	timers    timers // last words to repeat, and failed items to try again
 	lastWords lastWords
 	ages      ages
 	tally     tally
 	record    record
-	backlog   signal // that it may have shrunk
+	backlog   signal // that the backlog may have shrunk
 }
 
-// life is how far a pipeline has come.
+// life is the stage of a pipeline's life.
 //
 //	open ──Flush──▶ draining ──the end of Run──▶ ended
 //	  └──────────────the end of Run───────────────▲
@@ -84,13 +84,13 @@ type life uint8
 
 const (
 	open     life = iota
-	draining      // everything is due
+	draining      // every item is due
 	ended
 )
 
 func (l life) String() string { return [...]string{"open", "draining", "ended"}[l] }
 
-// New returns a pipeline with nothing to do.
+// New returns a pipeline without any item.
 func New(sender Sender, sizer Sizer, breaker *delivery.Breaker, opts Options) *Pipeline {
 	opts = opts.withDefaults()
 	p := &Pipeline{
@@ -123,7 +123,7 @@ func (p *Pipeline) Apply(c index.Change) {
 			p.set(it, c.Deleted, c.Record)
 			it.first = onset{p.ages.moment(now), c.Record.ResourceVersion}
 			if !p.mine(it) {
-				p.park(it) // Its owner may give it to us before the doubt is over.
+				p.park(it) // The item's owner may give it to us before the doubt is over.
 				return
 			}
 			p.takeDoubt(it, d)
@@ -132,14 +132,13 @@ func (p *Pipeline) Apply(c index.Change) {
 		return
 	}
 	if ok && c.Cause == index.Found && it.Deleted && (it.dirty() && c.After < it.Version || it.State == stateOf(c)) {
-		// It was there before the deletion that is known, which is better than to know that it has happened
-		// at some time. If it was there after that, it has been deleted again, and others may have sent it in
-		// between.
+		// The object was found to exist before the known deletion, which is better evidence because it has a version.
+		// If the object existed after that, it has been deleted again, and others may have sent it in between.
 		return
 	}
 	alone := c.After >= p.opts.OwnedSince(c.Type, c.ID)
 	if (!ok || !it.dirty()) && c.Again && alone && p.opts.Owner.MaySend(c.Type, c.ID) {
-		return // Nobody else has sent another state. Who is fenced cannot know: it may have been taken for dead.
+		return // No other member has sent another state. A fenced member cannot know: it may have been taken for dead.
 	}
 	if !ok {
 		it = p.add(c.ID, c.Type)
@@ -150,9 +149,9 @@ func (p *Pipeline) Apply(c index.Change) {
 	it.again = c.Again && alone && (it.again || !ok)
 	began := onset{p.ages.moment(now), p.firstVersion(c)}
 	if it.found && !c.Deleted {
-		it.first.version = began.version // What is there now overrides a deletion that lies who knows how far back.
+		it.first.version = began.version // The present state overrides a deletion of unknown age.
 	}
-	if !it.dirty() || it.offered { // What was offered is acknowledged.
+	if !it.dirty() || it.offered { // An offered state is acknowledged.
 		it.first = began
 	} else {
 		p.record.coalesced()
@@ -183,9 +182,9 @@ func (p *Pipeline) Apply(c index.Change) {
 	p.wakeLoop()
 }
 
-// firstVersion is the lowest version at which the state that a change brings may have begun, and hence the lowest that
-// is not acknowledged because of it. The version of the object itself will not do: a status update after the change
-// that matters raises it.
+// firstVersion returns the lowest version at which the state that a change brings may have begun. It is the
+// lowest version that the change leaves unacknowledged. The version of the object itself would be too high,
+// because a status update after the change that matters raises it.
 func (p *Pipeline) firstVersion(c index.Change) uint64 {
 	after := c.After
 	if c.Cause == index.Initial {
@@ -194,12 +193,12 @@ func (p *Pipeline) firstVersion(c index.Change) uint64 {
 	return min(after+1, c.Record.ResourceVersion)
 }
 
-// unneeded tells whether an item has returned to what the receiver holds. What the receiver holds is known when the
-// index knew the object before and nothing of it waited here, or when a request was acknowledged while a newer state
-// waited; it is not known of the first list, of anything that a request was begun for since or another member may have
-// sent, of what a resync asks for (the receiver may have lost it), and of an object that is created and
-// deleted again before anything was sent: its deletion is sent, because the receiver may have a document of
-// that ID from an earlier life of this process.
+// unneeded tells whether an item has returned to the state that the receiver holds. That state is known when the
+// index knew the object before and the pipeline had no item of it, or when a request was acknowledged while a
+// newer state waited. It is not known of an object of the first list, and not after a request for the object has
+// begun or another member may have sent it. It is not known of an object that a resync asks for, because the
+// receiver may have lost it. It is not known of an object that is created and deleted before it was sent: its
+// deletion is sent, because the receiver may have a document of that ID from an earlier process.
 func (p *Pipeline) unneeded(it *item) bool {
 	return it.base == it.mark() && !it.inFlight && it.extra == nil && p.opts.Owner.MaySend(*it.typ, it.id)
 }
@@ -231,8 +230,8 @@ func (p *Pipeline) giveUp(it *item) {
 	}
 }
 
-// spare gives up the body of an item that will not be sent soon, if bodies take a quarter of what they may: what waits
-// for others must leave room for what is to be sent ([Pipeline.Room] wants half).
+// spare drops the body of an item that will not be sent soon, if bodies take a quarter of their limit. Items that
+// wait for others must leave room for those that are about to be sent ([Pipeline.Room] wants half).
 func (p *Pipeline) spare(it *item) {
 	if p.tally.bodyBytes > p.opts.MaxBodyBytes/4 || it.bulk && p.tally.places[parked] >= maxBulk {
 		p.giveUp(it)
@@ -244,8 +243,9 @@ func (p *Pipeline) mine(it *item) bool {
 	return p.opts.Owner.MaySend(*it.typ, it.id)
 }
 
-// park sets an item aside that another member sends. Nobody here waits for it any longer, and what the receiver holds
-// is not known any more: the other may have sent a state in between, and crash before it has sent the last one.
+// park sets an item aside that another member sends. No caller here waits for it then. The state that the
+// receiver holds becomes unknown: the other member may have sent a state in between, and crash before it has sent
+// the last one.
 func (p *Pipeline) park(it *item) {
 	if it.place != parked && it.extra != nil {
 		it.extra.toldUntil = time.Now().Add(p.doubtFor())
@@ -256,10 +256,10 @@ func (p *Pipeline) park(it *item) {
 	p.miss(it)
 }
 
-// route puts a dirty item where its state belongs. Whatever it was waiting in before, it is taken out of.
+// route puts a dirty item where its state belongs, and takes it out of the place where it waited before.
 func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 	it.bulk = bulk
-	if it.place == parked && p.mine(it) { // It is ours since a moment ago, and its former owner may have left a doubt.
+	if it.place == parked && p.mine(it) { // It has just become ours, and its former owner may have left a doubt.
 		if d, doubted := p.opts.Doubtful(it.id); doubted {
 			p.takeDoubt(it, d)
 		}
@@ -268,7 +268,7 @@ func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 	case !p.mine(it):
 		p.park(it)
 	case it.inFlight:
-		// Where it goes is decided when the request has ended; its debounce runs meanwhile.
+		// Its place is decided when the request has ended; its debounce runs meanwhile.
 		if it.Deleted {
 			p.takeOut(it)
 		} else {
@@ -278,7 +278,7 @@ func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 		p.takeOut(it)
 		p.enqueue(classDeletes, it, now)
 	case it.place == suspected && it.queue != p.queues.of(classRetriedDeletes), it.queue == p.queues.of(classLive):
-		// It is about to be sent, and will be sent as it is now.
+		// It is about to be sent, and will be sent in its state of that moment.
 	case it.evicted:
 		p.move(it, evicted)
 	case p.tally.bodyBytes > p.opts.MaxBodyBytes, it.bulk && p.queues.of(classBulk).len >= maxBulk:
@@ -306,7 +306,7 @@ func (p *Pipeline) enqueue(c class, it *item, now time.Time) {
 	p.setPlace(it, queued)
 }
 
-// takeOut removes an item from wherever it waits; it is nowhere then.
+// takeOut removes an item from the place where it waits; it is nowhere then.
 func (p *Pipeline) takeOut(it *item) {
 	switch it.place {
 	case waiting:
@@ -360,7 +360,7 @@ func (p *Pipeline) forget(it *item) {
 	p.backlog.give()
 }
 
-// arrived tells those who count that an item is delivered or set aside.
+// arrived tells the counters that an item is delivered or set aside.
 func (p *Pipeline) arrived(it *item) {
 	p.tally.arrived(it)
 	if it.extra != nil {
@@ -385,6 +385,6 @@ func (p *Pipeline) miss(it *item) {
 func (p *Pipeline) wakeLoop() {
 	select {
 	case p.wake <- struct{}{}:
-	default: // It will look anyway.
+	default: // The loop will look anyway.
 	}
 }

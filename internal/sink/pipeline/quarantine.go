@@ -8,8 +8,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// retryMin and retryMax bound the wait before a quarantined item is tried again whose refusal leaves doubt (a 500 may
-// be the receiver's embedder refusing a credential). A refusal in so many words (400) is not tried again by itself.
+// retryMin and retryMax bound the wait before a quarantined item is tried again whose refusal leaves doubt (a 500
+// may be the receiver's embedder refusing a credential). After a clear refusal (400), an item is not tried again
+// by itself.
 const (
 	retryMin = 15 * time.Second
 	retryMax = 10 * time.Minute
@@ -17,7 +18,7 @@ const (
 
 // quarantine sets an item aside until it changes or a resync asks for it.
 func (p *Pipeline) quarantine(it *item, why string, doubtful bool, now time.Time) {
-	if !p.opts.Owner.MaySend(*it.typ, it.id) { // Its owner finds out by itself.
+	if !p.opts.Owner.MaySend(*it.typ, it.id) { // The item's owner finds out by itself.
 		p.park(it)
 		return
 	}
@@ -42,8 +43,8 @@ func (p *Pipeline) quarantine(it *item, why string, doubtful bool, now time.Time
 	}
 }
 
-// retryQuarantined tries a doubtful item again by itself, unless the receiver is in trouble anyway. One without its
-// body is filled first.
+// retryQuarantined tries a doubtful item again by itself, unless the receiver is in trouble anyway. An item
+// without its body is filled first.
 func (p *Pipeline) retryQuarantined(it *item, now time.Time) {
 	switch {
 	case p.breaker.State().Open:
@@ -61,9 +62,9 @@ func (p *Pipeline) retryQuarantined(it *item, now time.Time) {
 type Quarantined struct {
 	// ID names the object.
 	ID resource.ID
-	// Reason is what the receiver said.
+	// Reason is the reason that the receiver gave.
 	Reason string
-	// Since is when it was refused first.
+	// Since is when the object was refused first.
 	Since time.Time
 }
 

@@ -2,19 +2,19 @@ package pipeline
 
 import "github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 
-// queues are where items wait their turn: what is ours to send by class, what is another's by type. It is guarded by
+// queues are where items wait their turn: our items by class, another member's by type. It is guarded by
 // Pipeline.mu.
 type queues struct {
 	classes   [numClasses]queue
 	turns     turns
 	flushBulk bool // no more bulk is coming: do not wait for a full batch
-	// parked has two queues of each type, the second for what is delivered by name.
+	// parked has two queues of each type, the second for states that are reported as delivered by name.
 	parked map[*resource.Type]*[2]queue
 }
 
 func (q *queues) of(c class) *queue { return &q.classes[c] }
 
-// parkedOf is where an item is parked.
+// parkedOf returns the queue in which an item is parked.
 func (q *queues) parkedOf(it *item) *queue {
 	parked := q.parked[it.typ]
 	if parked == nil {

@@ -10,9 +10,9 @@ import (
 type Totals struct {
 	// Upserts and Deletes are acknowledged items, repeats included.
 	Upserts, Deletes uint64
-	// Coalesced are changes that were overtaken by a newer one, or undone, before they were sent.
+	// Coalesced are changes that a newer one replaced or undid before they were sent.
 	Coalesced uint64
-	// Failed are requests that were not delivered, LastError what the receiver said to the last of them.
+	// Failed are requests that were not delivered, LastError is the receiver's answer to the last of them.
 	Failed    uint64
 	LastError string
 	// LastDelivered is when a request was last delivered, zero for never.
@@ -21,7 +21,7 @@ type Totals struct {
 	Repeats uint64
 }
 
-// record is what has become of changes and requests so far. Nothing is decided by it. It is guarded by Pipeline.mu.
+// record counts the fates of changes and requests. It is for people alone. It is guarded by Pipeline.mu.
 type record struct {
 	*metrics
 

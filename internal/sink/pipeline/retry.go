@@ -8,29 +8,31 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// The receivers answer 500 both when they are ill and when one item of a body makes them stumble. Three
-// things tell them apart, and none of them needs company:
+// The receivers answer 500 both when they are ill and when one item of a body is at fault. Three rules tell the
+// two apart, and none of them needs fresh traffic:
 //
-//   - Batches shrink while nothing passes ([batchSize]), until some pass.
-//   - What failed is tried again apart from fresh traffic: once as it was, then in halves, down to single
-//     items. Each item remembers the largest batch it may travel in.
+//   - Batches shrink while none passes ([batchSize]), until some pass.
+//   - Failed items are tried again apart from fresh traffic: once in the same batch, then in halves, down to single
+//     items. Each item remembers the largest batch in which it may travel.
 //   - An item that fails alone, five times, while others of its kind pass, is the poison. It is quarantined.
 //
-// A failure while the breaker is open says nothing about the items: the receiver is down, and nothing is
-// narrowed down or blamed.
+// A failure while the breaker is open says nothing about the items: the receiver is down, and no batch is
+// narrowed down and no item blamed.
 const (
-	// maxTries is how many failures by itself, while others pass, quarantine an item. At a fault rate of 30 % in all
-	// requests an innocent object reaches it once in 400 tries, and the retry of the quarantine brings it back.
+	// maxTries is the number of failures by itself, while others pass, that quarantine an item. At a fault rate of
+	// 30 % in all requests an innocent object reaches it once in 400 tries, and the retry of the quarantine brings
+	// it back.
 	maxTries = 5
-	// fewTries are enough where what fails once has been seen to fail again.
+	// fewTries are enough where second tries have been seen to fail again.
 	fewTries = 3
-	// retryAlone is the first pause before an item that failed by itself is tried again; it grows by as much each time.
+	// retryAlone is the first pause before an item that failed by itself is tried again. The pause grows by as much
+	// each time.
 	retryAlone = 500 * time.Millisecond
 	// retryPartial is the pause before items that failed in a partial failure are sent again.
 	retryPartial = time.Second
 )
 
-// limit is the largest batch that the item may travel in, 0 for any.
+// limit returns the largest batch in which the item may travel, 0 for any.
 func (it *item) limit() int {
 	if it.extra == nil {
 		return 0
@@ -42,7 +44,7 @@ func (it *item) limit() int {
 func (p *Pipeline) completeFailed(f *flight, o wire.Outcome, now time.Time) {
 	known := o
 	if len(f.items) == 1 && p.blamed(f.items[0]) && !f.attempt.Probe() {
-		known.Own = true // It is the item's own doing and says nothing about the receiver.
+		known.Own = true // The failure is the item's own doing and says nothing about the receiver.
 	}
 	p.report(f, known, now)
 	size := &p.lanes[f.lane()].size
@@ -55,7 +57,7 @@ func (p *Pipeline) completeFailed(f *flight, o wire.Outcome, now time.Time) {
 	rest := p.unchanged(f.items, now)
 	if o.Own || f.attempt.Probe() {
 		for _, it := range rest {
-			if !o.Own && len(f.items) == 1 { // It leaves the next probe to another.
+			if !o.Own && len(f.items) == 1 { // The item leaves the next probe to another.
 				p.narrow(it, 1, false)
 				it.extra.tries = max(it.extra.tries, 1)
 			}
@@ -76,7 +78,7 @@ func (p *Pipeline) completeFailed(f *flight, o wire.Outcome, now time.Time) {
 	}
 }
 
-// narrow notes that an item failed in a batch of n. again lets it be tried once more in the same company.
+// narrow notes that an item failed in a batch of n. With again, the item is tried once more in the same batch.
 func (p *Pipeline) narrow(it *item, n int, again bool) {
 	r := it.withExtra()
 	if r.limit > 0 {
@@ -97,7 +99,7 @@ func (p *Pipeline) blamed(it *item) bool {
 	return it.limit() > 0 && p.lanes[laneOf(it.Deleted)].passed > it.extra.mark
 }
 
-// failedAlone takes the failure of a request that held nothing but the item.
+// failedAlone takes the failure of a request that held only the item.
 func (p *Pipeline) failedAlone(it *item, o wire.Outcome, now time.Time) {
 	p.narrow(it, 1, false)
 	r := it.extra
@@ -124,7 +126,7 @@ func (p *Pipeline) retryAfter(it *item, now time.Time) {
 	p.retryAt(it, now.Add(time.Duration(it.extra.tries)*retryAlone))
 }
 
-// bisect takes a body that was refused without a word about which item is bad: its halves tell.
+// bisect halves a body that was refused without a name of the bad item: the halves tell which item it is.
 func (p *Pipeline) bisect(f *flight, o wire.Outcome, now time.Time) {
 	rest := p.unchanged(f.items, now)
 	if len(f.items) == 1 {
@@ -154,7 +156,7 @@ func (p *Pipeline) unchanged(items []*item, now time.Time) []*item {
 	return rest
 }
 
-// retry puts an item where what failed before is sent from.
+// retry puts an item where failed items are sent from.
 func (p *Pipeline) retry(it *item, now time.Time) {
 	it.readyAt = p.ages.moment(now)
 	p.queues.of(retryClass(it)).pushBack(it)
@@ -172,7 +174,7 @@ func retryClass(it *item) class {
 	}
 }
 
-// retryAt does so later.
+// retryAt is retry at a later time.
 func (p *Pipeline) retryAt(it *item, at time.Time) {
 	p.move(it, suspected)
 	p.timers.add(it, at)
@@ -185,7 +187,7 @@ func laneOf(deletes bool) delivery.Lane {
 	return delivery.Upserts
 }
 
-// completePartial acknowledges what is done and tries again what failed.
+// completePartial acknowledges the delivered items and tries the failed ones again.
 func (p *Pipeline) completePartial(f *flight, o wire.Outcome, now time.Time) {
 	failed := make(map[*item]string, len(o.Failed))
 	for _, e := range o.Failed {
@@ -207,7 +209,7 @@ func (p *Pipeline) completePartial(f *flight, o wire.Outcome, now time.Time) {
 	}
 }
 
-// completeRefused sets the items aside that were named, and sends the others again.
+// completeRefused sets the named items aside, and sends the others again.
 func (p *Pipeline) completeRefused(f *flight, o wire.Outcome, now time.Time) {
 	bad := make(map[int]string, len(o.Bad))
 	for _, e := range o.Bad {

@@ -6,10 +6,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// A request whose outcome is unknown may be applied by the receiver after a newer one has been: both known receivers
-// finish what they have read, whether or not the client has left meanwhile. What such a request carried is
-// doubted, from its end until [Options.Repeats] settle times after the next acknowledgement, because a
-// receiver may have held it for minutes.
+// The receiver may apply a request of unknown outcome after a newer one: both known receivers finish what they
+// have read, whether or not the client has left meanwhile. The states that such a request carried are doubted.
+// The doubt lasts from the end of the request until [Options.Repeats] settle times after the next
+// acknowledgement, because a receiver may have held the request for minutes.
 //
 //	          unknown outcome          acknowledged, the same state         Repeats settle times
 //	in flight ───────────────▶ unsure ──────────────────────────▶ watched ─────────────────────▶ forgotten
@@ -17,13 +17,14 @@ import (
 //	                              └──acknowledged, another state─▶ settling ─────────────────────────┘
 //	                                                              repeated once each settle time
 //
-// The doubted state can do harm only to another one: as long as the object is in it, a late arrival changes nothing. So
-// the doubt is silent until the object changes, or is known to have been in two states that are doubted.
+// The doubted state can harm only another state: as long as the object is in it, a late arrival changes nothing.
+// So the doubt is silent until the object changes, or is known to have been in two states that are doubted.
 //
-// Of what others may have had under way when they crashed or left, most was not: it is a suspicion, and the
-// last word is repeated after the first settle time and after the last.
+// When other members crash or leave, few of the objects were really in their requests. For these objects the
+// doubt is a suspicion, and the last word is repeated after the first settle time and after the last.
 
-// doubt notes that a state of an item, or several or an unknown one (0), may still be applied by the receiver.
+// doubt notes that the receiver may still apply a state of an item; 0 stands for several states or an unknown
+// one.
 func (p *Pipeline) doubt(it *item, state uint64) {
 	r := it.withExtra()
 	switch {
@@ -36,18 +37,18 @@ func (p *Pipeline) doubt(it *item, state uint64) {
 	p.tally.setUnsettled(it)
 }
 
-// Doubt is what a member leaves to the next owner of an object that a request of unknown outcome may still change.
+// Doubt is a former owner's report of an object that a request of unknown outcome may still change.
 type Doubt struct {
 	ID resource.ID
-	// Version is that of the state which the member knew, and Acknowledged tells whether it was acknowledged.
+	// Version is that of the state which the member knew. Acknowledged tells whether that state was acknowledged.
 	Version      uint64
 	Acknowledged bool
-	// Overwritable tells that another state than this may still be applied.
+	// Overwritable tells that the receiver may still apply another state than this.
 	Overwritable bool
 }
 
-// takeDoubt takes another member's doubt, or that of an earlier life, about an item. It tells whether the item's
-// state is acknowledged, so that it need not be sent.
+// takeDoubt takes the doubt of another member, or of an earlier process, about an item. It tells whether the
+// item's state is acknowledged, so that it need not be sent.
 func (p *Pipeline) takeDoubt(it *item, d Doubt) bool {
 	same := d.Version == it.Version && d.Version != 0 && !it.several
 	state := uint64(0)
@@ -66,7 +67,7 @@ func (p *Pipeline) watchOver(it *item, now time.Time) {
 	if it.overwritable() {
 		p.spare(it)
 	} else {
-		p.giveUp(it) // It is needed only if the object changes, and comes with the change.
+		p.giveUp(it) // The body is needed only if the object changes, and comes with the change.
 	}
 	if !p.settle(it, now) {
 		p.forget(it)
@@ -76,51 +77,52 @@ func (p *Pipeline) watchOver(it *item, now time.Time) {
 // defaultRepeats is [Options.Repeats] if that is 0.
 const defaultRepeats = 5
 
-// DoubtFor is how long a receiver of that settle time may hold a request whose outcome is unknown.
+// DoubtFor returns how long a receiver of that settle time may hold a request whose outcome is unknown.
 func DoubtFor(settle time.Duration) time.Duration { return defaultRepeats * settle }
 
-// doubtFor is that of this pipeline.
+// doubtFor returns how long the receiver of this pipeline may hold such a request.
 func (p *Pipeline) doubtFor() time.Duration { return time.Duration(p.opts.Repeats) * p.settleTime() }
 
-// settleTime is the receiver's settle time, but no less than its slowest answer of late has taken: one that works on a
-// request for so long does the same with one whose client has gone.
+// settleTime returns the receiver's settle time, but no less than its slowest recent answer took. A receiver that
+// works on a request for so long does the same with a request whose client has gone.
 func (p *Pipeline) settleTime() time.Duration { return max(p.opts.Settle, p.lastWords.slowest.took) }
 
-// lastWords is what a pipeline knows of all its last words.
+// lastWords is the pipeline's knowledge of all its last words.
 type lastWords struct {
 	fenced  []*item // items whose last word came due while we might not send
 	slowest slowest
 }
 
-// slowest is the slowest answer of late.
+// slowest is the slowest recent answer.
 type slowest struct {
 	took time.Duration
 	at   time.Time
 }
 
-// slowestFor is for how long a slow answer counts: a receiver that was busy once is not busy for ever.
+// slowestFor is how long a slow answer counts: a receiver that was busy once is not busy for ever.
 const slowestFor = 10 * time.Minute
 
-// note takes how long an answer has taken.
+// note takes the duration of an answer.
 func (s *slowest) note(took time.Duration, now time.Time) {
 	if took >= s.took || now.Sub(s.at) > slowestFor {
 		s.took, s.at = took, now
 	}
 }
 
-// tells whether we still tell of a doubt about an item that we have given away. Its new owner may read our checkpoint
-// only after we have written the next one, under another claim. Of two that have given it away neither waits for the
-// other: each tells only for as long as the receiver may hold a request.
+// tells tells whether we still report a doubt about an item that we have given away. Its new owner may read our
+// checkpoint only after we have written the next one, under another claim. Two members that have both given the
+// item away do not wait for each other: each reports only for as long as the receiver may hold a request.
 func (p *Pipeline) tells(it *item, now time.Time) bool {
 	return it.extra != nil && it.extra.inDoubt() && (it.place == nowhere || now.Before(it.extra.toldUntil))
 }
 
-// overwritable tells whether what is doubted of an item is another state than its own.
+// overwritable tells whether the doubted state of an item is another than its own.
 func (it *item) overwritable() bool {
 	return it.extra != nil && it.extra.inDoubt() && it.extra.doubted != it.mark()
 }
 
-// settle advances the doubt about an item that has just been acknowledged. It returns false when there is none.
+// settle advances the doubt about an item that has just been acknowledged. It returns false when there is no
+// doubt.
 func (p *Pipeline) settle(it *item, now time.Time) bool {
 	r := it.extra
 	switch {
@@ -144,9 +146,9 @@ func (p *Pipeline) countDown(it *item, now time.Time) {
 	p.tally.setUnsettled(it)
 }
 
-// repeat takes the end of a settle time: the last word is said again if what is doubted could have
-// overwritten it, unless a newer one is on its way. A fence is no handoff: what comes due in it waits for its
-// end.
+// repeat takes the end of a settle time. The last word is sent again if the doubted state could have overwritten
+// it, unless a newer state is on its way. A fence is no handoff: a last word that comes due while we are fenced
+// waits for the end of the fence.
 func (p *Pipeline) repeat(it *item, now time.Time) {
 	r := it.extra
 	switch {
@@ -167,11 +169,12 @@ func (p *Pipeline) repeat(it *item, now time.Time) {
 	}
 }
 
-// fencePause is how often a fenced member looks whether it may say a last word.
+// fencePause is the interval at which a fenced member checks whether it may send a last word.
 const fencePause = time.Second
 
-// askTaken decides about last words that came due while we might not send: a new owner repeats what it takes over in
-// doubt, but a fence has none. It is called without the lock, for who knows may be waiting for it.
+// askTaken decides about last words that came due while we might not send. A new owner repeats the last words
+// that it takes over in doubt, but during a fence there is no new owner. askTaken is called without the lock,
+// because the callee may be waiting for the lock.
 func (p *Pipeline) askTaken() {
 	p.mu.Lock()
 	fenced := p.lastWords.fenced
@@ -186,13 +189,13 @@ func (p *Pipeline) askTaken() {
 			p.forget(it)
 		default:
 			p.timers.add(it, time.Now().Add(fencePause))
-			p.wakeLoop() // It may be the first to become due.
+			p.wakeLoop() // This item may be the first to become due.
 		}
 		p.mu.Unlock()
 	}
 }
 
-// sendAgain says the last word of an acknowledged item again.
+// sendAgain sends the last word of an acknowledged item again.
 func (p *Pipeline) sendAgain(it *item, now time.Time) {
 	it.first = onset{p.ages.moment(now), it.Version}
 	p.record.repeated()

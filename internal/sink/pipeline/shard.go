@@ -7,11 +7,11 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// unpark takes up an item that has become ours. Its debounce has run while it was parked, and others have waited for it
-// since: it goes with the next request.
+// unpark takes up an item that has become ours. Its debounce has run while it was parked, and callers have waited
+// for it since, so it goes with the next request.
 func (p *Pipeline) unpark(it *item, now time.Time) {
 	p.takeOut(it)
-	if it.again && !it.inFlight && it.extra == nil { // It was ours all the time: nobody has sent another state.
+	if it.again && !it.inFlight && it.extra == nil { // It was ours all the time: no other member has sent another state.
 		p.forget(it)
 		return
 	}
@@ -28,9 +28,9 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 	}
 }
 
-// Doubt tells the pipeline that somebody else may have had requests under way, with an outcome that nobody knows, for
-// the dirty objects that match: it took over from a member that has crashed. Their last word is repeated after it is
-// acknowledged; see [Options.Settle].
+// Doubt tells the pipeline that another member may have had requests of unknown outcome under way for the dirty
+// objects that match: this replica took over from a member that has crashed. The last word of these objects is
+// repeated after it is acknowledged; see [Options.Settle].
 func (p *Pipeline) Doubt(match Match) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -53,13 +53,16 @@ func (p *Pipeline) Doubt(match Match) {
 	}
 }
 
-// ForgetCovered forgets the parked objects that are covered by now ([Options.Covers]): their owner has
-// delivered them, and is in no doubt about them, which we would have to take over. It looks at those that may
-// have become so: of a type, and of what is delivered by name, as deletions and states without a version are,
-// or is not, may returns what tells of each object, or nil for none; a nil may is all. Contested tells of
-// what is covered that who says so may have missed the change: some thousands of these are kept of each type, for
-// the member that has to send them then; nil is never. Both are called under the lock, which is given up now and
-// then, because there may be very many.
+// ForgetCovered forgets the parked objects that have become covered ([Options.Covers]): their owner has delivered
+// them, and has no doubt about them that we would have to take over.
+//
+// may limits the search to objects that can have become covered. It gets a type, and whether to look at objects
+// that are reported by name, as deletions and states without a version are. It returns a function that tells
+// which objects to look at, or nil for none; a nil may looks at all.
+//
+// contested tells of a covered object whether the member that covers it may have missed the change. Of each type,
+// some thousands of these are kept, for the member that has to send them then; nil keeps none. Both functions are
+// called under the lock. ForgetCovered releases the lock now and then, because there may be very many objects.
 func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) func(id resource.ID, s State) bool, contested func(t resource.Type, id resource.ID, s State) bool) {
 	if contested == nil {
 		contested = func(resource.Type, resource.ID, State) bool { return false }
@@ -82,11 +85,13 @@ func (p *Pipeline) ForgetCovered(may func(t resource.Type, named bool) func(id r
 	}
 }
 
-// forgetAtOnce is at how many items ForgetCovered looks without giving up the lock, which takes some milliseconds.
+// forgetAtOnce is the number of items that ForgetCovered checks without giving up the lock, which takes some
+// milliseconds.
 const forgetAtOnce = 1000
 
-// maxContested bounds the parked items of a type that are covered and kept, because who covers them may have missed
-// their changes. A type whose sums can never agree would otherwise keep all that ever changes.
+// maxContested bounds the parked items of a type that are covered and kept, because the member that covers them
+// may have missed their changes. A type whose sums can never agree would otherwise keep every object that ever
+// changes.
 const maxContested = 4096
 
 // forgetCovered goes once round a queue of parked items. The caller holds the lock, which is given up on the way.
@@ -122,15 +127,18 @@ type Tombstone struct {
 	Type resource.Type
 	ID   resource.ID
 	State
-	// Since is when it was first seen. Found tells that it was not watched but found, or told by another member.
+	// Since is when the deletion was first seen. Found tells that it was not watched but found, or that another
+	// member named it.
 	Since time.Time
 	Found bool
-	// Undoable tells that the receiver has acknowledged it, and that a request of unknown outcome may still undo it.
+	// Undoable tells that the receiver has acknowledged the deletion, and that a request of unknown outcome may
+	// still undo it.
 	Undoable bool
 }
 
-// Tombstones returns all deletions that the receiver may not know of, ours and others', but those that it has
-// refused; and those that an older request may still undo: the successor is to repeat them.
+// Tombstones returns all deletions that the receiver may not know of, ours and others', except those that it has
+// refused. It also returns the deletions that an older request may still undo, because the successor is to repeat
+// them.
 func (p *Pipeline) Tombstones() []Tombstone {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,9 +151,10 @@ func (p *Pipeline) Tombstones() []Tombstone {
 	return all
 }
 
-// PendingDeletions calls f with each object of a type whose deletion the receiver may not know of: ours or another's,
-// whether or not it was refused, and until the last word after a doubt has been said again. Nothing changes while f
-// runs, so it must be quick and must not call the pipeline. It looks at every item.
+// PendingDeletions calls f with each object of a type whose deletion the receiver may not know of. The deletion
+// may be ours or another member's, and refused or not; after a doubt it counts until the last word has been
+// repeated. The pipeline does not change while f runs, so f must be quick and must not call the pipeline.
+// PendingDeletions looks at every item.
 func (p *Pipeline) PendingDeletions(t resource.Type, f func(namespace, name string)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -156,26 +165,26 @@ func (p *Pipeline) PendingDeletions(t resource.Type, f func(namespace, name stri
 	}
 }
 
-// Unacknowledged is what a pipeline has not seen acknowledged of one type.
+// Unacknowledged lists the objects of one type that a pipeline has not seen acknowledged.
 type Unacknowledged struct {
-	// Version is the lowest version among it, 0 when that is not known.
+	// Version is the lowest version among them, 0 when that is not known.
 	Version uint64
-	// IDs are the objects, but for those whose deletion was not watched but found: nobody knows when these
-	// were deleted, and they are named by their tombstones.
+	// IDs are the objects, except those whose deletion was not watched but found: the time of such a deletion is
+	// unknown, and its tombstone names the object.
 	IDs []resource.ID
 	// Further are more objects, by their IDs' [resource.ID.Short], in no order.
 	Further []uint32
-	// Doubtful are objects that a request of unknown outcome may still change. What is acknowledged in the
-	// state that is doubted, or has been repeated since, is in none of the other lists.
+	// Doubtful are objects that a request of unknown outcome may still change. An object that is acknowledged in the
+	// doubted state, or has been repeated since, is in none of the other lists.
 	Doubtful []Doubt
 	// Refused are the objects that are quarantined. They are in none of the above.
 	Refused []resource.ID
 }
 
-// Unacknowledged returns, by type, the objects that the receiver may not have in their current state, ours
-// and others' to send them, and those whose last word has not been repeated even once after a doubt; own are
-// those of them that are mine, and what was in doubt when it was given away. What the receiver refuses is
-// named apart: it would hold everything else back for ever.
+// Unacknowledged returns, by type, the objects that the receiver may not have in their current state, whether we
+// or others have to send them. It includes the objects whose last word has not been repeated even once after a
+// doubt. own are those of them that are mine, and those that were in doubt when they were given away. Refused
+// objects are named apart, because they would hold all other objects back for ever.
 func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unacknowledged) {
 	now := time.Now()
 	p.mu.Lock()
@@ -202,7 +211,7 @@ func (p *Pipeline) Unacknowledged(mine Match) (own, all map[resource.Type]Unackn
 	return own, all
 }
 
-// onlyDoubted tells whether a parked item is kept for nothing but its owner's doubt.
+// onlyDoubted tells whether a parked item is kept only because of its owner's doubt.
 func (p *Pipeline) onlyDoubted(it *item) bool {
 	if it.place != parked || it.inFlight {
 		return false
@@ -211,8 +220,9 @@ func (p *Pipeline) onlyDoubted(it *item) bool {
 	return doubted && p.opts.Covers(*it.typ, it.id, it.State)
 }
 
-// raise takes account of what others have told since an item became dirty: an object that came with a first list, where
-// nothing was known yet, may have been delivered before it changed again. Of deletions others may know less than we do.
+// raise takes account of reports since an item became dirty: an object of a first list, of which nothing was
+// known at that time, may have been delivered before it changed again. Of deletions, other members may know less
+// than we do.
 func (p *Pipeline) raise(it *item) {
 	if it.first.version < it.Version && it.place == parked && !it.Deleted {
 		it.first.version = max(it.first.version, min(p.opts.Acknowledged(*it.typ, it.id)+1, it.Version))
@@ -238,13 +248,13 @@ func include(in map[resource.Type]Unacknowledged, it *item, sure bool) {
 	in[*it.typ] = u
 }
 
-// doubtful is what is to be said of an item in doubt.
+// doubtful returns the report of an item in doubt.
 func (it *item) doubtful() Doubt {
 	return Doubt{ID: it.id, Version: it.Version, Acknowledged: !it.dirty(), Overwritable: it.overwritable()}
 }
 
-// Gained tells the pipeline that the objects that match are ours anew. Another member may have sent any of them in
-// between, even if they were ours before and are again so soon that nothing here has noticed.
+// Gained tells the pipeline that the objects that match have become ours again. Another member may have sent any
+// of them in between, even if they were ours before, and even if the pipeline has noticed no change.
 func (p *Pipeline) Gained(match Match) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -268,7 +278,7 @@ func (p *Pipeline) Retry() {
 	p.wakeLoop()
 }
 
-// SetMaxInFlight changes how many requests may be under way, as when members come and go.
+// SetMaxInFlight changes the number of requests that may be under way, when members come and go.
 func (p *Pipeline) SetMaxInFlight(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -10,32 +10,32 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 )
 
-// Stats is what a pipeline knows of itself at one moment.
+// Stats describes a pipeline at one moment.
 type Stats struct {
-	// Dirty is how many objects the receiver may not have in their current state, without parked and quarantined
-	// ones.
+	// Dirty is the number of objects that the receiver may not have in their current state, without parked and
+	// quarantined ones.
 	Dirty int
-	// Deletes is how many of them are deletions that wait.
+	// Deletes is the number of dirty objects that are deletions.
 	Deletes int
-	// OldestDirty is how long the oldest of them has been so: the true lag.
+	// OldestDirty is how long the oldest dirty object has been dirty: the true lag.
 	OldestDirty time.Duration
 	// InFlight is the number of requests under way.
 	InFlight int
-	// Waiting, Evicted, Suspected, Parked and Quarantined count objects by where they are.
+	// Waiting, Evicted, Suspected, Parked and Quarantined count objects by their place.
 	Waiting, Evicted, Suspected, Parked, Quarantined int
-	// Unsettled is how many objects have a last word to be repeated.
+	// Unsettled is the number of objects with a last word to be repeated.
 	Unsettled int
 	// BodyBytes is the memory that bodies take.
 	BodyBytes int64
 	// Totals count since the start.
 	Totals Totals
-	// First is how far the first sync has come.
+	// First is the progress of the first sync.
 	First Progress
 	// Breaker is the health of the receiver.
 	Breaker delivery.State
 }
 
-// Stats returns what the pipeline knows of itself. It looks at no item.
+// Stats returns the figures of the pipeline. It looks at no item.
 func (p *Pipeline) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,7 +48,7 @@ func (p *Pipeline) Stats() Stats {
 	}
 }
 
-// Left is what a pipeline did not deliver before it had to stop.
+// Left counts the objects that a pipeline did not deliver before it had to stop.
 type Left struct {
 	// Upserts and Deletes are objects that the receiver may not have in their current state.
 	Upserts, Deletes int
@@ -56,9 +56,9 @@ type Left struct {
 	Unsettled int
 }
 
-// Flush sends what is due and what would become due, without waiting for any window, until nothing is left that can be
-// sent, or ctx ends. It returns what was left; objects without their bodies are always left, for the filler
-// has stopped. [Pipeline.Run] must be running; stop feeding the pipeline first.
+// Flush sends all items that are or would become due, without waiting for any window, until none is left that can
+// be sent, or ctx ends. It returns the numbers of the rest. Objects without their bodies are always left, because
+// the filler has stopped. [Pipeline.Run] must be running; stop feeding the pipeline first.
 func (p *Pipeline) Flush(ctx context.Context) Left {
 	p.mu.Lock()
 	p.life = max(p.life, draining)
@@ -85,8 +85,8 @@ func (p *Pipeline) Flush(ctx context.Context) Left {
 	return l
 }
 
-// signal tells those who wait that something has changed.
-type signal struct{ given chan struct{} } // nil while nobody waits
+// signal tells waiting callers that a condition may have changed.
+type signal struct{ given chan struct{} } // nil while no caller waits
 
 func (s *signal) give() {
 	if s.given != nil {
@@ -103,8 +103,8 @@ func (s *signal) next() <-chan struct{} {
 	return s.given
 }
 
-// await blocks until ok returns true, which is asked under the lock whenever less may be left to do, until
-// the pipeline ends, or ctx.
+// await blocks until ok returns true, the pipeline ends, or ctx ends. It calls ok under the lock, whenever the
+// backlog may have shrunk.
 func (p *Pipeline) await(ctx context.Context, ok func() bool) error {
 	for {
 		p.mu.Lock()
@@ -121,8 +121,8 @@ func (p *Pipeline) await(ctx context.Context, ok func() bool) error {
 	}
 }
 
-// AwaitDeleted blocks until the receiver has acknowledged the deletions of some objects, as far as it is to
-// be told of them and has not refused them, or ctx ends.
+// AwaitDeleted blocks until the receiver has acknowledged the deletions of some objects, or ctx ends. It does not
+// wait for deletions that are not to be sent, or that the receiver has refused.
 func (p *Pipeline) AwaitDeleted(ctx context.Context, ids []resource.ID) error {
 	left := slices.Clone(ids)
 	return p.await(ctx, func() bool {
@@ -134,7 +134,8 @@ func (p *Pipeline) AwaitDeleted(ctx context.Context, ids []resource.ID) error {
 	})
 }
 
-// Pending returns how many objects of a type that its first list has brought are still to be delivered.
+// Pending returns the number of objects of a type that its first list has brought and that are still to be
+// delivered.
 func (p *Pipeline) Pending(t resource.Type) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// A first sync is the time at which very many objects wait, most of them without a body. An item of a first list that
-// has given up its body, and of which nothing else is to be said, is kept as a stub: 40 bytes, and the name that the
-// index has of it anyway, in the place of some 330 bytes. It is in the same place as the item was, evicted or parked,
-// and counts as one. Whatever happens to it, it is made an item again before:
+// During a first sync very many objects wait, most of them without a body. A stub stands for an item of a first
+// list that has dropped its body and has no other special state. It takes 40 bytes and the index's own name of
+// the object, where an item takes some 330 bytes. It is in the same place as the item was, evicted or parked, and
+// counts as one. Before any event can affect it, it is made an item again:
 //
 //	first list, no room for the body           changed, filled, offered, doubted
 //	────────────────────────────────▶ stub ──────────────────────────────────────▶ item
@@ -29,7 +29,7 @@ type stub struct {
 	initial, bulk   bool   // see origin
 }
 
-// stubs are those of one type, in the order of their hashes. First lists come in this order.
+// stubs are those of one type, in the order of the hashes of their IDs. First lists come in this order.
 type stubs struct {
 	typ    *resource.Type
 	first  onset // the earliest of any of them, at the lowest version
@@ -37,10 +37,11 @@ type stubs struct {
 	left   int // how many are no items
 }
 
-// stubsPerChunk fill a size class of the allocator. A list of chunks grows without copying what it has.
+// stubsPerChunk stubs fill a size class of the allocator. A list of chunks grows without a copy of its content.
 const stubsPerChunk = 819
 
-// maxBulk is how many items of first lists may have their bodies, whatever these take: small ones would bound nothing.
+// maxBulk is the number of items of first lists that may have bodies, whatever their size: small bodies would not
+// reach a bound on bytes.
 const maxBulk = 1 << 16
 
 func (s *stubs) len() int {
@@ -52,7 +53,7 @@ func (s *stubs) len() int {
 
 func (s *stubs) at(i int) *stub { return &s.chunks[i/stubsPerChunk][i%stubsPerChunk] }
 
-// find returns the stub of an object, also of one that is an item now; nil for none.
+// find returns the stub of an object, also of one that is an item again; nil for none.
 func (s *stubs) find(id resource.ID) *stub {
 	short, n := id.Short(), s.len()
 	for i := sort.Search(n, func(i int) bool { return s.at(i).short >= short }); i < n && s.at(i).short == short; i++ {
@@ -71,7 +72,7 @@ func (s *stubs) append(b stub) bool {
 	}
 	if n%stubsPerChunk == 0 {
 		var chunk []stub
-		if n > 0 { // The first one grows: most types have few.
+		if n > 0 { // The first chunk grows: most types have few.
 			chunk = make([]stub, 0, stubsPerChunk)
 		}
 		s.chunks = append(s.chunks, chunk)
@@ -81,7 +82,8 @@ func (s *stubs) append(b stub) bool {
 	return true
 }
 
-// all yields the stubs that are no items. What it has yielded may be made one. A stub may move when another is added.
+// all yields the stubs that are no items. The caller may make an item of a yielded stub. A stub may move when
+// another is added.
 func (s *stubs) all() iter.Seq[*stub] {
 	return func(yield func(*stub) bool) {
 		for i := 0; i < s.len(); i++ {
@@ -112,7 +114,7 @@ func (s *stubs) id(b *stub) resource.ID {
 	return s.typ.ID(namespace, name)
 }
 
-// item returns what a stub was made of. It is in no queue.
+// item returns the item from which a stub was made. It is in no queue.
 func (s *stubs) item(b *stub) item {
 	it := item{
 		id: s.id(b), typ: s.typ, State: State{Version: b.version, Digest: b.digest}, first: s.first,
@@ -125,8 +127,8 @@ func (s *stubs) item(b *stub) item {
 	return it
 }
 
-// shorten keeps an item as a stub, if nothing else is to be said of it than a stub does. Its name is the index's own,
-// or is made anew.
+// shorten keeps an item as a stub, if a stub can hold its whole state. The name is the index's own, or is made
+// anew.
 func (p *Pipeline) shorten(it *item, name string) {
 	if p.items.stubs == nil || it.place != evicted && it.place != parked || !it.evicted || it.Deleted || it.Version == 0 || it.inFlight ||
 		it.base != 0 || it.several || it.found || it.offered || it.again || it.extra != nil {
@@ -174,7 +176,7 @@ func (p *Pipeline) lengthen(s *stubs, b *stub) *item {
 	return it
 }
 
-// stubOf returns the stub that is all there is of an object, nil for none.
+// stubOf returns the stub of an object that has no item, nil for none.
 func (p *Pipeline) stubOf(t resource.Type, id resource.ID) (*stubs, *stub) {
 	if len(p.items.stubs) == 0 {
 		return nil, nil
@@ -190,7 +192,7 @@ func (p *Pipeline) stubOf(t resource.Type, id resource.ID) (*stubs, *stub) {
 	return s, b
 }
 
-// item returns the item of an object, made of its stub if it has no more than that.
+// item returns the item of an object, and makes it of the stub if the object has only a stub.
 func (p *Pipeline) item(t resource.Type, id resource.ID) (it *item, ok bool) {
 	if it, ok = p.items.byID[id]; ok {
 		return it, true
@@ -201,7 +203,7 @@ func (p *Pipeline) item(t resource.Type, id resource.ID) (it *item, ok bool) {
 	return nil, false
 }
 
-// ofStub returns what an item would be of an object that has only a stub; nil for none.
+// ofStub returns the item that the stub of an object stands for; nil where there is no stub.
 func (s *items) ofStub(id resource.ID) *item {
 	for _, of := range s.stubs {
 		if b := of.find(id); b != nil && !b.asItem && of.id(b) == id {
@@ -229,7 +231,7 @@ func (s *items) allStubs() iter.Seq2[*stubs, *stub] {
 	}
 }
 
-// moveStubs brings the stubs in step with whose they are.
+// moveStubs brings the stubs in step with the ownership of their objects.
 func (p *Pipeline) moveStubs(now time.Time) {
 	for s, b := range p.items.allStubs() {
 		ours := p.opts.Owner.MaySend(*s.typ, s.id(b))
@@ -246,7 +248,8 @@ func (p *Pipeline) moveStubs(now time.Time) {
 	}
 }
 
-// forgetCoveredStubs is forgetCovered for the parked stubs of a type, of which so many are kept already.
+// forgetCoveredStubs is forgetCovered for the parked stubs of a type; kept is the number of contested items kept
+// before.
 func (p *Pipeline) forgetCoveredStubs(
 	t *resource.Type, may func(id resource.ID, s State) bool, contested func(t resource.Type, id resource.ID, s State) bool, kept int,
 ) {
@@ -271,7 +274,7 @@ func (p *Pipeline) forgetCoveredStubs(
 	}
 }
 
-// unacknowledgedStubs adds the stubs to what [Pipeline.Unacknowledged] returns.
+// unacknowledgedStubs adds the stubs to the result of [Pipeline.Unacknowledged].
 func (p *Pipeline) unacknowledgedStubs(mine Match, own, all map[resource.Type]Unacknowledged) {
 	for _, s := range p.items.stubs {
 		ofAll, ofOwn := all[*s.typ], own[*s.typ]

@@ -2,7 +2,7 @@ package pipeline
 
 import "github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 
-// tally counts the items, so that nobody has to look at each of them. It is guarded by Pipeline.mu.
+// tally counts the items, so that no caller has to look at each of them. It is guarded by Pipeline.mu.
 type tally struct {
 	places       [numPlaces]int
 	inFlightOnly int                    // items that are in flight and nowhere else
@@ -13,10 +13,10 @@ type tally struct {
 	bodyBytes    int64
 }
 
-// Progress is how far the first sync has come.
+// Progress is the progress of the first sync.
 type Progress struct {
-	// Total is how many objects the first lists of the types have brought, Done how many of them are delivered, set
-	// aside, or no longer there.
+	// Total is the number of objects that the first lists of the types have brought. Done is the number of them that
+	// are delivered, set aside, or gone.
 	Total, Done int
 }
 
@@ -55,7 +55,7 @@ func (t *tally) setBody(it *item, b resource.Body) {
 	it.body = b
 }
 
-// setUnsettled brings the count of those whose last word will be repeated in step with an item.
+// setUnsettled brings the count of last words to be repeated in step with an item.
 func (t *tally) setUnsettled(it *item) {
 	if r := it.extra; r != nil && r.unsettled != it.overwritable() {
 		r.unsettled = !r.unsettled
@@ -63,7 +63,7 @@ func (t *tally) setUnsettled(it *item) {
 	}
 }
 
-// came notes that a first list has brought an item, and arrived that it is delivered, set aside or gone.
+// came notes that a first list has brought an item. arrived notes that it is delivered, set aside or gone.
 func (t *tally) came(it *item) {
 	if !it.initial {
 		it.initial = true
@@ -80,7 +80,7 @@ func (t *tally) arrived(it *item) {
 	}
 }
 
-// count adds n to what is counted of a type.
+// count adds n to the count of a type.
 func count(of map[*resource.Type]int, t *resource.Type, n int) {
 	if of[t] += n; of[t] == 0 {
 		delete(of, t)

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// timers are items with a time, the earliest first. An item has one at most: what it is for follows from where it is.
+// timers are items with a time, the earliest first. An item has one time at most; the item's place tells its
+// purpose.
 type timers struct{ h timerHeap }
 
-// add sets an item's time, in place of the one that it had.
+// add sets an item's time, in place of an earlier one.
 func (t *timers) add(it *item, at time.Time) {
 	r := it.withExtra()
 	r.dueAt = at

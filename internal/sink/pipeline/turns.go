@@ -15,20 +15,20 @@ const (
 	numClasses
 )
 
-// deletes tells what the requests of a class carry.
+// deletes tells whether the requests of a class carry deletions.
 func (c class) deletes() bool { return c == classDeletes || c == classRetriedDeletes }
 
 func (c class) lane() delivery.Lane { return laneOf(c.deletes()) }
 
-// share is every how manieth request a class leaves to the lower ones if they have something due. Live changes and what
-// failed before take turns: both are changes that somebody waits for.
+// share is the number n by which every nth request of a class goes to the lower classes, if they have a due item.
+// Live changes and failed items take turns: for both, people wait for the change.
 var share = [numClasses]int{classDeletes: 3, classLive: 2, classRetriedDeletes: 3, classRetried: 3, classBulk: 3, classAlone: 1}
 
-// turns sees to it that no class starves another: it counts the requests that a class has had while a lower one had
-// something due.
+// turns prevents that one class starves another: it counts the requests that a class has had while a lower one
+// had a due item.
 type turns [numClasses]int
 
-// next returns the class whose turn it is; ok is false when none has something due.
+// next returns the class whose turn it is; ok is false when no class has a due item.
 func (t *turns) next(due func(class) bool) (c class, ok bool) {
 	var dues []class
 	for c := range numClasses {

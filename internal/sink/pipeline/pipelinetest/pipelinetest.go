@@ -1,4 +1,4 @@
-// Package pipelinetest has pipelines for tests of what feeds one and looks into one, and needs no receiver.
+// Package pipelinetest has pipelines without a receiver, for tests of code that feeds or inspects one.
 package pipelinetest
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// Idle returns a pipeline that nobody runs.
+// Idle returns a pipeline that does not run.
 func Idle() *pipeline.Pipeline {
 	return pipeline.New(nil, wire.DotAI(), delivery.NewBreaker(delivery.BreakerOptions{}), pipeline.Options{Target: "default"})
 }
