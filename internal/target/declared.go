@@ -26,15 +26,15 @@ import (
 type Declared struct {
 	DeclaredOptions
 
-	left map[string]*retired.Backlog // of those that are stopped, by name; they may come back
+	left map[string]*retired.Backlog // backlogs of stopped receivers, by name; these may come back
 }
 
 // DeclaredOptions are the parts that declared receivers need.
 type DeclaredOptions struct {
 	Receivers *Set
 	Parts     Parts
-	// Environment is the receiver that the environment names, or would name: it provides what a
-	// ResourceSyncConfig cannot say.
+	// Environment is the receiver that the environment defines, or would define: it provides settings that a
+	// ResourceSyncConfig cannot hold.
 	Environment Spec
 	// Discovery and Watches tell which types are not read.
 	Discovery interface{ Status() discovery.Status }
@@ -45,7 +45,7 @@ type DeclaredOptions struct {
 
 var _ controller.Targets = (*Declared)(nil)
 
-// NewDeclared returns no receivers yet.
+// NewDeclared returns a Declared without receivers.
 func NewDeclared(o DeclaredOptions) *Declared {
 	return &Declared{DeclaredOptions: o, left: make(map[string]*retired.Backlog)}
 }
@@ -101,13 +101,13 @@ func (d *Declared) spec(c controller.Target) Spec {
 	}
 }
 
-// narrows tells whether a receiver sees less, or other labels, than the process keeps.
+// narrows tells whether a receiver sees fewer objects or labels, or other labels, than the process keeps.
 func narrows(own, kept resource.Selection) bool {
 	return own.Hides() || len(own.Extra) > 0 || own.Annotations.String() != kept.Annotations.String() ||
 		own.Labels.String() != (resource.LabelFilter{}).String()
 }
 
-// settle ends the backlog of a stopped receiver, and hands it to t if that is its successor.
+// settle ends the backlog of a stopped receiver, and gives it to t if that is its successor.
 func (d *Declared) settle(name string, t *Target) {
 	e := d.left[name]
 	if e == nil {
@@ -161,7 +161,7 @@ func (d *Declared) Known(names []string) {
 	}
 }
 
-// end stops a receiver. What was not delivered is in no checkpoint, so a successor under its name sends it.
+// end stops a receiver. Undelivered objects are in no checkpoint, so a successor of the same name sends them.
 func (d *Declared) end(t *Target) {
 	ctx, cancel := context.WithTimeout(context.Background(), releaseTimeout)
 	defer cancel()
@@ -209,7 +209,7 @@ func (d *Declared) Report(name string) (status.Report, bool) {
 	}
 	r.Synced += total
 	if members := int64(len(all) + silent); r.InitialSync {
-		// Members speak when they have read everything. What the others have still to read is about what we have.
+		// A member reports when it has read all types. A silent member counts as one with an average share, all unread.
 		r.Synced -= t.backfill.Remaining()/members + int64(silent)*total/members
 	}
 	if r.InitialSync && r.LastSync.IsZero() && r.Dirty > 0 {
@@ -241,7 +241,7 @@ func fleet(t *Target) (all []progress.MemberStats, silent int) {
 	return all, silent
 }
 
-// incomplete names the types and groups that cannot be discovered or watched, empty when all can, and tells
+// incomplete names the types and groups that cannot be discovered or watched, empty when all can. It tells
 // whether some of them are forbidden.
 func (d *Declared) incomplete(t *Target) (names string, forbidden bool) {
 	var all []string

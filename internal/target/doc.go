@@ -9,8 +9,8 @@
 //	deletions, orphans ──what was missed──╯  │
 //	                                         ╰──▶ handoff.go: drained, taken up
 //
-// [State] draws a target's life. A [Set] has all targets of a replica; [Declared] makes those that
-// ResourceSyncConfigs name, and package retired keeps what one leaves to its successor.
+// [State] draws a target's life. A [Set] has all targets of a replica. [Declared] makes the targets that
+// ResourceSyncConfigs name, and package retired keeps the backlog that one leaves to its successor.
 //
 // [Target.Start] begins three stages, which end in this order: reading the cluster, sending, writing checkpoints.
 // [Target.Flush], [Target.CutOff], [Target.Leave] and [Target.Stop] end them, and block; so do the methods that

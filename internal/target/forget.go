@@ -15,7 +15,7 @@ import (
 
 // forget deletes the ConfigMaps of the targets whose keys match, no matter which member has written them: their
 // checkpoints, and the state of their resyncs. A member that still serves such a target writes its own again, and
-// deletes it in turn.
+// deletes it when it stops.
 func (p Parts) forget(ctx context.Context, match func(key string) bool) error {
 	maps := p.Maps.ConfigMaps(p.Namespace)
 	list, err := maps.List(ctx, metav1.ListOptions{LabelSelector: checkpoint.RingLabel + "=" + p.Ring})
@@ -41,7 +41,8 @@ func (p Parts) forget(ctx context.Context, match func(key string) bool) error {
 	return errors.Join(errs...)
 }
 
-// resyncsOf is the key of the target whose resyncs a ConfigMap holds, empty if it holds none; see resyncsName.
+// resyncsOf returns the key of the target whose resyncs a ConfigMap holds, empty if it holds none; see
+// resyncsName.
 func resyncsOf(ringName, configMap string) string {
 	rest, ours := strings.CutPrefix(configMap, ringName+"-")
 	if !ours {

@@ -18,7 +18,8 @@ func (t *Target) Drain(lost handoff.Match) <-chan struct{} { return t.pipeline.D
 // Cancel implements [handoff.Sender].
 func (t *Target) Cancel(lost handoff.Match) { t.pipeline.Cancel(lost) }
 
-// TakeUp implements [handoff.Sender]. Checkpoints are as they were when it was given up.
+// TakeUp implements [handoff.Sender]. The checkpoints are those that the former owner left when it gave the
+// objects up.
 func (t *Target) TakeUp(gained, crashed handoff.Match) {
 	t.pipeline.Gained(gained)
 	t.progress.ForgetCovered()
@@ -27,7 +28,7 @@ func (t *Target) TakeUp(gained, crashed handoff.Match) {
 
 // Admitted implements [handoff.Sender].
 func (t *Target) Admitted(gained handoff.Match) {
-	t.pipeline.Gained(gained) // again, for what has come in between
+	t.pipeline.Gained(gained) // again, for changes in between
 	t.progress.Receive()
 }
 
@@ -42,7 +43,7 @@ func (t *Target) Synced() <-chan struct{} { return t.store.Synced() }
 
 // Refresh implements [handoff.Recorder].
 func (t *Target) Refresh(ctx context.Context) error {
-	return t.store.Refresh(ctx) // It says what it was doing.
+	return t.store.Refresh(ctx) // The error says what the store was doing.
 }
 
 // Behind implements [handoff.Recorder].

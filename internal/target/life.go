@@ -2,7 +2,7 @@ package target
 
 import "sync"
 
-// State is how far the life of a target has come:
+// State is a stage in the life of a target:
 //
 //	     Start             what was deleted before has been looked for            Leave           Stop
 //	New ──────▶ Backfill ───────────────────────────────────────────────▶ Live ─────────▶ Draining ─────▶ Stopped
@@ -29,12 +29,12 @@ func (s State) String() string {
 
 // life is the state of a target, and the state it had reached before it drained.
 type life struct {
-	mu      sync.Mutex // guards what follows, and is held for no call
+	mu      sync.Mutex // guards what follows; no call is made with it held
 	state   State
 	reached State // StateLive at most
 }
 
-// advance moves to a state. A life does not go back.
+// advance moves to a later state. A life does not go back.
 func (l *life) advance(to State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/repair"
 )
 
-// DescribeMetrics registers this package's metrics, which there are once for each receiver, for the reference of all
+// DescribeMetrics registers this package's metrics, of which each receiver has its own, for the reference of all
 // metrics.
 func DescribeMetrics(reg prometheus.Registerer) {
 	repair.NewMetrics(reg)

@@ -27,14 +27,14 @@ type Connection interface {
 	Close()
 }
 
-// Listing asks one receiver for its own list.
+// Listing reads one receiver's own list.
 type Listing interface {
 	orphans.Receiver
 	Close()
 }
 
-// HTTP connects to receivers by HTTP, under the fence of our membership: a request ends when the Lease was not
-// renewed in time.
+// HTTP connects to receivers by HTTP, under the fence of our membership: a request ends when the Lease has not
+// been renewed in time.
 type HTTP struct{ Member *membership.Membership }
 
 // Connect implements [Outlet].

@@ -29,17 +29,17 @@ func (t *Target) Take(ctx context.Context, op operations.Request, parts []operat
 	return b, b.begin(ctx)
 }
 
-// batch is some parts of a resync of one target. It implements [operations.Batch].
+// batch is a group of parts of a resync of one target. It implements [operations.Batch].
 type batch struct {
 	t     *Target
 	spans []handoff.Span
-	held  handoff.Hold // nil: nothing has to be held, or it was lost
+	held  handoff.Hold // nil: no span has to be held, or the hold was lost
 }
 
-// retake is how long to wait before taking a part again that was lost with the Lease.
+// retake is the wait before a part is taken again that was lost with the Lease.
 const retake = 200 * time.Millisecond
 
-// begin takes the parts, and waits for as long as that takes.
+// begin takes the parts, and blocks until it has them.
 func (b *batch) begin(ctx context.Context) error {
 	for len(b.spans) > 0 {
 		held, err := b.t.member.Take(ctx, b.spans)
@@ -48,7 +48,7 @@ func (b *batch) begin(ctx context.Context) error {
 			b.held = held
 			return nil
 		case !errors.Is(err, membership.ErrLost):
-			return err // It says everything.
+			return err // The error needs no more context.
 		}
 		select {
 		case <-ctx.Done():
@@ -67,7 +67,7 @@ func (b *batch) End() {
 	}
 }
 
-// Run implements [operations.Batch]: it sends one part to the target, and deletes documents whose objects are
+// Run implements [operations.Batch]. It sends one part to the target, and deletes documents whose objects are
 // gone.
 func (b *batch) Run(ctx context.Context, op operations.Request, part operations.Part, progress func(offered, open int)) (operations.Repair, error) {
 	if part.Held {
@@ -92,7 +92,7 @@ func (b *batch) Run(ctx context.Context, op operations.Request, part operations.
 		case err == nil:
 			return b.t.repair(ctx, op, part), nil
 		case !errors.Is(err, resync.ErrLost) || ctx.Err() != nil:
-			return operations.Repair{}, err // It is shown as it is, under the name of the type.
+			return operations.Repair{}, err // The message shows the error unchanged, under the name of the type.
 		}
 		b.End()
 		if err := b.begin(ctx); err != nil {
@@ -101,9 +101,9 @@ func (b *batch) Run(ctx context.Context, op operations.Request, part operations.
 	}
 }
 
-// waitReturned waits until no resync of the fleet has taken anything of a type: what another replica has taken is
-// not ours to send, and neither is it in the moment after the return. The wait ends with that resync's part, and
-// so within minutes, or with ctx.
+// waitReturned waits until no resync of the fleet has taken anything of a type: objects that another replica has
+// taken are not ours to send, and neither are they in the moment after the return. The wait ends with that
+// resync's part, and so within minutes, or with ctx.
 func (t *Target) waitReturned(ctx context.Context, typ resource.Type) error {
 	if err := t.member.Await(ctx, func() bool { return !t.member.Taken(typ) }); err != nil {
 		return fmt.Errorf("waiting for another resync of %s: %w", typ, err)

@@ -19,7 +19,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 )
 
-// Parts are what all targets share.
+// Parts are shared by all targets.
 type Parts struct {
 	Self
 	Cluster
@@ -27,18 +27,18 @@ type Parts struct {
 
 	// Seat is our membership as a target sees it.
 	Seat func(target string) Seat
-	// Outlet leads to receivers.
+	// Outlet connects to receivers.
 	Outlet Outlet
 	// Maps are the ConfigMaps for checkpoints and resyncs.
 	Maps corev1client.ConfigMapsGetter
-	// Exceptions are how many objects a checkpoint names at most; 0 is [checkpoint.MaxExcept].
+	// Exceptions is the largest number of objects that a checkpoint names; 0 is [checkpoint.MaxExcept].
 	Exceptions int
 }
 
 // Self identifies this member.
 type Self struct{ Version, Member, Namespace, Ring string }
 
-// Cluster is what this replica knows of the cluster.
+// Cluster is this replica's knowledge of the cluster.
 type Cluster struct {
 	// ID identifies the cluster.
 	ID    string
@@ -49,29 +49,29 @@ type Cluster struct {
 	Types      Types
 	// Wanted tells whether a type would be watched if it were served.
 	Wanted func(t resource.Type) bool
-	// Ready tells whether everything has been read.
+	// Ready tells whether all types have been read.
 	Ready func() bool
-	// Restoring tells that the cluster has gone back in time and has not been read since; nil is never.
+	// Restoring tells that the cluster has gone back in time and has not been read since; nil means never.
 	Restoring func() bool
-	// Previous is what the previous process knew; nil for nothing.
+	// Previous is the inventory of the previous process; nil means that there is none.
 	Previous *previous.Inventory
-	// Compare compares the list of a resync with the index; nil does not.
+	// Compare compares the list of a resync with the index; nil compares nothing.
 	Compare func(t resource.Type, in func(namespace, name string) bool) resync.Comparison
-	// Doubt lists a type anew; nil does not.
+	// Doubt lists a type anew; nil lists nothing.
 	Doubt func(t resource.Type)
 }
 
 // Types are the served and wanted types; [typeset.Set] knows them.
 type Types interface {
-	// Served are the types that are expected to be read, by slices. Sure are all types, whole; ok is false while
-	// that is not known.
+	// Served returns the types that are expected to be read, by slices. Sure returns all types, whole; ok is false
+	// while they are not known.
 	Served() []resource.Type
 	Sure() (types []resource.Type, ok bool)
 	// Watching tells whether the watch of a type works.
 	Watching(t resource.Type) bool
 }
 
-// Observers receive news of what happens.
+// Observers are told of events.
 type Observers struct {
 	Log        logr.Logger
 	Registerer prometheus.Registerer
@@ -85,12 +85,12 @@ type Seat interface {
 	Incarnation() string
 	View() membership.View
 	// MaySend tells whether we may send an object. Away tells whether we could, had no other member taken it.
-	// OwnedSince tells since which of our gains it is ours.
+	// OwnedSince returns the version of the gain by which the object is ours.
 	MaySend(t resource.Type, id resource.ID) bool
 	Away(t resource.Type, id resource.ID) bool
 	OwnedSince(t resource.Type, id resource.ID) uint64
-	// Taken tells whether a resync has taken anything of a type, Await waits for a change of that, and Take makes
-	// us the only sender.
+	// Taken tells whether a resync has taken anything of a type. Await waits for a change of that. Take makes us the
+	// only sender.
 	Taken(t resource.Type) bool
 	Await(ctx context.Context, ok func() bool) error
 	Take(ctx context.Context, parts []handoff.Span) (handoff.Hold, error)

@@ -39,19 +39,19 @@ func (t *Target) newFinder(pager deletions.Pager, previous *previous.Inventory, 
 	return metrics
 }
 
-// runFinder searches for what was deleted while no member watched, until ctx ends.
+// runFinder searches for objects that were deleted while no member watched, until ctx ends.
 func (t *Target) runFinder(ctx context.Context) error {
 	return t.finder.Run(ctx, deletions.Around{
 		Synced: t.store.Synced(), Read: t.read, Before: func() { t.progress.Receive() }, SendAgain: t.sendAgain, CanBeAsked: t.orphanFinder.Able(),
 		First: func(ctx context.Context) {
 			t.advance(StateLive)
-			// Publish at once, so that the ConfigMap itself is delivered like any other object, whenever we end.
+			// Publish at once, so that the ConfigMap itself is delivered like any other object, whenever the process ends.
 			t.progress.Publish(ctx)
 		},
 	})
 }
 
-// sendAgain is for [deletions.Around].
+// sendAgain implements a function of [deletions.Around].
 func (t *Target) sendAgain(ctx context.Context, since time.Time) bool {
 	err := t.resyncs.StartRestored(ctx, since)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, operations.ErrNoMembers) {
@@ -60,7 +60,7 @@ func (t *Target) sendAgain(ctx context.Context, since time.Time) bool {
 	return err == nil
 }
 
-// remembering is a receiver for [previous.Options].
+// remembering is a receiver in the form of [previous.Options].
 type remembering struct {
 	*pipeline.Pipeline
 	*deletions.Finder
@@ -77,7 +77,7 @@ func (s *Set) Remembering() iter.Seq[previous.Receiver] {
 	}
 }
 
-// waitIdle waits until the receiver answers, and has taken everything that is sent to it again.
+// waitIdle waits until the receiver answers, and has taken all resync traffic.
 func (t *Target) waitIdle(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -88,7 +88,7 @@ func (t *Target) waitIdle(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-	return t.pipeline.Room(ctx) // It says what it was doing.
+	return t.pipeline.Room(ctx) // The error says what Room was doing.
 }
 
 // runListing asks the receiver about types of which no other source can tell, until ctx ends.
@@ -105,7 +105,7 @@ func (t *Target) runListing(ctx context.Context) error {
 	})
 }
 
-// newProgress makes the publisher that tells the other members how far we are.
+// newProgress makes the publisher that tells the other members our progress.
 func (t *Target) newProgress() {
 	t.progress = progress.New(progress.Options{
 		Pipeline: t.pipeline, Member: t.member, View: t.view, Index: t.index, Ledger: t.ledger, Store: t.store, Tombstones: t.tombstones,
@@ -121,7 +121,7 @@ func (t *Target) answers() progress.Answers {
 	return progress.Answers{Ledger: t.ledger, Tombstones: t.tombstones}
 }
 
-// doubtful is for [pipeline.Options.Doubtful].
+// doubtful implements [pipeline.Options.Doubtful].
 func (t *Target) doubtful(id resource.ID) (pipeline.Doubt, bool) {
 	if t.spec.Before.Doubtful(id) {
 		return pipeline.Doubt{ID: id, Overwritable: true}, true
@@ -129,7 +129,7 @@ func (t *Target) doubtful(id resource.ID) (pipeline.Doubt, bool) {
 	return t.answers().Doubtful(id)
 }
 
-// view returns what our membership says about this target.
+// view returns our membership's view of this target.
 func (t *Target) view() progress.View {
 	v := t.member.View()
 	of := func(parts []ownership.Part) (mine []checkpoint.Part) {
@@ -146,7 +146,7 @@ func (t *Target) view() progress.View {
 	}
 }
 
-// scopeOf returns the objects of a type that a request is about.
+// scopeOf returns the objects of a type that a request covers.
 func (t *Target) scopeOf(typ resource.Type, op operations.Request) repair.Scope {
 	s := repair.Scope{Namespace: op.Namespace}
 	if op.Scope == operations.Replica {

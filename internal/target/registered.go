@@ -11,7 +11,7 @@ import (
 type registered struct {
 	reg prometheus.Registerer // nil: none
 
-	mu  sync.Mutex // guards all
+	mu  sync.Mutex // guards the list
 	all []prometheus.Collector
 }
 
@@ -30,7 +30,7 @@ func (r *registered) Register(c prometheus.Collector) error {
 		return nil
 	}
 	if err := r.reg.Register(c); err != nil {
-		return err // It is the other's answer.
+		return err // The error is the registry's own.
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -21,7 +21,7 @@ func (s *Set) All() []*Target {
 	return nil
 }
 
-// Get returns one receiver, nil when there is none of that name.
+// Get returns the receiver of a name, nil when there is none.
 func (s *Set) Get(name string) *Target {
 	for _, t := range s.All() {
 		if t.spec.Name == name {
@@ -31,7 +31,7 @@ func (s *Set) Get(name string) *Target {
 	return nil
 }
 
-// Put adds a receiver, and replaces an earlier one of its name.
+// Put adds a receiver, and replaces an earlier one of the same name.
 func (s *Set) Put(t *Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/retired"
 )
 
-// Spec describes a receiver and how to send to it.
+// Spec describes a receiver and the way to send to it.
 type Spec struct {
 	Access
 	Scope
@@ -27,40 +27,40 @@ type Spec struct {
 	Endpoint *url.URL
 	// Format is the name of a contract.
 	Format string
-	// Late says that the target begins when types have been read already. Before is what its predecessor left;
-	// nil for nothing.
+	// Late says that the target begins when types have been read already. Before is the backlog of its predecessor;
+	// nil means that there is none.
 	Late   bool
 	Before *retired.Backlog
 	// Declared is the ResourceSyncConfig that names the receiver; nil: the environment names it.
 	Declared *controller.Target
 }
 
-// Access is how to authenticate to a receiver.
+// Access holds the credentials for a receiver.
 type Access struct {
 	Token delivery.TokenSource
 	CA    []byte
 	Files outbound.Files
 }
 
-// Scope is what a receiver selects.
+// Scope is the selection of a receiver.
 type Scope struct {
-	Selection  resource.Selection  // what is kept of all
-	Own        *resource.Selection // what is sent of that; nil: everything
+	Selection  resource.Selection  // the objects and fields that all receivers together select
+	Own        *resource.Selection // the part of it that this receiver gets; nil: all
 	Narrow     bool                // types and namespaces are narrower than what is watched
 	Types      resource.Filter
 	Namespaces watch.NamespaceFilter
 }
 
-// Pace is when changes are sent. Resync is the time between two full resyncs.
+// Pace holds the times of sending. Resync is the time between two full resyncs.
 type Pace struct{ Debounce, MaxWait, Flush, Settle, Timeout, Resync time.Duration }
 
-// Limits are how much is sent at once.
+// Limits bound how much is sent at once.
 type Limits struct {
 	MaxUpserts, MaxBytes, MaxInFlight int
 	DirtyMaxBytes                     int64
 }
 
-// FromEnvironment returns the receiver that the environment names.
+// FromEnvironment returns the receiver that the environment defines.
 func FromEnvironment(cfg config.Config) Spec {
 	s := Spec{
 		Name: handoff.Environment, Endpoint: cfg.Endpoint, Format: cfg.EndpointFormat,
@@ -77,7 +77,7 @@ func FromEnvironment(cfg config.Config) Spec {
 	return s
 }
 
-// receiver identifies the one receiver whose documents a target is responsible for.
+// receiver identifies the one receiver for whose documents a target is responsible.
 func (s Spec) receiver() string { return s.Endpoint.String() + " " + s.Format }
 
 // wants tells whether the receiver selects objects like this one.
@@ -85,7 +85,7 @@ func (s Spec) wants(t resource.Type, namespace, name string) bool {
 	return !s.Narrow || s.Types.Match(t) && s.Namespaces.Match(t, namespace, name)
 }
 
-// fingerprint covers everything whose change makes checkpoints worthless.
+// fingerprint covers every setting whose change makes checkpoints worthless.
 func (s Spec) fingerprint(cluster string) string {
 	f := fmt.Sprintf("cluster=%s endpoint=%s format=%s keeps=%s", cluster, s.Endpoint, s.Format, s.Selection)
 	if s.Narrow {

@@ -10,10 +10,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 )
 
-// repair asks the receiver about the type of a part that was sent. An error here does not fail the part.
+// repair asks the receiver for documents of the type of a sent part. An error does not fail the part.
 func (t *Target) repair(ctx context.Context, op operations.Request, part operations.Part) operations.Repair {
 	var r operations.Repair
-	if part.From != "" { // The member with the first part of a type looks after all of it.
+	if part.From != "" { // The member with the first part of a type looks after the whole type.
 		return r
 	}
 	if t.orphanFinder.Able() {
@@ -23,7 +23,7 @@ func (t *Target) repair(ctx context.Context, op operations.Request, part operati
 			t.log.V(1).Info("Documents without an object could not be looked for", "resource", part.Type.String(), "error", err.Error())
 		}
 	}
-	if w, held := t.finder.Held()[part.Type]; held && !op.Force { // else there is a part for it
+	if w, held := t.finder.Held()[part.Type]; held && !op.Force { // With force, there is a part for it.
 		r.Held += w.Documents
 	}
 	return r
@@ -33,7 +33,7 @@ func (t *Target) repair(ctx context.Context, op operations.Request, part operati
 func (t *Target) release(ctx context.Context, op operations.Request) (operations.Repair, error) {
 	var r operations.Repair
 	types := slices.Clone(op.Types)
-	if op.Label == "" { // also those that are served no longer
+	if op.Label == "" { // Without a label, types that are not served any more are included.
 		types = slices.AppendSeq(types, maps.Keys(t.finder.Held()))
 	}
 	slices.SortFunc(types, resource.CompareTypes)

@@ -46,18 +46,18 @@ type Target struct {
 	stages  stages
 }
 
-// sending holds what brings the receiver the present objects.
+// sending holds the parts that bring the present objects to the receiver.
 type sending struct {
 	connection Connection
 	pipeline   *pipeline.Pipeline
-	projection *projection.Projection // nil: it sees what everybody sees
-	backfill   *backfill.Backfill     // nil: it was there when nothing had been read yet
+	projection *projection.Projection // nil: the receiver sees every object
+	backfill   *backfill.Backfill     // nil: the target existed before any type was read
 	sender     *resync.Sender
 	filler     *resync.Filler
 	resyncs    *operations.Engine
 }
 
-// recording holds what members tell each other.
+// recording holds the parts by which members inform each other.
 type recording struct {
 	ledger     *checkpoint.Ledger
 	store      *checkpoint.Store
@@ -65,7 +65,7 @@ type recording struct {
 	progress   *progress.Publisher
 }
 
-// searching holds what finds missed deletions.
+// searching holds the parts that find missed deletions.
 type searching struct {
 	finder       *deletions.Finder
 	deleter      *repair.Deleter
@@ -87,7 +87,7 @@ func New(spec Spec, p Parts) (*Target, error) {
 	}
 	connection, err := p.Outlet.Connect(spec, format, p)
 	if err != nil {
-		return nil, err // It says what it was doing.
+		return nil, err // The error says what Connect was doing.
 	}
 	t := &Target{
 		spec: spec, parts: p, format: format, member: p.Seat(spec.Name), index: p.Index, log: p.Log.WithValues("target", spec.Name),
@@ -143,7 +143,7 @@ func (t *Target) search() error {
 	case err == nil:
 		opts.Receiver, opts.Close = listing, listing.Close
 	case !errors.Is(err, orphans.ErrNoList):
-		return err // It says what it was doing.
+		return err // The error says what List was doing.
 	}
 	t.orphanFinder = orphans.NewFinder(opts)
 	t.newProgress()
@@ -162,7 +162,7 @@ func (t *Target) newBackfill() *backfill.Backfill {
 	})
 }
 
-// resync makes the parts that send again.
+// resync makes the parts for resyncs.
 func (t *Target) resync() (err error) {
 	p, name := t.parts, t.spec.Name
 	sees := projection.NewThrough(t.pipeline, p.Index, t.projection)
@@ -181,7 +181,7 @@ func (t *Target) resync() (err error) {
 	return nil
 }
 
-// resyncsName is the name of the ConfigMap that holds a target's resyncs.
+// resyncsName returns the name of the ConfigMap that holds a target's resyncs.
 func resyncsName(ringName, target string) string {
 	if target == handoff.Environment {
 		return ringName + "-resyncs"
@@ -197,9 +197,9 @@ func (t *Target) Apply(c index.Change) {
 	known := c.Known
 	if !t.backfilled() {
 		if c.Cause == index.Initial && !t.progress.Informed() {
-			return // Whether the receiver has it cannot be told yet. Its type is read by then, and is filled back.
+			return // The receiver may have it, which is not known yet. The backfill offers it.
 		}
-		c.Known = false // To the index it is, but the receiver may never have been sent it.
+		c.Known = false // The index knows the object, but the receiver may never have been sent it.
 	}
 	if c, changed := t.projection.See(c, known); changed {
 		t.pipeline.Apply(c)
@@ -246,10 +246,10 @@ func (t *Target) fillBack(ctx context.Context) error {
 // backfilled tells whether fillBack is complete, or not needed.
 func (t *Target) backfilled() bool { return t.backfill == nil || t.backfill.Done() }
 
-// Listen lets the target hear of every change from now on.
+// Listen registers the target for every change from this call on.
 func (t *Target) Listen() { t.stages.remove = t.index.Listen(t) }
 
-// Start runs everything that serves the target until stop. Errors that end a part for good go to fail.
+// Start runs everything that serves the target until Stop. Errors that end a part for good go to fail.
 func (t *Target) Start(fail context.CancelCauseFunc) {
 	t.advance(StateBackfill)
 	t.stages.begun = time.Now()
@@ -276,7 +276,7 @@ func (t *Target) Stop() {
 }
 
 // endObserving ends the parts that read the cluster. A target that ends before its first search is complete may
-// have sent something all the same, and its last checkpoint must cover that.
+// still have sent some objects, and its last checkpoint must cover them.
 func (t *Target) endObserving() {
 	t.stages.observe.Stop()
 	if t.progress.Informed() {
@@ -290,7 +290,7 @@ func (t *Target) CutOff() {
 	t.stages.sending.Stop()
 }
 
-// reportProgress logs how far the first sync is, until it is complete.
+// reportProgress logs the progress of the first sync, until it is complete.
 func (t *Target) reportProgress(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -314,7 +314,7 @@ func (t *Target) reportProgress(ctx context.Context) error {
 	}
 }
 
-// read tells whether the target has been told of everything that existed when it began.
+// read tells whether the target has seen every object that existed when it began.
 func (t *Target) read() bool { return t.parts.Ready() && t.backfilled() }
 
 // deliver sends until ctx ends.

@@ -1,5 +1,5 @@
-// Package backfill brings a receiver that is added while the replica runs what there is: the watches do not tell of it
-// again, and the index does not hold what is to be sent. The state of one type:
+// Package backfill sends the existing objects to a receiver that is added while the replica runs. The watches do
+// not show them again, and the index does not hold their bodies. The state of one type:
 //
 //	         checkpoints cover all that the index knows of it
 //	known ──────────────────────────────────────────────────────▶ done
@@ -8,8 +8,8 @@
 //	          ▲         │ the list cannot be read                  │
 //	          ╰─ 10 s ──╯                                          ╰─ (Run returns when all types are)
 //
-// A receiver with a projection of its own is shown everything, of which what is covered is not sent. [Backfill.Run]
-// blocks until everything is offered, or its context ends. The rest does not block.
+// A receiver with a projection of its own is shown every object, and covered ones are not sent. [Backfill.Run]
+// blocks until every object is offered, or its context ends. The other methods do not block.
 package backfill
 
 import (
@@ -35,30 +35,31 @@ type Pager interface {
 	Pages(ctx context.Context, t resource.Type, opts watch.ListOptions, page func([]resource.Record) error) (uint64, error)
 }
 
-// Pipeline is told what there is; [pipeline.Pipeline] is one.
+// Pipeline takes the existing objects; [pipeline.Pipeline] is one.
 type Pipeline interface {
 	Apply(c index.Change)
 	// Room blocks while the receiver is behind.
 	Room(ctx context.Context) error
-	// FlushBulk sends what waits for more.
+	// FlushBulk sends items that wait for more.
 	FlushBulk()
 }
 
-// Receiver is what is known of the receiver.
+// Receiver is the knowledge about the receiver.
 type Receiver struct {
 	Projection *projection.Projection
-	// Wants tells whether it is to have objects like this one, Count how many of a type that has been listed.
+	// Wants tells whether the receiver should have objects like this one. Count returns their number in a type that
+	// has been listed.
 	Wants func(t resource.Type, namespace, name string) bool
 	Count func(t resource.Type) int
-	// Covers tells whether it is known to have an object in that version.
+	// Covers tells whether the receiver is known to have an object in that version.
 	Covers func(t resource.Type, id resource.ID, version uint64) bool
-	// Before is what its predecessor left.
+	// Before is the backlog of the receiver's predecessor.
 	Before *retired.Backlog
-	// Delete has a document deleted whose object was hidden at a version.
+	// Delete deletes the document of an object that was hidden at a version.
 	Delete func(t resource.Type, namespace, name string, after, at uint64) bool
 }
 
-// Options are what a [Backfill] works on.
+// Options are the settings of a [Backfill].
 type Options struct {
 	Receiver
 
@@ -68,7 +69,7 @@ type Options struct {
 	Log      logr.Logger
 }
 
-// Backfill reads what there is for one receiver.
+// Backfill reads the existing objects for one receiver.
 type Backfill struct {
 	Options
 
@@ -76,13 +77,14 @@ type Backfill struct {
 	done      atomic.Bool
 }
 
-// New returns one that has not begun.
+// New returns a Backfill that has not begun.
 func New(o Options) *Backfill { return &Backfill{Options: o} }
 
-// Remaining is how many objects are still to be offered, about.
+// Remaining returns roughly how many objects are still to be offered.
 func (b *Backfill) Remaining() int64 { return max(b.remaining.Load(), 0) }
 
-// Run offers everything, and tells whether it has. It has not if ctx ended before. Checkpoints must have been read.
+// Run offers every existing object, and tells whether it has done so: it has not if ctx ended before. The
+// checkpoints must have been read.
 func (b *Backfill) Run(ctx context.Context) (done bool) {
 	var left []resource.Type
 	for _, t := range b.Index.Types() {
@@ -113,7 +115,7 @@ func (b *Backfill) Run(ctx context.Context) (done bool) {
 	return b.Done()
 }
 
-// Done tells whether everything has been offered.
+// Done tells whether every object has been offered.
 func (b *Backfill) Done() bool { return b.done.Load() }
 
 // coversAll tells whether the receiver is known to have all objects of a type.
@@ -126,8 +128,8 @@ func (b *Backfill) coversAll(t resource.Type) bool {
 	return all
 }
 
-// read lists a type, and goes on where it was when the list expires in the middle, as it does under a
-// slow receiver.
+// read lists a type. When the list expires in the middle, as it does under a slow receiver, read continues where
+// it was.
 func (b *Backfill) read(ctx context.Context, t resource.Type) error {
 	_, err := b.Pager.Pages(ctx, t, watch.ListOptions{Inexact: true}, func(rs []resource.Record) error {
 		for _, r := range rs {
@@ -136,16 +138,16 @@ func (b *Backfill) read(ctx context.Context, t resource.Type) error {
 				b.offer(t, r)
 			}
 		}
-		return b.Pipeline.Room(ctx) // before the next page is asked for
+		return b.Pipeline.Room(ctx) // before the next page is requested
 	})
-	if err == nil || b.Index.Type(t) == (index.Stats{}) { // or the type is gone
+	if err == nil || b.Index.Type(t) == (index.Stats{}) { // A type that is gone needs no list.
 		return nil
 	}
 	return fmt.Errorf("reading what there is: %w", err)
 }
 
-// offer takes in an object that is there. One that the receiver is not to have any more, but had of its
-// predecessor, is deleted.
+// offer takes an existing object. If the receiver should not have it, but got it from its predecessor, its
+// document is deleted.
 func (b *Backfill) offer(t resource.Type, r resource.Record) {
 	left := false
 	b.Index.IfCurrent(t, r, func() {

@@ -7,17 +7,17 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// Projection is what one receiver sees of the objects that all receivers share: without the objects, labels and
-// annotations that it does not select, with its own labels, and without changes of what it does not see. The nil
-// Projection sees everything.
+// Projection is one receiver's view of the objects that all receivers share. It leaves out the objects, labels
+// and annotations that the receiver does not select, and changes of them, and adds the receiver's own labels. The
+// nil Projection shows every object unchanged.
 //
-// The index knows one digest of each object, over everything that is kept. Where the receiver sees an object
-// otherwise, or not at all, the projection remembers that: some 40 bytes for each such object, and nothing for
-// any other.
+// The index knows one digest of each object, over all that is kept of it. Where the receiver sees an object
+// otherwise, or not at all, the projection remembers that. This takes some 40 bytes for each such object, and no
+// memory for the others.
 type Projection struct {
 	selection resource.Selection
 
-	mu     sync.Mutex // guards what follows, and is the innermost: nobody is called with it held
+	mu     sync.Mutex // guards what follows, and is the innermost: no call is made with it held
 	sights map[uint64]sighting
 	hidden map[resource.Type]int // objects
 }
@@ -26,11 +26,11 @@ type Projection struct {
 // its ID.
 type sighting struct {
 	digest uint64
-	hidden bool // it does not see it
+	hidden bool // the receiver does not see the object
 }
 
-// New returns the projection of a receiver with a selection of its own; nil, which sees everything, where it has
-// none.
+// New returns the projection of a receiver with a selection of its own. Without one, it returns nil, which shows
+// every object.
 func New(own *resource.Selection) *Projection {
 	if own == nil {
 		return nil
@@ -38,8 +38,8 @@ func New(own *resource.Selection) *Projection {
 	return &Projection{selection: *own, sights: make(map[uint64]sighting), hidden: make(map[resource.Type]int)}
 }
 
-// Show returns a record as the receiver sees it, and remembers that; seen is false where the receiver does not
-// see the object. The record must be the one that the index knows at this moment.
+// Show returns a record as the receiver sees it, and remembers it; seen is false where the receiver does not see
+// the object. The record must be the one that the index knows at this moment.
 func (l *Projection) Show(t resource.Type, r resource.Record) (shown resource.Record, seen bool) {
 	if l == nil {
 		return r, true
@@ -51,7 +51,7 @@ func (l *Projection) Show(t resource.Type, r resource.Record) (shown resource.Re
 	return shown, seen
 }
 
-// Of returns a record as the receiver sees it, and whether it does.
+// Of returns a record as the receiver sees it, and tells whether the receiver sees it.
 func (l *Projection) Of(r resource.Record) (shown resource.Record, seen bool) {
 	if l == nil {
 		return r, true
@@ -59,8 +59,8 @@ func (l *Projection) Of(r resource.Record) (shown resource.Record, seen bool) {
 	return l.selection.View(r)
 }
 
-// digest returns the digest of what the receiver sees of an object that the index knows by the digest known; seen
-// is false where it does not see the object.
+// digest returns the digest of an object as the receiver sees it; known is the digest in the index. seen is false
+// where the receiver does not see the object.
 func (l *Projection) digest(t resource.Type, namespace, name string, known uint64) (digest uint64, seen bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -111,9 +111,9 @@ func (l *Projection) forget(t resource.Type, id uint64) {
 	delete(l.sights, id)
 }
 
-// See returns a change as the receiver sees it; changed is false when it sees none. For an object that the
-// projection has not been shown before, every change counts. An object that the receiver no longer sees is
-// deleted; known tells whether the index knew it, though the receiver may never have been sent it.
+// See returns a change as the receiver sees it; changed is false when the receiver sees none. Every change of an
+// object counts that the projection has not been shown before. An object that the receiver ceases to see is
+// deleted. known tells whether the index knew the object, though the receiver may never have been sent it.
 func (l *Projection) See(c index.Change, known bool) (seen index.Change, changed bool) {
 	if l == nil {
 		return c, true
@@ -130,7 +130,7 @@ func (l *Projection) See(c index.Change, known bool) (seen index.Change, changed
 	}
 	if c.Deleted {
 		l.forget(c.Type, id)
-		// A deletion that another member reports may be of a document from before.
+		// A deletion that another member reports may be of a document of an earlier process.
 		return c, !before.hidden || c.Cause == index.Found
 	}
 	r, visible := l.selection.View(c.Record)
@@ -149,14 +149,15 @@ func (l *Projection) See(c index.Change, known bool) (seen index.Change, changed
 	if !c.Known || c.Previous != r.Digest {
 		return c, true
 	}
-	// The change is only in what the receiver does not see; but between two lists there may have been a change
-	// that it does see.
+	// The change is only in a part that the receiver does not see. But between two lists there may have been a
+	// change that it does see.
 	c.Again = c.Again || c.Listed
 	return c, c.Again
 }
 
 // lost turns a change that hides an object into a deletion; changed is false if the receiver did not see the
-// object before either. Between two lists it may have seen it, and another member may have sent it then.
+// object before either. Between two lists the receiver may have seen it, and another member may have sent it
+// then.
 func (l *Projection) lost(c index.Change, hidden bool) (seen index.Change, changed bool) {
 	changed = c.Known || hidden && (c.Again || c.Listed)
 	c.Deleted, c.Again, c.Listed = true, false, false

@@ -6,14 +6,15 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// Through offers a pipeline records as the receiver sees them, and is the catalogue of what it sees.
+// Through offers records to a pipeline as the receiver sees them, and is the catalogue of the objects that it
+// sees.
 type Through struct {
 	*pipeline.Pipeline
 	index      *index.Index
 	projection *Projection
 }
 
-// NewThrough returns a pipeline and an index, seen through a projection.
+// NewThrough returns a pipeline and an index behind a projection.
 func NewThrough(p *pipeline.Pipeline, x *index.Index, seen *Projection) Through {
 	return Through{p, x, seen}
 }

@@ -4,8 +4,8 @@
 //	  │  what changes meanwhile is      │  what is deleted meanwhile, and was there before,
 //	  ╰─ the newer word                 ╰─ is kept, too                       Close: nobody succeeds
 //
-// A [Backlog] is a listener of the index. Its lock is the innermost: it is taken under that of a type, and under that
-// of a pipeline. Nothing blocks.
+// A [Backlog] is a listener of the index. Its lock is the innermost: it is taken under the lock of a type, and
+// under that of a pipeline. No method blocks.
 package retired
 
 import (
@@ -19,13 +19,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
-// Backlog is what a stopped receiver leaves: deletions that it does not know of, those that happen until its
-// successor is there, and the objects that a request of unknown outcome may still change. No other source has
-// them: checkpoints describe what exists, and the members that saw the deletions have all stopped the same
+// Backlog is the work that a stopped receiver leaves: deletions that it does not know of, those that happen until
+// its successor is there, and the objects that a request of unknown outcome may still change. No other source has
+// them. Checkpoints describe existing objects, and the members that saw the deletions have all stopped the same
 // receiver at about the same time.
 //
-// It keeps the names of objects that existed before and are deleted meanwhile, the names of new objects, and what
-// the receiver saw otherwise than the index. The nil Backlog knows nothing.
+// It keeps the names of objects that existed before and are deleted meanwhile, the names of new objects, and the
+// receiver's last projection. The nil Backlog is empty.
 type Backlog struct {
 	options Options
 	close   func()
@@ -33,21 +33,21 @@ type Backlog struct {
 	mu      sync.Mutex // guards what follows
 	deleted map[resource.ID]absence
 	inDoubt map[resource.ID]bool
-	seen    map[resource.ID]bool // what has changed since it was begun; nil once it is taken
-	fresh   map[resource.ID]bool // what was created since it was taken: the receiver never had it
+	seen    map[resource.ID]bool // objects that have changed since Begin; nil after Take
+	fresh   map[resource.ID]bool // objects that were created since Take: the receiver never had them
 }
 
 // Options describe the receiver of a backlog.
 type Options struct {
 	Index *index.Index
-	// Receiver names the one receiver whose documents are meant.
+	// Receiver names the receiver to whose documents the backlog belongs.
 	Receiver string
 	// Wants tells whether the receiver selected objects like this one, Projection what it saw last.
 	Wants      func(t resource.Type, namespace, name string) bool
 	Projection *projection.Projection
 }
 
-// Pipeline returns what was not delivered; [pipeline.Pipeline] does.
+// Pipeline returns the undelivered objects; [pipeline.Pipeline] does.
 type Pipeline interface {
 	Unacknowledged(mine pipeline.Match) (own, all map[resource.Type]pipeline.Unacknowledged)
 	PendingDeletions(t resource.Type, each func(namespace, name string))
@@ -59,7 +59,7 @@ type Deleter interface {
 	DeleteAbsent(t resource.Type, r resource.Record, after uint64, gone bool) bool
 }
 
-// absence is an object that was deleted.
+// absence is a deleted object.
 type absence struct {
 	typ             resource.Type
 	namespace, name string
@@ -81,7 +81,8 @@ func (e *Backlog) Receiver() string { return e.options.Receiver }
 // Close ends the backlog: there is no successor, or the successor sends to another receiver.
 func (e *Backlog) Close() { e.close() }
 
-// Apply implements [index.Listener]: an object that exists again is sent as any other is.
+// Apply implements [index.Listener]. An object that exists again leaves the backlog, because it is sent like any
+// other.
 func (e *Backlog) Apply(c index.Change) {
 	if !e.options.Wants(c.Type, c.Record.Namespace, c.Record.Name) {
 		return
@@ -90,7 +91,7 @@ func (e *Backlog) Apply(c index.Change) {
 	defer e.mu.Unlock()
 	switch {
 	case e.seen != nil:
-		e.seen[c.ID] = true // The pipeline may not know of it any more.
+		e.seen[c.ID] = true // The pipeline may not see this change any more.
 	case !c.Deleted && !c.Known && c.Cause == index.Live && !e.known(c.ID):
 		e.fresh[c.ID] = true
 	}
@@ -111,7 +112,7 @@ func (e *Backlog) known(id resource.ID) bool {
 	return deleted
 }
 
-// Take adds what the receiver has not been sent. The receiver is stopped by now.
+// Take adds the objects that the receiver has not been sent. The caller has stopped the receiver before.
 func (e *Backlog) Take(p Pipeline) {
 	x := e.options.Index
 	_, all := p.Unacknowledged(func(resource.Type, resource.ID) bool { return false })
@@ -140,12 +141,14 @@ func (e *Backlog) Take(p Pipeline) {
 	e.seen, e.fresh = nil, make(map[resource.ID]bool)
 }
 
-// Saw tells whether the receiver selected an existing object, as far as it knew. The nil backlog saw nothing.
+// Saw tells whether the receiver selected an existing object, as far as its projection had shown. The nil Backlog
+// saw no object.
 func (e *Backlog) Saw(t resource.Type, namespace, name string) bool {
 	return e != nil && e.options.Wants(t, namespace, name) && !e.options.Projection.Hides(t, namespace, name)
 }
 
-// Doubtful tells, once, whether a request of unknown outcome may still change an object. The nil backlog knows none.
+// Doubtful tells, once, whether a request of unknown outcome may still change an object. The nil Backlog knows
+// none.
 func (e *Backlog) Doubtful(id resource.ID) bool {
 	if e == nil {
 		return false
@@ -157,7 +160,7 @@ func (e *Backlog) Doubtful(id resource.ID) bool {
 	return doubt
 }
 
-// Resume sends the deletions, and returns how many. The successor listens already.
+// Resume sends the deletions, and returns their number. The successor must already listen.
 func (e *Backlog) Resume(d Deleter) (objects int) {
 	e.close()
 	e.mu.Lock()
@@ -165,7 +168,7 @@ func (e *Backlog) Resume(d Deleter) (objects int) {
 	e.deleted = nil
 	e.mu.Unlock()
 	for _, a := range deleted {
-		if !d.Delete(a.typ, a.namespace, a.name, 0, a.version) { // Its whole type is gone.
+		if !d.Delete(a.typ, a.namespace, a.name, 0, a.version) { // The whole type is gone.
 			d.DeleteAbsent(a.typ, resource.Record{Namespace: a.namespace, Name: a.name, ResourceVersion: a.version}, 0, true)
 		}
 	}
