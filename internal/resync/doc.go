@@ -7,9 +7,9 @@
 // meanwhile, the sender begins the list again and continues where it was. It offers only states that the index
 // knows at that moment: the watch delivers newer ones, and an object that is gone does not come back.
 //
-// The member that sends a part has taken it: it is the only sender of all its objects, live changes included,
-// until it gives the part back. [ErrLost] tells that the member has lost a part, before the sending or during it;
-// then the part is taken and sent anew.
+// The member that sends a part has taken it. It is the only sender of all objects of the part, live changes
+// included, until it gives the part back. [ErrLost] tells that the member has lost a part, before the sending or
+// during it; then the part is taken and sent anew.
 //
 // The same paging restores the bodies of evicted objects, which a pipeline dropped to save memory ([Filler]).
 //

@@ -101,7 +101,7 @@ func (b *batch) Run(ctx context.Context, op operations.Request, part operations.
 	}
 }
 
-// waitReturned waits until no resync of the fleet has taken anything of a type: objects that another replica has
+// waitReturned waits until no resync of the fleet has taken any part of a type. Objects that another replica has
 // taken are not ours to send, and neither are they in the moment after the return. The wait ends with that
 // resync's part, and so within minutes, or with ctx.
 func (t *Target) waitReturned(ctx context.Context, typ resource.Type) error {

@@ -25,11 +25,11 @@
 //
 // # Who runs a part
 //
-// The part is run by the first of these that is in the view of live members: the member that says that it is
-// running the part, the assignee, the owner of the part's key in a ring of the view. All members compute that
-// from the same data. So a dead member is replaced without any message, and a member that comes back under its
-// name continues with the remaining parts. Where two members see different data for a moment, a part is sent
-// twice, which costs something and does no harm.
+// The first of these members that is live runs the part: the member that says that it is running it, the
+// assignee, the owner of the part's key in a ring of the live members. All members compute that from the same
+// data. So a dead member is replaced without any message, and a member that comes back under its name continues
+// with the remaining parts. Where two members see different data for a moment, a part is sent twice, which costs
+// something and does no harm.
 //
 // An operation with force also has a part for each member, because only the member itself knows which repairs it
 // holds back.

@@ -96,9 +96,9 @@ func key(t resource.Type, from, until string) string {
 // that member then has more than 1.5 times the fair share. In that case it goes to the member with the least. So
 // no member is left with more than that, and no part that can be cut has more than [PartObjects].
 //
-// The exceptions are pieces that cannot be cut: a cluster-scoped type, or a single namespace of a type, that has
-// more than half a fair share of all objects. Where there are such pieces, a member is above the bound only if
-// moving any other piece would help no member.
+// The exceptions are pieces that cannot be cut, and have more than half a fair share of all objects: a
+// cluster-scoped type, or a single namespace of a type. Where there are such pieces, a member is above the bound
+// only if moving any other piece would help no member.
 //
 // Members are distinct and at least one; their order means nothing, nor does that of the types. The parts are
 // sorted by member, then type, then range. Plan fails when no ring can be built from the members.

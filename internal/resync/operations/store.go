@@ -65,7 +65,7 @@ func (s *store) run(ctx context.Context) error {
 	return nil
 }
 
-// accept takes a ConfigMap that was read or written, unless a newer one is known already: the answers to our own
+// accept takes a ConfigMap that was read or written, unless a newer one is known already. The answers to our own
 // writes and the watch can overtake each other.
 func (s *store) accept(m *corev1.ConfigMap) {
 	s.mu.Lock()

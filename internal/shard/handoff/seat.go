@@ -15,8 +15,8 @@ import (
 // Environment is the name of the target that the environment defines.
 const Environment = "default"
 
-// Key is the name of a target in the form that Leases, labels and names of objects can hold: the name itself when
-// it is short and plain, else a hash.
+// Key is the name of a target in the form that Leases, labels and names of objects can hold. It is the name
+// itself when that is short and plain, else a hash.
 func Key(target string) string {
 	if len(target) <= 40 && strings.Trim(target, "abcdefghijklmnopqrstuvwxyz0123456789-.") == "" {
 		return target
@@ -24,8 +24,8 @@ func Key(target string) string {
 	return fmt.Sprintf("t-%016x", xxhash.Sum64String(target))
 }
 
-// KindOf is how Leases name a target's type. Leases know no slices of it, but ranges of namespaces, so that
-// members which read a type as a whole and members which read it by namespace understand one another.
+// KindOf is how Leases name a target's type. Leases know no slices of it, but ranges of namespaces. So members
+// that read a type as a whole and members that read it by namespace understand one another.
 func KindOf(target string, t resource.Type) ownership.Kind {
 	return ownership.Kind{Target: Key(target), Group: t.Group, Version: t.Version, Resource: t.Resource}
 }
@@ -67,8 +67,8 @@ func (s Seat) OwnedSince(t resource.Type, id resource.ID) uint64 {
 	return s.Membership.OwnedSince(s.Kind(t), id)
 }
 
-// Taken tells whether a resync has taken anything of a type, at this replica or at another one that we yield to,
-// or whether what it gave back is not yet ours again.
+// Taken tells whether a resync has taken any part of a type, at this replica or at another one that we yield to.
+// A returned part counts until it is ours again.
 func (s Seat) Taken(t resource.Type) bool { return s.Owned().Apart(s.Kind(t)) }
 
 // in matches the objects of an area.

@@ -58,8 +58,8 @@ type Recorder interface {
 	// Synced is closed once the checkpoints have been read. Refresh reads them again.
 	Synced() <-chan struct{}
 	Refresh(ctx context.Context) error
-	// Behind returns one of the given types of which we have seen less than another member had when it wrote its
-	// last checkpoint, empty when there is none.
+	// Behind returns one of the given types of which we have seen less than another member had at its last
+	// checkpoint, empty when there is none.
 	Behind(among func(resource.Type) bool) string
 	// PublishLast writes our checkpoint before we give a part up, until that has succeeded or ctx ends. Leave does
 	// so before we give up everything.
@@ -98,7 +98,7 @@ func New(leases coordinationv1client.LeasesGetter, member membership.Options, o 
 	return s, nil
 }
 
-// Drain implements [membership.Drainer]: the requests for the lost area end, then a last checkpoint under the old
+// Drain implements [membership.Drainer]. The requests for the lost area end. Then a last checkpoint under the old
 // claim tells the new owners what need not be sent again.
 func (s *Shard) Drain(lost ownership.Area) <-chan struct{} {
 	var all sync.WaitGroup

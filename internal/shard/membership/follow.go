@@ -61,8 +61,8 @@ type edges struct {
 	failing, forbidden bool
 }
 
-// time measures how long changes of the ring take us: from when we see that a change is called for until we may
-// send for our whole share.
+// time measures how long changes of the ring take us: from the moment a change is called for until we may send
+// for our whole share.
 func (e *edges) time(handoff prometheus.Observer, moving bool, now time.Duration) {
 	switch {
 	case moving && e.moving < 0:

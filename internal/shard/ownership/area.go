@@ -129,7 +129,7 @@ func (a Area) strips(k Kind) []strip {
 	return []strip{{set: a.rest}}
 }
 
-// put sets the strips of a kind in an area that is being built: neighbours that are alike become one, and a kind
+// put sets the strips of a kind in an area that is being built. Neighbours that are alike become one, and a kind
 // that is like the rest is no cut.
 func (a *Area) put(k Kind, strips []strip) {
 	strips = slices.CompactFunc(strips, func(x, y strip) bool { return x.set.Equal(y.set) })

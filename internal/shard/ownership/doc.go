@@ -1,10 +1,9 @@
 // Package ownership decides for which objects and partitions this replica may send, without a leader and
 // without trusting any clock but its own: claims in Leases.
 //
-// Each member publishes in its own Lease a [Claim]: the view under which it works, which is the sorted names of
-// all members it knows, and the parts that it takes or yields. It claims the share that the ring of the view
-// gives to it, without the parts that it yields, and with all that it takes. A member may send for an object in a
-// partition while
+// Each member publishes in its own Lease a [Claim]: its view, and the parts that it takes or yields. The view is
+// the sorted names of all members it knows. It claims the share that the ring of the view gives to it, without
+// the parts that it yields, and with all that it takes. A member may send for an object in a partition while
 //
 //  1. the claim published in its Lease covers it, and so does the claim that it is about to publish,
 //  2. the watch has delivered that publication back to it,

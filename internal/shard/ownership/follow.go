@@ -21,9 +21,9 @@ func (m *Machine) update(now time.Duration) {
 	m.cache.prune()
 }
 
-// desired returns the claim that the members as we see them call for: a view of all members of our format that
-// are live or may be, the parts that we are to take, and the parts that others take. While members of another
-// format claim anything, we claim nothing, so that a format takes over as a whole when the last member of the
+// desired returns the claim that the members as we see them call for. It has a view of all members of our format
+// that are live or may be. It has the parts that we are to take, and the parts that others take. While members of
+// another format claim anything, we claim nothing. So a format takes over as a whole when the last member of the
 // other is gone. If both formats began at once, the greater one goes on. desired fails when no ring can be built
 // from the members.
 func (m *Machine) desired() (Claim, error) {

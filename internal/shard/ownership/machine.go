@@ -154,11 +154,11 @@ func New(self Self, f ring.Format, t Timings) (*Machine, error) {
 	}, nil
 }
 
-// Synced takes a complete list of all Leases of the ring at a version: the first, or one after an interruption of
-// the watch that may have hidden changes. After an interruption we keep the area for which we may send, because
-// our claim on it stood all the time. We may begin with new partitions only if no hidden member can be sending:
-// one that came, began to send and lost its Lease meanwhile. There is none if every partition was claimed without
-// interruption by members that we still see; otherwise we have to settle again.
+// Synced takes a complete list of all Leases of the ring at a version. It is the first list, or one after an
+// interruption of the watch that may have hidden changes. After an interruption we keep the area for which we may
+// send, because our claim on it stood all the time. We may begin with new partitions only if no hidden member can
+// be sending: one that came, began to send and lost its Lease meanwhile. There is none if every partition was
+// claimed without interruption by members that we still see; otherwise we have to settle again.
 //
 // Synced returns true when the list shows a cluster that has gone back in time, which has the effect of
 // [Machine.Restored].
@@ -348,7 +348,7 @@ func (m *Machine) ending(before, after *Lease) {
 	}
 }
 
-// note remembers the claim of a Lease whose member has crashed, until we have taken the claim over ourselves: a
+// note remembers the claim of a Lease whose member has crashed, until we have taken the claim over ourselves. A
 // member that had it in between may have failed to repeat the last words.
 func (m *Machine) note(l *Lease) { m.crashed = m.crashed.Plus(m.cache.of(l)) }
 
@@ -412,7 +412,7 @@ func (m *Machine) learnAbsent(version uint64) {
 	m.rejoin()
 }
 
-// rejoin acts on our knowledge of our Lease: when the Lease stops being ours, all requests in flight have to end
+// rejoin acts on our knowledge of our Lease. When the Lease stops being ours, all requests in flight have to end
 // before we come back as another incarnation.
 func (m *Machine) rejoin() {
 	now := m.known.present && m.known.lease.State == Live && m.mine(&m.known.lease)

@@ -77,10 +77,10 @@ func (m *Machine) retirement(member string, o *observed, now time.Duration) (Ret
 	return r, true
 }
 
-// awake tells whether a Lease for which we saw no change can be trusted not to have changed: our own renewals
-// succeed and come back through the watch. The condition on the version makes the marking safe; awake saves the
-// futile attempts of a process that was stopped or whose watch has stalled. A member that waits for its own name
-// has no renewals.
+// awake tells whether a Lease for which we saw no change can be trusted not to have changed. It can if our own
+// renewals succeed and come back through the watch. The condition on the version makes the marking safe; awake
+// saves the futile attempts of a process that was stopped or whose watch has stalled. A member that waits for its
+// own name has no renewals.
 func (m *Machine) awake(member string, now time.Duration) bool {
 	if !m.joined {
 		return member == m.self.Member && !m.rejoining

@@ -159,8 +159,8 @@ func (m *Machine) View() []string {
 // Retrying tells whether our last write has not succeeded.
 func (m *Machine) Retrying() bool { return m.retryAt != 0 }
 
-// Moving tells whether a change of the ring is under way for us: we are about to publish a new view, or may not
-// yet send for our whole share of our view.
+// Moving tells whether a change of the ring is under way for us. Then we are about to publish a new view, or may
+// not yet send for our whole share.
 func (m *Machine) Moving() bool {
 	if !m.joined {
 		return false
@@ -206,7 +206,7 @@ func (m *Machine) Claimants(k Kind, namespace string, partition int) (owner stri
 // Gains are the objects and partitions that have become ours.
 type Gains struct {
 	// All is the whole gain. Crashed is the part of it that was claimed, since we last had it, by a member that
-	// crashed: the requests that this member had in flight have an unknown outcome.
+	// crashed. The requests that this member had in flight have an unknown outcome.
 	All, Crashed Area
 }
 

@@ -46,8 +46,8 @@ type BreakerOptions struct {
 // Breaker decides when the next request to one receiver may start, and how many may be in flight. It is not safe for
 // concurrent use: the caller locks. Times are those of one monotonic clock.
 //
-// It consists of three circuits: one for each lane, and one for faults of the receiver as a whole: a refused
-// connection or credential, a wrong endpoint, a pause that the receiver asks for.
+// It consists of three circuits: one for each lane, and one for faults of the receiver as a whole. Such faults
+// are a refused connection or credential, a wrong endpoint, and a pause that the receiver asks for.
 type Breaker struct {
 	rand *rand.Rand
 

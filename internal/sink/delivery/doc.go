@@ -1,6 +1,6 @@
 // Package delivery sends one body to one receiver, reports the outcome, and decides when the next body may go.
 //
-// A [Client] makes one attempt per call of [Client.Send] and never repeats one: a body that was not delivered
+// A [Client] makes one attempt per call of [Client.Send] and never repeats one. A body that was not delivered
 // must be built again from the current state, and only the caller knows that state. The client is exact about two
 // things:
 //

@@ -50,7 +50,7 @@ func (c *Client) describe(err error) string {
 }
 
 // judge reads an answer and lets the format decide. An answer that breaks off counts as none where its body
-// matters: a 2xx may have gone on in any way, and a 400 of dot-ai may be a partial success.
+// matters. A 2xx may have gone on in any way, and a 400 of dot-ai may be a partial success.
 func (c *Client) judge(ctx context.Context, resp *http.Response, sent wire.Sent) wire.Outcome {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, wire.MaxResponseBytes))
 	_ = resp.Body.Close() // An unread rest costs the connection, and nothing else.

@@ -8,8 +8,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// bulkBatches is the number of full requests of bulk traffic that may wait: enough to keep the receiver busy
-// while the next page is read, few enough to hold a page or two of metadata.
+// bulkBatches is the number of full requests of bulk traffic that may wait. It is enough to keep the receiver
+// busy while the next page is read, and holds only a page or two of metadata.
 const bulkBatches = 8
 
 // Ticket counts the objects of one resync that are still to be delivered. Create it with [NewTicket].
@@ -80,8 +80,8 @@ func (t *Ticket) Count() (total, open int) {
 // Offer sends an object's state again, as a resync does, behind all live changes. Where a newer state is on its
 // way already, the ticket waits for that one instead. A quarantined object is tried again.
 //
-// The caller must make sure that r is the state that the index knows at this moment, and that no change of the object
-// is applied meanwhile: call it from within [index.Index.IfCurrent].
+// The caller must make sure that r is the state that the index knows at this moment, and that no change of the
+// object is applied meanwhile. To do so, it calls Offer from within [index.Index.IfCurrent].
 func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 	now := time.Now()
 	p.mu.Lock()

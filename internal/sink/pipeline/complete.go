@@ -77,7 +77,7 @@ func (p *Pipeline) decide(f *flight, o wire.Outcome, now time.Time) {
 	}
 }
 
-// audit checks the result of a flight: each item of it must be forgotten, or be in a place from which it will be
+// audit checks the result of a flight. Each item of it must be forgotten, or be in a place from which it will be
 // sent, or wait among the timers. A change without a place would never be sent, and no member would know. Such a
 // change is a fault of ours: audit counts it, names it, and tries it again.
 func (p *Pipeline) audit(f *flight, o wire.Outcome, now time.Time) {

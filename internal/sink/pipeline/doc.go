@@ -3,7 +3,7 @@
 // has acknowledged that very state of it.
 //
 // There is no queue of events. An unacknowledged change is an item in a map, keyed by ID, that always holds the
-// newest state; a second change of a waiting object overwrites the first. Whatever the receiver does, memory is
+// newest state. A second change of a waiting object overwrites the first. Whatever the receiver does, memory is
 // bounded by the number of objects that differ. Above [Options.MaxBodyBytes] an item drops its body, which the
 // filler reads again from the API server when there is room ([Pipeline.Evicted], [Pipeline.Fill]).
 //

@@ -34,8 +34,8 @@ type item struct {
 	body  resource.Body
 	State // the newest
 
-	// base is the mark of the state that the receiver is known to hold, 0 when that is not known, as while a request
-	// is in flight. An object that returns to its base needs no sending.
+	// base is the mark of the state that the receiver is known to hold. It is 0 when that is not known, as while a
+	// request is in flight. An object that returns to its base needs no sending.
 	base uint64
 	// first is the oldest change that is not acknowledged, later the first change since the request in flight was
 	// built.

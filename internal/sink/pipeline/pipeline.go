@@ -24,8 +24,8 @@ type Sizer interface {
 	Overhead() int
 }
 
-// State is a state of an object, or its deletion, as members know it: by its version, and where versions are
-// no numbers (0) by the digest of the state.
+// State is a state of an object, or its deletion, as members know it. They know it by its version, and where
+// versions are no numbers (0) by the digest.
 type State struct {
 	Version, Digest uint64
 	Deleted         bool
@@ -194,11 +194,12 @@ func (p *Pipeline) firstVersion(c index.Change) uint64 {
 }
 
 // unneeded tells whether an item has returned to the state that the receiver holds. That state is known when the
-// index knew the object before and the pipeline had no item of it, or when a request was acknowledged while a
-// newer state waited. It is not known of an object of the first list, and not after a request for the object has
-// begun or another member may have sent it. It is not known of an object that a resync asks for, because the
-// receiver may have lost it. It is not known of an object that is created and deleted before it was sent: its
-// deletion is sent, because the receiver may have a document of that ID from an earlier process.
+// index knew the object before and the pipeline had no item of it. It is also known when a request was
+// acknowledged while a newer state waited. It is not known of an object of the first list, and not after a
+// request for the object has begun or another member may have sent it. It is not known of an object that a resync
+// asks for, because the receiver may have lost it. It is not known of an object that is created and deleted
+// before it was sent. The deletion is sent, because the receiver may have a document of that ID from an earlier
+// process.
 func (p *Pipeline) unneeded(it *item) bool {
 	return it.base == it.mark() && !it.inFlight && it.extra == nil && p.opts.Owner.MaySend(*it.typ, it.id)
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// The receiver may apply a request of unknown outcome after a newer one: both known receivers finish what they
+// The receiver may apply a request of unknown outcome after a newer one. Both known receivers finish what they
 // have read, whether or not the client has left meanwhile. The states that such a request carried are doubted.
 // The doubt lasts from the end of the request until [Options.Repeats] settle times after the next
 // acknowledgement, because a receiver may have held the request for minutes.
@@ -111,7 +111,7 @@ func (s *slowest) note(took time.Duration, now time.Time) {
 
 // tells tells whether we still report a doubt about an item that we have given away. Its new owner may read our
 // checkpoint only after we have written the next one, under another claim. Two members that have both given the
-// item away do not wait for each other: each reports only for as long as the receiver may hold a request.
+// item away do not wait for each other. Each reports only for as long as the receiver may hold a request.
 func (p *Pipeline) tells(it *item, now time.Time) bool {
 	return it.extra != nil && it.extra.inDoubt() && (it.place == nowhere || now.Before(it.extra.toldUntil))
 }

@@ -29,8 +29,8 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 }
 
 // Doubt tells the pipeline that another member may have had requests of unknown outcome under way for the dirty
-// objects that match: this replica took over from a member that has crashed. The last word of these objects is
-// repeated after it is acknowledged; see [Options.Settle].
+// objects that match. This replica took them over from a member that has crashed. The last word of these objects
+// is repeated after it is acknowledged; see [Options.Settle].
 func (p *Pipeline) Doubt(match Match) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -53,7 +53,7 @@ func (p *Pipeline) Doubt(match Match) {
 	}
 }
 
-// ForgetCovered forgets the parked objects that have become covered ([Options.Covers]): their owner has delivered
+// ForgetCovered forgets the parked objects that have become covered ([Options.Covers]). Their owner has delivered
 // them, and has no doubt about them that we would have to take over.
 //
 // may limits the search to objects that can have become covered. It gets a type, and whether to look at objects
@@ -169,7 +169,7 @@ func (p *Pipeline) PendingDeletions(t resource.Type, f func(namespace, name stri
 type Unacknowledged struct {
 	// Version is the lowest version among them, 0 when that is not known.
 	Version uint64
-	// IDs are the objects, except those whose deletion was not watched but found: the time of such a deletion is
+	// IDs are the objects, except those whose deletion was not watched but found. The time of such a deletion is
 	// unknown, and its tombstone names the object.
 	IDs []resource.ID
 	// Further are more objects, by their IDs' [resource.ID.Short], in no order.
@@ -220,7 +220,7 @@ func (p *Pipeline) onlyDoubted(it *item) bool {
 	return doubted && p.opts.Covers(*it.typ, it.id, it.State)
 }
 
-// raise takes account of reports since an item became dirty: an object of a first list, of which nothing was
+// raise takes account of reports since an item became dirty. An object of a first list, of which nothing was
 // known at that time, may have been delivered before it changed again. Of deletions, other members may know less
 // than we do.
 func (p *Pipeline) raise(it *item) {

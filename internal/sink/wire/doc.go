@@ -20,7 +20,7 @@
 //	504, or none at all                           Unknown         goes again, and once more as the last word
 //	nothing was asked: this process held it back  Fenced          is as if never tried
 //
-// Answers are untrusted: the package reads a body up to [MaxResponseBytes], no answer can make Classify fail, and
+// Answers are untrusted. The package reads a body up to [MaxResponseBytes], no answer can make Classify fail, and
 // every index of an Outcome lies within what was sent.
 //
 // The package is pure: no clock, no goroutine, no network, no global state. Everything in it is safe for concurrent

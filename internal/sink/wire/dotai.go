@@ -23,8 +23,8 @@ func (dotAI) Name() string { return "dot-ai" }
 
 // Defaults: three items of a body may take 30 s each before its circuit breaker opens. So an honest answer takes
 // up to 90 s, and so does a request for which no client waits. Work in one request is sequential and that of
-// several is not (9 objects a second at one in flight, 61 at eight): small bodies, more of them. A delete costs
-// 100 ms. dot-ai has no limit on the length of a body; the usual proxy in front of it has 1 MiB.
+// several is not, so bodies are small and several go at once: 61 objects a second at eight in flight, 9 at one. A
+// delete costs 100 ms. dot-ai has no limit on the length of a body; the usual proxy in front of it has 1 MiB.
 func (dotAI) Defaults() Defaults {
 	return Defaults{
 		Timeout:     120 * time.Second,

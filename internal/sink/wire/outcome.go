@@ -105,8 +105,8 @@ type Outcome struct {
 	Reason string
 	// TimedOut tells that the answer did not come in time, by our clock or a gateway's: a smaller body may help.
 	TimedOut bool
-	// Own tells that this process caused the outcome, which says nothing about the receiver: the fence, a cancelled
-	// context, a body that could not be encoded. Always for [Fenced]; never set by Classify.
+	// Own tells that this process caused the outcome, which says nothing about the receiver. Causes are the fence, a
+	// cancelled context, and a body that could not be encoded. Always for [Fenced]; never set by Classify.
 	Own bool
 	// Took is the duration of the request, from before it was encoded until its outcome.
 	Took time.Duration

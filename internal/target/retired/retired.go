@@ -19,10 +19,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
-// Backlog is the work that a stopped receiver leaves: deletions that it does not know of, those that happen until
-// its successor is there, and the objects that a request of unknown outcome may still change. No other source has
-// them. Checkpoints describe existing objects, and the members that saw the deletions have all stopped the same
-// receiver at about the same time.
+// Backlog is the work that a stopped receiver leaves: deletions that it does not know of, and those that happen
+// until its successor is there. It also has the objects that a request of unknown outcome may still change. No
+// other source has them. Checkpoints describe existing objects, and the members that saw the deletions have all
+// stopped the same receiver at about the same time.
 //
 // It keeps the names of objects that existed before and are deleted meanwhile, the names of new objects, and the
 // receiver's last projection. The nil Backlog is empty.
