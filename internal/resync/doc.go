@@ -13,6 +13,6 @@
 //
 // The same paging restores the bodies of evicted objects, which a pipeline dropped to save memory ([Filler]).
 //
-// [Sender.Send] and [Filler.Run] block until they are done or their context ends, and start no goroutine that outlives
-// them. All methods are safe for concurrent use.
+// [Sender.Send] and [Filler.Run] block until they are done or their context ends. They start no goroutine that
+// outlives them. All methods are safe for concurrent use.
 package resync

@@ -41,7 +41,7 @@ func some(n int) []resource.Record {
 	return rs
 }
 
-// lister hands out what it is given, in pages of three, and writes down what it is asked for.
+// lister returns given records, in pages of three, and records the requests.
 type lister struct {
 	mu      sync.Mutex // guards what follows
 	objects map[resource.Type][]resource.Record
@@ -96,7 +96,7 @@ func (l *lister) take() []string {
 	return log
 }
 
-// target takes everything and writes it down. It has room while open is not nil.
+// target takes every object and records it. It has room while open is not nil.
 type target struct {
 	mu      sync.Mutex // guards what follows
 	got     []string
@@ -151,7 +151,7 @@ func (tg *target) offered() []string {
 	return slices.Clone(tg.got)
 }
 
-// fill makes the target full, and returns how to make room.
+// fill makes the target full, and returns a function that makes room.
 func (tg *target) fill() (room func()) {
 	tg.mu.Lock()
 	defer tg.mu.Unlock()
@@ -195,12 +195,12 @@ func (r *rig) exist(t resource.Type, rs ...resource.Record) {
 	r.lister.objects[t] = rs
 }
 
-// send sends a part and returns what came of it.
+// send sends a part and returns the result.
 func (r *rig) send(p resync.Part) error {
 	return r.sender.Send(r.t.Context(), p, nil, func(int, int) {})
 }
 
-// ids spells what a target gets of objects of namespace a.
+// ids spells the calls that a target gets for objects of namespace a.
 func ids(names ...string) []string {
 	var all []string
 	for _, n := range names {
@@ -209,7 +209,7 @@ func ids(names ...string) []string {
 	return all
 }
 
-// numbered spells what a target gets of the first n objects of some.
+// numbered spells the calls that a target gets for the first n objects of some.
 func numbered(n int) []string {
 	var names []string
 	for _, r := range some(n) {

@@ -130,7 +130,7 @@ func TestAListThatExpiresBeginsAgainAndOffersNothingTwice(t *testing.T) {
 			[]resource.Record{rec("a-b", "y", 1), rec("a-b", "z", 1), rec("a", "x", 1), rec("a", "y", 1), rec("b", "x", 1)}, map[int]int{1: 2},
 			[]string{"a-b/v1/Pod/y=1", "a-b/v1/Pod/z=1", "a/v1/Pod/x=1", "a/v1/Pod/y=1", "b/v1/Pod/x=1"},
 		},
-		// An aggregated API may list in any order. Then everything is offered again, rather than something never.
+		// An aggregated API may list in any order. Then every object is offered again, so that none is left out.
 		"in no order": {
 			[]resource.Record{rec("a", "z", 1), rec("a", "y", 1), rec("a", "x", 1), rec("a", "w", 1)}, map[int]int{1: 2},
 			ids("z", "y", "x", "z", "y", "x", "w"),

@@ -49,13 +49,13 @@ func (c *counting) sum() (objects, sent int) {
 	return len(c.got), c.sent
 }
 
-// fleetOf is a ring whose members come one after the other, over one type and one receiver.
+// fleetOf is a ring whose members join one after the other, over one type and one receiver.
 type fleetOf struct {
 	t        *testing.T
 	client   *fake.Clientset
 	receiver *counting
-	sender   pipeline.Sender // the receiver, if it is none of these
-	read     bool            // all else has been read
+	sender   pipeline.Sender // replaces the receiver of this fleet
+	read     bool            // all other types have been read
 	opaque   bool            // versions are no numbers
 	list     []resource.Record
 	peers    map[string]sim.Peer
@@ -105,7 +105,7 @@ func (f *fleetOf) join(name string) {
 	f.view = after
 }
 
-// scattered are objects whose names tell nothing of which of them changed first.
+// scattered are objects whose names do not tell which of them changed first.
 func scattered(n int) []resource.Record {
 	var list []resource.Record
 	for i := range n {
@@ -115,8 +115,8 @@ func scattered(n int) []resource.Record {
 	return list
 }
 
-// What has been sent while the cluster was still being read is not sent again by the successor: when replicas start
-// together, the ring changes under the first lists, and again before they are complete.
+// Objects that were sent while the cluster was still being read are not sent again by the successor. When
+// replicas start together, the ring changes under the first lists, and again before they are complete.
 func TestWhatIsHandedOverWhileTheClusterIsReadIsNotSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const objects = 60
@@ -131,9 +131,9 @@ func TestWhatIsHandedOverWhileTheClusterIsReadIsNotSentAgain(t *testing.T) {
 	})
 }
 
-// Who gives something up in the middle of its first sync has more left than its checkpoint can name, of one
-// type. What it has sent is not sent again all the same: it goes in the order of the hashes of the IDs, so
-// that one of them tells how far it has come.
+// A member that gives up objects in the middle of its first sync has more left, of one type, than its checkpoint
+// can name. Still, no object that it has sent is sent again. It sends in the order of the hashes of the IDs, so
+// that one hash tells how far it has come.
 func TestWhatIsHandedOverInTheMiddleOfAFirstSyncIsNotSentAgain(t *testing.T) {
 	for name, read := range map[string]bool{"all has been read": true, "more is to be read": false} {
 		t.Run(name, func(t *testing.T) {

@@ -10,8 +10,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
-// TestHandOver_OwnerHadLostAnEvent_SuccessorSendsIt: the owner's checkpoint covers a change that it has never seen. It
-// ends before anybody has repaired that. What it has seen and delivered is not sent again.
+// TestHandOver_OwnerHadLostAnEvent_SuccessorSendsIt: the owner's checkpoint covers a change that it has never
+// seen. The owner ends before any member has repaired that. Changes that it has seen and delivered are not sent
+// again.
 func TestHandOver_OwnerHadLostAnEvent_SuccessorSendsIt(t *testing.T) {
 	for name, crash := range map[string]bool{"killed": true, "leaves": false} {
 		t.Run(name, func(t *testing.T) {
@@ -20,7 +21,7 @@ func TestHandOver_OwnerHadLostAnEvent_SuccessorSendsIt(t *testing.T) {
 				f := newFleet(t, &counting{got: map[resource.ID]bool{}}, true, scattered(objects))
 				f.join("m0")
 				f.join("m1")
-				time.Sleep(30 * time.Second) // in virtual time: all is sent, and said
+				time.Sleep(30 * time.Second) // in virtual time: all objects are sent and reported
 				m0, m1 := f.peers["m0"], f.peers["m1"]
 				for i := range uint64(20) {
 					r := sim.Object(fmt.Sprintf("new%02d", i), 200+i)

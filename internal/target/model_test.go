@@ -19,9 +19,9 @@ var (
 	modelSeeds = flag.Uint64("model.seeds", 12, "how many seeds of the model of the fleet are run")
 )
 
-// TestAFleetLosesNothingThatItsCheckpointsTell is a storm in virtual time; [sim.Storm] says of what. What passes
-// between the members is all real: pipelines, checkpoints, searches, senders of resyncs, verifiers. -model.seed=N
-// replays one.
+// TestAFleetLosesNothingThatItsCheckpointsTell is a storm in virtual time, as [sim.Storm] describes it. The parts
+// that connect the members are all real: pipelines, checkpoints, searches, senders of resyncs, verifiers.
+// -model.seed=N replays one seed.
 func TestAFleetLosesNothingThatItsCheckpointsTell(t *testing.T) {
 	seeds := *modelSeeds
 	if testing.Short() {
@@ -53,9 +53,9 @@ func storms(t *testing.T, seeds uint64, newPeer func(sim.PeerOptions) sim.Peer) 
 	}
 }
 
-// TestStormsThatOnceEndedWrong runs the seeds that found a defect. In both the only member that was left had lost the
-// event of a new object. The member that had sent it had left, and the object was deleted before anybody compared a
-// list.
+// TestStormsThatOnceEndedWrong runs the seeds that found a defect. In both, the only member that was left had
+// lost the event of a new object. The member that had sent it had left, and the object was deleted before any
+// member compared a list.
 func TestStormsThatOnceEndedWrong(t *testing.T) {
 	for _, seed := range []uint64{20042, 20106} {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -64,8 +64,8 @@ func TestStormsThatOnceEndedWrong(t *testing.T) {
 	}
 }
 
-// TestScenarios plays the files of testdata/scenarios: each named storm, and each defect of recovery, with what the
-// receiver gets.
+// TestScenarios plays the files of testdata/scenarios: each named storm, and each defect of recovery, with the
+// requests that the receiver gets.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/scenarios/*.txt")
 	if err != nil || len(files) == 0 {

@@ -10,9 +10,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
-// An aggregated API gives versions that are no numbers. What is delivered of it is named, so that nobody
-// keeps it parked, and nothing is sent again by a member that joins, after a crash, or after a restart of
-// all.
+// An aggregated API gives versions that are no numbers. The checkpoint names its delivered objects, so that no
+// member keeps them parked. No member sends them again when it joins, after a crash, or after a restart of all.
 func TestOfATypeWithoutVersionsNothingIsSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const objects = 200

@@ -25,8 +25,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// Peer is one target of one process among others, with all that members tell each other by their checkpoints, over a
-// membership that a test decides.
+// Peer is one target of one process among others, over a membership that a test decides. It exchanges checkpoints
+// with the others like a replica.
 type Peer struct {
 	Index *index.Index
 	t     *Target
@@ -41,13 +41,13 @@ type PeerOptions struct {
 	Pager             deletions.Pager
 	Leases            func() []ownership.MemberStatus
 	Settle            time.Duration
-	// Compare holds the list of a resync against the index; nil does not.
+	// Compare compares the list of a resync with the index; nil compares nothing.
 	Compare func(t resource.Type, in func(namespace, name string) bool) resync.Comparison
-	// Doubt has a type listed anew; nil does not.
+	// Doubt lists a type anew; nil lists nothing.
 	Doubt      func(t resource.Type)
-	Exceptions int  // that its checkpoints name; 0: as many as ever
+	Exceptions int  // the most objects that its checkpoints name; 0: as many as ever
 	Cramped    bool // it has no room for the metadata of more than one object that waits
-	Progress   bool // is told of, as a replica does
+	Progress   bool // its progress is reported, as by a replica
 	// Served are the types that are served; nil: those that the peer is shown.
 	Served func() []resource.Type
 	// Take makes the peer the only sender of parts; nil: it takes none.
@@ -120,10 +120,10 @@ func (f *fate) View() membership.View {
 	return membership.View{Member: f.o.Name, Format: ring.DefaultFormat().String(), Status: ownership.Status{Claim: f.claim, Members: members}}
 }
 
-// Away implements [Seat]: what others have taken is not told of here.
+// Away implements [Seat]. It reports no parts of other members.
 func (f *fate) Away(resource.Type, resource.ID) bool { return false }
 
-// OwnedSince implements [Seat]: others may have sent whatever it was.
+// OwnedSince implements [Seat]: others may have sent any state.
 func (f *fate) OwnedSince(resource.Type, resource.ID) uint64 { return 1 << 62 }
 
 // outlet leads to a sender that a test has. Its receiver has no list.
@@ -193,7 +193,7 @@ func (p *Peer) Begin() {
 // Synced is closed once the checkpoints have been read.
 func (p *Peer) Synced() <-chan struct{} { return p.t.store.Synced() }
 
-// Fence takes everything from it: its Lease is lost. It comes back in another stay.
+// Fence takes every object from the peer: its Lease is lost. The peer comes back in another stay.
 func (p *Peer) Fence(incarnation string) {
 	p.fate.mu.Lock()
 	p.fate.claim, p.fate.mine, p.fate.incarnation = ownership.Claim{}, nil, incarnation
@@ -201,13 +201,13 @@ func (p *Peer) Fence(incarnation string) {
 	p.t.pipeline.MaySendChanged()
 }
 
-// Kill ends everything without a word.
+// Kill ends the peer at once, as a crash does.
 func (p *Peer) Kill() {
 	p.Fence("")
 	p.t.Stop()
 }
 
-// Leave ends in order: what is due is sent until ctx ends, and last words are written.
+// Leave ends the peer in order: it sends due items until ctx ends, and writes its last checkpoint.
 func (p *Peer) Leave(ctx context.Context) {
 	p.t.endObserving()
 	p.t.pipeline.Flush(ctx)
@@ -217,10 +217,10 @@ func (p *Peer) Leave(ctx context.Context) {
 	p.t.Leave(ctx)
 }
 
-// Gone ends what is left after Leave.
+// Gone ends the rest after Leave.
 func (p *Peer) Gone() { p.t.Stop() }
 
-// Lose gives up what matches, and waits until no request holds it.
+// Lose gives up the objects that match, and waits until no request holds them.
 func (p *Peer) Lose(lost pipeline.Match) {
 	p.fate.mu.Lock()
 	if mine := p.fate.mine; mine != nil {
@@ -230,7 +230,7 @@ func (p *Peer) Lose(lost pipeline.Match) {
 	p.t.pipeline.MaySendChanged()
 }
 
-// Drain waits until no request holds what matches, and writes the last word under the old view.
+// Drain waits until no request holds an object that matches, and writes the last checkpoint under the old view.
 func (p *Peer) Drain(lost pipeline.Match) {
 	<-p.t.pipeline.Drain(lost)
 	ctx, cancel := context.WithTimeout(context.Background(), handoff.PublishTimeout)
@@ -254,7 +254,7 @@ func (p *Peer) Publish(view []string, takes, yields []handoff.Span) {
 	p.fate.moved = make(chan struct{})
 }
 
-// Resync sends parts again, as an operation has it.
+// Resync sends parts again, as an operation does.
 func (p *Peer) Resync(ctx context.Context, r operations.Request, parts []operations.Part) error {
 	b, err := p.t.Take(ctx, r, parts)
 	if err != nil {
@@ -269,7 +269,7 @@ func (p *Peer) Resync(ctx context.Context, r operations.Request, parts []operati
 	return nil
 }
 
-// Gain takes up what matches, of which some was a member's that has crashed, unless it is fenced meanwhile.
+// Gain takes up the objects that match, some of them from a crashed member, unless the peer is fenced meanwhile.
 func (p *Peer) Gain(ctx context.Context, mine, gained, crashed pipeline.Match) {
 	stay := p.fate.Incarnation()
 	for ctx.Err() == nil && (p.t.store.Refresh(ctx) != nil || p.t.progress.Behind(func(resource.Type) bool { return true }) != "") {
@@ -289,5 +289,5 @@ func (p *Peer) Gain(ctx context.Context, mine, gained, crashed pipeline.Match) {
 	p.t.pipeline.MaySendChanged()
 }
 
-// Stats are those of its pipeline.
+// Stats returns the figures of its pipeline.
 func (p *Peer) Stats() pipeline.Stats { return p.t.pipeline.Stats() }

@@ -14,8 +14,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
-// A member gives something up while its search begins: what the checkpoint says of deletions, and what the
-// search takes of earlier checkpoints, is read and written at the same time. The race detector would tell.
+// A member gives up a part while its search begins. The checkpoint reads deletions, and the search reads earlier
+// checkpoints, while both are written. The race detector finds a missing lock.
 func TestAMemberMayGiveUpWhileItsSearchBegins(t *testing.T) {
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {

@@ -28,8 +28,8 @@ func (d *deleting) Send(ctx context.Context, r delivery.Request) wire.Outcome {
 	return d.counting.Send(ctx, r)
 }
 
-// A type goes: its CustomResourceDefinition is deleted, or it is served under another version. Its owners
-// delete the documents, the others forget what they have parked, and nothing is sent again after a crash.
+// A type goes: its CustomResourceDefinition is deleted, or it is served under another version. Its owners delete
+// the documents, and the others forget their parked objects. No document is sent again after a crash.
 func TestATypeThatIsRemovedLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const objects = 600

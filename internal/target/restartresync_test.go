@@ -28,7 +28,7 @@ type alone struct {
 func (a alone) Lost() <-chan struct{} { return a.lost }
 func (a alone) Give()                 { a.p.Publish([]string{"m"}, nil, nil) }
 
-// slowing is a receiver that takes longer from some time on, and of which a client may be gone before it has an answer.
+// slowing is a receiver that takes longer from some time on. A client may be gone before it has its answer.
 type slowing struct {
 	*counting
 
@@ -46,8 +46,8 @@ func (s *slowing) Send(ctx context.Context, r delivery.Request) wire.Outcome {
 	return s.counting.Send(ctx, r)
 }
 
-// A replica is restarted in the middle of a resync. The operation goes on with its part; by itself the
-// replica sends nothing again, for the receiver has had everything before.
+// A replica is restarted in the middle of a resync. The operation goes on with its part. The replica itself sends
+// nothing again, because the receiver has had every object before.
 func TestRestart_InTheMiddleOfAResync_SendsNothingAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const objects = 1000

@@ -17,8 +17,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
-// A resync of what one replica owns waits for the type, which another resync has: it goes on at the moment
-// when that gives back, and not before, and ends when it is told to.
+// A resync of one replica's own objects waits for the type, which another resync has taken. It goes on when that
+// resync gives the type back, and not before, and ends when its context ends.
 func TestResync_OfWhatAReplicaOwns_WaitsForWhatAnotherHasTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &counting{got: map[resource.ID]bool{}}
@@ -40,7 +40,7 @@ func TestResync_OfWhatAReplicaOwns_WaitsForWhatAnotherHasTaken(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ends, goesOn := resync(ctx), resync(t.Context())
-		p.Publish([]string{"m"}, nil, taken) // something else changes
+		p.Publish([]string{"m"}, nil, taken) // another change
 		time.Sleep(time.Hour)
 		select {
 		case err := <-goesOn:

@@ -100,8 +100,8 @@ func TestProgressIsAddedUp(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whatever stands in a key, it is refused, or read as something that is written and read again as itself;
-// and an operation can be made of it, whatever stands in the other keys.
+// FuzzDecode: whatever text a key holds, it is refused, or read as a value that is written and read again as
+// itself. An operation can be made of it, whatever the other keys hold.
 func FuzzDecode(f *testing.F) {
 	f.Add(aPlan, aRun)
 	f.Add(`{"v":1,"scope":"replica","member":"a","startedAt":"2026-01-02T03:04:05Z","members":["a"],"result":{"status":"done"}}`, `{"v":1,"failed":{"-1":"x","99":""},"done":"0-65535"}`)

@@ -114,7 +114,7 @@ func TestEqualRequestsAreOneOperationAtWhicheverMember(t *testing.T) {
 
 func TestAnEqualRequestAfterTheEndIsAnotherOperationEvenIfTheWatchLags(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, 1, "a", "b") // one part, hence nothing to write for one of the two
+		f := newFleet(t, 1, "a", "b") // One part leaves one of the two without a write.
 		first := f.begin("a", f.full())
 		time.Sleep(500 * time.Millisecond)
 		busy, idle := f.log()[0].member, "a"
@@ -244,7 +244,7 @@ func TestAMemberThatComesBackGoesOnWithWhatIsLeft(t *testing.T) {
 func TestTheStarterMayDieRightAfterThePlan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 12, "a", "b", "c")
-		f.ready(false) // nobody has time to begin
+		f.ready(false) // no member has time to begin
 		o := f.begin("a", f.full())
 		f.nodes["a"].kill()
 		f.leave("a")

@@ -16,7 +16,7 @@ func Decode(k, text string) (again string, err error) {
 	}
 }
 
-// Operations are those of a ConfigMap, and what they are once they are closed.
+// Operations returns the operations of a ConfigMap, and the same operations when they are closed.
 func Operations(data map[string]string) (open, closed []Operation) {
 	for _, r := range new(decoder).read(data).newest() {
 		open = append(open, r.operation())

@@ -77,7 +77,7 @@ func (s *server) remove() {
 	s.record(watch.Deleted, o)
 }
 
-// data is what there is.
+// data returns the present data.
 func (s *server) data() map[string]string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,9 +96,9 @@ func (s *server) written() (n int) {
 	return n
 }
 
-// client is one process's way to the server. It may be cut off, be slow, and be denied everything.
+// client is one process's way to the server. It may be cut off, be slow, and be denied every verb.
 type client struct {
-	corev1client.ConfigMapInterface // for what is not needed here
+	corev1client.ConfigMapInterface // for methods that are not needed here
 
 	*server
 	name   string
@@ -140,7 +140,7 @@ func (c *client) try(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// answer loses the answer to a write that was made, if it is to.
+// answer loses the answer to a write that was made, if the test asks for it.
 func (c *client) answer(o *corev1.ConfigMap) (*corev1.ConfigMap, error) {
 	c.faults.Lock()
 	defer c.faults.Unlock()

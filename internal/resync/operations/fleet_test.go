@@ -18,12 +18,12 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 )
 
-// mayLeak is what tests against a real API server leave behind: connections.
+// mayLeak are goroutines that tests against a real API server leave behind: those of connections.
 var mayLeak []goleak.Option
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, mayLeak...) }
 
-// catalog is what every member knows of the cluster.
+// catalog is every member's knowledge of the cluster.
 type catalog struct {
 	mu         sync.Mutex
 	types      []resource.Type
@@ -79,8 +79,8 @@ type node struct {
 	*operations.Engine
 	f      *fleet
 	name   string
-	client *client                       // not used over a real API server
-	api    corev1client.ConfigMapsGetter // client, unless it is another one
+	client *client                       // not used with a real API server
+	api    corev1client.ConfigMapsGetter // client, unless a test replaces it
 	cancel context.CancelFunc
 	ended  chan error
 	ready  bool
@@ -136,14 +136,14 @@ func (n *node) Run(ctx context.Context, op operations.Request, part operations.P
 	return repair(n.name, op, part), s.err
 }
 
-// log returns what has been begun and ended, in order.
+// log returns the begun and ended parts, in order.
 func (f *fleet) log() []step {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.steps)
 }
 
-// takes is a part that lasts for d.
+// takes simulates a part that lasts for d.
 func takes(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
@@ -218,7 +218,7 @@ func (n *node) stop() {
 	}
 }
 
-// kill ends a member without a word.
+// kill ends a member without a last write.
 func (n *node) kill() {
 	n.client.set(func() { n.client.cut = true })
 	n.stop()
@@ -233,7 +233,7 @@ func (f *fleet) ready(yes bool) {
 	})
 }
 
-// leave takes a member out of everybody's view.
+// leave takes a member out of the view of all members.
 func (f *fleet) leave(name string) {
 	f.locked(func() { f.view = slices.DeleteFunc(slices.Clone(f.view), func(m string) bool { return m == name }) })
 }
@@ -265,7 +265,7 @@ func (f *fleet) wait(name, id string) operations.Operation {
 	return o
 }
 
-// done counts by part how often it was sent to the end, and by whom.
+// done counts by part how often the part was sent to its end, and by which members.
 func (f *fleet) done() (times map[string]int, by map[string][]string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

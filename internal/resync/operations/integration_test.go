@@ -42,7 +42,7 @@ func (c *cable) RoundTrip(r *http.Request) (*http.Response, error) {
 	return c.next.RoundTrip(r)
 }
 
-// allowed makes a user who may do with ConfigMaps of the namespace default what the documentation says, and no more.
+// allowed makes a user with exactly the documented rights for ConfigMaps of the namespace default.
 func allowed(t *testing.T, cp *controlplane.ControlPlane) {
 	t.Helper()
 	admin, err := kubernetes.NewForConfig(cp.RESTConfig())
@@ -65,7 +65,7 @@ func allowed(t *testing.T, cp *controlplane.ControlPlane) {
 	}
 }
 
-// TestRealAPIServer proves against etcd and kube-apiserver what the fake of the other tests takes for granted.
+// TestRealAPIServer proves against etcd and kube-apiserver the assumptions of the other tests' fake.
 func TestRealAPIServer(t *testing.T) {
 	cp := controlplane.ForTest(t, controlplane.Options{})
 	allowed(t, cp)

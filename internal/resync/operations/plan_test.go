@@ -28,7 +28,7 @@ func members(n int) []string {
 	return ms
 }
 
-// quick is a ring that is built faster than the default one.
+// quick is a ring format whose rings are built faster than those of the default.
 func quick() ring.Format {
 	return ring.Format{Algorithm: "consistent1-xxh64", Partitions: 251, Replicas: 20, Load: 1.25}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 )
 
-// TestForceReachesWhateverEachMemberHoldsBack has three members repair: b found nine documents too many of a type in an
-// earlier part, and holds them back.
+// TestForceReachesWhateverEachMemberHoldsBack has three members repair. b found nine documents too many of a type
+// in an earlier part, and holds their repairs back.
 func TestForceReachesWhateverEachMemberHoldsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 12, "a", "b", "c")
@@ -85,7 +85,7 @@ func TestForceForOneReplicaIsItsOwn(t *testing.T) {
 	})
 }
 
-// TestADeadMembersHeldPartHoldsNothingUp kills a member before it has repaired what it holds back.
+// TestADeadMembersHeldPartHoldsNothingUp kills a member before it has carried out its held repairs.
 func TestADeadMembersHeldPartHoldsNothingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 6, "a", "b", "c")

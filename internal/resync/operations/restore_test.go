@@ -10,8 +10,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 )
 
-// TestAfterARestoreWritesStartFromWhatIsThere has the ConfigMap go back in time under a watch that says
-// nothing of it: a write that starts from what was known before is refused, and must not be tried for ever.
+// TestAfterARestoreWritesStartFromWhatIsThere has the ConfigMap go back in time under a watch that does not show
+// it. A write that starts from the version known before is refused, and must not be tried for ever.
 func TestAfterARestoreWritesStartFromWhatIsThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 5, "a")

@@ -25,7 +25,7 @@ func scheduled(t *testing.T, d time.Duration, names ...string) *fleet {
 	return f
 }
 
-// scheduler is the member that the schedule belongs to.
+// scheduler returns the member that is responsible for the schedule.
 func scheduler(t *testing.T, names ...string) string {
 	t.Helper()
 	r, err := ring.New(names, quick())
@@ -49,8 +49,8 @@ func TestASchedulerWhoseWatchLagsRepeatsNothing(t *testing.T) {
 	})
 }
 
-// TestStartRestored_IsOneOperationOfTheFleet has all members find out, one after another, that the cluster has gone
-// back: everything is sent once. An operation of the time before counts for nothing.
+// TestStartRestored_IsOneOperationOfTheFleet has all members find out, one after another, that the cluster has
+// gone back. Every type is sent once. An operation of the time before counts for nothing.
 func TestStartRestored_IsOneOperationOfTheFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := scheduled(t, 0, "a", "b", "c")
@@ -58,7 +58,7 @@ func TestStartRestored_IsOneOperationOfTheFleet(t *testing.T) {
 		time.Sleep(time.Minute)
 		back := time.Now()
 		for _, name := range []string{"b", "a", "c", "b"} {
-			time.Sleep(20 * time.Second) // longer than it takes
+			time.Sleep(20 * time.Second) // longer than the operation takes
 			if err := f.nodes[name].StartRestored(t.Context(), back); err != nil {
 				t.Fatal(err)
 			}

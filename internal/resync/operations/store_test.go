@@ -103,7 +103,7 @@ func TestOldOperationsAreTrimmed(t *testing.T) {
 	})
 }
 
-// TestTheConfigMapStaysSmall runs operations of 300 types in which everything fails with a long message.
+// TestTheConfigMapStaysSmall runs operations of 300 types in which every part fails with a long message.
 func TestTheConfigMapStaysSmall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 0, "a", "b", "c", "d", "e")
@@ -193,7 +193,7 @@ func TestStore_KeyIsBroken_IsNamedOnceAndHoldsUpNothing(t *testing.T) {
 	})
 }
 
-// TestAPlanThatIsEditedWhileItRunsPanicsNobody shortens the plan under the members' feet.
+// TestAPlanThatIsEditedWhileItRunsPanicsNobody shortens the plan while the members run it.
 func TestAPlanThatIsEditedWhileItRunsPanicsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 20, "a", "b")

@@ -30,14 +30,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
 
-// receiver is a target that writes down what it is asked to do.
+// receiver is a target that records the calls it gets.
 type receiver struct {
 	inFlight chan struct{} // is closed when its requests have ended; nil: there are none
 
 	mu         sync.Mutex // guards what follows
 	calls      []string
 	unreadable bool   // its checkpoints cannot be read
-	behind     string // what it waits for
+	behind     string // the type for which it waits
 }
 
 func (r *receiver) did(format string, args ...any) {
@@ -52,7 +52,7 @@ func (r *receiver) set(f func()) {
 	f()
 }
 
-// done returns what it was asked to do since the last time, in order, without what is asked with each change.
+// done returns the calls since the last time, in order, without those that come with each change.
 func (r *receiver) done() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -112,7 +112,7 @@ func (r *receiver) Behind(among func(resource.Type) bool) string {
 func (r *receiver) PublishLast(context.Context) { r.did("publish") }
 func (r *receiver) Leave(context.Context)       { r.did("leave") }
 
-// objects are those of one type.
+// objects are the objects of one type.
 type objects int
 
 func (objects) Types() []resource.Type { return []resource.Type{pods} }
@@ -123,7 +123,7 @@ func (n objects) All(_ resource.Type, each func(namespace, name string, version 
 	}
 }
 
-// paged are Leases that are listed in pages: the fake knows no streamed lists.
+// paged are Leases that are listed in pages, because the fake knows no streamed lists.
 type paged struct {
 	coordinationv1client.LeasesGetter
 }
@@ -203,7 +203,7 @@ func TestShard_Joins_TakesUpOnceItHasCaughtUp(t *testing.T) {
 	})
 }
 
-// TestShard_AWatchStaysBehind_TakesUpAfterItsPatience since what is broken brings nothing that could be sent.
+// TestShard_AWatchStaysBehind_TakesUpAfterItsPatience, because a broken watch brings no state that could be sent.
 func TestShard_AWatchStaysBehind_TakesUpAfterItsPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{behind: "pods.v1"}
@@ -220,7 +220,8 @@ func TestShard_AWatchStaysBehind_TakesUpAfterItsPatience(t *testing.T) {
 	})
 }
 
-// TestShard_Drain_WritesACheckpointOnceRequestsHaveEnded or have been cut off, since the receiver does not answer.
+// TestShard_Drain_WritesACheckpointOnceRequestsHaveEnded, or have been cut off because the receiver does not
+// answer.
 func TestShard_Drain_WritesACheckpointOnceRequestsHaveEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, answers := range []bool{true, false} {

@@ -39,7 +39,7 @@ func TestGains_NotAdmitted_MaySendNothing(t *testing.T) {
 		if gains, _ := b.Gains(); gains.All.Rest().Len() != ring.DefaultFormat().Partitions {
 			t.Errorf("%d partitions wait, want all", gains.All.Rest().Len())
 		}
-		b.Admit(old) // what was gained since has not been prepared
+		b.Admit(old) // The later gain has not been prepared.
 		if n := b.Owned().Rest().Len(); n == 0 || n == ring.DefaultFormat().Partitions {
 			t.Errorf("may send for %d partitions, want those of the first gain alone", n)
 		}

@@ -27,12 +27,12 @@ type server struct {
 	log      []watch.Event
 	versions []uint64 // of log
 	changed  chan struct{}
-	epoch    int // watches of an earlier one have ended
+	epoch    int // watches of an earlier epoch have ended
 }
 
-// restore puts what was there at a time, by the server as it was then, in the place of what is there. Raised
-// is added to the version, and not to those of the Leases. Watches end, and a new one is silent until the
-// version that it names is passed.
+// restore replaces the Leases by those of an earlier time, read from the server at that time. raised is added to
+// the server's version, and not to those of the Leases. Watches end, and a new one is silent until the version
+// that it names is passed.
 func (s *server) restore(leases map[string]*coordinationv1.Lease, version, raised uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,7 +42,7 @@ func (s *server) restore(leases map[string]*coordinationv1.Lease, version, raise
 	s.changed = make(chan struct{})
 }
 
-// backup returns what there is.
+// backup returns the present Leases.
 func (s *server) backup() (leases map[string]*coordinationv1.Lease, version uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +94,7 @@ func (s *server) get(name string) *coordinationv1.Lease {
 
 // client is one process's way to the server. It may be cut off, wholly or for its watch only, and be denied verbs.
 type client struct {
-	coordinationv1client.LeaseInterface // for what is not needed here
+	coordinationv1client.LeaseInterface // for methods that are not needed here
 
 	*server
 	faults sync.Mutex

@@ -49,7 +49,7 @@ func start(t *testing.T, s *server, pod, uid string, change ...func(*membership.
 	return p
 }
 
-// kill ends a replica as kill -9 does: without a word.
+// kill ends a replica as kill -9 does: its Lease is not released.
 func (p *process) kill() {
 	p.stop()
 	<-p.ended
@@ -69,7 +69,7 @@ func (p *process) maySend(partition int) bool {
 	return p.Owned().Rest().Has(partition) && p.BeforeWrite() == nil
 }
 
-// admit admits what was gained, and returns it.
+// admit admits the replica's gains, and returns them.
 func (p *process) admit() ownership.Gains {
 	gains, token := p.Gains()
 	p.Admit(token)
@@ -87,7 +87,7 @@ func (p *process) sends() int {
 	return n
 }
 
-// wantAll checks that the replicas share all partitions evenly, each with one of them, and agree that they do.
+// wantAll checks that the replicas share all partitions evenly, each with one owner, and agree on that.
 func wantAll(t *testing.T, ps ...*process) {
 	t.Helper()
 	for i := range 4093 {
@@ -202,7 +202,7 @@ func TestMembersThatJoinTogetherCostOneHandoff(t *testing.T) {
 			}
 		}
 		s.mu.Unlock()
-		if views > 2 { // the one it had, in a renewal, and the new one
+		if views > 2 { // the view it had, in a renewal, and the new one
 			t.Errorf("a published %d views, want one for all four that joined", views)
 		}
 		for _, p := range append(joined, a) {

@@ -9,9 +9,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
 )
 
-// TestAfterARestoreMembersComeTogetherAndNobodySendsTwice has the cluster go back to a time before a third
-// member came. I2: no partition has two senders at any time, that of the third member among them, which
-// nobody sees any more.
+// TestAfterARestoreMembersComeTogetherAndNobodySendsTwice has the cluster go back to a time before a third member
+// came. I2: no partition has two senders at any time. That holds for the third member, too, whose Lease is gone.
 func TestAfterARestoreMembersComeTogetherAndNobodySendsTwice(t *testing.T) {
 	for name, raised := range map[string]uint64{"plain": 0, "with a version that is raised": 1000} {
 		t.Run(name, func(t *testing.T) {
@@ -55,8 +54,8 @@ func TestAfterARestoreMembersComeTogetherAndNobodySendsTwice(t *testing.T) {
 	}
 }
 
-// TestRestore_AListShowsItFirst_IsToldOnce has an API server come back that is too busy for anything but a list: the
-// watch is refused, which has the Leases listed anew, and no Lease can be renewed.
+// TestRestore_AListShowsItFirst_IsToldOnce has an API server come back that is too busy for anything but a list.
+// It refuses the watch, so that the Leases are listed anew, and no Lease can be renewed.
 func TestRestore_AListShowsItFirst_IsToldOnce(t *testing.T) {
 	for name, raised := range map[string]uint64{"plain": 0, "with a version that is raised": 1000} {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,7 @@ var (
 	pods    = ownership.Kind{Target: "default", Version: "v1", Resource: "pods"}
 )
 
-// senders counts who may send objects of a kind in a namespace, over many partitions.
+// senders returns, for many partitions, how many replicas may send objects of a kind in a namespace.
 func senders(t *testing.T, k ownership.Kind, namespace string, ps ...*process) []int {
 	t.Helper()
 	counts := make([]int, len(ps))
@@ -54,7 +54,7 @@ func TestWhatIsTakenHasOneSenderUntilItIsGivenBack(t *testing.T) {
 				t.Errorf("of what is not in the part the two send %v, want a share each", n)
 			}
 		}
-		c := start(t, s, "c", "uid-c") // who joins meanwhile has its share of all else
+		c := start(t, s, "c", "uid-c") // A member that joins meanwhile has its share of the other parts.
 		time.Sleep(time.Second)
 		wantAll(t, ps[0], ps[1], c)
 		if n := senders(t, pods, "n", ps[0], ps[1], c); n[0] != 200 {
@@ -207,7 +207,8 @@ func TestMembersWithDifferentReceiversFormNoRing(t *testing.T) {
 	})
 }
 
-// TestThoseWhoTakeManyPartsAtOnceAllGoOn: none may keep one part while it waits for another that is kept likewise.
+// TestThoseWhoTakeManyPartsAtOnceAllGoOn: no member may keep one part while it waits for another that is kept
+// likewise.
 func TestThoseWhoTakeManyPartsAtOnceAllGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ps := ringOf(t, newServer(), "a", "b", "c")

@@ -11,11 +11,11 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
-// everywhere are namespaces that lie in, between and outside of the bounds of parts.
+// everywhere are namespaces in, between and outside the bounds of parts.
 var everywhere = []string{"", "a", "b", "bb", "c", "d", "zz"}
 
-// TestAreasAreSetsOverObjectsAndPartitions compares areas that were combined at random with what they are to stand for,
-// place by place.
+// TestAreasAreSetsOverObjectsAndPartitions compares areas that were combined at random with the sets that they
+// stand for, place by place.
 func TestAreasAreSetsOverObjectsAndPartitions(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()

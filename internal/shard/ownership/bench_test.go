@@ -9,7 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// bench drives machines by hand against a server that the tests look into.
+// bench drives machines by hand against a server that the tests inspect.
 type bench struct {
 	t   *testing.T
 	api server
@@ -40,7 +40,7 @@ func (b *bench) join(member, uid string, f ring.Format) *hand {
 	return h
 }
 
-// see delivers all that is new.
+// see delivers all new events.
 func (h *hand) see() {
 	for ; h.position < len(h.b.api.log); h.position++ {
 		if e := h.b.api.log[h.position]; e.deleted {
@@ -66,14 +66,14 @@ func (h *hand) write() bool {
 	return ok
 }
 
-// drain says that nothing is in flight.
+// drain says that no request is in flight.
 func (h *hand) drain() {
 	if d, ok := h.Drain(); ok {
 		h.Drained(d.Token, h.b.now)
 	}
 }
 
-// settle lets everybody do everything for a while.
+// settle lets all machines work for a while.
 func (b *bench) settle(d time.Duration) {
 	for end := b.now + d; b.now < end; b.now += 100 * time.Millisecond {
 		for range 3 {

@@ -8,8 +8,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// The first member of a ring writes its claim, sees it on the watch, and may send until its fence. The machine has no
-// clock: each call is given the time since the process began.
+// The first member of a ring writes its claim, sees it on the watch, and may send until its fence. The machine
+// has no clock: each call is given the time since the process began.
 func ExampleMachine() {
 	m, err := ownership.New(ownership.Self{Member: "sync-0", UID: "7d1b", Process: "1"}, ring.DefaultFormat(), ownership.DefaultTimings())
 	if err != nil {

@@ -4,7 +4,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// Break switches off a rule of the protocol, so that tests can show that each of them is needed.
+// Break switches off a rule of the protocol, so that tests can show that each rule is needed.
 func (m *Machine) Break(r string) { m.off = rule(r) }
 
 // ShareRings makes the machine build its rings with build.
@@ -29,5 +29,5 @@ func setOf(bits int) Set {
 // AreaOf returns the area of the partitions 0 to 2 whose bits are set.
 func AreaOf(bits int) Area { return Area{rest: setOf(bits)} }
 
-// With returns the area with the partitions whose bits are set in the place of what it has of a part.
+// With returns the area in which the partitions whose bits are set replace those of a part.
 func (a Area) With(p Part, bits int) Area { return a.with(p, setOf(bits)) }

@@ -113,7 +113,7 @@ func TestMarkNeedsTheVersionThatWasSeen(t *testing.T) {
 	b := newBench(t)
 	ms := b.ring("a", "c")
 	silent := b.now - ms[0].Status(b.now).Members[1].Heartbeat
-	for range 200 { // only a lives on; its own renewals go round
+	for range 200 { // Only a lives on; it sees its own renewals.
 		b.now += 100 * time.Millisecond
 		ms[0].Tick(b.now)
 		ms[0].see()
@@ -212,8 +212,8 @@ func TestAResidualClaimIsStrippedByOthersAndResumedByItsOwn(t *testing.T) {
 	}
 }
 
-// A ring that ended in good order may be begun by anybody at once. One whose last member did not vouch for the end of
-// all others may not.
+// Any member may begin a ring at once that ended in good order. It may not if the last member of the ring did not
+// vouch for the end of all others.
 func TestARingThatEndedInGoodOrderBeginsAtOnce(t *testing.T) {
 	t.Parallel()
 	for vouches, want := range map[bool]int{true: 64, false: 0} {

@@ -22,7 +22,7 @@ type node struct {
 	skew      time.Duration
 	ended     bool
 	frozen    time.Duration // until when, 0 when it runs
-	backlog   []func()      // what happened to it while frozen
+	backlog   []func()      // events that reach it after the freeze
 	cutOff    time.Duration // until when it cannot reach the API server
 	deaf      time.Duration // until when its watch delivers nothing
 	position  int           // in the log: how far its watch has delivered
@@ -50,10 +50,10 @@ type request struct {
 }
 
 var (
-	plain = ownership.Kind{Target: "t", Version: "v1", Resource: "secrets"} // no part of it is ever taken
+	plain = ownership.Kind{Target: "t", Version: "v1", Resource: "secrets"} // no member ever takes a part of it
 	large = ownership.Kind{Target: "t", Version: "v1", Resource: "pods"}
 	small = ownership.Kind{Target: "t", Version: "v1", Resource: "nodes"}
-	// kinds and namespaces tell all objects apart that parts can.
+	// kinds and namespaces tell all objects apart that parts can tell apart.
 	points = []place{{kind: plain}, {kind: large, namespace: "a"}, {kind: large, namespace: "m"}, {kind: small}}
 	parts  = []ownership.Part{
 		{Kind: large}, {Kind: large, Until: "g"}, {Kind: large, From: "g"}, {Kind: large, From: "m", Until: "m-"}, {Kind: small},
@@ -81,7 +81,7 @@ func (w *world) start(name, uid string, f ring.Format) *node {
 	return n
 }
 
-// resync takes parts, or gives them back, until no faults come any more.
+// resync takes parts, or gives them back, until the faults have ended.
 func (n *node) resync() {
 	switch {
 	case len(n.taken) > 0:
@@ -93,7 +93,7 @@ func (n *node) resync() {
 			n.taken = append(n.taken, parts[n.w.rng.IntN(len(parts))])
 		}
 		n.w.logf("%s takes %s", n.process, ownership.FormatParts(n.taken))
-		for _, p := range n.taken { // each by itself: more is begun and withdrawn than with one request for both
+		for _, p := range n.taken { // Each part by itself: more is begun and withdrawn than with one request for both.
 			n.m.Take([]ownership.Part{p}, n.clock())
 		}
 	}
@@ -108,7 +108,7 @@ func (n *node) clock() time.Duration {
 	return n.skew + time.Duration(float64(n.w.now-n.born)*n.rate)
 }
 
-// happen lets something happen to the process: at once, or when it runs again, or never when it has ended.
+// happen runs an event of the process: at once, or when the process runs again, or never when it has ended.
 func (n *node) happen(do func()) {
 	switch {
 	case n.ended:
@@ -120,11 +120,11 @@ func (n *node) happen(do func()) {
 	}
 }
 
-// later is happen after a time.
+// later is happen after a delay.
 func (n *node) later(d time.Duration, do func()) { n.w.after(d, func() { n.happen(do) }) }
 
-// freeze stops the process for a while. When it goes on, what has happened meanwhile reaches it in any order, as far
-// as it comes from different sources; a step of its own may well be first.
+// freeze stops the process for a while. When it goes on, the events of the meantime reach it in any order, as far
+// as they come from different sources. A step of its own may well be first.
 func (n *node) freeze(d time.Duration) {
 	n.frozen = max(n.frozen, n.w.now+d)
 	until := n.frozen
@@ -149,7 +149,7 @@ func (n *node) kill() {
 	n.w.logf("%s is killed", n.process)
 }
 
-// relist lists everything after a while; what it lists may have changed by the time it arrives.
+// relist lists all Leases after a while; they may have changed by the time the list arrives.
 func (n *node) relist() {
 	n.synced = false
 	n.w.after(n.latency(), func() {
@@ -161,7 +161,7 @@ func (n *node) relist() {
 			return
 		}
 		position := len(n.w.api.log)
-		if n.w.chance(3) { // a cache may lag, but it never goes back behind what we have seen
+		if n.w.chance(3) { // A cache may lag, but never shows an older state than we have seen.
 			position = max(n.position, position-n.w.rng.IntN(8))
 		}
 		leases, version := n.w.api.past(position)
@@ -215,14 +215,14 @@ func (n *node) latency() time.Duration {
 	case n.w.faultless:
 		return n.w.between(time.Millisecond, 20*time.Millisecond)
 	case n.w.chance(50):
-		return n.w.between(0, 12*time.Second) // it may arrive long after its sender has given it up
+		return n.w.between(0, 12*time.Second) // The write may arrive long after its sender has given it up.
 	default:
 		return n.w.between(time.Millisecond, 50*time.Millisecond)
 	}
 }
 
-// call sends something to the API server. answer is called with whether it was applied, or not at all: when the
-// request or the answer was lost, or came too late.
+// call sends a request to the API server. It calls answer with whether the request was applied. It calls lost
+// when the request or the answer was lost, or came too late.
 func (n *node) call(apply func() (uint64, bool), answer func(version uint64, ok bool), lost func()) {
 	const timeout = 3300 * time.Millisecond
 	answered := false
@@ -250,7 +250,7 @@ func (n *node) call(apply func() (uint64, bool), answer func(version uint64, ok 
 	})
 }
 
-// notify lets all watches deliver what is new.
+// notify lets all watches deliver the new events.
 func (w *world) notify() {
 	for _, n := range w.nodes {
 		if !n.ended && n.synced {
@@ -267,7 +267,7 @@ func (n *node) step() {
 	now := n.clock()
 	n.m.Tick(now)
 	if n.m.Fenced(now) {
-		n.requests = nil // all are cancelled
+		n.requests = nil // all requests are cancelled
 	}
 	n.drain()
 	if wr, ok := n.m.BeginWrite(now); ok {
@@ -349,8 +349,8 @@ func (n *node) reread() {
 	}, func(uint64, bool) { n.m.Reread(got, n.clock()) }, func() {})
 }
 
-// send begins requests for what the node may send for, as the pipeline does: mark it in flight, ask MaySend,
-// and look at the fence right before it is written. In between the process may be stopped for any time.
+// send begins requests as the pipeline does: mark the request as in flight, ask MaySend, and check the fence
+// right before the write. In between the process may be stopped for any time.
 func (n *node) send() {
 	if n.w.now < n.sendAt || len(n.requests) >= 3*n.w.eager {
 		return
@@ -360,7 +360,7 @@ func (n *node) send() {
 		return
 	}
 	n.sendAt = n.w.now + n.w.between(5*time.Millisecond, 800*time.Millisecond)
-	gained := places(n.m.TakeGains().All) // what was just gained is where an overlap would be
+	gained := places(n.m.TakeGains().All) // An overlap is most likely in a gain.
 	n.w.rng.Shuffle(len(gained), func(i, j int) { gained[i], gained[j] = gained[j], gained[i] })
 	gained = gained[:min(len(gained), n.w.eager)]
 	for _, at := range append(gained, all[n.w.rng.IntN(len(all))]) {
@@ -403,7 +403,7 @@ func (n *node) begin(r *request) {
 	r.begun = true
 	n.w.begun++
 	for _, o := range n.w.nodes {
-		if o == n || o.ended || o.m.Fenced(o.clock()) { // what a fenced or dead one has caused is an unknown outcome
+		if o == n || o.ended || o.m.Fenced(o.clock()) { // The request of a fenced or dead node has an unknown outcome.
 			continue
 		}
 		if slices.ContainsFunc(o.requests, func(q *request) bool { return q.begun && q.place == r.place }) {

@@ -9,19 +9,19 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
-// event is one change in the one order of revisions.
+// event is one change in the order of revisions.
 type event struct {
 	version uint64
 	deleted bool
 	lease   ownership.Lease
 }
 
-// server is the API server: conditional writes, and one log of everything that happened.
+// server is the API server: conditional writes, and one log of all events.
 type server struct {
 	version uint64
 	leases  map[string]ownership.Lease
 	log     []event
-	// careless applies marks of death without looking at the condition.
+	// careless applies marks of death without a check of the condition.
 	careless bool
 }
 
@@ -78,17 +78,17 @@ func (s *server) past(events int) (leases []ownership.Lease, version uint64) {
 	return old.list(), version
 }
 
-// world is real time and everything in it. One goroutine runs it, and all chance comes from one seed, so a seed is
-// replayed by running it again.
+// world is real time with all nodes. One goroutine runs it, and all chance comes from one seed, so a second run
+// of a seed replays the first.
 type world struct {
 	rng       *rand.Rand
-	now       time.Duration // real time, which nobody in it can read
+	now       time.Duration // real time, which no node can read
 	queue     []timer       // a heap
 	order     uint64
 	api       server
-	nodes     []*node       // all that ever were, in the order of their birth
+	nodes     []*node       // all nodes that ever were, in the order of their birth
 	broken    string        // the rule that is switched off
-	faultless bool          // no faults any more: everything is fast
+	faultless bool          // the faults have ended: everything is fast
 	lag       int           // one delivery in so many is slow
 	eager     int           // how many requests are begun together
 	haste     time.Duration // the longest time from taking parts to giving them back

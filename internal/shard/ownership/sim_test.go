@@ -21,8 +21,8 @@ var (
 	simBreak = flag.String("sim.break", "", "with -sim.seed: the rule to switch off: observe, others, fence, drain, season, zombies, mark, yields, yield drain")
 )
 
-// Small formats: an overlap of one partition is as wrong as one of a thousand. Both have the same partitions, so that
-// requests under the one can be compared with requests under the other.
+// The formats are small, because an overlap of one partition is as wrong as one of a thousand. Both have the same
+// partitions, so that requests under the one can be compared with requests under the other.
 var (
 	formatOld = ring.Format{Algorithm: ring.Algorithm, Partitions: 64, Replicas: 10, Load: 1.25}
 	formatNew = ring.Format{Algorithm: ring.Algorithm, Partitions: 64, Replicas: 11, Load: 1.25}
@@ -179,9 +179,9 @@ func (f *fleet) upgrade() {
 
 const (
 	storm = 120 * time.Second
-	// quiet is how long after the last fault everything has to be owned again. A member that was cut off or
-	// stopped comes back, a pod may have to wait for its own predecessor to be found dead, by clocks that are
-	// up to 15 % slow, and then for a slow request of the last moment.
+	// quiet is how long after the last fault every partition must be owned again. A member that was cut off or
+	// stopped comes back. A pod may have to wait for its own predecessor to be found dead, by clocks that are up to
+	// 15 % slow, and then for a slow request of the last moment.
 	quiet = 45 * time.Second
 )
 
@@ -235,7 +235,7 @@ func (f *fleet) settle() {
 	f.notify()
 }
 
-// check looks whether everything is owned again, by exactly one each.
+// check tests whether every partition is owned again, by exactly one member.
 func (f *fleet) check() {
 	if f.failure != "" {
 		return
@@ -266,8 +266,8 @@ func (f *fleet) check() {
 // TestNoTwoMembersSendForOnePartition simulates fleets in fault storms. It checks
 //
 //	I2: no request for a partition is begun while another member's is in flight, nor after the member's own fence;
-//	I4, as far as it rests on ownership: some time after the last fault everything has exactly one owner, and nothing
-//	is taken.
+//	I4, as far as it rests on ownership: some time after the last fault every partition has exactly one owner, and
+//	no part is taken.
 //
 // A failing seed is replayed with -run TestNoTwoMembersSendForOnePartition -sim.seed=N, which prints its schedule.
 func TestNoTwoMembersSendForOnePartition(t *testing.T) {

@@ -6,7 +6,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// Three members share the partitions almost evenly, and agree on the owner of each object without a word.
+// Three members share the partitions almost evenly, and agree on the owner of each object without a message.
 func ExampleNew() {
 	r, err := ring.New([]string{"sync-2", "sync-0", "sync-1"}, ring.DefaultFormat())
 	if err != nil {
@@ -27,7 +27,7 @@ func ExampleNew() {
 	// sync-2 owns 1406
 }
 
-// A member that joins gets its share, and little else moves.
+// A member that joins gets its share, and few other partitions move.
 func ExampleRing_Owner() {
 	three, err := ring.New([]string{"sync-0", "sync-1", "sync-2"}, ring.DefaultFormat())
 	if err != nil {

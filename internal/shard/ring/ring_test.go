@@ -36,7 +36,7 @@ func TestEveryPartitionHasOneOwnerAndSharesAreEven(t *testing.T) {
 	t.Parallel()
 	for n := 1; n <= 50; n++ {
 		if testing.Short() && n > 10 && n%10 > 0 {
-			continue // the race detector, which has nothing to find here, makes a second of each
+			continue // the race detector, which cannot find a race here, makes a second of each
 		}
 		r := mustNew(t, names(n, n), ring.DefaultFormat())
 		owned := make([]int, 4093)
@@ -106,8 +106,8 @@ func TestOrderOfMembersMeansNothing(t *testing.T) {
 	}
 }
 
-// TestOwnersArePinned fails when any owner changes under an unchanged format string: that would be a split brain
-// during a rolling upgrade. A change of the sums is a change of ring.Algorithm, too.
+// TestOwnersArePinned fails when any owner changes under an unchanged format string: two versions in a rolling
+// upgrade would then name different owners. A change of the sums is a change of ring.Algorithm, too.
 func TestOwnersArePinned(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]uint64{1: 0xda6f51b6923d063a, 3: 0x9ca339c1d0bbe96b, 10: 0xc08bb93145aefd94} {
@@ -183,7 +183,7 @@ func TestNewRefusesWhatNoRingCanBeBuiltFrom(t *testing.T) {
 	}
 }
 
-// TestNeverPanics builds rings at the edges of what is allowed.
+// TestNeverPanics builds rings at the bounds of the parameters.
 func TestNeverPanics(t *testing.T) {
 	t.Parallel()
 	for _, f := range []ring.Format{

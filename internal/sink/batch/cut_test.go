@@ -45,8 +45,8 @@ func TestCut(t *testing.T) {
 	}
 }
 
-// FuzzCut holds three promises: nothing is lost or reordered, no batch is empty, and no batch of more than one item
-// exceeds a limit.
+// FuzzCut checks three promises: no item is lost or reordered, no batch is empty, and no batch of more than one
+// item exceeds a limit.
 func FuzzCut(f *testing.F) {
 	f.Add([]byte{1, 2, 3, 200}, 2, 100, 3)
 	f.Add([]byte{}, 0, 0, 0)

@@ -103,8 +103,9 @@ func TestPopAnyEmptiesInOrder(t *testing.T) {
 	}
 }
 
-// TestAgainstAModel runs random scripts against a trivial map. Invariants: a key is due exactly when it was quiet for
-// the quiet time or waited for the max wait; it is handed out once; nothing is lost; Next is the earliest due time.
+// TestAgainstAModel runs random scripts against a trivial map. Invariants: a key is due exactly when it was quiet
+// for the quiet time or waited for the max wait; it is handed out once; no key is lost; Next is the earliest due
+// time.
 func TestAgainstAModel(t *testing.T) {
 	const quiet, maxWait = 5 * time.Second, 17 * time.Second
 	type times struct{ first, last time.Time }
@@ -185,7 +186,7 @@ func BenchmarkTouchAndPop(b *testing.B) {
 	}
 }
 
-// TestATouchDoesNotAllocate: what waits already costs no memory, however restless it is.
+// TestATouchDoesNotAllocate: a key that waits already costs no memory, however restless it is.
 func TestATouchDoesNotAllocate(t *testing.T) {
 	w := debounce.New[int](10*time.Second, time.Minute)
 	for i := range 1000 {

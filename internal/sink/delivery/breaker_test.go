@@ -19,7 +19,7 @@ func newBreaker(inFlight int) *delivery.Breaker {
 
 func is(k wire.Kind) wire.Outcome { return wire.Outcome{Kind: k, Reason: "because"} }
 
-// send lets a lane's time come, sends one request that ends at once, and returns the time and the change.
+// send waits for a lane's turn, sends one request that ends at once, and returns the time and the change.
 func send(t *testing.T, b *delivery.Breaker, lane delivery.Lane, now time.Time, o wire.Outcome) (time.Time, delivery.Transition) {
 	t.Helper()
 	now = now.Add(b.Wait(now, lane))
@@ -29,7 +29,7 @@ func send(t *testing.T, b *delivery.Breaker, lane delivery.Lane, now time.Time, 
 	return now, b.Report(now, b.Begin(lane), o)
 }
 
-// breakOpen has requests fail until the breaker opens, and returns how many that took.
+// breakOpen has requests fail until the breaker opens, and returns their number.
 func breakOpen(t *testing.T, b *delivery.Breaker, lane delivery.Lane, now time.Time, o wire.Outcome) int {
 	t.Helper()
 	for n := 1; ; n++ {
@@ -61,8 +61,8 @@ func TestClosedBreakerAllowsUpToItsLimit(t *testing.T) {
 	}
 }
 
-// TestBreakerOpensWhenNothingPasses: what may be chance, or one body's fault, opens it in a row only; a
-// receiver that says that it takes nothing, at once.
+// TestBreakerOpensWhenNothingPasses: failures that may be chance, or one body's fault, open it in a row only. A
+// receiver that says that it takes no request opens it at once.
 func TestBreakerOpensWhenNothingPasses(t *testing.T) {
 	answered := func(k wire.Kind, status int) wire.Outcome { o := is(k); o.Status = status; return o }
 	slow := is(wire.Unknown)
@@ -99,7 +99,7 @@ func TestBreakerOpensWhenNothingPasses(t *testing.T) {
 	}
 }
 
-// The backoff doubles within the second half of its span, up to a top that depends on what the matter is.
+// The backoff doubles within the second half of its span, up to a top that depends on the kind of trouble.
 func TestBackoffGrowsToItsTop(t *testing.T) {
 	tests := map[wire.Kind][]time.Duration{
 		wire.Retry:         {1, 2, 4, 8, 15, 15, 15},
@@ -144,7 +144,7 @@ func TestMembersDoNotComeBackTogether(t *testing.T) {
 	}
 }
 
-// A pause that is asked for holds in both lanes, whatever kind of answer it came with, and whatever passes meanwhile.
+// A pause that the receiver asks for holds in both lanes, whatever its answer was, and whatever passes meanwhile.
 func TestRetryAfterIsKeptUpToFiveMinutes(t *testing.T) {
 	for asked, want := range map[time.Duration][2]time.Duration{
 		30 * time.Second:       {30 * time.Second, 33 * time.Second},
@@ -191,8 +191,8 @@ func TestOpenBreakerLetsOneProbeThrough(t *testing.T) {
 	}
 }
 
-// A receiver whose embedder is down takes every deletion. That says nothing about upserts, whose backoff goes
-// on growing, and deletions are not held up.
+// A receiver whose embedder is down takes every deletion. That says nothing about upserts, whose backoff goes on
+// growing, and deletions are not delayed.
 func TestLanesHaveCircuitsOfTheirOwn(t *testing.T) {
 	b := newBreaker(2)
 	breakOpen(t, b, delivery.Upserts, start, is(wire.ServerError))
@@ -223,8 +223,8 @@ func TestLanesHaveCircuitsOfTheirOwn(t *testing.T) {
 	}
 }
 
-// Requests that were in flight when the receiver fell ill hang for as long as their timeout. They must not keep the
-// probe back, and what becomes of them is old news: neither a further failure nor a recovery.
+// Requests that were in flight when the receiver fell ill hang for as long as their timeout. They must not keep
+// the probe back, and their outcomes do not count: neither as a further failure nor as a recovery.
 func TestRequestsFromBeforeDoNotCount(t *testing.T) {
 	b := newBreaker(8)
 	var before []delivery.Attempt
@@ -331,7 +331,7 @@ func TestOwnOutcomesSayNothing(t *testing.T) {
 	}
 }
 
-// A receiver that asks to be left alone, lets one through and asks again is not tried every second.
+// A receiver that asks for a pause, lets one request through and asks again is not tried every second.
 func TestRelapseGoesOnWithTheBackoff(t *testing.T) {
 	b := newBreaker(8)
 	busy := is(wire.Retry)
@@ -360,8 +360,8 @@ func TestRetryTriesAtOnce(t *testing.T) {
 	}
 }
 
-// Whatever happens in whatever order: the limits stay within their bounds, an attempt is always allowed in the end, one
-// success of a fresh request closes the breaker, and a closed one never waits.
+// For any events in any order, the limits stay within their bounds, and an attempt is always allowed in the end.
+// One success of a fresh request closes the breaker, and a closed one never waits.
 func TestBreakerNeverLocksUp(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -395,7 +395,7 @@ func TestBreakerNeverLocksUp(t *testing.T) {
 			if s.Limit < 1 || s.Limit > 10 || s.MaxBytes < 4<<10 || s.MaxBytes > 64<<10 || wait < 0 || wait > 330*time.Second {
 				t.Fatalf("state %+v, wait %v", s, wait)
 			}
-			if !s.Open && wait > 100*time.Millisecond { // that of the fence
+			if !s.Open && wait > 100*time.Millisecond { // the pause of the fence
 				t.Fatalf("a closed breaker waits %v", wait)
 			}
 		}

@@ -25,8 +25,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// A line can break in many ways. What was handed to the operating system may have arrived and may be applied; what was
-// not may not.
+// A line can break in many ways. Bytes that were handed to the operating system may have arrived and may be
+// applied; without any such byte, nothing may be applied.
 func TestBrokenLineIsUnknownOnceAnythingWasWritten(t *testing.T) {
 	after := func(then func(net.Conn)) func(net.Conn) {
 		return func(c net.Conn) {
@@ -88,7 +88,7 @@ func (endless) Read(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Whether the first write still finds the connection is a race that nobody can win; both outcomes are true.
+// Whether the first write still finds the connection is a race that no code can win; both outcomes are true.
 func TestConnectionClosedBeforeReadingIsNotDelivered(t *testing.T) {
 	c := newClient(t, listen(t, func(net.Conn) {}), delivery.Options{})
 	for range 20 {
@@ -166,7 +166,7 @@ func TestOwnCancelIsOwn(t *testing.T) {
 	})
 }
 
-// A request that waits for a connection has not been begun, whatever ends its waiting.
+// A request that waits for a connection has not begun, whatever ends its wait.
 func TestWaitingForAConnectionIsNotSent(t *testing.T) {
 	busy := make(chan struct{}, 1)
 	c := newClient(t, listen(t, func(conn net.Conn) {
@@ -190,7 +190,7 @@ func TestWaitingForAConnectionIsNotSent(t *testing.T) {
 	}
 }
 
-// What one request wrote to a connection must not be held against the next one on it.
+// A request's bytes on a connection must not be held against the next request on it.
 func TestKeptConnectionIsJudgedPerRequest(t *testing.T) {
 	var conns []net.Conn // by the only connection's goroutine
 	c := newClient(t, listen(t, func(conn net.Conn) {
@@ -372,7 +372,8 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// The timeout is the format's own where none is given. A receiver inside the process makes it cost nothing to wait.
+// The timeout is the format's own where none is given. With a receiver inside the process, the wait costs
+// nothing.
 func TestTimeoutIsTheFormatsByDefault(t *testing.T) {
 	for want, f := range map[time.Duration]wire.Format{90 * time.Second: wire.ClusterWhisperer(), 120 * time.Second: wire.DotAI()} {
 		synctest.Test(t, func(t *testing.T) {

@@ -65,8 +65,8 @@ func TestWriteThatTookNothingIsNotBegun(t *testing.T) {
 	}
 }
 
-// net/http may return from a cancelled request while its writer has yet to begin. What was called not begun
-// must stay so.
+// net/http may return from a cancelled request while its writer has yet to begin. A request that was reported as
+// not begun must not begin later.
 func TestEndedAttemptCanBeginNoMore(t *testing.T) {
 	var s sink
 	c, _ := delivery.NewConn(&s, func() error { return nil })
@@ -78,7 +78,7 @@ func TestEndedAttemptCanBeginNoMore(t *testing.T) {
 	}
 }
 
-// The receivers close an idle connection after 5 s; a request that meets that has an unknown outcome.
+// The receivers close an idle connection after 5 s; a request that meets the close has an unknown outcome.
 func TestConnectionsSuitTheReceivers(t *testing.T) {
 	tr := delivery.TransportOf(newClient(t, "http://receiver", delivery.Options{MaxConns: 3}))
 	if tr.IdleConnTimeout != 4*time.Second || tr.MaxConnsPerHost != 3 || tr.MaxIdleConnsPerHost != 3 || tr.MaxResponseHeaderBytes != 65536 {
@@ -89,8 +89,8 @@ func TestConnectionsSuitTheReceivers(t *testing.T) {
 	}
 }
 
-// TestConn_BodyOfSeveralWrites_FenceIsAskedBeforeEach holds that a body which is copied to the connection at once
-// cannot pass a fence that falls meanwhile.
+// TestConn_BodyOfSeveralWrites_FenceIsAskedBeforeEach checks that a body which is copied to the connection at
+// once cannot pass a fence that falls meanwhile.
 func TestConn_BodyOfSeveralWrites_FenceIsAskedBeforeEach(t *testing.T) {
 	var s sink
 	asked := 0
@@ -106,7 +106,8 @@ func TestConn_BodyOfSeveralWrites_FenceIsAskedBeforeEach(t *testing.T) {
 	}
 }
 
-// TestConn_Bodies_NoBufferForEach bounds what writing a body costs. The race detector has a pool forget one in four.
+// TestConn_Bodies_NoBufferForEach bounds the cost of writing a body. With the race detector, a pool forgets one
+// buffer in four.
 func TestConn_Bodies_NoBufferForEach(t *testing.T) {
 	const bodies, most = 400, 16 << 10
 	var s sink

@@ -6,13 +6,13 @@ import (
 	"net/http/httptrace"
 )
 
-// NewConn wraps c as the client's own connections are, and begun tells what it remembers.
+// NewConn wraps c in the way of the client's own connections. begun tells what the wrapper remembers.
 func NewConn(c net.Conn, ask func() error) (wrapped net.Conn, begun func() bool) {
 	w := &conn{Conn: c, ask: ask}
 	return w, w.begun.Load
 }
 
-// Follow lets an attempt take c, and end is what the client calls when the attempt has failed.
+// Follow lets an attempt take c. The client calls end when the attempt has failed.
 func Follow(c net.Conn) (end func() (begun bool)) {
 	var a attempt
 	a.trace().GotConn(httptrace.GotConnInfo{Conn: c})

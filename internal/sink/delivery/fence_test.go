@@ -34,9 +34,9 @@ func TestFencedProcessConnectsToNothing(t *testing.T) {
 	}
 }
 
-// The fence may fall at any moment: a process can be stopped between any two instructions. Wherever it falls, a request
-// of which nothing was written is fenced and the receiver has seen nothing of it; one that is partly written is never
-// completed; and on a connection where it fell nothing follows.
+// The fence may fall at any moment, because a process can be stopped between any two instructions. A request of
+// which no byte was written is fenced, and the receiver has seen nothing of it. A request that is partly written
+// is never completed. No request follows on a connection where the fence fell.
 func TestFenceMayFallBeforeAnyWrite(t *testing.T) {
 	for _, scheme := range []string{"http", "https"} {
 		t.Run(scheme, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestFenceMayFallBeforeAnyWrite(t *testing.T) {
 				}
 				o := c.Send(t.Context(), request(2000))
 				fell := asked.Load() > allowed
-				c.Close() // which, with TLS, writes a farewell and so asks once more
+				c.Close() // With TLS, Close writes a farewell and so asks once more.
 				if !fell {
 					if o.Kind != wire.Delivered {
 						t.Fatalf("without a fence: %+v", o)
@@ -108,7 +108,7 @@ func TestFenceMayFallBeforeAnyWrite(t *testing.T) {
 	}
 }
 
-// A kept connection has carried bytes before: that must not make a fenced request look begun.
+// A kept connection has carried bytes before; these must not make a fenced request look begun.
 func TestFenceOnAKeptConnection(t *testing.T) {
 	var down atomic.Bool
 	var asked atomic.Int32

@@ -13,7 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// Headers are read for each request, and what they hold is in no reason, though the receiver repeats it.
+// Headers are read for each request. No reason holds their values, though the receiver repeats them.
 func TestFurtherHeadersAreSentAndNotRepeated(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "headers")

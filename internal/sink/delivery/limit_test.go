@@ -21,7 +21,7 @@ func TestLimitHalvesOnTroubleAndGrowsPerRound(t *testing.T) {
 	}
 	successes := 0
 	for want := 2; want <= 8; want++ {
-		for range want - 1 { // a round is as many as the limit
+		for range want - 1 { // a round has as many as the limit
 			if got := b.State().Limit; got != want-1 {
 				t.Fatalf("limit %d after %d successes, want %d", got, successes, want-1)
 			}

@@ -14,11 +14,12 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// unheardOf is an outcome that the pipeline has no rule for, as one that is added to package wire and forgotten here.
+// unheardOf is an outcome for which the pipeline has no rule, like one that is added to package wire and
+// forgotten here.
 const unheardOf = wire.Kind(200)
 
-// TestPipeline_OutcomeWithoutARule_LosesNothingAndIsCounted has two requests end in a way that nothing is decided
-// about. What they carried is counted as dropped and named, and goes out all the same.
+// TestPipeline_OutcomeWithoutARule_LosesNothingAndIsCounted has two requests end with an outcome without a rule.
+// Their items are counted as dropped and named, and are sent all the same.
 func TestPipeline_OutcomeWithoutARule_LosesNothingAndIsCounted(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		reg := prometheus.NewRegistry()

@@ -55,7 +55,7 @@ func TestAwaitDeleted_EndsWhenTheReceiverKnows(t *testing.T) {
 	})
 }
 
-// What has become another member's to send is not waited for.
+// A caller does not wait for an object that has become another member's to send.
 func TestAwaitDeleted_EndsWhenTheObjectIsGivenAway(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(anybody)

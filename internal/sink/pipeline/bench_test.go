@@ -17,7 +17,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// ordinary returns n objects as a Deployment's pods are: six labels, one annotation that is kept.
+// ordinary returns n objects like a Deployment's pods: six labels, one annotation that is kept.
 func ordinary(n int) []index.Change {
 	keep, err := resource.NewAnnotationFilter([]string{"description"}, nil)
 	if err != nil {
@@ -46,7 +46,7 @@ func newBenchmark(sender pipeline.Sender, format wire.Format, opts pipeline.Opti
 	return pipeline.New(sender, format, breaker, opts)
 }
 
-// BenchmarkApply is the price of one event that has passed the index: of a new object, and of one that waits already.
+// BenchmarkApply measures one event that has passed the index: of a new object, and of one that waits already.
 func BenchmarkApply(b *testing.B) {
 	changes := ordinary(100_000)
 	b.Run("new", func(b *testing.B) {
@@ -89,8 +89,8 @@ func (s *swallow) Send(_ context.Context, r delivery.Request) wire.Outcome {
 	return wire.Outcome{Kind: wire.Delivered, Status: 200}
 }
 
-// BenchmarkThrough takes objects from their event to their acknowledgement, in batches of 50: what the process itself
-// could deliver if the receiver took no time. One operation is one object.
+// BenchmarkThrough takes objects from their event to their acknowledgement, in batches of 50. It measures the
+// rate at which the process itself could deliver if the receiver took no time. One operation is one object.
 func BenchmarkThrough(b *testing.B) {
 	for _, format := range wire.Formats() {
 		b.Run(format.Name(), func(b *testing.B) {
@@ -119,7 +119,7 @@ func BenchmarkThrough(b *testing.B) {
 	}
 }
 
-// BenchmarkStats is what a scrape costs while that many objects are dirty. It holds the pipeline's lock.
+// BenchmarkStats measures a scrape while that many objects are dirty. It holds the pipeline's lock.
 func BenchmarkStats(b *testing.B) {
 	for _, n := range []int{1000, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
@@ -138,7 +138,7 @@ func BenchmarkStats(b *testing.B) {
 	}
 }
 
-// TestAnEventAllocatesLittle bounds what an event costs that has passed the index.
+// TestAnEventAllocatesLittle bounds the cost of an event that has passed the index.
 func TestAnEventAllocatesLittle(t *testing.T) {
 	const runs = 1000
 	changes := ordinary(2 * runs)
@@ -159,8 +159,8 @@ func TestAnEventAllocatesLittle(t *testing.T) {
 	}
 }
 
-// TestAnObjectSentAllocatesLittle bounds what an object costs from its event to its acknowledgement, its part of the
-// body included, in batches of 50.
+// TestAnObjectSentAllocatesLittle bounds the cost of an object from its event to its acknowledgement, its part of
+// the body included, in batches of 50.
 func TestAnObjectSentAllocatesLittle(t *testing.T) {
 	const objects, mostTimes, mostBytes = 10_000, 5, 3 << 10
 	for _, format := range wire.Formats() {

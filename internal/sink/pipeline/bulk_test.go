@@ -84,15 +84,15 @@ func TestBodiesOverTheCapAreGivenUpAndFilledAgain(t *testing.T) {
 	})
 }
 
-// pump is what a resync engine does for evicted objects.
+// pump restores the bodies of evicted objects, like a resync engine.
 func pump(r *rig, bodies map[string]string) {
 	for name, body := range bodies {
 		r.index.IfCurrent(pods, record(name, body, 0), func() { r.p.Fill(pods, record(name, body, 0)) })
 	}
 }
 
-// TestAnEvictedObjectIsNeverSentWithoutItsBody moves objects without bodies through the places from which something
-// is sent.
+// TestAnEvictedObjectIsNeverSentWithoutItsBody moves objects without bodies through the places from which objects
+// are sent.
 func TestAnEvictedObjectIsNeverSentWithoutItsBody(t *testing.T) {
 	long := strings.Repeat("x", 100)
 	bodies := map[string]string{}
@@ -182,7 +182,7 @@ func TestWhatOthersSendTakesNoRoom(t *testing.T) {
 	})
 }
 
-// wantRoom fails unless there is room for bulk traffic soon: what is set aside takes nobody's room.
+// wantRoom fails unless there is room for bulk traffic soon: objects that are set aside take no room.
 func wantRoom(t *testing.T, r *rig) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -192,8 +192,8 @@ func wantRoom(t *testing.T, r *rig) {
 	}
 }
 
-// TestNobodyWaitsForWhatIsNotSentHere: a ticket is done when its objects are another member's, and when the pipeline
-// has ended, or a resync under way would never end.
+// TestNobodyWaitsForWhatIsNotSentHere: a ticket is done when its objects are another member's, and when the
+// pipeline has ended. Otherwise a resync under way would never end.
 func TestNobodyWaitsForWhatIsNotSentHere(t *testing.T) {
 	for name, end := range map[string]func(*rig, *owner){
 		"it became another member's": func(r *rig, o *owner) {
@@ -231,8 +231,8 @@ func TestNobodyWaitsForWhatIsNotSentHere(t *testing.T) {
 	}
 }
 
-// What a resync offers is known to be acknowledged: the successor has nothing to send again but what has
-// changed since, and what the operation itself gives to it.
+// An object that a resync offers is known to be acknowledged. The successor has to send again only objects that
+// have changed since, and those that the operation itself gives to it.
 func TestOffer_OfWhatIsAcknowledged_HoldsNoCheckpointBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var down atomic.Bool
@@ -262,7 +262,7 @@ func TestOffer_OfWhatIsAcknowledged_HoldsNoCheckpointBack(t *testing.T) {
 	})
 }
 
-// What a resync offers of a parked change, in the moment in which its type is taken, delivers nothing: the change
+// When a resync offers a parked change in the moment in which its type is taken, it delivers nothing. The change
 // holds our checkpoint back from the version at which it began, whatever version the offered state has.
 func TestOffer_OfAParkedChange_HoldsTheCheckpointBackAsBefore(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -298,7 +298,7 @@ func TestOffer_OfAParkedChange_HoldsTheCheckpointBackAsBefore(t *testing.T) {
 	})
 }
 
-// A request of a resync whose outcome is unknown is in doubt for as long as any other.
+// A request of a resync that has an unknown outcome is in doubt for as long as any other.
 func TestOffer_WithAnUnknownOutcome_IsInDoubtForAsLong(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pipeline.Options{Debounce: time.Second, MaxWait: time.Second, FlushInterval: time.Second, Settle: time.Minute})

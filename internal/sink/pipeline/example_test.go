@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// printer is a receiver that says what it is sent.
+// printer is a receiver that prints what it gets.
 type printer struct{}
 
 // Send implements [pipeline.Sender].
@@ -26,8 +26,8 @@ func (printer) Send(_ context.Context, r delivery.Request) wire.Outcome {
 	return wire.Outcome{Kind: wire.Delivered, Status: 200}
 }
 
-// What changes again before it was sent is sent once, in its last state; an update with the digest that is known is not
-// sent at all.
+// An object that changes again before it was sent is sent once, in its last state. An update with a known digest
+// is not sent at all.
 func ExamplePipeline() {
 	breaker := delivery.NewBreaker(delivery.BreakerOptions{MaxInFlight: 1, MaxBytes: 1 << 20})
 	p := pipeline.New(printer{}, wire.ClusterWhisperer(), breaker, pipeline.Options{

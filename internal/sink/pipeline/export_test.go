@@ -1,6 +1,6 @@
 package pipeline
 
-// CountUnsettled counts one by one what [Stats.Unsettled] tells.
+// CountUnsettled counts one by one the objects of [Stats.Unsettled].
 func (p *Pipeline) CountUnsettled() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -11,7 +11,8 @@ func (p *Pipeline) CountUnsettled() int {
 	return n
 }
 
-// CountDirty counts one by one what [Stats.Dirty] tells. It differs while a change is applied between the two.
+// CountDirty counts one by one the objects of [Stats.Dirty]. It differs while a change is applied between the
+// two.
 func (p *Pipeline) CountDirty() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -27,14 +28,14 @@ func (p *Pipeline) CountDirty() int {
 	return n
 }
 
-// WithoutStubs has a pipeline make no stubs.
+// WithoutStubs makes a pipeline keep items where it would make stubs.
 func (p *Pipeline) WithoutStubs() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.items.stubs = nil
 }
 
-// CountStubs returns how many stubs there are.
+// CountStubs returns the number of stubs.
 func (p *Pipeline) CountStubs() (n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

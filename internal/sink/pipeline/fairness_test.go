@@ -79,8 +79,8 @@ func TestBulkIsSentBesideLiveChanges(t *testing.T) {
 	})
 }
 
-// TestAnEvictedChangeGoesOnAsTheChangeThatItIs: a live change that gave up its body for memory is not put
-// behind a first sync when it gets it back.
+// TestAnEvictedChangeGoesOnAsTheChangeThatItIs: a live change that dropped its body to save memory is not put
+// behind a first sync when it gets the body back.
 func TestAnEvictedChangeGoesOnAsTheChangeThatItIs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		long := strings.Repeat("x", 100)
@@ -161,7 +161,7 @@ func firstGapOver(at []time.Duration, least time.Duration) time.Duration {
 	return 0
 }
 
-// TestRetryAfterIsKeptAlways: also for what has failed before.
+// TestRetryAfterIsKeptAlways: also for items that failed before.
 func TestRetryAfterIsKeptAlways(t *testing.T) {
 	for name, o := range map[string]wire.Outcome{
 		"503": {Kind: wire.Unknown, Status: 503}, "429": {Kind: wire.Retry, Status: 429}, "500": {Kind: wire.ServerError, Status: 500},
@@ -185,8 +185,8 @@ func TestRetryAfterIsKeptAlways(t *testing.T) {
 	}
 }
 
-// TestAWrongCountIsTheFaultOfItsBody: one object that the receiver leaves out of its count holds up nobody,
-// also when it is alone and the answer looks like that of a wrong endpoint.
+// TestAWrongCountIsTheFaultOfItsBody: one object that the receiver leaves out of its count delays no other
+// object. That holds also when it is alone and the answer looks like that of a wrong endpoint.
 func TestAWrongCountIsTheFaultOfItsBody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pipeline.Options{FlushInterval: time.Second, Debounce: time.Second, MaxWait: time.Second})
@@ -214,8 +214,8 @@ func TestAWrongCountIsTheFaultOfItsBody(t *testing.T) {
 	})
 }
 
-// TestAFenceKeepsLastWords: a fence is no handoff, so nobody else repeats what comes due in it. What another
-// member's claim holds is left to that one.
+// TestAFenceKeepsLastWords: a fence is no handoff, so no other member repeats a last word that comes due in it.
+// The last word of an object in another member's claim is left to that member.
 func TestAFenceKeepsLastWords(t *testing.T) {
 	for name, taken := range map[string]bool{"fenced": false, "taken over": true} {
 		t.Run(name, func(t *testing.T) {
@@ -244,7 +244,7 @@ func TestAFenceKeepsLastWords(t *testing.T) {
 				o.set(anybody) // and back; the Lease was never lost
 				time.Sleep(time.Hour)
 				if taken {
-					wantDocs(t, r, "x", "2") // until the new owner repeats it, which there is none of here
+					wantDocs(t, r, "x", "2") // until the new owner repeats it, which does not exist here
 				} else {
 					wantDocs(t, r, "x", "3")
 				}

@@ -46,8 +46,8 @@ func TestFlushGivesUpAtItsDeadlineAndCounts(t *testing.T) {
 	})
 }
 
-// TestFlushTowardsAReceiverThatIsGone counts what is left by what became of it. Parked objects are another member's,
-// quarantined ones were told of before.
+// TestFlushTowardsAReceiverThatIsGone counts the rest by place. Parked objects are another member's, and
+// quarantined ones were reported before.
 func TestFlushTowardsAReceiverThatIsGone(t *testing.T) {
 	for name, a := range map[string]answer{
 		"refuses connections": {outcome: wire.Outcome{Kind: wire.Retry, Reason: "refused"}},

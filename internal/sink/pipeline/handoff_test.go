@@ -42,7 +42,7 @@ func TestARequestThatHangsIsEndedForAHandoff(t *testing.T) {
 	})
 }
 
-// TestATicketTellsWhatWasNotOurs: the sender of a part has to know that some of it was another member's.
+// TestATicketTellsWhatWasNotOurs: the sender of a part must learn that some of its objects were another member's.
 func TestATicketTellsWhatWasNotOurs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(anybody)
@@ -76,7 +76,7 @@ func TestATicketTellsWhatWasNotOurs(t *testing.T) {
 	})
 }
 
-// TestAFencedMemberWithATypeTakenDoesNotSpin: what is offered while nothing may be sent waits, and costs nothing.
+// TestAFencedMemberWithATypeTakenDoesNotSpin: objects that are offered during a fence wait, and cost nothing.
 func TestAFencedMemberWithATypeTakenDoesNotSpin(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(anybody)

@@ -63,7 +63,7 @@ func TestItem_WaitsFailsAndIsDelivered_IsShownSo(t *testing.T) {
 	})
 }
 
-// Failures are remembered of a bounded number of objects, the latest.
+// The failures of a bounded number of objects are remembered, the latest.
 func TestItem_ManyFail_LatestFailuresAreKept(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pipeline.Options{})

@@ -13,8 +13,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// TestWhatTheReceiverIsKnownToHoldIsNotSent goes through all ways in which an object can return to an earlier state
-// before anything was sent. The first state, x=1, is delivered at second 5; the steps begin at second 60.
+// TestWhatTheReceiverIsKnownToHoldIsNotSent goes through all ways in which an object can return to an earlier
+// state before it was sent. The first state, x=1, is delivered at second 5; the steps begin at second 60.
 func TestWhatTheReceiverIsKnownToHoldIsNotSent(t *testing.T) {
 	const first = "5s +x=1"
 	for name, tt := range map[string]struct {
@@ -29,12 +29,12 @@ func TestWhatTheReceiverIsKnownToHoldIsNotSent(t *testing.T) {
 			func(r *rig) { r.put("x", "2"); r.list("x", "1") }, []string{first},
 		},
 		"a relist finds it gone": {func(r *rig) { r.put("x", "2"); r.list() }, []string{first, "60s -x"}},
-		// The receiver may have a document of that ID from an earlier life of the process, so the deletion is sent.
+		// The receiver may have a document of that ID from an earlier process, so the deletion is sent.
 		"created and deleted": {func(r *rig) { r.put("y", "1"); r.del("y") }, []string{first, "60s -y"}},
 		"created, changed and changed back": {
 			func(r *rig) { r.put("y", "1"); r.put("y", "2"); r.put("y", "1") }, []string{first, "75s +y=1"},
 		},
-		// The receiver may have lost what it held: that is what resyncs are for.
+		// The receiver may have lost its documents: that is the purpose of resyncs.
 		"changed back while a resync asks for it": {
 			func(r *rig) {
 				r.put("x", "2")
@@ -88,8 +88,8 @@ func TestDeletedAndCreatedAgainBeforeTheDeletionIsSent(t *testing.T) {
 	}
 }
 
-// TestAChangeUndoneDuringItsObjectsRequest: what the request carries counts as known once it is acknowledged, and only
-// then.
+// TestAChangeUndoneDuringItsObjectsRequest: the state in the request counts as known once it is acknowledged, and
+// only then.
 func TestAChangeUndoneDuringItsObjectsRequest(t *testing.T) {
 	for name, tt := range map[string]struct {
 		outcome wire.Outcome
@@ -129,7 +129,7 @@ func TestAChangeUndoneDuringItsObjectsRequest(t *testing.T) {
 	}
 }
 
-// TestAChangeUndoneWhileTheReceiverIsAway: what no receiver has read changes nothing of what it holds.
+// TestAChangeUndoneWhileTheReceiverIsAway: a request that no receiver has read leaves the known state as it is.
 func TestAChangeUndoneWhileTheReceiverIsAway(t *testing.T) {
 	for name, tt := range map[string]struct {
 		outcome  wire.Outcome

@@ -11,7 +11,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// TestItem_Size_IsThatOfItsClass keeps the memory of what waits: hundreds of thousands of objects at a large start.
+// TestItem_Size_IsThatOfItsClass guards the memory of waiting objects: there are hundreds of thousands at a large
+// start.
 func TestItem_Size_IsThatOfItsClass(t *testing.T) {
 	if size := unsafe.Sizeof(item{}); size > 160 {
 		t.Errorf("an item takes %d bytes, of which the allocator makes the next size class; want 160", size)
@@ -32,8 +33,8 @@ func inUse() uint64 {
 	return m.HeapAlloc
 }
 
-// TestPipeline_AFirstListOfVeryMany_KeepsFewItems bounds what a first sync holds while the receiver takes its time: so
-// many items, of objects that are ours and of others', and 48 bytes of each of the rest.
+// TestPipeline_AFirstListOfVeryMany_KeepsFewItems bounds the memory of a first sync while the receiver is slow.
+// It allows so many items, of our objects and of others', and 48 bytes of each of the rest.
 func TestPipeline_AFirstListOfVeryMany_KeepsFewItems(t *testing.T) {
 	const many = 2 * maxBulk
 	for whose, owner := range map[string]Owner{"ours": everything{}, "others'": nothing{}} {
@@ -75,12 +76,12 @@ func TestPipeline_AFirstListOfVeryMany_KeepsFewItems(t *testing.T) {
 	}
 }
 
-// nothing owns nothing.
+// nothing is the owner of no object.
 type nothing struct{}
 
 func (nothing) MaySend(resource.Type, resource.ID) bool { return false }
 
-// TestItems_EmptyAfterMany_GiveTheirMemoryBack fails when the map keeps the room of what has gone.
+// TestItems_EmptyAfterMany_GiveTheirMemoryBack fails when the map keeps the room of items that are gone.
 func TestItems_EmptyAfterMany_GiveTheirMemoryBack(t *testing.T) {
 	const many = 100_000
 	all := make([]*item, many)

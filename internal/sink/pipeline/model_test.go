@@ -15,10 +15,11 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// TestConvergence is the model test. A random script of changes, deletes and recreations runs against a receiver that
-// fails in every way there is, also by applying a request long after its client has gone. Invariants: an ID is in one
-// request at a time and in one array (checked by the receiver); when faults and changes have ended, the receiver
-// equals the cluster; what is refused for good, and only that, is quarantined; nothing stays dirty.
+// TestConvergence is the model test. A random script of changes, deletes and recreations runs against a receiver
+// that fails in every way there is. It may apply a request long after its client has gone. Invariants: an ID is
+// in one request at a time and in one array (checked by the receiver). When faults and changes have ended, the
+// receiver equals the cluster. Objects that are refused for good, and only these, are quarantined. No object
+// stays dirty.
 func TestConvergence(t *testing.T) {
 	seeds := uint64(150)
 	if testing.Short() {

@@ -11,7 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 )
 
-// owner owns what it was told last.
+// owner owns the objects that it was told last.
 type owner struct {
 	ours atomic.Pointer[func(resource.ID) bool]
 }
@@ -72,9 +72,9 @@ func TestDrainWaitsForTheRequestsOfWhatIsLost(t *testing.T) {
 	})
 }
 
-// TestAChangeUndoneElsewhereIsStillSent: while an object is another member's, that one may deliver the
-// change, and crash before it delivers that it was undone. So nothing that another may have sent is dropped
-// as undone.
+// TestAChangeUndoneElsewhereIsStillSent: while an object is another member's, that member may deliver the change,
+// and crash before it delivers the undone state. So no state that another member may have sent is dropped as
+// undone.
 func TestAChangeUndoneElsewhereIsStillSent(t *testing.T) {
 	lose := func(r *rig, o *owner) {
 		o.set(func(resource.ID) bool { return false })
@@ -139,8 +139,8 @@ func TestAChangeUndoneElsewhereIsStillSent(t *testing.T) {
 	}
 }
 
-// TestPipeline_ChangedAndChangedBackDuringAFence_IsSent: as far as we can tell, another member had the object for a
-// moment, and may have sent the state in between. Without a fence it costs nothing.
+// TestPipeline_ChangedAndChangedBackDuringAFence_IsSent: as far as we can tell, another member had the object for
+// a moment, and may have sent the state in between. Without a fence the change costs nothing.
 func TestPipeline_ChangedAndChangedBackDuringAFence_IsSent(t *testing.T) {
 	for name, fenced := range map[string]bool{"fenced": true, "not fenced": false} {
 		t.Run(name, func(t *testing.T) {

@@ -21,12 +21,12 @@ var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespace
 
 func id(name string) resource.ID { return pods.ID("a", name) }
 
-// answer is what the receiver does with one request.
+// answer is the receiver's reaction to one request.
 type answer struct {
 	outcome wire.Outcome
 	took    time.Duration
 	apply   bool          // whether the request takes effect
-	late    time.Duration // how long after the answer it does so
+	late    time.Duration // how long after the answer the request takes effect
 }
 
 var delivered = answer{outcome: wire.Outcome{Kind: wire.Delivered, Status: 200}, apply: true, took: 10 * time.Millisecond}
@@ -203,7 +203,7 @@ func record(name, body string, version uint64) resource.Record {
 	return resource.Record{Namespace: "a", Name: name, Digest: digest, ResourceVersion: version, Body: resource.Body(body)}
 }
 
-// list makes the objects known and, with them, the type: what comes afterwards is live.
+// list makes the objects known and, with them, the type: later changes are live.
 func (r *rig) list(nameBody ...string) {
 	var rs []resource.Record
 	for i := 0; i < len(nameBody); i += 2 {

@@ -39,8 +39,8 @@ func TestAStateThatARelistFindsAgainIsTakenUpByAMemberThatMayNotHaveBeenAlone(t 
 		"alone all the time":     {owner: anybody},
 		"fenced, and still ours": {owner: nobody},
 		"another's meanwhile":    {owner: nobody, gained: true, again: true},
-		// Our watch was interrupted at 101; that others gave the object up is known of 105, and what they
-		// sent until then is not.
+		// Our watch was interrupted at 101. It is known that the others gave the object up at 105; the states that they
+		// sent until then are not known.
 		"ours since, and fenced": {owner: nobody, since: 105, again: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestAStateThatARelistFindsAgainIsTakenUpByAMemberThatMayNotHaveBeenAlone(t 
 				r.put("x", "1") // version 101
 				r.p.ForgetCovered(nil, nil)
 				time.Sleep(time.Minute)
-				r.version += 10 // another state and back, which nobody here has seen
+				r.version += 10 // another state and back, which no watch here has seen
 				r.list("x", "1")
 				time.Sleep(time.Minute)
 				if parked := r.p.Stats().Parked; (parked == 1) != (name != "alone all the time") {
@@ -75,8 +75,8 @@ func TestAStateThatARelistFindsAgainIsTakenUpByAMemberThatMayNotHaveBeenAlone(t 
 	}
 }
 
-// TestAGapThatBeganBeforeTheTakeoverIsNoProofOfHavingBeenAlone: another member has sent a state that nobody
-// here has seen, and crashed before it could send the present one, which is the one that was known here.
+// TestAGapThatBeganBeforeTheTakeoverIsNoProofOfHavingBeenAlone: another member has sent a state that no watch
+// here has seen, and crashed before it could send the present one. The present state was the known one here.
 func TestAGapThatBeganBeforeTheTakeoverIsNoProofOfHavingBeenAlone(t *testing.T) {
 	for since, sent := range map[uint64]int{101: 0, 102: 1} {
 		bubble(t, func(t *testing.T) {
@@ -95,9 +95,9 @@ func TestAGapThatBeganBeforeTheTakeoverIsNoProofOfHavingBeenAlone(t *testing.T) 
 	}
 }
 
-// TestACheckpointDoesNotClaimTheChangeBehindAStatusUpdate is a change that was lost in a storm: its owner held it at
-// version 104 and was to hand it over; the next owner, who had just joined, knew the object at version 190, by a status
-// update, and claimed everything up to 189.
+// TestACheckpointDoesNotClaimTheChangeBehindAStatusUpdate has a change whose owner held it at version 104 and was
+// about to hand it over. The next owner has just joined and knows the object at version 190, by a status update.
+// It must not claim all versions up to 189.
 func TestACheckpointDoesNotClaimTheChangeBehindAStatusUpdate(t *testing.T) {
 	for name, tt := range map[string]struct {
 		acknowledged, want uint64
@@ -119,14 +119,14 @@ func TestACheckpointDoesNotClaimTheChangeBehindAStatusUpdate(t *testing.T) {
 	}
 }
 
-// found tells of a deletion that nobody has watched.
+// found reports a deletion that no member has watched.
 func (r *rig) found(name string, after, at uint64) {
 	r.p.Apply(index.Change{Type: pods, ID: id(name), Deleted: true, Cause: index.Found, After: after,
 		Record: resource.Record{Namespace: "a", Name: name, ResourceVersion: at}})
 }
 
-// TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown comes from a storm: a relist had found the deletion, in
-// (150, 171], and a search then told of it as something after 120; a checkpoint that spoke up to 160 covered that.
+// TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown: a relist finds a deletion, in (150, 171], and a search
+// then reports it as one after 120. A checkpoint that reaches 160 must not cover it.
 func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var asked []pipeline.State
@@ -152,8 +152,9 @@ func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
 	})
 }
 
-// TestTheLastOfSeveralDeletionsThatWereFoundCounts: an object came and went more than once while nobody
-// watched. That the first of its deletions is known to be delivered says nothing of what was sent after it.
+// TestTheLastOfSeveralDeletionsThatWereFoundCounts: an object came and went more than once while no member
+// watched. The first of its deletions is known to be delivered, which says nothing of states that were sent after
+// it.
 func TestTheLastOfSeveralDeletionsThatWereFoundCounts(t *testing.T) {
 	for name, tt := range map[string]struct {
 		told [][2]uint64
@@ -180,8 +181,8 @@ func TestTheLastOfSeveralDeletionsThatWereFoundCounts(t *testing.T) {
 	}
 }
 
-// TestADeletionThatWasFoundIsNamedApart: it may lie far back, and must hold back neither what is said of
-// objects that are there, nor be taken for acknowledged because others, who may not know of it, have come
+// TestADeletionThatWasFoundIsNamedApart: a found deletion may lie far back. It must not hold back the reports on
+// existing objects. Nor must it be taken for acknowledged because others, who may not know of it, have come
 // further.
 func TestADeletionThatWasFoundIsNamedApart(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -212,8 +213,8 @@ func TestADeletionThatWasFoundIsNamedApart(t *testing.T) {
 	})
 }
 
-// TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged: an object of a first list changes before anybody has
-// told that its first state is delivered. That must not keep the whole type from counting as acknowledged.
+// TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged: an object of a first list changes before any member has
+// reported that its first state is delivered. That must not keep the whole type from counting as acknowledged.
 func TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		told := uint64(0)
@@ -227,8 +228,8 @@ func TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged(t *testing.T) {
 				t.Errorf("told up to %d: not acknowledged from %d on, want %d", told, all[pods].Version, tt.want)
 			}
 		}
-		// Of a deletion that a relist has shown, in (151, 201], the others may know nothing, however far they
-		// say they are.
+		// Of a deletion that a relist has shown, in (151, 201], the others may know nothing, however far they report to
+		// be.
 		r.version = 200
 		r.list()
 		if _, all := r.p.Unacknowledged(match(nobody)); all[pods].Version != 151 {
@@ -288,8 +289,9 @@ func TestAParkedChangeThatIsUndoneIsStillSentAfterATakeover(t *testing.T) {
 	})
 }
 
-// TestTheLastWordIsRepeatedForWhatACrashedMemberCanHaveSentOtherwise: what has been in one state only since the last
-// acknowledgement cannot be overwritten by another, and costs one upsert. The doubt is silent until the object changes.
+// TestTheLastWordIsRepeatedForWhatACrashedMemberCanHaveSentOtherwise: an object that has been in one state only
+// since the last acknowledgement cannot be overwritten by another, and costs one upsert. The doubt is silent
+// until the object changes.
 func TestTheLastWordIsRepeatedForWhatACrashedMemberCanHaveSentOtherwise(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(nobody)
@@ -368,9 +370,9 @@ func TestAResyncOffersOnlyWhatIsOurs(t *testing.T) {
 	})
 }
 
-// TestTheNextOwnerGoesOnWithADoubt restarts the process with what its checkpoint says: what is acknowledged
-// is not sent at once, what can be overwritten is repeated after the first settle time and the last, and the
-// rest is silent until it changes.
+// TestTheNextOwnerGoesOnWithADoubt restarts the process with its checkpoint. Acknowledged objects are not sent at
+// once. Those that can be overwritten are repeated after the first settle time and the last. The rest is silent
+// until it changes.
 func TestTheNextOwnerGoesOnWithADoubt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		inDoubt := map[resource.ID]pipeline.Doubt{
@@ -404,8 +406,8 @@ func TestTheNextOwnerGoesOnWithADoubt(t *testing.T) {
 	})
 }
 
-// TestForgettingLooksAtWhatMayBeCovered: a hundred thousand parked items of one type are not looked at when
-// the checkpoints say something new of another.
+// TestForgettingLooksAtWhatMayBeCovered: the pipeline does not look at a hundred thousand parked items of one
+// type when the checkpoints report news of another.
 func TestForgettingLooksAtWhatMayBeCovered(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		looked := map[resource.ID]int{}
@@ -454,8 +456,8 @@ func TestForgettingLooksAtWhatMayBeCovered(t *testing.T) {
 	})
 }
 
-// TestForgetCovered_Contested_IsKeptAndSentByTheSuccessor: who covers a change may have missed it. What is kept for
-// that is bounded.
+// TestForgetCovered_Contested_IsKeptAndSentByTheSuccessor: the member that covers a change may have missed it.
+// The number of items that are kept for that is bounded.
 func TestForgetCovered_Contested_IsKeptAndSentByTheSuccessor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		contested, o := true, owning(nobody)

@@ -21,7 +21,7 @@ func named(n int) []string {
 	return objects
 }
 
-// number is that of an object of named, -1 for any other.
+// number returns the number of an object of named, -1 for any other.
 func number(u wire.Item) int {
 	n := -1
 	if _, err := fmt.Sscanf(u.Name, "o%d", &n); err != nil {
@@ -30,7 +30,7 @@ func number(u wire.Item) int {
 	return n
 }
 
-// until waits for a condition, and returns how long that took.
+// until waits for a condition, and returns the duration of the wait.
 func until(t *testing.T, most time.Duration, ok func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
@@ -43,8 +43,8 @@ func until(t *testing.T, most time.Duration, ok func() bool) time.Duration {
 	return time.Since(began)
 }
 
-// TestAShareOfPoisonHoldsUpNobody: whatever batch it is in, one object in so many makes the receiver answer 500, and
-// nothing else passes that could give it away.
+// TestAShareOfPoisonHoldsUpNobody: whatever batch it is in, one object in so many makes the receiver answer 500,
+// and no other traffic passes that could give it away.
 func TestAShareOfPoisonHoldsUpNobody(t *testing.T) {
 	for _, tt := range []struct {
 		n, every     int
@@ -74,15 +74,15 @@ func TestAShareOfPoisonHoldsUpNobody(t *testing.T) {
 				t.Logf("all others are there after %v and %d requests", took, len(r.rcv.requests()))
 				r.put("live", "1")
 				until(t, 20*time.Second, func() bool { return r.rcv.documents()[id("live")] == "1" })
-				// What is being tried again is not among them.
+				// Objects that are being tried again are not among them.
 				until(t, 30*time.Minute, func() bool { return r.p.Stats().Quarantined >= tt.n/tt.every-2 })
 			})
 		})
 	}
 }
 
-// TestASlowReceiverGetsSmallerBatches: it takes a time for each object, so that a full batch takes longer
-// than a request may, and goes on with what its client has given up.
+// TestASlowReceiverGetsSmallerBatches: the receiver takes a time for each object, so that a full batch takes
+// longer than a request may. It goes on with requests that its client has given up.
 func TestASlowReceiverGetsSmallerBatches(t *testing.T) {
 	for _, tt := range []struct{ each, timeout, within time.Duration }{
 		{200 * time.Millisecond, 5 * time.Second, 250 * time.Second},
@@ -120,8 +120,8 @@ func TestASlowReceiverGetsSmallerBatches(t *testing.T) {
 	}
 }
 
-// TestRandomFailuresCostInProportion: three requests of ten fail, whatever is in them, while a hundred objects a second
-// change.
+// TestRandomFailuresCostInProportion: three requests of ten fail, whatever their content, while a hundred objects
+// a second change.
 func TestRandomFailuresCostInProportion(t *testing.T) {
 	for name, failure := range randomFailures {
 		for _, objects := range []int{400, 100_000} {
@@ -176,9 +176,10 @@ var randomFailures = map[string]wire.Outcome{
 	"500": {Kind: wire.ServerError, Status: 500}, "503": {Kind: wire.Unknown, Status: 503}, "reset": {Kind: wire.Unknown},
 }
 
-// TestRandomFailuresTakeAtMostTwiceTheTime sends 5,000 objects of a first list, each request for half a second. A seed
-// does not decide everything: pauses have jitter, and the scheduler says which request is heard first. One run takes 40
-// to 60 s and the mean is 48.5 s; that of ten is within 6 s of it (four and a half standard deviations).
+// TestRandomFailuresTakeAtMostTwiceTheTime sends 5,000 objects of a first list, each request for half a second. A
+// seed does not decide the whole run: pauses have jitter, and the scheduler decides which request is heard first.
+// One run takes 40 to 60 s and the mean is 48.5 s. The mean of ten is within 6 s of it (four and a half standard
+// deviations).
 func TestRandomFailuresTakeAtMostTwiceTheTime(t *testing.T) {
 	const seeds, noise = 10, 5 * time.Second
 	for name, failure := range randomFailures {

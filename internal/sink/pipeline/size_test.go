@@ -44,7 +44,7 @@ func (e *encoder) Send(_ context.Context, r delivery.Request) wire.Outcome {
 	return wire.Outcome{Kind: wire.Delivered, Status: 200, Bytes: len(body)}
 }
 
-// nasty returns a name as RBAC allows it: anything but a slash and a percent sign. Each alphabet is one that
+// nasty returns a name as RBAC allows it: any character but a slash and a percent sign. Each alphabet is one that
 // some escape makes long.
 func nasty(rnd *rand.Rand, n int) string {
 	alphabets := []string{"abcdefghij-.", `"\"\`, "\x00\x01\x1f\n\t\r\x7f", "äöüß", "日本語の名前", "🙈🐳𝄞", "\xff\xfe\xc3", "<>&\u2028\u2029:"}
@@ -61,7 +61,7 @@ func nasty(rnd *rand.Rand, n int) string {
 	return fmt.Sprintf("%s%d", name, rnd.Uint64()) // no two alike
 }
 
-// TestBodiesOfDeletionsKeepTheLimit is a property: whatever the names are, no body of more than one deletion is longer
+// TestBodiesOfDeletionsKeepTheLimit checks a property for all names. No body of more than one deletion is longer
 // than MaxBytes, in either format, and every object is deleted.
 func TestBodiesOfDeletionsKeepTheLimit(t *testing.T) {
 	roles := resource.Type{Group: "rbac.authorization.k8s.io", Version: "v1", Resource: "clusterroles", Kind: "ClusterRole"}

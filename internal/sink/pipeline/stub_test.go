@@ -15,9 +15,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 )
 
-// TestStubs_AreWhatTheItemsWouldBe runs one script on two pipelines that send nothing yet, one of which makes no stubs.
-// All that can be seen of the two from outside is the same. In the end both send what is left, and both receivers
-// hold what there is.
+// TestStubs_AreWhatTheItemsWouldBe runs one script on two pipelines that send nothing at first, one of which
+// makes no stubs. From outside, the two look the same. In the end both send the rest, and both receivers equal
+// the cluster.
 func TestStubs_AreWhatTheItemsWouldBe(t *testing.T) {
 	stubs, seeds := 0, 40
 	if testing.Short() {
@@ -44,7 +44,8 @@ func TestStubs_AreWhatTheItemsWouldBe(t *testing.T) {
 	}
 }
 
-// TestFill_WhileFenced_LeavesTheStubs: a list for them that is under way would make parked items of all of them.
+// TestFill_WhileFenced_LeavesTheStubs: a list for them that is under way would turn all of them into parked
+// items.
 func TestFill_WhileFenced_LeavesTheStubs(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newTwin(t)
@@ -69,7 +70,7 @@ func TestFill_WhileFenced_LeavesTheStubs(t *testing.T) {
 	})
 }
 
-// twins are two pipelines to which the same happens.
+// twins are two pipelines that get the same events.
 type twins struct {
 	rnd         *rand.Rand
 	short, long *twin
@@ -77,7 +78,7 @@ type twins struct {
 	last        string // what was done last
 }
 
-// twin is one of them. What it may send, what others have delivered and what is in doubt is told by sets of names.
+// twin is one of them. Sets of names tell what it may send, what others have delivered and what is in doubt.
 type twin struct {
 	*rig
 
@@ -117,7 +118,7 @@ func newTwin(t *testing.T) *twin {
 	return w
 }
 
-// both does something to both, and lets everything that follows from it happen.
+// both does the same to both pipelines, and waits until they are at rest.
 func (w *twins) both(what string, f func(*twin)) {
 	w.last = what
 	f(w.short)
@@ -175,7 +176,7 @@ func (w *twins) step() {
 	}
 }
 
-// fill gives back the bodies of some.
+// fill gives back the bodies of some objects.
 func (w *twin) fill(some func(resource.ID) bool) {
 	w.each(func(r resource.Record) {
 		if some(id(r.Name)) {
@@ -185,7 +186,7 @@ func (w *twin) fill(some func(resource.ID) bool) {
 	w.p.FlushBulk()
 }
 
-// each calls f with what is known, as it is: bodies are told by their digests.
+// each calls f with each known record; bodies are told by their digests.
 func (w *twin) each(f func(resource.Record)) {
 	for _, key := range w.index.Names(pods) {
 		name := strings.TrimPrefix(key, "a/")
@@ -208,7 +209,7 @@ func (w *twin) offer(name string) {
 	ticket.Close()
 }
 
-// seen is all that can be seen of a pipeline.
+// seen is all that is visible of a pipeline from outside.
 type seen struct {
 	Stats    pipeline.Stats
 	Pending  int
@@ -243,7 +244,7 @@ func (w *twin) seen() seen {
 	return s
 }
 
-// rest lets all be sent, and fails unless both receivers hold what the index knows.
+// rest lets all objects be sent, and fails unless both receivers hold the objects of the index.
 func (w *twins) rest(t *testing.T) {
 	t.Helper()
 	w.both("end", func(r *twin) {

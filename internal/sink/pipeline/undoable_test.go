@@ -11,9 +11,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// A request of unknown outcome carries an object that is deleted then. The deletion is acknowledged, and the
-// receiver may still apply the older request. If we end now, the successor has to say the deletion again: it
-// is kept as a tombstone, and named as delivered only when nothing can undo it any more.
+// A request of unknown outcome carries an object that is then deleted. The deletion is acknowledged, and the
+// receiver may still apply the older request. If the member ends at this moment, its successor has to repeat the
+// deletion. So the deletion is kept as a tombstone, and named as delivered only when no request can undo it.
 func TestADeletionThatAnOlderRequestMayUndoIsKeptUntilItIsSure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var named atomic.Int64
@@ -43,8 +43,8 @@ func TestADeletionThatAnOlderRequestMayUndoIsKeptUntilItIsSure(t *testing.T) {
 	})
 }
 
-// What was parked becomes ours, and is told once more before the pipeline has looked: its former owner's
-// doubt goes with it.
+// A parked object becomes ours, and changes before the pipeline has looked: its former owner's doubt stays with
+// it.
 func TestAnObjectThatChangesInTheMomentItBecomesOursIsInDoubtAsBefore(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(nobody)
@@ -54,7 +54,7 @@ func TestAnObjectThatChangesInTheMomentItBecomesOursIsInDoubtAsBefore(t *testing
 		}})
 		r.list("x", "1")
 		r.del("x")
-		left.Store(true) // its former owner, which writes that down
+		left.Store(true) // Its former owner leaves, which writes the doubt down.
 		o.set(anybody)
 		r.found("x", 150, 160)
 		r.p.MaySendChanged()
@@ -65,8 +65,8 @@ func TestAnObjectThatChangesInTheMomentItBecomesOursIsInDoubtAsBefore(t *testing
 	})
 }
 
-// Its owner has delivered what we have parked, and an older request of it may still be applied. Should it
-// give the object to us before that is over, nobody else repeats the last word.
+// The owner of a parked object has delivered it, and an older request of the owner may still be applied. If the
+// owner gives the object to us before that is over, no other member repeats the last word.
 func TestWhatItsOwnerIsInDoubtAboutStaysParked(t *testing.T) {
 	for name, listed := range map[string]bool{"it changed while we watched": false, "it was there when we came": true} {
 		t.Run(name, func(t *testing.T) {
@@ -111,9 +111,8 @@ func TestWhatItsOwnerIsInDoubtAboutStaysParked(t *testing.T) {
 	}
 }
 
-// A request is given up when its object is taken from us. What it may still change is said for as long as we
-// know of it: who has it now may read our checkpoint only after we have written the next one, under another
-// claim.
+// A request is cancelled when its object is taken from us. The member reports the doubt as long as it knows of
+// it. The new owner may read our checkpoint only after we have written the next one, under another claim.
 func TestWhatOurOwnRequestLeavesInDoubtIsSaidAfterItIsGivenAway(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(anybody)
@@ -134,8 +133,8 @@ func TestWhatOurOwnRequestLeavesInDoubtIsSaidAfterItIsGivenAway(t *testing.T) {
 	})
 }
 
-// A doubt that we have taken over is told of as well after its object is given away, whether its deletion still waits
-// or has been acknowledged, but not for ever.
+// A doubt that we have taken over is reported after its object is given away, too, but not for ever. That holds
+// whether its deletion still waits or has been acknowledged.
 func TestWhatWeWereInDoubtAboutIsSaidAfterItIsGivenAway(t *testing.T) {
 	for name, arrives := range map[string]bool{"it has not arrived": false, "it is acknowledged": true} {
 		t.Run(name, func(t *testing.T) {
@@ -175,8 +174,8 @@ func TestWhatWeWereInDoubtAboutIsSaidAfterItIsGivenAway(t *testing.T) {
 	}
 }
 
-// A receiver that answers after half a minute holds a request that it never answers for as long, whatever its settle
-// time is said to be: the last word is repeated after that.
+// A receiver that answers after half a minute holds a request that it never answers for as long, whatever its
+// settle time is declared to be. The last word is repeated after that.
 func TestPipeline_AnswersTakeLongerThanTheSettleTime_LastWordOutlivesThem(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pipeline.Options{Settle: time.Second})

@@ -45,7 +45,7 @@ func benchItems() []wire.Item {
 	return items
 }
 
-// TestAnUpsertAllocatesLittle bounds what encoding costs an object that is sent.
+// TestAnUpsertAllocatesLittle bounds the cost of encoding an object that is sent.
 func TestAnUpsertAllocatesLittle(t *testing.T) {
 	for _, f := range wire.Formats() {
 		items := benchItems()

@@ -64,7 +64,7 @@ func check(t *testing.T, f wire.Format, a answer) {
 
 func outcome(k wire.Kind) wire.Outcome { return wire.Outcome{Kind: k} }
 
-// Answers that both receivers, or what stands before them, give alike.
+// Answers that both receivers, or a proxy before them, give alike.
 func TestStatusDecidesWhereReceiversAgree(t *testing.T) {
 	tests := map[string]answer{
 		"301":                      {status: 301, want: outcome(wire.WrongEndpoint), reason: "HTTP 301"},

@@ -51,8 +51,9 @@ func FuzzRetryAfter(f *testing.F) {
 	})
 }
 
-// Whatever the answer: Classify returns, its indexes lie within what was sent, ascend and are there exactly when the
-// kind says so, nothing is delivered without the receiver's word, and the reason fits a line.
+// Whatever the answer is, Classify returns. Its indexes lie within what was sent, ascend and are there exactly
+// when the kind says so. No item is delivered without the receiver's confirmation, and the reason fits a log
+// line.
 func FuzzClassify(f *testing.F) {
 	for _, body := range []string{
 		``, `{}`, `{"status":"ok","upserted":2,"deleted":0}`, `{"success":true,"data":{"upserted":2,"deleted":0}}`, `Malformed JSON in request body`,

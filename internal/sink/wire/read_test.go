@@ -12,8 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// document is what a receiver reads out of one upsert. It is written down here once more, from the receivers' side, so
-// that the encoder is not checked by itself.
+// document is an upsert as a receiver reads it. It is written down here again, from the receivers' side, so that
+// the encoder is not checked by itself.
 type document struct {
 	ID, Namespace, Name, Kind, APIVersion, APIGroup string
 	Labels, Annotations                             map[string]string
@@ -22,8 +22,8 @@ type document struct {
 
 var instant = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$`)
 
-// readBody takes a body apart the way the strictest receiver would: exactly two arrays, exactly the fields named, each
-// once, each of its type, and nothing after the end.
+// readBody takes a body apart as the strictest receiver would. It accepts exactly two arrays, exactly the named
+// fields, each once and of its type, and nothing after the end.
 func readBody(t testing.TB, body []byte, upsertFields []string) (upserts []document, deletes []any) {
 	t.Helper()
 	top := readObject(t, body, []string{"upserts", "deletes"})

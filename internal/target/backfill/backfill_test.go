@@ -27,7 +27,7 @@ var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespace
 
 func all(resource.Type, string, string) bool { return true }
 
-// pager has pods, and fails for a number of times before.
+// pager has pods, and fails a number of times before it lists them.
 type pager struct {
 	fails   int
 	records []resource.Record
@@ -40,7 +40,7 @@ func (p *pager) Pages(_ context.Context, _ resource.Type, _ watch.ListOptions, p
 	return 100, page(p.records)
 }
 
-// options are those of a receiver that is to have everything, and of which nothing is known.
+// options are those of a receiver that should have every object, and of which nothing is known.
 func options(x *index.Index, p *pipeline.Pipeline, pages *pager) backfill.Options {
 	return backfill.Options{Index: x, Pager: pages, Pipeline: p, Log: logr.Discard(), Receiver: backfill.Receiver{
 		Wants: all, Count: func(t resource.Type) int { return x.Type(t).Objects },
@@ -48,7 +48,7 @@ func options(x *index.Index, p *pipeline.Pipeline, pages *pager) backfill.Option
 	}}
 }
 
-// fill has a receiver that saw what before says succeeded by one that sees what now says.
+// fill has a receiver with the projection before succeeded by one with the projection now.
 func fill(t *testing.T, x *index.Index, p *pipeline.Pipeline, records []resource.Record, now, before *projection.Projection) {
 	t.Helper()
 	o := options(x, p, &pager{records: records})
@@ -64,7 +64,8 @@ func fill(t *testing.T, x *index.Index, p *pipeline.Pipeline, records []resource
 	}
 }
 
-// TestWhatLeavesTheViewWithASuccessorIsDeleted narrows the view of a receiver: it loses what it had, and nothing else.
+// TestWhatLeavesTheViewWithASuccessorIsDeleted narrows the view of a receiver: it loses the objects that left the
+// view, and no other.
 func TestWhatLeavesTheViewWithASuccessorIsDeleted(t *testing.T) {
 	t.Parallel()
 	selecting := func(text string) *resource.Selection {
@@ -105,7 +106,7 @@ func TestWhatLeavesTheViewWithASuccessorIsDeleted(t *testing.T) {
 	}
 }
 
-// TestBackfill_ATypeCannotBeRead_IsTriedAgain and everything that is not covered is offered in the end.
+// TestBackfill_ATypeCannotBeRead_IsTriedAgain, and every object that is not covered is offered in the end.
 func TestBackfill_ATypeCannotBeRead_IsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x, p := index.New(nil), pipelinetest.Idle()
@@ -122,7 +123,7 @@ func TestBackfill_ATypeCannotBeRead_IsTriedAgain(t *testing.T) {
 	})
 }
 
-// TestBackfill_CheckpointsCoverAType_DoesNotReadIt since nothing of it would be sent.
+// TestBackfill_CheckpointsCoverAType_DoesNotReadIt, because none of its objects would be sent.
 func TestBackfill_CheckpointsCoverAType_DoesNotReadIt(t *testing.T) {
 	t.Parallel()
 	x, pages := index.New(nil), &pager{fails: 1}
@@ -134,7 +135,7 @@ func TestBackfill_CheckpointsCoverAType_DoesNotReadIt(t *testing.T) {
 	}
 }
 
-// TestBackfill_ItsContextEnds_IsNotDone so that nobody takes the receiver for one that has everything.
+// TestBackfill_ItsContextEnds_IsNotDone, so that no member takes the receiver for one that has every object.
 func TestBackfill_ItsContextEnds_IsNotDone(t *testing.T) {
 	t.Parallel()
 	x := index.New(nil)

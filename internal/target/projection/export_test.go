@@ -1,4 +1,4 @@
 package projection
 
-// Len returns of how many objects it remembers what the receiver sees.
+// Len returns the number of objects whose view the projection remembers.
 func (l *Projection) Len() int { return len(l.sights) }

@@ -20,7 +20,7 @@ import (
 
 var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
 
-// seenBy is a listener that keeps what a receiver would be told.
+// seenBy is a listener that keeps the changes that a receiver would be told.
 type seenBy struct {
 	projection *projection.Projection // nil: without one
 	all        []index.Change
@@ -63,8 +63,8 @@ func (s *seenBy) inOrder() []index.Change {
 	return s.all
 }
 
-// worlds are two indexes of the same objects: one keeps everything, and is looked at through a projection; the other
-// keeps only what the projection lets through.
+// worlds are two indexes of the same objects. One keeps everything, and is looked at through a projection. The
+// other keeps only the objects that the projection lets through.
 type worlds struct {
 	wide, narrow             *index.Index
 	wideFilter, narrowFilter resource.AnnotationFilter
@@ -97,8 +97,8 @@ func (w *worlds) list(objects map[string]*metav1.ObjectMeta, version uint64) {
 	w.narrow.Replace(pods, narrow, version)
 }
 
-// TestAProjectionShowsWhatANarrowerIndexWouldTell is the whole promise: whatever happens, a receiver behind a
-// projection is told exactly what it would be told if nobody else wanted more.
+// TestAProjectionShowsWhatANarrowerIndexWouldTell is the whole promise. A receiver behind a projection is always
+// told exactly the changes that it would be told if no other receiver wanted more.
 func TestAProjectionShowsWhatANarrowerIndexWouldTell(t *testing.T) {
 	for seed := range uint64(50) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -109,7 +109,7 @@ func TestAProjectionShowsWhatANarrowerIndexWouldTell(t *testing.T) {
 			w.list(objects, version)
 			for range 200 {
 				version++
-				name, seen := strconv.Itoa(random.IntN(5)), random.IntN(4) > 0 // what is not seen, the next list brings
+				name, seen := strconv.Itoa(random.IntN(5)), random.IntN(4) > 0 // The next list shows unseen changes.
 				switch o := objects[name]; {
 				case random.IntN(10) == 0:
 					w.list(objects, version)
@@ -154,7 +154,7 @@ func TestAProjectionShowsWhatANarrowerIndexWouldTell(t *testing.T) {
 	}
 }
 
-// TestAProjectionRemembersOnlyWhatDiffers is what bounds its memory.
+// TestAProjectionRemembersOnlyWhatDiffers checks the bound of its memory.
 func TestAProjectionRemembersOnlyWhatDiffers(t *testing.T) {
 	w := newWorlds(t)
 	for i := range 100 {
@@ -175,7 +175,7 @@ func TestAProjectionRemembersOnlyWhatDiffers(t *testing.T) {
 	}
 }
 
-// TestAProjectionThatComesLateLosesNoChange begins when the index knows everything already.
+// TestAProjectionThatComesLateLosesNoChange begins when the index knows all objects already.
 func TestAProjectionThatComesLateLosesNoChange(t *testing.T) {
 	w := newWorlds(t)
 	o := &metav1.ObjectMeta{Namespace: "shop", Name: "cart", ResourceVersion: "5", Annotations: map[string]string{"description": "x", "owner": "ann"}}

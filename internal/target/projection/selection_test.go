@@ -15,12 +15,12 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
-// shown is a receiver behind a projection that holds what it is told.
+// shown is a receiver behind a projection that holds the objects it is shown.
 type shown struct {
 	t          *testing.T
 	projection *projection.Projection
 	holds      map[resource.ID]uint64
-	lists      bool // within a list a state may be told again
+	lists      bool // within a list, a state may be shown again
 }
 
 func (s *shown) Apply(c index.Change) {
@@ -41,8 +41,9 @@ func (s *shown) Apply(c index.Change) {
 	}
 }
 
-// TestAReceiverHoldsWhatItsSelectionMatches runs random histories of objects that come to match, and cease to, by their
-// labels, by their annotation and by their controller. What is not seen, the next list brings.
+// TestAReceiverHoldsWhatItsSelectionMatches runs random histories of objects that come to match, and cease to, by
+// their labels, by their annotation and by their controller. The next list shows changes that the watch did not
+// show.
 func TestAReceiverHoldsWhatItsSelectionMatches(t *testing.T) {
 	team, err := resource.ParseSelector("team=shop")
 	if err != nil {
@@ -132,7 +133,7 @@ func TestAReceiverHoldsWhatItsSelectionMatches(t *testing.T) {
 	}
 }
 
-// A receiver is not asked to take what it is not to see, by a resync either.
+// A resync, too, must not offer a receiver an object that is hidden from it.
 func TestThrough_ObjectIsHidden_IsNotCurrent(t *testing.T) {
 	team, err := resource.ParseSelector("team=shop")
 	if err != nil {

@@ -1,6 +1,6 @@
 package retired
 
-// Len is how many names are kept.
+// Len returns the number of names that are kept.
 func (e *Backlog) Len() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()

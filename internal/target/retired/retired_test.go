@@ -16,9 +16,9 @@ import (
 
 var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
 
-// succeed leaves what a receiver's pipeline has not delivered to its successor's, over an index that both listen to,
-// one after the other. between runs after the first is stopped. It returns how many names were kept at the end of
-// that.
+// succeed gives the undelivered objects of a receiver's pipeline to its successor's, over an index to which both
+// listen, one after the other. between runs after the first is stopped. succeed returns the number of names that
+// were kept after between.
 func succeed(x *index.Index, before, after *pipeline.Pipeline, between func()) (kept int) {
 	e := retired.Begin(retired.Options{Index: x, Wants: func(resource.Type, string, string) bool { return true }})
 	e.Take(before)
@@ -79,7 +79,7 @@ func TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept(t *testing.T) {
 	}
 }
 
-// TestALifeEndsWhileEverythingChanges would hang if what is left were taken under a lock that a change waits for.
+// TestALifeEndsWhileEverythingChanges would hang if Take needed a lock for which a change waits.
 func TestALifeEndsWhileEverythingChanges(t *testing.T) {
 	t.Parallel()
 	x := index.New(nil)
