@@ -65,7 +65,7 @@ func (f *Filler) fill(ctx context.Context, t resource.Type) error {
 		return f.Target.Room(ctx) // before the next page is requested
 	})
 	f.Target.FlushBulk()
-	if err != nil && !errors.Is(err, watch.ErrExpired) { // Objects that an expired list did not reach are still evicted.
+	if err != nil && !errors.Is(err, watch.ErrExpired) { // Objects that an expired list did not reach stay evicted.
 		return fmt.Errorf("listing %s: %w", t, err)
 	}
 	return nil

@@ -289,5 +289,5 @@ func (p *Peer) Gain(ctx context.Context, mine, gained, crashed pipeline.Match) {
 	p.t.pipeline.MaySendChanged()
 }
 
-// Stats returns the figures of its pipeline.
+// Stats returns the statistics of the pipeline.
 func (p *Peer) Stats() pipeline.Stats { return p.t.pipeline.Stats() }

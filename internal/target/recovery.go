@@ -45,7 +45,7 @@ func (t *Target) runFinder(ctx context.Context) error {
 		Synced: t.store.Synced(), Read: t.read, Before: func() { t.progress.Receive() }, SendAgain: t.sendAgain, CanBeAsked: t.orphanFinder.Able(),
 		First: func(ctx context.Context) {
 			t.advance(StateLive)
-			// Publish at once, so that the ConfigMap itself is delivered like any other object, whenever the process ends.
+			// Publish at once, so that the ConfigMap itself is delivered like any other object, whenever we end.
 			t.progress.Publish(ctx)
 		},
 	})

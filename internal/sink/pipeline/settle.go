@@ -109,7 +109,7 @@ func (s *slowest) note(took time.Duration, now time.Time) {
 	}
 }
 
-// tells tells whether we still report a doubt about an item that we have given away. Its new owner may read our
+// tells reports whether we still name a doubt about an item that we have given away. Its new owner may read our
 // checkpoint only after we have written the next one, under another claim. Two members that have both given the
 // item away do not wait for each other. Each reports only for as long as the receiver may hold a request.
 func (p *Pipeline) tells(it *item, now time.Time) bool {

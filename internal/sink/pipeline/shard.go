@@ -11,7 +11,7 @@ import (
 // for it since, so it goes with the next request.
 func (p *Pipeline) unpark(it *item, now time.Time) {
 	p.takeOut(it)
-	if it.again && !it.inFlight && it.extra == nil { // It was ours all the time: no other member has sent another state.
+	if it.again && !it.inFlight && it.extra == nil { // It was always ours: no other member has sent another state.
 		p.forget(it)
 		return
 	}

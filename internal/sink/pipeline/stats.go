@@ -35,7 +35,7 @@ type Stats struct {
 	Breaker delivery.State
 }
 
-// Stats returns the figures of the pipeline. It looks at no item.
+// Stats returns the statistics of the pipeline. It looks at no item.
 func (p *Pipeline) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// During a first sync very many objects wait, most of them without a body. A stub stands for an item of a first
-// list that has dropped its body and has no other special state. It takes 40 bytes and the index's own name of
-// the object, where an item takes some 330 bytes. It is in the same place as the item was, evicted or parked, and
-// counts as one. Before any event can affect it, it is made an item again:
+// stub stands for an item of a first list that has dropped its body and has no other special state. During a
+// first sync very many such items wait. A stub takes 40 bytes and the index's own name of the object, where an
+// item takes some 330 bytes. It is in the same place as the item was, evicted or parked, and counts as one.
+// Before any event can affect it, it is made an item again:
 //
 //	first list, no room for the body           changed, filled, offered, doubted
 //	────────────────────────────────▶ stub ──────────────────────────────────────▶ item
