@@ -1,5 +1,5 @@
-// Package resync sends to one receiver again what it should have already, a part at a time. Package operations
-// decides what the parts are, and which member sends which.
+// Package resync sends to one receiver again the objects that it should have already, a part at a time. Package
+// operations defines the parts, and decides which member sends which part.
 //
 // A part is a type, or some namespaces of one. The sender reads it from the API server page by page, and offers
 // each object to the receiver's pipeline, behind all live changes. It asks for the next page only when the

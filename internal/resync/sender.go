@@ -236,8 +236,8 @@ func (s *Sender) list(ctx context.Context, t resource.Type, namespace string, pa
 	}
 }
 
-// settle repairs what differs between the list and the known state, and sends the repaired objects, so that the
-// resync ends equal to the list.
+// settle repairs the differences between the list and the known state, and sends the repaired objects, so that
+// the resync ends equal to the list.
 func (s *Sender) settle(ctx context.Context, c Comparison, version uint64, page func([]resource.Record) error) error {
 	changed, gone, err := c.Settle(ctx, version)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package shard is the floor of who sends a change. It has no code of its own; its packages, in the order of the
-// data:
+// Package shard is the floor of ownership: which member sends a change. It has no code of its own; its packages,
+// in the order of the data:
 //
 //	Leases ──▶ membership ──seen Leases, clock──▶ ownership ──▶ may this member send for this partition?
 //	              ▲                                  ▲

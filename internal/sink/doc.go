@@ -6,6 +6,6 @@
 //	               debounce            batch                    wire: bodies and answers
 //	               is it quiet?        how much fits?
 //
-// No package here knows Kubernetes, nor who the other members are: the pipeline asks its caller whether it may
-// send an object.
+// No package here knows Kubernetes, or the other members: the pipeline asks its caller whether it may send an
+// object.
 package sink

@@ -89,7 +89,7 @@ type Seat interface {
 	MaySend(t resource.Type, id resource.ID) bool
 	Away(t resource.Type, id resource.ID) bool
 	OwnedSince(t resource.Type, id resource.ID) uint64
-	// Taken tells whether a resync has taken anything of a type. Await waits for a change of that. Take makes us the
+	// Taken tells whether a resync has taken any part of a type. Await waits for a change of that. Take makes us the
 	// only sender.
 	Taken(t resource.Type) bool
 	Await(ctx context.Context, ok func() bool) error

@@ -193,7 +193,7 @@ func parseType(p encodedPart) (resource.Type, error) {
 	return t, nil
 }
 
-// progress is what one member has done of an operation. A decoded progress is immutable.
+// progress is one member's progress in an operation. A decoded progress is immutable.
 type progress struct {
 	done    map[int]bool   // by index of the part; failed ones, too
 	failed  map[int]string // messages

@@ -47,7 +47,8 @@ type Repair struct {
 	Deleted, Held int
 }
 
-// Catalog knows what there is to send. Many goroutines call its methods at once, and they do not block for long.
+// Catalog knows the objects that can be sent. Many goroutines call its methods at once, and they do not block for
+// long.
 type Catalog interface {
 	// Types returns the types of a full operation, and none while they are not known yet.
 	Types() []resource.Type

@@ -20,13 +20,14 @@ const (
 // Scope says which members take part in an operation.
 type Scope string
 
-// The scopes. Fleet shares it out over all members; with Replica the member that was asked sends what it owns.
+// The scopes. Fleet shares an operation out over all members. With Replica, the member that was asked sends its
+// own objects.
 const (
 	Fleet   Scope = "fleet"
 	Replica Scope = "replica"
 )
 
-// Request says what to send again. The zero value asks for nothing, since it has no types.
+// Request names the objects to send again. The zero value asks for none, since it has no types.
 type Request struct {
 	// Types are the types. For an [Operation] that runs, they are the types that have parts; for one that has ended,
 	// there are none.

@@ -158,7 +158,7 @@ func tidy(data map[string]string, doc *document) {
 	}
 }
 
-// size returns roughly what a ConfigMap of that data takes, in bytes.
+// size returns roughly the size of a ConfigMap of that data, in bytes.
 func size(data map[string]string) int {
 	n := 0
 	for k, v := range data {

@@ -18,10 +18,10 @@ const (
 	askEvery = 20 * time.Millisecond
 )
 
-// catchUp waits until we know at least what the former owners had sent. That is in their last checkpoints, which
-// they wrote before they gave anything up, and in the newest change of each type that they had seen. Without the
-// wait, a member whose watches lag, or stood still while it was stopped, would send older states after newer
-// ones. catchUp returns false when ctx ended.
+// catchUp waits until we know at least the states that the former owners had sent. It waits for their last
+// checkpoints, which they wrote before they gave a part up. It also waits for the newest change of each type that
+// they had seen. Without the wait, a member whose watches lag, or stood still while it was stopped, would send
+// older states after newer ones. catchUp returns false when ctx ended.
 func (s *Shard) catchUp(ctx context.Context, gained ownership.Area) bool {
 	began := time.Now()
 	fresh := make(map[Target]bool)

@@ -17,8 +17,8 @@ import (
 
 const (
 	// PublishTimeout bounds how long a handoff waits for its checkpoint. Without the checkpoint, the new owner may
-	// send again what has been sent. An API server that does not take a ConfigMap for so long does not take the
-	// Lease either.
+	// send delivered objects again. An API server that does not take a ConfigMap for so long does not take the Lease
+	// either.
 	PublishTimeout = 15 * time.Second
 	// joinWait is how long the first lists wait for the ring. A member that must wait longer, until the Lease of a
 	// predecessor expires, reads the cluster meanwhile and parks the objects.
@@ -99,7 +99,7 @@ func New(leases coordinationv1client.LeasesGetter, member membership.Options, o 
 }
 
 // Drain implements [membership.Drainer]. The requests for the lost area end. Then a last checkpoint under the old
-// claim tells the new owners what need not be sent again.
+// claim tells the new owners which objects need not be sent again.
 func (s *Shard) Drain(lost ownership.Area) <-chan struct{} {
 	var all sync.WaitGroup
 	for t, seat := range s.targetsIn(lost) {

@@ -131,8 +131,8 @@ func (m *Membership) Away(k ownership.Kind, namespace string, id resource.ID) bo
 }
 
 // OwnedSince returns a version of the Leases at which an object of a kind had been gained already, 0 when it
-// never was. All that another member has sent of the object was written to the cluster before that version.
-// OwnedSince takes no lock and does not allocate. Without Options.Admission it returns 0.
+// never was. Every state of the object that another member has sent was written to the cluster before that
+// version. OwnedSince takes no lock and does not allocate. Without Options.Admission it returns 0.
 func (m *Membership) OwnedSince(k ownership.Kind, id resource.ID) uint64 {
 	return m.rights.grant.Load().since.of(k, m.Partition(id))
 }
@@ -148,8 +148,8 @@ func (m *Membership) BeforeWrite() error {
 }
 
 // WithFence returns a context for a request. It ends with ctx, with the cause [ErrFenced] when the fence falls,
-// and when cancel is called. The caller must call cancel to free what the context holds. While we are fenced, the
-// context has ended from the start.
+// and when cancel is called. The caller must call cancel to free the context. While we are fenced, the context
+// has ended from the start.
 func (m *Membership) WithFence(ctx context.Context) (_ context.Context, cancel context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(m.rights.fence.Load().ctx, func() { end(ErrFenced) })

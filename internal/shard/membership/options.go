@@ -102,7 +102,7 @@ func (o *Options) complete() error {
 // Requests that were in flight have an unknown outcome.
 var ErrFenced = errors.New("fenced: the lease has not been renewed in time")
 
-// PermissionError says that the API server refuses what a member needs to do with Leases.
+// PermissionError says that the API server refuses a request for Leases that a member needs.
 type PermissionError struct {
 	// Verb is the refused verb: list, watch, create, get or update.
 	Verb string

@@ -69,7 +69,7 @@ func (m *Membership) guard() *reflector.Guard {
 	})
 }
 
-// store is what the reflector writes to.
+// store takes the changes of the reflector.
 type store struct{ m *Membership }
 
 var (
@@ -148,7 +148,7 @@ func (m *Membership) rewound() {
 	})
 }
 
-// restored drops what we knew of the lost time, and reports that the cluster has gone back. own is our Lease as
+// restored drops our knowledge of the lost time, and reports that the cluster has gone back. own is our Lease as
 // it is in the cluster, nil where it is not known. The caller holds mu.
 func (m *Membership) restored(own *coordinationv1.Lease) {
 	m.leases.own = own
@@ -180,7 +180,7 @@ func (l *leases) remember(member string, o *coordinationv1.Lease) {
 	}
 }
 
-// keep remembers our Lease if it is newer than what we have.
+// keep remembers our Lease if it is newer than the remembered one.
 func (l *leases) keep(o *coordinationv1.Lease) {
 	if l.own == nil || resource.ParseVersion(o.ResourceVersion) > l.newest() {
 		l.own = o

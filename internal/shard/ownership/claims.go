@@ -42,7 +42,7 @@ func (c *claimCache) entry(view []string) *cachedRing {
 }
 
 // of returns the area that the Lease claims. A claim of another format, or one from which no ring can be built,
-// may be anything, and is taken for everything.
+// may cover anything, and counts as one that covers everything.
 func (c *claimCache) of(l *Lease) Area {
 	if !l.claims() {
 		return Area{}

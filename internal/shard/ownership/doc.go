@@ -12,9 +12,9 @@
 //  5. and it knows, when it begins a request, that no member whose Lease it never saw can be sending: it is
 //     settled.
 //
-// A member publishes a new claim only after its requests in flight for what it gives away have ended. Such sets
-// over objects and partitions are [Area]s. A member takes a [Part] for a resync, so that the lister of a type is
-// its only sender meanwhile:
+// A member publishes a new claim only after its requests in flight for the part that it gives away have ended.
+// Such sets over objects and partitions are [Area]s. A member takes a [Part] for a resync, so that the lister of
+// a type is its only sender meanwhile:
 //
 //	                others yield what they see taken           the others claim again
 //	taken ────▶ published ────────────────────────▶ ours alone ──Give──▶ given back, once drained

@@ -224,8 +224,8 @@ func (m *Machine) forget() {
 }
 
 // Restored takes the news that the cluster has gone back in time, because its etcd was restored from a backup.
-// All that we have seen is void then. We send nothing until the Leases have been listed and we have joined as a
-// newcomer.
+// All Leases that we have seen are void then. We send nothing until the Leases have been listed and we have
+// joined as a newcomer.
 func (m *Machine) Restored() {
 	if m.seen > 0 || m.known.version > 0 {
 		m.forget()

@@ -29,7 +29,7 @@ func (m *Machine) FencedAt() time.Duration {
 	return m.renewed + m.t.RenewDeadline
 }
 
-// Claimed returns the area of our published claim, and everything while we have no Lease. What lies outside it is
+// Claimed returns the area of our published claim, and everything while we have no Lease. Objects outside it are
 // another member's.
 func (m *Machine) Claimed() Area {
 	if !m.joined {

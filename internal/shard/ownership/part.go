@@ -28,7 +28,7 @@ func (p Part) String() string {
 	return strings.Join([]string{p.Target, p.Group, p.Version, p.Resource, p.From, p.Until}, "/")
 }
 
-// parsePart reads what String wrote.
+// parsePart reads the text that String wrote.
 func parsePart(s string) (Part, bool) {
 	f := strings.Split(s, "/")
 	if len(f) != 6 {
@@ -47,7 +47,7 @@ func FormatParts(parts []Part) string {
 	return strings.Join(texts, ",")
 }
 
-// ParseParts reads what FormatParts wrote, and tells whether it could read the whole text.
+// ParseParts reads the text that FormatParts wrote, and tells whether it could read the whole text.
 func ParseParts(text string) (parts []Part, ok bool) {
 	if text == "" {
 		return nil, true
@@ -86,18 +86,18 @@ func compareParts(a, b Part) int {
 		strings.Compare(a.Version, b.Version), strings.Compare(a.From, b.From), strings.Compare(a.Until, b.Until))
 }
 
-// sortParts puts parts in the one order in which they are compared, each once.
+// sortParts sorts parts into the order for comparisons, each once.
 func sortParts(parts []Part) []Part {
 	slices.SortFunc(parts, compareParts)
 	return slices.Compact(parts)
 }
 
-// Claim is what a member says that it may be sending.
+// Claim is a member's declaration of the area for which it may be sending.
 type Claim struct {
 	// View is the sorted names of the members under which this one works. A Claim without a View claims nothing.
 	View []string
-	// Takes are the parts of which it claims all partitions. Of everything else it claims what the ring of
-	// the view gives to it, but nothing of Yields, which others take. Both are sorted.
+	// Takes are the parts of which it claims all partitions. Of all other objects it claims its share in the ring of
+	// the view, without Yields, which others take. Both are sorted.
 	Takes, Yields []Part
 }
 

@@ -29,7 +29,7 @@ func (p Phase) String() string {
 	return [...]string{"waiting", "working", "silent", "missing", "gone"}[p]
 }
 
-// MemberStatus is what this member knows of one member.
+// MemberStatus is this member's knowledge of one member.
 type MemberStatus struct {
 	// Lease is the Lease that the member published last. A missing member has only a name, a UID and a format.
 	Lease Lease
@@ -45,7 +45,7 @@ type MemberStatus struct {
 	Self bool
 }
 
-// Status is what this member knows of the ring at one moment.
+// Status is this member's knowledge of the ring at one moment.
 type Status struct {
 	// Members are all members with a Lease, and the missing ones, by name.
 	Members []MemberStatus
@@ -210,7 +210,7 @@ type Gains struct {
 	All, Crashed Area
 }
 
-// TakeGains returns what was gained since the last call and is still ours.
+// TakeGains returns the gains since the last call that are still ours.
 func (m *Machine) TakeGains() Gains {
 	g := Gains{All: m.gains.All.And(m.owned), Crashed: m.gains.Crashed.And(m.owned)}
 	m.gains = Gains{Crashed: m.gains.Crashed.Minus(m.owned)} // A part that was lost again keeps the mark of the crash.

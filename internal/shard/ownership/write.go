@@ -90,8 +90,8 @@ func (m *Machine) EndWrite(o Outcome, version uint64, now time.Duration) {
 }
 
 // Reread takes our own Lease as the server shows it, not a cache; nil means that there is none. It is read after
-// a write of it went wrong and before the next write begins. Correctness does not need it: it anticipates what
-// the watch shows later, and keeps us renewing while the watch is broken.
+// a write of it went wrong and before the next write begins. Correctness does not need it: it anticipates the
+// watch, and keeps us renewing while the watch is broken.
 func (m *Machine) Reread(l *Lease, now time.Duration) {
 	switch {
 	case m.writing != nil:

@@ -6,10 +6,10 @@
 // the members that stay, so a handoff must expect any partition to move.
 //
 // Two replicas agree on every owner if and only if they agree on the members and on the [Format]: algorithm,
-// partitions, virtual nodes and load. The order in which members are given means nothing. Rings of two formats have
-// nothing in common and are never compared.
+// partitions, virtual nodes and load. The order of the members does not matter. Rings of two formats have nothing
+// in common and are never compared.
 //
-// The package decides nothing about time or liveness: internal/shard/ownership says who is a member.
+// The package decides nothing about time or liveness: internal/shard/ownership names the members.
 //
 // # What it costs
 //

@@ -21,8 +21,8 @@ const (
 	minLoad, maxLoad             = 1.01, 2.0
 )
 
-// Format is all that an owner depends on, the members excepted. Every Lease carries it as a string; members of
-// two formats never form one ring. The zero Format is invalid; use [DefaultFormat].
+// Format holds all parameters that determine an owner, except the members. Every Lease carries it as a string;
+// members of two formats never form one ring. The zero Format is invalid; use [DefaultFormat].
 type Format struct {
 	// Algorithm is [Algorithm]. A Lease may carry another one, from which this package builds no ring.
 	Algorithm string

@@ -80,7 +80,7 @@ func (m *metrics) register(reg prometheus.Registerer) error {
 	)
 }
 
-// share registers a collector, or takes the one that the client of another target has registered.
+// share registers a collector, or takes the collector that the client of another target has registered.
 func share[C prometheus.Collector](reg prometheus.Registerer, c *C) error {
 	err := reg.Register(*c)
 	var there prometheus.AlreadyRegisteredError

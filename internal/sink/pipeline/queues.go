@@ -24,7 +24,7 @@ func (q *queues) parkedOf(it *item) *queue {
 	return &parked[one(it.Deleted || it.Version == 0)]
 }
 
-// queue is a first-in first-out list through the items, so that taking one out of the middle costs nothing.
+// queue is a first-in first-out list through the items, so that an item can be taken out of the middle at once.
 type queue struct {
 	front, back *item
 	len         int

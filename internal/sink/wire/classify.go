@@ -15,7 +15,7 @@ import (
 
 // contract is the part of a format in which the receivers' answers differ.
 type contract interface {
-	// confirm judges a 2xx: Delivered, or the kind and the reason why it does not confirm what was sent.
+	// confirm judges a 2xx: Delivered, or the kind and the reason why it does not confirm the request.
 	confirm(r Response, sent Sent) (kind Kind, fault string)
 	// badRequest judges a 400 and sets Kind, Reason and the items.
 	badRequest(o *Outcome, r Response, sent Sent)
@@ -67,8 +67,8 @@ func classify(c contract, r Response, sent Sent) Outcome {
 	return o
 }
 
-// compareCounts compares the counts of an answer with what was sent. A receiver that has taken nothing did not
-// understand the body; one whose counts differ otherwise may have stumbled over one item.
+// compareCounts compares the counts of an answer with those of the request. A receiver that has taken nothing did
+// not understand the body; one whose counts differ otherwise may have stumbled over one item.
 func compareCounts(upserted, deleted int, sent Sent) (Kind, string) {
 	if upserted == len(sent.Upserts) && deleted == len(sent.Deletes) {
 		return Delivered, ""
@@ -134,8 +134,8 @@ func (f *faults) refuse(o *Outcome) {
 	o.Reason = fmt.Sprintf("%d of %d items refused, the first for %s", len(o.Bad), f.n, o.Bad[0].Reason)
 }
 
-// retryAfterCap bounds what a header can ask for, so that no arithmetic on it overflows. The breaker caps it
-// much lower.
+// retryAfterCap bounds the pause that a header can ask for, so that no arithmetic on it overflows. The breaker
+// caps it much lower.
 const retryAfterCap = 24 * time.Hour
 
 // retryAfter reads the header of that name: seconds, or a date in one of the three spellings of RFC 9110. A value

@@ -21,7 +21,7 @@
 //	nothing was asked: this process held it back  Fenced          is as if never tried
 //
 // Answers are untrusted. The package reads a body up to [MaxResponseBytes], no answer can make Classify fail, and
-// every index of an Outcome lies within what was sent.
+// every index of an Outcome lies within the request.
 //
 // The package is pure: no clock, no goroutine, no network, no global state. Everything in it is safe for concurrent
 // use.

@@ -68,7 +68,7 @@ func dotAIPartial(o *Outcome, details json.RawMessage, sent Sent) {
 	}
 }
 
-// dotAIIDs maps dot-ai's IDs to positions in what was sent.
+// dotAIIDs maps dot-ai's IDs to positions in the request.
 func dotAIIDs(sent Sent) map[string]int {
 	m := make(map[string]int, sent.Len())
 	for i := range sent.Upserts {

@@ -20,13 +20,13 @@ const (
 	Partial
 	// Miscounted: the receiver's count differs from the number of items sent, but is not 0. It does not say which.
 	Miscounted
-	// Refused: nothing was applied because of the items in Bad, which will never pass as they are.
+	// Refused: no item was applied because of the items in Bad, which will never pass unchanged.
 	Refused
-	// Unprocessable: nothing was applied because of some item that the answer does not name.
+	// Unprocessable: no item was applied because of an item that the answer does not name.
 	Unprocessable
-	// TooLarge: nothing was applied because the body was too long for the receiver or a proxy.
+	// TooLarge: no item was applied because the body was too long for the receiver or a proxy.
 	TooLarge
-	// Unauthorized: nothing was applied because of the credential.
+	// Unauthorized: no item was applied because of the credential.
 	Unauthorized
 	// WrongEndpoint: the server that answers is not the receiver, or did not understand the body.
 	WrongEndpoint

@@ -99,7 +99,7 @@ func (s Sent) Len() int { return len(s.Upserts) + len(s.Deletes) }
 
 // ItemError says that one item of a body was at fault.
 type ItemError struct {
-	// Index is the item's position in what was sent.
+	// Index is the item's position in the request.
 	Index int
 	// Reason says what the fault was, in at most [MaxReasonBytes] printable bytes.
 	Reason string

@@ -1,8 +1,9 @@
-// Package retired keeps what a stopped receiver leaves to its successor, within the life of this process:
+// Package retired keeps the work that a stopped receiver leaves to its successor, within the life of this
+// process:
 //
 //	Begin ──the receiver is stopped──▶ Take ──the successor listens──▶ Resume: deletions are sent
 //	  │  what changes meanwhile is      │  what is deleted meanwhile, and was there before,
-//	  ╰─ the newer word                 ╰─ is kept, too                       Close: nobody succeeds
+//	  ╰─ the newer state                ╰─ is kept, too                       Close: there is no successor
 //
 // A [Backlog] is a listener of the index. Its lock is the innermost: it is taken under the lock of a type, and
 // under that of a pipeline. No method blocks.
@@ -42,7 +43,8 @@ type Options struct {
 	Index *index.Index
 	// Receiver names the receiver to whose documents the backlog belongs.
 	Receiver string
-	// Wants tells whether the receiver selected objects like this one, Projection what it saw last.
+	// Wants tells whether the receiver selected objects like this one, and Projection is the projection of the
+	// receiver.
 	Wants      func(t resource.Type, namespace, name string) bool
 	Projection *projection.Projection
 }
