@@ -14,7 +14,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
-// A member gives up a part while its search begins. The checkpoint reads deletions, and the search reads earlier
+// A member gives objects up while its search begins. The checkpoint reads deletions, and the search reads earlier
 // checkpoints, while both are written. The race detector finds a missing lock.
 func TestAMemberMayGiveUpWhileItsSearchBegins(t *testing.T) {
 	for range 20 {

@@ -51,7 +51,7 @@ func (t *Target) runFinder(ctx context.Context) error {
 	})
 }
 
-// sendAgain implements a function of [deletions.Around].
+// sendAgain is the SendAgain of [deletions.Around].
 func (t *Target) sendAgain(ctx context.Context, since time.Time) bool {
 	err := t.resyncs.StartRestored(ctx, since)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, operations.ErrNoMembers) {
@@ -121,7 +121,7 @@ func (t *Target) answers() progress.Answers {
 	return progress.Answers{Ledger: t.ledger, Tombstones: t.tombstones}
 }
 
-// doubtful implements [pipeline.Options.Doubtful].
+// doubtful is the Doubtful of [pipeline.Options].
 func (t *Target) doubtful(id resource.ID) (pipeline.Doubt, bool) {
 	if t.spec.Before.Doubtful(id) {
 		return pipeline.Doubt{ID: id, Overwritable: true}, true

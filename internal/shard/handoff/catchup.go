@@ -19,9 +19,9 @@ const (
 )
 
 // catchUp waits until we know at least the states that the former owners had sent. It waits for their last
-// checkpoints, which they wrote before they gave a part up. It also waits for the newest change of each type that
-// they had seen. Without the wait, a member whose watches lag, or stood still while it was stopped, would send
-// older states after newer ones. catchUp returns false when ctx ended.
+// checkpoints, which they wrote before they gave anything up. It also waits for the newest change of each type
+// that they had seen. Without the wait, a member whose watches lag, or stood still while it was stopped, would
+// send older states after newer ones. catchUp returns false when ctx ended.
 func (s *Shard) catchUp(ctx context.Context, gained ownership.Area) bool {
 	began := time.Now()
 	fresh := make(map[Target]bool)

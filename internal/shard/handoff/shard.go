@@ -61,8 +61,8 @@ type Recorder interface {
 	// Behind returns one of the given types of which we have seen less than another member had at its last
 	// checkpoint, empty when there is none.
 	Behind(among func(resource.Type) bool) string
-	// PublishLast writes our checkpoint before we give a part up, until that has succeeded or ctx ends. Leave does
-	// so before we give up everything.
+	// PublishLast writes our checkpoint before a handoff, and tries again until that has succeeded or ctx ends.
+	// Leave does so before we give up everything.
 	PublishLast(ctx context.Context)
 	Leave(ctx context.Context)
 }

@@ -138,8 +138,8 @@ func (m *Membership) OwnedSince(k ownership.Kind, id resource.ID) uint64 {
 }
 
 // BeforeWrite returns [ErrFenced] when nothing may be sent. Senders ask it immediately before each write of a
-// request, because a process that was stopped and continued wakes up anywhere. It takes no lock and does not
-// allocate.
+// request, because a process that was stopped and continued wakes up anywhere. BeforeWrite takes no lock and does
+// not allocate.
 func (m *Membership) BeforeWrite() error {
 	if m.opts.Now() < m.rights.grant.Load().fencedAt {
 		return nil

@@ -59,8 +59,8 @@ type Options struct {
 
 // Drainer is implemented by senders.
 type Drainer interface {
-	// Drain is called before a part of our area is given away; MaySend is false for that part already. Drain must
-	// not block. The channel is closed when no request is in flight for the lost area.
+	// Drain is called before some of our area is given away; MaySend is false for it already. Drain must not block.
+	// The channel is closed when no request is in flight for the lost area.
 	//
 	// The sender must mark a request as in flight before it asks MaySend for it, and take the mark back when the
 	// answer is no. Otherwise a request could slip through between the question and the mark. A later call replaces

@@ -2,8 +2,8 @@
 // without trusting any clock but its own: claims in Leases.
 //
 // Each member publishes in its own Lease a [Claim]: its view, and the parts that it takes or yields. The view is
-// the sorted names of all members it knows. It claims the share that the ring of the view gives to it, without
-// the parts that it yields, and with all that it takes. A member may send for an object in a partition while
+// the sorted names of all members it knows. The member claims its share in the ring of the view, without the
+// parts that it yields, and with the parts that it takes. A member may send for an object in a partition while
 //
 //  1. the claim published in its Lease covers it, and so does the claim that it is about to publish,
 //  2. the watch has delivered that publication back to it,

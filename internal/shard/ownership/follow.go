@@ -103,7 +103,7 @@ func (m *Machine) takesPart(l *Lease) bool {
 
 // steer decides which claim to work towards. We aim at another view when the members have kept still for a while,
 // at parts at once. From then on we begin no request for the parts that the claim gives to others. We publish the
-// claim when our requests in flight for it have ended.
+// claim when our requests in flight for those parts have ended.
 func (m *Machine) steer(now time.Duration) {
 	m.ringErr = nil
 	if !m.joined || m.leaving { // A drain that was asked for then has nothing to do with a target.

@@ -73,7 +73,7 @@ type Lease struct {
 // sends under it, but it stands until it is taken over or dropped.
 func (l *Lease) claims() bool { return l.State != Dead && len(l.View) > 0 }
 
-// residual tells whether the successor may continue where this member ended: the member could send for
+// residual tells whether the successor may continue where this member ended, because the member could send for
 // everything. No other can have begun since, because the claim has stood all the time.
 func (l *Lease) residual() bool { return l.Sole && len(l.View) == 1 && l.View[0] == l.Member }
 

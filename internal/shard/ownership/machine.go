@@ -364,7 +364,7 @@ func (m *Machine) vanish(member string, version uint64, now time.Duration) {
 
 // lose makes a zombie of a live member whose Lease is gone, or belongs to another pod without a release. If that
 // happened in a gap of the watch, the member may have claimed more since. But then we are not settled, or the
-// member could not begin with the new part.
+// member could not begin with what it gained.
 func (m *Machine) lose(l *Lease, now time.Duration) {
 	if l.State != Live || l.UID == m.self.UID {
 		return

@@ -244,7 +244,7 @@ func TestAFenceKeepsLastWords(t *testing.T) {
 				o.set(anybody) // and back; the Lease was never lost
 				time.Sleep(time.Hour)
 				if taken {
-					wantDocs(t, r, "x", "2") // until the new owner repeats it, which does not exist here
+					wantDocs(t, r, "x", "2") // A new owner would repeat it; there is none here.
 				} else {
 					wantDocs(t, r, "x", "3")
 				}

@@ -18,7 +18,8 @@ const (
 	ServerError
 	// Partial: all items but Failed are done.
 	Partial
-	// Miscounted: the receiver's count differs from the number of items sent, but is not 0. It does not say which.
+	// Miscounted: the receiver's count differs from the number of items sent, but is not 0. The answer does not say
+	// which items it counts.
 	Miscounted
 	// Refused: no item was applied because of the items in Bad, which will never pass unchanged.
 	Refused
