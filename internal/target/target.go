@@ -194,6 +194,8 @@ func (t *Target) Apply(c index.Change) {
 	if !t.wants(c.Type, c.Record.Namespace, c.Record.Name) {
 		return
 	}
+	// Of a receiver that is sent less than is watched, it cannot be said which state was lost.
+	c.Lost = c.Lost && t.projection == nil && t.progress.MayHaveSpoken(c.Type)
 	known := c.Known
 	if !t.backfilled() {
 		if c.Cause == index.Initial && !t.progress.Informed() {

@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"maps"
+	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
@@ -83,6 +84,9 @@ func (b *Ledger) Compare(compare func(typeName string, version, sum uint64) Agre
 		left := make(map[string]sumOf, len(sums))
 		for name, s := range sums {
 			result := compare(name, s.at, s.sum)
+			if result == Agreed {
+				b.agreedAt.Store(name, time.Now())
+			}
 			if result == Agreed || result == Incomparable && !s.judged {
 				b.agreed(member, name)
 				continue
@@ -115,6 +119,14 @@ func (b *Ledger) Said(member, typeName string) (sum, version uint64) {
 		}
 	}
 	return 0, 0
+}
+
+// AgreedAt returns when the sum of a type that some member tells was last found to be ours; zero for never. It takes no
+// lock.
+func (b *Ledger) AgreedAt(typeName string) time.Time {
+	at, _ := b.agreedAt.Load(typeName)
+	t, _ := at.(time.Time)
+	return t
 }
 
 // Contests tells whether there are sums that have not been agreed upon.

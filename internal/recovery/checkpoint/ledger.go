@@ -20,6 +20,7 @@ type Ledger struct {
 	delivered   atomic.Pointer[[]map[uint64]struct{}] // by the other members; what Delivered reads
 	inDoubt     atomic.Pointer[map[uint64]Doubt]      // of others; what Doubtful reads
 	contested   atomic.Pointer[contested]             // what Confirms reads
+	agreedAt    sync.Map                              // when a sum of a type was last ours, by its name
 
 	mu      sync.Mutex // guards what follows
 	entries map[string]entry

@@ -28,20 +28,26 @@ type Tombstone struct {
 	// Lives tells that the object was there, in the state of that version, when a member left that may have been the
 	// only one to know of it. Only a list that lacks it makes a deletion of that.
 	Lives bool `json:"-"` // By the key that it is written under: members of earlier releases do not read that one.
+	// Lost tells of an object that lives that the member's watch had lost its state, of that digest. The owner sends it
+	// once more. The version is that of the list which has brought it.
+	Lost bool `json:"lost,omitempty"`
 }
 
 // Name is the tombstone's name.
 func (t Tombstone) Name() uint64 {
-	name := Name(t.ID, t.Version, t.Digest)
-	if t.Lives {
-		return ^name
+	switch {
+	case t.Lost: // Members find it by different lists.
+		return ^Name(t.ID, 0, t.Digest)
+	case t.Lives:
+		return ^Name(t.ID, t.Version, t.Digest)
+	default:
+		return Name(t.ID, t.Version, t.Digest)
 	}
-	return name
 }
 
 // Deletion is the tombstone of an object that is known to be gone.
 func (t Tombstone) Deletion() Tombstone {
-	t.Lives = false
+	t.Lives, t.Lost = false, false
 	return t
 }
 

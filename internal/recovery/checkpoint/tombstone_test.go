@@ -20,6 +20,7 @@ func TestANameTellsDeletionsOfOneObjectApart(t *testing.T) {
 		"a deletion":                   {ID: id(1), Version: 7},
 		"a later one":                  {ID: id(1), Version: 8},
 		"an object that lives":         {ID: id(1), Version: 7, Lives: true},
+		"a state that was lost":        {ID: id(1), Version: 7, Digest: 8, Lives: true, Lost: true},
 		"of another object":            {ID: id(2), Version: 7},
 		"versions are no numbers":      {ID: id(1), Digest: 7},
 		"of another state":             {ID: id(1), Digest: 8},
@@ -30,6 +31,10 @@ func TestANameTellsDeletionsOfOneObjectApart(t *testing.T) {
 			t.Errorf("%q and %q have one name", what, other)
 		}
 		names[tombstone.Name()] = what
+	}
+	lost := checkpoint.Tombstone{ID: id(1), Version: 9, Digest: 8, Lives: true, Lost: true}
+	if names[lost.Name()] != "a state that was lost" {
+		t.Error("by another list, a state that was lost has another name")
 	}
 	if (checkpoint.Tombstone{Type: "a.v1", ID: id(1), Version: 7, Digest: 1}).Name() != checkpoint.Name(id(1), 7, 0) {
 		t.Error("where there is a version, the name depends on more than that")

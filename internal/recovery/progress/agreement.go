@@ -9,7 +9,7 @@ import (
 
 // contested is for [pipeline.Pipeline.ForgetCovered].
 func (p *Publisher) contested(typ resource.Type, id resource.ID, s pipeline.State) bool {
-	return !s.Deleted && s.Version > 0 && !p.opts.Ledger.Confirms(typ.String(), id, s.Version)
+	return !s.Deleted && !s.Lost && s.Version > 0 && !p.opts.Ledger.Confirms(typ.String(), id, s.Version)
 }
 
 // compareSums holds the sums that other members' checkpoints tell against our index.

@@ -16,11 +16,16 @@ type Answers struct {
 }
 
 // nameOf names a state among all members.
-func nameOf(id resource.ID, s pipeline.State) uint64 { return checkpoint.Name(id, s.Version, s.Digest) }
+func nameOf(id resource.ID, s pipeline.State) uint64 {
+	if s.Lost {
+		return checkpoint.Tombstone{ID: id, Digest: s.Digest, Lost: true}.Name()
+	}
+	return checkpoint.Name(id, s.Version, s.Digest)
+}
 
 // Covers is for [pipeline.Options.Covers].
 func (a Answers) Covers(t resource.Type, id resource.ID, s pipeline.State) bool {
-	if s.Deleted || s.Version == 0 {
+	if s.Deleted || s.Version == 0 || s.Lost {
 		return a.Ledger.Delivered(nameOf(id, s))
 	}
 	return a.Ledger.Covers(t.String(), id, s.Version)

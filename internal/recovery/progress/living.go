@@ -94,6 +94,7 @@ func (p *Publisher) carryOn() {
 		case p.opts.Searches.Finder.ServedNoLonger(typ):
 			return tombstones.Proven
 		default:
+			o.Lost = false // Only its owner sends it, by what we name.
 			return p.judge(o, "", typ, parts)
 		}
 	}, time.Now())
@@ -102,11 +103,14 @@ func (p *Publisher) carryOn() {
 // judge says of an object that a member has named as living whether we know it, or know it to be gone.
 func (p *Publisher) judge(o checkpoint.Tombstone, by string, typ resource.Type, parts resource.Parts) tombstones.Answer {
 	stats := p.opts.Index.Type(typ)
-	_, version, known := p.opts.Index.Get(typ, parts.Namespace, parts.Name)
+	digest, version, known := p.opts.Index.Get(typ, parts.Namespace, parts.Name)
 	sum, said := p.opts.Ledger.Said(by, typ.String())
 	switch {
 	case !stats.Listed || stats.Version < max(o.Version, said):
 		return tombstones.Later
+	case known && o.Lost && version <= o.Version && digest == o.Digest:
+		p.again(o, typ, parts)
+		return tombstones.Taken
 	case known && (version >= o.Version || stats.Whole >= o.Version):
 		return tombstones.Settled
 	case stats.Whole >= o.Version:
@@ -118,4 +122,34 @@ func (p *Publisher) judge(o checkpoint.Tombstone, by string, typ resource.Type, 
 		p.opts.Searches.Doubt(typ)
 	}
 	return tombstones.Later
+}
+
+// again sends an object once more in a state that a member's watch had lost: it may have said that it has delivered the
+// object, or have delivered an older state since.
+func (p *Publisher) again(o checkpoint.Tombstone, typ resource.Type, parts resource.Parts) {
+	p.opts.Index.IfKnown(typ, parts.Namespace, parts.Name, func(digest uint64) bool {
+		if digest == o.Digest {
+			p.opts.Pipeline.Again(typ, resource.Record{Namespace: parts.Namespace, Name: parts.Name, ResourceVersion: o.Version, Digest: digest})
+		}
+		return true
+	})
+}
+
+// movesFor is for how long after a change of our claim a sum that is told is of before it at the latest.
+const movesFor = time.Minute
+
+// MayHaveSpoken tells whether we may have said anything of objects that are others' now, since we have last known a
+// type as another member did. If not, it concerns nobody that our watch has lost a state of such an object: its owner
+// has seen it. It takes no lock.
+func (p *Publisher) MayHaveSpoken(t resource.Type) bool {
+	return p.opts.Ledger.AgreedAt(t.String()).Sub(time.Unix(p.moved.Load(), 0)) < movesFor
+}
+
+// noteMove notes that our claim is another one than when we wrote last. The caller holds mu.
+func (p *Publisher) noteMove(own checkpoint.Checkpoint) {
+	same := p.last != nil && p.last.own.Incarnation == own.Incarnation && slices.Equal(p.last.own.View, own.View) &&
+		slices.Equal(p.last.own.Takes, own.Takes) && slices.Equal(p.last.own.Yields, own.Yields)
+	if !same {
+		p.moved.Store(time.Now().Unix())
+	}
 }

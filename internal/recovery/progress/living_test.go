@@ -3,6 +3,8 @@ package progress_test
 import (
 	"context"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/client-go/kubernetes/fake"
@@ -31,8 +33,8 @@ func says(name string, x *index.Index) checkpoint.Checkpoint {
 // TestPublisher_LeavesAPeerThatMayNotKnow_NamesWhatHasChanged since the peer is known to have had what we have.
 func TestPublisher_LeavesAPeerThatMayNotKnow_NamesWhatHasChanged(t *testing.T) {
 	t.Parallel()
-	both := []resource.Record{pod("old", 90)}
-	events := []resource.Record{pod("one", 101), pod("two", 102), pod("three", 103)}
+	both := []resource.Record{pod("old", 101)}
+	events := []resource.Record{pod("one", 102), pod("two", 103), pod("three", 104)}
 	for name, tt := range map[string]struct {
 		peer    func(x *index.Index) // nil: it says nothing
 		state   ownership.State
@@ -55,10 +57,10 @@ func TestPublisher_LeavesAPeerThatMayNotKnow_NamesWhatHasChanged(t *testing.T) {
 	} {
 		client := fake.NewClientset()
 		r := newReplica(t, client, "a")
-		r.index.Replace(pods, both, 100)
+		r.index.Replace(pods, both, 101)
 		if tt.peer != nil {
 			x := index.New(nil)
-			x.Replace(pods, both, 100)
+			x.Replace(pods, both, 101)
 			tt.peer(x)
 			c := says("b", x)
 			if err := storeOf(client, "b", checkpoint.NewLedger("f", ring.DefaultFormat())).Publish(t.Context(), c, c, checkpoint.Beside{}); err != nil {
@@ -183,4 +185,76 @@ func TestCarryOn_OfWhatLived_TheListOfTheStartDecides(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// TestPublisher_ItsWatchHadLostAState_TheOwnerIsToldUntilItHasSentIt: what covers the object by its version does not
+// count, for it is our own word that may have been wrong.
+func TestPublisher_ItsWatchHadLostAState_TheOwnerIsToldUntilItHasSentIt(t *testing.T) {
+	t.Parallel()
+	client := fake.NewClientset()
+	loser, owner := newReplica(t, client, "a"), newReplica(t, client, "b")
+	owner.index.Upsert(pods, pod("lost", 105))
+	loser.index.Bookmark(pods, 110)
+	list := []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 1, Digest: 1}, pod("lost", 105)}
+	loser.index.Replace(pods, list, 110)
+	loser.PublishLast(t.Context())
+	want := []checkpoint.Tombstone{{Type: pods.String(), ID: pods.ID("a", "lost"), Version: 110, Digest: 105, Lives: true, Lost: true}}
+	if diff := cmp.Diff(want, written(t, client).Lists()["a"].Open); diff != "" {
+		t.Errorf("named (-want +got):\n%s", diff)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- owner.store.Run(ctx) }()
+	<-owner.store.Synced()
+	owner.Receive()
+	if got := owner.pipeline.Lost(); len(got) > 0 {
+		t.Errorf("%v is sent before our index has come so far", got)
+	}
+	owner.index.Bookmark(pods, 110)
+	if done := owner.Receive(); len(done) > 0 || len(owner.pipeline.Lost()) != 1 {
+		t.Errorf("done %v; to be sent: %v", done, owner.pipeline.Lost())
+	}
+	if owner.set.Deliver(want[0].Name(), time.Now()); len(owner.Receive()) != 1 {
+		t.Error("it is not done when it is sent")
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPublisher_ClaimIsTheSameForLong_ItHasSpokenForNobodyElse: what such a member loses, the owners have seen.
+func TestPublisher_ClaimIsTheSameForLong_ItHasSpokenForNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := fake.NewClientset()
+		r := newReplica(t, client, "a")
+		version := uint64(100)
+		agree := func() {
+			t.Helper()
+			version++
+			r.index.Upsert(pods, pod("x", version))
+			c := says("b", r.index)
+			if err := storeOf(client, "b", checkpoint.NewLedger("f", ring.DefaultFormat())).Publish(t.Context(), c, c, checkpoint.Beside{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.store.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r.ForgetCovered()
+		}
+		step := func(what string, want bool, after time.Duration, do func()) {
+			t.Helper()
+			time.Sleep(after)
+			do()
+			if got := r.MayHaveSpoken(pods); got != want {
+				t.Errorf("%s: %v, want %v", what, got, want)
+			}
+		}
+		step("we have just joined", true, 0, func() { r.PublishLast(t.Context()) })
+		step("a sum that is ours may be of before that", true, 30*time.Second, agree)
+		step("it is of after that", false, 31*time.Second, agree)
+		step("we have said the same again", false, time.Second, func() { r.PublishLast(t.Context()) })
+		r.view.Members = []string{"a", "b"}
+		step("another has joined", true, time.Second, func() { r.PublishLast(t.Context()) })
+	})
 }

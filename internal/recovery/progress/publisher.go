@@ -29,6 +29,8 @@ const publishEvery = 10 * time.Second
 type Pipeline interface {
 	Unacknowledged(mine pipeline.Match) (own, all map[resource.Type]pipeline.Unacknowledged)
 	Tombstones() []pipeline.Tombstone
+	Lost() []index.Change
+	Again(t resource.Type, r resource.Record)
 	ForgetCovered(may func(t resource.Type, named bool) func(id resource.ID, s pipeline.State) bool, contested func(t resource.Type, id resource.ID, s pipeline.State) bool)
 	Stats() pipeline.Stats
 }
@@ -130,6 +132,7 @@ type Publisher struct {
 	written prometheus.Gauge // when our checkpoint was last as it should be
 	covered chan struct{}    // one slot: the ledger has changed
 	due     atomic.Bool      // something has come that no checkpoint tells of yet
+	moved   atomic.Int64     // when our claim was last found to be another one, as Unix time
 
 	mu        sync.Mutex // held while a checkpoint is computed and written; guards what follows
 	said      word

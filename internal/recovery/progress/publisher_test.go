@@ -69,6 +69,7 @@ type replica struct {
 	looked   bool
 	leaving  bool
 	restored bool
+	set      *tombstones.Set
 	doubted  int // how many times a type was to be listed anew
 }
 
@@ -80,6 +81,7 @@ func newReplica(t *testing.T, client *fake.Clientset, name string) *replica {
 	r := &replica{index: index.New(nil), ledger: checkpoint.NewLedger("f", format), looked: true, view: progress.View{Members: []string{name}, Format: format.String()}}
 	r.store = storeOf(client, name, r.ledger)
 	set := tombstones.New(r.ledger)
+	r.set = set
 	answers := progress.Answers{Ledger: r.ledger, Tombstones: set}
 	r.pipeline = pipeline.New(nil, wire.DotAI(), delivery.NewBreaker(delivery.BreakerOptions{}), pipeline.Options{
 		Target: "default", Owner: member(name), Covers: answers.Covers, Delivered: answers.Delivered, Doubtful: answers.Doubtful,

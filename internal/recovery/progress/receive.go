@@ -21,6 +21,11 @@ func (p *Publisher) kept(mine pipeline.Match) []tombstones.Kept {
 			Ours:      mine(o.Type, o.ID), Found: o.Found, Since: o.Since,
 		})
 	}
+	for _, o := range p.opts.Pipeline.Lost() {
+		kept = append(kept, tombstones.Kept{Ours: true, Tombstone: checkpoint.Tombstone{
+			Type: o.Type.String(), ID: o.ID, Version: o.Record.ResourceVersion, Digest: o.Record.Digest, Lives: true, Lost: true,
+		}})
+	}
 	return kept
 }
 

@@ -39,6 +39,7 @@ func (p *Publisher) write(ctx context.Context, forced bool) bool {
 		return true
 	}
 	w := p.compose(view, g)
+	p.noteMove(w.own)
 	if p.idle(w, time.Now()) && !forced {
 		return true
 	}

@@ -123,6 +123,9 @@ func (s *Set) CarryOn(judge func(checkpoint.Tombstone) Answer, now time.Time) {
 		if !s.Delivered(o.Name()) && !s.Delivered(gone.Name()) {
 			answer = judge(o)
 		}
+		if answer == Settled && o.Lost {
+			continue // Its owner is to send it.
+		}
 		if answer == Settled {
 			s.Deliver(o.Name(), now)
 		}
@@ -149,7 +152,7 @@ func (s *Set) remaining() []checkpoint.Tombstone {
 // their lists; see [checkpoint.Store.Strike].
 func (s *Set) Receive(take func(o checkpoint.Tombstone, by string) Answer, now time.Time) (done map[string]string) {
 	for _, o := range s.remaining() {
-		if !o.Lives && s.receive(o, "", take, now) {
+		if (!o.Lives || o.Lost) && s.receive(o, "", take, now) {
 			s.mu.Lock()
 			delete(s.left, o.Name())
 			s.mu.Unlock()
@@ -237,7 +240,7 @@ func (s *Set) Announce(kept []Kept, all bool, now time.Time) (open []checkpoint.
 
 func rank(k Kept) int {
 	switch {
-	case k.Lives:
+	case k.Lives && !k.Lost:
 		return 3
 	case k.Found:
 		return 0

@@ -167,9 +167,9 @@ func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
 
 func (p *Pipeline) fill(it *item, r resource.Record, now time.Time) {
 	p.takeOut(it)
-	offered := it.offered
+	offered, lost := it.offered, it.Lost
 	p.set(it, false, r)
-	it.offered = offered
+	it.offered, it.Lost = offered, lost
 	switch {
 	case !p.mine(it):
 		p.park(it)

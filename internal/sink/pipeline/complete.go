@@ -193,7 +193,7 @@ func (p *Pipeline) finish(it *item, now time.Time) {
 		it.extra.why = ""
 	}
 	settles := it.extra != nil && p.settle(it, now)
-	if it.Deleted && !it.overwritable() || !it.Deleted && it.Version == 0 {
+	if (it.Deleted || it.Lost) && !it.overwritable() || !it.Deleted && it.Version == 0 {
 		p.opts.Delivered(it.id, it.State)
 	}
 	if !settles {

@@ -132,6 +132,7 @@ type items struct {
 	most  int                       // that this map has held
 	stubs map[*resource.Type]*stubs // the items in their short form, see stub.go; nil makes none
 	types map[resource.Type]*resource.Type
+	lost  bool // some may be lost
 }
 
 // manyItems is the size from which on a map is worth replacing: it takes half a megabyte.

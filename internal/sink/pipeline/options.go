@@ -34,8 +34,9 @@ type Options struct {
 	// object of a first list that is covered needs no sending. Covers is called under the pipeline's lock. nil means
 	// that nothing is known.
 	Covers func(t resource.Type, id resource.ID, s State) bool
-	// Delivered is called with each acknowledged deletion, once no older request can undo it, and with each
-	// acknowledged state whose version is no number. It is called under the pipeline's lock. nil is not called.
+	// Delivered is called with each acknowledged deletion, once no older request can undo it. It is also called with
+	// each acknowledged state whose version is no number, or that a member's watch had lost. It is called under the
+	// pipeline's lock. nil is not called.
 	Delivered func(id resource.ID, s State)
 	// Acknowledged returns the version up to which every state of an object is known to be acknowledged. It is
 	// called under the pipeline's lock. nil means that nothing is known.

@@ -29,11 +29,16 @@ type Sizer interface {
 type State struct {
 	Version, Digest uint64
 	Deleted         bool
+	// Lost tells that our watch had lost it, and that a list has brought it: what we have said of its object was wrong.
+	Lost bool
 }
 
 func stateOf(c index.Change) State {
-	return State{Version: c.Record.ResourceVersion, Digest: c.Record.Digest, Deleted: c.Deleted}
+	return State{Version: c.Record.ResourceVersion, Digest: c.Record.Digest, Deleted: c.Deleted, Lost: c.Lost}
 }
+
+// named tells that other members know the state by its name among all members, and not by its version.
+func (s State) named() bool { return s.Deleted || s.Version == 0 || s.Lost }
 
 // mark identifies a state: two states of the same mark are the same to the receiver. It is never 0.
 func (s State) mark() uint64 {
@@ -164,7 +169,8 @@ func (p *Pipeline) Apply(c index.Change) {
 	}
 	it.several = c.Listed || c.Again || it.dirty() && (it.several || it.mark() != stateOf(c).mark())
 	p.set(it, c.Deleted, c.Record)
-	it.found = c.Cause == index.Found
+	it.Lost, it.found = c.Lost, c.Cause == index.Found
+	p.items.lost = p.items.lost || c.Lost
 	if !ok {
 		if d, doubted := p.opts.Doubtful(c.ID); doubted && p.takeDoubt(it, d) && p.opts.Owner.MaySend(c.Type, c.ID) {
 			p.watchOver(it, now)

@@ -21,7 +21,7 @@ func (q *queues) parkedOf(it *item) *queue {
 		parked = new([2]queue)
 		q.parked[it.typ] = parked
 	}
-	return &parked[one(it.Deleted || it.Version == 0)]
+	return &parked[one(it.named())]
 }
 
 // queue is a first-in first-out list through the items, so that an item can be taken out of the middle at once.

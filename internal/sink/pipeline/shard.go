@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
 // unpark takes up an item that has become ours. Its debounce has run while it was parked, and callers have waited
@@ -149,6 +150,50 @@ func (p *Pipeline) Tombstones() []Tombstone {
 		}
 	}
 	return all
+}
+
+// Lost returns the states that wait and that our watch had lost, ours and others'. None has a body.
+func (p *Pipeline) Lost() []index.Change {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []index.Change
+	if !p.items.lost {
+		return nil
+	}
+	for id, it := range p.items.byID {
+		if it.Lost && it.dirty() && it.place != quarantined {
+			all = append(all, index.Change{Type: *it.typ, ID: id, Lost: true, Record: resource.Record{ResourceVersion: it.Version, Digest: it.Digest}})
+		}
+	}
+	p.items.lost = len(all) > 0
+	return all
+}
+
+// Again sends an object once more, although a member has said that the receiver has it: that member's watch had lost
+// the state. Its body is read first. The caller must make sure that r, which has none, is the state that the index
+// knows at this moment, as for [Pipeline.Offer].
+func (p *Pipeline) Again(t resource.Type, r resource.Record) {
+	now := time.Now()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	id := t.ID(r.Namespace, r.Name)
+	if p.life == ended || !p.opts.Owner.MaySend(t, id) {
+		return
+	}
+	it, ok := p.item(t, id)
+	switch {
+	case ok && it.dirty():
+		it.Lost = !it.Deleted && it.Digest == r.Digest // It is on its way, and is named once it is there.
+		p.items.lost = true
+		return
+	case !ok:
+		it = p.add(id, t)
+	}
+	p.set(it, false, r)
+	it.first, it.base, it.Lost = onset{p.ages.moment(now), r.ResourceVersion}, 0, true
+	p.items.lost = true
+	p.giveUp(it)
+	p.route(it, now, false)
 }
 
 // PendingDeletions calls f with each object of a type whose deletion the receiver may not know of. The deletion

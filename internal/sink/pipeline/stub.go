@@ -131,7 +131,7 @@ func (s *stubs) item(b *stub) item {
 // anew.
 func (p *Pipeline) shorten(it *item, name string) {
 	if p.items.stubs == nil || it.place != evicted && it.place != parked || !it.evicted || it.Deleted || it.Version == 0 || it.inFlight ||
-		it.base != 0 || it.several || it.found || it.offered || it.again || it.extra != nil {
+		it.base != 0 || it.several || it.found || it.offered || it.again || it.Lost || it.extra != nil {
 		return
 	}
 	s := p.items.stubs[it.typ]

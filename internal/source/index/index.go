@@ -55,6 +55,8 @@ type Change struct {
 	// Listed tells that a relist found the object changed, or with another version. It may have been in other
 	// states in between.
 	Listed bool
+	// Lost tells that the watch should have brought this state before the relist did, and has lost it.
+	Lost bool
 }
 
 // Listener takes every change. The package documentation says what it may do.
@@ -322,6 +324,7 @@ func (x *Index) upsert(t resource.Type, o *objects, k string, r resource.Record,
 		// The index had seen every change up to After, but not this state. With the version of the list, no checkpoint
 		// of the lost time, nor of the time before the backup, covers it.
 		r.ResourceVersion = from.version
+		c.Lost = !same && !back && !from.rewound
 	}
 	c.Type, c.ID, c.Key, c.Record = t, t.ID(r.Namespace, r.Name), k, r
 	c.Known, c.Previous, c.Again, c.Listed = known, old.digest, same, from.listed && known

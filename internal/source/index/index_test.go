@@ -110,6 +110,26 @@ func TestARelistTellsOfWhatMayHaveBeenOtherwiseInBetween(t *testing.T) {
 	}
 }
 
+// TestOnlyWhatTheWatchShouldHaveBroughtIsLost: what has changed in a gap is not, nor is what a restore brings back.
+func TestOnlyWhatTheWatchShouldHaveBroughtIsLost(t *testing.T) {
+	x, told := index.New(nil), map[string]bool{}
+	x.Listen(listener(func(c index.Change) { told[c.Record.Name] = c.Lost }))
+	x.Replace(pods, []resource.Record{rec("a", "same", 1, 10), rec("a", "status", 1, 11), rec("a", "lost", 1, 12)}, 20)
+	x.Upsert(pods, rec("a", "event", 1, 25))
+	x.Bookmark(pods, 30)
+	x.Replace(pods, []resource.Record{
+		rec("a", "same", 1, 10), rec("a", "status", 1, 28), rec("a", "lost", 2, 29), rec("a", "lostnew", 1, 30), rec("a", "event", 1, 25), rec("a", "gap", 1, 31),
+	}, 40)
+	want := map[string]bool{"same": false, "status": false, "lost": true, "lostnew": true, "event": false, "gap": false}
+	if diff := cmp.Diff(want, told); diff != "" {
+		t.Errorf("lost (-want +got):\n%s", diff)
+	}
+	x.Replace(pods, []resource.Record{rec("a", "restored", 1, 5)}, 15)
+	if told["restored"] {
+		t.Error("what a restore brings back is said to be lost")
+	}
+}
+
 func TestAChangeSaysAfterWhichVersionItHappened(t *testing.T) {
 	x := index.New(nil)
 	got := make(map[string]uint64)
