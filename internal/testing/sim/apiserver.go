@@ -80,6 +80,9 @@ func (w *World) Deletions(_ context.Context, t resource.Type, after, until uint6
 	return nil
 }
 
+// tick is how often watches look.
+const tick = 50 * time.Millisecond
+
 // watch brings members what they have not seen, until the world ends, and lets change make a change before that. The
 // API server's lock is held meanwhile.
 func (w *World) watch(change func()) {
@@ -97,7 +100,7 @@ func (w *World) watch(change func()) {
 		for _, m := range members {
 			w.bring(m)
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(tick)
 	}
 }
 

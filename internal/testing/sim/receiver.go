@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
@@ -34,13 +37,25 @@ func (w *World) send(ctx context.Context, from string, r delivery.Request) wire.
 		w.mu.Lock()
 		return wire.Outcome{Kind: wire.Unknown, Reason: "no answer"}
 	case "slow":
-		takes := time.Duration(w.pace.IntN(20_000)) * time.Millisecond
+		takes := time.Duration(w.paceOf(from).IntN(20_000)) * time.Millisecond
 		w.mu.Unlock()
 		defer w.mu.Lock()
 		return w.slowly(ctx, from, r, takes)
 	}
 	w.receive(from, r)
 	return wire.Outcome{Kind: wire.Delivered, Status: 200}
+}
+
+// paceOf decides how long the requests of a member take. In a scenario each member has a generator of its own, because
+// requests of two members come at one instant in either order. The caller holds mu.
+func (w *World) paceOf(member string) *rand.Rand {
+	if w.paces == nil {
+		return w.pace
+	}
+	if w.paces[member] == nil {
+		w.paces[member] = rand.New(rand.NewPCG(xxhash.Sum64String(member), 3))
+	}
+	return w.paces[member]
 }
 
 // slowly applies a request after a while, whether or not its client is still there.

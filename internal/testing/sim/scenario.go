@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ import (
 // What commands there are says [World.do].
 func Scenario(t *testing.T, path string, newPeer func(PeerOptions) Peer) {
 	w := newWorld(t, 1, newPeer)
+	w.paces = map[string]*rand.Rand{}
 	w.live(func() {})
 	defer w.end()
 	datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
@@ -55,6 +57,7 @@ func (w *World) do(words []string) (string, error) {
 	if len(words) == 0 {
 		return "", nil
 	}
+	w.betweenTicks()
 	switch cmd, args := words[0], words[1:]; cmd {
 	case "put", "delete":
 		return "", w.write(cmd, args)
@@ -86,6 +89,12 @@ func (w *World) do(words []string) (string, error) {
 		return "", w.doTo(cmd, args)
 	}
 	return "", nil
+}
+
+// betweenTicks waits until half a tick after the last look of the watches. At the moment of a look, chance would decide
+// whether the watches bring a change before or after the next command.
+func (w *World) betweenTicks() {
+	time.Sleep((tick + tick/2 - time.Since(w.began)%tick) % tick)
 }
 
 // doTo does something to one member.

@@ -55,10 +55,11 @@ type apiServer struct {
 
 // receiver is where everything goes.
 type receiver struct {
-	mode string // "", busy, hangs or slow
-	pace *rand.Rand
-	docs map[resource.ID]resource.Body
-	got  []delivered // since somebody looked
+	mode  string                // "", busy, hangs or slow
+	pace  *rand.Rand            // of all requests
+	paces map[string]*rand.Rand // of each member's, in its place; nil in a storm
+	docs  map[resource.ID]resource.Body
+	got   []delivered // since somebody looked
 }
 
 // fleet is who sends.
