@@ -8,10 +8,10 @@ import (
 	"strconv"
 )
 
-// retryAfter is what a client is told to wait while the replica starts, in seconds.
+// retryAfter is how many seconds a client is told to wait while the replica starts.
 const retryAfter = 5
 
-// clientGone is the status under which a request is counted whose client hung up; nobody sees it.
+// clientGone is the status under which a request is counted if its client hung up. No client sees it.
 const clientGone = 499
 
 // writeJSON answers with a value. Values are the types of this package, which can always be encoded.
@@ -27,14 +27,14 @@ func (s *Server) writeJSON(w http.ResponseWriter, code int, v any) {
 	write(w, code, "application/json", b.Bytes())
 }
 
-// write answers with a body. Nothing that this API says may be cached: all of it is true for a moment only.
+// write answers with a body. No answer of this API may be cached: each is true for a moment only.
 func write(w http.ResponseWriter, code int, contentType string, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // fails when the client has gone, and then nobody is left to be told
+	_, _ = w.Write(body) // fails when the client has gone, and then there is no client to tell
 }
 
 // writeError answers with a code and a message.
@@ -42,8 +42,8 @@ func (s *Server) writeError(w http.ResponseWriter, code int, message string, sug
 	s.writeJSON(w, code, Error{Status: "error", Message: message, Suggestions: suggestions})
 }
 
-// fail answers with what the type of an error calls for. The text of an error that is of no known type stays in the
-// log: it may tell things that are not the client's.
+// fail answers with the status that belongs to the type of an error. The text of an error of unknown type goes only
+// to the log: it may contain things that are not meant for the client.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var (
 		notFound   *NotFoundError

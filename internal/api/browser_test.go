@@ -45,7 +45,7 @@ func chromium(t *testing.T, args ...string) (stdout, stderr string) {
 	return out.String(), log.String()
 }
 
-// browse serves a ring and a fleet.
+// browse serves a page of a ring and one of a fleet.
 func browse(t *testing.T, r api.Ring, f api.Fleet) (url string) {
 	t.Helper()
 	b := full()
@@ -55,8 +55,8 @@ func browse(t *testing.T, r api.Ring, f api.Fleet) (url string) {
 	return srv.URL
 }
 
-// TestBrowserAcceptsThePages loads each page in a real browser, which says on its console when it refuses something
-// that the policy forbids. SCREENSHOTS names a folder that keeps the pictures, for eyes.
+// TestBrowserAcceptsThePages loads each page in a real browser. Its console has a message if a page asks for
+// something that the policy forbids. SCREENSHOTS names a folder that keeps the pictures for people to look at.
 func TestBrowserAcceptsThePages(t *testing.T) {
 	well, ill := browse(t, threeMembers(), wellFleet()), browse(t, troubled(), illFleet())
 	for name, tc := range map[string]struct {
@@ -104,8 +104,8 @@ func TestBrowserAcceptsThePages(t *testing.T) {
 	}
 }
 
-// background tells whether the corner of a picture is light, which proves that the style sheet was applied when the
-// user wants dark.
+// background tells whether the corner of a picture is light. A dark corner for a user who wants dark proves that
+// the browser applied the style sheet.
 func background(t *testing.T, path string) (light bool) {
 	t.Helper()
 	f, err := os.Open(path)

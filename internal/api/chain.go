@@ -6,11 +6,11 @@ import (
 	"runtime/debug"
 )
 
-// chain wraps what every request passes, outermost first: counting, recovery from panics, headers, the refusal of
-// foreign web pages, and authorization.
+// chain wraps the handlers that every request passes, outermost first: counting, recovery from panics, headers, the
+// refusal of foreign web pages, and authorization.
 func (s *Server) chain(next http.Handler) http.Handler {
-	// The API is open inside the cluster, and people reach it through a port-forward on their own machine: without this
-	// any web page that they visit could start a resync there. Clients that are no browser never send what it looks at.
+	// The API is open inside the cluster, and people reach it through a port-forward on their own machine. Without
+	// this protection, any web page that they visit could start a resync. It looks at headers that only browsers send.
 	origin := http.NewCrossOriginProtection()
 	origin.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s.writeError(w, http.StatusForbidden, "a web page of another origin must not do this")
@@ -21,7 +21,7 @@ func (s *Server) chain(next http.Handler) http.Handler {
 // recorder remembers the status of an answer.
 type recorder struct {
 	http.ResponseWriter
-	code int // 0 until something was written
+	code int // 0 until the handler has written something
 }
 
 // Unwrap lets [http.ResponseController] reach the connection.
@@ -63,7 +63,7 @@ func (s *Server) count(next http.Handler) http.Handler {
 }
 
 // recover turns a panic into 500 and a log line with its stack. If the answer has begun, it cuts the connection, so
-// that nobody takes half an answer for a whole one.
+// that no client takes half an answer for a whole one.
 func (s *Server) recover(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -82,7 +82,7 @@ func (s *Server) recover(next http.Handler) http.Handler {
 	})
 }
 
-// headers sets what browsers need to be told about every answer. Pages replace the policy by one that allows their
+// headers sets the headers that browsers need with every answer. Pages replace the policy by one that allows their
 // style sheet.
 func headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

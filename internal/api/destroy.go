@@ -5,12 +5,12 @@ import (
 	"net/http"
 )
 
-// mayDestroy tells whether a caller may ask for what deletes, and answers if not. The API is open inside the
-// cluster: any pod may read and have things sent again. To delete takes more: a token that the API server
-// accepts and allows, or a connection from this very machine, as kubectl port-forward makes one, which asks
-// for a right of its own.
+// mayDestroy tells whether a caller may start an operation that deletes, and answers the request if not. The API is
+// open inside the cluster: any pod may read, and may have objects sent again. Deleting takes more: a token that the
+// API server accepts and allows, or a connection from this very machine. kubectl port-forward makes such a
+// connection, and its user needs a right for that.
 func (s *Server) mayDestroy(w http.ResponseWriter, r *http.Request) bool {
-	if s.authorize != nil || fromHere(r) { // Everybody was authorized already.
+	if s.authorize != nil || fromHere(r) { // The caller was authorized already.
 		return true
 	}
 	if s.destroy == nil || r.Header.Get("Authorization") == "" {
@@ -25,8 +25,8 @@ func (s *Server) mayDestroy(w http.ResponseWriter, r *http.Request) bool {
 	return allowed
 }
 
-// fromHere tells whether a request comes over the loopback interface and was not handed on by a proxy: one that stands
-// beside the process, as those of service meshes do, connects from here for anybody.
+// fromHere tells whether a request comes over the loopback interface, and no proxy has handed it on. A proxy beside
+// the process, as service meshes have them, connects from here on behalf of any caller.
 func fromHere(r *http.Request) bool {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {

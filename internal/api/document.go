@@ -5,7 +5,8 @@ import (
 	"net/http"
 )
 
-// The document is written as YAML; openapi.json is the same and made from it: go test ./internal/api -update.
+// The document is written as YAML. openapi.json has the same contents and is made from it: go test ./internal/api
+// -update.
 var (
 	//go:embed openapi.yaml
 	documentYAML []byte

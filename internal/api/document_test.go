@@ -44,8 +44,8 @@ func TestDocumentAsJSONIsTheYAML(t *testing.T) {
 	golden(t, "openapi.json", pretty.Bytes())
 }
 
-// document loads what the server serves. All objects are closed, so that a field that the document does not know
-// fails the validation.
+// document loads the document that the server serves. All its objects are closed, so that a field that is missing
+// in the document fails the validation.
 func document(t *testing.T) (*openapi3.T, routers.Router) {
 	t.Helper()
 	w := do(t, api.New(full(), api.Options{}).Handler(), "GET", "/openapi.json", "")
@@ -86,8 +86,8 @@ func TestDocumentHasExactlyTheRoutesOfTheServer(t *testing.T) {
 	}
 }
 
-// TestDocumentHasExactlyTheFieldsOfTheTypes also holds for fields that no answer of the other tests happens to have,
-// and holds "required" to be what is never left out.
+// TestDocumentHasExactlyTheFieldsOfTheTypes also holds for fields that occur in no answer of the other tests. It
+// holds "required" to be the fields that are never left out.
 func TestDocumentHasExactlyTheFieldsOfTheTypes(t *testing.T) {
 	t.Parallel()
 	doc, _ := document(t)
@@ -132,13 +132,13 @@ func TestDocumentHasExactlyTheFieldsOfTheTypes(t *testing.T) {
 	}
 }
 
-// call is a request whose answer is held against the document.
+// call is a request whose answer is compared with the document.
 type call struct {
 	method, target, body string
 	header               []string
 	backend              *backend // full() if nil
 	opts                 api.Options
-	times                int // sent so many times, and the last answer counts; 1 if 0
+	times                int // how many times it is sent, of which the last answer counts; 1 if 0
 	want                 int
 }
 
@@ -212,7 +212,7 @@ func TestEveryAnswerIsAsTheDocumentSays(t *testing.T) {
 	t.Parallel()
 	openapi3filter.RegisterBodyDecoder("text/html", openapi3filter.PlainBodyDecoder)
 	doc, router := document(t)
-	seen := map[string]bool{"POST /api/v1/resync 200": true} // it waits; the next test validates it
+	seen := map[string]bool{"POST /api/v1/resync 200": true} // it waits, and the next test validates it
 	for _, x := range calls() {
 		name := fmt.Sprintf("%s %s %d", x.method, x.target, x.want)
 		w := x.do(t)
@@ -271,8 +271,8 @@ func (x call) do(t *testing.T) *httptest.ResponseRecorder {
 	return w
 }
 
-// conforms holds an answer against the document and returns its route, nil when the document has none and the answer
-// is the error that it should be.
+// conforms compares an answer with the document and returns its route. The route is nil when the document has none
+// and the answer is the error that it should be.
 func conforms(t *testing.T, router routers.Router, method, target string, w *httptest.ResponseRecorder) *routers.Route {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, target, http.NoBody)

@@ -12,7 +12,7 @@ type Call struct {
 	Timeout time.Duration
 }
 
-// ParseCall parses with the defaults of a server without options.
+// ParseCall parses a request with the defaults of a server without options.
 func ParseCall(r *http.Request) (Call, error) {
 	c, err := parseCall(r, call{Request: Request{Scope: ScopeFleet}, wait: true, timeout: 10 * time.Minute}, fields)
 	return Call{c.Request, c.wait, c.timeout}, err
@@ -21,7 +21,7 @@ func ParseCall(r *http.Request) (Call, error) {
 // Fields are the names that a request may hold.
 var Fields = fields
 
-// Routes returns method and pattern of every route.
+// Routes returns the method and the pattern of every route.
 func (s *Server) Routes() [][2]string {
 	var all [][2]string
 	for _, rt := range s.table() {

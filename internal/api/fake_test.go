@@ -70,7 +70,7 @@ func (b *backend) StartResync(ctx context.Context, r api.Request) (api.Operation
 	return op, nil
 }
 
-// progress says that so many objects were sent by now.
+// progress sets how many objects an operation has sent by now.
 func (b *backend) progress(id string, sent int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -199,7 +199,7 @@ func full() *backend {
 	}
 }
 
-// threeMembers is a ring in which all is well.
+// threeMembers is a ring of three members without any trouble.
 func threeMembers() api.Ring {
 	view := []string{"sync-0", "sync-1", "sync-2"}
 	return api.Ring{
@@ -229,7 +229,7 @@ func troubled() api.Ring {
 	}
 }
 
-// wellFleet is a fleet of two in which all is well.
+// wellFleet is a fleet of two without any trouble.
 func wellFleet() api.Fleet {
 	checked := epoch.Add(-23 * time.Minute)
 	return api.Fleet{
@@ -245,7 +245,7 @@ func wellFleet() api.Fleet {
 	}
 }
 
-// illFleet is one in which everything is amiss.
+// illFleet is a fleet that has every trouble.
 func illFleet() api.Fleet {
 	f := wellFleet()
 	f.Phase, f.Discovery = api.PhaseSyncing, api.Discovery{

@@ -2,7 +2,7 @@ package api
 
 import "time"
 
-// indexPage is what the first page says.
+// indexPage is the content of the first page.
 type indexPage struct {
 	frame
 	Status                                 Status
@@ -35,7 +35,7 @@ func (p indexPage) state() markup {
 `
 }
 
-// waysIn says what can be asked.
+// waysIn lists the commands and paths by which people ask.
 const waysIn markup = `<h2>For people</h2>
 <p><a href="/status">The status</a>: how all receivers fare, by the word of all replicas, and what to do where they do not.</p>
 <p><a href="/ring">The ring</a>: which replicas share the work, and whether they agree.</p>

@@ -14,7 +14,7 @@ var update = flag.Bool("update", false, "write golden files and openapi.json ane
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// golden compares with a file, or writes it with -update.
+// golden compares text with a file, or writes the file with -update.
 func golden(t *testing.T, path string, got []byte) {
 	t.Helper()
 	if *update {

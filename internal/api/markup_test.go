@@ -14,8 +14,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
 
-// hostile are values that end an attribute, a text or an element where they are not escaped, or are taken for another
-// text where they are escaped twice or not at all.
+// hostile are values that end an attribute, a text or an element if the page does not escape them. Others look like
+// another text if the page escapes them twice or not at all.
 var hostile = []string{
 	`"><script>alert(1)</script>`,
 	`'><img src=x onerror=alert(1)>`,
@@ -29,8 +29,8 @@ var hostile = []string{
 	"a\u2028b\u202ec",
 }
 
-// skeleton is a page without the values in it: its tags with the names of their attributes, and the targets
-// of its links. said are its texts and the values of its attributes, one after another.
+// skeleton is a page without the values in it: its tags with the names of their attributes, and the targets of its
+// links. said are its texts and the values of its attributes, in their order.
 func skeleton(t *testing.T, page string) (bones []string, said string) {
 	t.Helper()
 	root, err := html.Parse(strings.NewReader(page))
@@ -56,7 +56,7 @@ func skeleton(t *testing.T, page string) (bones []string, said string) {
 	return bones, all.String()
 }
 
-// namedAfter is a backend whose every text in its status and ring is value.
+// namedAfter is a backend in whose status and ring every text is value.
 func namedAfter(value string) *backend {
 	b := full()
 	b.status.Member, b.status.Version, b.status.Phase = "member "+value, "version "+value, api.Phase("phase "+value)
@@ -84,8 +84,8 @@ func namedAfter(value string) *backend {
 	return b
 }
 
-// TestValuesFromOutsideStayText: whatever members, versions, states, formats and errors are called, a page has the same
-// tags, attributes and links, and says the names to the letter.
+// TestValuesFromOutsideStayText: whatever the names of members, versions, states, formats and errors are, a page
+// has the same tags, attributes and links, and shows the names to the letter.
 func TestValuesFromOutsideStayText(t *testing.T) {
 	t.Parallel()
 	says := map[string][]string{
@@ -116,8 +116,8 @@ func TestValuesFromOutsideStayText(t *testing.T) {
 	}
 }
 
-// TestStringsAreNotConvertedToMarkup: the compiler keeps a string out of a page unless it is escaped or converted, and
-// only the file that escapes may convert.
+// TestStringsAreNotConvertedToMarkup: the compiler keeps a string out of a page unless it is escaped or converted.
+// Only the file that escapes may convert.
 func TestStringsAreNotConvertedToMarkup(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("*.go")
@@ -139,15 +139,14 @@ func TestStringsAreNotConvertedToMarkup(t *testing.T) {
 			return true
 		})
 	}
-	// text, number and each; who adds one has to say here that it is safe.
+	// text, number and each convert. A developer who adds a conversion has to say here why it is safe.
 	if diff := cmp.Diff(map[string]int{"markup.go": 3}, conversions); diff != "" {
 		t.Errorf("conversions to markup by file (-want +got):\n%s", diff)
 	}
 }
 
-// FuzzMarkup: an HTML parser reads back every value as it was, as text and as attribute, and finds nothing
-// else. What it cannot be told are NUL and bytes that are not UTF-8; and to it all ends of lines are the
-// same.
+// FuzzMarkup: an HTML parser reads back every value as it was, as text and as attribute, and finds nothing else.
+// Markup cannot hold NUL and bytes that are not UTF-8, and the parser makes all line ends the same.
 func FuzzMarkup(f *testing.F) {
 	for _, value := range hostile {
 		f.Add(value, value)

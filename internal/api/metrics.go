@@ -15,7 +15,7 @@ type metrics struct {
 	panics   prometheus.Counter
 }
 
-// newMetrics registers them; with a nil registerer they count for nobody.
+// newMetrics registers the metrics; with a nil registerer they count, and no caller can read them.
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	return &metrics{

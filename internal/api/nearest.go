@@ -8,13 +8,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/spelling"
 )
 
-// maxSuggestions is how many names a person still reads.
+// maxSuggestions is how many names a person is willing to read.
 const maxSuggestions = 5
 
-// Nearest returns the names that may have been meant by what was typed, best first and at most five, without
-// duplicates; nil when nothing is near. Near is what begins with the typed name or the other way round (deploy,
-// deployments, deployments.apps), and what is within a third of its length in edits, where swapping two neighbours is
-// one edit. Case does not count.
+// Nearest returns the names that a typed name may mean, best first and at most five, without duplicates; nil when
+// no name is near. A name is near if it begins with the typed name or the other way round (deploy, deployments,
+// deployments.apps). It is also near within a third of its length in edits, where swapping two neighbours is one
+// edit. Case does not count.
 func Nearest(typed string, names []string) []string {
 	type candidate struct {
 		name     string
@@ -42,14 +42,14 @@ func Nearest(typed string, names []string) []string {
 	return near
 }
 
-// nearness returns how far two names are apart, and whether that is near. The part before the first dot is compared,
-// too, because people type deployment and mean deployments.apps.
+// nearness returns how far two names are apart, and whether that is near. It also compares the part before the
+// first dot, because people type deployment and mean deployments.apps.
 func nearness(typed, name string) (distance int, near bool) {
 	if typed == "" || name == "" {
 		return 0, false
 	}
 	first, _, dotted := strings.Cut(name, ".")
-	// Names are at most 253 characters in Kubernetes, and the work is quadratic: what is longer is not compared.
+	// Names are at most 253 characters in Kubernetes, and the work is quadratic: longer names are not compared.
 	if len(typed) > 253 || len(name) > 253 {
 		return 0, false
 	}

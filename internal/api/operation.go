@@ -7,11 +7,11 @@ import (
 
 // Operation is one resync, running or finished.
 type Operation struct {
-	// ID names it, on every member.
+	// ID names the operation on every member.
 	ID string `json:"id"`
-	// Status tells how far it is.
+	// Status tells how far the operation is.
 	Status OperationStatus `json:"status"`
-	// Trigger is why it was started.
+	// Trigger is the reason for which it was started.
 	Trigger Trigger `json:"trigger"`
 	// Scope, Resource, Namespace and Force are those of the request; empty means all.
 	Scope     Scope  `json:"scope"`
@@ -22,7 +22,7 @@ type Operation struct {
 	Target string `json:"target,omitempty"`
 	// Member is the replica that was asked.
 	Member string `json:"member"`
-	// Shares are what each member has to do with it, ordered by name; empty for one that ended long ago.
+	// Shares are the parts of each member in it, ordered by name; empty for an operation that ended long ago.
 	Shares List[Share] `json:"shares"`
 	// StartedAt is when it began.
 	StartedAt time.Time `json:"startedAt"`
@@ -34,7 +34,7 @@ type Operation struct {
 	Resources Progress `json:"resources"`
 	// OrphansDeleted is how many documents without an object were removed.
 	OrphansDeleted int `json:"orphansDeleted"`
-	// OrphansHeld is how many would have been removed had the guard not stopped it; force removes them.
+	// OrphansHeld is how many more would have been removed without the guard; force removes them.
 	OrphansHeld int `json:"orphansHeld"`
 	// Failed are the types that could not be resynced.
 	Failed List[TypeFailure] `json:"failed"`
@@ -44,7 +44,7 @@ type Operation struct {
 
 // Share is one member's part of a resync.
 type Share struct {
-	// Member is its name.
+	// Member is the member's name.
 	Member string `json:"member"`
 	// Parts counts the types, or pieces of large types, that it has to send.
 	Parts Progress `json:"parts"`
@@ -60,16 +60,16 @@ type OperationStatus string
 const (
 	// OperationRunning means that objects are still to be sent or acknowledged.
 	OperationRunning OperationStatus = "running"
-	// OperationDone means that everything was sent and acknowledged, but for what Failed and OrphansHeld say.
+	// OperationDone means that everything was sent and acknowledged, except for Failed and OrphansHeld.
 	OperationDone OperationStatus = "done"
-	// OperationFailed means that it was given up.
+	// OperationFailed means that the operation was given up.
 	OperationFailed OperationStatus = "failed"
 )
 
 // Finished tells whether the operation will not change any more.
 func (s OperationStatus) Finished() bool { return s == OperationDone || s == OperationFailed }
 
-// Trigger is why a resync was started.
+// Trigger is the reason for which a resync was started.
 type Trigger string
 
 const (
@@ -79,7 +79,7 @@ const (
 	TriggerSchedule Trigger = "schedule"
 	// TriggerRestore is an inventory which shows that the cluster has gone back in time.
 	TriggerRestore Trigger = "restore"
-	// TriggerFirstSync is a receiver of which nothing is known.
+	// TriggerFirstSync is a receiver of which no member knows anything.
 	TriggerFirstSync Trigger = "firstSync"
 )
 
@@ -89,7 +89,7 @@ type TypeFailure struct {
 	Error string `json:"error"`
 }
 
-// Result is the answer of POST /api/v1/resync that waited until the end.
+// Result is the answer to a POST /api/v1/resync that waited until the end.
 type Result struct {
 	// Status is always ok.
 	Status string `json:"status"`
@@ -99,7 +99,7 @@ type Result struct {
 	Message string `json:"message"`
 }
 
-// result is what a client that waited is told of a finished operation.
+// result is the answer about a finished operation, for a client that waited.
 func result(op Operation) Result {
 	msg := fmt.Sprintf("resynced %d resources", op.Resources.Done)
 	if op.OrphansDeleted > 0 {
@@ -124,10 +124,10 @@ type Operations struct {
 type Error struct {
 	// Status is always error.
 	Status string `json:"status"`
-	// Message says what was wrong and what would be right.
+	// Message says what is wrong with the request and what would be right.
 	Message string `json:"message"`
 	// Suggestions are names that may have been meant, best first.
 	Suggestions List[string] `json:"suggestions"`
-	// Operation is the ID of the resync that the error is about, absent when it is about none.
+	// Operation is the ID of the resync that the error concerns, absent when there is none.
 	Operation string `json:"operation,omitempty"`
 }

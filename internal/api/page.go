@@ -14,21 +14,22 @@ import (
 //go:embed web/style.css
 var styleSheet markup
 
-// pagePolicy lets a page use its own style sheet, by its hash, and the empty icon; nothing else, and no script at all.
+// pagePolicy lets a page use its own style sheet, by its hash, and the empty icon; nothing else, and no script at
+// all.
 var pagePolicy = func() string {
 	sum := sha256.Sum256([]byte(styleSheet))
 	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; img-src data:; " +
 		"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 }()
 
-// frame is what all pages show.
+// frame is the part that all pages have in common.
 type frame struct {
 	Title   string
-	Refresh int // seconds; 0 is never
+	Refresh int // seconds; 0 means never
 	Pages   []link
 }
 
-// link is a choice; Here marks the one that is taken.
+// link is one of several choices; Here marks the current one.
 type link struct {
 	Name, Path string
 	Here       bool
@@ -92,7 +93,7 @@ func (s *Server) getIndexPage(w http.ResponseWriter, r *http.Request) {
 	writePage(w, newIndexPage(s.backend.Status(r.Context())).markup())
 }
 
-// maxRefresh is an hour: a page that is refreshed less often need not be.
+// maxRefresh is an hour: a page that changes less often can be reloaded by hand.
 const maxRefresh = 3600
 
 // refreshChoices are the ways to refresh a page.
@@ -136,7 +137,7 @@ func (s *Server) statusPage(r *http.Request, refresh int) markup {
 	return newStatusPage(s.backend.Fleet(r.Context()), refresh, time.Now()).markup()
 }
 
-// duration says how long something took as people do: two units at most, and no fractions.
+// duration formats a duration as people write it: two units at most, and no fractions.
 func duration(d time.Duration) string {
 	d = max(d, 0)
 	switch {
@@ -151,7 +152,7 @@ func duration(d time.Duration) string {
 	}
 }
 
-// count says how many there are of something.
+// count is a number with its noun.
 func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -159,7 +160,7 @@ func count(n int, noun string) string {
 	return strconv.Itoa(n) + " " + noun + "s"
 }
 
-// percent says a share with one digit.
+// percent formats a share with one digit.
 func percent(share float64) string {
 	return strings.Replace(strconv.FormatFloat(share*100, 'f', 1, 64), "-0.0", "0.0", 1) + " %"
 }

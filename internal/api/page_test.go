@@ -11,7 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
 
-// withoutStyle cuts the style sheet out of a page, so that golden pages change with what they say only.
+// withoutStyle cuts the style sheet out of a page, so that golden pages change with their contents only.
 func withoutStyle(t *testing.T, page string) string {
 	t.Helper()
 	before, rest, ok1 := strings.Cut(page, "<style>")
@@ -59,8 +59,8 @@ func TestGoldenPages(t *testing.T) {
 	}
 }
 
-// TestPagesStandAlone: no script, nothing loaded from anywhere, no style attribute (the policy forbids them), every
-// image named for those who do not see it, one heading of the first level.
+// TestPagesStandAlone: a page has no script, loads nothing from anywhere, and has no style attribute (the policy
+// forbids them). Every image has a name for people who do not see it, and there is one heading of the first level.
 func TestPagesStandAlone(t *testing.T) {
 	t.Parallel()
 	b := full()
@@ -121,8 +121,8 @@ func TestPagesStandAlone(t *testing.T) {
 	}
 }
 
-// TestGoldenStatusPages holds the page about the fleet against files: all is well, everything is amiss,
-// nothing is known yet.
+// TestGoldenStatusPages compares the page about the fleet with files: without trouble, with every trouble, and
+// before the replica knows anything.
 func TestGoldenStatusPages(t *testing.T) {
 	t.Parallel()
 	starting := wellFleet()
@@ -148,7 +148,7 @@ func TestGoldenStatusPages(t *testing.T) {
 	}
 }
 
-// TestTheStatusPageSaysHowBadItIs reads the sentence that people come for.
+// TestTheStatusPageSaysHowBadItIs reads the sentence for which people open the page.
 func TestTheStatusPageSaysHowBadItIs(t *testing.T) {
 	t.Parallel()
 	share := func(change func(*api.FleetShare)) api.Fleet {

@@ -9,7 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/picture"
 )
 
-// TestThePictureOfTheRingIsFresh: README shows the page as it is now, style sheet included.
+// TestThePictureOfTheRingIsFresh: README shows the page as the code renders it, style sheet included.
 func TestThePictureOfTheRingIsFresh(t *testing.T) {
 	var page []byte
 	synctest.Test(t, func(t *testing.T) { // for its clock, which stands still

@@ -21,18 +21,18 @@ import (
 const (
 	// maxBody is far above the few hundred bytes that a request takes.
 	maxBody = 64 << 10
-	// maxWait bounds timeout: a connection that lives longer is cut by most proxies anyway.
+	// maxWait bounds timeout: most proxies cut a connection that lives longer anyway.
 	maxWait = time.Hour
 )
 
-// fields are the names that a resync request may hold, in its query or its body.
+// fields are the names that a resync request may have, in its query or its body.
 var fields = []string{"scope", "resource", "namespace", "force", "wait", "timeout"}
 
-// verifyFields are those of a request to verify.
+// verifyFields are the names that a request to verify may have.
 var verifyFields = []string{"resource", "wait", "timeout"}
 
 var (
-	// With a namespace behind it, it is what of the type is in that: pods.v1@team-a.
+	// With a namespace behind it, the name means the objects of the type in that namespace: pods.v1@team-a.
 	resourceName  = regexp.MustCompile(`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(@[a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`)
 	namespaceName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 )
@@ -44,12 +44,12 @@ type call struct {
 	timeout time.Duration // how long to wait at most; meaningless without wait
 }
 
-// parseCall reads the query and the body of a request. Its error is a [*BadRequestError] that names every mistake at
-// once, a [*mediaTypeError], or what reading the body returned. What was not said stays as it is in defaults.
-// Fields are the names that may be there.
+// parseCall reads the query and the body of a request. Its error is a [*BadRequestError] that names every mistake
+// at once, a [*mediaTypeError], or the error of reading the body. A field that the request does not set stays as it
+// is in defaults. Only the names in fields may occur.
 //
-// What is misspelt or empty is refused and never skipped: "namespce=shop", or a variable that a script did not set,
-// would otherwise send the whole cluster.
+// A misspelt or empty field is refused and never skipped. Otherwise "namespce=shop", or a variable that a script
+// did not set, would send the whole cluster.
 func parseCall(r *http.Request, defaults call, fields []string) (call, error) {
 	v := values{fields: fields, text: make(map[string]string)}
 	v.query(r.URL.RawQuery)
@@ -71,9 +71,9 @@ func parseCall(r *http.Request, defaults call, fields []string) (call, error) {
 	return c, nil
 }
 
-// values collects what a request says, and what is wrong with it.
+// values collects the fields of a request, and the mistakes in it.
 type values struct {
-	fields      []string // that may be there
+	fields      []string // the names that may occur
 	text        map[string]string
 	problems    []string
 	suggestions []string
@@ -84,7 +84,7 @@ func (v *values) wrong(suggestions []string, format string, args ...any) {
 	v.suggestions = append(v.suggestions, suggestions...)
 }
 
-// add takes one name and its value; where says where it stood.
+// add takes one name and its value; where says whether they are of the query or the body.
 func (v *values) add(where, name, text string) {
 	if !slices.Contains(v.fields, name) {
 		v.wrong(Nearest(name, v.fields), "unknown %s %s, want one of %s", where, quote(name), strings.Join(v.fields, ", "))
@@ -154,7 +154,7 @@ func (v *values) object(raw []byte) error {
 			return err
 		}
 		switch value.(type) {
-		case nil: // as if it were not there
+		case nil: // as if the field were absent
 		case string, bool, json.Number:
 			v.add("field", fmt.Sprint(name), fmt.Sprint(value))
 		default:
@@ -212,7 +212,7 @@ func (v *values) boolean(name, text string) bool {
 	return text == "true"
 }
 
-// quote makes what a client sent safe and short enough to be sent back.
+// quote makes a text of a client safe and short enough for an answer.
 func quote(s string) string {
 	const most = 80
 	if len(s) > most {
@@ -221,14 +221,14 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
-// mediaTypeError says that a body is of a type that is not read. The API answers 415.
+// mediaTypeError says that the API does not read bodies of that type. The API answers 415.
 type mediaTypeError struct{ got string }
 
 func (e *mediaTypeError) Error() string {
 	return fmt.Sprintf("the body is of type %s, want application/json", quote(e.got))
 }
 
-// checkMediaType accepts JSON by its names, no name, and what "curl -d" calls everything that it is not told a type of.
+// checkMediaType accepts JSON by its names, no name, and the type that "curl -d" sends unless it is given one.
 func checkMediaType(header string) error {
 	if header == "" {
 		return nil

@@ -145,8 +145,8 @@ func TestLargestBodyIsRead(t *testing.T) {
 	}
 }
 
-// FuzzParseCall: whatever is sent, it is either refused by a typed error that says something, or it is a request within
-// its bounds that reads the same when it is written as a query again.
+// FuzzParseCall: a request is either refused by a typed error with a message, or it is within its bounds, and reads
+// the same when it is written as a query again.
 func FuzzParseCall(f *testing.F) {
 	f.Add("", "", "")
 	f.Add("scope=replica&resource=deployments.apps&namespace=shop&force=true&wait=true&timeout=90s", "", "")

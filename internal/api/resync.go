@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// startTimeout bounds the start of a resync, which may read the list of namespaces and announce it to the fleet.
+	// startTimeout bounds the start of a resync, which may read the list of namespaces and tells the fleet.
 	startTimeout = 30 * time.Second
 	// writeGrace is the time left to write an answer after the wait for it.
 	writeGrace = 10 * time.Second
@@ -46,7 +46,7 @@ func (s *Server) postResync(w http.ResponseWriter, r *http.Request) {
 }
 
 // start starts a resync. A client that goes away meanwhile must not leave it half started, so only the stop of the
-// server and time end the attempt.
+// server, or the timeout, ends the attempt.
 func (s *Server) start(ctx context.Context, r Request) (Operation, error) {
 	attempt, cancel := context.WithTimeout(context.WithoutCancel(ctx), startTimeout)
 	defer cancel()
@@ -95,14 +95,14 @@ func (s *Server) await(w http.ResponseWriter, r *http.Request, op Operation, tim
 	}
 }
 
-// accepted answers with an operation that goes on.
+// accepted answers with an operation that still runs.
 func (s *Server) accepted(w http.ResponseWriter, op Operation) {
 	w.Header().Set("Location", "/api/v1/resync/"+url.PathEscape(op.ID))
 	s.writeJSON(w, http.StatusAccepted, op)
 }
 
-// extendDeadline lets a request live longer than the server's timeout for writing. (That for reading ends with the
-// body.) Without a connection there is nothing to extend.
+// extendDeadline lets a request live longer than the server's timeout for writing. (The timeout for reading ends
+// with the body.) Without a connection there is no deadline to extend.
 func (s *Server) extendDeadline(w http.ResponseWriter, d time.Duration) {
 	err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d))
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {

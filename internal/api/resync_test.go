@@ -156,7 +156,7 @@ func TestClientGoneBeforeTheStartCancelsNoStart(t *testing.T) {
 	}
 }
 
-// contextual remembers whether the start of a resync was cancelled when it was asked for.
+// contextual remembers whether the start of a resync was cancelled at its call.
 type contextual struct {
 	backend
 	err error

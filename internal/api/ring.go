@@ -2,7 +2,7 @@ package api
 
 import "time"
 
-// Ring is the answer of GET /api/v1/ring: who shares the work, as the replica that answers sees it.
+// Ring is the answer to GET /api/v1/ring: the members that share the work, as the replica that answers sees them.
 type Ring struct {
 	// Name keeps two releases in one namespace apart.
 	Name string `json:"name"`
@@ -16,10 +16,10 @@ type Ring struct {
 	Agreed bool `json:"agreed"`
 	// DisagreementSince is since when Agreed is false, absent when it is true.
 	DisagreementSince *time.Time `json:"disagreementSince,omitempty"`
-	// OrphanedPartitions is how many nobody claims: their changes wait.
+	// OrphanedPartitions is how many partitions no member claims: their changes wait.
 	OrphanedPartitions int `json:"orphanedPartitions"`
 	// Conflicts is how many of the answering replica's partitions another member claims, too. Their changes wait until
-	// one of the two withdraws, which is the normal course of a handoff.
+	// one of the two withdraws, as in every handoff.
 	Conflicts int `json:"conflicts"`
 	// Fenced is true when the answering replica sends nothing because its Lease could not be renewed.
 	Fenced bool `json:"fenced"`
@@ -33,26 +33,26 @@ type Member struct {
 	Name string `json:"name"`
 	// State is its place in the life of a member.
 	State MemberState `json:"state"`
-	// Format is the ring format that it works with; one that differs from the ring's is of a rolling upgrade, and its
-	// member belongs to a ring of its own until that is over. Empty is the same.
+	// Format is the member's ring format; empty is the same as the ring's. During a rolling upgrade it may differ.
+	// Then the member belongs to a ring of its own until the upgrade is over.
 	Format string `json:"format,omitempty"`
 	// Self marks the replica that answers.
 	Self bool `json:"self"`
 	// HeartbeatAgeSeconds is how long ago the answering replica saw the Lease change, by its own monotonic clock.
 	HeartbeatAgeSeconds float64 `json:"heartbeatAgeSeconds"`
-	// Partitions is how many the answering replica's ring gives to it.
+	// Partitions is how many partitions the answering replica's ring gives to the member.
 	Partitions int `json:"partitions"`
 	// Share is that number over all partitions, from 0 to 1.
 	Share float64 `json:"share"`
-	// View are the members that it works under, as it published them, sorted.
+	// View are the members under which it works, as it published them, sorted.
 	View List[string] `json:"view"`
-	// Claims is how many partitions it says that it may be sending.
+	// Claims is how many partitions it may be sending, as it says itself.
 	Claims int `json:"claims"`
 	// Takes are the types, or some namespaces of them, of which it is the only sender for as long as it resyncs them.
 	Takes List[string] `json:"takes,omitempty"`
 }
 
-// MemberState is what a member looks like to the replica that answers.
+// MemberState is the state of a member as the replica that answers sees it.
 //
 //	waiting ──▶ working ◀──▶ silent ──▶ gone
 //	               └──▶ missing ─────────┘
@@ -65,25 +65,25 @@ const (
 	MemberWorking MemberState = "working"
 	// MemberSilent has not been seen to renew its Lease for longer than the renew deadline, and sends nothing.
 	MemberSilent MemberState = "silent"
-	// MemberMissing had its Lease deleted while it was live; it is waited for like a silent one.
+	// MemberMissing had its Lease deleted while it was live; the others wait for it as for a silent one.
 	MemberMissing MemberState = "missing"
-	// MemberGone has released its Lease or was found dead; its share is with the others.
+	// MemberGone has released its Lease or was found dead; the others have its share.
 	MemberGone MemberState = "gone"
 )
 
-// Owner is the answer of GET /api/v1/owner: who may send one object.
+// Owner is the answer to GET /api/v1/owner: the member that may send one object.
 type Owner struct {
-	// ID is what was asked for.
+	// ID is the ID in the request.
 	ID string `json:"id"`
-	// Partition is its slot.
+	// Partition is the partition of that ID.
 	Partition int `json:"partition"`
-	// Member is the owner of that slot in the answering replica's ring.
+	// Member is the owner of that partition in the answering replica's ring.
 	Member string `json:"member"`
-	// Self is true when that is the replica that answers.
+	// Self is true when the owner is the replica that answers.
 	Self bool `json:"self"`
 	// MaySend is true when the answering replica owns the partition and nothing forbids it to send right now.
 	MaySend bool `json:"maySend"`
-	// Reason is why it may not, empty when it may.
+	// Reason says why the replica may not send, empty when it may.
 	Reason string `json:"reason,omitempty"`
 	// Known is true when the answering replica knows an object of that ID.
 	Known bool `json:"known"`

@@ -28,7 +28,7 @@ func (p ringPage) overview() markup {
 `
 }
 
-// circle is the picture. Its middle and its radius are those of arcPath.
+// circle is the picture. Its centre and its radius are those of arcPath.
 func (p ringPage) circle() markup {
 	return `<svg viewBox="0 0 120 120" role="img" aria-labelledby="picture">
 <title id="picture">` + text(p.Picture) + `</title>
@@ -48,7 +48,7 @@ func (a arc) markup() markup {
 	return `<path` + class + attr("d", a.Path) + `>` + title + "</path>\n"
 }
 
-// choice is a way to refresh the page: a link, unless it is the one that is taken.
+// choice is a way to refresh the page: a link, unless it is the current choice.
 func (l link) choice() markup {
 	if l.Here {
 		return `<strong aria-current="true">` + text(l.Name) + `</strong> `

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// colours is how many the style sheet has; members beyond share them.
+// colours is how many colours the style sheet has; further members share them.
 const colours = 8
 
-// ringPage is what the page about the ring says; ringmarkup.go writes it.
+// ringPage is the content of the page about the ring; ringmarkup.go writes it.
 type ringPage struct {
 	frame
 	Ring        Ring
@@ -20,15 +20,15 @@ type ringPage struct {
 	At          string
 	Working     int // members with a share
 	WorkingWord string
-	Picture     string // what the picture shows, in words
+	Picture     string // describes the picture in words
 	Verdict     verdict
-	Notices     []verdict // what else is to be said
+	Notices     []verdict // further things to know
 	Arcs        []arc
 	Rows        []row
 	Choices     []link
 }
 
-// verdict is a sentence, and how bad it is; the first on the page is the one that people came for.
+// verdict is a sentence, and how bad its news is. The first one on the page answers the question of most readers.
 type verdict struct{ Class, Text string }
 
 // arc is a member's part of the circle.
@@ -48,7 +48,7 @@ type row struct {
 	Partitions, Claims     int
 }
 
-// newRingPage turns a ring into what the page shows of it.
+// newRingPage turns a ring into the content of its page.
 func newRingPage(r Ring, refresh int, now time.Time) ringPage {
 	p := ringPage{frame: newFrame("Ring", "/ring"), Ring: r, At: now.UTC().Format(time.RFC3339), WorkingWord: "members"}
 	p.Refresh = refresh
@@ -65,7 +65,7 @@ func newRingPage(r Ring, refresh int, now time.Time) ringPage {
 	return p
 }
 
-// notices says what an operator has to know beside the verdict.
+// notices are the things that an operator has to know beside the verdict.
 func notices(r Ring) (all []verdict) {
 	if r.Fenced {
 		all = append(all, verdict{"bad", "This replica is fenced: it sends nothing because its Lease could not be renewed in time."})
@@ -80,7 +80,7 @@ func notices(r Ring) (all []verdict) {
 	return all
 }
 
-// addMembers fills in the table and the picture; view is that of the replica that answers.
+// addMembers fills in the table and the picture; view is the view of the replica that answers.
 func (p *ringPage) addMembers(r Ring, view []string) {
 	start := 0.0
 	var parts []string
@@ -111,7 +111,7 @@ func (p *ringPage) addMembers(r Ring, view []string) {
 	}
 }
 
-// judge says whether all is well.
+// judge says in one sentence whether the ring is well.
 func judge(r Ring, working int, now time.Time) verdict {
 	switch {
 	case r.Error != "":
@@ -168,7 +168,7 @@ func difference(format string, ours []string, m Member) string {
 			diff = append(diff, "without "+name)
 		}
 	}
-	const most = 4 // of a large ring that has just been scaled, every name would be here
+	const most = 4 // after a large ring was scaled, the list would have every name
 	switch more := len(diff) - most; {
 	case len(diff) == 0:
 		return "the same " + count(len(m.View), "member")
@@ -179,8 +179,8 @@ func difference(format string, ours []string, m Member) string {
 	}
 }
 
-// arcPath draws a share of the circle, clockwise from the top, of which start is already drawn. A sliver is left open
-// between neighbours, so that equal colours do not run together.
+// arcPath draws a member's share of the circle, clockwise from the top; the shares before it reach up to start. A
+// sliver stays open between neighbours, so that equal colours do not run together.
 func arcPath(start, share float64) string {
 	const (
 		centre, radius = 60.0, 48.0 // as in the circle of ringmarkup.go

@@ -9,7 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// route is a path with what may be done there.
+// route is a path with the handlers of its methods.
 type route struct {
 	pattern string // as [http.ServeMux] reads it, without a method
 	methods map[string]http.HandlerFunc
@@ -49,10 +49,10 @@ func (s *Server) routes() *http.ServeMux {
 	return mux
 }
 
-// otherPath is the pattern that takes what no other takes.
+// otherPath is the pattern of all paths that no other pattern matches.
 const otherPath = "/"
 
-// dispatch chooses by method. HEAD is GET, of whose answer net/http leaves out the body.
+// dispatch chooses a handler by method. HEAD is served as GET, and net/http leaves out the body of the answer.
 func (s *Server) dispatch(rt route) http.Handler {
 	var allow []string
 	for m := range rt.methods {
@@ -82,7 +82,7 @@ func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 	s.fail(w, r, &NotFoundError{What: "path", Name: r.URL.Path, Suggestions: Nearest(r.URL.Path, s.paths)})
 }
 
-// read limits how often per second something is read.
+// read limits how many requests to read are served per second.
 func (s *Server) read(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !s.reads.Allow() {

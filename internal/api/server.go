@@ -14,8 +14,8 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// The timeouts of the server. They end connections of clients that do not speak or do not listen; a request that
-// waits for a resync extends its own.
+// These timeouts end connections of clients that do not send or do not read. A request that waits for a resync
+// extends its own.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 15 * time.Second
@@ -26,34 +26,34 @@ const (
 	maxHeaderBytes = 32 << 10
 )
 
-// Options are what may be left out.
+// Options are optional settings.
 type Options struct {
-	// Log is where failures go. Its zero value discards.
+	// Log takes failures. Its zero value discards them.
 	Log logr.Logger
 	// Registerer takes the metrics; nil takes none.
 	Registerer prometheus.Registerer
-	// Authorize decides about every request, after those of foreign web pages were refused. When it does not allow one,
-	// status is the answer (401, 403, or 5xx when it cannot tell) and err, which may be nil, the reason: for 4xx the
-	// client is told, for 5xx the log. nil allows everything.
+	// Authorize decides about every request that does not come from a foreign web page. When it does not allow one,
+	// status is the answer: 401, 403, or 5xx when Authorize cannot tell. err, which may be nil, is the reason, which
+	// goes to the client for 4xx and to the log for 5xx. nil allows everything.
 	Authorize func(r *http.Request) (allowed bool, status int, err error)
-	// Destroy decides, likewise, about requests that may delete what a person has not looked at (force), when
-	// Authorize has not decided about them and they do not come from this very machine, as those through a
+	// Destroy decides, likewise, about requests that may delete documents without a person's look at them (force). It
+	// is not asked when Authorize has decided, or when the request comes from this very machine, as requests through a
 	// port-forward do. nil allows none.
 	Destroy func(r *http.Request) (allowed bool, status int, err error)
-	// Wait bounds how long POST /api/v1/resync waits when it is not told; 0 means 10 minutes.
+	// Wait bounds how long POST /api/v1/resync waits if the request does not say it; 0 means 10 minutes.
 	Wait time.Duration
 	// Resyncs bounds POST /api/v1/resync; its zero value means 1 a second after 10 at once.
 	Resyncs Limit
-	// Reads bounds everything else, which is cheap, but not free with a thousand types: it stops a loop that has gone
-	// wild. Its zero value means 100 a second after 200 at once.
+	// Reads bounds all other requests. They are cheap, but not free with a thousand types, so the limit stops a loop
+	// that has gone wild. Its zero value means 100 a second after 200 at once.
 	Reads Limit
 }
 
-// Limit is how many requests are served. Those beyond get 429.
+// Limit is how many requests are served. Further ones get 429.
 type Limit struct {
-	// PerSecond is how many for as long as it takes.
+	// PerSecond is how many requests are served per second in the long run.
 	PerSecond float64
-	// Burst is how many at once.
+	// Burst is how many requests are served at once.
 	Burst int
 }
 
@@ -78,11 +78,11 @@ type Server struct {
 	wait      time.Duration
 	resyncs   *rate.Limiter
 	reads     *rate.Limiter
-	paths     []string // of all routes, to suggest from
+	paths     []string // of all routes, for suggestions
 	handler   http.Handler
 }
 
-// errStopping is why the requests that still wait are cancelled when the server stops.
+// errStopping is the cause with which waiting requests are cancelled when the server stops.
 var errStopping = errors.New("the API server is stopping")
 
 // New returns a server of a backend. It starts nothing.
@@ -104,12 +104,12 @@ func New(backend Backend, opts Options) *Server {
 	return s
 }
 
-// Handler returns the whole API as a handler, for servers of other making and for tests.
+// Handler returns the whole API as a handler, for other servers and for tests.
 func (s *Server) Handler() http.Handler { return s.handler }
 
 // Run serves connections of ln until ctx ends, and closes ln. It then answers the requests that start or wait for a
-// resync with 503, gives all others five seconds, closes what is still busy, and returns nil. An error means that ln
-// failed before.
+// resync with 503, gives all others five seconds, closes the connections that are still busy, and returns nil. An
+// error means that ln failed before.
 func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(errStopping)
@@ -135,7 +135,7 @@ func (s *Server) Run(ctx context.Context, ln net.Listener) error {
 	defer done()
 	if err := srv.Shutdown(grace); err != nil {
 		s.log.Info("Closed API connections that were still busy", "error", err.Error())
-		_ = srv.Close() // it can only say that ln was closed twice
+		_ = srv.Close() // the only possible error is that ln was closed twice
 	}
 	<-served //nolint:errcheck // It only says that the server was closed.
 	return nil

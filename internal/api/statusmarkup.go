@@ -52,7 +52,7 @@ func (s shareRow) markup() markup {
 `
 }
 
-// refused lists what this replica has been refused.
+// refused lists the objects that the receiver has refused from this replica.
 func (r receiverPart) refused() markup {
 	elsewhere := when(r.RefusedElsewhere > 0, `<p class="soft">`+text(count(r.RefusedElsewhere, "object"))+
 		` more at other replicas, whose own pages name them.</p>
@@ -73,7 +73,7 @@ func (r receiverPart) refused() markup {
 ` + elsewhere
 }
 
-// reading is what is read of the cluster.
+// reading is the part about the types that are read of the cluster.
 func (p statusPage) reading() markup {
 	return `
 <h2>The cluster</h2>

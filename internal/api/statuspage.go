@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// statusPage is what the page about the fleet says; statusmarkup.go writes it.
+// statusPage is the content of the page about the fleet; statusmarkup.go writes it.
 type statusPage struct {
 	frame
 	Member, At string
 	Verdict    verdict
 	Receivers  []receiverPart
-	Reading    verdict  // what is read of the cluster
-	Unread     []unread // what cannot be
-	Verified   string   // since when what is known was held against a list
-	Notes      []string // what else is to be known of the filters
-	Choices    []link   // ways to refresh
+	Reading    verdict  // how the reading of the cluster goes
+	Unread     []unread // types that cannot be read
+	Verified   string   // since when the index has been compared with lists
+	Notes      []string // further things to know about the filters
+	Choices    []link   // ways to refresh the page
 	now        time.Time
 }
 
@@ -32,7 +32,7 @@ type receiverPart struct {
 	RefusedElsewhere       int
 }
 
-// todo is something that a person has to know, what to do about it, and perhaps the command that does it.
+// todo is a trouble that a person has to know, a remedy, and perhaps the command for it.
 type todo struct {
 	verdict
 
@@ -48,7 +48,7 @@ type shareRow struct {
 	Behind, LastSync  string
 }
 
-// unread is a line of the table of what cannot be read.
+// unread is a line of the table of types that cannot be read.
 type unread struct{ Name, Since, Error string }
 
 func newStatusPage(f Fleet, refresh int, now time.Time) statusPage {
@@ -79,7 +79,7 @@ func worse(a, b string) string {
 	return a
 }
 
-// fleetVerdict is the sentence that people came for.
+// fleetVerdict is the sentence for which people open the page.
 func fleetVerdict(f Fleet, worst string) verdict {
 	switch {
 	case f.Phase == PhaseStopping:
@@ -97,7 +97,7 @@ func fleetVerdict(f Fleet, worst string) verdict {
 	}
 }
 
-// sums are those of all members.
+// sums are sums over all members.
 type sums struct {
 	dirty, refused, down, first, silent int
 	since, lastSync                     time.Time
@@ -125,7 +125,7 @@ func sumOf(shares []FleetShare) (s sums) {
 	return s
 }
 
-// lagging is how long changes may wait before that is worth a warning: longer than any debounce window by default.
+// lagging is how long changes may wait before a warning: longer than any debounce window by default.
 const lagging = 2 * time.Minute
 
 func (p *statusPage) receiver(r FleetReceiver) receiverPart {
@@ -142,7 +142,7 @@ func (p *statusPage) receiver(r FleetReceiver) receiverPart {
 	return part
 }
 
-// verdict says in one sentence how a receiver fares.
+// verdict says in one sentence how a receiver is.
 func (p *statusPage) verdict(s sums, members int) verdict {
 	behind := ""
 	if !s.since.IsZero() {
@@ -192,7 +192,7 @@ func (p *statusPage) row(m FleetShare) shareRow {
 	return row
 }
 
-// troubles are what is to be known of a receiver, worst first, and what to do.
+// troubles are the troubles of a receiver, worst first, with their remedies.
 func troubles(r FleetReceiver, s sums) (all []todo) {
 	said := make(map[string]bool)
 	for _, m := range r.Shares {
@@ -224,7 +224,7 @@ func troubles(r FleetReceiver, s sums) (all []todo) {
 	return all
 }
 
-// names lists a few names.
+// names lists the first few names.
 func names(all []string) string {
 	const most = 5
 	text := strings.Join(all[:min(most, len(all))], ", ")
@@ -234,7 +234,7 @@ func names(all []string) string {
 	return text
 }
 
-// read says what is read of the cluster.
+// read fills in the part about reading the cluster.
 func (p *statusPage) read(f Fleet) {
 	var oldest time.Time
 	for _, t := range f.Types {

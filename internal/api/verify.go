@@ -7,21 +7,22 @@ import (
 	"time"
 )
 
-// Verifications holds what the fleet knows against the cluster. A verification outlives the request that started it.
+// Verifications compares the indexes of the fleet with the cluster. A verification outlives the request that
+// started it.
 type Verifications interface {
-	// StartVerification has one type, or all for an empty name, verified by the whole fleet, and returns at once. Equal
-	// requests are one verification. Errors are as those of [Resyncer.StartResync].
+	// StartVerification has the whole fleet verify one type, or all for an empty name, and returns at once. Equal
+	// requests are one verification. Errors are those of [Resyncer.StartResync].
 	StartVerification(ctx context.Context, resource string) (Verification, error)
-	// WaitVerification blocks until it has finished, or until ctx ends and returns its error. It returns a
-	// [*NotFoundError] for an unknown one.
+	// WaitVerification blocks until the verification has finished and returns it, or until ctx ends and returns its
+	// error. It returns a [*NotFoundError] for an unknown one.
 	WaitVerification(ctx context.Context, id string) (Verification, error)
-	// Verification returns one, running or recent.
+	// Verification returns one verification, running or recent.
 	Verification(id string) (v Verification, ok bool)
-	// Verifications returns the running and recent ones, newest first, and a bounded number of them.
+	// Verifications returns the running and recent verifications, newest first, and a bounded number of them.
 	Verifications() []Verification
 }
 
-// Verification is what the fleet knows, held against complete lists.
+// Verification is a comparison of the fleet's indexes with complete lists.
 type Verification struct {
 	// ID names it, on every member.
 	ID string `json:"id"`
@@ -43,7 +44,7 @@ type Verification struct {
 	Message string `json:"message"`
 }
 
-// TypeVerdict is how what all replicas know of one type compares with a list.
+// TypeVerdict is the result of comparing all replicas' indexes of one type with a list.
 type TypeVerdict struct {
 	// Type is fully qualified, such as deployments.v1.apps.
 	Type string `json:"type"`
@@ -57,17 +58,17 @@ type TypeVerdict struct {
 	Error string `json:"error,omitempty"`
 }
 
-// Verdict is how what is known of a type compares with a list.
+// Verdict is the result of comparing an index with a list.
 type Verdict string
 
 const (
 	// VerdictPending means that some replica has not compared yet.
 	VerdictPending Verdict = "pending"
-	// VerdictEqual means that every replica knows what there is.
+	// VerdictEqual means that the index of every replica equals the list.
 	VerdictEqual Verdict = "equal"
-	// VerdictRepaired means that some replica did not, and does now.
+	// VerdictRepaired means that the index of some replica differed, and has been repaired.
 	VerdictRepaired Verdict = "repaired"
-	// VerdictFailed means that it could not be listed, which proves nothing.
+	// VerdictFailed means that the type could not be listed, which proves nothing.
 	VerdictFailed Verdict = "failed"
 )
 
@@ -120,7 +121,7 @@ func (s *Server) awaitVerification(w http.ResponseWriter, r *http.Request, v Ver
 	}
 }
 
-// verifying answers with a verification that goes on.
+// verifying answers with a verification that still runs.
 func (s *Server) verifying(w http.ResponseWriter, v Verification) {
 	w.Header().Set("Location", "/api/v1/verify/"+url.PathEscape(v.ID))
 	s.writeJSON(w, http.StatusAccepted, v)

@@ -7,7 +7,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
 
-// verification is one with every field set, which the scripted backend answers with.
+// verification is a verification with every field set, for the answers of the scripted backend.
 func verification(status api.OperationStatus) api.Verification {
 	end := epoch
 	v := api.Verification{
@@ -63,7 +63,8 @@ func TestVerify_WaitsUnlessToldOtherwise(t *testing.T) {
 	}
 }
 
-// What means something for a resync alone is refused: its writer expects something else.
+// TestVerify_ParametersOfAResync_AreRefused: a parameter of a resync alone is refused, for its writer expects a
+// resync.
 func TestVerify_ParametersOfAResync_AreRefused(t *testing.T) {
 	t.Parallel()
 	h := api.New(full(), api.Options{}).Handler()

@@ -46,17 +46,17 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 )
 
-// Options are what a process has beside its configuration.
+// Options are a process's settings beside its configuration.
 type Options struct {
-	// Version is that of the program.
+	// Version is the version of the program.
 	Version string
 	// Tracer begins spans; nil begins none.
 	Tracer *tracing.Tracer
-	// Log takes everything that is logged.
+	// Log takes all log lines of the process.
 	Log logr.Logger
 }
 
-// App is one replica. It is built by build and runs once.
+// App is one replica. [Run] builds it and runs it once.
 type App struct {
 	life
 
@@ -71,18 +71,18 @@ type App struct {
 	reg        prometheus.Registerer
 	shard      *handoff.Shard
 	receivers  target.Set
-	previous   *previous.Inventory // nil: nothing is kept
+	previous   *previous.Inventory // nil: no inventory is kept
 	verify     *verification
 	controller *controller.Controller // nil: ResourceSyncConfigs are not read
 	api        *api.Server
 	types      *typeset.Set
-	scanner    *capabilities.Scanner // nil: nobody is told of definitions
+	scanner    *capabilities.Scanner // nil: no receiver takes the names of definitions
 	rivals     *predecessor.Watcher
 	notices    *notices
 	restores   *restore.Restores
 }
 
-// life is how far a replica has come.
+// life tells how far a replica has come.
 type life struct {
 	started    time.Time
 	discovered atomic.Bool
@@ -107,7 +107,7 @@ func Run(ctx context.Context, cfg config.Config, restConfig *rest.Config, opts O
 	return a.run(ctx, servers)
 }
 
-// build makes all parts. Nothing is started yet, and nothing is asked of the API server.
+// build makes all parts. It starts none, and asks the API server nothing.
 func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Options, reg prometheus.Registerer) (*App, error) {
 	restConfig = rest.CopyConfig(restConfig)
 	// The API server's own priority and fairness bounds what we may ask for; a limit here, five requests a second by
@@ -160,7 +160,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		Dir: cfg.StateDir, Meta: inventory.Meta{Cluster: cluster, Ring: cfg.RingName}, Index: a.index, Receivers: a.receivers.Remembering(),
 		Namespaces: namespaces, Wanted: cfg.Types.Match, Log: opts.Log.WithName("inventory"), Registerer: reg,
 	})
-	a.discovery = discovery.New(disco, client, discovery.Options{ // what it knew before is told when it is gone
+	a.discovery = discovery.New(disco, client, discovery.Options{ // reports known types that are gone
 		Filter: cfg.Types, Known: whole(a.previous.KnownTypes()), MayRead: rights.MayRead, Streams: streams, OnDefinition: a.definitionSeen, Log: opts.Log.WithName("discovery"), Registerer: reg,
 	})
 	parts := target.Parts{
@@ -182,13 +182,13 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 	return a, a.buildTargets(restConfig, rights.MayRead, parts)
 }
 
-// buildTargets makes the receiver of the environment, and what makes those of ResourceSyncConfigs.
+// buildTargets makes the receiver of the environment, and the set that makes the receivers of ResourceSyncConfigs.
 func (a *App) buildTargets(restConfig *rest.Config, mayRead func(context.Context, resource.Type) (bool, error), parts target.Parts) (err error) {
 	cfg := a.cfg
 	if cfg.Endpoint != nil {
 		t, err := target.New(target.FromEnvironment(cfg), parts)
 		if err != nil {
-			return err // It says what it was doing.
+			return err // The error says what failed.
 		}
 		a.receivers.Put(t)
 		t.Listen()
@@ -264,7 +264,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	observe.Stop()
 	end := time.Now().Add(a.cfg.ShutdownTimeout)
 	a.flush(end)
-	remember.Stop() // before the pipelines: what they could not delete is in it
+	remember.Stop() // before the pipelines: the inventory keeps the deletions that they could not send
 	a.cutOff()
 	a.release(end)
 	for _, t := range a.targets() {
@@ -278,10 +278,11 @@ func (a *App) run(ctx context.Context, s *servers) error {
 	return nil
 }
 
-// targets are the receivers there are.
+// targets are all receivers of this replica.
 func (a *App) targets() []*target.Target { return a.receivers.All() }
 
-// flush sends what is due, to all receivers at the same time, until end at most, and says what could not be sent.
+// flush sends the items that are due, to all receivers at the same time, until end at most, and logs those that
+// could not be sent.
 func (a *App) flush(end time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
@@ -292,7 +293,7 @@ func (a *App) flush(end time.Time) {
 	all.Wait()
 }
 
-// cutOff ends the requests that are still under way, to all receivers at the same time.
+// cutOff ends the requests that are still in flight, to all receivers at the same time.
 func (a *App) cutOff() {
 	var all sync.WaitGroup
 	for _, t := range a.targets() {
@@ -301,10 +302,11 @@ func (a *App) cutOff() {
 	all.Wait()
 }
 
-// releaseTimeout bounds the last writes to the API server. One that is away then costs the others a Lease's duration.
+// releaseTimeout bounds the last writes to the API server. If it does not answer, the other members wait for as
+// long as a Lease lasts.
 const releaseTimeout = 5 * time.Second
 
-// release writes our last words and gives up the Lease.
+// release writes the last checkpoints and gives up the Lease.
 func (a *App) release(end time.Time) {
 	waits := slices.ContainsFunc(a.targets(), (*target.Target).HasDeletions)
 	ctx, cancel := context.WithDeadline(context.Background(), releaseBy(time.Now(), end, waits))
@@ -312,8 +314,8 @@ func (a *App) release(end time.Time) {
 	a.shard.Release(ctx)
 }
 
-// releaseBy is until when the API server may take to take them: releaseTimeout, and where deletions wait that
-// perhaps nobody else knows of, all the time that is left until the end.
+// releaseBy is the moment until which the API server may take to accept the last checkpoints: releaseTimeout from
+// now. If deletions wait that perhaps no other member knows of, it is the end of the whole shutdown.
 func releaseBy(now, end time.Time, deletions bool) time.Time {
 	by := now.Add(releaseTimeout)
 	if deletions && end.After(by) {
@@ -322,18 +324,18 @@ func releaseBy(now, end time.Time, deletions bool) time.Time {
 	return by
 }
 
-// settled runs when every type has been listed once: what the start took in memory is given back.
+// settled runs when every type has been listed once, and returns the memory that only the start needed.
 func (a *App) settled() {
 	a.shard.Member.Proceed()
 	a.log.Info("All types have been read", "objects", a.index.Len(), "after", time.Since(a.started).Round(time.Millisecond).String())
 	footprint.Resting()
 }
 
-// ready tells what /readyz does: discovery is done and every healthy type has been listed once. It does not depend on
-// any receiver: a replica that is taken out of service because a receiver is down would help nobody.
+// ready is the answer of /readyz: discovery is done and every healthy type has been listed once. It does not depend
+// on any receiver: taking a replica out of service because a receiver is down would help no caller.
 func (a *App) ready() bool { return a.discovered.Load() && a.watches.Settled() }
 
-// backend returns what answers for this replica.
+// backend returns the part that answers questions to this replica.
 func (a *App) backend() *backend.Backend {
 	return backend.New(backend.Options{
 		Source:  backend.Source{Index: a.index, Discovery: a.discovery, Watches: a.watches, Types: a.types, Verifier: a.verify.Verifier},
@@ -347,20 +349,20 @@ func (a *App) backend() *backend.Backend {
 	})
 }
 
-// apply takes what discovery has found.
+// apply hands the types that discovery has found to the watches and the index.
 func (a *App) apply(ctx context.Context, c discovery.Change) {
 	a.types.Apply(ctx, c)
 	a.discovered.Store(true)
 }
 
-// gone is told of a type that is served no longer, after its objects are forgotten.
+// gone runs when a type is served no longer, after the index has forgotten its objects.
 func (a *App) gone(t resource.Type) {
 	for _, to := range a.targets() {
 		to.TypeGone(t)
 	}
 }
 
-// void makes all checkpoints worthless.
+// void makes all checkpoints worthless: the cluster has gone back in time.
 func (a *App) void() {
 	for _, t := range a.targets() {
 		t.Void()
@@ -377,9 +379,9 @@ func (a *App) delivered(t resource.Type) bool {
 	return true
 }
 
-// lameDuck is how long everything goes on after the signal to stop. What was written before the signal is on its way
-// through the API server's watch cache for some milliseconds, on a busy machine tens of them; this is ten times that,
-// and a sixtieth of a pod's usual grace period.
+// lameDuck is how long all parts go on after the signal to stop. A change that was written before the signal spends
+// some milliseconds in the API server's watch cache, on a busy machine tens of them. This is ten times that, and a
+// sixtieth of a pod's usual grace period.
 const lameDuck = 500 * time.Millisecond
 
 // listenOn opens a TCP listener, with an error that names the variable to change.

@@ -10,7 +10,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kubeauth"
 )
 
-// newReviewer makes what asks the API server who may read metrics and use the API.
+// newReviewer makes the reviewer that asks the API server which callers may read metrics and use the API.
 func newReviewer(restConfig *rest.Config) (*kubeauth.Reviewer, error) {
 	tokens, err := authenticationclient.NewForConfig(restConfig)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 )
 
-// TestBuild_AsksNobody_AndAnswersTheAPI makes all parts over an API server that is not there: metrics are registered
-// once, and what a replica is asked before it runs is answered.
+// TestBuild_AsksNobody_AndAnswersTheAPI makes all parts over an API server that is not there. Each metric is
+// registered once, and questions to the replica are answered before it runs.
 func TestBuild_AsksNobody_AndAnswersTheAPI(t *testing.T) {
 	cfg, err := config.FromEnviron([]string{
 		"REST_ENDPOINT=http://receiver/sync", "CAPABILITIES_ENDPOINT=http://receiver/scan", "POD_NAME=sync-0", "POD_NAMESPACE=ns",

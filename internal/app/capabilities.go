@@ -13,21 +13,22 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 )
 
-// capabilitiesKey is the key in the ring whose owner has capabilities scanned.
+// capabilitiesKey is the key in the ring whose owner has definitions scanned.
 const capabilitiesKey resource.ID = "capabilities"
 
-// newScanner makes what tells CAPABILITIES_ENDPOINT of definitions; nil when there is none.
+// newScanner makes the scanner that sends the names of definitions to CAPABILITIES_ENDPOINT; nil when there is
+// none.
 func (a *App) newScanner(restConfig *rest.Config, maps corev1client.ConfigMapsGetter) (*capabilities.Scanner, error) {
 	cfg := a.cfg
 	if cfg.CapabilitiesEndpoint == nil {
-		return nil, nil // It is off.
+		return nil, nil // The scanner is switched off.
 	}
 	opts := capabilities.Options{
 		Version: a.opts.Version, Leader: func() bool { return a.shard.Member.MaySend(capabilitiesKey) },
 		Log: a.log.WithName("capabilities"), Registerer: a.reg,
 	}
-	// Whom to trust, and as whom to appear, is the same for both. Token and headers are the receiver's, and
-	// nobody else's business.
+	// The authorities to trust and the client's certificate are the same for both endpoints. Token and headers belong
+	// to the receiver alone, and are sent to no other endpoint.
 	opts.Files = outbound.Files{CA: cfg.Files.CA, Cert: cfg.Files.Cert, Key: cfg.Files.Key}
 	if e := cfg.Endpoint; e != nil && e.Scheme == cfg.CapabilitiesEndpoint.Scheme && e.Host == cfg.CapabilitiesEndpoint.Host {
 		opts.Files = cfg.Files
@@ -48,14 +49,14 @@ func (a *App) newScanner(restConfig *rest.Config, maps corev1client.ConfigMapsGe
 	return s, nil
 }
 
-// definitionSeen wakes the scanner: a definition has come, changed or gone.
+// definitionSeen wakes the scanner when a definition has come, changed or gone.
 func (a *App) definitionSeen() {
 	if a.scanner != nil {
 		a.scanner.Wake()
 	}
 }
 
-// inStep tells whether all receivers have everything.
+// inStep tells whether all receivers have acknowledged every change.
 func (a *App) inStep() bool {
 	if !a.ready() {
 		return false

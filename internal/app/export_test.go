@@ -2,7 +2,7 @@ package app
 
 import metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-// What is tested without a whole replica around it.
+// ReleaseBy is tested without a whole replica around it.
 var ReleaseBy = releaseBy
 
 // MetricsOpen tells whether a server of metrics takes connections.

@@ -55,8 +55,8 @@ func timings(cfg config.Config) ownership.Timings {
 	return t
 }
 
-// duty is what this replica sends where, as its Lease has it: members that differ in it form no ring, in
-// which each of two receivers would get a part of the objects.
+// duty identifies the set of objects that this replica sends and their receiver, as its Lease says. Members that
+// differ in it form no ring: in such a ring, each of two receivers would get a part of the objects.
 func duty(cfg config.Config) string {
 	if cfg.Endpoint == nil {
 		return ""

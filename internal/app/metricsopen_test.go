@@ -13,8 +13,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 )
 
-// TestMetricsOpen_IsTrueOnceThePortIsBound starts the real server of metrics; one that is switched off keeps nobody
-// waiting.
+// TestMetricsOpen_IsTrueOnceThePortIsBound starts the real server of metrics. A server that is switched off counts
+// as open, so that no probe waits for it.
 func TestMetricsOpen_IsTrueOnceThePortIsBound(t *testing.T) {
 	if !app.MetricsOpen(nil) {
 		t.Error("metrics that are switched off are waited for")

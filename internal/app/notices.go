@@ -16,7 +16,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
-// formingFor is how long members that disagree on the ring keep Events back. Later two may say the same.
+// formingFor is how long members that disagree on the ring hold Events back. After that, two may write the same
+// Event.
 const formingFor = 30 * time.Second
 
 // notices are Events about our workload: the StatefulSet, or the pod where there is none.
@@ -54,7 +55,7 @@ func newNotices(a *App, owner *ownerref.Owner, events corev1client.EventsGetter)
 	})}
 }
 
-// situation is what is so, for Events. What concerns receivers of ResourceSyncConfigs is told by package controller.
+// situation gathers the facts that Events report. Package controller reports on receivers of ResourceSyncConfigs.
 func (a *App) situation() notice.Situation {
 	s := notice.Situation{Restores: a.restores.Count(), Divergent: a.notices.divergent.Take()}
 	if t := a.receivers.Get(handoff.Environment); t != nil {

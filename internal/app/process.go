@@ -16,7 +16,7 @@ func ClusterConfig() (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding the API server (set KUBECONFIG, or run in a pod with a service account): %w", err)
 	}
-	if restConfig.Proxy == nil { // else the kubeconfig names one
+	if restConfig.Proxy == nil { // else the kubeconfig names a proxy
 		restConfig.Proxy = outbound.Proxy
 	}
 	return restConfig, nil

@@ -7,7 +7,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 )
 
-// TestTheLastWordIsWorthTheTimeThatIsLeft when deletions wait: an API server that is away may come back.
+// TestTheLastWordIsWorthTheTimeThatIsLeft holds when deletions wait: an API server that does not answer may come
+// back.
 func TestTheLastWordIsWorthTheTimeThatIsLeft(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1000, 0)

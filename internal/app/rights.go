@@ -15,7 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// rights tell what this replica may read.
+// rights tell which types this replica may read.
 type rights struct {
 	*access.Reviews
 
@@ -30,7 +30,7 @@ func newRights(restConfig *rest.Config, client metadata.Interface) (rights, erro
 	return rights{access.NewReviews(reviews, client), reviews}, nil
 }
 
-// clusterID returns what tells this cluster from every other.
+// clusterID returns an ID that tells this cluster from every other.
 func clusterID(ctx context.Context, cfg config.Config, restConfig *rest.Config, log logr.Logger) (string, error) {
 	client, err := metadata.NewForConfig(metadata.ConfigFor(restConfig))
 	if err != nil {
@@ -48,7 +48,7 @@ func clusterID(ctx context.Context, cfg config.Config, restConfig *rest.Config, 
 	return id, nil
 }
 
-// whole returns the types of which these are slices, each once.
+// whole returns the types that these slices belong to, each once.
 func whole(types []resource.Type) []resource.Type {
 	var all []resource.Type
 	known := make(map[resource.Type]bool, len(types))

@@ -17,8 +17,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kubeauth"
 )
 
-// servers are what the process listens on. All addresses are bound before anything starts, so that one that is taken
-// is an error at start.
+// servers are the addresses on which the process listens. All are bound before anything else starts, so that an
+// address that is taken is an error at start.
 type servers struct {
 	api     net.Listener
 	health  *health.Server
@@ -65,16 +65,16 @@ func (s *servers) close() {
 	}
 }
 
-// metricsOpen tells whether the port of the metrics takes connections, or is switched off: the server binds it by
-// itself, a moment after it is started.
+// metricsOpen tells whether the port of the metrics takes connections, or is switched off. The server binds the
+// port by itself, a moment after it is started.
 func (s *servers) metricsOpen() bool {
 	bound, ok := s.metrics.(interface{ GetBindAddr() string })
 	return !ok || bound.GetBindAddr() != ""
 }
 
-// metricsServer serves metrics as controller-runtime does: over HTTPS, with a certificate of its own making unless one
-// is mounted (and read again when it is renewed), to those whom the API server authorizes. With DEBUG_ENDPOINTS it lets
-// them look inside, too; without HTTPS nobody is let in there who is not authorized.
+// metricsServer serves metrics as controller-runtime does: over HTTPS, to callers whom the API server authorizes.
+// Without a mounted certificate it makes its own; it reads a mounted one again when that is renewed. With
+// DEBUG_ENDPOINTS authorized callers may look inside, too. That takes authorization even without HTTPS.
 func (a *App) metricsServer(restConfig *rest.Config, reviewer *kubeauth.Reviewer) (metricsserver.Server, error) {
 	if a.cfg.MetricsBindAddress == config.Off {
 		return nil, nil // Switched off is no error.

@@ -20,13 +20,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
 )
 
-// verification holds the index against the cluster, and tells the other members.
+// verification compares the index with the cluster, and tells the other members about the result.
 type verification struct {
 	*verify.Verifier
 	store *verify.Store
 }
 
-// newVerification makes it of parts that exist already.
+// newVerification makes a verification of parts that exist already.
 func newVerification(a *App, maps corev1client.ConfigMapsGetter, streams *reflector.Metrics, reg prometheus.Registerer) *verification {
 	log := a.log.WithName("verify")
 	v := &verification{}
@@ -40,8 +40,8 @@ func newVerification(a *App, maps corev1client.ConfigMapsGetter, streams *reflec
 	return v
 }
 
-// run verifies, and follows what the others say, until ctx ends. What was told stays, as checkpoints do: who finds it
-// compares with what was true.
+// run verifies, and follows the statements of the other members, until ctx ends. A statement stays in its
+// ConfigMap, as a checkpoint does: a later reader compares with a state that was true.
 func (v *verification) run(ctx context.Context) error {
 	following := make(chan error, 1)
 	go func() { following <- v.store.Run(ctx) }() // Ends with ctx; waited for below.
@@ -49,12 +49,12 @@ func (v *verification) run(ctx context.Context) error {
 	return errors.Join(err, <-following)
 }
 
-// filterOf names what decides which objects are in an index.
+// filterOf names the settings that decide which objects are in an index.
 func filterOf(cfg config.Config) string {
 	return fmt.Sprintf("%s %q %q", cfg.Selection.String(), slices.Sorted(slices.Values(cfg.WatchNamespaces)), slices.Sorted(slices.Values(cfg.ExcludeNamespaces)))
 }
 
-// ours tells which objects are written by the members of the ring, so often that they would never agree on them.
+// ours tells which objects the members of the ring write. They change too often for members to agree on them.
 func ours(cfg config.Config) func(t resource.Type, namespace, name string) bool {
 	return func(t resource.Type, namespace, name string) bool {
 		if namespace != cfg.PodNamespace || !strings.HasPrefix(name, cfg.RingName+"-") {

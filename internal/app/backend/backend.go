@@ -26,33 +26,33 @@ var (
 	_ inspect.Source = (*Backend)(nil)
 )
 
-// Target is one receiver, as it is asked about.
+// Target is one receiver, with the parts that questions are about.
 type Target interface {
 	Receiver
 	Recovery
-	// Pipeline is what sends to it, Resyncs what sends to it again.
+	// Pipeline sends changes to the receiver, and Resyncs sends objects to it again.
 	Pipeline() Pipeline
 	Resyncs() Resyncs
 }
 
-// Receiver says who a receiver is.
+// Receiver names a receiver.
 type Receiver interface {
 	Name() string
-	Endpoint() string // as it may be shown
+	Endpoint() string // without secrets, so that it may be shown
 	Format() string
 }
 
-// Recovery says what was missed, and what members say of it.
+// Recovery says which deletions were missed, and what all members report about them.
 type Recovery interface {
 	// Ledger has all members' checkpoints as last seen.
 	Ledger() *checkpoint.Ledger
-	// Search tells how far the search for the missed deletions of a type has come, and what its watch has not seen.
+	// Search tells how far the search for the missed deletions of a type has come, and which gap its watch has.
 	Search(t resource.Type) (state deletions.State, gap deletions.Gap, known bool)
-	// Said is what the members say of the receiver; ours is among it.
+	// Said returns the statistics that the members report of the receiver, this member's among them.
 	Said() map[string]progress.MemberStats
 }
 
-// Pipeline tells what is being sent; [pipeline.Pipeline] is one.
+// Pipeline tells what is being sent. [pipeline.Pipeline] implements it.
 type Pipeline interface {
 	Stats() pipeline.Stats
 	Quarantined(most int) []pipeline.Quarantined
@@ -60,7 +60,7 @@ type Pipeline interface {
 	Item(id resource.ID) (pipeline.ItemStatus, bool)
 }
 
-// Resyncs are those of one receiver; [operations.Engine] has them.
+// Resyncs are the resyncs of one receiver. [operations.Engine] implements it.
 type Resyncs interface {
 	Start(ctx context.Context, r operations.Request) (operations.Operation, error)
 	Wait(ctx context.Context, id string) (operations.Operation, error)
@@ -70,47 +70,47 @@ type Resyncs interface {
 	Refresh(ctx context.Context) error
 }
 
-// Members tells who shares the work; [membership.Membership] does.
+// Members tells which members share the work. [membership.Membership] implements it.
 type Members interface {
 	View() membership.View
 	Owner(k ownership.Kind, namespace string, id resource.ID) membership.Owner
 	BeforeWrite() error
 }
 
-// Source says what is read of the cluster.
+// Source says what the replica reads of the cluster.
 type Source struct {
 	Index     *index.Index
 	Discovery interface{ Status() discovery.Status }
 	Watches   interface{ Status() []watch.Status }
-	// Types are those that are served, wanted, and expected to be read.
+	// Types returns the types that are served, wanted, and expected to be readable.
 	Types    interface{ Served() []resource.Type }
 	Verifier *verify.Verifier
 }
 
-// Life is how far the replica has come.
+// Life tells how far the replica has come.
 type Life struct {
 	Started time.Time
 	// Ready tells whether the cluster has been read, Stopping whether the replica has been told to stop.
 	Ready, Stopping func() bool
 }
 
-// Options are whom a [Backend] asks.
+// Options are the parts that a [Backend] asks.
 type Options struct {
 	Source
 	Life
 
-	Version, Member string // of the program; our own name
+	Version, Member string // of the program; this member's name
 	Members         Members
 	Targets         func() []Target // by name
 }
 
-// Backend answers what a replica is asked.
+// Backend answers the questions to a replica.
 type Backend struct{ Options }
 
-// New returns a backend, which begins nothing by itself.
+// New returns a backend, which starts no goroutine.
 func New(o Options) *Backend { return &Backend{o} }
 
-// Of returns a target as it is asked about.
+// Of returns a target in the form in which a [Backend] asks it.
 func Of(t *target.Target) Target { return asked{t} }
 
 type asked struct{ *target.Target }

@@ -6,7 +6,7 @@
 //	                           ├──▶ Members: who shares the work
 //	                           ╰──▶ Target: pipeline, checkpoints and resyncs, for each receiver
 //
-// The package keeps no state, and many goroutines may call its methods. Those that take a context block, as
+// The package keeps no state, and many goroutines may call its methods. Methods that take a context block, as
 // package api says. A question about an operation that this replica does not know yet goes to the API server, for
 // five seconds at most.
 package backend

@@ -5,7 +5,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 )
 
-// What is tested without a backend around it.
+// These functions are tested without a backend around them.
 var (
 	Match          = match
 	Within         = within
@@ -14,5 +14,5 @@ var (
 	Shares         = shares
 )
 
-// SumOfOperations makes one operation of those of several receivers.
+// SumOfOperations makes one operation of the operations of several receivers.
 func SumOfOperations(ops ...operations.Operation) api.Operation { return operationsOf(ops).sum() }

@@ -18,7 +18,7 @@ func (b *Backend) Fleet(ctx context.Context) api.Fleet {
 	for _, t := range b.Targets() {
 		i := slices.IndexFunc(s.Targets, func(o api.Target) bool { return o.Name == t.Name() })
 		if i < 0 {
-			continue // It came in between.
+			continue // The receiver was added after the checkpoints were read.
 		}
 		o := s.Targets[i]
 		f.Receivers = append(f.Receivers, api.FleetReceiver{
@@ -29,7 +29,7 @@ func (b *Backend) Fleet(ctx context.Context) api.Fleet {
 	return f
 }
 
-// shares are what the members say of a receiver, those that have said nothing included.
+// shares are the statistics of each member for a receiver. A member that has reported nothing has an empty one.
 func shares(all map[string]progress.MemberStats, members []string, self string) (said []api.FleetShare) {
 	for member, f := range all {
 		s := api.FleetShare{

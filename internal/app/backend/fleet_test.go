@@ -13,7 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// TestShares_EachMemberHasALine also where it has said nothing yet.
+// TestShares_EachMemberHasALine holds for a member that has reported nothing yet as well.
 func TestShares_EachMemberHasALine(t *testing.T) {
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	got := backend.Shares(map[string]progress.MemberStats{

@@ -40,7 +40,7 @@ func (b *Backend) Object(id resource.ID) inspect.Object {
 	return o
 }
 
-// itemOf is what a pipeline holds, as people are shown it.
+// itemOf translates an item of a pipeline into the form that people are shown.
 func itemOf(s pipeline.ItemStatus, held bool) inspect.Item {
 	if !held {
 		return inspect.Item{Place: "nowhere"}
@@ -59,7 +59,7 @@ func itemOf(s pipeline.ItemStatus, held bool) inspect.Item {
 	return item
 }
 
-// timeOf is nil for no time.
+// timeOf returns nil for the zero time.
 func timeOf(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

@@ -65,7 +65,7 @@ type served []resource.Type
 
 func (s served) Served() []resource.Type { return s }
 
-// alone is a member that owns everything.
+// alone is a member without peers, which owns every object.
 type alone struct{}
 
 func (alone) View() membership.View {
@@ -78,7 +78,7 @@ func (alone) Owner(ownership.Kind, string, resource.ID) membership.Owner {
 
 func (alone) BeforeWrite() error { return nil }
 
-// receiver is a target with a pipeline, of which nothing was missed.
+// receiver is a target with a pipeline, which has missed no deletion.
 type receiver struct {
 	backend.Recovery
 
@@ -92,7 +92,7 @@ func (receiver) Said() map[string]progress.MemberStats { return nil }
 func (receiver) Resyncs() backend.Resyncs              { return noResyncs{} }
 func (r receiver) Pipeline() backend.Pipeline          { return r.p }
 
-// noResyncs are those of a receiver that was never sent anything again.
+// noResyncs are the resyncs of a receiver that was never resynced.
 type noResyncs struct{ backend.Resyncs }
 
 func (noResyncs) List() []operations.Operation  { return nil }

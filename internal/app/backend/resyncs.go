@@ -48,7 +48,7 @@ func (b *Backend) StartResync(ctx context.Context, r api.Request) (api.Operation
 	return ops.sum(), nil
 }
 
-// within returns the types that can have objects in a namespace; all for an empty one.
+// within returns the types that can have objects in a namespace. An empty namespace means all types.
 func within(types []resource.Type, namespace string) []resource.Type {
 	return slices.DeleteFunc(slices.Clone(types), func(t resource.Type) bool {
 		switch namespace {
@@ -62,7 +62,7 @@ func within(types []resource.Type, namespace string) []resource.Type {
 	})
 }
 
-// match returns those of the served types that a name means, as kubectl spells it. An empty name means all.
+// match returns the served types that a name means, as kubectl spells it. An empty name means all.
 func match(served []resource.Type, name string) ([]resource.Type, error) {
 	if name == "" {
 		return served, nil
@@ -82,7 +82,7 @@ func match(served []resource.Type, name string) ([]resource.Type, error) {
 	return matched, nil
 }
 
-// checkNamespace refuses a namespace that the index does not know. Where Namespaces are not watched, it cannot tell.
+// checkNamespace refuses a namespace that the index does not know. If Namespaces are not watched, it refuses none.
 func checkNamespace(x *index.Index, name string) error {
 	if name == "" || name == resource.ClusterNamespace {
 		return nil
@@ -128,7 +128,8 @@ func (b *Backend) wait(ctx context.Context, id string) (operations.Operation, er
 	return op, nil
 }
 
-// find returns an operation and the receiver it is for. It asks the API server when nobody has told us of it.
+// find returns an operation and its receiver. It asks the API server about an operation that no member has
+// announced.
 func (b *Backend) find(ctx context.Context, id string) (Target, operations.Operation, bool) {
 	for _, asked := range []bool{false, true} {
 		for _, t := range b.Targets() {
@@ -146,7 +147,7 @@ func (b *Backend) find(ctx context.Context, id string) (Target, operations.Opera
 	return nil, operations.Operation{}, false
 }
 
-// refreshTimeout bounds the question about an operation that nobody has told us of.
+// refreshTimeout bounds the question about an operation that no member has announced.
 const refreshTimeout = 5 * time.Second
 
 // Resync implements [api.Resyncer].
@@ -198,7 +199,7 @@ func (b *Backend) resyncStatus() api.ResyncStatus {
 // operationsOf are the operations of one request, one for each receiver.
 type operationsOf []operations.Operation
 
-// sum makes one of them.
+// sum makes one operation of all of them.
 func (ops operationsOf) sum() api.Operation {
 	if len(ops) == 0 {
 		return api.Operation{}
@@ -207,7 +208,7 @@ func (ops operationsOf) sum() api.Operation {
 	for _, next := range ops[1:] {
 		o := operation(next)
 		all.ID += between + o.ID
-		all.Target = "" // of several
+		all.Target = "" // the operation is for several receivers
 		all.Types.Done, all.Types.Total = all.Types.Done+o.Types.Done, all.Types.Total+o.Types.Total
 		all.Resources.Done, all.Resources.Total = all.Resources.Done+o.Resources.Done, all.Resources.Total+o.Resources.Total
 		all.OrphansDeleted, all.OrphansHeld = all.OrphansDeleted+o.OrphansDeleted, all.OrphansHeld+o.OrphansHeld
@@ -229,7 +230,7 @@ func (ops operationsOf) sum() api.Operation {
 	return all
 }
 
-// operation translates an operation.
+// operation translates an operation into the form of the API.
 func operation(op operations.Operation) api.Operation {
 	o := api.Operation{
 		ID: op.ID, Status: api.OperationStatus(op.Status), Trigger: api.Trigger(op.Request.Trigger), Target: op.Request.Target,

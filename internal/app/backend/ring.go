@@ -74,7 +74,7 @@ func (b *Backend) Owner(id resource.ID) (api.Owner, error) {
 	return answer, nil
 }
 
-// partsOf are parts as people read them.
+// partsOf returns parts in the form that people read.
 func partsOf(parts []ownership.Part) []string {
 	var texts []string
 	for _, p := range parts {

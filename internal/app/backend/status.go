@@ -104,7 +104,7 @@ func (b *Backend) targetStatus(t Target) api.Target {
 	return s
 }
 
-// known tells whether the index has an object of that ID, and of which type it would be.
+// known tells whether the index has an object of that ID, and which type such an object has.
 func (b *Backend) known(id resource.ID) (resource.Type, bool) {
 	parts, err := resource.ParseID(string(id))
 	if err != nil {
@@ -123,7 +123,8 @@ func (b *Backend) known(id resource.ID) (resource.Type, bool) {
 	return resource.Type{}, false
 }
 
-// missed says, by the word of all members, of which types deletions may have been missed, and what is held back.
+// missed says, by the reports of all members, of which types deletions may have been missed, and which repairs are
+// held.
 func missed(all map[string]progress.MemberStats) (unknown []string, held []api.HeldRepair) {
 	for _, member := range slices.Sorted(maps.Keys(all)) {
 		unknown = append(unknown, all[member].Unknown...)

@@ -30,7 +30,7 @@ func TestPhasesOfTypes(t *testing.T) {
 	for phase, want := range map[watch.Phase]api.TypeStatus{
 		watch.Waiting: {Phase: api.TypeWaiting},
 		watch.Listing: {Phase: api.TypeListing},
-		watch.Synced:  {Phase: api.TypeWatching}, // the error is of the past
+		watch.Synced:  {Phase: api.TypeWatching}, // the error is of an earlier phase
 		watch.Failing: {Phase: api.TypeFailing, Error: "forbidden"},
 		watch.Stopped: {Phase: api.TypeWaiting},
 	} {
@@ -64,7 +64,7 @@ func TestKnownObjects(t *testing.T) {
 	}
 }
 
-// sender answers what it is told to.
+// sender answers each request with the outcome that a test gives it.
 type sender func(r delivery.Request) wire.Outcome
 
 func (s sender) Send(_ context.Context, r delivery.Request) wire.Outcome { return s(r) }

@@ -30,7 +30,7 @@ func (b *Backend) StartVerification(_ context.Context, name string) (api.Verific
 	return verificationOf(run), nil
 }
 
-// verifiable leaves out the types whose versions are no numbers: there is nothing to compare at.
+// verifiable leaves out the types whose versions are no numbers: a verification compares at a version.
 func (b *Backend) verifiable(types []resource.Type) []resource.Type {
 	var left []resource.Type
 	for _, t := range types {
@@ -47,7 +47,7 @@ func (b *Backend) WaitVerification(ctx context.Context, id string) (api.Verifica
 	if errors.Is(err, verify.ErrUnknownRun) {
 		return api.Verification{}, &api.NotFoundError{What: "verification", Name: id}
 	}
-	return verificationOf(run), err // It is that of ctx.
+	return verificationOf(run), err // The error is that of ctx.
 }
 
 // Verification implements [api.Verifications].
