@@ -20,7 +20,7 @@ const (
 	DotAI            = "dot-ai"
 )
 
-// Off is the bind address of a server that is not wanted.
+// Off is the bind address that switches a server off.
 const Off = "0"
 
 // Config is the whole configuration of a process. Fields are as [FromEnviron] validated them; the reference of every
@@ -37,27 +37,27 @@ type Config struct {
 	// LogFormat is json or console.
 	LogFormat string
 
-	// Warnings are what looks like a mistake but need not be one, sentences for the log.
+	// Warnings are sentences for the log about settings that look like a mistake but need not be one.
 	Warnings []string
 
-	// The lists that the filters were built from, for Map.
+	// Map shows these lists, from which the filters were built.
 	watchTypes, excludeTypes             []string
 	annotationInclude, annotationExclude []string
 	labelInclude, labelExclude           []string
 }
 
-// Receiver is the receiver that the environment names, and whether objects name more of them.
+// Receiver is the receiver that the environment names, and tells whether objects name more of them.
 type Receiver struct {
 	// Endpoint is where the receiver of the environment takes changes, without user, query and fragment. It is nil
 	// when there is no such receiver: then ResourceSyncConfig is true, and the objects of that kind name receivers.
 	Endpoint *url.URL
 	// EndpointFormat is [ClusterWhisperer] or [DotAI].
 	EndpointFormat string
-	// AuthTokenFile holds the bearer token; empty for a receiver that wants none. The file may change at any time.
+	// AuthTokenFile holds the bearer token; empty for a receiver that needs none. The file may change at any time.
 	AuthTokenFile string
-	// Files hold what connections to the receiver are made with beside the token. They may change at any time.
+	// Files are the certificates and headers of connections to the receiver. They may change at any time.
 	Files outbound.Files
-	// CapabilitiesEndpoint takes the names of CRDs added and removed; nil when nobody wants them.
+	// CapabilitiesEndpoint takes the names of CRDs added and removed; nil for none.
 	CapabilitiesEndpoint *url.URL
 	// MaxInFlight bounds the requests in flight of the whole fleet to the receiver.
 	MaxInFlight int
@@ -69,7 +69,7 @@ type Receiver struct {
 	ResourceSyncConfig bool
 }
 
-// Timing says what waits for how long, and how much goes at once.
+// Timing says how long changes wait, and how many go at once.
 type Timing struct {
 	// DebounceWindow is how long an object has to be quiet before it is sent; 0 sends it with the next batch.
 	DebounceWindow time.Duration
@@ -85,13 +85,14 @@ type Timing struct {
 	DirtyMaxBytes int64
 	// ShutdownTimeout bounds the flush when the process is told to end; 0 leaves without one.
 	ShutdownTimeout time.Duration
-	// ResyncInterval is the time between full resyncs; 0 for none but those that are asked for.
+	// ResyncInterval is the time between full resyncs; 0 leaves only those that a caller requests.
 	ResyncInterval time.Duration
-	// VerifyInterval is how often each type is held against a list; 0 for never but when it is asked for.
+	// VerifyInterval is how often each type is compared with a list; 0 leaves only verifications that a caller
+	// requests.
 	VerifyInterval time.Duration
 }
 
-// Scope says what of the cluster is sent.
+// Scope says which part of the cluster is sent.
 type Scope struct {
 	// Types decides which resource types are watched.
 	Types resource.Filter
@@ -104,11 +105,11 @@ type Scope struct {
 	Selection resource.Selection
 }
 
-// Replica is this process among the others, and what it keeps.
+// Replica is the place of this process among the others, and the state that it keeps.
 type Replica struct {
 	// PodName names this replica; a DNS subdomain, never empty.
 	PodName string
-	// PodUID tells one pod of that name from the next; empty when nobody said.
+	// PodUID tells one pod of that name from the next; empty when it is not set.
 	PodUID string
 	// PodNamespace is where Leases and checkpoints are kept.
 	PodNamespace string
@@ -117,7 +118,7 @@ type Replica struct {
 	// RingName is common to the replicas that share the work; a DNS label.
 	RingName string
 	// LeaseDuration is how long others wait before they take a silent member for dead. It is longer than
-	// LeaseRenewDeadline, and that longer than LeaseRenewInterval, each by a fifth of LeaseDuration at least.
+	// LeaseRenewDeadline, which is longer than LeaseRenewInterval, each by a fifth of LeaseDuration at least.
 	LeaseDuration time.Duration
 	// LeaseRenewDeadline is how long after its last renewal a member may send.
 	LeaseRenewDeadline time.Duration
@@ -127,7 +128,7 @@ type Replica struct {
 	StateDir string
 }
 
-// Servers are what the process listens on.
+// Servers are the addresses on which the process listens.
 type Servers struct {
 	// APIBindAddress is where the API listens.
 	APIBindAddress string
@@ -139,7 +140,7 @@ type Servers struct {
 	MetricsSecure bool
 	// MetricsCertDir holds tls.crt and tls.key; empty for a self-signed certificate.
 	MetricsCertDir string
-	// DebugEndpoints tells whether authorized callers may look inside and take profiles, beside the metrics.
+	// DebugEndpoints tells whether authorized callers of the metrics server may look inside and take profiles, too.
 	DebugEndpoints bool
 	// HealthProbeBindAddress is where /healthz and /readyz are served.
 	HealthProbeBindAddress string
@@ -149,7 +150,7 @@ type Servers struct {
 type Error struct {
 	// Variable is the name of the variable.
 	Variable string
-	// Value is what it holds, cut and redacted so that it may be logged.
+	// Value is the variable's value, cut and redacted so that it may be logged.
 	Value string
 	// Problem is what is wrong with the value.
 	Problem string
@@ -162,12 +163,12 @@ func (e *Error) Error() string {
 	return e.Variable + "=" + e.Value + ": " + e.Problem + "; want " + e.Want
 }
 
-// FromEnviron reads the configuration from an environment as [os.Environ] returns it; of a variable that occurs twice
-// the first counts, as for [os.Getenv]. Blanks around a value are cut. A variable that is set to nothing counts as not
-// set, except that a list is then empty, and REST_ENDPOINT then names no receiver.
+// FromEnviron reads the configuration from an environment as [os.Environ] returns it. Of a variable that occurs
+// twice the first counts, as for [os.Getenv]. Blanks around a value are cut. An empty variable counts as not set,
+// with two exceptions: a list is then empty, and REST_ENDPOINT names no receiver.
 //
-// The error joins one [*Error] for each mistake, in the order of [Settings], those that concern several variables last.
-// With an error, only Warnings of the Config is set.
+// The error joins one [*Error] for each mistake, in the order of [Settings]; mistakes of several variables together
+// come last. With an error, only Warnings of the Config is set.
 func FromEnviron(environ []string) (Config, error) {
 	l := &loader{env: parseEnviron(environ), failed: map[string]bool{}}
 	l.load()
@@ -180,12 +181,12 @@ func FromEnviron(environ []string) (Config, error) {
 	return l.config, nil
 }
 
-// ForPlan is FromEnviron for a process that only tells what it would send. It looks at what decides what is
-// sent, and when; files, Leases and addresses of servers may be those of another machine, and a receiver need
-// not be named.
+// ForPlan is FromEnviron for a process that only tells what it would send. It checks only the settings that decide
+// which objects are sent, and when. Files, Leases and addresses of servers may be those of another machine, and the
+// environment need not name a receiver.
 func ForPlan(environ []string) (Config, error) {
 	l := &loader{env: parseEnviron(environ), failed: map[string]bool{}}
-	l.env["POD_NAME"] = "plan" // a host's own name need not be one that a pod may have
+	l.env["POD_NAME"] = "plan" // the name of this machine need not be one that a pod may have
 	l.load()
 	l.resolve()
 	l.checkDebounce()
@@ -197,7 +198,7 @@ func ForPlan(environ []string) (Config, error) {
 	return l.config, nil
 }
 
-// Map returns the value in force of every variable, by name, in the form that the variable takes. Nothing in it is
+// Map returns the value in force of every variable, by name, in the form that the variable takes. It holds no
 // secret.
 func (c Config) Map() map[string]string {
 	m := make(map[string]string, len(settings))

@@ -18,7 +18,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// load reads an environment that has a name for the replica, so that none depends on the machine's.
+// load reads an environment that names the replica, so that no test depends on the machine's name.
 func load(t testing.TB, environ ...string) config.Config {
 	t.Helper()
 	c, err := config.FromEnviron(append(environ, "POD_NAME=sync-0"))
@@ -141,7 +141,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 	certificate(t, dir)
 	tests := map[string]struct {
 		value string
-		with  []string // that the value needs
+		with  []string // the other variables that the value needs
 		get   func(config.Config) any
 		want  any
 	}{
@@ -244,7 +244,7 @@ func TestMaxWaitFollowsTheWindowUnlessItIsSet(t *testing.T) {
 func TestEndpointMayBeMissingOnlyWithResourceSyncConfig(t *testing.T) {
 	tests := map[string]struct {
 		environ []string
-		want    string // the endpoint
+		want    string // of the endpoint
 	}{
 		"unset":                  {[]string{"RESOURCE_SYNC_CONFIG=true"}, ""},
 		"set to nothing":         {[]string{"RESOURCE_SYNC_CONFIG=1", "REST_ENDPOINT="}, ""},
@@ -332,7 +332,8 @@ func TestDefinitionsAreNoInstancesBesideCapabilities(t *testing.T) {
 	}
 }
 
-// TestMapReadsBack checks that what is logged at the start is an environment that gives the same configuration.
+// TestMapReadsBack checks that the settings in the log at the start, as an environment, give the same
+// configuration.
 func TestMapReadsBack(t *testing.T) {
 	want := load(t, "DEBOUNCE_WINDOW_MS=20000", "BATCH_MAX_BYTES=2Mi", "WATCH_RESOURCE_TYPES=pods", "API_AUTH=true", "LOG_LEVEL=3",
 		"CAPABILITIES_ENDPOINT=http://cw/scan", "ANNOTATION_EXCLUDE=a,b",

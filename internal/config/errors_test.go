@@ -11,7 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 )
 
-// TestBadValues has for each variable what is wrong with it, and nothing else is.
+// TestBadValues has wrong values for each variable, with the one mistake that is reported.
 func TestBadValues(t *testing.T) {
 	dir := t.TempDir()
 	empty, lines := write(t, "empty", " \n"), write(t, "lines", "a\nb")
@@ -178,7 +178,7 @@ func TestVariablesThatContradictEachOther(t *testing.T) {
 	}
 }
 
-// TestAllErrorsAtOnce has the whole text, as an operator reads it.
+// TestAllErrorsAtOnce compares the whole text that an operator reads.
 func TestAllErrorsAtOnce(t *testing.T) {
 	c, err := config.FromEnviron([]string{
 		"POD_NAME=sync-0", "LOG_LEVEL=loud", "DEBOUNCE_WINDOW_MS=ten", "BATCH_MAX_SIZE=0", "REST_ENDPOINT=http://cw:3000/sync?key=k",
@@ -243,7 +243,7 @@ func TestErrorsFitOneLineOfALog(t *testing.T) {
 }
 
 func TestMisspelledVariablesAreWarnings(t *testing.T) {
-	tests := map[string]string{ // what is meant; empty for no warning
+	tests := map[string]string{ // the variable that is meant; empty for no warning
 		"DEBOUNCE_WINDOW_MSS": "DEBOUNCE_WINDOW_MS", "DEBONCE_WINDOW_MS": "DEBOUNCE_WINDOW_MS", "DEBOUNCE_WINDOWS_MS": "DEBOUNCE_WINDOW_MS",
 		"RESYNC_INTERVAL_MS": "RESYNC_INTERVAL_MIN", "BATCH_MAXSIZE": "BATCH_MAX_SIZE", "LOG_LEVL": "LOG_LEVEL", "AUTH_TOKEN": "AUTH_TOKEN_FILE",
 		"EXCLUDE_NAMESPACE": "EXCLUDE_NAMESPACES", "REST_ENDPOINTS": "REST_ENDPOINT", "STATEDIR": "STATE_DIR", "LOGLEVEL": "LOG_LEVEL", "DEBOUNCE_WINDOW": "DEBOUNCE_WINDOW_MS",
@@ -263,8 +263,8 @@ func TestMisspelledVariablesAreWarnings(t *testing.T) {
 	}
 }
 
-// FuzzFromEnviron sets any variable to any value. The configuration is either refused, with errors of one line each
-// that name a variable, or it is sound and reads back from its own map.
+// FuzzFromEnviron sets any variable to any value. FromEnviron either refuses the configuration with errors of one
+// line each that name a variable, or the configuration is sound and reads back from its own map.
 func FuzzFromEnviron(f *testing.F) {
 	f.Add("DEBOUNCE_WINDOW_MS", "ten", "BATCH_MAX_SIZE", "0")
 	f.Add("REST_ENDPOINT", "http://u:p@h/?q#f", "INSTANCES_ENDPOINT", "http://h")

@@ -10,10 +10,10 @@ import (
 	"unicode"
 )
 
-// maxTokenBytes is how much of a token file is looked at; no HTTP server takes a header that is longer.
+// maxTokenBytes is how much of a token file is read; no HTTP server takes a longer header.
 const maxTokenBytes = 64 << 10
 
-// tokenProblem says why a file cannot be used as a bearer token, empty when it can. It never says what is in it.
+// tokenProblem says why a file cannot be used as a bearer token, empty when it can. It never repeats the contents.
 func tokenProblem(name string) string {
 	if problem := fileProblem(name); problem != "" {
 		return problem
@@ -38,7 +38,7 @@ func tokenProblem(name string) string {
 	return ""
 }
 
-// fileProblem says why a path is no file, empty when it is one. Devices and pipes are none: reading one may not end.
+// fileProblem says why a path is no regular file, empty when it is one. Reading a device or a pipe may not end.
 func fileProblem(name string) string {
 	info, err := os.Stat(name)
 	switch {

@@ -12,15 +12,15 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// whispererMaxBytes is the largest body that cluster-whisperer takes; one byte more is refused whole.
+// whispererMaxBytes is the largest body that cluster-whisperer takes; it refuses a body that is one byte longer.
 const whispererMaxBytes = 5_242_880
 
-// loader fills a [Config] and collects everything that is wrong.
+// loader fills a [Config] and collects all mistakes.
 type loader struct {
 	env    map[string]string
 	config Config
 	errs   []error
-	failed map[string]bool // variables whose own value is wrong: what depends on them is not checked
+	failed map[string]bool // variables whose own value is wrong: checks that depend on them are skipped
 }
 
 func (l *loader) refuse(s Setting, value, problem string) {
@@ -142,7 +142,7 @@ func (l *loader) checkReceiver() {
 	l.checkFiles()
 }
 
-// checkFiles looks at what connections are made with. What is in the files is not said.
+// checkFiles reads the files for connections. Its errors never repeat their contents.
 func (l *loader) checkFiles() {
 	f := l.config.Files
 	for _, file := range []struct {
@@ -200,8 +200,9 @@ func (l *loader) checkNamespaces() {
 	}
 }
 
-// checkLease holds the three times apart. A fifth of the duration leaves room for a renewal that fails once and is
-// tried again before the deadline, and for a request that is cancelled at the deadline to end before others take over.
+// checkLease keeps the three times apart. A fifth of the duration leaves room for a renewal that fails once and is
+// tried again before the deadline. It also lets a request that is cancelled at the deadline end before others take
+// over.
 func (l *loader) checkLease() {
 	c := &l.config
 	if !l.fine(leaseDuration, renewDeadline, renewInterval) {
@@ -221,8 +222,8 @@ func (l *loader) checkOrder(name string, value time.Duration, otherName string, 
 		fmt.Sprintf("at least %d (a fifth of LEASE_DURATION_MS) less than %s", margin.Milliseconds(), otherName)})
 }
 
-// checkServers refuses two servers on one port, and a look inside where no server gives it. Port 0 is a free
-// one, another for each.
+// checkServers refuses two servers on one port, and debug endpoints without the server of metrics. Port 0 means any
+// free port, another for each server.
 func (l *loader) checkServers() {
 	c := &l.config
 	if c.DebugEndpoints && c.MetricsBindAddress == Off && l.fine(debugEndpoints, metricsAddress) {
@@ -261,11 +262,11 @@ func withWant(name, format string, args ...any) Setting {
 	return s
 }
 
-// definitionType is that of CustomResourceDefinitions.
+// definitionType is the type of CustomResourceDefinitions.
 var definitionType = resource.Type{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions", Kind: "CustomResourceDefinition"}
 
-// definitions is what is excluded because the receiver takes definitions by CAPABILITIES_ENDPOINT: they are
-// no instances then, unless WATCH_RESOURCE_TYPES names them, and not by a glob.
+// definitions returns the exclusion of CustomResourceDefinitions when CAPABILITIES_ENDPOINT takes them. Then they
+// are no instances, unless WATCH_RESOURCE_TYPES names them other than by a glob.
 func (c *Config) definitions() []string {
 	if c.CapabilitiesEndpoint == nil {
 		return nil

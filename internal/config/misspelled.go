@@ -9,8 +9,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/spelling"
 )
 
-// misspelled returns a warning for each variable of the environment that is none of ours but looks as if it were
-// meant to be. What it holds is not told: it may be anything, and of anybody.
+// misspelled returns a warning for each variable of the environment that is none of ours but looks like one of
+// them. The warning does not repeat the value, which may be another program's secret.
 func misspelled(env map[string]string) []string {
 	var warnings []string
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -21,9 +21,9 @@ func misspelled(env map[string]string) []string {
 	return warnings
 }
 
-// meant returns the variable that name is a likely misspelling of: the nearest that differs by one mistake, or two
-// when it is a long name (POD_IP is no misspelling of POD_UID), or else the first that begins with all the words of
-// name, two at least (AUTH_TOKEN).
+// meant returns the variable of which name is likely a misspelling. That is the nearest that differs by one
+// mistake, or by two for a long name (POD_IP is no misspelling of POD_UID). Else it is the first that begins with
+// all the words of name, two at least (AUTH_TOKEN).
 func meant(name string) string {
 	best, bestDistance := "", 3
 	for _, s := range settings {
@@ -35,7 +35,7 @@ func meant(name string) string {
 			limit = 1
 		}
 		if longer := len(name) - len(s.Name); longer > limit || -longer > limit {
-			continue // whatever it holds, and however long it is
+			continue // whatever its value is, and however long its name is
 		}
 		if d := spelling.Distance(name, s.Name); d <= limit && d < bestDistance {
 			best, bestDistance = s.Name, d

@@ -17,9 +17,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// parser writes a field of a [Config]. The zero value of a field is what its parser takes an unset variable for.
+// parser writes a field of a [Config]. An unset variable leaves the zero value of the field.
 type parser interface {
-	// parse sets the field, or says what is wrong: neither the value nor what would be right.
+	// parse sets the field, or returns the problem. The error holds neither the value nor a right one.
 	parse(value string) error
 	// String returns the field in the form that parse takes.
 	String() string
@@ -136,12 +136,12 @@ func (t text) parse(value string) error {
 
 func (t text) String() string { return *t.field }
 
-// list is a list of strings, separated by commas. Entries of blanks are left out, unless they are refused; a
-// comma at the end never begins one.
+// list is a list of strings, separated by commas. Blank entries are left out, unless the list is strict; a comma at
+// the end never begins one.
 type list struct {
 	field  *[]string
 	check  func(string) error // of an entry; nil for none
-	strict bool               // an entry of blanks is wrong
+	strict bool               // a blank entry is wrong
 }
 
 func (l list) parse(value string) error {
@@ -176,8 +176,8 @@ func (l list) wrong(entry string) error {
 
 func (l list) String() string { return strings.Join(*l.field, ",") }
 
-// endpoint is the URL of a receiver. It is refused with a user, a query or a fragment: credentials belong into files,
-// and no receiver knows the others.
+// endpoint is the URL of a receiver. A URL with a user, a query or a fragment is refused: credentials belong into
+// files, and no receiver uses the others.
 type endpoint struct{ field **url.URL }
 
 func (e endpoint) parse(value string) error {
@@ -186,7 +186,7 @@ func (e endpoint) parse(value string) error {
 		return nil
 	}
 	u, err := url.Parse(value)
-	if err != nil { // which may quote a password, and is therefore not passed on
+	if err != nil { // the error may quote a password, so it is not passed on
 		return errors.New("not a URL")
 	}
 	port, portErr := strconv.ParseUint(u.Port(), 10, 16)
@@ -218,7 +218,7 @@ func (e endpoint) String() string {
 // level is a level of logs: by name, or as a verbosity, of which 1 is debug.
 type level struct{ field *zapcore.Level }
 
-// maxVerbosity is the highest that anything in Kubernetes' libraries logs at.
+// maxVerbosity is the highest level at which Kubernetes' libraries log.
 const maxVerbosity = 10
 
 func (l level) parse(value string) error {

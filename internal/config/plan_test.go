@@ -7,7 +7,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 )
 
-// TestForPlan_NeedsNothingOfTheMachine takes settings of a pod: its files are not here, and no receiver is named.
+// TestForPlan_NeedsNothingOfTheMachine takes the settings of a pod, whose files this machine lacks, without a
+// receiver.
 func TestForPlan_NeedsNothingOfTheMachine(t *testing.T) {
 	for _, environ := range [][]string{
 		nil,

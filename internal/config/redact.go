@@ -7,10 +7,11 @@ import (
 	"unicode"
 )
 
-// maxShown is how many bytes of a wrong value are repeated.
+// maxShown is how many bytes of a wrong value an error repeats.
 const maxShown = 200
 
-// shown returns the value of a variable as it may be logged. A token put where the path of its file belongs is not.
+// shown returns the value of a variable for the log. It hides a token that stands where the path of its file
+// belongs.
 func shown(name, value string) string {
 	if name == "AUTH_TOKEN_FILE" && !filepath.IsAbs(value) && value != "" {
 		return "(not shown)"
@@ -30,8 +31,8 @@ func printable(value string) string {
 	return value
 }
 
-// redact takes out what looks like the user of a URL, or like its query: either may be a credential. It works on the
-// text, since what is shown is, more often than not, a URL that could not be parsed.
+// redact takes out parts that look like the user of a URL, or like its query: either may be a credential. It works
+// on the text, since most values in errors are URLs that could not be parsed.
 func redact(value string) string {
 	if at := strings.LastIndexByte(value, '@'); at >= 0 {
 		start := 0

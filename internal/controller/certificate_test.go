@@ -1,6 +1,6 @@
 package controller_test
 
-// certificate is that of some authority, valid until 2126.
+// certificate is an authority's certificate, valid until 2126.
 const certificate = `-----BEGIN CERTIFICATE-----
 MIIBdTCCARugAwIBAgIUDSvKMJ35VzlrzlkthVkLYrk00XowCgYIKoZIzj0EAwIw
 DzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjIyMjI1NTlaGA8yMTI2MTAyOTIyMjU1

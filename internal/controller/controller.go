@@ -36,22 +36,22 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// name is this controller's, in events and the metrics of controller-runtime.
+// name is the name of this controller in events and the metrics of controller-runtime.
 const name = "k8s-vectordb-sync"
 
-// Options are what a [Controller] may have beside its targets.
+// Options are the settings of a [Controller] beside its targets.
 type Options struct {
 	// Environment is the receiver that the process serves by its environment, if any: an object that names it
 	// as well is a duplicate.
 	Environment *url.URL
 	// Registerer takes the metrics; nil switches them off.
 	Registerer prometheus.Registerer
-	// Log is for transitions.
+	// Log takes transitions.
 	Log logr.Logger
-	// MayRead asks whether the objects may be listed and watched, before the first time and after each request that was
-	// refused; nil asks nobody, and has it tried again.
+	// MayRead asks whether the objects may be listed and watched, before the first request and after each one that was
+	// refused. If it is nil, refused requests are just tried again.
 	MayRead func(ctx context.Context, t resource.Type) (bool, error)
-	// Streams count what becomes of the watches of the objects and of their Secrets; nil counts nothing.
+	// Streams count how the watches of the objects and of their Secrets end; nil counts nothing.
 	Streams *reflector.Metrics
 }
 
@@ -65,21 +65,21 @@ type Controller struct {
 	core       corev1client.CoreV1Interface
 	controller controller.Controller
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
 	last  string // why objects could not be read, the last time
 }
 
-// New returns a controller that starts nothing and asks nothing of the API server before it runs. The limits of
-// restConfig on requests are taken as they are.
+// New returns a controller that starts nothing and sends no request to the API server before it runs. It keeps the
+// limits of restConfig on requests.
 func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, error) {
 	scheme := runtime.NewScheme()
 	c := &Controller{log: opts.Log, scheme: scheme}
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("registering types: %w", err)
 	}
-	// There is one kind of object, so that the API server need not be asked what kinds there are; and while
-	// this one is not installed, the list is tried again and again, which a mapper that asks would not do.
+	// There is one kind of object, so the API server need not be asked which kinds it has. While the kind is not
+	// installed, the list is tried again and again; a mapper that asks the API server would fail instead.
 	mapper := meta.NewDefaultRESTMapper(nil)
 	mapper.Add(v1alpha1.GroupVersion.WithKind(v1alpha1.Kind), meta.RESTScopeNamespace)
 	httpClient, err := rest.HTTPClientFor(restConfig)
@@ -110,8 +110,7 @@ func New(restConfig *rest.Config, targets Targets, opts Options) (*Controller, e
 	return c, c.build()
 }
 
-// informer has the cache watch the objects as everything else is watched: a stream that is open and dead is
-// begun again.
+// informer has the cache watch the objects as all other watches do: it begins a stream anew that is open and dead.
 func (c *Controller) informer(opts Options) func(toolscache.ListerWatcher, runtime.Object, time.Duration, toolscache.Indexers) toolscache.SharedIndexInformer {
 	return func(lw toolscache.ListerWatcher, o runtime.Object, resync time.Duration, indexers toolscache.Indexers) toolscache.SharedIndexInformer {
 		source, permission := toolscache.ToListerWatcherWithContext(lw), c.permission(opts)
@@ -131,10 +130,11 @@ func (c *Controller) informer(opts Options) func(toolscache.ListerWatcher, runti
 	}
 }
 
-// errNoRight is what the API server has said of a right, without a request that it would have had to refuse.
+// errNoRight says that the API server denied a right when it was asked, before a request that it would have
+// refused.
 var errNoRight = errors.New("its account may not list and watch them in the whole cluster")
 
-// permission holds requests for the objects back that would be refused; nil holds none back.
+// permission holds requests for the objects back that the API server would refuse; nil holds none back.
 func (c *Controller) permission(opts Options) *access.Permission {
 	if opts.MayRead == nil {
 		return nil
@@ -153,11 +153,11 @@ func (c *Controller) build() (err error) {
 	yes, no := true, false
 	c.controller, err = controller.NewUnmanaged(name, controller.Options{
 		Reconciler: c.reconciler,
-		// Several replicas may run in one process of a test.
+		// A test may run several replicas in one process.
 		SkipNameValidation: &yes,
 		NeedLeaderElection: &no,
 		UsePriorityQueue:   &no,
-		// For ever: the definition may be installed at any time.
+		// The cache waits for ever, because the definition may be installed at any time.
 		CacheSyncTimeout:      100 * 365 * 24 * time.Hour,
 		ReconciliationTimeout: reconcileTimeout,
 		LogConstructor:        func(*reconcile.Request) logr.Logger { return c.log },
@@ -182,9 +182,8 @@ func (c *Controller) build() (err error) {
 	return nil
 }
 
-// Run follows the objects until ctx ends. What runs then goes on running: the maker of the targets stops
-// them. While the CustomResourceDefinition is not installed, or may not be read, Run says so in the log and
-// waits for it.
+// Run follows the objects until ctx ends. Targets that run then go on running: the maker of the targets stops them.
+// While the CustomResourceDefinition is not installed, or may not be read, Run says so in the log and waits for it.
 func (c *Controller) Run(ctx context.Context) error {
 	events := record.NewBroadcaster()
 	defer events.Shutdown()
@@ -201,7 +200,7 @@ func (c *Controller) Run(ctx context.Context) error {
 	return nil
 }
 
-// tellKnown tells which objects there are, once they have been read.
+// tellKnown tells the targets which objects exist, once all have been read.
 func (c *Controller) tellKnown(ctx context.Context) error {
 	if !c.cache.WaitForCacheSync(ctx) {
 		return nil
@@ -209,7 +208,7 @@ func (c *Controller) tellKnown(ctx context.Context) error {
 	var list v1alpha1.ResourceSyncConfigList
 	if err := c.cache.List(ctx, &list); err != nil {
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // It ends.
+			return nil //nolint:nilerr // The error is the end of ctx.
 		}
 		return fmt.Errorf("reading what has been read: %w", err)
 	}
@@ -221,7 +220,7 @@ func (c *Controller) tellKnown(ctx context.Context) error {
 	return nil
 }
 
-// enqueue has an object looked at again. It may be called at any time.
+// enqueue has an object reconciled again. It may be called at any time.
 func (c *Controller) enqueue(owner types.NamespacedName) {
 	c.mu.Lock()
 	q := c.queue
@@ -231,7 +230,7 @@ func (c *Controller) enqueue(owner types.NamespacedName) {
 	}
 }
 
-// unreadable says, once, why objects cannot be read. Watches that end are no news.
+// unreadable logs, once, why objects cannot be read. It ignores watches that end, as they do all the time.
 func (c *Controller) unreadable(_ context.Context, _ *toolscache.Reflector, err error) {
 	var todo string
 	switch {

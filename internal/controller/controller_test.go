@@ -9,7 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 )
 
-// That nothing is started, goleak sees.
+// TestNewStartsNothing makes a controller, and goleak finds any goroutine of it.
 func TestNewStartsNothing(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	if _, err := controller.New(&rest.Config{Host: "http://localhost:1"}, newFakeTargets(), controller.Options{Registerer: reg}); err != nil {

@@ -25,7 +25,7 @@ func NewReconciler(reader client.Reader, writer client.SubResourceWriter, secret
 	return Reconciler{r}
 }
 
-// Reconcile looks at one object.
+// Reconcile reconciles one object.
 func (r Reconciler) Reconcile(ctx context.Context, key types.NamespacedName) (after time.Duration, err error) {
 	result, err := r.r.Reconcile(ctx, reconcile.Request{NamespacedName: key})
 	return result.RequeueAfter, err

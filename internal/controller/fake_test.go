@@ -9,15 +9,15 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller/status"
 )
 
-// syncing is what a target reports that does well.
+// syncing is the report of a healthy target.
 var syncing = status.Report{
 	Active: true, WatchedTypes: 65, Synced: 20243, SyncErrors: 2, LastError: "connection refused",
 	LastSync: time.Date(2026, 1, 15, 10, 30, 0, 0, time.UTC), LastResync: time.Date(2026, 1, 15, 10, 0, 0, 0, time.UTC),
 }
 
-// fakeTargets notes what it is told and reports what a test wants.
+// fakeTargets records the calls and returns the reports that a test sets.
 type fakeTargets struct {
-	mu      sync.Mutex // guards everything
+	mu      sync.Mutex // guards all fields
 	running map[string]controller.Target
 	sets    map[string]int
 	retries map[string]int
@@ -25,7 +25,7 @@ type fakeTargets struct {
 	fail    map[string]bool
 	removed []string
 	known   [][]string
-	foreign bool // another member owns everything
+	foreign bool // another member owns every object
 }
 
 func newFakeTargets() *fakeTargets {
@@ -105,7 +105,7 @@ func (f *fakeTargets) get(name string) (controller.Target, bool) {
 	return t, ok
 }
 
-// count returns how many run, and how often one was set and tried again.
+// count returns how many targets run, and how often one was set and tried again.
 func (f *fakeTargets) count(name string) (running, sets, retries int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

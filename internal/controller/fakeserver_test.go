@@ -24,10 +24,10 @@ type objects struct {
 	client.Reader
 	client.SubResourceWriter
 
-	mu      sync.Mutex // guards everything
+	mu      sync.Mutex // guards all fields
 	version int
 	held    map[client.ObjectKey]*v1alpha1.ResourceSyncConfig
-	stale   map[client.ObjectKey]*v1alpha1.ResourceSyncConfig // what the cache shows instead
+	stale   map[client.ObjectKey]*v1alpha1.ResourceSyncConfig // the cache shows these instead
 	writes  int
 	drops   bool // the installed definition knows no observedGeneration
 	refuse  error
@@ -116,10 +116,10 @@ func (s *objects) Patch(_ context.Context, o client.Object, p client.Patch, _ ..
 	return nil
 }
 
-// secretServer holds Secrets and shows them to watches, each limited to one by its name.
+// secretServer holds Secrets and shows them to watches, each limited to one Secret by its name.
 type secretServer struct {
 	t       *testing.T
-	mu      sync.Mutex // guards everything below
+	mu      sync.Mutex // guards the fields below
 	held    map[client.ObjectKey]*corev1.Secret
 	watches map[*apiwatch.FakeWatcher]client.ObjectKey
 	refuse  error
@@ -172,7 +172,7 @@ func (s *secretServer) setRefuse(err error) {
 	s.refuse = err
 }
 
-// interrupt ends all watches, which are then begun anew.
+// interrupt ends all watches, so that their clients begin anew.
 func (s *secretServer) interrupt() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

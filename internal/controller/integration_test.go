@@ -28,12 +28,12 @@ import (
 // patience bounds every wait for a real API server on a busy machine.
 const patience = 60 * time.Second
 
-// agent is what controllers call themselves.
+// agent is the name of controllers in their requests.
 const agent = "controller-under-test"
 
 const definition = "../../config/crd/dot-ai.devopstoolkit.live_resourcesyncconfigs.yaml"
 
-// quickStart is what a user of dot-ai writes.
+// quickStart is an object as a user of dot-ai writes it.
 const quickStart = `apiVersion: dot-ai.devopstoolkit.live/v1alpha1
 kind: ResourceSyncConfig
 metadata:
@@ -107,7 +107,7 @@ func TestOnARealAPIServer(t *testing.T) {
 	ctrllog.SetLogger(logr.Discard())
 	c := cluster{controlplane.ForTest(t, controlplane.Options{AuditLog: true})}
 	c.kubectl(t, "", "create", "namespace", "dot-ai")
-	t.Run("OlderDefinition", c.testOlderDefinition) // while no other is there
+	t.Run("OlderDefinition", c.testOlderDefinition) // before any other definition is installed
 	c.kubectl(t, "", "delete", "-f", definition)
 	t.Run("DefinitionInstalledLater", c.testDefinitionInstalledLater)
 	t.Run("QuickStart", c.testQuickStart)
@@ -115,7 +115,7 @@ func TestOnARealAPIServer(t *testing.T) {
 	t.Run("Secret", c.testSecret)
 	t.Run("Troubles", c.testTroubles)
 	t.Run("Explain", c.testExplain)
-	t.Run("Requests", c.testRequests) // of all of the above
+	t.Run("Requests", c.testRequests) // the requests of all tests above
 }
 
 // install has the API server serve a definition.
@@ -143,7 +143,7 @@ func (c cluster) secret(t *testing.T, token string) {
 	c.kubectl(t, made, "apply", "-f", "-")
 }
 
-// eventually waits for the condition Ready of default-sync to begin so.
+// eventually waits until the condition Ready of default-sync begins with a text.
 func (c cluster) eventually(t *testing.T, want string) string {
 	t.Helper()
 	var got string
@@ -253,7 +253,7 @@ func (c cluster) testSecret(t *testing.T) {
 	message := c.eventually(t, "False SecretNotFound")
 	_, todo, _ := strings.Cut(message, "Create it: kubectl ")
 	args := strings.Fields(strings.ReplaceAll(todo, "<token>", "token-1"))
-	c.kubectl(t, "", args...) // what the message says to do
+	c.kubectl(t, "", args...) // the command in the message
 	token := func() string {
 		target, ok := targets.get("dot-ai.default-sync")
 		if !ok {
@@ -282,7 +282,7 @@ func (c cluster) testSecret(t *testing.T) {
 	}
 }
 
-// testTroubles shows what a person sees of a receiver in trouble.
+// testTroubles shows the status of a receiver in trouble, as a person sees it.
 func (c cluster) testTroubles(t *testing.T) {
 	g := gomega.NewWithT(t)
 	targets := newFakeTargets()
@@ -385,7 +385,7 @@ func (c cluster) testOlderDefinition(t *testing.T) {
 	if running != 10 {
 		t.Errorf("%d targets run, want the 10 good ones", running)
 	}
-	// A newer definition knows more and refuses more, but not what is there already.
+	// A newer definition validates more fields and refuses more, but not objects that exist already.
 	c.install(t, definition)
 	r := syncing
 	r.Synced++
@@ -401,7 +401,7 @@ func (c cluster) testOlderDefinition(t *testing.T) {
 	}
 }
 
-// testRequests looks at everything that controllers have asked the API server for.
+// testRequests looks at all requests of controllers to the API server.
 func (c cluster) testRequests(t *testing.T) {
 	events, err := c.cp.AuditEvents()
 	if err != nil {
@@ -429,7 +429,7 @@ func (c cluster) testRequests(t *testing.T) {
 		t.Errorf("%d requests for Secrets, writes %v: too little was tested", secrets, writes)
 	}
 	for name, n := range writes {
-		if strings.HasPrefix(name, "wrong-") && n > 3 { // one, one of the newer definition, one that was put right
+		if strings.HasPrefix(name, "wrong-") && n > 3 { // one, one of the newer definition, one after its repair
 			t.Errorf("the status of %s was written %d times", name, n)
 		}
 	}

@@ -26,16 +26,16 @@ import (
 )
 
 const (
-	// interval is how often an object is looked at, and written to at most.
+	// interval is how often an object is reconciled, and its status written at most.
 	interval = 10 * time.Second
-	// patience is how long a target that is starting may say nothing before its status says so. Most have their first
-	// answer by then, and the interval would hold it back.
+	// patience is how long the status of a starting target waits for its first report. Most targets report within that
+	// time. Without the wait, the interval would delay their first status.
 	patience = 2 * time.Second
-	// reconcileTimeout bounds one look, which makes one request at most.
+	// reconcileTimeout bounds one reconciliation, which makes one request at most.
 	reconcileTimeout = 10 * time.Second
 )
 
-// reconciler brings targets and status into line with one object at a time. It is used by one goroutine.
+// reconciler makes targets and status agree with one object at a time. One goroutine uses it.
 type reconciler struct {
 	reader      client.Reader
 	writer      client.SubResourceWriter
@@ -66,7 +66,7 @@ type run struct {
 	receiver string // see sameReceiver
 	created  time.Time
 	began    time.Time
-	changes  uint64 // of the token, as the target was last told
+	changes  uint64 // of the token, as the target last heard
 }
 
 // written is the last status that was written to an object.
@@ -74,7 +74,7 @@ type written struct {
 	uid       types.UID
 	version   uint64 // of the object, after it
 	at        time.Time
-	want, got v1alpha1.ResourceSyncConfigStatus // got lacks what the installed definition does not know
+	want, got v1alpha1.ResourceSyncConfigStatus // got lacks the fields that the installed definition does not have
 }
 
 // Reconcile implements [reconcile.Reconciler].
@@ -103,7 +103,7 @@ func (r *reconciler) Reconcile(ctx context.Context, req reconcile.Request) (reco
 	return reconcile.Result{RequeueAfter: wait}, nil
 }
 
-// forget stops what an object that is gone had.
+// forget stops the target of an object that is gone.
 func (r *reconciler) forget(key types.NamespacedName) {
 	r.stop(key, "it was deleted")
 	r.targets.Remove(nameOf(key.Namespace, key.Name))
@@ -120,8 +120,8 @@ func (r *reconciler) stop(key types.NamespacedName, why string) {
 	}
 }
 
-// follow brings the target into line with the object, and returns the facts; known is false as long as the
-// Secret has not been read.
+// follow makes the target agree with the object, and returns the facts. known is false as long as the Secret has
+// not been read.
 func (r *reconciler) follow(key types.NamespacedName, o *v1alpha1.ResourceSyncConfig) (f status.Facts, known bool) {
 	f.Generation = o.Generation
 	t, err := TargetOf(o)
@@ -199,8 +199,8 @@ func older(aKey types.NamespacedName, a *run, bKey types.NamespacedName, b *run)
 	return aKey.String() < bKey.String()
 }
 
-// redact takes the token out of what a receiver has answered: one that quotes what it was sent must not put it into a
-// status.
+// redact takes the token out of a receiver's answer. A receiver that quotes its request must not put the token into
+// a status.
 func redact(r *status.Report, token string) {
 	if token == "" {
 		return
@@ -210,7 +210,7 @@ func redact(r *status.Report, token string) {
 	}
 }
 
-// tell writes the status, if it is ours to write and has changed, and returns when to look again.
+// tell writes the status, if this member is to write it and it has changed, and returns when to reconcile again.
 func (r *reconciler) tell(ctx context.Context, o *v1alpha1.ResourceSyncConfig, f status.Facts) time.Duration {
 	key := client.ObjectKeyFromObject(o)
 	if !r.targets.Owns(nameOf(o.Namespace, o.Name)) {
@@ -220,14 +220,14 @@ func (r *reconciler) tell(ctx context.Context, o *v1alpha1.ResourceSyncConfig, f
 	last, ours := r.written[key]
 	ours = ours && last.uid == o.UID
 	if ours && versionOf(o) < last.version {
-		return interval // The cache has not seen what was written; the object comes again when it has.
+		return interval // The cache has not seen our last write; its event reconciles the object again.
 	}
 	want := status.Of(&o.Status, f, r.now())
 	if equality.Semantic.DeepEqual(want, o.Status) {
 		return interval
 	}
 	if ours {
-		// An older definition drops what it does not know, and would have it written again and again.
+		// An older definition drops fields that it does not have. Without this check we would write them again and again.
 		if equality.Semantic.DeepEqual(want, last.want) && equality.Semantic.DeepEqual(o.Status, last.got) {
 			return interval
 		}
@@ -246,11 +246,11 @@ func (r *reconciler) tell(ctx context.Context, o *v1alpha1.ResourceSyncConfig, f
 	return interval
 }
 
-// write patches the status and leaves in o what the API server has made of it. The whole status is sent each time, for
-// the last writer may have been another member.
+// write patches the status and leaves in o the status that the API server stored. It sends the whole status each
+// time, because the last writer may have been another member.
 func (r *reconciler) write(ctx context.Context, o *v1alpha1.ResourceSyncConfig, s v1alpha1.ResourceSyncConfigStatus) error {
 	patch, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": o.UID}, // A conflict if it is another object of that name.
+		"metadata": map[string]any{"uid": o.UID}, // The patch conflicts with another object of that name.
 		"status":   s,
 	})
 	if err != nil {
@@ -263,7 +263,7 @@ func (r *reconciler) write(ctx context.Context, o *v1alpha1.ResourceSyncConfig, 
 	return nil
 }
 
-// refused says that statuses cannot be written, once for each reason.
+// refused logs that statuses cannot be written, once for each reason.
 func (r *reconciler) refused(err error) {
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || errors.Is(err, context.Canceled) {
 		return // The object is gone, or the process ends.
@@ -275,7 +275,7 @@ func (r *reconciler) refused(err error) {
 	r.trouble = reason
 }
 
-// announce records an Event for each condition that has turned.
+// announce records an Event for each condition whose status has changed.
 func (r *reconciler) announce(o *v1alpha1.ResourceSyncConfig, old, now []metav1.Condition) {
 	for _, c := range now {
 		before := meta.FindStatusCondition(old, c.Type)
@@ -296,7 +296,7 @@ func (r *reconciler) announce(o *v1alpha1.ResourceSyncConfig, old, now []metav1.
 	}
 }
 
-// versionOf returns the resourceVersion, which of one resource can be compared; 0 if it is no number.
+// versionOf returns the resourceVersion as a number, by which states of one resource compare; 0 if it is no number.
 func versionOf(o *v1alpha1.ResourceSyncConfig) uint64 {
 	v, err := strconv.ParseUint(o.ResourceVersion, 10, 64)
 	if err != nil {

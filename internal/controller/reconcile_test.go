@@ -23,8 +23,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 )
 
-// bench is a reconciler with everything around it made up, in a bubble. It looks at objects when the reconciler has
-// asked for that, or a Secret has changed, as a queue would.
+// bench is a reconciler in a bubble, with fakes around it. Like a queue, it reconciles an object when the
+// reconciler has asked for that, or when a Secret has changed.
 type bench struct {
 	t       *testing.T
 	objects *objects
@@ -58,7 +58,7 @@ func inBubble(t *testing.T, test func(*testing.T, *bench)) {
 	})
 }
 
-// look looks at an object now, and lets follow whatever comes of it.
+// look reconciles an object, and whatever that brings about.
 func (b *bench) look(key client.ObjectKey) {
 	b.t.Helper()
 	b.due[key] = time.Now()
@@ -327,8 +327,8 @@ func TestTargetStopsWithItsObject(t *testing.T) {
 	}
 }
 
-// TestController_SpecBecomesInvalid_ForgetsNothingOfTheReceiver: to forget it would mean to send everything
-// again.
+// TestController_SpecBecomesInvalid_ForgetsNothingOfTheReceiver: forgetting a receiver would mean to send every
+// object again.
 func TestController_SpecBecomesInvalid_ForgetsNothingOfTheReceiver(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bench) {
 		b.look(b.objects.put(config(nil)))

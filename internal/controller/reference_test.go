@@ -14,7 +14,7 @@ import (
 
 var update = flag.Bool("update", false, "write docs/resourcesyncconfig.md anew")
 
-// fieldSchema is what the reference needs of an OpenAPI schema.
+// fieldSchema is the part of an OpenAPI schema that the reference needs.
 type fieldSchema struct {
 	Description string                 `json:"description"`
 	Type        string                 `json:"type"`
@@ -39,7 +39,7 @@ func (s fieldSchema) kind() string {
 	return s.Type
 }
 
-// rows writes a table row for each field, those of objects below them.
+// rows writes a table row for each field, and for the fields of objects below it.
 func rows(b *strings.Builder, prefix string, s fieldSchema) {
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
 		f := s.Properties[name]

@@ -28,7 +28,7 @@ import (
 // maxTokenBytes bounds a token, in bytes: servers bound all headers together at 8 to 16 KiB.
 const maxTokenBytes = 8 << 10
 
-// problem returns why a target cannot run, or not send.
+// problem returns the reason why a target cannot run, or cannot send.
 func problem(reason, message string) *status.Problem {
 	return &status.Problem{Reason: reason, Message: message}
 }
@@ -39,8 +39,8 @@ type valueRef struct{ namespace, name, key string }
 // errNotRead says that a Secret has not been read yet.
 var errNotRead = errors.New("the Secret with the token has not been read yet")
 
-// secrets keeps the values that objects refer to, and no others: there is one watch for each, limited to the one Secret
-// by its name. It starts goroutines, which end with their value's last user or with close.
+// secrets keeps the values that objects refer to, and no others. Each value has one watch, limited to its one
+// Secret by name. Its goroutines end with the last user of their value, or with close.
 type secrets struct {
 	client  corev1client.SecretsGetter
 	log     logr.Logger
@@ -50,7 +50,7 @@ type secrets struct {
 	cancel  context.CancelFunc
 	all     sync.WaitGroup
 
-	mu     sync.Mutex // guards everything below, and owners of each value
+	mu     sync.Mutex // guards the fields below, and the owners of each value
 	values map[valueRef]*value
 	users  map[types.NamespacedName]valueRef
 }
@@ -69,7 +69,7 @@ func (s *secrets) close() {
 	s.all.Wait()
 }
 
-// use returns the value that owner refers to from now on, and lets go of the one that it did before.
+// use returns the value to which owner refers from now on, and releases the one to which it referred before.
 func (s *secrets) use(owner types.NamespacedName, ref valueRef) *value {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +87,7 @@ func (s *secrets) use(owner types.NamespacedName, ref valueRef) *value {
 	return v
 }
 
-// release lets go of what owner refers to.
+// release gives up the value to which owner refers.
 func (s *secrets) release(owner types.NamespacedName) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,21 +155,21 @@ type value struct {
 	cancel context.CancelFunc
 	owners map[types.NamespacedName]bool // guarded by secrets.mu
 
-	mu      sync.Mutex // guards everything below; it is taken after secrets.mu, or alone
-	read    bool       // the Secret, or its absence, has been seen
+	mu      sync.Mutex // guards the fields below; it is taken after secrets.mu, or alone
+	read    bool       // the watch has shown the Secret, or its absence
 	token   string
 	problem *status.Problem
 	changes uint64 // how many times the token has changed
 }
 
-// get returns the token, what is wrong with it, and how many times it has changed; ok is false while nothing is known.
+// get returns the token, its problem, and how many times it has changed; ok is false before the Secret was read.
 func (v *value) get() (token string, changes uint64, p *status.Problem, ok bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.token, v.changes, v.problem, v.read || v.problem != nil
 }
 
-// Token is [Target.Token].
+// Token implements [Target.Token].
 func (v *value) Token() (string, error) {
 	token, _, p, ok := v.get()
 	switch {
@@ -181,7 +181,7 @@ func (v *value) Token() (string, error) {
 	return token, nil
 }
 
-// valueStore is what the reflector of a value writes to.
+// valueStore is the store to which the reflector of a value writes.
 type valueStore struct {
 	v      *value
 	notify func()
@@ -217,7 +217,7 @@ func (s valueStore) Replace(list []any, _ string) error {
 	return s.Update(list[0])
 }
 
-// Resync does nothing: there is nothing to be said again.
+// Resync does nothing: the watch has no handlers to call again.
 func (valueStore) Resync() error { return nil }
 
 func (s valueStore) set(token string, p *status.Problem) {
@@ -234,8 +234,8 @@ func (s valueStore) set(token string, p *status.Problem) {
 	}
 }
 
-// failed notes that the Secret cannot be read. A token that is known stays: that it cannot be read again
-// proves nothing.
+// failed records that the Secret cannot be read. A token that was read stays valid: the failure proves nothing
+// about it.
 func (s valueStore) failed(err error) {
 	p := problem(v1alpha1.ReasonSecretUnreadable, fmt.Sprintf("The API server does not answer for Secret %s in namespace %s; it is asked again.", s.v.ref.name, s.v.ref.namespace))
 	if apierrors.IsForbidden(err) {
@@ -254,7 +254,7 @@ func (s valueStore) failed(err error) {
 	}
 }
 
-// tokenOf takes the token out of a Secret. Space around it is cut off, such as the line feed of a file.
+// tokenOf returns the token in a Secret. It cuts off space around the token, such as the line feed of a file.
 func tokenOf(secret *corev1.Secret, ref valueRef) (string, *status.Problem) {
 	raw, ok := secret.Data[ref.key]
 	if !ok {

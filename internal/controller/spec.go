@@ -21,10 +21,10 @@ import (
 )
 
 const (
-	// exampleEndpoint is an endpoint as messages show one.
+	// exampleEndpoint is the endpoint that messages give as an example.
 	exampleEndpoint = "http://dot-ai.dot-ai.svc.cluster.local:3456/api/v1/resources/sync"
 
-	// What the schema has as defaults, for objects that were written before it had any.
+	// These are the defaults of the schema, for objects that were written before the schema had them.
 	defaultFormat        = "dot-ai"
 	defaultDebounce      = 10
 	defaultResyncMinutes = 60
@@ -33,9 +33,9 @@ const (
 // nameOf is the name of an object's target.
 func nameOf(namespace, name string) string { return namespace + "." + name }
 
-// TargetOf makes a target, but for its Token, of an object. The error names every field that is wrong and says what
-// would be right. Most of it the API server refuses as well, but not in objects that were created while an older
-// CustomResourceDefinition was installed.
+// TargetOf makes a target, without its Token, of an object. The error names every field that is wrong and says
+// which value would be right. The API server refuses most of these mistakes as well, but an older
+// CustomResourceDefinition may have let objects with them through.
 func TargetOf(o *v1alpha1.ResourceSyncConfig) (Target, error) {
 	if o.Namespace == "" {
 		return Target{}, errors.New("the object is in no namespace, where its Secret would have to be: the CustomResourceDefinition that is " +
@@ -63,7 +63,7 @@ func TargetOf(o *v1alpha1.ResourceSyncConfig) (Target, error) {
 	return t, errors.Join(p...)
 }
 
-// filters parses what of the cluster is sent.
+// filters parses the fields that decide which objects are sent.
 func (p *problems) filters(t *Target, s *v1alpha1.ResourceSyncConfigSpec) {
 	exclude := s.ExcludeResourceTypes
 	if exclude == nil {
@@ -108,7 +108,7 @@ func field[T, V any](p *problems, name string, value T, parse func(T) (V, error)
 	return v
 }
 
-// number checks a number that begins at 1; 0 is one that is not given.
+// number checks a number that begins at 1; 0 means that the field is not set.
 func (p *problems) number(name string, value int32, unset, most int, unit string) int {
 	if value < 0 || int(value) > most {
 		p.add(name, fmt.Errorf("is %d, want 1 to %d %s", value, most, unit))
@@ -124,7 +124,7 @@ func parseEndpoint(value string) (*url.URL, error) {
 		return nil, errors.New("is missing, want the receiver's full URL such as " + exampleEndpoint)
 	}
 	u, err := url.Parse(value)
-	if err != nil { // It may quote a password.
+	if err != nil { // The error may quote a password.
 		return nil, errors.New("is not a URL, want one such as " + exampleEndpoint)
 	}
 	port, portErr := strconv.ParseUint(u.Port(), 10, 16)
@@ -226,7 +226,7 @@ func parseBundle(bundle []byte) ([]byte, error) {
 }
 
 // sameReceiver returns a text that is equal for two targets that would send the same to the same receiver. Two such
-// targets would pay for everything twice, and overtake one another.
+// targets would pay for each object twice, and overtake one another.
 func sameReceiver(t Target, s *v1alpha1.ResourceSyncConfigSpec) string {
 	return strings.Join([]string{
 		t.Endpoint.String(), t.Format.Name(), t.Types.String(), strings.Join(s.WatchNamespaces, ","), strings.Join(s.ExcludeNamespaces, ","),

@@ -94,8 +94,8 @@ func TestEverythingThatIsGivenIsTaken(t *testing.T) {
 	}
 }
 
-// wrongSpecs are specs that cannot be followed, each in its own way, with what has to be said of them. They get past an
-// older definition, which validates next to nothing.
+// wrongSpecs are specs that cannot be followed, each for another reason, with the message for it. An older
+// definition, which validates next to nothing, lets them through.
 var wrongSpecs = map[string]struct {
 	change func(*v1alpha1.ResourceSyncConfigSpec)
 	want   string

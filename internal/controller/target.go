@@ -12,15 +12,16 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// Target is one declared receiver, complete and valid. It is never changed after it was handed out: a changed object
+// Target is one declared receiver, complete and valid. It never changes after it was handed out: a changed object
 // yields a new one.
 type Target struct {
-	// Name is <namespace>.<name> of the object: unambiguous, because a namespace has no dot, and never that of a
-	// receiver of the environment, which has none either. At most 317 bytes.
+	// Name is <namespace>.<name> of the object. It is unambiguous, because a namespace has no dot, and it never equals
+	// the name of the environment's receiver, which has none either. It has at most 317 bytes.
 	Name string
 	// Namespace and Object name the object.
 	Namespace, Object string
-	// UID and Generation tell one state of the spec from another: of one name, two that are equal are the same.
+	// UID and Generation tell one state of the spec from another: with equal name, UID and Generation, specs are
+	// equal.
 	UID        types.UID
 	Generation int64
 	// Endpoint is the receiver: http or https, with a host, without user, query and fragment.
@@ -29,8 +30,8 @@ type Target struct {
 	Format wire.Format
 	// CABundle is PEM of the authorities to trust beside the system's; nil for none.
 	CABundle []byte
-	// Token returns the bearer token of this moment, for each request anew, or an error that says what is missing and
-	// holds no secret. It has the signature of [delivery.TokenSource].
+	// Token returns the present bearer token, and is called for each request. Its error says what is missing and holds
+	// no secret. It has the signature of [delivery.TokenSource].
 	Token func() (string, error)
 	// Debounce and ResyncInterval are positive.
 	Debounce, ResyncInterval time.Duration
@@ -42,32 +43,32 @@ type Target struct {
 	Selection  resource.Selection
 }
 
-// maxWaitWindows is the max wait of a declared receiver, which its object does not say, in debounce windows;
-// a minute at least.
+// maxWaitWindows is the max wait of a declared receiver in debounce windows, and a minute at least. Objects have no
+// field for it.
 const maxWaitWindows = 6
 
 // MaxWait is how long a restless object waits at most.
 func (t Target) MaxWait() time.Duration { return max(maxWaitWindows*t.Debounce, time.Minute) }
 
-// Targets runs receivers. Its methods are called by one goroutine, never two at a time, and must not block for longer
-// than it takes to start one.
+// Targets runs receivers. One goroutine calls its methods, never two at a time. They must not block for longer than
+// it takes to start a receiver.
 type Targets interface {
-	// Set starts the target, or puts it in the place of the one that runs under its name. The others are not touched.
-	// After an error nothing runs under that name; Set is called again every ten seconds.
+	// Set starts the target, or replaces the one that runs under its name. It does not touch the others. After an
+	// error no target runs under that name; Set is called again every ten seconds.
 	Set(t Target) error
-	// Stop stops the target of that name, if it runs. What is known of the receiver is kept: it may come back.
+	// Stop stops the target of that name, if it runs. It keeps the checkpoints of the receiver, which may come back.
 	Stop(name string)
-	// Remove stops the target of that name, if it runs, and forgets all that is known of the receiver, at
-	// which it deletes nothing.
+	// Remove stops the target of that name, if it runs, and forgets the checkpoints of the receiver. It deletes
+	// nothing at the receiver.
 	Remove(name string)
-	// Known says which targets there are, running or not, once all objects have been read: what earlier lives know of
-	// others is forgotten. It is called once, and in spite of the above at any time.
+	// Known names all targets, running or not, once all objects have been read. The checkpoints of other targets,
+	// which earlier processes left, are forgotten. It is called once, at any time in relation to the other methods.
 	Known(names []string)
-	// Retry says that the credential of a running target has changed: a receiver that is in trouble is tried at once.
+	// Retry says that the credential of a running target has changed: a receiver in trouble is tried at once.
 	Retry(name string)
-	// Report returns what is known of a running target; ok is false as long as nothing is.
+	// Report returns the state of a running target; ok is false as long as it is not known.
 	Report(name string) (r status.Report, ok bool)
-	// Owns tells whether this member is to write the status of the object, running or not. When members disagree for a
-	// moment, two may write, or none.
+	// Owns tells whether this member is to write the status of the object, whose target may run or not. When members
+	// disagree for a moment, two may write, or none.
 	Owns(name string) bool
 }

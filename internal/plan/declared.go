@@ -15,7 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/controller"
 )
 
-// declaredResource is what ResourceSyncConfigs are called where they cannot be read.
+// declaredResource is the name for ResourceSyncConfigs that cannot be read.
 const declaredResource = "resourcesyncconfigs.dot-ai.devopstoolkit.live"
 
 // Declared is a ResourceSyncConfig that names a receiver.
@@ -23,11 +23,11 @@ type Declared v1alpha1.ResourceSyncConfig
 
 func (o *Declared) name() string { return o.Namespace + "." + o.Name }
 
-// receiver returns what the object names, as the controller would serve it.
+// receiver returns the receiver that the object declares, as the controller would serve it.
 func (o *Declared) receiver(shorts map[string][]string) (Receiver, error) {
 	t, err := controller.TargetOf((*v1alpha1.ResourceSyncConfig)(o))
 	if err != nil {
-		return Receiver{}, err // It names each field.
+		return Receiver{}, err // The error names each field.
 	}
 	types := t.Types.WithShortNames(shorts)
 	t.Selection.Types = types
@@ -37,7 +37,7 @@ func (o *Declared) receiver(shorts map[string][]string) (Receiver, error) {
 	}, nil
 }
 
-// declaredIn lists those of the cluster. Where their definition is not installed there are none.
+// declaredIn lists the ResourceSyncConfigs of the cluster. If their definition is not installed, there are none.
 func declaredIn(ctx context.Context, restConfig *rest.Config) ([]Declared, error) {
 	client, err := dynamic.NewForConfig(restConfig)
 	if err != nil {
@@ -59,7 +59,7 @@ func declaredIn(ctx context.Context, restConfig *rest.Config) ([]Declared, error
 	return objects, nil
 }
 
-// overlaid returns the objects that there are, with further ones in the place of those of the same name.
+// overlaid returns the present objects, in which further ones replace those of the same name.
 func overlaid(present, further []Declared) []Declared {
 	kept := slices.DeleteFunc(slices.Clone(present), func(o Declared) bool {
 		return slices.ContainsFunc(further, func(f Declared) bool { return f.name() == o.name() })

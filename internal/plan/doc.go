@@ -1,4 +1,4 @@
-// Package plan tells what a process with certain settings would send, and sends nothing.
+// Package plan tells which objects a process with certain settings would send, and sends nothing.
 //
 //	settings ─▶ discovery, once ─▶ a list of each type ─▶ a watch from there ─▶ Report
 //	                                      │                     │
@@ -12,9 +12,9 @@
 // The package uses only read verbs: discovery, list and watch, and a list of ResourceSyncConfigs if the caller
 // wants it. It takes no Lease, asks no receiver, and writes nothing anywhere.
 //
-// In memory it holds a page of each list under way, sums by type and namespace, and, while it watches for
+// In memory it holds a page of each list that is being read, sums by type and namespace, and, while it watches for
 // changes, about 150 bytes of each object.
 //
-// [Run] blocks for as long as lists take, and then for [Options.Watch]. Everything that it starts ends before it
-// returns. Only one goroutine at a time may use the rest of the package.
+// [Run] blocks for as long as lists take, and then for [Options.Watch]. Every goroutine that it starts ends before
+// it returns. Only one goroutine at a time may use the rest of the package.
 package plan

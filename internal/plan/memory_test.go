@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestTrackerTakesLittleForAnObject holds what doc.go says of memory.
+// TestTrackerTakesLittleForAnObject checks the figure of doc.go for memory.
 func TestTrackerTakesLittleForAnObject(t *testing.T) {
 	const objects = 50_000
 	used := func() uint64 {

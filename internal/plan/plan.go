@@ -23,27 +23,27 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// Options of [Run].
+// Options are the settings of [Run].
 type Options struct {
 	// Config is as [config.ForPlan] reads it.
 	Config config.Config
 	// Watch is how long changes are watched for once everything has been listed; 0 for not at all.
 	Watch time.Duration
-	// Resources narrows what is read to types that one of these patterns names; empty for all.
+	// Resources limits the plan to types that one of these patterns names; empty for all.
 	Resources []string
-	// Namespace narrows what is read to one namespace; empty for all, and [resource.ClusterNamespace] for what
-	// is in none.
+	// Namespace limits the plan to one namespace; empty for all, and [resource.ClusterNamespace] for objects without a
+	// namespace.
 	Namespace string
-	// Declared are ResourceSyncConfigs that are planned for beside those of the cluster, and in the place of those of
-	// their name.
+	// Declared are ResourceSyncConfigs to plan for beside those of the cluster. They replace those with the same
+	// names.
 	Declared []Declared
-	// Progress is told how many lists of how many are done, from one goroutine at a time. Nil is told nothing.
+	// Progress receives how many of all lists are done, from one goroutine at a time. It may be nil.
 	Progress func(done, total int)
-	// Log takes what the API server warns of.
+	// Log takes warnings of the API server.
 	Log logr.Logger
 }
 
-// listsAtOnce bounds the lists under way, as a replica's start does: a page of each is in memory.
+// listsAtOnce bounds the lists that are read at once, as at a replica's start: memory holds a page of each.
 const listsAtOnce = 4
 
 // planner is one run.
@@ -57,11 +57,11 @@ type planner struct {
 	report    Report
 }
 
-// Run reads the cluster and tells what would be sent. It fails when the API server does not answer, and when the
-// options cannot be understood; that some types cannot be read is a part of the report.
+// Run reads the cluster and returns what would be sent. It fails when the API server does not answer, and when the
+// options cannot be understood. Types that cannot be read are a part of the report.
 func Run(ctx context.Context, restConfig *rest.Config, opts Options) (Report, error) {
 	restConfig = rest.CopyConfig(restConfig)
-	restConfig.QPS = -1 // as a replica has it: the API server bounds what it is asked for
+	restConfig.QPS = -1 // as a replica has it: the API server bounds the requests
 	httpclient.Configure(restConfig, opts.Log)
 	client, err := metadata.NewForConfig(metadata.ConfigFor(restConfig))
 	if err != nil {
@@ -91,18 +91,18 @@ func Run(ctx context.Context, restConfig *rest.Config, opts Options) (Report, er
 	p.begin(found)
 	p.list(ctx, types)
 	if err := ctx.Err(); err != nil {
-		return Report{}, err // It was interrupted.
+		return Report{}, err // The context has ended.
 	}
 	if opts.Watch > 0 {
 		p.watch(ctx)
 		if err := ctx.Err(); err != nil {
-			return Report{}, err // It was interrupted.
+			return Report{}, err // The context has ended.
 		}
 	}
 	return p.finish(), nil
 }
 
-// findReceivers returns that of the environment, unless ResourceSyncConfigs alone name some, and those.
+// findReceivers returns the receivers of the environment, if it names one, and of ResourceSyncConfigs.
 func (p *planner) findReceivers(ctx context.Context, restConfig *rest.Config, shorts map[string][]string) ([]Receiver, error) {
 	c := p.opts.Config
 	var all []Receiver
@@ -151,7 +151,7 @@ func narrowed(found discovery.Answer, patterns []string) ([]resource.Type, error
 	return slices.DeleteFunc(slices.Clone(found.Types), func(t resource.Type) bool { return !filter.Match(t) }), nil
 }
 
-// begin takes in what discovery has found.
+// begin records the result of discovery.
 func (p *planner) begin(found discovery.Answer) {
 	p.report.Unknown = found.Unknown
 	for _, t := range found.LeftOut {
@@ -167,7 +167,7 @@ func unreadable(name string, err error) Unreadable {
 	return Unreadable{Resource: name, Reason: string(watch.ReasonFor(err)), Error: err.Error()}
 }
 
-// decisive are the settings that decide what is sent and when.
+// decisive are the settings that decide which objects are sent and when.
 func decisive(c config.Config) map[string]string {
 	all, some := c.Map(), make(map[string]string)
 	for _, name := range []string{
@@ -180,8 +180,8 @@ func decisive(c config.Config) map[string]string {
 	return some
 }
 
-// list reads every type, and namespace by namespace those that may not be read as a whole, if the settings name
-// namespaces.
+// list reads every type. If the settings name namespaces, it reads a type namespace by namespace that may not be
+// read as a whole.
 func (p *planner) list(ctx context.Context, types []resource.Type) {
 	var lists errgroup.Group
 	lists.SetLimit(listsAtOnce)
@@ -202,7 +202,7 @@ func (p *planner) list(ctx context.Context, types []resource.Type) {
 			return nil
 		})
 	}
-	_ = lists.Wait() // what cannot be read is in the units
+	_ = lists.Wait() // the units hold the errors
 	close(results)
 	<-done
 }
@@ -238,7 +238,7 @@ func (p *planner) listOne(ctx context.Context, t resource.Type, namespace string
 	return u
 }
 
-// watch follows all that could be listed, from the version of its list.
+// watch follows all types that could be listed, each from the version of its list.
 func (p *planner) watch(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Watch)
 	defer cancel()
@@ -251,11 +251,11 @@ func (p *planner) watch(ctx context.Context) {
 			})
 		}
 	}
-	_ = watches.Wait() // what could not be watched is in the units
+	_ = watches.Wait() // the units hold the errors
 	p.report.WatchedSeconds = p.opts.Watch.Seconds()
 }
 
-// finish adds everything up.
+// finish adds up the results of all units.
 func (p *planner) finish() Report {
 	sums := make([]*summary, len(p.receivers))
 	for i, r := range p.receivers {

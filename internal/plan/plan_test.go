@@ -34,8 +34,8 @@ func newPlanner(s *watchtest.Server, opts Options, namespaces ...string) *planne
 	}
 }
 
-// TestPlannerFollowsFromItsList has a stream that breaks in the middle, a type whose history is lost, and one
-// that may not be read: what the first brings is counted, the second is named, and the third asked for namespace
+// TestPlannerFollowsFromItsList has a stream that breaks in the middle, a type whose history is lost, and a type
+// that may not be read. The changes of the first are counted, the second is named, and the third is read namespace
 // by namespace.
 func TestPlannerFollowsFromItsList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestPlannerFollowsFromItsList(t *testing.T) {
 	})
 }
 
-// TestAListThatIsNotAnsweredIsGivenUp has an API that takes requests and says nothing.
+// TestAListThatIsNotAnsweredIsGivenUp has an API that takes requests and never answers.
 func TestAListThatIsNotAnsweredIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := watchtest.New()
@@ -109,7 +109,7 @@ func TestAListThatIsNotAnsweredIsGivenUp(t *testing.T) {
 	})
 }
 
-// TestNarrowedRefusesWhatIsNotServed tells what is not there from what the settings leave out.
+// TestNarrowedRefusesWhatIsNotServed distinguishes types that do not exist from types that the settings leave out.
 func TestNarrowedRefusesWhatIsNotServed(t *testing.T) {
 	found := discovery.Answer{Types: []resource.Type{configMap, node}, LeftOut: []resource.Type{secret}}
 	if got, err := narrowed(found, []string{"cm"}); err != nil || !cmp.Equal([]resource.Type{configMap}, got) {
@@ -124,8 +124,8 @@ func TestNarrowedRefusesWhatIsNotServed(t *testing.T) {
 	}
 }
 
-// TestDeclaredReceiversTakeThePlaceOfThoseOfTheirName has one that is to be changed, one that is not, and one
-// that is wrong.
+// TestDeclaredReceiversTakeThePlaceOfThoseOfTheirName has one object that is to be changed, one that is not, and
+// one that is wrong.
 func TestDeclaredReceiversTakeThePlaceOfThoseOfTheirName(t *testing.T) {
 	named := func(name, endpoint string) Declared {
 		return Declared{
@@ -146,7 +146,7 @@ func TestDeclaredReceiversTakeThePlaceOfThoseOfTheirName(t *testing.T) {
 	}
 }
 
-// confined is a cluster that may be read in some namespaces alone.
+// confined is a cluster that may be read in some namespaces only.
 type confined struct {
 	*watchtest.Server
 	namespaces []string
@@ -170,10 +170,11 @@ func (g confinedGetter) Namespace(namespace string) metadata.ResourceInterface {
 	if slices.Contains(g.namespaces, namespace) {
 		return g.Getter.Namespace(namespace)
 	}
-	return g // which refuses
+	return g // which refuses every request
 }
 
-// TestPlannerReadsByNamespaceWithoutRightsInTheCluster has rights in one of two namespaces, and none in the cluster.
+// TestPlannerReadsByNamespaceWithoutRightsInTheCluster has rights in one of two namespaces, and none in the
+// cluster.
 func TestPlannerReadsByNamespaceWithoutRightsInTheCluster(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := watchtest.New()

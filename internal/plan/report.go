@@ -9,21 +9,21 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Report is what a process would send. It is ordered, so that two plans of one state are equal.
+// Report lists what a process would send. It is ordered, so that two plans of one state are equal.
 type Report struct {
-	// Receivers has one entry for each, that of the environment first.
+	// Receivers has one entry for each receiver, that of the environment first.
 	Receivers []ReceiverReport `json:"receivers"`
 	// LeftOutTypes are served and not read, because the settings exclude them or another type holds the same objects.
 	LeftOutTypes []string `json:"leftOutTypes"`
-	// Unreadable are types and groups of which nothing can be told.
+	// Unreadable are types and groups about which the plan knows nothing.
 	Unreadable []Unreadable `json:"unreadable"`
-	// Unknown are words of the settings that name nothing that is served.
+	// Unknown are words of the settings that name no served type.
 	Unknown []string `json:"unknown"`
-	// WatchedSeconds is for how long changes were watched for; 0 when they were not.
+	// WatchedSeconds is for how long the plan watched for changes; 0 when it did not.
 	WatchedSeconds float64 `json:"watchedSeconds"`
 	// Unwatched are types whose changes could not be watched for, or not to the end, and why.
 	Unwatched []Unreadable `json:"unwatched"`
-	// Settings are those in force that decide what is sent.
+	// Settings are the settings in force that decide what is sent.
 	Settings map[string]string `json:"settings"`
 }
 
@@ -31,42 +31,42 @@ type Report struct {
 type ReceiverReport struct {
 	Name   string `json:"name"`
 	Format string `json:"format"`
-	// Problem is why nothing can be told of it, empty where all is well.
+	// Problem is why the plan knows nothing of the receiver, empty where all is well.
 	Problem string `json:"problem,omitempty"`
-	// Objects is how many upserts the first sync makes, and Bytes their length in bodies, which a body adds some
-	// 30 to.
+	// Objects is how many upserts the first sync makes, and Bytes their length in bodies. Each body adds some 30 bytes
+	// to that.
 	Objects int   `json:"objects"`
 	Bytes   int64 `json:"bytes"`
-	// PerDay is what changes would cost, extrapolated.
+	// PerDay is the extrapolated cost of changes.
 	PerDay     PerDay            `json:"perDay"`
 	Types      []TypeReport      `json:"types"`
 	Namespaces []NamespaceReport `json:"namespaces"`
-	// LeftOut counts what is read and not sent, by the first reason that holds.
+	// LeftOut counts the objects that are read and not sent, by the first reason that holds.
 	LeftOut []LeftOut `json:"leftOut"`
 	// Restless are the objects that would cost most, [MaxRestless] of them.
 	Restless []Restless `json:"restless"`
 }
 
-// PerDay is what was seen while watching, extrapolated to a day.
+// PerDay is the cost that was seen while watching, extrapolated to a day.
 type PerDay struct {
 	Embeddings int64 `json:"embeddings"`
 	Changes    int64 `json:"changes"`
 	Deletes    int64 `json:"deletes"`
 }
 
-// TypeReport is what is sent of one type.
+// TypeReport lists what is sent of one type.
 type TypeReport struct {
 	Resource string `json:"resource"`
 	Kind     string `json:"kind"`
 	Objects  int    `json:"objects"`
 	Bytes    int64  `json:"bytes"`
 	LeftOut  int    `json:"leftOut"`
-	// Namespaces has the objects of each; [resource.ClusterNamespace] for those of none.
+	// Namespaces counts the objects of each namespace; [resource.ClusterNamespace] stands for objects without one.
 	Namespaces map[string]int `json:"namespaces"`
 	PerDay     PerDay         `json:"perDay"`
 }
 
-// NamespaceReport is what is sent of one namespace.
+// NamespaceReport lists what is sent of one namespace.
 type NamespaceReport struct {
 	Namespace string `json:"namespace"`
 	Objects   int    `json:"objects"`
@@ -79,7 +79,7 @@ type LeftOut struct {
 	Objects int    `json:"objects"`
 }
 
-// Reasons to leave an object out beside those of [resource.Exclusion].
+// These are the reasons to leave an object out beside those of [resource.Exclusion].
 const (
 	byType      = "type"
 	byNamespace = "namespace"
@@ -88,7 +88,7 @@ const (
 // Restless is one object that changes.
 type Restless struct {
 	ID string `json:"id"`
-	// Changes and Embeddings are what was seen, EmbeddingsPerDay what it comes to.
+	// Changes and Embeddings were seen while watching, and EmbeddingsPerDay is extrapolated from them.
 	Changes          int   `json:"changes"`
 	Embeddings       int   `json:"embeddings"`
 	EmbeddingsPerDay int64 `json:"embeddingsPerDay"`
@@ -106,7 +106,7 @@ type Unreadable struct {
 // MaxRestless bounds [ReceiverReport.Restless].
 const MaxRestless = 20
 
-// perDay extrapolates what was counted in a time that was observed.
+// perDay extrapolates a count from the time that was observed.
 func perDay(n int, observed time.Duration) int64 {
 	if observed <= 0 {
 		return 0
@@ -114,14 +114,14 @@ func perDay(n int, observed time.Duration) int64 {
 	return int64(float64(n)*float64(24*time.Hour)/float64(observed) + 0.5)
 }
 
-// add sums up; each unit has been watched for a time of its own.
+// add sums up two reports; each unit has been watched for a time of its own.
 func (p *PerDay) add(o PerDay) {
 	p.Embeddings += o.Embeddings
 	p.Changes += o.Changes
 	p.Deletes += o.Deletes
 }
 
-// report says what a tracker has seen.
+// report returns the changes that a tracker has seen.
 func (k *tracker) report(observed time.Duration) (all PerDay, worst []Restless) {
 	embeddings, seen := 0, 0
 	for _, c := range k.restless {
@@ -140,7 +140,7 @@ func (c *changes) sorted() []string {
 	})
 }
 
-// worstOf orders objects by what they cost, and keeps the first.
+// worstOf orders objects by their cost, and keeps the first.
 func worstOf(all []Restless) []Restless {
 	slices.SortFunc(all, func(a, b Restless) int {
 		return cmp.Or(cmp.Compare(b.EmbeddingsPerDay, a.EmbeddingsPerDay), cmp.Compare(b.Changes, a.Changes), cmp.Compare(a.ID, b.ID))
@@ -163,7 +163,7 @@ func newSummary(r Receiver) *summary {
 	}
 }
 
-// add takes in what was counted of one type, or of one type in one namespace.
+// add adds the counts of one type, or of one type in one namespace.
 func (s *summary) add(t resource.Type, c *tally, observed time.Duration) {
 	tr := s.types[t]
 	if tr == nil {

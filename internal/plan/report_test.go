@@ -14,7 +14,7 @@ import (
 
 var configMap = resource.Type{Version: "v1", Resource: "configmaps", Kind: "ConfigMap", Namespaced: true}
 
-// TestTallyCountsEachObjectOnce has an object for each reason, and holds bytes against the encoder.
+// TestTallyCountsEachObjectOnce has an object for each reason, and compares bytes with the encoder.
 func TestTallyCountsEachObjectOnce(t *testing.T) {
 	selector, err := resource.ParseSelector("team=shop")
 	if err != nil {
@@ -69,7 +69,7 @@ func TestTallyCountsEachObjectOnce(t *testing.T) {
 	}
 }
 
-// example is a report with something in each part, and names that a terminal would obey.
+// example is a report with entries in each part, and with names that contain control characters of a terminal.
 func example() Report {
 	return Report{
 		Receivers: []ReceiverReport{{

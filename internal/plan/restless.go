@@ -12,15 +12,15 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/debounce"
 )
 
-// What a change is named by when it is none of a label or an annotation.
+// These are the names of changes that concern neither a label nor an annotation.
 const (
 	created   = "created"
 	recreated = "recreated, or another controller"
 )
 
-// tracker counts what changes of the objects of one type would cost one receiver. It is the path of a change in
-// small: the digest says whether it is one, the debounce window when it is sent, and a state that is undone
-// meanwhile is not.
+// tracker counts the cost for one receiver of changes of one type's objects. It is the path of a change in small.
+// The digest says whether a state is a change, and the debounce window says when it is sent. A change that is
+// undone meanwhile is not sent.
 type tracker struct {
 	states   map[uint64]state
 	window   *debounce.Window[uint64]
@@ -29,14 +29,14 @@ type tracker struct {
 	deletes  int
 }
 
-// state is what is known of an object that the receiver sees.
+// state is the state of an object that the receiver sees.
 type state struct {
 	digest uint64
 	sent   uint64   // the digest that the receiver would have; 0 for none
 	pairs  []uint64 // of each label and annotation: half a hash of its name, and half a hash of its value
 }
 
-// changes are those of one object.
+// changes are the changes of one object.
 type changes struct {
 	id         resource.ID
 	seen       int
@@ -51,12 +51,12 @@ func newTracker(quiet, maxWait time.Duration) *tracker {
 	}
 }
 
-// begin takes what a list has brought: the first sync sends it, and what comes later is a change.
+// begin takes an object of a list: the first sync sends it, and every later state is a change.
 func (k *tracker) begin(id resource.ID, r resource.Record) {
 	k.states[id.Hash()] = state{digest: r.Digest, sent: r.Digest, pairs: k.pairs(r)}
 }
 
-// upsert takes a state that was watched.
+// upsert takes a state from the watch.
 func (k *tracker) upsert(id resource.ID, r resource.Record, now time.Time) {
 	k.settle(now)
 	hash := id.Hash()
@@ -78,7 +78,7 @@ func (k *tracker) upsert(id resource.ID, r resource.Record, now time.Time) {
 	k.window.Touch(hash, now)
 }
 
-// remove takes a deletion, or that the receiver sees the object no longer. A deletion costs no embedding.
+// remove takes the end of an object: it was deleted, or the receiver sees it no longer. It costs no embedding.
 func (k *tracker) remove(id resource.ID, now time.Time) {
 	k.settle(now)
 	hash := id.Hash()
@@ -90,7 +90,7 @@ func (k *tracker) remove(id resource.ID, now time.Time) {
 	k.deletes++
 }
 
-// settle sends what is due.
+// settle sends the changes that are due.
 func (k *tracker) settle(now time.Time) {
 	for {
 		hash, due := k.window.Pop(now)
@@ -101,7 +101,7 @@ func (k *tracker) settle(now time.Time) {
 	}
 }
 
-// finish sends what still waits.
+// finish sends the changes that still wait.
 func (k *tracker) finish(now time.Time) {
 	k.settle(now)
 	for hash, waits := k.window.PopAny(); waits; hash, waits = k.window.PopAny() {
@@ -112,7 +112,7 @@ func (k *tracker) finish(now time.Time) {
 func (k *tracker) send(hash uint64) {
 	s := k.states[hash]
 	if s.digest == s.sent {
-		return // it was undone
+		return // the change was undone
 	}
 	s.sent = s.digest
 	k.states[hash] = s
@@ -122,7 +122,7 @@ func (k *tracker) send(hash uint64) {
 // pairs are the labels and annotations of a record, sorted.
 func (k *tracker) pairs(r resource.Record) []uint64 {
 	content, err := r.Body.Content()
-	if err != nil { // of our own making; it has none then
+	if err != nil { // the package made the body itself, and an empty one has no pairs
 		return nil
 	}
 	pairs := make([]uint64, 0, len(content.Labels)+len(content.Annotations))
@@ -142,7 +142,7 @@ func (k *tracker) pairs(r resource.Record) []uint64 {
 	return pairs
 }
 
-// causes names what differs between two states of an object.
+// causes names the differences between two states of an object.
 func (k *tracker) causes(before, after []uint64, known bool) []string {
 	if !known {
 		return []string{created}

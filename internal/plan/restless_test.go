@@ -18,7 +18,7 @@ var (
 
 func at(d time.Duration) time.Time { return epoch.Add(d) }
 
-// object is one with labels, a name and a value in turn, and an annotation that is kept.
+// object is an object with labels, a name and a value in turn, and an annotation that is kept.
 func object(name, uid, annotation string, labels ...string) *metav1.ObjectMeta {
 	o := &metav1.ObjectMeta{
 		Name: name, UID: types.UID(uid), ResourceVersion: "1", Labels: map[string]string{}, Annotations: map[string]string{"description": annotation},
@@ -49,7 +49,7 @@ func TestTrackerCountsWhatDebouncingWouldSend(t *testing.T) {
 		k.begin(node.ID("", name), record(t, object(name, "u", "d", "zone", "a")))
 	}
 	upsert(time.Second, object("minutely", "u", "d", "zone", "a", "clock", "1"))
-	for s := range 60 { // never quiet: it goes each time the max wait is over
+	for s := range 60 { // never quiet: it is sent each time the max wait is over
 		upsert(time.Second*time.Duration(s), object("secondly", "u", string(rune('A'+s)), "zone", "a"))
 		upsert(time.Second*time.Duration(s), object("status", "u", "d", "zone", "a"))
 	}
@@ -63,7 +63,7 @@ func TestTrackerCountsWhatDebouncingWouldSend(t *testing.T) {
 	k.finish(at(time.Minute))
 
 	all, worst := k.report(time.Minute)
-	// secondly goes after 30 s, and what came after that waits at the end; minutely when it had been quiet, and
+	// secondly is sent after 30 s, and its later changes wait at the end. minutely is sent when it has been quiet, and
 	// again.
 	wantAll := PerDay{Embeddings: 5 * 1440, Changes: (2 + 60 + 2 + 1 + 1) * 1440, Deletes: 1440}
 	if diff := cmp.Diff(wantAll, all); diff != "" {

@@ -10,10 +10,10 @@ import (
 	"unicode"
 )
 
-// shown bounds how many rows of a kind a table has that is not wide.
+// shown bounds how many rows of a kind a narrow table has.
 const shown = 15
 
-// Table writes the report for people. A wide table has everything; else long parts are cut, and say so.
+// Table writes the report for people. A wide table has everything; a narrow one cuts long parts, and says so.
 func (r Report) Table(w io.Writer, wide bool) {
 	t := newTable(w, "RECEIVER", "FORMAT", "OBJECTS", "BYTES", "EMBEDDINGS A DAY", "CHANGES A DAY", "DELETES A DAY")
 	for _, one := range r.Receivers {
@@ -33,7 +33,7 @@ func (r Report) Table(w io.Writer, wide bool) {
 	r.problems(w, wide)
 }
 
-// basis says what the numbers of a day rest on.
+// basis says on which observation the numbers of a day rest.
 func (r Report) basis() string {
 	if r.WatchedSeconds == 0 {
 		return "What changes would cost was not watched for."
@@ -41,7 +41,7 @@ func (r Report) basis() string {
 	return fmt.Sprintf("What changes would cost a day is what was seen in %s, extrapolated.", time.Duration(r.WatchedSeconds*float64(time.Second)))
 }
 
-// daily is a number of a day, if any was looked for.
+// daily is a number of a day, if changes were watched for.
 func (r Report) daily(n int64) string {
 	if r.WatchedSeconds == 0 {
 		return "-"
@@ -91,7 +91,7 @@ func (r Report) receiver(w io.Writer, one ReceiverReport, wide bool) {
 	}
 }
 
-// explained says which settings are behind a reason.
+// explained names the settings behind a reason.
 func explained(reason string) string {
 	for _, e := range []struct{ reason, text string }{
 		{byType, "type: not among those that this receiver wants"},
@@ -107,7 +107,7 @@ func explained(reason string) string {
 	return reason
 }
 
-// problems writes what cannot be told, and what was not looked at.
+// problems writes what the plan does not know, and what it did not look at.
 func (r Report) problems(w io.Writer, wide bool) {
 	for _, part := range []struct {
 		title string
@@ -157,9 +157,9 @@ func (t table) row(cells ...any) {
 	fmt.Fprintln(t.w, strings.Join(texts, "\t"))
 }
 
-func (t table) flush() { _ = t.w.Flush() } // to a terminal or a pipe: there is nobody else to tell
+func (t table) flush() { _ = t.w.Flush() } // the output is a terminal or a pipe, and there is no other place for the error
 
-// printable is a text in one line, without what a terminal would obey.
+// printable is a text in one line, without control characters of a terminal.
 func printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

@@ -10,15 +10,15 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// Receiver is one receiver as the plan needs to know it.
+// Receiver holds the properties of one receiver that the plan needs.
 type Receiver struct {
-	// Name is that of the target.
+	// Name is the name of the target.
 	Name string
-	// Format is what it speaks.
+	// Format is the format of the receiver.
 	Format wire.Format
 	// Debounce and MaxWait say when a change is sent.
 	Debounce, MaxWait time.Duration
-	// View is what it sees of what the process keeps; nil for everything.
+	// View is the part that the receiver sees of what the process keeps; nil for everything.
 	View *View
 }
 
@@ -29,13 +29,13 @@ type View struct {
 	Selection  resource.Selection
 }
 
-// kept is what the process keeps of all that it reads.
+// kept says what the process keeps of the objects that it reads.
 type kept struct {
 	namespaces watch.NamespaceFilter
 	selection  resource.Selection
 }
 
-// record returns what is kept of an object, or why it is left out.
+// record returns the record of an object, or why the object is left out.
 func (k kept) record(t resource.Type, o *metav1.ObjectMeta) (r resource.Record, reason string) {
 	if !k.namespaces.Match(t, o.Namespace, o.Name) {
 		return r, byNamespace
@@ -47,7 +47,7 @@ func (k kept) record(t resource.Type, o *metav1.ObjectMeta) (r resource.Record, 
 	return r, ""
 }
 
-// look returns a record as the receiver sees it, or why it does not.
+// look returns a record as the receiver sees it, or why it does not see the object.
 func (v *View) look(t resource.Type, r resource.Record) (seen resource.Record, reason string) {
 	switch {
 	case v == nil:
@@ -64,7 +64,7 @@ func (v *View) look(t resource.Type, r resource.Record) (seen resource.Record, r
 	return seen, ""
 }
 
-// amount is what is sent.
+// amount is how much is sent.
 type amount struct {
 	objects int
 	bytes   int64
@@ -87,7 +87,7 @@ func newTally(r Receiver, k kept, watched bool) *tally {
 	}
 }
 
-// see returns an object as the receiver sees it, or why it does not.
+// see returns an object as the receiver sees it, or why the receiver does not see it.
 func (c *tally) see(t resource.Type, o *metav1.ObjectMeta) (r resource.Record, reason string) {
 	if r, reason = c.kept.record(t, o); reason != "" {
 		return r, reason

@@ -16,18 +16,18 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
 
-// maxAnswer is far above what a replica with thousands of types and a hundred quarantined objects answers.
+// maxAnswer is far above the answer of a replica with thousands of types and a hundred quarantined objects.
 const maxAnswer = 32 << 20
 
 // replica is one process of the controller. Its methods are safe for concurrent use.
 type replica struct {
 	// name is the pod's, or host:port of a URL.
 	name string
-	// trouble is why it cannot be asked at all, such as a pod that does not run; nil when it can.
+	// trouble is why the replica cannot be asked at all, such as a pod that does not run; nil when it can.
 	trouble error
 
 	base   string // URL without a path and without a slash at its end
-	token  string // of API_AUTH; empty is none
+	token  string // for API_AUTH; empty for none
 	client *http.Client
 
 	open   func(context.Context) (*tunnel, error) // nil when no tunnel is needed
@@ -46,11 +46,11 @@ func newDirect(address string, token string) (*replica, error) {
 	}
 	return &replica{
 		name: u.Host, base: strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), token: token,
-		client: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}, // It is one.
+		client: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}, // It is always an *http.Transport.
 	}, nil
 }
 
-// newForwarded returns a replica that is reached through a tunnel, which is opened by the first request. A pod in
+// newForwarded returns a replica that is reached through a tunnel; the first request opens the tunnel. A pod in
 // trouble is not asked.
 func newForwarded(pod, token string, open func(context.Context) (*tunnel, error)) *replica {
 	r := &replica{name: pod, base: "http://" + pod, token: token, open: open}
@@ -69,14 +69,14 @@ func (r *replica) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		r.tunnel = t
 	}
 	conn, err := r.tunnel.dial()
-	if err != nil { // it is broken: the next request opens another one
+	if err != nil { // the tunnel is broken, and the next request opens another one
 		_ = r.tunnel.Close()
 		r.tunnel = nil
 	}
 	return conn, err
 }
 
-// close ends its connections.
+// close ends the connections to the replica.
 func (r *replica) close() {
 	if r.client != nil {
 		r.client.CloseIdleConnections()
@@ -91,9 +91,9 @@ func (r *replica) close() {
 
 // answerError is an answer of a replica that is no success.
 type answerError struct {
-	// Code is the status of HTTP.
+	// Code is the HTTP status.
 	Code int
-	// Message is the replica's.
+	// Message is the message of the replica.
 	Message string
 }
 
@@ -113,7 +113,7 @@ func get[T any](ctx context.Context, r *replica, path string) (T, error) {
 	return ask[T](ctx, r, http.MethodGet, path)
 }
 
-// ask makes a request and decodes its answer. Its errors are an [*answerError] or why there is no answer.
+// ask makes a request and decodes its answer. Its error is an [*answerError], or says why there is no answer.
 func ask[T any](ctx context.Context, r *replica, method, path string) (T, error) {
 	var v T
 	if r.trouble != nil {
@@ -154,8 +154,8 @@ func refusal(code int, body []byte) error {
 	return &answerError{Code: code, Message: e.Message}
 }
 
-// reason makes an error of a failed exchange shorter: who is asked is said anyway, and which URL is of no
-// interest where it leads into a tunnel.
+// reason shortens the error of a failed exchange. Its caller names the replica anyway, and the URL of a tunnel is
+// of no interest.
 func reason(ctx context.Context, err error) error {
 	if refused, ok := errors.AsType[*refusedError](err); ok {
 		return refused

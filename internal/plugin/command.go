@@ -16,11 +16,11 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
 
-// The exit codes, as those of kubectl diff: something was found, or nothing could be found out.
+// The exit codes are those of kubectl diff: the command found a problem, or it could not find out anything.
 const (
 	codeWrong       = 1
 	codeFailed      = 2
-	codeInterrupted = 130 // as a shell's
+	codeInterrupted = 130 // as a shell returns it
 )
 
 // exitError is an error with an exit code of its own.
@@ -31,9 +31,9 @@ type exitError struct {
 
 func (e *exitError) Error() string { return e.message }
 
-// Main runs the command and returns its exit code: 0 when all is well, 1 when what it found is not, 2 when it could not
-// find out, 130 when ctx ended. The arguments begin with the name under which the program was called: one that begins
-// with kubectl_complete- means that kubectl asks for completions.
+// Main runs the command and returns its exit code: 0 when all is well, 1 when it found a problem, 2 when it could
+// not find out, 130 when ctx ended. The arguments begin with the name under which the program was called. If that
+// begins with kubectl_complete-, kubectl asks for completions.
 func Main(ctx context.Context, args []string, version string, streams genericiooptions.IOStreams) int {
 	root := newRoot(version, streams)
 	rest := args[1:]
@@ -94,7 +94,7 @@ func newRoot(version string, streams genericiooptions.IOStreams) *cobra.Command 
 	return root
 }
 
-// versionReport is what kubectl vectordb-sync version prints.
+// versionReport is the output of kubectl vectordb-sync version.
 type versionReport struct {
 	Client   string          `json:"client"`
 	Go       string          `json:"go"`

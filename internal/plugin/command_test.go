@@ -16,7 +16,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/plugin"
 )
 
-// TestTokenOfAnAPIWithAuthorization comes from a file, is sent, and is asked for where it is missing.
+// TestTokenOfAnAPIWithAuthorization reads a token from a file and sends it, and asks for a token where it is
+// missing.
 func TestTokenOfAnAPIWithAuthorization(t *testing.T) {
 	t.Parallel()
 	s := httptest.NewServer(api.New(well(0), api.Options{Authorize: func(r *http.Request) (bool, int, error) {
@@ -53,7 +54,7 @@ func TestFlagsThatMakeNoSenseAreRefused(t *testing.T) {
 	}
 }
 
-// TestCompletionIsAskedForByName holds for the name by which kubectl calls what completes.
+// TestCompletionIsAskedForByName holds for the name by which kubectl calls the program that completes.
 func TestCompletionIsAskedForByName(t *testing.T) {
 	t.Parallel()
 	urls := backendURL(t, well(0)) + "," + backendURL(t, well(1))

@@ -12,8 +12,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
 
-// What completes is asked for as the command itself would ask. Where that fails there is nothing to complete, and no
-// message: it would stand in the middle of a line that somebody types.
+// Completions ask the replicas as the command itself does. If that fails, there are no completions and no message,
+// which would stand in the middle of the line that a person types.
 
 func (c *connection) completeReplicas(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 	f, err := c.fleet(cmd.Context(), true)

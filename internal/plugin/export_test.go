@@ -10,7 +10,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
 
-// Follow follows an operation at replicas that are reached by these transports, the first of which was asked for it.
+// Follow follows an operation at replicas that are reached by these transports; the first replica has started it.
 // It shows the progress as lines, or as a bar.
 func Follow(ctx context.Context, op api.Operation, w io.Writer, asBar bool, replicas ...http.RoundTripper) (api.Operation, error) {
 	f := &fleet{timeout: replicaTimeout}
@@ -24,8 +24,8 @@ func Follow(ctx context.Context, op api.Operation, w io.Writer, asBar bool, repl
 	return follow(ctx, f, f.replicas[0], op, show)
 }
 
-// ReadSettings reads the settings of a plan as the command does with these arguments, and returns them, the names of
-// ResourceSyncConfigs and where they are from.
+// ReadSettings reads the settings of a plan as the command does with these arguments. It returns them, the names of
+// ResourceSyncConfigs, and where the settings come from.
 func ReadSettings(ctx context.Context, in io.Reader, args ...string) (env map[string]string, declared []string, from string, notes []string, err error) {
 	c, o := newConnection("test"), &settingsFlags{}
 	flags := pflag.NewFlagSet("plan", pflag.ContinueOnError)

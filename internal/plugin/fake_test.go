@@ -19,17 +19,17 @@ import (
 
 var epoch = time.Date(2026, 2, 20, 10, 0, 0, 0, time.UTC)
 
-// backend is what is behind the real API of a replica. Its operations make a step each time they are read, and end with
-// the last.
+// backend is the backend of a replica's real API. Its operations make a step each time they are read, and end with
+// the last step.
 type backend struct {
 	status api.Status
 	ring   api.Ring
 	owner  api.Owner
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	startErr error
 	steps    []api.Operation
-	read     int // how many of them were
+	read     int // how many steps were read
 	requests []api.Request
 	verified api.Verification
 }
@@ -93,7 +93,7 @@ func (b *backend) asked() []api.Request {
 	return b.requests
 }
 
-// step is an operation that has done so much.
+// step is an operation after some progress.
 func step(done, total, types int) api.Operation {
 	return api.Operation{
 		ID: "op-1", Status: api.OperationRunning, Trigger: api.TriggerRequest, Scope: api.ScopeFleet, Member: "sync-0", StartedAt: epoch,
@@ -101,7 +101,7 @@ func step(done, total, types int) api.Operation {
 	}
 }
 
-// finished is how it ends after 72 seconds.
+// finished is the end of an operation after 72 seconds.
 func finished(status api.OperationStatus, message string) api.Operation {
 	op, end := step(20243, 20243, 60), epoch.Add(72*time.Second)
 	op.Status, op.FinishedAt, op.Message = status, &end, message
@@ -116,7 +116,7 @@ func backendURL(t *testing.T, b api.Backend) string {
 	return s.URL
 }
 
-// well is replica i of three that are well.
+// well is replica i of three without any trouble.
 func well(i int) *backend {
 	name := "sync-" + strconv.Itoa(i)
 	now := epoch.Add(time.Hour)
@@ -155,10 +155,10 @@ func well(i int) *backend {
 	return b
 }
 
-// three are replicas that are well.
+// three are replicas without any trouble.
 func three() []*backend { return []*backend{well(0), well(1), well(2)} }
 
-// outcome is what a run of the command leaves.
+// outcome is the result of a run of the command.
 type outcome struct {
 	code        int
 	out, errOut string

@@ -18,14 +18,15 @@ const (
 	// nameLabel and releaseLabel are set on every pod by the chart and the manifests.
 	nameLabel    = "app.kubernetes.io/name=k8s-vectordb-sync"
 	releaseLabel = "app.kubernetes.io/instance"
-	// usualNamespace is where the documentation installs. It is tried where nobody may list the pods of all namespaces.
+	// usualNamespace is the namespace of the documentation. It is tried where the user may not list the pods of all
+	// namespaces.
 	usualNamespace = "k8s-vectordb-sync-system"
-	// apiPortName is how the container calls the port of its API, and apiPort the one to take where none is called so.
+	// apiPortName is the name of the API's port in the container. apiPort is used where no port has that name.
 	apiPortName = "api"
 	apiPort     = 8082
 )
 
-// nothingFoundError says that there is no release where one was looked for.
+// nothingFoundError says that the search found no release.
 type nothingFoundError struct{ message string }
 
 func (e *nothingFoundError) Error() string { return e.message }
@@ -41,13 +42,13 @@ func (r release) String() string { return r.Namespace + "/" + r.Name }
 
 // search says where to look for a release.
 type search struct {
-	// namespace is the only one to look in; empty means current and then all.
+	// namespace is the only one to look in; empty means the current one and then all.
 	namespace string
-	// current is that of the context.
+	// current is the namespace of the context.
 	current string
-	// selector is that of the pods; empty means [nameLabel].
+	// selector is the label selector of the pods; empty means [nameLabel].
 	selector string
-	// release is the name that it must have; empty means any, if there is but one.
+	// release is the name that the release must have; empty means any, if there is only one.
 	release string
 }
 
@@ -61,7 +62,7 @@ func (s search) find(ctx context.Context, client corev1client.PodsGetter) (relea
 	var all []release
 	for _, p := range pods {
 		if p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
-			continue // a pod that was evicted, or the like, and has been replaced
+			continue // the pod was evicted, or the like, and has been replaced
 		}
 		r := release{p.Namespace, p.Labels[releaseLabel]}
 		if found[r] == nil {
@@ -136,7 +137,8 @@ func podPort(p corev1.Pod) int32 {
 	return apiPort
 }
 
-// podTrouble says why a pod cannot be asked, nil when it can. One that is not ready can be: it knows best why.
+// podTrouble says why a pod cannot be asked, nil when it can. A pod that is not ready can be: it knows the reason
+// best.
 func podTrouble(p corev1.Pod) error {
 	for _, c := range p.Status.ContainerStatuses {
 		switch {

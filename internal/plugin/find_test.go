@@ -7,8 +7,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestReleaseIsFoundOrItIsSaidWhatToDo covers where a release is looked for, and what is said of none or several. The
-// context's namespace is work.
+// TestReleaseIsFoundOrItIsSaidWhatToDo covers the places of the search, and the messages about no release or
+// several. The context's namespace is work.
 func TestReleaseIsFoundOrItIsSaidWhatToDo(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -21,11 +21,11 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
 
-// replicaTimeout is how long one replica is asked one thing. A status is copied, never computed: what takes longer than
-// some hundred milliseconds is the way there.
+// replicaTimeout bounds one question to one replica. A replica copies its status and computes nothing, so an answer
+// that takes longer than some hundred milliseconds is slow on its way.
 const replicaTimeout = 10 * time.Second
 
-// connection is how replicas are found and reached, as flags say it.
+// connection says how replicas are found and reached; flags set it.
 type connection struct {
 	config    *genericclioptions.ConfigFlags
 	version   string
@@ -63,8 +63,8 @@ type fleet struct {
 	timeout  time.Duration
 }
 
-// fleet finds the replicas; none is asked yet. With objects, --namespace is that of objects, and not the controller's.
-// The caller closes it.
+// fleet finds the replicas, and asks none of them. With objects, --namespace is the namespace of objects, and not
+// that of the controller. The caller closes the fleet.
 func (c *connection) fleet(ctx context.Context, objects bool) (*fleet, error) {
 	token, err := c.token()
 	if err != nil {
@@ -107,8 +107,8 @@ func (c *connection) fleet(ctx context.Context, objects bool) (*fleet, error) {
 	return f, nil
 }
 
-// kubernetes returns a client with the rights of the kubeconfig, whose plugins for authentication are asked
-// if it has some.
+// kubernetes returns a client with the rights of the kubeconfig. It runs the kubeconfig's plugins for
+// authentication, if there are any.
 func (c *connection) kubernetes() (*rest.Config, *corev1client.CoreV1Client, error) {
 	config, err := c.config.ToRESTConfig()
 	if err != nil {
@@ -157,7 +157,7 @@ func (c *connection) timeout() (time.Duration, error) {
 		return replicaTimeout, nil
 	}
 	if !strings.ContainsAny(text, "hmsuµn") {
-		text += "s" // as kubectl reads it
+		text += "s" // kubectl reads a timeout without a unit as seconds
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil || d < 0 {
@@ -166,8 +166,8 @@ func (c *connection) timeout() (time.Duration, error) {
 	return cmp.Or(d, replicaTimeout), nil
 }
 
-// introduce gives replicas that are known by their URLs the names that they have in the ring, as pods have them anyway.
-// One that does not answer keeps that of its URL.
+// introduce gives replicas that are known by their URLs the names that they have in the ring, as pods have them
+// anyway. A replica that does not answer keeps the name of its URL.
 func (f *fleet) introduce(ctx context.Context) {
 	names := each(ctx, f, func(ctx context.Context, r *replica) string {
 		s, err := get[api.Status](ctx, r, "/api/v1/status")
@@ -190,12 +190,12 @@ func (f *fleet) close() {
 	}
 }
 
-// bounded gives one replica its time.
+// bounded bounds one question to one replica.
 func (f *fleet) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, f.timeout)
 }
 
-// each asks all replicas at once, and returns what each gave, in their order.
+// each asks all replicas at once, and returns their answers in the order of the replicas.
 func each[T any](ctx context.Context, f *fleet, ask func(context.Context, *replica) T) []T {
 	answers := make([]T, len(f.replicas))
 	var all sync.WaitGroup
@@ -210,8 +210,8 @@ func each[T any](ctx context.Context, f *fleet, ask func(context.Context, *repli
 	return answers
 }
 
-// anyOf asks one replica after the other until one answers. What one refuses for the request's own sake, all would
-// refuse. It returns who answered.
+// anyOf asks one replica after the other until one answers, and returns the answer and that replica. If a replica
+// refuses a wrong request, it asks no other: all would refuse it.
 func anyOf[T any](ctx context.Context, f *fleet, ask func(context.Context, *replica) (T, error)) (T, *replica, error) {
 	var (
 		none T
@@ -238,12 +238,12 @@ func anyOf[T any](ctx context.Context, f *fleet, ask func(context.Context, *repl
 	return none, nil, fmt.Errorf("no replica answers: %w", errors.Join(errs...))
 }
 
-// another tells whether a request that one replica refuses may be granted by another one.
+// another tells whether another replica may grant a request that one replica refuses.
 func another(code int) bool {
 	return code == http.StatusTooManyRequests || code >= http.StatusInternalServerError
 }
 
-// only narrows the fleet to one replica. The others stay the caller's to close.
+// only narrows the fleet to one replica. The caller still closes the others.
 func (f *fleet) only(name string) (*fleet, error) {
 	var names []string
 	for _, r := range f.replicas {

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// followPause is how long reads of an operation are apart: often enough for a bar, and 1 % of the reads
-	// that a replica grants.
+	// followPause is the time between two reads of an operation: short enough for a bar, and 1 % of the reads that a
+	// replica grants.
 	followPause = time.Second
-	// followPatience is how long no replica need answer before a resync is not followed any more: longer than a rollout
-	// takes to bring one back.
+	// followPatience is how long all replicas may be silent before a resync is followed no longer. A rollout takes
+	// less time to bring a replica back.
 	followPatience = 2 * time.Minute
-	// startPatience is how long the start of a resync may take: longer than a replica gives itself.
+	// startPatience is how long the start of a resync may take: longer than a replica's own bound.
 	startPatience = 40 * time.Second
 )
 
@@ -26,8 +26,8 @@ const (
 var errUnknownResync = errors.New("no replica knows this resync any more: those that ran it have restarted, and what it sent is sent; " +
 	"look at kubectl vectordb-sync status, and start another one if need be")
 
-// startResync asks any replica of the fleet. Asking a second one after a first that did not answer is safe: equal
-// requests are one resync.
+// startResync asks any replica of the fleet. Asking a second one after a first that did not answer is safe, for
+// equal requests are one resync.
 func startResync(ctx context.Context, f *fleet, query url.Values) (api.Operation, *replica, error) {
 	patient := *f
 	patient.timeout = max(f.timeout, startPatience)
@@ -36,9 +36,9 @@ func startResync(ctx context.Context, f *fleet, query url.Values) (api.Operation
 	})
 }
 
-// follow reads an operation until it has finished, and shows each step. It ends with ctx, with an error after
-// no replica has answered for long, and with [errUnknownResync]. The operation that it returns is the last
-// that was seen.
+// follow reads an operation until it has finished, and shows each step. It returns the last state that it has seen.
+// It also ends with ctx, with an error when no replica has answered for followPatience, and with
+// [errUnknownResync].
 func follow(ctx context.Context, f *fleet, first *replica, op api.Operation, show progress) (api.Operation, error) {
 	show.update(op)
 	defer show.end()
@@ -65,8 +65,8 @@ func follow(ctx context.Context, f *fleet, first *replica, op api.Operation, sho
 	return op, nil
 }
 
-// readResync asks the replica that was asked first, and then all others: any of them can be asked, but one
-// that has just started has not heard of it.
+// readResync asks the replica that was asked first, and then all others. Any of them may answer, but a replica that
+// has just started does not know the operation.
 func readResync(ctx context.Context, f *fleet, first *replica, id string) (api.Operation, error) {
 	order := []*replica{first}
 	for _, r := range f.replicas {

@@ -18,7 +18,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/plugin"
 )
 
-// direct is a replica in the same bubble.
+// direct is a transport to a replica in the same bubble.
 type direct struct {
 	http.Handler
 	down atomic.Bool
@@ -78,7 +78,7 @@ func TestLinesAreFewAndNeverTheSame(t *testing.T) {
 	})
 }
 
-// TestFollowSurvivesARollout takes the replica away that was asked; another one knows the operation.
+// TestFollowSurvivesARollout stops the replica that was asked; another one knows the operation.
 func TestFollowSurvivesARollout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestFollowEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// TestBarNeverFillsBeforeTheEnd feeds it an estimate that was too small.
+// TestBarNeverFillsBeforeTheEnd gives the bar an estimate that is too small.
 func TestBarNeverFillsBeforeTheEnd(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

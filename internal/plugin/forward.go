@@ -20,12 +20,12 @@ import (
 	"k8s.io/streaming/pkg/httpstream"
 )
 
-// lastWords is how long the end of a stream waits for the reason of it, which travels in a stream of its own. It comes
-// along with the end, and without it the end is reported as such.
+// lastWords is how long the end of a stream waits for its reason, which travels in a stream of its own. The reason
+// comes along with the end; without a reason, the reader gets a plain end.
 const lastWords = time.Second
 
-// newDialer returns a dialer of the port-forward of one pod: a WebSocket at first, and SPDY where the API server or a
-// proxy before it does not let a WebSocket through, as kubectl does it.
+// newDialer returns a dialer of the port-forward of one pod. As kubectl does, it tries a WebSocket first, and SPDY
+// where the API server or a proxy before it does not let a WebSocket through.
 func newDialer(config *rest.Config, client corev1client.CoreV1Interface, namespace, pod string) (httpstream.Dialer, error) {
 	target := client.RESTClient().Post().Resource("pods").Namespace(namespace).Name(pod).SubResource("portforward").URL()
 	transport, upgrader, err := spdy.RoundTripperFor(config)
@@ -42,7 +42,7 @@ func newDialer(config *rest.Config, client corev1client.CoreV1Interface, namespa
 	}), nil
 }
 
-// tunnel is a connection to one pod through the API server, in which there is any number of connections to one of the
+// tunnel is a connection to one pod through the API server. It carries any number of connections to one of the
 // pod's ports. Its methods are safe for concurrent use.
 type tunnel struct {
 	conn httpstream.Connection
@@ -50,7 +50,7 @@ type tunnel struct {
 	last atomic.Int64 // ID of the last pair of streams
 }
 
-// openTunnel blocks until there is a connection or ctx ends. What comes later is closed.
+// openTunnel blocks until there is a connection or ctx ends. It closes a connection that comes later.
 func openTunnel(ctx context.Context, dialer httpstream.Dialer, port int32) (*tunnel, error) {
 	type result struct {
 		conn httpstream.Connection
@@ -83,7 +83,7 @@ func openTunnel(ctx context.Context, dialer httpstream.Dialer, port int32) (*tun
 // Close ends the tunnel and every connection in it.
 func (t *tunnel) Close() error { return t.conn.Close() }
 
-// dial opens a connection to the port. That nobody listens there is known only when it is read from.
+// dial opens a connection to the port. If the port has no listener, only the first read says so.
 func (t *tunnel) dial() (net.Conn, error) {
 	headers := http.Header{}
 	headers.Set(corev1.PortHeader, strconv.Itoa(int(t.port)))
@@ -93,7 +93,7 @@ func (t *tunnel) dial() (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a stream of errors: %w", err)
 	}
-	_ = complaints.Close() // the side that writes: nothing is written here
+	_ = complaints.Close() // the writing side: the client writes no errors
 	headers.Set(corev1.StreamType, corev1.StreamTypeData)
 	data, err := t.conn.CreateStream(headers)
 	if err != nil {
@@ -107,8 +107,8 @@ func (t *tunnel) dial() (net.Conn, error) {
 
 var _ net.Conn = (*streamConn)(nil)
 
-// streamConn is a pair of streams as a connection. It has no deadlines: the requests that use it are bounded by their
-// contexts, upon which the transport closes it.
+// streamConn is a pair of streams as a connection. It has no deadlines: contexts bound the requests that use it,
+// and the transport closes it when a context ends.
 type streamConn struct {
 	httpstream.Stream
 	tunnel     *tunnel
@@ -117,7 +117,7 @@ type streamConn struct {
 	complaint  string        // guarded by complained
 }
 
-// refusedError is what the node says about a connection that it could not make.
+// refusedError is the node's message about a connection that it could not make.
 type refusedError struct{ reason string }
 
 func (e *refusedError) Error() string { return e.reason }
@@ -130,7 +130,7 @@ func (c *streamConn) listen() {
 	}
 }
 
-// Read implements [net.Conn]. Where a stream ends because the node could not connect, it says why.
+// Read implements [net.Conn]. If a stream ends because the node could not connect, its error says why.
 func (c *streamConn) Read(b []byte) (int, error) {
 	n, err := c.Stream.Read(b)
 	if err == nil || n > 0 {

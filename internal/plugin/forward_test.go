@@ -9,8 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// TestReplicasAreReachedThroughTheAPIServer follows both ways: a WebSocket where there is one, and SPDY where the API
-// server is older. What is printed equals what replicas that are asked directly say.
+// TestReplicasAreReachedThroughTheAPIServer tries both ways: a WebSocket where the API server speaks it, and SPDY
+// where the API server is older. The output equals that of replicas that are asked directly.
 func TestReplicasAreReachedThroughTheAPIServer(t *testing.T) {
 	t.Parallel()
 	want := runAll(t, three(), "status", "-o", "wide").out
@@ -59,14 +59,14 @@ func TestResyncThroughTheAPIServer(t *testing.T) {
 	}
 }
 
-// TestReplicaThatCannotBeReachedIsARow has one replica that is well, and others each in a trouble of its own.
+// TestReplicaThatCannotBeReachedIsARow has one healthy replica, and others, each with another trouble.
 func TestReplicaThatCannotBeReachedIsARow(t *testing.T) {
 	t.Parallel()
 	k := &kube{t: t}
 	b := well(0)
 	b.ring.Members = b.ring.Members[:1]
 	k.add("work", "sync", "sync-0", b)
-	k.add("work", "sync", "sync-1", nil) // nobody listens there
+	k.add("work", "sync", "sync-1", nil) // the port has no listener
 	crashing := k.add("work", "sync", "sync-2", nil)
 	crashing.Status.ContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
 		Reason: "CrashLoopBackOff", Message: "back-off 5m0s restarting failed container",

@@ -24,30 +24,30 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/plugin/forwardtest"
 )
 
-// kube is as much of an API server as the plugin needs: pods, and port-forwards to them.
+// kube is the part of an API server that the plugin needs: pods, and port-forwards to them.
 type kube struct {
 	t        *testing.T
 	pods     []corev1.Pod
 	services []corev1.Service
 	// backends are host:port of the API of each pod, by its name. A pod without one refuses connections.
 	backends map[string]string
-	// forbidden are the namespaces whose pods may not be listed; "" is all of them.
+	// forbidden are the namespaces whose pods may not be listed; "" stands for all.
 	forbidden []string
-	// noWebSocket makes it one that speaks SPDY alone; deaf makes port-forwards never answer.
+	// noWebSocket makes the server speak SPDY alone; deaf makes it never answer port-forwards.
 	noWebSocket bool
-	// exec has the kubeconfig name a program for the token instead of the token, and token is what is right
-	// instead of it.
+	// exec has the kubeconfig name a program for the token, instead of the token. Then token is the right token of the
+	// server.
 	exec  bool
 	token string
 	deaf  chan struct{}
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	listed   []string
-	upgrades []string // which protocol each port-forward asked for
+	upgrades []string // the protocol that each port-forward asked for
 	ports    []string
 }
 
-// add adds a running pod of the chart, whose API is b's.
+// add adds a running pod of the chart, whose API is that of b.
 func (k *kube) add(namespace, release, name string, b *backend) *corev1.Pod {
 	p := corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{
@@ -68,7 +68,7 @@ func (k *kube) add(namespace, release, name string, b *backend) *corev1.Pod {
 	return &k.pods[len(k.pods)-1]
 }
 
-// flags starts it, and returns the flags by which kubectl finds it. The context's namespace is work.
+// flags starts the server, and returns the flags by which kubectl finds it. The context's namespace is work.
 func (k *kube) flags() []string {
 	k.t.Helper()
 	server := httptest.NewTLSServer(k)
@@ -91,7 +91,7 @@ func (k *kube) flags() []string {
 	return []string{"--kubeconfig", path, "--cache-dir", filepath.Join(filepath.Dir(path), "cache")}
 }
 
-// run runs a command against it.
+// run runs a command against the server.
 func (k *kube) run(args ...string) outcome {
 	k.t.Helper()
 	return run(k.t, append(args, k.flags()...)...)
@@ -197,7 +197,7 @@ func status(w http.ResponseWriter, code int, reason metav1.StatusReason, message
 	})
 }
 
-// listener answers nothing but errors, tells what authorization the first request has, and returns its host:port.
+// listener answers nothing but errors, sends the authorization of the first request, and returns its host:port.
 func listener(t *testing.T, authorization chan<- string) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

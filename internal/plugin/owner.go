@@ -19,7 +19,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// ownerAnswer is what one replica says of an object.
+// ownerAnswer is one replica's answer about an object.
 type ownerAnswer struct {
 	Name  string     `json:"name"`
 	Error string     `json:"error,omitempty"`
@@ -28,13 +28,13 @@ type ownerAnswer struct {
 	bad error
 }
 
-// ownerReport is what kubectl vectordb-sync owner prints.
+// ownerReport is the output of kubectl vectordb-sync owner.
 type ownerReport struct {
 	ID        string `json:"id"`
 	Partition int    `json:"partition"`
 	// Member is the owner, empty when replicas differ or none answers.
 	Member string `json:"member"`
-	// MaySend is what the owner itself says.
+	// MaySend is the owner's own answer.
 	MaySend bool `json:"maySend"`
 	// Known is true when any replica knows the object.
 	Known    bool          `json:"known"`
@@ -132,7 +132,7 @@ func (c *connection) objectID(args []string) (resource.ID, error) {
 	return c.resolve(kind, name)
 }
 
-// resolve asks the API server what kind a name such as deploy means.
+// resolve asks the API server which kind a name such as deploy means.
 func (c *connection) resolve(kind, name string) (resource.ID, error) {
 	mapper, err := c.config.ToRESTMapper()
 	if err != nil {

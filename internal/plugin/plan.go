@@ -24,7 +24,7 @@ type planFlags struct {
 	format    output
 }
 
-// planReport is what kubectl vectordb-sync plan prints.
+// planReport is the output of kubectl vectordb-sync plan.
 type planReport struct {
 	plan.Report
 	// From says where the settings come from.
@@ -78,7 +78,7 @@ func (o *planFlags) run(ctx context.Context, c *connection, streams genericioopt
 	for _, w := range append(slices.Clone(s.notes), cfg.Warnings...) {
 		report.note("%s", w)
 	}
-	restConfig.Timeout = 0 // it is that of one request, and a watch is one
+	restConfig.Timeout = 0 // it would bound each request, and a watch is one
 	fmt.Fprintf(streams.ErrOut, "settings: %s\n", oneLine(s.from))
 	report.Report, err = plan.Run(ctx, restConfig, plan.Options{
 		Config: cfg, Watch: o.watch, Resources: o.resources, Namespace: *c.config.Namespace, Declared: s.declared, Log: logr.Discard(),
@@ -91,7 +91,7 @@ func (o *planFlags) run(ctx context.Context, c *connection, streams genericioopt
 	return errors.Join(o.format.render(streams.Out, report, report.table), report.verdict())
 }
 
-// progressOf says how far the lists are, ten times at most, and that changes are watched for then.
+// progressOf writes the progress of the lists, ten times at most, and then that it watches for changes.
 func progressOf(w io.Writer, watch time.Duration) func(done, total int) {
 	return func(done, total int) {
 		if step := max(total/10, 1); done%step == 0 || done == total {
@@ -103,7 +103,7 @@ func progressOf(w io.Writer, watch time.Duration) func(done, total int) {
 	}
 }
 
-// judge finds what makes the plan less than whole.
+// judge finds the reasons why the plan is incomplete.
 func (r *planReport) judge() {
 	for _, u := range r.Unreadable {
 		r.problem("%s cannot be read (%s): %s", u.Resource, u.Reason, u.Error)

@@ -13,10 +13,10 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// output is how a command prints what it found.
+// output is the format in which a command prints.
 type output string
 
-// The outputs of -o. Beside them there are those of kubectl that need an argument: custom-columns, jsonpath,
+// These are the outputs of -o, beside those of kubectl that need an argument: custom-columns, jsonpath,
 // go-template.
 const (
 	outputTable output = ""
@@ -60,7 +60,7 @@ func (o *output) Set(s string) error {
 	return err
 }
 
-// render writes a value as it is asked for, or by table, which is told whether it is to be wide.
+// render writes a value in its format, or by table, which learns whether it is to be wide.
 func (o *output) render(w io.Writer, v any, table func(w io.Writer, wide bool)) error {
 	switch *o {
 	case outputJSON:
@@ -98,7 +98,7 @@ func (o *output) render(w io.Writer, v any, table func(w io.Writer, wide bool)) 
 	return nil
 }
 
-// table writes columns as kubectl does. A column of a wide table alone has a name that begins with a plus.
+// table writes columns as kubectl does. A column whose name begins with a plus is in wide tables only.
 type table struct {
 	columns []string
 	rows    [][]string
@@ -122,14 +122,14 @@ func (t *table) write(w io.Writer, wide bool) {
 		}
 		fmt.Fprintln(tw, strings.Join(shown, "\t"))
 	}
-	_ = tw.Flush() // to a terminal or a pipe: there is nobody else to tell
+	_ = tw.Flush() // the output is a terminal or a pipe, and there is no other place for the error
 }
 
-// findings is what a look at the replicas found.
+// findings are the problems and notes that a look at the replicas brings.
 type findings struct {
-	// Problems are what somebody should do something about.
+	// Problems are things that a person should mend.
 	Problems []string `json:"problems"`
-	// Notes are what is worth knowing.
+	// Notes are things that are worth knowing.
 	Notes []string `json:"notes"`
 }
 
@@ -143,7 +143,7 @@ func (f *findings) note(format string, args ...any) {
 	f.Notes = append(f.Notes, oneLine(fmt.Sprintf(format, args...)))
 }
 
-// write writes them below a table.
+// write writes the findings below a table.
 func (f *findings) write(w io.Writer) {
 	for _, part := range []struct {
 		title string
@@ -159,7 +159,7 @@ func (f *findings) write(w io.Writer) {
 	}
 }
 
-// wrongError says that a command did what it was told to, and that what it found is not well. It is no message.
+// wrongError says that a command succeeded and found a problem. It has no message.
 type wrongError struct{}
 
 func (wrongError) Error() string { return "something is wrong" }

@@ -12,13 +12,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
 
-// linePause is how long lines of progress are apart, where they are not drawn over one another.
+// linePause is the time between two lines of progress, where they are not drawn over one another.
 const linePause = 5 * time.Second
 
-// progress shows how far a resync is. It is used by one goroutine.
+// progress shows how far a resync is. One goroutine uses it.
 type progress interface {
 	update(op api.Operation)
-	// end clears what may be drawn over.
+	// end clears the line that was drawn.
 	end()
 }
 
@@ -43,7 +43,7 @@ func progressText(op api.Operation) string {
 	return text + fmt.Sprintf(", %d of %s", op.Types.Done, count(op.Types.Total, "type"))
 }
 
-// lines is progress for a log: a line when something has changed, and not too often.
+// lines is progress for a log: a line when the operation has changed, and not too often.
 type lines struct {
 	w    io.Writer
 	last string
@@ -61,8 +61,8 @@ func (l *lines) update(op api.Operation) {
 
 func (l *lines) end() {}
 
-// bar is progress for people. The total is an estimate until the end: it grows ahead of what is done, because a bar
-// that was full once stays so.
+// bar is progress for people. The total is an estimate until the end. It grows ahead of the finished part, because
+// a bar that was full once stays full.
 type bar struct {
 	w   io.Writer
 	bar *progressbar.ProgressBar
@@ -88,7 +88,7 @@ func (b *bar) update(op api.Operation) {
 	}
 	b.bar.ChangeMax(total)
 	b.bar.Describe(fmt.Sprintf("%d of %s", op.Types.Done, count(op.Types.Total, "type")))
-	_ = b.bar.Set(op.Resources.Done) // drawing failed: what follows is printed all the same
+	_ = b.bar.Set(op.Resources.Done) // drawing failed, but the result is printed all the same
 }
 
 func (b *bar) end() {

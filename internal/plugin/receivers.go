@@ -18,9 +18,9 @@ import (
 const (
 	// receiverLabel is set by the chart on the Service and the pods of the reference receiver.
 	receiverLabel = "app.kubernetes.io/component=receiver"
-	// receiverName is how the chart calls it. Other programs have receivers as well.
+	// receiverName is the name in the chart. Other programs have receivers as well.
 	receiverName = "k8s-vectordb-sync-receiver"
-	// receiverPortName is the port of the Service that is asked.
+	// receiverPortName is the port of the Service to which the questions go.
 	receiverPortName = "http"
 )
 
@@ -59,8 +59,8 @@ func (c *connection) receiver(ctx context.Context, address string) (*replica, er
 	}), nil
 }
 
-// receiverService finds the Service: in the namespace of the controller if it is said, else in the current one, in all,
-// and in the usual one.
+// receiverService finds the Service in the namespace of the controller if a flag names it. Else it looks in the
+// current namespace, in all, and in the usual one.
 func (c *connection) receiverService(ctx context.Context, client corev1client.ServicesGetter, current string) (*corev1.Service, error) {
 	selector := receiverLabel
 	if c.release != "" {
@@ -98,7 +98,7 @@ func (c *connection) receiverService(ctx context.Context, client corev1client.Se
 		"receiver.enabled=true, or say where one is with --receiver-url (docs/asking.md has how to ask other receivers)", selector), refused)
 }
 
-// receivers leaves out what has no port of ours, and where one is named as the chart names it, all others.
+// receivers leaves out Services without our port. If one has the chart's name, it leaves out all others.
 func receivers(services []corev1.Service) []corev1.Service {
 	services = slices.DeleteFunc(services, func(s corev1.Service) bool {
 		return !slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == receiverPortName })
@@ -115,7 +115,7 @@ func receivers(services []corev1.Service) []corev1.Service {
 	return services
 }
 
-// podBehind returns a pod of a Service, one that is ready if there is.
+// podBehind returns a pod of a Service, a ready one if there is any.
 func podBehind(ctx context.Context, client corev1client.PodsGetter, s *corev1.Service) (corev1.Pod, error) {
 	if len(s.Spec.Selector) == 0 {
 		return corev1.Pod{}, fmt.Errorf("the Service %s/%s selects no pods; say where the receiver is with --receiver-url", s.Namespace, s.Name)

@@ -107,7 +107,7 @@ func (o *resyncFlags) run(ctx context.Context, c *connection, streams genericioo
 	}
 }
 
-// shownResync is an operation as it is printed.
+// shownResync is an operation in the form of the output.
 type shownResync struct{ api.Operation }
 
 func (r shownResync) items() (rows any, names []string) {
@@ -128,10 +128,10 @@ func (o *resyncFlags) show(w io.Writer, op api.Operation) error {
 	})
 }
 
-// progressCell is a progress in a table.
+// progressCell is the progress in a cell of a table.
 func progressCell(p api.Progress) string { return fmt.Sprintf("%d/%d", p.Done, max(p.Done, p.Total)) }
 
-// resyncVerdict is [wrongError] for a resync that left something undone.
+// resyncVerdict is [wrongError] for a resync that could not cover everything.
 func resyncVerdict(op api.Operation) error {
 	if op.Status == api.OperationFailed || len(op.Failed) > 0 || op.OrphansHeld > 0 {
 		return wrongError{}
@@ -139,7 +139,7 @@ func resyncVerdict(op api.Operation) error {
 	return nil
 }
 
-// resyncText says what a resync did, or does, in a line; and what it left undone in lines of its own.
+// resyncText says in one line what a resync did, or does, and in further lines what it could not do.
 func resyncText(op api.Operation) string {
 	var b strings.Builder
 	switch op.Status {
@@ -167,7 +167,7 @@ func resyncText(op api.Operation) string {
 	return b.String()
 }
 
-// resyncsReport is what kubectl vectordb-sync resyncs prints.
+// resyncsReport is the output of kubectl vectordb-sync resyncs.
 type resyncsReport struct {
 	Operations []api.Operation `json:"operations"`
 	findings
@@ -180,7 +180,8 @@ func (r resyncsReport) items() (rows any, names []string) {
 	return r.Operations, names
 }
 
-// mergeResyncs puts together what replicas know, newest first. Where two know one operation, the later state wins.
+// mergeResyncs joins the operations that replicas know, newest first. If two know one operation, the later state
+// wins.
 func mergeResyncs(lists ...[]api.Operation) []api.Operation {
 	merged := []api.Operation{}
 	for _, list := range lists {

@@ -11,7 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
 
-// TestResyncAsksForExactlyWhatWasSaid is about money: what is not asked for must not be sent.
+// TestResyncAsksForExactlyWhatWasSaid is about money: each object that the user did not ask for costs an embedding.
 func TestResyncAsksForExactlyWhatWasSaid(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -121,7 +121,8 @@ func TestResyncThatTakesTooLongGoesOn(t *testing.T) {
 	}
 }
 
-// TestNearNamesComeFromTheReplicas holds for what the API refuses: it is said once, and no other replica is asked.
+// TestNearNamesComeFromTheReplicas holds for requests that the API refuses: the message appears once, and no other
+// replica is asked.
 func TestNearNamesComeFromTheReplicas(t *testing.T) {
 	t.Parallel()
 	all := three()
@@ -170,7 +171,7 @@ func TestResyncsOfAllReplicasAreOneList(t *testing.T) {
 	t.Parallel()
 	all := three()
 	all[0].steps = []api.Operation{step(1200, 20243, 12)}
-	all[1].steps = []api.Operation{finished("done", "")} // has heard more of it
+	all[1].steps = []api.Operation{finished("done", "")} // knows a later state of the operation
 	got := runAll(t, all, "resyncs")
 	if got.code != 0 {
 		t.Errorf("exit code %d: %s", got.code, got.errOut)

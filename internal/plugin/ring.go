@@ -14,13 +14,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
 
-// briefly is how long views may disagree while members come and go, before it is called a problem: twice the default
-// lease duration, after which a member that died is given up.
+// briefly is how long views may disagree while members come and go, before that counts as a problem. It is twice
+// the default lease duration, after which the others give a dead member up.
 const briefly = 30 * time.Second
 
-// look is what one replica answers about itself and the ring.
+// look is one replica's answer about itself and the ring.
 type look struct {
-	// Name is the replica's.
+	// Name is the name of the replica.
 	Name string `json:"name"`
 	// Error is why it does not answer, empty when it does.
 	Error string `json:"error,omitempty"`
@@ -32,7 +32,7 @@ type look struct {
 	now time.Time // by the replica's clock
 }
 
-// since says how long a moment of the replica's clock is ago.
+// since is how long ago a moment of the replica's clock is.
 func (l *look) since(t time.Time) string { return age(l.now.Sub(t)) }
 
 // looks asks all replicas for status and ring, and orders them by name.
@@ -60,13 +60,13 @@ func looks(ctx context.Context, f *fleet) []look {
 // member is one member of the ring as all replicas that answer see it.
 type member struct {
 	api.Member
-	// Answers is false when it was asked and did not answer, or could not be asked.
+	// Answers is false for a replica that did not answer, or could not be asked.
 	Answers bool `json:"answers"`
-	// States says, by state, which replicas see it so; more than one state is a disagreement.
+	// States are, by state, the replicas that see the member in it; more than one state is a disagreement.
 	States map[api.MemberState][]string `json:"states"`
 }
 
-// ringReport is what kubectl vectordb-sync ring prints.
+// ringReport is the output of kubectl vectordb-sync ring.
 type ringReport struct {
 	Release    *release `json:"release,omitempty"`
 	Name       string   `json:"name"`
@@ -106,8 +106,8 @@ func newRingReport(r *release, all []look) ringReport {
 	return report
 }
 
-// mergeMembers puts side by side what replicas say of each member. A member knows itself best; where it does
-// not answer, the one that heard of it last does.
+// mergeMembers puts the replicas' answers about each member side by side. A member knows itself best. If it does
+// not answer, the replica with the latest news of it does.
 func mergeMembers(all []look) []member {
 	merged := make(map[string]*member)
 	for _, l := range all {
@@ -134,7 +134,7 @@ func mergeMembers(all []look) []member {
 	return members
 }
 
-// ring adds what is wrong with the ring, and which replicas do not answer.
+// ring adds problems of the ring, and the replicas that do not answer.
 func (f *findings) ring(all []look, members []member) {
 	answers := 0
 	for _, l := range all {
@@ -153,7 +153,7 @@ func (f *findings) ring(all []look, members []member) {
 	}
 }
 
-// ringOf adds what one replica says of its ring.
+// ringOf adds the problems that one replica reports of its ring.
 func (f *findings) ringOf(l look) {
 	r := l.Ring
 	switch {
@@ -175,7 +175,7 @@ func (f *findings) ringOf(l look) {
 	}
 }
 
-// member adds what is wrong with one member.
+// member adds the problems of one member.
 func (f *findings) member(m member, all []look) {
 	live := m.State != api.MemberGone
 	switch {

@@ -31,7 +31,7 @@ func TestRingSaysWhereReplicasDiffer(t *testing.T) {
 	golden(t, "ring-troubled.txt", got.out)
 }
 
-// TestAgesAreToldByTheReplicasClock moves a replica's clock far away.
+// TestAgesAreToldByTheReplicasClock sets a replica's clock far away.
 func TestAgesAreToldByTheReplicasClock(t *testing.T) {
 	t.Parallel()
 	b := well(0)

@@ -18,12 +18,12 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver/findtool"
 )
 
-// searchReport is what kubectl vectordb-sync search prints, and what the receiver answers.
+// searchReport is the output of kubectl vectordb-sync search, and the answer of the receiver.
 type searchReport struct {
 	Query string `json:"query"`
 	// Ranking is by words, or by words and meaning.
 	Ranking string `json:"ranking"`
-	// Hits are best first.
+	// Hits are the resources that were found, best first.
 	Hits []findtool.Resource `json:"hits"`
 }
 
@@ -37,7 +37,7 @@ func (f *finder) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&f.address, "receiver-url", "", "URL of the reference receiver, to reach it without Kubernetes")
 }
 
-// find asks a receiver that was found.
+// find asks a receiver that is known.
 func (f *finder) find(ctx context.Context, r *replica, in findtool.Input) (searchReport, error) {
 	timeout, err := f.connection.timeout()
 	if err != nil {
@@ -174,7 +174,7 @@ func newMCP(c *connection, streams genericiooptions.IOStreams) *cobra.Command {
 	return cmd
 }
 
-// nopWriteCloser is an output that is not ours to close.
+// nopWriteCloser is an output that the command must not close.
 type nopWriteCloser struct{ io.Writer }
 
 func (nopWriteCloser) Close() error { return nil }

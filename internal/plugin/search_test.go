@@ -51,7 +51,7 @@ func startReceiver(t *testing.T) string {
 	return web.URL
 }
 
-// addReceiver adds the Service and the pod of the chart, behind which the receiver is.
+// addReceiver adds the Service and the pod of the chart, which lead to the receiver.
 func (k *kube) addReceiver(namespace, name, url string) {
 	labels := map[string]string{
 		"app.kubernetes.io/name": "k8s-vectordb-sync-receiver", "app.kubernetes.io/component": "receiver", "app.kubernetes.io/instance": "a",

@@ -38,7 +38,7 @@ func (o *settingsFlags) addFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.defaults, "defaults", false, "Begin with the defaults, whatever runs")
 }
 
-// settings are an environment, and where it is from.
+// settings are an environment, and where it comes from.
 type settings struct {
 	env      map[string]string
 	declared []plan.Declared
@@ -54,7 +54,7 @@ func (s *settings) environ() []string {
 	return all
 }
 
-// read collects the settings: of manifests, or of the release that runs, or none; and over them those of the flags.
+// read collects the settings: of manifests, of the running release, or none. Those of the flags override them.
 func (o *settingsFlags) read(ctx context.Context, c *connection, client corev1client.CoreV1Interface, in io.Reader) (*settings, error) {
 	s := &settings{env: make(map[string]string)}
 	container, namespace, err := o.container(ctx, c, client, in, s)
@@ -104,7 +104,7 @@ func (o *settingsFlags) container(ctx context.Context, c *connection, client cor
 	return controllerOf(pods[0].Spec.Containers), found.Namespace, nil
 }
 
-// controllerOf returns the container of the controller: that of its name, or the only one.
+// controllerOf returns the container of the controller: the one with its name, or the only one.
 func controllerOf(containers []corev1.Container) *corev1.Container {
 	for i := range containers {
 		if containers[i].Name == "controller" || len(containers) == 1 {
@@ -114,8 +114,8 @@ func controllerOf(containers []corev1.Container) *corev1.Container {
 	return nil
 }
 
-// take reads the environment of a container as the kubelet does. What comes from a Secret is not read, and no
-// setting is one.
+// take reads the environment of a container as the kubelet does. It does not read values from Secrets, for no
+// setting is secret.
 func (s *settings) take(ctx context.Context, client corev1client.ConfigMapsGetter, namespace string, container *corev1.Container) error {
 	for _, from := range container.EnvFrom {
 		if from.ConfigMapRef == nil {
@@ -138,7 +138,7 @@ func (s *settings) take(ctx context.Context, client corev1client.ConfigMapsGette
 			s.env[e.Name] = e.Value
 		case from.FieldRef != nil && from.FieldRef.FieldPath == "metadata.namespace":
 			s.env[e.Name] = namespace
-		case from.FieldRef != nil: // of the pod, which decides nothing that is sent
+		case from.FieldRef != nil: // a field of the pod decides nothing that is sent
 		case from.ConfigMapKeyRef != nil:
 			m, err := client.ConfigMaps(namespace).Get(ctx, from.ConfigMapKeyRef.Name, metav1.GetOptions{})
 			if err != nil {
@@ -152,7 +152,7 @@ func (s *settings) take(ctx context.Context, client corev1client.ConfigMapsGette
 	return nil
 }
 
-// override takes what the flags say.
+// override applies the settings of the flags.
 func (o *settingsFlags) override(env map[string]string) error {
 	lines := o.env
 	if o.envFile != "" {
@@ -176,7 +176,7 @@ func (o *settingsFlags) override(env map[string]string) error {
 	return nil
 }
 
-// manifests are what is found in files.
+// manifests are the documents in files that matter for a plan.
 type manifests struct {
 	container *corev1.Container
 	name      string
@@ -202,7 +202,7 @@ func (m *manifests) readFile(name string, in io.Reader) error {
 	if name != "-" {
 		f, err := os.Open(filepath.Clean(name))
 		if err != nil {
-			return err // It names the file.
+			return err // The error names the file.
 		}
 		defer func() { _ = f.Close() }() // it was only read
 		in = f
@@ -222,7 +222,7 @@ func (m *manifests) readFile(name string, in io.Reader) error {
 	}
 }
 
-// take reads a document if it is one of those that matter.
+// take keeps a document if it matters for a plan.
 func (m *manifests) take(raw rawDocument) error {
 	switch raw.Kind {
 	case "List":
@@ -261,14 +261,14 @@ func (m *manifests) take(raw rawDocument) error {
 	return nil
 }
 
-// settles tells whether a container is one of the controller, by what it is set.
+// settles tells by its variables whether a container is one of the controller.
 func settles(c *corev1.Container) bool {
 	return slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool {
 		return slices.Contains([]string{"REST_ENDPOINT", "INSTANCES_ENDPOINT", "RESOURCE_SYNC_CONFIG"}, e.Name)
 	})
 }
 
-// rawDocument is a document of a manifest that is read once it is known what it is.
+// rawDocument is a document of a manifest that is decoded once its kind is known.
 type rawDocument struct {
 	metav1.TypeMeta
 	text json.RawMessage
@@ -277,7 +277,7 @@ type rawDocument struct {
 // UnmarshalJSON implements [json.Unmarshaler].
 func (r *rawDocument) UnmarshalJSON(text []byte) error {
 	r.text = slices.Clone(text)
-	return json.Unmarshal(text, &r.TypeMeta) // The decoder says what it is about.
+	return json.Unmarshal(text, &r.TypeMeta) // The decoder adds the context to the error.
 }
 
 func (r *rawDocument) into(v any) error {

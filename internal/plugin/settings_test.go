@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/plugin"
 )
 
-// chartManifest is what matters of what the chart renders, and what does not.
+// chartManifest has the documents of the chart that matter for a plan, and others.
 const chartManifest = `
 # Source: a comment alone is no document
 ---
@@ -52,7 +52,7 @@ items:
   spec: {mcpEndpoint: "http://m/"}
 `
 
-// TestPlanSettings_AreThoseOfManifestsOrTheReleaseOrTheDefaults has each source, and what wins over it.
+// TestPlanSettings_AreThoseOfManifestsOrTheReleaseOrTheDefaults has each source, and which one wins.
 func TestPlanSettings_AreThoseOfManifestsOrTheReleaseOrTheDefaults(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -108,7 +108,7 @@ func TestPlanSettings_AreThoseOfManifestsOrTheReleaseOrTheDefaults(t *testing.T)
 	}
 }
 
-// TestPlan_SaysWhatIsWrongWithItsArguments covers what is refused before the cluster is read.
+// TestPlan_SaysWhatIsWrongWithItsArguments covers arguments that are refused before the cluster is read.
 func TestPlan_SaysWhatIsWrongWithItsArguments(t *testing.T) {
 	t.Parallel()
 	service := filepath.Join(t.TempDir(), "service.yaml")

@@ -13,7 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
 
-// named is how many refused objects of one receiver are named in a text; all that replicas name are in JSON and YAML.
+// named is how many refused objects of one receiver a text names. JSON and YAML have all that the replicas name.
 const named = 5
 
 // receiverReport is one receiver as all replicas together see it.
@@ -21,7 +21,7 @@ type receiverReport struct {
 	Name     string `json:"name"`
 	Endpoint string `json:"endpoint"`
 	Format   string `json:"format"`
-	// Delivering and BackingOff are the replicas that do so, by name.
+	// Delivering and BackingOff are the replicas in these states, by name.
 	Delivering []string `json:"delivering"`
 	BackingOff []string `json:"backingOff"`
 	// Dirty, InFlight, Unknown, Quarantined, Upserts and Deletes are sums over the replicas that answer.
@@ -31,11 +31,11 @@ type receiverReport struct {
 	Quarantined int    `json:"quarantined"`
 	Upserts     uint64 `json:"upserts"`
 	Deletes     uint64 `json:"deletes"`
-	// OldestDirtySeconds is the greatest of all: the true lag.
+	// OldestDirtySeconds is the greatest value of all replicas: the true lag.
 	OldestDirtySeconds float64 `json:"oldestDirtySeconds"`
 }
 
-// statusReport is what kubectl vectordb-sync status prints.
+// statusReport is the output of kubectl vectordb-sync status.
 type statusReport struct {
 	Release *release `json:"release,omitempty"`
 	// Receivers are ordered by name.
@@ -98,7 +98,7 @@ func mergeReceivers(all []look) []receiverReport {
 	return receivers
 }
 
-// replica adds what one replica says is not well.
+// replica adds the problems that one replica reports.
 func (f *findings) replica(l look) {
 	s := l.Status
 	switch s.Phase {
@@ -122,7 +122,7 @@ func (f *findings) replica(l look) {
 	}
 }
 
-// target adds what one replica says of one receiver.
+// target adds the problems that one replica reports of one receiver.
 func (f *findings) target(l look, t api.Target) {
 	if t.State == api.TargetBackingOff {
 		next := ""
@@ -150,7 +150,7 @@ func (f *findings) target(l look, t api.Target) {
 	}
 }
 
-// everywhere adds what several replicas say alike, once, with the names of those that do.
+// everywhere adds reports that several replicas make alike, once, with the names of these replicas.
 func (f *findings) everywhere(all []look) {
 	problems, notes := newSayings(), newSayings()
 	for _, l := range all {
@@ -193,7 +193,7 @@ func (f *findings) everywhere(all []look) {
 	}
 }
 
-// unreadable counts the types that nobody expects to be read.
+// unreadable counts the types that cannot be expected to be readable.
 func unreadable(types []api.TypeStatus) (n int) {
 	for _, t := range types {
 		if t.Phase == api.TypeUnreadable {
@@ -203,7 +203,7 @@ func unreadable(types []api.TypeStatus) (n int) {
 	return n
 }
 
-// sayings collects sentences with who says each.
+// sayings collects sentences with the replicas that say each.
 type sayings struct {
 	list  []*saying
 	known map[string]*saying
@@ -216,7 +216,7 @@ type saying struct {
 
 func newSayings() *sayings { return &sayings{known: make(map[string]*saying)} }
 
-// add adds a sentence. Those of one key are one, the first; an empty key is the sentence itself.
+// add adds a sentence. Sentences with one key count as the first of them; an empty key means the sentence itself.
 func (s *sayings) add(by, text, key string) {
 	if key == "" {
 		key = text

@@ -21,7 +21,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// golden compares what was printed with a file.
+// golden compares the output with a file.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
@@ -39,7 +39,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// troubled is a fleet in which one thing of each sort is wrong.
+// troubled is a fleet that has one trouble of each sort.
 func troubled() []*backend {
 	all := three()
 	next := epoch.Add(time.Hour + 12*time.Second)
@@ -55,7 +55,7 @@ func troubled() []*backend {
 		},
 		FirstSync: &api.Progress{Done: 10, Total: 20}, UnknownDeletions: []string{"pods.v1", "secrets.v1"},
 	}
-	for _, b := range all { // Every replica tells of all of them.
+	for _, b := range all { // Every replica reports the troubles of all of them.
 		b.status.Targets[0].HeldRepairs = []api.HeldRepair{
 			{Resource: "configmaps.v1", Source: "inventory", Member: "k8s-vectordb-sync-0", Documents: 80, Limit: 50},
 		}
@@ -115,7 +115,7 @@ func TestChangesOnTheWayAreNoProblem(t *testing.T) {
 	}
 }
 
-// TestStatus_OneThingIsWrong_ItsProblemIsPrinted makes sure that no problem is seen only because of another one.
+// TestStatus_OneThingIsWrong_ItsProblemIsPrinted makes sure that each problem is seen without any other.
 func TestStatus_OneThingIsWrong_ItsProblemIsPrinted(t *testing.T) {
 	t.Parallel()
 	since := epoch.Add(time.Hour - 40*time.Second)
@@ -210,7 +210,7 @@ func TestUnknownOutputIsRefused(t *testing.T) {
 	}
 }
 
-// TestNothingThatAReplicaSaysReachesTheTerminalAsControl holds against a receiver whose error has an escape sequence.
+// TestNothingThatAReplicaSaysReachesTheTerminalAsControl has a receiver whose error has an escape sequence.
 func TestNothingThatAReplicaSaysReachesTheTerminalAsControl(t *testing.T) {
 	t.Parallel()
 	b := well(0)
@@ -222,7 +222,7 @@ func TestNothingThatAReplicaSaysReachesTheTerminalAsControl(t *testing.T) {
 	}
 }
 
-// until is an output that ends a command when it has shown enough.
+// until is an output that ends a command when it has received enough.
 type until struct {
 	strings.Builder
 	count  string

@@ -8,7 +8,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/api"
 )
 
-// table writes the replicas, the receivers, and what is wrong.
+// table writes the replicas, the receivers, and the problems.
 func (r *statusReport) table(w io.Writer, wide bool) {
 	r.replicas(w, wide)
 	if len(r.Receivers) > 0 {

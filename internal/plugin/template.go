@@ -17,7 +17,7 @@ const customColumns = "custom-columns="
 
 // lister is a report with rows, for the outputs that print one line for each.
 type lister interface {
-	// items returns the rows, a slice of what has JSON, and what -o name prints of each.
+	// items returns the rows, a slice of values with a JSON form, and the names that -o name prints.
 	items() (rows any, names []string)
 }
 
@@ -59,7 +59,7 @@ func renderTemplate(w io.Writer, format string, v any) error {
 	return nil
 }
 
-// plainOf is a value as its JSON says it.
+// plainOf returns a value as its JSON describes it.
 func plainOf(v any) (any, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {
@@ -107,7 +107,7 @@ func relaxed(path string) (string, error) {
 	return "{." + strings.TrimPrefix(path, ".") + "}", nil
 }
 
-// renderColumns prints a line for each row, or one for the whole where there are no rows.
+// renderColumns prints a line for each row, or one for the whole value where there are no rows.
 func renderColumns(w io.Writer, format string, v any) error {
 	columns, err := parseColumns(format)
 	if err != nil {

@@ -11,21 +11,21 @@ import (
 )
 
 const (
-	// shortestWatch keeps looks apart: each is two requests to every replica.
+	// shortestWatch is the shortest pause between looks: each look is two requests to every replica.
 	shortestWatch = 200 * time.Millisecond
-	// clearScreen puts the cursor home and clears what is below, and leaves what has scrolled away.
+	// clearScreen puts the cursor home and clears the lines below it. Lines that have scrolled away stay.
 	clearScreen = "\x1b[H\x1b[J"
 )
 
-// watcher looks at the status, once or again and again. It keeps the way to the replicas while they answer.
+// watcher looks at the status, once or again and again. It keeps the connections to the replicas while they answer.
 type watcher struct {
 	connection *connection
 	streams    genericiooptions.IOStreams
 	format     output
-	fleet      *fleet // nil when it is to be looked for
+	fleet      *fleet // nil before it is found, or found anew
 }
 
-// look asks everybody and prints it.
+// look asks every replica and prints the answers.
 func (w *watcher) look(ctx context.Context) (statusReport, error) {
 	if w.fleet == nil {
 		f, err := w.connection.fleet(ctx, false)
@@ -38,8 +38,8 @@ func (w *watcher) look(ctx context.Context) (statusReport, error) {
 	return report, w.format.render(w.streams.Out, report, report.table)
 }
 
-// follow looks until ctx ends. Only what fails at the first look is an error: later it may be an API server
-// that restarts.
+// follow looks until ctx ends. Only a failure of the first look is an error: a later one may be an API server that
+// restarts.
 func (w *watcher) follow(ctx context.Context, pause time.Duration) error {
 	terminal := false
 	if f, ok := w.streams.Out.(*os.File); ok {
@@ -72,7 +72,7 @@ func (w *watcher) follow(ctx context.Context, pause time.Duration) error {
 	}
 }
 
-// changed tells whether the replicas are to be looked for again: one does not answer, or the ring has others.
+// changed tells whether the replicas are to be found anew: one does not answer, or the ring has other members.
 func changed(r statusReport) bool {
 	for _, l := range r.Replicas {
 		if l.Error != "" {

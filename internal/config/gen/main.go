@@ -20,7 +20,7 @@ func main() {
 	}
 }
 
-// sampleErrors is what a process says to REST_ENDPOINT=cluster-whisperer:3000 and DEBOUNCE_WINDOW_MS=ten.
+// sampleErrors are the errors of a process for REST_ENDPOINT=cluster-whisperer:3000 and DEBOUNCE_WINDOW_MS=ten.
 const sampleErrors = `REST_ENDPOINT=cluster-whisperer:3000: has no scheme http or https; want a URL such as http://cluster-whisperer:3000/api/v1/instances/sync
 DEBOUNCE_WINDOW_MS=ten: not a number; want whole milliseconds such as 10000, at most 3600000`
 
@@ -91,7 +91,7 @@ func defaults(s config.Setting) string {
 	}
 }
 
-// cell makes a text fit for a table. A star would begin emphasis, except in code, where it stands for itself.
+// cell makes a text fit for a table. A star would begin emphasis, except in code.
 func cell(text string) string {
 	parts := strings.Split(strings.ReplaceAll(text, "|", "\\|"), "`")
 	for i := 0; i < len(parts); i += 2 {

@@ -1,6 +1,6 @@
 package main
 
-// selectionTable says what a setting of "What is sent" means beyond its own line.
+// selectionTable explains the settings of "What is sent" beyond their own lines.
 const selectionTable = `
 ## What a setting means for what is sent
 

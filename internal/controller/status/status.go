@@ -1,5 +1,5 @@
-// Package status says on a ResourceSyncConfig how its receiver fares: in go the facts, out come the fields and the
-// conditions. It is pure: values in, values out, and equal facts make an equal status.
+// Package status says on a ResourceSyncConfig how its receiver is: it turns facts into the fields and the
+// conditions of the status. It is pure, and equal facts make an equal status.
 package status
 
 import (
@@ -14,13 +14,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// Problem is why a target cannot run, or not send.
+// Problem is why a target cannot run, or cannot send.
 type Problem struct {
 	Reason  string // of the condition Ready
-	Message string // what is wrong and what to do, without any secret
+	Message string // the trouble and its remedy, without any secret
 }
 
-// Facts are what a status is made of.
+// Facts are the input of a status.
 type Facts struct {
 	Generation int64
 	Problem    *Problem // why nothing can be sent, nil if it can
@@ -28,46 +28,47 @@ type Facts struct {
 	Report     Report   // its zero value while nothing is known
 }
 
-// Report is what is known of a running target: sums of all members, as far as each of them is known. Its texts are for
-// people and must not change while nothing happens, so they hold no durations and no counts that move.
+// Report is the state of a running target: sums over all members, as far as each of them has reported. Its texts
+// are for people and must not change while nothing happens, so they hold no durations and no counts that move.
 type Report struct {
-	// Active tells that types are being watched for it.
+	// Active tells that types are being watched for the target.
 	Active bool
-	// WatchedTypes is how many.
+	// WatchedTypes is how many types are watched.
 	WatchedTypes int
-	// InitialSync tells that not everything has been delivered yet that there was at the start.
+	// InitialSync tells that some of the objects that existed at the start have not been delivered.
 	InitialSync bool
 	// Synced counts the objects that the receiver has acknowledged.
 	Synced int64
 	// SyncErrors counts requests that failed.
 	SyncErrors int64
-	// LastSync and LastResync are when the receiver last acknowledged something, and when a full resync was last
-	// complete; zero for never, or not known.
+	// LastSync is when the receiver last acknowledged a delivery, and LastResync when a full resync last ended; zero
+	// for never, or not known.
 	LastSync, LastResync time.Time
-	// LastError is what went wrong last, empty for nothing.
+	// LastError is the last failure, empty for none.
 	LastError string
 	// Dirty counts objects that the receiver may not have in their current state.
 	Dirty int
-	// Degraded tells that the receiver is in trouble, for any member. Kind and Reason are that trouble.
+	// Degraded tells that the receiver is in trouble for some member. Kind and Reason describe the trouble.
 	Degraded bool
 	Kind     wire.Kind
 	Reason   string
 	// Forbidden tells that some type may not be listed or watched.
 	Forbidden bool
-	// DiscoveryIncomplete names the groups or types that are wanted and cannot be discovered, listed or watched; empty
-	// when there are none.
+	// DiscoveryIncomplete names the wanted groups or types that cannot be discovered, listed or watched; empty when
+	// there are none.
 	DiscoveryIncomplete string
-	// UnknownDeletes says of which types deletions may have been missed that nothing can tell any more; empty for none.
+	// UnknownDeletes names the types whose deletions may have been missed without a source to find them; empty for
+	// none.
 	UnknownDeletes string
-	// Overlooked are the resource types and annotations that the spec names and the controller does not watch
-	// or keep; empty for none.
+	// Overlooked are the resource types that the spec names and the controller does not watch, and the annotations
+	// that it does not keep; empty for none.
 	Overlooked string
 	// GuardWaiting says which repairs wait for a person because they would delete too much; empty for none.
 	GuardWaiting string
 }
 
-// Of returns the status that says what the facts are. What they do not speak of stays as it was:
-// numbers and times of a target that does not run, the last error, the time at which a condition turned.
+// Of returns the status for these facts. Fields on which the facts are silent stay as they are: numbers and times
+// of a target that does not run, the last error, the time at which a condition changed.
 func Of(old *v1alpha1.ResourceSyncConfigStatus, f Facts, now time.Time) v1alpha1.ResourceSyncConfigStatus {
 	s := *old.DeepCopy()
 	r := f.Report
@@ -140,7 +141,7 @@ func Ready(f Facts) metav1.Condition {
 	return is(metav1.ConditionTrue, v1alpha1.ReasonSyncing, "The receiver is kept in step with the cluster.")
 }
 
-// trouble says what is the matter with a receiver, and what to do.
+// trouble describes the trouble of a receiver, and its remedy.
 func trouble(r Report) (reason, message string) {
 	why := ""
 	if r.Reason != "" {

@@ -1,6 +1,6 @@
-// Package forwardtest is the far end of a port-forward, for tests: what a kubelet does with kubectl port-forward, over
-// SPDY or over a WebSocket. [Serve] answers one request and blocks until its client has gone. It is safe for concurrent
-// use.
+// Package forwardtest is the far end of a port-forward, for tests. It does what a kubelet does for kubectl
+// port-forward, over SPDY or over a WebSocket. [Serve] answers one request and blocks until its client has gone. It
+// is safe for concurrent use.
 package forwardtest
 
 import (
@@ -19,10 +19,10 @@ import (
 	"k8s.io/streaming/pkg/httpstream/spdy"
 )
 
-// tunneled is the protocol of a WebSocket in which there is SPDY.
+// tunneled is the protocol of a WebSocket that carries SPDY.
 const tunneled = "SPDY/3.1+" + portforward.PortForwardProtocolV1Name
 
-// Dial connects to a port of the pod. Its error is what the client is told.
+// Dial connects to a port of the pod. The client receives its error.
 type Dial func(ctx context.Context, port string) (net.Conn, error)
 
 // Serve serves one port-forward.
@@ -40,7 +40,7 @@ func Serve(w http.ResponseWriter, r *http.Request, dial Dial) {
 	}
 	conn, err := upgrade(w, r, created)
 	if err != nil {
-		return // the client has been told
+		return // the client has the answer
 	}
 	var forwards sync.WaitGroup
 	defer forwards.Wait()
