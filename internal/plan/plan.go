@@ -102,7 +102,7 @@ func Run(ctx context.Context, restConfig *rest.Config, opts Options) (Report, er
 	return p.finish(), nil
 }
 
-// findReceivers returns the receivers of the environment, if it names one, and of ResourceSyncConfigs.
+// findReceivers returns the receiver of the environment, unless only ResourceSyncConfigs name some, and theirs.
 func (p *planner) findReceivers(ctx context.Context, restConfig *rest.Config, shorts map[string][]string) ([]Receiver, error) {
 	c := p.opts.Config
 	var all []Receiver

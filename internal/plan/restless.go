@@ -122,7 +122,7 @@ func (k *tracker) send(hash uint64) {
 // pairs are the labels and annotations of a record, sorted.
 func (k *tracker) pairs(r resource.Record) []uint64 {
 	content, err := r.Body.Content()
-	if err != nil { // the package made the body itself, and an empty one has no pairs
+	if err != nil { // this process made the body, so it is well-formed
 		return nil
 	}
 	pairs := make([]uint64, 0, len(content.Labels)+len(content.Annotations))

@@ -157,7 +157,7 @@ func (t table) row(cells ...any) {
 	fmt.Fprintln(t.w, strings.Join(texts, "\t"))
 }
 
-func (t table) flush() { _ = t.w.Flush() } // the output is a terminal or a pipe, and there is no other place for the error
+func (t table) flush() { _ = t.w.Flush() } // to a terminal or a pipe: the error has no other place to go
 
 // printable is a text in one line, without control characters of a terminal.
 func printable(text string) string {

@@ -19,8 +19,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// unit is one list and the watch that goes on from it: a type, or a type in a namespace. One goroutine uses it
-// at a time.
+// unit is one list and the watch that follows from it: a type, or a type in a namespace. One goroutine uses it at a
+// time.
 type unit struct {
 	t         resource.Type
 	namespace string // empty for all
@@ -29,16 +29,16 @@ type unit struct {
 	listed    time.Time
 	observed  time.Duration // of the watch
 	err       error         // of the list
-	unwatched error         // why the watch did not last
+	unwatched error         // why the watch ended early
 }
 
-// listAttempts is how often a list is begun again whose version has expired while it was read.
+// listAttempts is how often a list is begun again if its version expires while it is read.
 const listAttempts = 3
 
 // pageTimeout is how long a page may take, as long as a replica gives a list that is streamed.
 const pageTimeout = reflector.ListWithin
 
-// list reads the objects. What a list has brought that is begun again does not count.
+// list reads the objects. When a list is begun again, the objects that it has brought do not count.
 func (u *unit) list(ctx context.Context, lister *watch.Lister, fresh func() []*tally) {
 	for range listAttempts {
 		u.tallies = fresh()
@@ -50,7 +50,7 @@ func (u *unit) list(ctx context.Context, lister *watch.Lister, fresh func() []*t
 	u.listed = time.Now()
 }
 
-// pages reads one page after another, each of which has its time.
+// pages reads one page after another, each within its own time.
 func (u *unit) pages(ctx context.Context, lister *watch.Lister) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -71,7 +71,7 @@ func (u *unit) pages(ctx context.Context, lister *watch.Lister) (err error) {
 	return err
 }
 
-// watch follows changes until ctx ends. A stream that breaks is taken up again where it was.
+// watch follows changes until ctx ends. After a stream breaks, it continues where the stream ended.
 func (u *unit) watch(ctx context.Context, client metadata.Interface) {
 	defer func() {
 		now := time.Now()
@@ -84,7 +84,7 @@ func (u *unit) watch(ctx context.Context, client metadata.Interface) {
 	if u.namespace != "" {
 		of = client.Resource(u.t.GVR()).Namespace(u.namespace)
 	}
-	quiet := logr.NewContext(ctx, logr.Discard()) // what goes wrong is in the report
+	quiet := logr.NewContext(ctx, logr.Discard()) // the report has the errors
 	refused := make(chan error, 1)
 	stream, err := watchtools.NewRetryWatcherWithContext(quiet, u.version, &toolscache.ListWatch{
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error) {
@@ -92,7 +92,7 @@ func (u *unit) watch(ctx context.Context, client metadata.Interface) {
 			if final(err) {
 				select {
 				case refused <- err:
-				default: // the first is enough
+				default: // the first error is enough
 				}
 			}
 			return w, err
@@ -124,7 +124,7 @@ func (u *unit) watch(ctx context.Context, client metadata.Interface) {
 	}
 }
 
-// final tells whether a watch that is refused so will be refused again.
+// final tells whether a watch that is refused with this error will be refused again.
 func final(err error) bool {
 	switch watch.ReasonFor(err) {
 	case watch.Expired, watch.Forbidden, watch.Unauthorized, watch.NotFound, watch.Undecodable:

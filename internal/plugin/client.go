@@ -46,7 +46,7 @@ func newDirect(address string, token string) (*replica, error) {
 	}
 	return &replica{
 		name: u.Host, base: strings.TrimSuffix(u.Scheme+"://"+u.Host+u.Path, "/"), token: token,
-		client: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}, // It is always an *http.Transport.
+		client: &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}, // always an *http.Transport
 	}, nil
 }
 

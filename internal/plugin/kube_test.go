@@ -35,8 +35,8 @@ type kube struct {
 	forbidden []string
 	// noWebSocket makes the server speak SPDY alone; deaf makes it never answer port-forwards.
 	noWebSocket bool
-	// exec has the kubeconfig name a program for the token, instead of the token. Then token is the right token of the
-	// server.
+	// exec has the kubeconfig name a program for the token, instead of the token. The server accepts token, if it is
+	// set, in place of that program's.
 	exec  bool
 	token string
 	deaf  chan struct{}

@@ -122,7 +122,7 @@ func (t *table) write(w io.Writer, wide bool) {
 		}
 		fmt.Fprintln(tw, strings.Join(shown, "\t"))
 	}
-	_ = tw.Flush() // the output is a terminal or a pipe, and there is no other place for the error
+	_ = tw.Flush() // to a terminal or a pipe: the error has no other place to go
 }
 
 // findings are the problems and notes that a look at the replicas brings.

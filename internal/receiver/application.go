@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// application is one payload being applied. It belongs to one goroutine and does not end with its client.
+// application is one payload that is being applied. It belongs to one goroutine and does not end with its client.
 type application struct {
 	srv     *Server
 	flight  *flight
-	client  context.Context // only asked whether the client is still there
+	client  context.Context // asked only whether the client is still connected
 	payload payload
 	puts    []keyed // the upserts, packed
 	fault   decision

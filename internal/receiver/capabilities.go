@@ -47,7 +47,7 @@ func (capabilitiesContract) refuse(how string, upserts, deletes []int) answer {
 	return instancesContract{}.refuse(how, upserts, deletes)
 }
 
-// apply answers before any work is done. What a scan finds out is never told to the client.
+// apply answers before any work is done. The client never learns the result of a scan.
 func (capabilitiesContract) apply(a *application) answer {
 	s := a.srv
 	if !s.scans.start() {
@@ -61,7 +61,7 @@ func (capabilitiesContract) apply(a *application) answer {
 			return
 		}
 		if scan.remove(scan.payload.deletes) != nil || scan.put(0, len(scan.puts)) != nil {
-			return // the journal has failed, and says so to its waiters
+			return // the journal has failed, and tells its waiters so
 		}
 	})
 	return jsonAnswer(http.StatusAccepted, struct {
@@ -71,7 +71,7 @@ func (capabilitiesContract) apply(a *application) answer {
 	}{"accepted", len(a.payload.upserts), len(a.payload.deletes)})
 }
 
-// scans counts those that run.
+// scans counts the scans that run.
 type scans struct {
 	mu      sync.Mutex
 	running int

@@ -8,7 +8,7 @@ import (
 const (
 	// circuitFailures in a row, across requests, open dot-ai's circuit in front of its embedder.
 	circuitFailures = 3
-	// circuitOpen is for how long; the first call after it is a trial.
+	// circuitOpen is for how long the circuit stays open; the first call after that is a trial.
 	circuitOpen = 30 * time.Second
 )
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// payload is what a body of any contract asks for. Of its documents only what was sent is set, and Hash.
+// payload is the content of a body of any contract. Of its documents only Hash and the fields in the body are set.
 type payload struct {
 	upserts []Document
 	deletes []string
@@ -22,17 +22,17 @@ type payload struct {
 type contract interface {
 	// kind is the kind of the record.
 	kind() string
-	// precheck answers what is decided before the body is read, nil to go on.
+	// precheck returns an answer that needs no body, or nil to go on.
 	precheck(r *http.Request) *answer
 	// parse reads the body. When it returns an answer, nothing is applied.
 	parse(r *http.Request, body []byte) (payload, *answer)
 	// refuse answers for items that a fault makes unacceptable.
 	refuse(how string, upserts, deletes []int) answer
-	// apply does the work. It is not told when the client leaves.
+	// apply does the work. It does not learn that the client has left.
 	apply(a *application) answer
 }
 
-// answer is a response before it is written. The zero value closes the connection without any.
+// answer is a response before it is written. The zero value closes the connection without a response.
 type answer struct {
 	status      int
 	contentType string
@@ -40,7 +40,7 @@ type answer struct {
 	body        []byte
 }
 
-// message is what a record keeps of an error.
+// message is the text of an error that a record keeps.
 func (a answer) message() string {
 	if a.status < 400 {
 		return ""
@@ -50,7 +50,7 @@ func (a answer) message() string {
 
 func jsonAnswer(status int, v any) answer {
 	body, err := json.Marshal(v)
-	if err != nil { // only plain structs and maps of ours come here
+	if err != nil { // only plain structs and maps of this package come here
 		return textAnswer(http.StatusInternalServerError, fmt.Sprintf("encoding answer: %v", err))
 	}
 	return answer{status: status, contentType: "application/json", body: body}
@@ -68,7 +68,7 @@ func (a answer) write(w http.ResponseWriter) {
 		w.Header().Set(k, v)
 	}
 	w.WriteHeader(a.status)
-	_, _ = w.Write(a.body) // the client may have left; the record says so
+	_, _ = w.Write(a.body) // the client may have left, and then the record says so
 }
 
 // object is a JSON object whose keys are compared as JavaScript does: by case, and the last of two wins.
@@ -95,7 +95,7 @@ func typeOf(raw json.RawMessage) string {
 	}
 }
 
-// missing says whether a value is absent or null.
+// missing tells whether a value is absent or null.
 func missing(raw json.RawMessage) bool { t := typeOf(raw); return t == "undefined" || t == "null" }
 
 // decode reads a value that is known to be valid JSON of a fitting type.
@@ -112,7 +112,7 @@ func loneSurrogate(raw []byte) bool {
 			continue
 		}
 		if raw[i+1] != 'u' {
-			i++ // an escaped backslash hides what follows it
+			i++ // an escaped backslash hides the character after it
 			continue
 		}
 		switch unit := hex4(raw[i+2:]); {

@@ -1,5 +1,5 @@
-// Package receiver is the reference receiver: both contracts that the controller speaks, as strict as the
-// programs it stands in for, with a full-text search over the documents, faults on demand, and a record of every
+// Package receiver is the reference receiver. It serves both contracts that the controller speaks, as strictly as
+// the real receivers do. It has a full-text search over the documents, faults on demand, and a record of every
 // request.
 //
 // It is built for demonstrations and tests. It ranks by words; with [Options.Embedder] also by meaning, with
@@ -7,10 +7,10 @@
 // with the controller's encoders either: it parses JSON on its own, so that a mistake on one side cannot hide
 // behind the same mistake on the other.
 //
-// It takes the requests of cluster-whisperer's and dot-ai's contracts, and gives their answers, status for
-// status. Its records serve as the oracle of tests: [Server.Documents], [Server.Requests] and [Server.Stats].
-// Unlike the real receivers it keeps every field as sent (cluster-whisperer drops createdAt and the keys of
-// annotations), because a test wants to compare all of it.
+// It takes the requests of cluster-whisperer's and dot-ai's contracts, and gives their answers, status for status.
+// Its records serve as the oracle of tests: [Server.Documents], [Server.Requests] and [Server.Stats]. Unlike the
+// real receivers it keeps every field as sent, because a test compares all of them. (cluster-whisperer drops
+// createdAt and the keys of annotations.)
 //
 // The way of one request:
 //

@@ -11,11 +11,11 @@ import (
 
 // Names of the stores.
 const (
-	// Instances holds what cluster-whisperer's contract brought, by the ID that the client chose.
+	// Instances holds the documents of cluster-whisperer's contract, by the ID that the client chose.
 	Instances = "instances"
-	// Resources holds what dot-ai's contract brought, by namespace:apiVersion:kind:name.
+	// Resources holds the documents of dot-ai's contract, by namespace:apiVersion:kind:name.
 	Resources = "resources"
-	// Capabilities holds the names that capabilities/scan was given; only ID and Name of its documents are set.
+	// Capabilities holds the names in requests to capabilities/scan; only ID and Name of its documents are set.
 	Capabilities = "capabilities"
 )
 
@@ -30,8 +30,8 @@ type Document struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	CreatedAt   string            `json:"createdAt,omitempty"`
-	// UpdatedAt is only sent to dot-ai. It is no part of the hash: a document that differs in nothing else was sent
-	// for nothing.
+	// UpdatedAt is only sent to dot-ai. It is no part of the hash: a document that differs in no other field was sent
+	// without need.
 	UpdatedAt string `json:"updatedAt,omitempty"`
 	// Hash is the xxhash64 of all fields but UpdatedAt and Request.
 	Hash Hash `json:"hash,omitempty"`
@@ -81,7 +81,7 @@ type packed struct {
 	request   uint64
 }
 
-// pack copies what it needs of d; nothing of a request's body stays referenced.
+// pack copies the fields of d that it needs; no part of a request's body stays referenced.
 func pack(d Document) (packed, error) {
 	p := packed{updatedAt: strings.Clone(d.UpdatedAt), request: d.Request, order: xxhash.Sum64String(d.ID)}
 	d.UpdatedAt, d.Request, d.Hash = "", 0, 0

@@ -9,8 +9,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver/embedding"
 )
 
-// EmbedderOptions say which embedder gives documents and questions their vectors. The zero value is none: the search
-// then knows words alone.
+// EmbedderOptions name the embedder that gives documents and questions their vectors. The zero value names none:
+// the search then ranks by words alone.
 type EmbedderOptions struct {
 	// URL, Model and KeyFile are those of [embedding.Options].
 	URL, Model, KeyFile string
@@ -22,20 +22,21 @@ type EmbedderOptions struct {
 
 const (
 	defaultEmbedderBatch = 32
-	// questionTimeout is how long a person waits for the vector of a question, before words alone have to do.
+	// questionTimeout is how long a person waits for the vector of a question; then the search ranks by words alone.
 	questionTimeout = 2 * time.Second
-	// The pause after a failure doubles from the least to the most, and is spread by a quarter.
+	// The pause after a failure doubles from leastPause to mostPause, and is spread by a quarter.
 	leastPause = time.Second
 	mostPause  = time.Minute
-	// questionRest is for how long questions do without after one that timed out: the embedder is busy with documents.
+	// questionRest is how long questions go without vectors after one that timed out: the embedder is busy with
+	// documents.
 	questionRest = 10 * time.Second
-	// probeText is a word that every embedder can read: whether a refusal is about the text or about everything.
+	// probeText is a word that every embedder can read. It shows whether a refusal concerns one text or all of them.
 	probeText = "kubernetes"
 	// vectorsName is the file in the data directory.
 	vectorsName = "vectors.db"
 )
 
-// EmbedderState is how it stands with the embedder.
+// EmbedderState is the state of the embedder.
 //
 //	unasked ──answer──▶ answering ⇄ failing
 //	   └─────failure──────────────────▲
@@ -63,18 +64,18 @@ func (s EmbedderState) String() string {
 // MarshalText implements [encoding.TextMarshaler].
 func (s EmbedderState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// EmbedderStatus is what /status says of the embedder.
+// EmbedderStatus is the answer of /status about the embedder.
 type EmbedderStatus struct {
 	URL   string        `json:"url"`
 	Model string        `json:"model,omitempty"`
 	State EmbedderState `json:"state"`
-	// Since is when it came into this state.
+	// Since is when the embedder came into this state.
 	Since time.Time `json:"since"`
-	// Error is why it fails.
+	// Error is the last failure.
 	Error string `json:"error,omitempty"`
-	// NextAttempt is when it is asked again.
+	// NextAttempt is when the embedder is asked again.
 	NextAttempt *time.Time `json:"nextAttempt,omitempty"`
-	// Documents have a vector, Pending wait for one, Refused have a text that the embedder does not take.
+	// Documents counts documents with a vector, Pending those that wait for one, Refused those that it does not take.
 	Documents int `json:"documents"`
 	Pending   int `json:"pending"`
 	Refused   int `json:"refused"`
@@ -83,7 +84,7 @@ type EmbedderStatus struct {
 	Embedded uint64 `json:"embedded"`
 }
 
-// health is how it stands with the embedder, and since when.
+// health is the state of the embedder, and since when.
 type health struct {
 	state    EmbedderState
 	since    time.Time
@@ -93,7 +94,7 @@ type health struct {
 	embedded uint64
 }
 
-// answered notes that the embedder does, and how many texts it embedded.
+// answered records an answer of the embedder, and how many texts it embedded.
 func (m *meaning) answered(n int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -103,12 +104,12 @@ func (m *meaning) answered(n int) {
 	}
 	m.health.err, m.health.failures, m.health.next = nil, 0, time.Time{}
 	m.health.embedded += uint64(n)
-	if len(m.pending) == 0 { // it has time for questions
+	if len(m.pending) == 0 { // the embedder has time for questions
 		m.asks = time.Time{}
 	}
 }
 
-// failed notes that it does not, and returns how long to leave it alone.
+// failed records a failure of the embedder, and returns how long to leave it alone.
 func (m *meaning) failed(err error) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -123,7 +124,7 @@ func (m *meaning) failed(err error) time.Duration {
 	return pause
 }
 
-// ask returns the vector of a question, or nil where words alone have to do: while the embedder fails or is too busy.
+// ask returns the vector of a question. It returns nil while the embedder fails or is too busy.
 func (m *meaning) ask(ctx context.Context, q string) []float32 {
 	m.mu.Lock()
 	without := m.health.state == EmbedderFailing || time.Now().Before(m.asks)
@@ -138,19 +139,19 @@ func (m *meaning) ask(ctx context.Context, q string) []float32 {
 	switch {
 	case err == nil:
 		return got[0]
-	case ctx.Err() != nil || errors.As(err, &refusal): // who asked has left, or it is for the question's sake
+	case ctx.Err() != nil || errors.As(err, &refusal): // the client has left, or the question itself is refused
 	case bounded.Err() != nil:
 		m.mu.Lock()
 		m.asks = time.Now().Add(questionRest)
 		m.mu.Unlock()
 	default:
 		m.failed(err)
-		wakeUp(m.wake) // to try again when the pause is over
+		wakeUp(m.wake) // to try again after the pause
 	}
 	return nil
 }
 
-// status says how it stands.
+// status returns the state of the embedder.
 func (m *meaning) status() EmbedderStatus {
 	documents, dimension := m.vectors.Len()
 	m.mu.Lock()

@@ -13,7 +13,7 @@ import (
 // Duration is a [time.Duration] that JSON spells as Go does ("1.5s"), or as "forever".
 type Duration time.Duration
 
-// Forever is the duration of what only a release, the client's leaving or [Server.Close] ends.
+// Forever is a duration that only a release, the end of the client or [Server.Close] ends.
 const Forever Duration = -1
 
 // MarshalText implements [encoding.TextMarshaler].
@@ -41,16 +41,16 @@ func (d *Duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Rule says which requests go wrong, and how. Of several rules the first that matches takes effect. Requests that the
-// contract turns down by itself (a broken body, no credentials) meet no rule.
+// Rule says which requests go wrong, and how. Of several rules the first that matches takes effect. No rule
+// concerns a request that the contract itself refuses (a broken body, no credentials).
 type Rule struct {
-	// Name is what records say; empty stands for the rule's number from 1.
+	// Name is the name in records; empty stands for the rule's number from 1.
 	Name   string `json:"name,omitempty"`
 	Match  Match  `json:"match,omitzero"`
 	Effect Effect `json:"effect"`
-	// Count ends the rule after so many requests, 0: never.
+	// Count ends the rule after so many requests; 0 means never.
 	Count int `json:"count,omitempty"`
-	// For ends the rule so long after it was set, 0: never.
+	// For ends the rule so long after it was set; 0 means never.
 	For Duration `json:"for,omitempty"`
 }
 
@@ -60,13 +60,13 @@ type Match struct {
 	Path string `json:"path,omitempty"`
 	// Sender is a pattern of the record's Sender.
 	Sender string `json:"sender,omitempty"`
-	// Array selects payloads by what they hold: "upserts", "deletes" or "nothing" (a probe); empty selects all.
+	// Array selects payloads by their contents: "upserts", "deletes" or "nothing" (a probe); empty selects all.
 	Array string `json:"array,omitempty"`
 	// ID and Kind select payloads with at least one such item. ID is a pattern of document IDs, Kind is exact. Effects
 	// on items (Refuse, Partial) touch only these items.
 	ID   string `json:"id,omitempty"`
 	Kind string `json:"kind,omitempty"`
-	// Percent of the requests that match otherwise are taken, drawn from Seed in the order of their arrival; 0: all.
+	// Percent is the share of otherwise matching requests that are taken, drawn from Seed in their order; 0 takes all.
 	Percent float64 `json:"percent,omitempty"`
 	Seed    uint64  `json:"seed,omitempty"`
 }
@@ -78,15 +78,16 @@ const (
 	RefuseInternal    = "500"     // 500, as a database does that cannot store one of them
 )
 
-// Effect is what goes wrong. Fields combine in this order: Delay, Hang, Reset or Status (unless Applied), Refuse,
+// Effect says what goes wrong. Fields combine in this order: Delay, Hang, Reset or Status (unless Applied), Refuse,
 // ApplyLate, the application with its own failures, Reset or Status (with Applied).
 type Effect struct {
-	// Delay holds the request before anything else is done with it.
+	// Delay holds the request before any other step.
 	Delay Duration `json:"delay,omitempty"`
-	// Hang never answers: until the client leaves, or for so long, and then resets the connection. Nothing is applied.
+	// Hang holds the request until its client leaves, or for so long, and then resets the connection. Nothing is
+	// applied.
 	Hang Duration `json:"hang,omitempty"`
-	// ApplyLate holds the request for so long, whether or not its client leaves meanwhile, and then applies it. With
-	// Forever it is held until [Server.Release].
+	// ApplyLate holds the request for so long, even if its client leaves meanwhile, and then applies it. With Forever
+	// it is held until [Server.Release].
 	ApplyLate Duration `json:"applyLate,omitempty"`
 
 	// Status answers with this status, RetryAfter as the header of that name, and Body.
@@ -98,23 +99,23 @@ type Effect struct {
 	// Applied applies the request before Status or Reset.
 	Applied bool `json:"applied,omitempty"`
 
-	// Refuse is one of the Refuse constants; the payload is turned down because of the matching items.
+	// Refuse is one of the Refuse constants; the receiver refuses the payload because of the matching items.
 	Refuse string `json:"refuse,omitempty"`
-	// Partial makes the store fail for the matching items with this text: for dot-ai they are listed in a partial
-	// failure and the others are done, for cluster-whisperer the chunk of 100 that holds one of them fails.
+	// Partial makes the store fail for the matching items with this text. dot-ai lists them in a partial failure and
+	// applies the others. For cluster-whisperer, each chunk of 100 with one of them fails.
 	Partial string `json:"partial,omitempty"`
-	// Embedder is the status that the embedder answers with. EmbedderDelay is how long it takes to do so, per call; the
-	// real dot-ai retries 429 and 5xx for 30 s for each item.
+	// Embedder is the status of the embedder's answers, and EmbedderDelay the time that each call takes. The real
+	// dot-ai retries 429 and 5xx for 30 s for each item.
 	Embedder      int      `json:"embedder,omitempty"`
 	EmbedderDelay Duration `json:"embedderDelay,omitempty"`
-	// TextDelay is what a call of the embedder takes beside that for each text: a large batch takes long.
+	// TextDelay is the further time that a call of the embedder takes for each text: a large batch takes long.
 	TextDelay Duration `json:"textDelay,omitempty"`
-	// StoreDown makes the vector database unreachable, CollectionLost its collection disappear under dot-ai.
+	// StoreDown makes the vector database unreachable, and CollectionLost lets its collection disappear under dot-ai.
 	StoreDown      bool `json:"storeDown,omitempty"`
 	CollectionLost bool `json:"collectionLost,omitempty"`
 }
 
-// validate reports everything that is wrong with a rule.
+// validate reports all mistakes in a rule.
 func (r Rule) validate() error {
 	var errs []error
 	if a := r.Match.Array; a != "" && a != "upserts" && a != "deletes" && a != "nothing" {
@@ -189,7 +190,7 @@ type decision struct {
 	upserts, deletes []int
 }
 
-// subject is what rules look at.
+// subject is the part of a request that rules look at.
 type subject struct {
 	kind, path, sender string
 	payload            payload
@@ -289,7 +290,7 @@ func glob(pattern, s string) bool {
 	return strings.HasSuffix(rest, parts[last])
 }
 
-// parseRules reads what POST /admin/faults is given: {"rules":[...]}. Unknown fields are refused, or a misspelt
+// parseRules reads the body of POST /admin/faults: {"rules":[...]}. It refuses unknown fields, for a misspelt
 // effect would quietly do nothing.
 func parseRules(body []byte) ([]Rule, error) {
 	var in struct {

@@ -45,7 +45,7 @@ func newFilter(q Query) filter {
 	return f
 }
 
-// any says that it lets everything of the store pass.
+// any tells whether the filter lets every document of the store pass.
 func (f filter) any() bool { return f.namespace == "" && len(f.kinds) == 0 }
 
 func (f filter) accepts(d Document) bool {
@@ -75,7 +75,7 @@ func (f filter) within(q query.Query) query.Query {
 	return bleve.NewConjunctionQuery(all...)
 }
 
-// exactly matches a field that is not taken apart, and adds nothing to the score.
+// exactly matches a field that is indexed as a whole, and adds nothing to the score.
 func exactly(field, value string) query.Query {
 	t := bleve.NewTermQuery(value)
 	t.SetField(field)

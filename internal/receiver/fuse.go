@@ -12,15 +12,15 @@ import (
 )
 
 const (
-	// fusionDepth is how far down a list a document still counts; fusionK softens how much the first places are worth.
-	// Reciprocal rank fusion adds 1/(K+rank) over the lists, so that no score has to be comparable with another's.
+	// fusionDepth is how far down a list a document still counts; fusionK reduces the weight of the first places.
+	// Reciprocal rank fusion adds 1/(K+rank) over the lists, so that scores of different lists need not be comparable.
 	fusionDepth = 100
 	fusionK     = 20
-	// meaningText is cut here: small models read some 500 words, and what a thing is stands at the beginning.
+	// A longer text is cut here: small models read some 500 words, and a text begins with the nature of its object.
 	meaningTextBytes = 2000
 )
 
-// meaningText is what is embedded of a document, and its hash. It is the same for equal content.
+// meaningText is the text of a document that is embedded, and its hash. Equal contents have equal texts.
 func meaningText(d Document) (string, uint64) {
 	var b strings.Builder
 	part := func(words ...string) {
@@ -52,7 +52,7 @@ func meaningText(d Document) (string, uint64) {
 	return text, xxhash.Sum64String(text)
 }
 
-// nearest ranks documents by meaning, nil where words alone have to do.
+// nearest ranks documents by meaning. It returns nil if the question has no vector.
 func (m *meaning) nearest(ctx context.Context, q string, f filter, concepts []concept, x *searcher) []Hit {
 	question := m.ask(ctx, q)
 	if question == nil {
@@ -80,8 +80,8 @@ func (m *meaning) nearest(ctx context.Context, q string, f filter, concepts []co
 	return hits
 }
 
-// prior prefers what runs to what belongs to it, as the ranking by words does, and much less so: texts of
-// both are alike.
+// prior prefers running things to the things that belong to them, as the ranking by words does, and much less so:
+// their texts are alike.
 func (m *meaning) prior(d Document, concepts []concept, x *searcher) float64 {
 	for _, t := range x.terms(spread(d.Kind)) {
 		for _, c := range concepts {
@@ -110,7 +110,7 @@ func fuse(words, meaning []Hit) []Hit {
 	return hits
 }
 
-// rank sorts the best first, and equals by their IDs.
+// rank sorts the best first, and equal ones by their IDs.
 func rank(hits []Hit) {
 	slices.SortFunc(hits, func(a, b Hit) int {
 		return cmp.Or(-cmp.Compare(a.Score, b.Score), cmp.Compare(a.Document.ID, b.Document.ID))

@@ -14,7 +14,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
 )
 
-// inBubble runs a test against a receiver without sockets, with a clock that only moves when everybody waits.
+// inBubble runs a test against a receiver without sockets. Its clock moves only when all goroutines wait.
 func inBubble(t *testing.T, opts receiver.Options, test func(t *testing.T, r *rig)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {

@@ -26,18 +26,19 @@ import (
 const (
 	// indexBatch is how many documents go into the index at once; larger batches are hardly faster and take memory.
 	indexBatch = 1000
-	// indexGather is how long changes gather before they are indexed, unless a search asks first.
+	// indexGather is how long changes gather before they are indexed, unless a search comes first.
 	indexGather = 250 * time.Millisecond
 	// infrastructure is the name of the analyzer of all text.
 	infrastructure = "infrastructure"
 	storeField     = "store"
-	// namespaceField and kindField hold what is there as it is, but in lower case.
+	// namespaceField and kindField hold the values as they are, but in lower case.
 	namespaceField = "in"
 	kindField      = "of"
 )
 
-// searcher is the full-text index behind the stores. Changes only mark a document; one goroutine, or a search that is
-// in a hurry, brings the index up to date. The index is made again in every run and is never the only copy of anything.
+// searcher is the full-text index behind the stores. A change only marks a document; one goroutine, or a search
+// that cannot wait, brings the index up to date. Each run makes the index anew, and it is never the only copy of
+// any data.
 type searcher struct {
 	dir    string // data directory, empty for none
 	logger logr.Logger
@@ -49,10 +50,10 @@ type searcher struct {
 	done chan struct{} // nil until start
 	wake chan struct{}
 
-	mu    sync.Mutex // guards dirty; nothing else is taken while it is held
+	mu    sync.Mutex // guards dirty; no other lock is taken while it is held
 	dirty map[indexKey]struct{}
 
-	drain    sync.Mutex // held while the index is written to or opened; guards all below
+	drain    sync.Mutex // held while the index is written to or opened; guards the fields below
 	index    bleve.Index
 	analyzer analysis.Analyzer
 	temp     string // directory to remove at the end
@@ -77,7 +78,7 @@ func newSearcher(dir string, logger logr.Logger) *searcher {
 	}
 }
 
-// attach names the stores to read from and marks what they hold. It is called once, before start and find.
+// attach names the stores to read from and marks all their documents. It is called once, before start and find.
 func (x *searcher) attach(docs *stores) {
 	x.docs = docs
 	for _, store := range []string{Instances, Resources} {
@@ -108,7 +109,7 @@ func (x *searcher) behind() int {
 // start begins to index in the background.
 func (x *searcher) start() {
 	x.done = make(chan struct{})
-	go x.run() // close ends it and waits
+	go x.run() // close ends it and waits for it
 }
 
 func (x *searcher) run() {
@@ -145,7 +146,7 @@ func (x *searcher) take(n int) []indexKey {
 	return out
 }
 
-// flush brings the index up to date with every change made before the call.
+// flush brings the index up to date with every change that was made before the call.
 func (x *searcher) flush() error {
 	x.drain.Lock()
 	defer x.drain.Unlock()
@@ -186,8 +187,8 @@ func (x *searcher) write(keys []indexKey) error {
 	return nil
 }
 
-// open makes a new index, in the data directory or a temporary one, or in memory where neither can be written (it then
-// grows with every change until the end). The caller holds drain.
+// open makes a new index in the data directory or a temporary one. If neither can be written, the index is in
+// memory and grows with every change until the end. The caller holds drain.
 func (x *searcher) open() error {
 	if x.closed {
 		return errClosed
@@ -213,7 +214,7 @@ func (x *searcher) makeDir() string {
 	var err error
 	if x.dir != "" {
 		x.temp = filepath.Join(x.dir, "index")
-		err = os.RemoveAll(x.temp) // what an earlier run left behind, which may be torn
+		err = os.RemoveAll(x.temp) // the remains of an earlier run, which may be torn
 	} else {
 		x.temp, err = os.MkdirTemp("", "receiver-index-")
 	}
@@ -274,9 +275,9 @@ func plainField(analyzer string) *mapping.FieldMapping {
 	return f
 }
 
-// searchFields are the parts of a document that are searched, and what a word is worth that is found there. The numbers
-// are chosen, not measured: a kind says what a thing is, its name or the group of a custom resource nearly
-// so, labels and descriptions what it has to do with.
+// searchFields are the parts of a document that are searched, with the weight of a word in each. The weights are
+// chosen, not measured. A kind says what an object is, and its name or the group of a custom resource say nearly
+// the same. Labels and descriptions say with which other things the object has to do.
 var searchFields = []struct {
 	name   string
 	weight float64
@@ -300,8 +301,8 @@ func fieldsOf(store string, d Document) map[string]any {
 	return fields
 }
 
-// labelText holds the values of labels and the last part of their keys: app.kubernetes.io/component says "component",
-// and the rest of it is on everything. Values that look like hashes are left out.
+// labelText holds the values of labels and the last part of their keys: app.kubernetes.io/component says
+// "component", and every object has the rest. Values that look like hashes are left out.
 func labelText(labels map[string]string) string {
 	var b strings.Builder
 	for k, v := range labels {
@@ -319,7 +320,7 @@ func labelText(labels map[string]string) string {
 	return b.String()
 }
 
-// hashLabels have values that say nothing to anybody.
+// hashLabels have values without a meaning for a reader.
 var hashLabels = map[string]bool{"pod-template-hash": true, "controller-revision-hash": true}
 
 func valueText(m map[string]string) string {

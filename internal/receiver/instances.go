@@ -17,8 +17,8 @@ const (
 	malformedJSON = "Malformed JSON in request body"
 )
 
-// jsonMedia is what cluster-whisperer's framework takes for JSON. It is case-sensitive, and whatever does not match is
-// read as an empty object.
+// jsonMedia matches the media types that cluster-whisperer's framework takes for JSON. It is case-sensitive, and a
+// body of any other type is read as an empty object.
 var jsonMedia = regexp.MustCompile(`^application/(?:[a-z.-]+\+)?json(?:;\s*[a-zA-Z0-9-]+=[^;]+)*$`)
 
 // instancesContract is POST /api/v1/instances/sync of cluster-whisperer.
@@ -95,7 +95,8 @@ type counts struct {
 	Deleted  int    `json:"deleted"`
 }
 
-// apply deletes first and then writes chunk after chunk. It is not atomic: what was written before a failure stays.
+// apply deletes first and then writes chunk after chunk. It is not atomic: a failure leaves the earlier chunks
+// written.
 func (c instancesContract) apply(a *application) answer {
 	p := a.payload
 	if a.effect.StoreDown {
@@ -127,7 +128,7 @@ func (c instancesContract) apply(a *application) answer {
 	return jsonAnswer(http.StatusOK, counts{Status: "ok", Upserted: len(p.upserts), Deleted: len(p.deletes)})
 }
 
-// writable is what the vector database checks of one chunk, all or nothing. Its errors are worded as clients see them.
+// writable is the vector database's check of one chunk, all or nothing. Its errors are worded as clients see them.
 func (c instancesContract) writable(a *application, from, to int) error {
 	ids := make([]string, 0, to-from)
 	for i := from; i < to; i++ {
@@ -148,7 +149,7 @@ func (c instancesContract) writable(a *application, from, to int) error {
 	return nil
 }
 
-// duplicate returns an element that is there twice.
+// duplicate returns an element that occurs twice.
 func duplicate(ids []string) (string, bool) {
 	seen := make(map[string]struct{}, len(ids))
 	i := slices.IndexFunc(ids, func(id string) bool {

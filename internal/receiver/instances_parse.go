@@ -137,7 +137,7 @@ func parseInstance(raw json.RawMessage, i int) (Document, []issue) {
 	return d, issues
 }
 
-// stringMap reads an object of strings that may be absent or null; both are no entries.
+// stringMap reads an object of strings that may be absent or null; both mean no entries.
 func stringMap(raw json.RawMessage, path []any) (map[string]string, []issue) {
 	if missing(raw) {
 		return nil, nil

@@ -31,7 +31,7 @@ func gzipped(s string) string {
 	return b.String()
 }
 
-// One case for each row of cluster-whisperer's observed behaviour.
+// TestInstancesContract has one case for each row of cluster-whisperer's observed behaviour.
 func TestInstancesContract(t *testing.T) {
 	const id = "shop/v1/ConfigMap/a"
 	one := body([]map[string]any{instance(id)})

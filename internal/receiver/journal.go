@@ -13,16 +13,17 @@ import (
 	"sync"
 )
 
-// journal is the append-only log of all stores. A frame is the length of its payload, the CRC-32C of it (both 32 bits,
-// little endian) and the payload, the JSON of an [entry]. Appending is fast and ordered; one goroutine writes and syncs
-// whatever has gathered meanwhile (group commit), so that many small requests share the price of one fsync.
+// journal is the append-only log of all stores. A frame is the length of its payload, the CRC-32C of it (both 32
+// bits, little endian) and the payload, the JSON of an [entry]. Appending is fast and ordered. One goroutine writes
+// and syncs all frames that have gathered meanwhile (group commit), so that many small requests share the price of
+// one fsync.
 //
 // A database (bbolt, which the index brings along) was tried in its place: 50 documents to a commit took it
 // 6.7 ms instead of 1.7, and 50,000 of them 50 MB on disk instead of 26, because each commit writes whole
 // pages and syncs twice.
 //
-// A crash can only tear the last frames. Opening the log cuts it at the first frame that is not whole: nothing after it
-// was ever answered, because an answer waits for the sync that covers its frame.
+// A crash can only tear the last frames. Opening the log cuts it at the first frame that is not whole. No later
+// frame was ever answered, because an answer waits for the sync that covers its frame.
 type journal struct {
 	path string
 	docs *stores
@@ -36,15 +37,15 @@ type journal struct {
 	pending  []byte
 	appended uint64
 	durable  uint64
-	err      error // the first failure; the log takes nothing after it
+	err      error // the first failure; after it the log takes no more entries
 
-	// Only the writing goroutine touches these after opening.
+	// After opening, only the writing goroutine touches these fields.
 	file *os.File
 	size int64
-	live int64 // about what the log would take without what is overwritten and deleted
+	live int64 // about the size of the log without entries that are overwritten or deleted
 }
 
-// entry is what one frame holds.
+// entry is the content of one frame.
 type entry struct {
 	Store   string   `json:"store"`
 	Deletes []string `json:"deletes,omitempty"`
@@ -81,15 +82,15 @@ const (
 	maxFrame = 256 << 20
 )
 
-// compactFloor is the size below which rewriting the log is not worth anybody's time. Only tests change it.
+// compactFloor is the size below which rewriting the log is not worth its cost. Only tests change it.
 var compactFloor int64 = 32 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 var errClosed = errors.New("receiver is closed")
 
-// openJournal replays the log in dir into docs and starts writing to it. The directory is created when it is missing
-// and held exclusively until close.
+// openJournal replays the log in dir into docs and starts writing to it. It creates a missing directory, and holds
+// the directory exclusively until close.
 func openJournal(dir string, docs *stores) (*journal, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("creating data directory: %w", err)
@@ -114,7 +115,7 @@ func openJournal(dir string, docs *stores) (*journal, error) {
 		stop: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	j.synced = sync.NewCond(&j.mu)
-	go j.run() // close ends it and waits
+	go j.run() // close ends it and waits for it
 	return j, nil
 }
 
@@ -189,7 +190,7 @@ func (j *journal) append(e entry) uint64 {
 	return j.appended
 }
 
-// wakeUp leaves a signal in a channel of one slot, where one may lie already.
+// wakeUp leaves a signal in a channel of one slot, unless one is there already.
 func wakeUp(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -249,8 +250,8 @@ func (j *journal) flush() {
 	j.mu.Unlock()
 }
 
-// report keeps the first failure. A log that could not be written may end in a torn frame, so it takes nothing more:
-// the receiver goes on answering reads and fails all writes until it is started again.
+// report keeps the first failure. A log that could not be written may end in a torn frame, so it takes no more
+// entries. The receiver goes on answering reads and fails all writes until it is started again.
 func (j *journal) report(err error) {
 	if err == nil {
 		return
@@ -264,8 +265,8 @@ func (j *journal) report(err error) {
 }
 
 // compact writes the documents to a new log and puts it in place of the old one. Changes wait meanwhile: 50,000
-// documents are 20 MB and take about a third of a second. What is pending is in the snapshot already; it is
-// written behind it all the same, and replaying it again changes nothing.
+// documents are 20 MB and take about a third of a second. Pending entries are in the snapshot already. They are
+// written behind it all the same, and replaying them again changes nothing.
 func (j *journal) compact() error {
 	j.docs.mu.Lock()
 	defer j.docs.mu.Unlock()
@@ -314,7 +315,7 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// close writes what is pending and releases the directory.
+// close writes the pending entries and releases the directory.
 func (j *journal) close() error {
 	close(j.stop)
 	<-j.done

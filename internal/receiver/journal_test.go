@@ -38,7 +38,7 @@ func logSize(t *testing.T, dir string) int {
 	return int(info.Size())
 }
 
-// content is what must survive: everything but the number of the request.
+// content is the data that must survive: all fields except the number of the request.
 func content(r *rig) map[string][]receiver.Document {
 	out := map[string][]receiver.Document{}
 	for _, store := range []string{receiver.Instances, receiver.Resources, receiver.Capabilities} {
@@ -77,12 +77,12 @@ func TestDocumentsSurviveClose(t *testing.T) {
 	}
 }
 
-// What was answered is in the log at that moment, whatever happens to the process afterwards.
+// An answered document is in the log at that moment, whatever happens to the process afterwards.
 func TestAnsweredDocumentsAreInTheLogOfARunningReceiver(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, receiver.Options{Dir: dir})
 	var writers sync.WaitGroup
-	for w := range 4 { // share their syncs
+	for w := range 4 { // they share syncs
 		writers.Go(func() {
 			for i := range 25 {
 				r.ok(instancesPath, body([]map[string]any{instance(fmt.Sprintf("w%d/%02d", w, i))}))
@@ -96,7 +96,8 @@ func TestAnsweredDocumentsAreInTheLogOfARunningReceiver(t *testing.T) {
 	}
 }
 
-// Wherever the log is torn, what lies before the tear is there, and the receiver goes on behind it.
+// TestTornLogKeepsEverythingBeforeTheTear: the frames before a tear survive, and the receiver continues behind
+// them.
 func TestTornLogKeepsEverythingBeforeTheTear(t *testing.T) {
 	dir := t.TempDir()
 	r := newRig(t, receiver.Options{Dir: dir})
@@ -117,7 +118,7 @@ func TestTornLogKeepsEverythingBeforeTheTear(t *testing.T) {
 		if diff := cmp.Diff(want, crashed.ids(receiver.Instances)); diff != "" {
 			t.Fatalf("cut at %d of %d (-want +got):\n%s", n, two, diff)
 		}
-		if n%97 != 0 { // the rest is the same for every cut, and each costs a few syncs
+		if n%97 != 0 { // the other checks are the same for every cut, and each costs a few syncs
 			continue
 		}
 		crashed.ok(instancesPath, body([]map[string]any{instance("c")}))

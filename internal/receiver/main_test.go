@@ -47,7 +47,7 @@ func newRig(t *testing.T, opts receiver.Options) *rig {
 	}
 	web := httptest.NewServer(s.Handler())
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil { // first, as it ends what a fault holds
+		if err := s.Close(); err != nil { // first, for it ends requests that a fault holds
 			t.Errorf("closing receiver: %v", err)
 		}
 		web.Close()
@@ -62,7 +62,7 @@ type got struct {
 	body   string
 }
 
-// request is what send sends; the zero method is POST, the zero header is JSON with the token.
+// request is the argument of send; the zero method is POST, the zero header is JSON with the token.
 type request struct {
 	method, path, body string
 	header             map[string]string
@@ -118,7 +118,7 @@ func (r *rig) post(path, body string) got {
 	return r.must(request{path: path, body: body})
 }
 
-// ok posts what has to be accepted.
+// ok posts a body that the receiver has to accept.
 func (r *rig) ok(path, body string) {
 	r.t.Helper()
 	if g := r.post(path, body); g.status != http.StatusOK {

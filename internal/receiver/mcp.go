@@ -12,8 +12,8 @@ import (
 // mcpMaxBytes bounds a request of an assistant: a question is a few hundred bytes.
 const mcpMaxBytes = 256 << 10
 
-// mcpHandler serves the tool that assistants ask by. It keeps no session: each request stands alone, so that nothing is
-// left of an assistant that went away, and Close waits for nobody's stream.
+// mcpHandler serves the tool for assistants. It keeps no session: each request stands alone. So an assistant that
+// goes away leaves nothing behind, and Close waits for no stream.
 func (s *Server) mcpHandler() http.Handler {
 	server := findtool.NewServer(s.opts.Version, s.findResources)
 	handler := mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server },
@@ -22,7 +22,7 @@ func (s *Server) mcpHandler() http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, mcpMaxBytes)
 		handler.ServeHTTP(w, r)
 	})
-	// A page in somebody's browser must not ask about the cluster.
+	// A web page in a person's browser must not ask about the cluster.
 	return http.NewCrossOriginProtection().Handler(bounded)
 }
 

@@ -14,16 +14,17 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver/vectors"
 )
 
-// embedder is [embedding.Client], or a test's.
+// embedder is [embedding.Client], or the fake of a test.
 type embedder interface {
 	Embed(ctx context.Context, texts []string) ([][]float32, error)
 	URL() string
 	Close()
 }
 
-// meaning gives documents their vectors, behind the stores as the index of words is. Changes only mark a document: what
-// waits are IDs, each once, so that the backlog is never longer than the documents are many. One goroutine reads the
-// texts when their turn comes, a batch at a time; an embedder that is down keeps it waiting, and nobody else.
+// meaning gives documents their vectors, behind the stores as the index of words is. A change only marks a
+// document. The marks are IDs, each once, so the backlog never has more entries than there are documents. One
+// goroutine reads the texts when their turn comes, a batch at a time. An embedder that is down holds up this
+// goroutine alone.
 type meaning struct {
 	client  embedder
 	vectors *vectors.Store
@@ -32,22 +33,22 @@ type meaning struct {
 	batch   int
 	model   string
 
-	ctx  context.Context // ends with stop; bounds requests of the background
+	ctx  context.Context // ends with stop; bounds the background requests
 	stop context.CancelFunc
 	done chan struct{} // nil until start
 	wake chan struct{}
 
-	// Only the goroutine touches these.
+	// Only the goroutine touches these fields.
 	size int // texts in the next request
 	mine struct {
-		dimension int // that the embedder has given in this run, 0 before
+		dimension int // of the embedder's vectors in this run, 0 before the first
 	}
 
-	mu      sync.Mutex // guards all below; nothing else is taken while it is held
+	mu      sync.Mutex // guards the fields below; no other lock is taken while it is held
 	pending map[indexKey]struct{}
-	working int                 // documents that are in the goroutine's hands
+	working int                 // documents that the goroutine is working on
 	refused map[indexKey]uint64 // documents whose text the embedder does not take, with its hash
-	asks    time.Time           // questions do without before it
+	asks    time.Time           // until then, questions go without vectors
 	health  health
 }
 
@@ -116,7 +117,7 @@ func (m *meaning) changed(store, id string) {
 // start begins to embed in the background.
 func (m *meaning) start() {
 	m.done = make(chan struct{})
-	go m.run() // close ends it and waits
+	go m.run() // close ends it and waits for it
 }
 
 func (m *meaning) run() {
@@ -126,7 +127,7 @@ func (m *meaning) run() {
 		var after <-chan time.Time
 		var wake <-chan struct{}
 		switch {
-		case pause > 0: // whatever changes meanwhile gathers
+		case pause > 0: // further changes gather meanwhile
 			after = time.After(pause)
 		case idle:
 			wake = m.wake
@@ -141,13 +142,13 @@ func (m *meaning) run() {
 	}
 }
 
-// step embeds one batch. It returns how long to pause after a failure, or that there is nothing to do.
+// step embeds one batch. It returns how long to pause after a failure, or that no document waits.
 func (m *meaning) step() (pause time.Duration, idle bool) {
 	m.mu.Lock()
 	wait := time.Until(m.health.next)
 	failing := m.health.state == EmbedderFailing
 	m.mu.Unlock()
-	if failing && wait > 0 { // a question has found out
+	if failing && wait > 0 { // a question has found the failure
 		return wait, false
 	}
 	keys := m.take(m.size)
@@ -166,24 +167,24 @@ func (m *meaning) step() (pause time.Duration, idle bool) {
 	if err == nil {
 		return 0, false
 	}
-	m.size = max(1, m.size/2) // it may be too slow for so many
+	m.size = max(1, m.size/2) // the embedder may be too slow for so many
 	if m.ctx.Err() != nil {
 		return 0, true
 	}
 	return m.failed(err), false
 }
 
-// work is what one request is made of.
+// work is the content of one request.
 type work struct {
 	texts  []string
 	hashes []uint64
 	keys   []indexKey // a document that has the text
-	// assign says of documents which text they have, known or in texts; gone are no more.
+	// assign says which texts documents have, known or in texts; gone are documents that are deleted.
 	assign map[string]uint64
 	gone   []string
 }
 
-// gather reads the texts of documents. What has a vector, or is refused, is not in them.
+// gather reads the texts of documents. It leaves out texts with a vector, and texts that are refused.
 func (m *meaning) gather(keys []indexKey) work {
 	w := work{assign: map[string]uint64{}}
 	asked := map[uint64]bool{}
@@ -205,7 +206,7 @@ func (m *meaning) gather(keys []indexKey) work {
 	return w
 }
 
-// refuses tells whether a document's text is known to be refused. That of an earlier text is forgotten.
+// refuses tells whether a document's text is known to be refused. It forgets the refusal of an earlier text.
 func (m *meaning) refuses(k indexKey, hash uint64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -216,8 +217,8 @@ func (m *meaning) refuses(k indexKey, hash uint64) bool {
 	return refused && was == hash
 }
 
-// embed asks for the vectors of a batch and keeps them. A batch that is refused is halved; a single text that
-// is refused, while another one is not, is set aside.
+// embed asks for the vectors of a batch and keeps them. A batch that is refused is halved. A single text is set
+// aside if it is refused while another one is not.
 func (m *meaning) embed(w work) error {
 	if len(w.texts) > 0 {
 		got, err := m.client.Embed(m.ctx, w.texts)
@@ -249,7 +250,7 @@ func (m *meaning) refusal(w work, err error) error {
 		m.size = max(1, half)
 		return m.vectors.Assign(w.assign, w.gone)
 	}
-	if len(w.hashes) == 0 { // it was the probe
+	if len(w.hashes) == 0 { // the request was the probe
 		return err
 	}
 	if _, probe := m.client.Embed(m.ctx, []string{probeText}); probe != nil {
@@ -263,9 +264,9 @@ func (m *meaning) refusal(w work, err error) error {
 	return m.vectors.Assign(w.assign, w.gone)
 }
 
-// keep stores vectors. The first answer of a run may bring another dimension than the file has: the model
-// behind the URL was changed, and everything is embedded again. A later one is refused: one after the other
-// would be paid for in turns.
+// keep stores vectors. The first answer of a run may have another dimension than the file: the model behind the URL
+// was changed, and all texts are embedded again. A later change is refused: two models that answer in
+// turns would have all texts embedded each time.
 func (m *meaning) keep(w work, got [][]float32) error {
 	dim := len(got[0])
 	_, kept := m.vectors.Len()
@@ -296,7 +297,7 @@ func (m *meaning) keep(w work, got [][]float32) error {
 	return nil
 }
 
-// take removes up to n marks. What is then to be done again, mark puts back.
+// take removes up to n marks. The caller puts the marks of failed documents back.
 func (m *meaning) take(n int) []indexKey {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -16,32 +16,32 @@ import (
 )
 
 const (
-	// defaultTimeout is that of a request with many texts; an embedder without a GPU needs seconds for 32 of them.
+	// defaultTimeout bounds a request with many texts; an embedder without a GPU needs seconds for 32 of them.
 	defaultTimeout = 30 * time.Second
-	// maxDimension is above what any embedder gives. A larger answer is read to its bound and refused.
+	// maxDimension is above the dimension of any embedder. A larger answer is read up to its bound and refused.
 	maxDimension = 16384
 	// numberBytes is the most that one number takes in an answer, with its comma and a line of its own.
 	numberBytes = 32
-	// maxMessage bounds what is kept of an answer that is no success.
+	// maxMessage bounds the part of a failed answer that an error repeats.
 	maxMessage = 300
 )
 
 // Options configure a [Client].
 type Options struct {
-	// URL is where the embedder is: with a path that ends in /embeddings it is taken as it is, with one that
-	// ends in /v1 /embeddings is added, and without a path /v1/embeddings.
+	// URL is the address of the embedder. A path that ends in /embeddings stays as it is, to one that ends in /v1
+	// /embeddings is added, and to an empty one /v1/embeddings.
 	URL string
-	// Model is sent along. Empty leaves it out, which servers of a single model do not mind.
+	// Model is sent along. If it is empty, requests name no model; servers of a single model accept that.
 	Model string
-	// KeyFile holds a bearer token. It is read for every request, so that one that was renewed is used.
+	// KeyFile holds a bearer token. It is read for every request, so that a renewed token is used.
 	KeyFile string
 	// Timeout bounds a request; 0 is 30 s.
 	Timeout time.Duration
-	// Transport is used instead of one of its own; tests want that.
+	// Transport replaces the connections, for tests.
 	Transport http.RoundTripper
 }
 
-// Client asks one embedder. It is made by [New].
+// Client asks one embedder. Make it with [New].
 type Client struct {
 	url     string
 	model   string
@@ -50,11 +50,11 @@ type Client struct {
 	http    *http.Client
 }
 
-// RefusedError is an answer that blames what was sent: a text that is too long, or none that the embedder can read.
+// RefusedError is an answer that blames the request: a text is too long, or the embedder cannot read it.
 type RefusedError struct {
-	// Status is that of HTTP: 400, 413 or 422.
+	// Status is the HTTP status: 400, 413 or 422.
 	Status int
-	// Message is the embedder's, cut.
+	// Message is the message of the embedder, cut.
 	Message string
 }
 
@@ -63,7 +63,7 @@ func (e *RefusedError) Error() string {
 	return strings.TrimSpace(fmt.Sprintf("embedder refuses with HTTP %d: %s", e.Status, e.Message))
 }
 
-// New checks the options. It asks nobody.
+// New checks the options. It sends no request.
 func New(opts Options) (*Client, error) {
 	endpoint, err := endpointOf(opts.URL)
 	if err != nil {
@@ -87,7 +87,7 @@ func New(opts Options) (*Client, error) {
 	}
 	c.http = &http.Client{
 		Transport: transport,
-		// A redirect would carry texts, and maybe the key, to where nobody has pointed us.
+		// A redirect would carry texts, and maybe the key, to an address that the user has not named.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c, nil
@@ -109,7 +109,7 @@ func endpointOf(address string) (string, error) {
 	return u.String(), nil
 }
 
-// redacted is a URL as it may be shown: without what stands before an at sign.
+// redacted is a URL as it may be shown: without the part before an at sign.
 func redacted(address string) string {
 	if i := strings.LastIndexByte(address, '@'); i >= 0 {
 		return "…" + address[i:]
@@ -117,7 +117,7 @@ func redacted(address string) string {
 	return address
 }
 
-// URL is where texts are sent.
+// URL is the address to which texts are sent.
 func (c *Client) URL() string { return c.url }
 
 // Close ends idle connections.
@@ -184,7 +184,7 @@ func (c *Client) post(ctx context.Context, body []byte, texts int) ([]byte, erro
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxMessage)) // what there is of it
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxMessage)) // as much as can be read
 		return nil, failure(resp.StatusCode, text)
 	}
 	limit := int64(texts)*maxDimension*numberBytes + 1<<16
@@ -195,7 +195,7 @@ func (c *Client) post(ctx context.Context, body []byte, texts int) ([]byte, erro
 	return answer, nil
 }
 
-// short leaves the URL out of an error, which is said elsewhere.
+// short leaves out the URL of an error, which the caller names.
 func short(err error) error {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		return u.Err
@@ -213,7 +213,7 @@ func failure(status int, text []byte) error {
 	}
 }
 
-// parse reads an answer to n texts. Servers that number no vector give them in order.
+// parse reads an answer to n texts. Vectors without a number are in the order of the texts.
 func parse(answer []byte, n int) ([][]float32, error) {
 	var r response
 	if err := json.Unmarshal(answer, &r); err != nil {

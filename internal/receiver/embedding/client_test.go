@@ -15,7 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver/embedding"
 )
 
-// ask serves one answer to two texts and asks for it.
+// ask has a server give one answer, and asks it about two texts.
 func ask(t *testing.T, status int, answer string) ([][]float32, error) {
 	t.Helper()
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

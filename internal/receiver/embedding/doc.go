@@ -3,8 +3,8 @@
 //
 //	texts ─▶ one POST ─▶ as many vectors, in order, of one dimension, each of length 1
 //
-// [Client.Embed] blocks for one request, bounded by its context and [Options.Timeout]; it retries nothing. It
-// takes an answer as a whole or not at all: a missing number, a second dimension or a value that is no number is
-// an error. If the embedder refuses a text, the error is a [RefusedError]; everything else may be cured by
-// waiting. A Client is safe for concurrent use.
+// [Client.Embed] blocks for one request, bounded by its context and [Options.Timeout]; it retries nothing. It takes
+// an answer as a whole or not at all: a missing number, a second dimension or a value that is no number is an
+// error. If the embedder refuses a text, the error is a [RefusedError]; waiting may cure every other error. A
+// Client is safe for concurrent use.
 package embedding

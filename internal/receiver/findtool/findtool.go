@@ -1,10 +1,11 @@
-// Package findtool is the tool by which an assistant asks the reference receiver: find_resources, of the Model Context
-// Protocol. The receiver serves it over HTTP, and kubectl vectordb-sync over standard input and output; both
-// say the same.
+// Package findtool is the tool by which an assistant asks the reference receiver: find_resources, of the Model
+// Context Protocol. The receiver serves it over HTTP, and kubectl vectordb-sync over standard input and output.
+// Both give the same answers.
 //
 //	assistant ─MCP─▶ find_resources(query, namespace, kind, limit) ─▶ Finder ─▶ resources, best first
 //
-// The package knows nothing of how is searched. What it makes is safe for concurrent use if the [Finder] is.
+// The package does not know how the search works. The server that it makes is safe for concurrent use if the
+// [Finder] is.
 package findtool
 
 import (
@@ -15,7 +16,7 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 )
 
-// Name is what the tool is called.
+// Name is the name of the tool.
 const Name = "find_resources"
 
 // MaxLimit is how many resources one call finds at most.
@@ -23,7 +24,7 @@ const MaxLimit = 50
 
 const defaultLimit = 10
 
-// Input is what an assistant asks.
+// Input is the question of an assistant.
 type Input struct {
 	Query     string `json:"query" jsonschema:"what to look for, in plain words, such as: which databases are we running"`
 	Namespace string `json:"namespace,omitempty" jsonschema:"only this namespace; _cluster for resources that are in none; all if absent"`
@@ -31,7 +32,7 @@ type Input struct {
 	Limit     int    `json:"limit,omitempty" jsonschema:"how many resources at most, 1 to 50; 10 if absent"`
 }
 
-// Resource is one that was found.
+// Resource is one resource that was found.
 type Resource struct {
 	Kind        string            `json:"kind"`
 	Namespace   string            `json:"namespace"`
@@ -43,7 +44,7 @@ type Resource struct {
 	Score       float64           `json:"score"`
 }
 
-// Output is what it is answered.
+// Output is the answer.
 type Output struct {
 	// Ranking says whether meaning counted, or words alone.
 	Ranking   string     `json:"ranking" jsonschema:"how the resources are ranked: words, or words and meaning"`
