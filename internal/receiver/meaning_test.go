@@ -26,7 +26,7 @@ func minds(t *testing.T) (*embedder.Embedder, receiver.Options) {
 	return e, receiver.Options{Embedder: receiver.EmbedderOptions{URL: web.URL, Model: "stub", Batch: 8}}
 }
 
-// settled waits until nothing waits for a vector and the embedder is in a state.
+// settled waits until no document waits for a vector and the embedder is in a state.
 func (r *rig) settled(state receiver.EmbedderState) receiver.EmbedderStatus {
 	r.t.Helper()
 	return r.until(func(s receiver.EmbedderStatus) bool { return s.Pending == 0 && s.State == state })
@@ -98,7 +98,8 @@ func TestMeaning_DeletedDocument_LeavesNoVector(t *testing.T) {
 	}
 }
 
-// Whatever the embedder does, documents are accepted, found by their words, and embedded when it answers.
+// TestMeaning_EmbedderInTrouble_HarmsNothing: the receiver accepts documents, finds them by words, and embeds them
+// later.
 func TestMeaning_EmbedderInTrouble_HarmsNothing(t *testing.T) {
 	for name, b := range map[string]embedder.Behaviour{
 		"down":              {Status: http.StatusServiceUnavailable},
@@ -138,7 +139,7 @@ func TestMeaning_EmbedderInTrouble_HarmsNothing(t *testing.T) {
 	}
 }
 
-// A text that the embedder refuses keeps no other from its vector, and is tried again when it changes.
+// TestMeaning_OneTextRefused_OthersAreEmbedded: the refused text is tried again when it changes.
 func TestMeaning_OneTextRefused_OthersAreEmbedded(t *testing.T) {
 	e, opts := minds(t)
 	e.Behave(embedder.Behaviour{Refuse: "poison"})
@@ -237,7 +238,7 @@ func TestFind_NamespaceAndKind_LimitBothLists(t *testing.T) {
 	}
 }
 
-// question is one of the sixty, with what a colleague would point at.
+// question is one of sixty questions, with the objects that a colleague would point at.
 type question struct {
 	Q    string   `json:"q"`
 	Want []string `json:"want"`
@@ -286,7 +287,7 @@ func company(t *testing.T, opts receiver.Options) (*rig, []question) {
 	return r, questions
 }
 
-// recall is the share of what is wanted that is among the first five, or as many as could be, over all questions.
+// recall is the share of the wanted objects among the first five hits, or as many as could be, over all questions.
 func recall(t *testing.T, r *rig, questions []question) float64 {
 	t.Helper()
 	sum := 0.0
@@ -313,13 +314,13 @@ func recall(t *testing.T, r *rig, questions []question) float64 {
 	return sum / float64(len(questions))
 }
 
-// The figures of docs/receiver.md. They may only rise.
+// These are the figures of docs/receiver.md. They may only rise.
 const (
 	recallByWords   = 0.73
 	recallByMeaning = 0.84
 )
 
-// TestRecall prints what docs/receiver.md states: go test ./internal/receiver -run TestRecall -v.
+// TestRecall_CompanyQuestions_DoesNotFall prints the figures of docs/receiver.md with go test -run TestRecall -v.
 func TestRecall_CompanyQuestions_DoesNotFall(t *testing.T) {
 	_, opts := minds(t)
 	r, questions := company(t, receiver.Options{})
@@ -336,7 +337,7 @@ func TestRecall_CompanyQuestions_DoesNotFall(t *testing.T) {
 	}
 }
 
-// TestStatus_Embedder_IsServed reads what a person would.
+// TestStatus_Embedder_IsServed reads the status as a person does.
 func TestStatus_Embedder_IsServed(t *testing.T) {
 	_, opts := minds(t)
 	r := newRig(t, opts)

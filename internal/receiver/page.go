@@ -32,7 +32,7 @@ func asFound(h Hit) found {
 	return f
 }
 
-// searchAnswer is what was asked and what was found.
+// searchAnswer is a question and its hits.
 type searchAnswer struct {
 	Query string `json:"query"`
 	// Ranking is how the hits are ranked: by words, or by words and meaning.

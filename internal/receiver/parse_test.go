@@ -9,7 +9,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
 )
 
-// Whatever is sent, both contracts say something that they can say, and what they accept survives being packed.
+// FuzzParse: both contracts answer any body with a status of theirs, and documents that they accept survive
+// packing.
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"instances", "resources"} {
 		b, err := os.ReadFile("testdata/" + name + ".json")

@@ -14,7 +14,7 @@ import (
 // score differs in its last digits between processors.
 var score = regexp.MustCompile(`score [0-9.]+`)
 
-// TestThePictureOfTheSearchIsFresh: README shows what the demo's company answers to its first question.
+// TestThePictureOfTheSearchIsFresh: README shows the answer of the demo's company to its first question.
 func TestThePictureOfTheSearchIsFresh(t *testing.T) {
 	r, _ := company(t, receiver.Options{})
 	asked := r.url + "/?limit=5&q=" + url.QueryEscape("which databases are we running?")

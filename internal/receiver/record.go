@@ -21,9 +21,9 @@ type Upsert struct {
 	ID string `json:"id"`
 	// Hash is the hash of the content that was sent; see [Document].
 	Hash Hash `json:"hash"`
-	// Written says that the store took it.
+	// Written tells that the store took it.
 	Written bool `json:"written,omitempty"`
-	// Unchanged says that the store already held this very content when it was written.
+	// Unchanged tells that the store already held the same content when it was written.
 	Unchanged bool `json:"unchanged,omitempty"`
 }
 
@@ -47,9 +47,9 @@ type Record struct {
 	// Sender is the [SenderHeader], or the User-Agent without it.
 	Sender string `json:"sender,omitempty"`
 
-	// Begin is when the headers had been read, Applied when the last change became visible, End when the
-	// answer was about to be written or the request was given up. Applied is zero when nothing was written,
-	// End while it is in flight.
+	// Begin is when the headers had been read, Applied when the last change became visible. End is when the answer was
+	// about to be written or the request was given up. Applied is zero when nothing was written, and End while the
+	// request is in flight.
 	Begin   time.Time `json:"begin"`
 	Applied time.Time `json:"applied,omitzero"`
 	End     time.Time `json:"end,omitzero"`
@@ -58,18 +58,18 @@ type Record struct {
 	Bytes   int64    `json:"bytes"`
 	Upserts []Upsert `json:"upserts,omitempty"`
 	Deletes []string `json:"deletes,omitempty"`
-	// Resync says that dot-ai's isResync was true, whether or not it had the effect.
+	// Resync tells that dot-ai's isResync was true, whether or not it had the effect.
 	Resync bool `json:"isResync,omitempty"`
-	// Embedded counts the texts that the simulated embedder was given, failed ones included.
+	// Embedded counts the texts in calls of the simulated embedder, failed ones included.
 	Embedded int `json:"embedded,omitempty"`
 
-	// Status is the HTTP status that was answered, 0 for none (reset, hung, in flight).
+	// Status is the HTTP status of the answer, 0 for none (reset, hung, in flight).
 	Status int `json:"status"`
 	// Error is the message of an error answer, cut at 200 bytes.
 	Error string `json:"error,omitempty"`
 	// Fault names the rule that took effect.
 	Fault string `json:"fault,omitempty"`
-	// ClientGone says that the client had left before End; ClientGoneAt when the receiver noticed.
+	// ClientGone tells that the client had left before End; ClientGoneAt is when the receiver noticed that.
 	ClientGone   bool          `json:"clientGone,omitempty"`
 	ClientGoneAt time.Duration `json:"clientGoneAt,omitempty"`
 }
@@ -80,24 +80,24 @@ type Overlap struct {
 	ID     string `json:"id"`
 	First  Record `json:"first"`
 	Second Record `json:"second"`
-	// Abandoned says that the client of the first had left when the second arrived, or was seen to have left within
-	// 100 ms of it: the receiver was finishing what nobody waited for any more. Only the others break the rule of one
-	// sender at a time. The 100 ms are the time in which the kernel and net/http report a closed connection on a busy
-	// machine.
+	// Abandoned tells that the client of the first had left when the second arrived, or was seen to have left within
+	// 100 ms of it: the receiver was finishing a request that had no client any more. Only other pairs break the rule
+	// of one sender at a time. On a busy machine, the kernel and net/http take up to 100 ms to report a closed
+	// connection.
 	Abandoned bool `json:"abandoned,omitempty"`
 }
 
 // abandonGrace is explained at [Overlap].
 const abandonGrace = 100 * time.Millisecond
 
-// Recorded is what was found in all records, those that are forgotten included.
+// Recorded is the result of a look at all records, those that are forgotten included.
 type Recorded struct {
 	Overlaps  int `json:"overlaps"`  // pairs that break the rule of one sender; see [Overlap]
 	Abandoned int `json:"abandoned"` // pairs whose first client had left
 	Forgotten int `json:"forgotten"` // records dropped because of [Options.MaxRecords]
 }
 
-// Stats sums up what was recorded since the start or the last [Server.ResetRequests].
+// Stats sums up the records since the start or the last [Server.ResetRequests].
 type Stats struct {
 	Requests  int            `json:"requests"`  // all kinds
 	Syncs     int            `json:"syncs"`     // POSTs of the two sync endpoints
@@ -107,7 +107,7 @@ type Stats struct {
 	MaxFlight int            `json:"maxFlight"` // most syncs handled at once
 	Gone      int            `json:"clientGone"`
 
-	Upserts    int   `json:"upserts"` // items received, whatever became of them
+	Upserts    int   `json:"upserts"` // items received, whatever their outcome
 	Deletes    int   `json:"deletes"`
 	MaxUpserts int   `json:"maxUpserts"` // in one payload
 	MaxDeletes int   `json:"maxDeletes"`

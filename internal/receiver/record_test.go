@@ -116,8 +116,8 @@ func TestBoundedRecordsForgetTheOldest(t *testing.T) {
 	}
 }
 
-// Two requests in flight at once that hold one ID break the rule of one sender, unless the client of the
-// first had left.
+// TestOverlapsAreFound: two requests in flight at once that hold one ID break the rule of one sender. They do not
+// if the client of the first had left.
 func TestOverlapsAreFound(t *testing.T) {
 	a, b := body([]map[string]any{instance("a"), instance("b")}), body([]map[string]any{instance("b"), instance("c")})
 	remove := body(nil, "b")
@@ -179,7 +179,7 @@ func TestOverlapsAreFound(t *testing.T) {
 	}
 }
 
-// A request holds its IDs from its first byte, though they are known only after its last.
+// A request holds its IDs from its first byte, although the receiver knows them only after its last.
 func TestOverlapIsFoundWhenTheFirstEndsWhileTheSecondIsStillRead(t *testing.T) {
 	r := newRig(t, receiver.Options{})
 	reader, writer := io.Pipe()
@@ -192,7 +192,7 @@ func TestOverlapIsFoundWhenTheFirstEndsWhileTheSecondIsStillRead(t *testing.T) {
 		second <- err
 	}()
 	for r.Stats().InFlight == 0 {
-		runtime.Gosched() // a real socket: nothing but the kernel says when
+		runtime.Gosched() // with a real socket, only the kernel knows when
 	}
 	payload := body([]map[string]any{instance("a")})
 	r.ok(instancesPath, payload)
@@ -214,14 +214,14 @@ func TestClientThatLeavesASocketIsNoticed(t *testing.T) {
 	answered := make(chan error, 1)
 	go func() { answered <- r.inFlight(ctx, `{}`) }()
 	for r.Stats().InFlight == 0 {
-		runtime.Gosched() // a real socket: nothing but the kernel says when
+		runtime.Gosched() // with a real socket, only the kernel knows when
 	}
 	leave()
 	if err := <-answered; !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
 	}
 	for r.Stats().InFlight > 0 {
-		runtime.Gosched() // a real socket: nothing but the kernel says when
+		runtime.Gosched() // with a real socket, only the kernel knows when
 	}
 	if rec := r.Requests(0)[0]; !rec.ClientGone || rec.Status != 0 {
 		t.Errorf("record %+v, want the client gone and no status", rec)

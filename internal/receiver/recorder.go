@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// recorder keeps the records and what is computed from them.
+// recorder keeps the records and the figures that follow from them.
 type recorder struct {
 	start time.Time // carries the monotonic clock
 	limit int       // finished records kept, 0: all
@@ -45,7 +45,7 @@ func newRecorder(limit int) *recorder {
 	return r
 }
 
-// reset forgets everything but what is in flight.
+// reset forgets everything except requests in flight.
 func (r *recorder) reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,7 +63,7 @@ func (r *recorder) reset() {
 
 func isSync(kind string) bool { return kind == KindInstances || kind == KindResources }
 
-// begin opens a record. The context is the client's: when it ends before the record does, the client has gone.
+// begin opens a record. The context is the client's: if it ends before the record does, the client has gone.
 func (r *recorder) begin(ctx context.Context, rec Record) *flight {
 	now := time.Now()
 	f := &flight{rec: rec}
@@ -93,7 +93,7 @@ func (r *recorder) gone(f *flight) {
 	}
 }
 
-// received adds what the body held, and finds who else holds any of its IDs.
+// received adds the contents of the body, and finds other requests that hold any of its IDs.
 func (r *recorder) received(f *flight, p payload, size int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -127,7 +127,7 @@ func (r *recorder) hold(f *flight) {
 	}
 }
 
-// written notes that an upsert was stored. It is found by position, not by ID, which may be there twice.
+// written records that an upsert was stored. It finds the upsert by position, not by ID, which may occur twice.
 func (r *recorder) written(f *flight, from int, unchanged []bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,8 +167,8 @@ func (r *recorder) faulted(f *flight, rule string) {
 	f.rec.Fault = rule
 }
 
-// end closes the record. It is called before the answer is written: a client that has read the answer began
-// its next later.
+// end closes the record. It is called before the answer is written: a client that has read the answer begins its
+// next request later.
 func (r *recorder) end(ctx context.Context, f *flight, status int, message string) {
 	if ctx.Err() != nil {
 		r.gone(f) // the AfterFunc may not have run yet
@@ -259,16 +259,16 @@ func (r *recorder) since(seq uint64) []Record {
 	return out
 }
 
-// copy is called with mu held. Upserts is the only slice that changes after received.
+// copy needs mu, which the caller holds. Upserts is the only slice that changes after received.
 func (f *flight) copy() Record {
 	rec := f.rec
 	rec.Upserts = slices.Clone(rec.Upserts)
 	return rec
 }
 
-// abandoned tells whether the client of the request that was begun first had left before the other was begun. Which one
-// that is does not follow from the order in which their bodies were read: a busy receiver reads a body after
-// its client left.
+// abandoned tells whether the client of the request that was begun first had left before the other was begun. The
+// order in which their bodies were read does not tell which one was first: a busy receiver may read a body after
+// its client has left.
 func (o overlap) abandoned() bool {
 	earlier, later := &o.first.rec, &o.second.rec
 	if later.BeginAt < earlier.BeginAt {

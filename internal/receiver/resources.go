@@ -53,7 +53,7 @@ func dotError(status int, code, message string, details any) answer {
 	}
 	meta := newMeta()
 	if code == "INTERNAL_ERROR" {
-		meta = nil // that one comes from the outermost handler, which knows of no request
+		meta = nil // the error comes from the outermost handler, which knows of no request
 	}
 	return jsonAnswer(status, struct {
 		Success bool     `json:"success"`
@@ -81,7 +81,7 @@ func methodNotAllowed(allow string) answer {
 	return a
 }
 
-// nginxTooLarge is not dot-ai's answer but that of the ingress which usually stands in front of it.
+// nginxTooLarge is the answer of the ingress that usually stands in front of dot-ai.
 func nginxTooLarge() answer {
 	a := textAnswer(http.StatusRequestEntityTooLarge,
 		"<html><head><title>413 Request Entity Too Large</title></head><body><h1>413 Request Entity Too Large</h1></body></html>")
@@ -107,7 +107,7 @@ func unauthorized(r *http.Request, opts Options) *answer {
 	return &a
 }
 
-// sameSecret compares in a time that depends on neither.
+// sameSecret compares two texts in a time that does not depend on them.
 func sameSecret(a, b string) bool {
 	ha, hb := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(ha[:], hb[:]) == 1
@@ -151,8 +151,8 @@ func dotInvalid(issues []dotIssue) answer {
 	return dotError(http.StatusBadRequest, "VALIDATION_ERROR", "Invalid sync request", issues)
 }
 
-// apply writes one upsert after the other, each with its own call of the embedder, and then deletes. What fails is
-// listed, and all else is done.
+// apply writes one upsert after the other, each with its own call of the embedder, and then deletes. It lists items
+// that fail, and applies all others.
 func (c resourcesContract) apply(a *application) answer {
 	if a.effect.StoreDown {
 		return dotError(http.StatusServiceUnavailable, "VECTOR_DB_UNAVAILABLE", "Vector database is not available", nil)

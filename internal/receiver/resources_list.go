@@ -11,12 +11,12 @@ import (
 
 const (
 	listDefaultLimit = 100
-	listMaxLimit     = 1000 // more is silently this
+	listMaxLimit     = 1000 // a larger limit silently becomes this one
 	lostCollection   = "Collection 'resources' does not exist"
 )
 
-// listContract is dot-ai's endpoints that tell what is held. Each call reads the first 10,000 points of the whole
-// collection and filters afterwards, so that a large collection is only seen in part.
+// listContract is the endpoints by which dot-ai lists its documents. Each call reads the first 10,000 points of the
+// whole collection and filters afterwards, so that a call sees only a part of a large collection.
 type listContract struct {
 	opts    Options
 	request *http.Request
@@ -71,7 +71,7 @@ func (s *Server) points() []Document {
 	list := s.docs.list(Resources, byPoint, pointCeiling)
 	out := make([]Document, 0, len(list))
 	for _, k := range list {
-		if d, err := k.unpack(); err == nil { // what pack wrote, unpack reads
+		if d, err := k.unpack(); err == nil { // unpack can read all that pack writes
 			out = append(out, d)
 		}
 	}
@@ -168,7 +168,7 @@ func (c listContract) kinds(points []Document) answer {
 	return dotSuccess(map[string]any{"kinds": kinds})
 }
 
-// namespaces leaves out _cluster, which is none.
+// namespaces leaves out _cluster, which is no namespace.
 func (listContract) namespaces(points []Document) answer {
 	set := map[string]struct{}{}
 	for _, d := range points {
@@ -183,7 +183,7 @@ func (listContract) namespaces(points []Document) answer {
 	return dotSuccess(map[string]any{"namespaces": names})
 }
 
-// search ranks by words, and by meaning where there is an embedder, as the real one does.
+// search ranks by words, and by meaning where there is an embedder, as the real dot-ai does.
 func (c listContract) search(a *application) answer {
 	q := c.request.URL.Query().Get("q")
 	if q == "" {

@@ -11,7 +11,7 @@ func contains(sorted []int, i int) bool {
 	return found
 }
 
-// parse reads dot-ai's body, whatever its media type. An array at the top has no fields, hence asks for nothing.
+// parse reads dot-ai's body, whatever its media type. An array at the top has no fields, so it asks for nothing.
 func (c resourcesContract) parse(_ *http.Request, body []byte) (payload, *answer) {
 	if limit := c.opts.DotAIMaxBytes; limit > 0 && int64(len(body)) > limit {
 		return payload{}, new(nginxTooLarge()) // without Content-Length the proxy counts as it reads
@@ -68,8 +68,8 @@ func optionalArray(top object, key string) ([]json.RawMessage, []dotIssue) {
 	return decode[[]json.RawMessage](raw), nil
 }
 
-// parseItem reads an upsert or a delete. The four fields of the identity are required, and those that are named;
-// nothing is checked of their content, except that it is not empty.
+// parseItem reads an upsert or a delete. It requires the four fields of the identity, and further ones by name. It
+// checks only that they are not empty.
 func parseItem(raw json.RawMessage, path string, required ...string) (Document, []dotIssue) {
 	if typeOf(raw) != "object" {
 		return Document{}, []dotIssue{{path, "must be an object"}}
@@ -98,7 +98,7 @@ func parseItem(raw json.RawMessage, path string, required ...string) (Document, 
 	return d, issues
 }
 
-// looseMap reads an object whose values may be of any type; those that are no strings are kept as JSON.
+// looseMap reads an object whose values may be of any type; a value that is no string is kept as JSON.
 func looseMap(raw json.RawMessage) map[string]string {
 	if typeOf(raw) != "object" {
 		return nil

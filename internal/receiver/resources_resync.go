@@ -5,8 +5,8 @@ import (
 	"net/http"
 )
 
-// pointCeiling is how many points dot-ai ever reads of its collection: what lies beyond is neither listed nor found by
-// a resync.
+// pointCeiling is how many points dot-ai ever reads of its collection. It neither lists further points nor finds
+// them in a resync.
 const pointCeiling = 10_000
 
 type resyncResult struct {
@@ -18,8 +18,8 @@ type resyncResult struct {
 	DeletedResources  []string `json:"deletedResources"`
 }
 
-// resync makes the payload the whole world, as far as dot-ai can see it: of the first 10,000 points, what is not in the
-// list is deleted, of all kinds and namespaces. It stops at the first failure, before any delete.
+// resync makes the payload the whole world, as far as dot-ai can see it. Of the first 10,000 points, it deletes
+// those that are not in the list, of all kinds and namespaces. It stops at the first failure, before any delete.
 func (c resourcesContract) resync(a *application) answer {
 	failed := func(message string) answer {
 		return dotError(http.StatusInternalServerError, "RESYNC_FAILED", message, nil)

@@ -24,7 +24,7 @@ func resync(upserts ...map[string]any) string {
 	return string(b)
 }
 
-// One case for each row of dot-ai's observed behaviour that one request shows.
+// TestResourcesContract has one case for each row of dot-ai's observed behaviour that one request shows.
 func TestResourcesContract(t *testing.T) {
 	type m = map[string]any
 	one := body([]m{item("a")})

@@ -22,31 +22,31 @@ const (
 	searchCandidates = 400
 	searchMaxWords   = 12
 	searchMaxLimit   = 200
-	// synonymWorth is what a synonym is worth compared with the word itself.
+	// synonymWorth is the weight of a synonym compared with the word itself.
 	synonymWorth = 0.7
 )
 
-// Query is what a search is for.
+// Query says what to search for.
 type Query struct {
 	// Text is a question or words.
 	Text string
 	// Store, Namespace and Kind limit the search; empty is any. A kind may be a plural, or one of kubectl's
 	// short names.
 	Store, Namespace, Kind string
-	// Limit is how many hits there may be; outside 1 to 200 it is 20.
+	// Limit is the most hits to return; outside 1 to 200 it is 20.
 	Limit int
 }
 
-// Result is what a search found.
+// Result is the outcome of a search.
 type Result struct {
 	Hits []Hit
-	// Meaning says that the hits are ranked by meaning, too, and not by words alone.
+	// Meaning tells that the hits are ranked by meaning, too, and not by words alone.
 	Meaning bool
 }
 
 // Find finds documents of both contracts by words: English stems, names taken apart, and synonyms of infrastructure
-// words; with an embedder that answers, by meaning as well. It blocks until the index of words has caught up with all
-// changes made before the call, and for two seconds at most for the embedder.
+// words. If an embedder answers, it also finds them by meaning. It blocks until the index of words has caught up
+// with all changes made before the call, and for two seconds at most for the embedder.
 func (s *Server) Find(ctx context.Context, q Query) (Result, error) {
 	if q.Limit < 1 || q.Limit > searchMaxLimit {
 		q.Limit = 20
@@ -54,13 +54,13 @@ func (s *Server) Find(ctx context.Context, q Query) (Result, error) {
 	return s.search.find(ctx, q)
 }
 
-// Search is [Server.Find] with a limit of documents of one store, or of both where it is empty.
+// Search is [Server.Find] with a limit, for documents of one store, or of both if store is empty.
 func (s *Server) Search(ctx context.Context, q, store string, limit int) ([]Hit, error) {
 	r, err := s.Find(ctx, Query{Text: q, Store: store, Limit: limit})
 	return r.Hits, err
 }
 
-// concept is one word of a query with everything that may stand for it, stemmed.
+// concept is one word of a query with all terms that may stand for it, stemmed.
 type concept struct {
 	word   string
 	worth  map[string]float64 // term → 1 or synonymWorth
@@ -88,7 +88,7 @@ func (x *searcher) find(ctx context.Context, q Query) (Result, error) {
 	return Result{Hits: hits[:min(q.Limit, len(hits))], Meaning: len(near) > 0}, nil
 }
 
-// byWords ranks what has any of the concepts.
+// byWords ranks documents that have any of the concepts.
 func (x *searcher) byWords(ctx context.Context, concepts *[]concept, f filter) ([]Hit, error) {
 	if len(*concepts) == 0 {
 		return nil, nil
@@ -120,8 +120,8 @@ func (x *searcher) terms(text string) []string {
 	return out
 }
 
-// understand finds the words that matter. Words of asking ("show me all") never do, words like "namespace" only when
-// nothing else is left.
+// understand finds the words that matter. Words of asking ("show me all") never matter, and words like "namespace"
+// do only if no other word is left.
 func (x *searcher) understand(q string) []concept {
 	var strong, weak []concept
 	seen := map[string]bool{}
@@ -150,7 +150,8 @@ func (x *searcher) understand(q string) []concept {
 	return strong
 }
 
-// spreadQuery takes apart what stands between spaces but keeps camel case as one word, as the index has both.
+// spreadQuery takes a query apart at characters within its words, but keeps camel case as one word: the index has
+// both.
 func spreadQuery(q string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune("-_./:,;?!\"'()[]{}", r) {
@@ -160,8 +161,8 @@ func spreadQuery(q string) string {
 	}, q)
 }
 
-// candidates asks the index for documents with all concepts and for documents with any. Concepts that are nowhere are
-// dropped from the list: they can neither help nor hurt.
+// candidates asks the index for documents with all concepts and for documents with any. It drops concepts that
+// occur nowhere from the list: they can neither help nor hurt.
 func (x *searcher) candidates(ctx context.Context, concepts *[]concept, f filter) (map[string]struct{}, error) {
 	x.drain.Lock() // keeps the index from being closed meanwhile
 	defer x.drain.Unlock()
@@ -222,9 +223,9 @@ func conceptQuery(c concept) query.Query {
 	return bleve.NewDisjunctionQuery(terms...)
 }
 
-// score ranks one candidate: for each concept the best place where it was found, weighed by how rare the
-// concept is, and then by how much this kind of thing is what people ask for. The index's own score is not
-// used, because it divides by the number of synonyms.
+// score ranks one candidate. For each concept it takes the best place of a match, weighed by how rare the concept
+// is. Then it weighs how often people ask for this kind of object. It does not use the index's own score, which
+// divides by the number of synonyms.
 func (x *searcher) score(d Document, concepts []concept) float64 {
 	sum := 0.0
 	kindAsked := false
@@ -242,7 +243,7 @@ func (x *searcher) score(d Document, concepts []concept) float64 {
 			if f.name == "kind" && worth == 1 {
 				kindAsked = true
 			}
-			// What is found in several places is a little more certain than what is found in the best of them alone.
+			// A concept in several places is a little more certain than one in the best of them alone.
 			best = max(best, worth*f.weight) + 0.1*min(best, worth*f.weight)
 		}
 		sum += best * c.rarity
@@ -253,7 +254,7 @@ func (x *searcher) score(d Document, concepts []concept) float64 {
 	return sum * kindWorth(d)
 }
 
-// kindWorth is how much a kind is what people mean when they do not name it: what runs, before what belongs to it.
+// kindWorth is how likely people mean a kind that they do not name: running things come before their belongings.
 func kindWorth(d Document) float64 {
 	switch d.Kind {
 	case "StatefulSet", "Deployment", "DaemonSet", "CronJob":
@@ -269,7 +270,7 @@ func kindWorth(d Document) float64 {
 		return 0.25
 	}
 	if g := groupOf(d.APIVersion); strings.Contains(g, ".") && !strings.HasSuffix(g, ".k8s.io") {
-		return 1 // a custom resource is what somebody made on purpose: a Cluster of postgresql.cnpg.io is a database
+		return 1 // people make custom resources on purpose: a Cluster of postgresql.cnpg.io is a database
 	}
 	return 0.6
 }

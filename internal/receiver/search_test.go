@@ -100,7 +100,7 @@ func TestSearch_Kind_GoesByEachNameThatKubectlTakes(t *testing.T) {
 	}
 }
 
-// The sentences that people ask find what they mean, first and in any order among themselves.
+// TestSearchUnderstandsWhatPeopleAsk: sentences find the objects that people mean, first and in any order.
 func TestSearchUnderstandsWhatPeopleAsk(t *testing.T) {
 	r := newCluster(t)
 	for q, want := range map[string][]string{
@@ -173,7 +173,7 @@ func TestSearchFindsWhatWasThereBeforeTheRestart(t *testing.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// What a run leaves behind that was killed, and the next must not trust.
+	// A run that was killed leaves such a file behind, which the next run must not trust.
 	torn := filepath.Join(dir, "index", "bleve")
 	if err := os.MkdirAll(torn, 0o755); err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// bodyCeiling bounds what one request may make this process hold, where the real receiver has no limit.
+	// bodyCeiling bounds the memory of one request, where the real receiver has no limit.
 	bodyCeiling = 64 << 20
 	// drainCeiling is how much of a refused body is still read, so that its sender sees the answer and no reset.
 	drainCeiling = 32 << 20
@@ -41,7 +41,7 @@ func senderOf(r *http.Request) string {
 	return r.UserAgent()
 }
 
-// answer finds out what to say. Its zero answer stands for a reset.
+// answer finds the answer to a request. The zero answer stands for a reset.
 func (s *Server) answer(client context.Context, r *http.Request, c contract, f *flight) answer {
 	if a := c.precheck(r); a != nil {
 		_, _ = io.CopyN(io.Discard, r.Body, drainCeiling) // a courtesy; the answer is the same without it
@@ -51,7 +51,7 @@ func (s *Server) answer(client context.Context, r *http.Request, c contract, f *
 	switch {
 	case errors.Is(err, errBodyTooLarge):
 		return textAnswer(http.StatusRequestEntityTooLarge, err.Error())
-	case err != nil: // the client left in the middle of its body, or broke the protocol: nothing was understood
+	case err != nil: // the client left in the middle of its body, or broke the protocol
 		return answer{}
 	}
 	p, early := c.parse(r, body)
@@ -105,7 +105,7 @@ func (s *Server) perform(c contract, a *application) answer {
 		return answer{}
 	}
 	if e.Hang != 0 {
-		_ = s.hold(a.client, e.Hang, s.releases()) // whatever ends it, no answer follows
+		_ = s.hold(a.client, e.Hang, s.releases()) // however the wait ends, no answer follows
 		return answer{}
 	}
 	if !e.Applied && (e.Reset || e.Status != 0) {
@@ -170,5 +170,5 @@ func reset(w http.ResponseWriter) {
 			return
 		}
 	}
-	panic(http.ErrAbortHandler) // what net/http has for this; it is not logged
+	panic(http.ErrAbortHandler) // net/http does not log this panic
 }

@@ -12,47 +12,47 @@ import (
 	"github.com/go-logr/logr"
 )
 
-// Options configure a [Server]. The zero value is a strict receiver in memory without credentials for dot-ai, hence
-// one that answers 401 to that contract, as the real one does.
+// Options configure a [Server]. The zero value is a strict receiver in memory without credentials for dot-ai. It
+// answers 401 to that contract, as the real one does.
 type Options struct {
 	// Dir keeps the documents; they survive Close and kill -9. Empty keeps them in memory alone.
 	Dir string
 	// DotAIToken is the bearer token of dot-ai's contract.
 	DotAIToken string
-	// Lenient does what a person would rather have: any media type is read as JSON, the last of two equal IDs wins,
-	// and without a DotAIToken nobody needs one. Tests want false.
+	// Lenient relaxes the contracts as people prefer. The receiver reads any media type as JSON, takes the last of two
+	// equal IDs, and needs no token without a DotAIToken. Tests want false.
 	Lenient bool
-	// Admin serves the endpoints under /admin/. They let anybody who can reach them read and break everything.
+	// Admin serves the endpoints under /admin/. Any caller who can reach them may read and break everything.
 	Admin bool
 
-	// EmbedLatency is what one call of the embedder takes: one per 100 upserts for cluster-whisperer, one per upsert
+	// EmbedLatency is the time of one call of the embedder: one per 100 upserts for cluster-whisperer, one per upsert
 	// for dot-ai.
 	EmbedLatency time.Duration
-	// DeleteLatency is what one delete takes in dot-ai's contract; the real one takes 100 ms.
+	// DeleteLatency is the time of one delete in dot-ai's contract; the real one takes 100 ms.
 	DeleteLatency time.Duration
-	// ScanLatency is what one name takes in capabilities/scan; it is spent after the answer.
+	// ScanLatency is the time of one name in capabilities/scan; it is spent after the answer.
 	ScanLatency time.Duration
-	// Settle is how much later a request is written when its client has left before the first write.
+	// Settle is how much later a request is written if its client has left before the first write.
 	Settle time.Duration
 
-	// MaxRecords bounds the finished requests that are remembered, 0: all of them, which is what an oracle needs.
+	// MaxRecords bounds the finished requests that are remembered; 0 keeps all, as an oracle needs them.
 	MaxRecords int
-	// DotAIMaxBytes makes bodies above it fail with 413 and an HTML page, as an nginx in front of dot-ai does (1 MiB
-	// unless configured); 0: no limit.
+	// DotAIMaxBytes makes longer bodies fail with 413 and an HTML page, as an nginx in front of dot-ai does (1 MiB
+	// unless configured); 0 means no limit.
 	DotAIMaxBytes int64
 	// IndexOnSearch leaves the search index alone until the first search, which then takes about 10 s per 50,000
 	// documents. Tests that count or measure want true: it saves one CPU.
 	IndexOnSearch bool
-	// Embedder ranks by meaning beside the words; its zero value is none.
+	// Embedder names an embedder, for a ranking by meaning beside the words; its zero value names none.
 	Embedder EmbedderOptions
 
-	// Version is told to assistants.
+	// Version is the version that assistants receive.
 	Version string
-	// Logger gets failures and the start and stop; its zero value logs nothing.
+	// Logger takes failures and the start and stop; its zero value logs nothing.
 	Logger logr.Logger
 }
 
-// Server is a receiver. It is made by [New].
+// Server is a receiver. Make it with [New].
 type Server struct {
 	opts     Options
 	docs     *stores
@@ -68,7 +68,7 @@ type Server struct {
 	stop    chan struct{} // closed by Close; ends every pause
 	running sync.WaitGroup
 
-	mu       sync.Mutex // guards all below
+	mu       sync.Mutex // guards the fields below
 	closed   bool
 	released chan struct{} // closed and replaced by Release
 }
@@ -101,8 +101,8 @@ func New(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// startMeaning opens the vectors and begins to embed, if there is an embedder. The journal, which holds the directory
-// for this process, is open already.
+// startMeaning opens the vectors and begins to embed, if there is an embedder. The journal is open by then, and
+// holds the directory for this process.
 func (s *Server) startMeaning() error {
 	if s.opts.Embedder.URL == "" {
 		return nil
@@ -119,7 +119,7 @@ func (s *Server) startMeaning() error {
 	return nil
 }
 
-// changed marks a document wherever it is to be indexed.
+// changed marks a document in every index.
 func (s *Server) changed(store, id string) {
 	s.search.changed(store, id)
 	if s.meaning != nil {
@@ -127,8 +127,8 @@ func (s *Server) changed(store, id string) {
 	}
 }
 
-// Close ends the requests that a fault or a simulated latency holds, without applying what they had not yet applied,
-// waits for all others, and releases the data directory. Calls after the first do nothing.
+// Close ends the requests that a fault or a simulated latency holds, without applying the rest of them. It waits
+// for all others, and releases the data directory. Calls after the first do nothing.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -149,7 +149,7 @@ func (s *Server) Close() error {
 	return err
 }
 
-// enter counts a request in, unless the server is closed. The caller calls running.Done when it is through.
+// enter counts a request in, unless the server is closed. The caller calls running.Done at its end.
 func (s *Server) enter() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -180,8 +180,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	textAnswer(http.StatusNotFound, "404 Not Found").write(w)
 }
 
-// contractOf finds the endpoint of a real receiver that a request means, nil for none. cluster-whisperer's framework
-// does not mind a trailing slash; dot-ai's does.
+// contractOf finds the endpoint of a real receiver that a request means, nil for none. cluster-whisperer's
+// framework accepts a trailing slash; dot-ai's does not.
 func (s *Server) contractOf(r *http.Request) contract {
 	switch strings.TrimSuffix(r.URL.Path, "/") {
 	case "/api/v1/instances/sync":
@@ -232,7 +232,7 @@ func (s *Server) releases() <-chan struct{} {
 	return s.released
 }
 
-// Release lets go of every request that a fault holds: those of ApplyLate are applied, those of Hang reset.
+// Release ends the wait of every request that a fault holds: those of ApplyLate are applied, those of Hang reset.
 func (s *Server) Release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -240,11 +240,11 @@ func (s *Server) Release() {
 	s.released = make(chan struct{})
 }
 
-// SetFaults replaces all rules. With an error, which names everything that is wrong, the old rules stay. Requests that
-// a rule has taken already go on under it.
+// SetFaults replaces all rules. With an error, which names all mistakes, the old rules stay. Requests that a rule
+// has taken already go on under it.
 func (s *Server) SetFaults(rules ...Rule) error { return s.faults.set(rules, time.Now()) }
 
-// ClearFaults removes all rules, releases what they hold and closes the circuit in front of dot-ai's embedder.
+// ClearFaults removes all rules, releases their requests and closes the circuit in front of dot-ai's embedder.
 func (s *Server) ClearFaults() {
 	_ = s.faults.set(nil, time.Now()) // no rule, no error
 	s.circuit.reset()
@@ -256,7 +256,7 @@ func (s *Server) Documents(store string) []Document {
 	list := s.docs.list(store, byID, 0)
 	out := make([]Document, 0, len(list))
 	for _, k := range list {
-		if d, err := k.unpack(); err == nil { // what pack wrote, unpack reads
+		if d, err := k.unpack(); err == nil { // unpack can read all that pack writes
 			out = append(out, d)
 		}
 	}
@@ -269,7 +269,7 @@ func (s *Server) Document(store, id string) (Document, bool) { return s.docs.get
 // Len returns the number of documents in a store.
 func (s *Server) Len(store string) int { return s.docs.size(store) }
 
-// Clear empties a store, as a database does that comes back with an empty volume. It blocks until that is durable.
+// Clear empties a store, like a database that comes back with an empty volume. It blocks until that is durable.
 func (s *Server) Clear(store string) error {
 	_, ticket, err := s.docs.apply(write{Store: store, Deletes: s.docs.ids(store)})
 	if err != nil {
@@ -287,17 +287,17 @@ func (s *Server) ResetRequests() { s.recorder.reset() }
 // Overlaps returns the pairs of requests that held one ID at the same time, abandoned ones included.
 func (s *Server) Overlaps() []Overlap { return s.recorder.listOverlaps() }
 
-// Status is what GET /status answers.
+// Status is the answer to GET /status.
 type Status struct {
-	// Documents are counted by store.
+	// Documents counts documents by store.
 	Documents map[string]int `json:"documents"`
-	// Unindexed documents have changed and are not yet found by their new words.
+	// Unindexed counts changed documents that a search does not yet find by their new words.
 	Unindexed int `json:"unindexed"`
-	// Embedder is nil without one: documents are then ranked by words alone.
+	// Embedder is nil without an embedder: documents are then ranked by words alone.
 	Embedder *EmbedderStatus `json:"embedder,omitempty"`
 }
 
-// Status says what is held, and how far the search is behind.
+// Status returns how many documents there are, and how far the search is behind.
 func (s *Server) Status() Status {
 	st := Status{Documents: map[string]int{}, Unindexed: s.search.behind()}
 	for _, store := range []string{Instances, Resources, Capabilities} {

@@ -8,7 +8,8 @@ import (
 	"sync"
 )
 
-// write is one atomic change of one store. Deletes are applied before puts; a step of a contract has only one of them.
+// write is one atomic change of one store. Deletes are applied before puts; a step of a contract has only one of
+// them.
 type write struct {
 	Store   string
 	Deletes []string
@@ -18,7 +19,7 @@ type write struct {
 // stores are the documents of all contracts.
 type stores struct {
 	log *journal // nil without persistence
-	// changed is told of each changed ID while mu is held; it must not block and must not call back.
+	// changed is called with each changed ID while mu is held; it must not block and must not call back.
 	changed func(store, id string)
 
 	mu sync.RWMutex // guards byName; taken before journal.mu
@@ -70,7 +71,7 @@ func (s *stores) wait(ticket uint64) error {
 	return s.log.wait(ticket)
 }
 
-// load replays one entry of the log. It is called before anything else may see the stores.
+// load replays one entry of the log. It is called before any other use of the stores.
 func (s *stores) load(e entry) error {
 	docs, ok := s.byName[e.Store]
 	if !ok {
@@ -89,7 +90,7 @@ func (s *stores) load(e entry) error {
 	return nil
 }
 
-// snapshot calls emit with entries that together hold everything, in chunks. The caller holds mu.
+// snapshot calls emit with entries that together hold all documents, in chunks. The caller holds mu.
 func (s *stores) snapshot(emit func(entry) error) error {
 	const chunk = 500
 	for store, docs := range s.byName {
@@ -121,7 +122,7 @@ func (s *stores) get(store, id string) (Document, bool) {
 		return Document{}, false
 	}
 	d, err := p.unpack()
-	return d, err == nil // what pack wrote, unpack reads; the log was checked when it was loaded
+	return d, err == nil // unpack can read all that pack writes; loading checked the log
 }
 
 func (s *stores) size(store string) int {
@@ -165,7 +166,7 @@ func (s *stores) ids(store string) []string {
 	return slices.Collect(maps.Keys(s.byName[store]))
 }
 
-// bytes is about what a log of only these documents would take.
+// bytes is about the length of a log of these documents alone.
 func (s *stores) bytes() int64 {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

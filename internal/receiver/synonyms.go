@@ -2,17 +2,17 @@ package receiver
 
 import "strings"
 
-// askingWords belong to the question, not to what is asked for. The index's own stop words ("the", "in") come on top.
+// askingWords belong to the question, not to its object. The index's own stop words ("the", "in") come on top.
 var askingWords = wordSet(`list find show get give display search tell me us all any every some which what where who whose how
 	many much please do does did have has had is are was were we our you your they there running run runs deployed live currently
 	related about regarding concerning using use used uses exist exists named called see look want need know now`)
 
-// vagueWords say little in a cluster, where everything is in one; they count when nothing else was asked.
+// vagueWords say little in a cluster, where they apply to every object; they count when the question has no others.
 var vagueWords = wordSet(`namespace namespaces cluster clusters resource resources object objects thing things kind kinds
 	kubernetes k8s app apps application applications component components system systems instance instances`)
 
-// concepts are words that stand for many things, each line the words and, behind the colon, what they stand for. They
-// are expanded in one direction: who asks for databases wants Postgres too, who asks for Postgres does not want Redis.
+// concepts are words that stand for many things, each line the words and, behind the colon, their meanings. They
+// are expanded in one direction: a search for databases wants Postgres too, one for Postgres does not want Redis.
 var concepts = conceptTable(`
 	database databases db dbs datastore datastores: postgres postgresql psql cnpg pgbouncer patroni pgvector timescaledb
 		mysql mariadb percona vitess sqlite sql mssql sqlserver oracle redis valkey mongodb mongo cassandra scylla cockroach cockroachdb yugabyte tidb dynamodb
@@ -81,7 +81,7 @@ var aliases = aliasTable(`
 	elastic elasticsearch
 `)
 
-// synonymsOf returns what else may stand for a word. A plural is looked up as it is and without its s.
+// synonymsOf returns other words for a word. It looks a plural up as it is and without its s.
 func synonymsOf(word string) []string {
 	out := append([]string(nil), concepts[word]...)
 	out = append(out, aliases[word]...)
@@ -102,7 +102,7 @@ func wordSet(words string) map[string]bool {
 	return set
 }
 
-// conceptTable reads "words: members" entries, which go on over lines until the next one with a colon.
+// conceptTable reads "words: members" entries, each of which ends at the next line with a colon.
 func conceptTable(text string) map[string][]string {
 	table := map[string][]string{}
 	var heads []string

@@ -9,9 +9,9 @@ import (
 	"syscall"
 )
 
-// Transport returns a transport that reaches this receiver without a socket, whatever the URL's host says: for tests in
-// a synctest bubble, where sockets do not belong. A request whose context ends returns at once with the context's
-// error, while the receiver goes on with it, as it would behind a socket; a reset is [syscall.ECONNRESET].
+// Transport returns a transport that reaches this receiver without a socket, whatever the URL's host says. It is
+// for tests in a synctest bubble, where sockets do not belong. A request whose context ends returns at once with
+// the context's error, while the receiver goes on with it, as behind a socket. A reset is [syscall.ECONNRESET].
 //
 // The goroutine of each request ends with the handler; Close waits for it.
 func (s *Server) Transport() http.RoundTripper { return transport{s} }

@@ -13,10 +13,10 @@ import (
 	bolterrors "go.etcd.io/bbolt/errors"
 )
 
-// lockTimeout is how long a file may be another process's before it is given up.
+// lockTimeout is how long [Open] waits for a file that another process holds.
 const lockTimeout = 5 * time.Second
 
-// format is what the file calls itself; it changes when what is in it does.
+// format is the format in the file's header; it changes when the layout of the contents does.
 const format = "1"
 
 var (
@@ -29,7 +29,7 @@ var (
 // file is the vectors on disk: the hash of the text, big endian, and the numbers, little endian.
 type file struct{ db *bbolt.DB }
 
-// openFile opens a file for a model, and says why it was begun anew if it was.
+// openFile opens a file for a model. If it has to begin the file anew, it returns the reason.
 func openFile(path, model string) (f *file, anew string, err error) {
 	db, err := open(path)
 	if broken(err) {
@@ -69,7 +69,7 @@ func open(path string) (*bbolt.DB, error) {
 	return bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType})
 }
 
-// broken tells a file that is none of bbolt's from a disk or a lock that is in the way.
+// broken tells a file that bbolt cannot read from a disk or a lock that prevents opening it.
 func broken(err error) bool {
 	return errors.Is(err, bolterrors.ErrInvalid) || errors.Is(err, bolterrors.ErrChecksum) || errors.Is(err, bolterrors.ErrVersionMismatch)
 }
@@ -78,7 +78,7 @@ func (f *file) read(each func(hash uint64, v []float32)) error {
 	err := f.db.View(func(tx *bbolt.Tx) error {
 		return tx.Bucket(vectorsBucket).ForEach(func(k, raw []byte) error {
 			if len(k) != 8 || len(raw) == 0 || len(raw)%4 != 0 {
-				return nil // not ours; it is dropped with the next model
+				return nil // not a text's hash; the entry is dropped with the next model
 			}
 			v := make([]float32, len(raw)/4)
 			for i := range v {

@@ -9,7 +9,7 @@ import (
 	"sync"
 )
 
-// ErrDimension says that a vector is not as long as those that are kept.
+// ErrDimension says that a vector is not as long as the kept ones.
 var ErrDimension = errors.New("vectors have another dimension")
 
 // Match is a document with the cosine between its text and the question.
@@ -18,23 +18,23 @@ type Match struct {
 	Cosine float32
 }
 
-// Store keeps vectors. It is made by [Open].
+// Store keeps vectors. Make it with [Open].
 type Store struct {
 	mu   sync.RWMutex // guards all below
 	file *file        // nil in memory
-	dim  int          // 0 while there is none
-	// texts are by the hash of the text, documents by what the caller calls them.
+	dim  int          // 0 while there is no vector
+	// texts are by the hash of the text, documents by the caller's key.
 	texts     map[uint64]*text
 	documents map[string]uint64
 }
 
 type text struct {
 	vector []float32
-	used   int // documents that say it
+	used   int // how many documents have the text
 }
 
-// Open reads the vectors of a model from a file, which is created when it is missing. An empty path keeps
-// them in memory. Of a file that is broken or another model's nothing is kept; the reason is returned beside
+// Open reads the vectors of a model from a file, and creates a missing one. An empty path keeps the vectors in
+// memory. It drops the contents of a file that is broken or belongs to another model, and returns the reason beside
 // the Store.
 func Open(path, model string) (s *Store, anew string, err error) {
 	s = &Store{texts: map[uint64]*text{}, documents: map[string]uint64{}}
@@ -66,7 +66,7 @@ func (s *Store) Has(hash uint64) bool {
 	return s.texts[hash] != nil
 }
 
-// Len is how many documents have a vector, of which dimension.
+// Len returns how many documents have a vector, and its dimension.
 func (s *Store) Len() (documents, dimension int) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -100,8 +100,8 @@ func (s *Store) Add(vectors map[uint64][]float32) error {
 	return nil
 }
 
-// Assign says which texts documents have, and which documents are gone. A text without a vector is none. It
-// blocks until the vectors that nobody needs any more are off the disk.
+// Assign sets the texts of documents, and names the documents that are gone. A text without a vector counts as
+// none. It blocks until the vectors that no document needs are off the disk.
 func (s *Store) Assign(texts map[string]uint64, gone []string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -120,12 +120,12 @@ func (s *Store) Assign(texts map[string]uint64, gone []string) error {
 	for _, key := range gone {
 		unused = append(unused, s.release(key)...)
 	}
-	// What one document gave up, another may have taken in the same call.
+	// One document may give up a text that another takes in the same call.
 	unused = slices.DeleteFunc(unused, func(hash uint64) bool { return s.texts[hash].used > 0 })
 	return s.forget(unused)
 }
 
-// release takes a document's text away and returns the hash of it if no other document says it.
+// release takes a document's text away. It returns the text's hash if no other document has that text.
 func (s *Store) release(key string) []uint64 {
 	hash, held := s.documents[key]
 	if !held {
@@ -162,7 +162,7 @@ func (s *Store) Prune() error {
 	return s.forget(unused)
 }
 
-// Reset forgets everything, the dimension included.
+// Reset forgets all vectors, and their dimension.
 func (s *Store) Reset() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -174,8 +174,8 @@ func (s *Store) Reset() error {
 	return s.file.clear()
 }
 
-// Nearest returns the n documents that are nearest to a vector of length 1, the nearest first. A vector of another
-// dimension is near to none. Documents that accept refuses are left out; nil accepts all.
+// Nearest returns the n documents that are nearest to a vector of length 1, the nearest first. No document is near
+// to a vector of another dimension. Documents that accept refuses are left out; nil accepts all.
 func (s *Store) Nearest(question []float32, n int, accept func(key string) bool) []Match {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -184,7 +184,7 @@ func (s *Store) Nearest(question []float32, n int, accept func(key string) bool)
 	}
 	cosines := make(map[uint64]float32, len(s.texts))
 	best := make([]Match, 0, 2*n)
-	least := float32(math.Inf(-1)) // nothing below it can be among the best
+	least := float32(math.Inf(-1)) // a document below it cannot be among the best
 	for key, hash := range s.documents {
 		cosine, known := cosines[hash]
 		if !known {

@@ -102,7 +102,7 @@ func TestAdd_OtherDimension_ChangesNothing(t *testing.T) {
 	must(t, s.Add(map[uint64][]float32{3: {1}}))
 }
 
-// TestNearest_ManyDocuments_AgreesWithSorting holds the cut list against all of it.
+// TestNearest_ManyDocuments_AgreesWithSorting compares the cut list with a full sort.
 func TestNearest_ManyDocuments_AgreesWithSorting(t *testing.T) {
 	s, random := open(t, "", "m"), rand.New(rand.NewPCG(1, 2))
 	assign := map[string]uint64{}
