@@ -1,5 +1,5 @@
-// Command k8s-vectordb-sync brings a receiver to the state of a Kubernetes cluster and keeps it there. It is configured
-// by the environment; see docs/configuration.md.
+// Command k8s-vectordb-sync brings a receiver to the state of a Kubernetes cluster and keeps it there. The
+// environment configures it; see docs/configuration.md.
 package main
 
 import (
@@ -20,12 +20,12 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
 )
 
-// version is set by the linker.
+// version is the version of the program, which the linker sets.
 var version = "dev"
 
 func main() {
 	profiled := runtime.MemProfileRate
-	runtime.MemProfileRate = 0 // Unless somebody may ask for a profile: its buckets take 1.5 MB.
+	runtime.MemProfileRate = 0 // Unless a caller may ask for a profile: its buckets take 1.5 MB.
 	printVersion := pflag.Bool("version", false, "print the version and exit")
 	endpoints := pflag.StringArray("check", nil, "ask this URL until it answers well, for a minute at most, and exit; may be repeated")
 	var o planOptions
@@ -54,7 +54,8 @@ func main() {
 	}
 }
 
-// run runs a replica. profiled is the rate at which allocations are noted for a profile, if there may be one.
+// run runs a replica. profiled is the rate at which allocations are recorded for a profile, if the settings allow
+// one.
 func run(ctx context.Context, profiled int) error {
 	cfg, err := config.FromEnviron(os.Environ())
 	if err != nil {
@@ -82,7 +83,7 @@ func run(ctx context.Context, profiled int) error {
 // checkPatience is how long an endpoint may take to answer well: helm test may follow an installation at once.
 const checkPatience = time.Minute
 
-// checkEndpoints is what helm test runs.
+// checkEndpoints is the command of helm test.
 func checkEndpoints(ctx context.Context, urls []string) error {
 	ctx, cancel := context.WithTimeout(ctx, checkPatience)
 	defer cancel()

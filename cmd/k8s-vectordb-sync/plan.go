@@ -28,7 +28,7 @@ func (o *planOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVarP(&o.output, "output", "o", "", "how --plan prints: json, yaml, wide (default: a table)")
 }
 
-// run prints a plan. No receiver is needed, and nothing is written to the cluster.
+// run prints a plan. It needs no receiver, and writes nothing to the cluster.
 func (o *planOptions) run(ctx context.Context) error {
 	if !slices.Contains(plan.Outputs(), o.output) {
 		return fmt.Errorf("--output=%s: want json, yaml or wide", o.output)

@@ -1,6 +1,6 @@
 // Command kubectl-vectordb_sync is kubectl vectordb-sync, a plugin of kubectl that looks at the replicas of
-// k8s-vectordb-sync and starts resyncs; see docs/kubectl.md. Called as kubectl_complete-vectordb_sync it completes its
-// own command line.
+// k8s-vectordb-sync and starts resyncs; see docs/kubectl.md. Under the name kubectl_complete-vectordb_sync it
+// completes its own command line.
 package main
 
 import (
@@ -15,10 +15,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/plugin"
 )
 
-// version is set by the linker.
+// version is the version of the program, which the linker sets.
 var version = "dev"
 
-// versionOf is the linker's word, or what go install was told to fetch.
+// versionOf is the linker's version, or the one that go install fetched.
 func versionOf(linked string, info *debug.BuildInfo) string {
 	if linked != "dev" || info == nil || info.Main.Version == "" || info.Main.Version == "(devel)" {
 		return linked

@@ -17,7 +17,7 @@ type flags struct {
 	options receiver.Options
 }
 
-// parseFlags reads the command line and reports everything that is wrong with it.
+// parseFlags reads the command line and reports all mistakes in it.
 func parseFlags(args []string) (flags, error) {
 	var f flags
 	var strict bool

@@ -1,5 +1,5 @@
-// Command receiver is the reference receiver: it answers as cluster-whisperer and as dot-ai do, keeps what it
-// is sent and lets people search it, by words and with an embedder by meaning. It is made for demonstrations
+// Command receiver is the reference receiver. It answers as cluster-whisperer and as dot-ai do, keeps the
+// documents, and lets people search them, by words and with an embedder by meaning. It is made for demonstrations
 // and tests; see docs/receiver.md.
 package main
 
@@ -22,7 +22,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
 )
 
-// version is set by the linker.
+// version is the version of the program, which the linker sets.
 var version = "dev"
 
 func main() {
@@ -38,7 +38,7 @@ const (
 	// headerTimeout keeps clients that send nothing from holding connections for ever. There is no limit to the time
 	// of a request: a simulated embedder may take minutes.
 	headerTimeout = 10 * time.Second
-	// idleTimeout is cluster-whisperer's, so that a client which keeps idle connections longer finds out here.
+	// idleTimeout is cluster-whisperer's, so that a client fails here, too, that keeps idle connections longer.
 	idleTimeout = 5 * time.Second
 	// stopTimeout is how long requests may take to end after SIGTERM.
 	stopTimeout = 10 * time.Second
@@ -80,9 +80,9 @@ func serve(ctx context.Context, listener net.Listener, server *receiver.Server) 
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
-	err := web.Shutdown(stopping) // what is in flight completes, as with both real receivers
+	err := web.Shutdown(stopping) // requests in flight complete, as with both real receivers
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = nil // Close ends what a fault or a latency still holds
+		err = nil // Close ends the requests that a fault or a latency still holds
 	}
 	return errors.Join(err, server.Close(), web.Close())
 }

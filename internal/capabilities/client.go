@@ -14,10 +14,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound/httpclient"
 )
 
-// maxReason bounds what is repeated of an answer, in bytes.
+// maxReason bounds the part of an answer that an error repeats, in bytes.
 const maxReason = 200
 
-// client makes a request of a batch.
+// client makes the request of a batch.
 type client struct {
 	http     *httpclient.Client
 	endpoint *url.URL
@@ -55,8 +55,8 @@ func (c client) scan(ctx context.Context, b batch, now func() time.Time) (result
 	}
 }
 
-// counted checks that the receiver read what was sent: a proxy, or a receiver that mistakes the body, may say 200 to
-// anything.
+// counted checks that the receiver counted the names that were sent: a proxy, or a receiver that mistakes the body,
+// may answer 200 to any request.
 func counted(body []byte, b batch) error {
 	var got struct {
 		Upserts *int `json:"upserts"`
@@ -76,7 +76,7 @@ func said(a httpclient.Answer) error {
 	return fmt.Errorf("HTTP %d: %q", a.Status, text)
 }
 
-// retryAfter reads the header of that name: seconds or a date. What cannot be read asks for nothing.
+// retryAfter reads the header of that name: seconds or a date. A value that cannot be read asks for no pause.
 func retryAfter(value string, now time.Time) time.Duration {
 	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
 		return time.Duration(seconds) * time.Second

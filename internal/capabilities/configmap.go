@@ -10,11 +10,11 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/configmap"
 )
 
-// scannedKey holds what was scanned, as JSON.
+// scannedKey holds the names that were scanned, as JSON.
 const scannedKey = "scanned"
 
-// ConfigMap is a [Store] in a ConfigMap. One member at a time writes it; should two, the second is
-// refused and reads again.
+// ConfigMap is a [Store] in a ConfigMap. One member at a time writes it. If two do, the second write is refused,
+// and that member reads again.
 type ConfigMap struct {
 	client corev1client.ConfigMapInterface
 	ring   string

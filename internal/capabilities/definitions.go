@@ -27,27 +27,27 @@ const definitionsTimeout = time.Minute
 
 var definitionResource = schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 
-// Definitions is a [Source] over what discovery sees of definitions, whether they are sent
-// as objects or not. Their identities are made of what is served: of the versions that are, with their
-// schemas. A label, an annotation or the certificate of a conversion webhook makes no other definition.
-// Generations say which have to be read anew.
+// Definitions is a [Source] of the definitions that discovery sees, whether they are sent as objects or not. The
+// identity of a definition is made of the versions that it serves, with their schemas. So a change of a label, an
+// annotation or the certificate of a conversion webhook keeps the identity. Generations say which definitions have
+// to be read anew.
 type Definitions struct {
 	seen   func() (generations map[string]int64, complete bool)
 	client dynamic.ResourceInterface
 	inStep func() bool
 	log    logr.Logger
-	begun  atomic.Bool // the receivers were in step once
+	begun  atomic.Bool // the receivers have been in step once
 
 	mu    sync.Mutex // guards known
 	known map[string]identified
 }
 
-// NewDefinitions returns those that seen tells of, once inStep says that the receivers have everything.
+// NewDefinitions returns the definitions that seen reports, once inStep says that the receivers have everything.
 func NewDefinitions(client dynamic.Interface, seen func() (generations map[string]int64, complete bool), inStep func() bool, log logr.Logger) *Definitions {
 	return &Definitions{seen: seen, client: client.Resource(definitionResource), inStep: inStep, log: log, known: make(map[string]identified)}
 }
 
-// identified is a definition of which the identity is known.
+// identified is a definition whose identity is known.
 type identified struct {
 	generation int64
 	identity   string
@@ -92,7 +92,7 @@ func (d *Definitions) read(generations map[string]int64) error {
 	if len(missing) > definitionsPage {
 		return d.list(ctx, "")
 	}
-	for _, name := range missing { // A list of one: to get it is a right that nobody has to be given.
+	for _, name := range missing { // A list of one, because the right to get is one more right to grant.
 		if err := d.list(ctx, fields.OneTermEqualSelector("metadata.name", name).String()); err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func (d *Definitions) list(ctx context.Context, selector string) error {
 	}
 }
 
-// identityOf names what a definition serves.
+// identityOf returns a text for the versions that a definition serves.
 func identityOf(definition map[string]any) string {
 	spec, _, _ := unstructured.NestedMap(definition, "spec")
 	versions, _, _ := unstructured.NestedSlice(spec, "versions")
@@ -127,7 +127,7 @@ func identityOf(definition map[string]any) string {
 		}
 	}
 	text, err := json.Marshal(served) // with the keys of maps in order
-	if err != nil {                   // It came as JSON.
+	if err != nil {                   // A value that came as JSON can be written as JSON.
 		return "unknown"
 	}
 	return strconv.FormatUint(xxhash.Sum64(text), 16)

@@ -32,11 +32,11 @@ func definitionOf(t *testing.T, text string) *unstructured.Unstructured {
 	if err := yaml.Unmarshal([]byte(text), &o.Object); err != nil {
 		t.Fatal(err)
 	}
-	o.SetGeneration(1) // which YAML takes for a number with a point
+	o.SetGeneration(1) // YAML takes it for a number with a decimal point
 	return o
 }
 
-// A scan is an LLM's time: it is for what is served, and its schema.
+// TestADefinitionIsWhatItServes: a scan costs time of an LLM, so only a change of a served schema causes one.
 func TestADefinitionIsWhatItServes(t *testing.T) {
 	t.Parallel()
 	before := identityOf(definitionOf(t, definitionText).Object)
@@ -59,7 +59,7 @@ func TestADefinitionIsWhatItServes(t *testing.T) {
 	}
 }
 
-// Definitions are read when their generations say that they have changed, and not otherwise.
+// TestDefinitionsAreReadWhenTheyHaveChanged: generations tell which definitions have to be read.
 func TestDefinitionsAreReadWhenTheyHaveChanged(t *testing.T) {
 	t.Parallel()
 	client := dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),

@@ -1,8 +1,8 @@
-// Package capabilities tells a newer cluster-whisperer which CustomResourceDefinitions there are, so that it can
-// work out the purpose of each: POST /api/v1/capabilities/scan with the names that were added and removed.
+// Package capabilities tells a newer cluster-whisperer the names of CustomResourceDefinitions, so that it can work
+// out the purpose of each: POST /api/v1/capabilities/scan with the names that were added and removed.
 //
-// A scan is expensive. For each name the receiver runs kubectl twice, and answers no one meanwhile. Then it asks
-// a language model, again for a name that it receives twice. And it answers before it does any work. Hence
+// A scan is expensive. For each name the receiver runs kubectl twice, and answers no other request meanwhile. Then
+// it asks a language model, again for a name that it receives twice. And it answers before it does any work. Hence
 //
 //   - one request at a time, of five names at most; before the first and after each, a pause as long as the
 //     receiver is likely to need;
@@ -25,8 +25,8 @@
 //	                     429, 5xx, no answer                              │
 //	 a definition that is gone: its name is sent as removed, then forgotten ◀┘
 //
-// The scanner repeats a request of several names that is refused (400) name by name, so that one of them does not
+// The scanner repeats a request of several names that is refused (400) name by name, so that a bad name does not
 // hold up the others.
 //
-// [Scanner.Run] is the only thing that blocks. [Scanner.Wake] may be called from anywhere. The rest is pure.
+// Only [Scanner.Run] blocks. [Scanner.Wake] may be called from any goroutine. The rest is pure.
 package capabilities

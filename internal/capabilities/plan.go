@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// timing is how patient a plan is.
+// timing holds the pauses of a plan.
 type timing struct {
 	batch   int           // names in a request
 	settle  time.Duration // between the appearance of a definition and its scan
@@ -14,15 +14,15 @@ type timing struct {
 }
 
 const (
-	// busyWait follows a 429 that names no time. Four scans run then, of which one ends within about half a minute.
+	// busyWait follows a 429 without a time. Four scans run then, of which one ends within about half a minute.
 	busyWait = 30 * time.Second
-	// leastWait and mostWait bound what follows a failure, doubling in between.
+	// leastWait and mostWait bound the pause after a failure, which doubles in between.
 	leastWait, mostWait = 5 * time.Second, 5 * time.Minute
 	// mostBusy bounds what a Retry-After can ask for.
 	mostBusy = 15 * time.Minute
 )
 
-// batch is what is sent at once.
+// batch is the content of one request.
 type batch struct {
 	upserts, deletes []string
 	identities       map[string]string // of upserts
@@ -30,36 +30,36 @@ type batch struct {
 
 func (b batch) size() int { return len(b.upserts) + len(b.deletes) }
 
-// result is what became of a batch.
+// result is the outcome of a batch.
 type result struct {
 	kind  kind
-	after time.Duration // that the receiver asked for, 0 for none
+	after time.Duration // the pause that the receiver asked for, 0 for none
 }
 
 type kind uint8
 
 const (
-	// failed: it may or may not have arrived.
+	// failed: the receiver may or may not have read the batch.
 	failed kind = iota
 	accepted
 	// busy: the receiver has too many scans under way.
 	busy
-	// refused: the receiver will not take these names.
+	// refused: the receiver does not take these names.
 	refused
 )
 
-// plan decides what is sent next. It has no clock and knows nothing of HTTP.
+// plan decides what is sent next. It has no clock and does not know HTTP.
 type plan struct {
 	timing   timing
-	done     map[string]string    // as stored: name to identity, "" for what was begun
+	done     map[string]string    // as stored: name to identity, "" for a scan that was begun
 	seen     map[string]time.Time // when a definition that is to be scanned was first seen
 	alone    map[string]bool      // names that are to be sent without others
-	set      map[string]string    // names that are refused, with the identity that is; "" for a removal
+	set      map[string]string    // names that are refused, with their identities at that time; "" for a removal
 	notUntil time.Time
 	failures int // in a row
 }
 
-// newPlan begins with a pause: an earlier leader, or an earlier life, may have left a scan under way.
+// newPlan begins with a pause: an earlier leader, or an earlier process, may have left a scan under way.
 func newPlan(now time.Time, t timing, done map[string]string) *plan {
 	if done == nil {
 		done = map[string]string{}
@@ -70,8 +70,8 @@ func newPlan(now time.Time, t timing, done map[string]string) *plan {
 	}
 }
 
-// next returns what to send at that time, or an empty batch and when to ask again; a zero time means when something
-// changes.
+// next returns the batch to send at that time. If that is empty, it returns when to ask again; a zero time means
+// when something changes.
 func (p *plan) next(now time.Time, defs map[string]string) (batch, time.Time) {
 	names, wake := p.due(now, defs)
 	if len(names) == 0 {
@@ -96,7 +96,7 @@ func (p *plan) next(now time.Time, defs map[string]string) (batch, time.Time) {
 	return b, time.Time{}
 }
 
-// due returns the names that are to be sent: removed ones first, then added ones; and when the next becomes due.
+// due returns the names to send, removed ones first, then added ones, and when the next becomes due.
 func (p *plan) due(now time.Time, defs map[string]string) (names []string, wake time.Time) {
 	maps.DeleteFunc(p.seen, func(n string, _ time.Time) bool { _, ok := defs[n]; return !ok })
 	maps.DeleteFunc(p.set, func(n, identity string) bool { return defs[n] != identity })
@@ -139,7 +139,7 @@ func (p *plan) pending(defs map[string]string) (pending, aside int) {
 	return pending, len(p.set)
 }
 
-// begin notes that a batch is about to be sent, and tells whether what is stored has to be written first.
+// begin records that a batch is about to be sent, and tells whether the store has to be written first.
 func (p *plan) begin(b batch) (changed bool) {
 	for _, n := range b.upserts {
 		if identity, ok := p.done[n]; !ok || identity != "" {
@@ -149,7 +149,7 @@ func (p *plan) begin(b batch) (changed bool) {
 	return changed
 }
 
-// complete notes what became of a batch, and tells whether what is stored has changed.
+// complete records the outcome of a batch, and tells whether the store has to be written.
 func (p *plan) complete(now time.Time, b batch, r result) (changed bool) {
 	if r.kind != failed {
 		p.failures = 0

@@ -18,20 +18,20 @@ import (
 
 // Source knows the CustomResourceDefinitions.
 type Source interface {
-	// Definitions returns all there are by name (plural.group), each with an identity that is not empty and
-	// differs when the definition has to be scanned again: of a definition that was deleted and created
-	// again, at least. It returns false as long as it does not know all of them, or the instances are not yet
-	// in step. The caller does not change the map.
+	// Definitions returns all definitions by name (plural.group), each with an identity that is not empty. The
+	// identity differs when the definition has to be scanned again, at least after it was deleted and created again.
+	// The result is false as long as the source does not know all of them, or the instances are not yet in step. The
+	// caller does not change the map.
 	Definitions() (map[string]string, bool)
 }
 
-// Store keeps what was scanned, by name with its identity, for the next leader and the next life. Its methods may block
-// until ctx ends.
+// Store keeps the scanned names with their identities for the next leader and the next process. Its methods may
+// block until ctx ends.
 type Store interface {
-	// Load returns what was saved last, by any member, and nothing without an error when nothing ever was. The caller
-	// owns the map.
+	// Load returns the names that any member saved last, and nothing without an error before the first save. The
+	// caller owns the map.
 	Load(ctx context.Context) (map[string]string, error)
-	// Save replaces what was saved. It does not keep the map.
+	// Save replaces the saved names. It does not keep the map.
 	Save(ctx context.Context, done map[string]string) error
 }
 
@@ -49,18 +49,18 @@ type Options struct {
 	Leader func() bool
 	// MaxNames bounds the names in one request. Zero means 5.
 	MaxNames int
-	// Settle is how old a definition has to be. Zero means 10 s: kubectl, which the receiver asks, has to see it.
+	// Settle is how old a definition has to be. Zero means 10 s: the receiver asks kubectl, which has to see it.
 	Settle time.Duration
-	// PerName is the pause after a request, for each of its names. Zero means 6 s: 5 s for the language model and
-	// 0.8 s for kubectl were seen. The receiver does not tell when it is done.
+	// PerName is the pause after a request, for each of its names. Zero means 6 s: 5 s for the language model and 0.8
+	// s for kubectl were seen. The receiver does not report the end of a scan.
 	PerName time.Duration
 	// Timeout bounds a request. Zero means 60 s; the receiver answers at once, unless it is in the middle of a scan.
 	Timeout time.Duration
-	// Poll is how often source and leadership are looked at when nobody wakes the scanner. Zero means 30 s.
+	// Poll is the time between looks at source and leadership without a call of Wake. Zero means 30 s.
 	Poll time.Duration
 	// Transport replaces the connections, for tests. Nil means real ones.
 	Transport http.RoundTripper
-	// Log gets the edges of trouble, and each name that is refused.
+	// Log takes the beginning and the end of trouble, and each name that is refused.
 	Log logr.Logger
 	// Registerer takes the metrics. Nil means none.
 	Registerer prometheus.Registerer
@@ -75,14 +75,14 @@ type Scanner struct {
 	metrics *metrics
 	woken   chan struct{} // one slot
 
-	// What follows belongs to Run.
-	plan     *plan // nil when this member does not lead, or does not yet know what was scanned
-	unsaved  bool  // the plan's done differs from what is stored
-	trouble  bool  // it was logged that the receiver cannot be reached
+	// Only Run uses the fields below.
+	plan     *plan // nil when this member does not lead, or has not yet loaded the scanned names
+	unsaved  bool  // the plan's done differs from the stored names
+	trouble  bool  // the log says that the receiver cannot be reached
 	failures int   // of the store, in a row
 }
 
-// New makes a scanner that posts to endpoint, a complete URL. It connects to nothing yet.
+// New makes a scanner that posts to endpoint, a complete URL. It opens no connection.
 func New(endpoint *url.URL, source Source, store Store, opts Options) (*Scanner, error) {
 	if endpoint == nil || endpoint.Host == "" || endpoint.Scheme != "http" && endpoint.Scheme != "https" {
 		return nil, errors.New("endpoint is no complete URL, want one such as http://cluster-whisperer:3000/api/v1/capabilities/scan")
@@ -110,12 +110,12 @@ func New(endpoint *url.URL, source Source, store Store, opts Options) (*Scanner,
 func (s *Scanner) Wake() {
 	select {
 	case s.woken <- struct{}{}:
-	default: // It will wake anyway.
+	default: // The scanner wakes anyway.
 	}
 }
 
-// Run scans until ctx ends. It never fails: what goes wrong is counted, logged at its edges and tried again. It is
-// called once.
+// Run scans until ctx ends. It never fails: it counts failures, logs their beginning and their end, and tries
+// again. It is called once.
 func (s *Scanner) Run(ctx context.Context) error {
 	defer s.client.http.Close()
 	for ctx.Err() == nil {
@@ -134,7 +134,7 @@ func (s *Scanner) Run(ctx context.Context) error {
 	return nil
 }
 
-// step does the next thing, and returns how long there is nothing else to be done unless somebody wakes the scanner.
+// step takes the next step, and returns how long the scanner may sleep unless it is woken.
 func (s *Scanner) step(ctx context.Context) time.Duration {
 	if !s.opts.Leader() {
 		s.plan = nil
@@ -192,7 +192,7 @@ func (s *Scanner) send(ctx context.Context, b batch, defs map[string]string) tim
 	return 0
 }
 
-// save writes what was scanned, and returns how long to wait before the next try, 0 when it is written.
+// save writes the scanned names, and returns how long to wait before the next try, 0 when they are written.
 func (s *Scanner) save(ctx context.Context) time.Duration {
 	if err := s.store.Save(ctx, s.plan.done); err != nil {
 		return s.stored(fmt.Errorf("writing down what was scanned: %w", err))
@@ -201,7 +201,7 @@ func (s *Scanner) save(ctx context.Context) time.Duration {
 	return s.stored(nil)
 }
 
-// stored notes what became of a call of the store.
+// stored records the outcome of a call of the store.
 func (s *Scanner) stored(err error) time.Duration {
 	if err == nil {
 		s.failures = 0
@@ -215,7 +215,7 @@ func (s *Scanner) stored(err error) time.Duration {
 	return wait
 }
 
-// report logs the edges.
+// report logs the beginning and the end of trouble.
 func (s *Scanner) report(b batch, r result, err error) {
 	switch {
 	case r.kind == accepted && s.trouble:

@@ -29,9 +29,9 @@ import (
 // The index library behind the receiver starts the workers of its global queue when it is imported.
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
 
-// cluster is what there is, and what is stored in it.
+// cluster is the definitions of a cluster, and the store in it.
 type cluster struct {
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	defs     map[string]string
 	complete bool
 	stored   map[string]string
@@ -74,7 +74,7 @@ type rig struct {
 	*cluster
 	t      *testing.T
 	begun  time.Time
-	fail   func(*http.Request) (*http.Response, error) // nil, or in place of the receiver
+	fail   func(*http.Request) (*http.Response, error) // nil, or takes the place of the receiver
 	failMu sync.Mutex
 	early  int // requests that came while a scan was under way
 	sent   int // names that were accepted
@@ -150,7 +150,7 @@ func (r *rig) start(edit ...func(*capabilities.Options)) (s *capabilities.Scanne
 	return s, stop
 }
 
-// story is what the receiver was asked, a line for each request.
+// story is the requests to the receiver, a line for each.
 func (r *rig) story() []string {
 	var lines []string
 	for _, q := range r.Requests(0) {
@@ -209,7 +209,7 @@ func (r *rig) wantLog(want ...string) {
 	})
 }
 
-// pass lets time go by and whatever it starts be done.
+// pass lets time pass, and waits until everything that it starts has ended.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -300,7 +300,7 @@ func TestTheNextLifeScansOnlyWhatIsNew(t *testing.T) {
 			c.defs["b.x"] = "uid-other" // deleted and created again
 			delete(c.defs, "c.x")
 			c.defs["d.x"] = "uid-d"
-			c.stored["e.x"] = "" // begun, when the process was killed
+			c.stored["e.x"] = "" // the process was killed after it began the scan
 			c.defs["e.x"] = "uid-e"
 			c.stored["f.x"] = "" // the same, and removed since
 		})
@@ -333,13 +333,13 @@ func TestOnlyTheLeaderScans(t *testing.T) {
 		mu.Unlock()
 		second.Wake()
 		pass(time.Hour)
-		r.wantStory("30s 202 +a.x,b.x,c.x,d.x,e.x", "1m10s 202 +f.x,g.x") // the receiver may still be at it
+		r.wantStory("30s 202 +a.x,b.x,c.x,d.x,e.x", "1m10s 202 +f.x,g.x") // the receiver may still scan
 		if r.early > 0 {
 			t.Errorf("%d requests came while a scan was under way", r.early)
 		}
 		r.wantHeld("a.x", "b.x", "c.x", "d.x", "e.x", "f.x", "g.x")
 
-		mu.Lock() // and back: the first has to learn what the second has done
+		mu.Lock() // and back: the first has to load what the second has scanned
 		leader = 0
 		mu.Unlock()
 		pass(time.Hour)
@@ -363,7 +363,7 @@ func TestABusyReceiverIsLeftAlone(t *testing.T) {
 		r.start()
 		pass(time.Hour)
 		r.wantStory("30s 429 +a.x", "2m0s 429 +a.x", "2m30s 429 +a.x", "4m0s 429 +a.x", "19m0s 202 +a.x")
-		r.wantLog() // that is how it is meant to be
+		r.wantLog() // the change of the leader is no trouble
 	})
 }
 
@@ -424,7 +424,7 @@ func response(status int, body string) *http.Response {
 	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
 }
 
-// What was sent and got no answer may have arrived: it is taken back when the definition goes.
+// TestAnUnknownOutcomeIsTakenBack: a name without an answer may have arrived, so it is removed with its definition.
 func TestAnUnknownOutcomeIsTakenBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, "a.x")
@@ -541,7 +541,7 @@ func TestMetricsAreWellFormed(t *testing.T) {
 	}
 }
 
-// The names that wait are sent in an order that does not depend on a map's.
+// TestTheOrderIsThatOfTheNames: waiting names are sent in an order that does not depend on a map's.
 func TestTheOrderIsThatOfTheNames(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var names []string

@@ -12,24 +12,24 @@ import (
 )
 
 const (
-	// pace is how long an endpoint that does not answer well is left alone.
+	// pace is how long an endpoint is left alone that does not answer well.
 	pace = time.Second
-	// attemptTimeout bounds one request: Services that lead nowhere swallow them.
+	// attemptTimeout bounds one request: a Service without a pod swallows requests.
 	attemptTimeout = 5 * time.Second
 	// maxBody is how much of an answer is read, so that its connection can be used again.
 	maxBody = 64 << 10
 )
 
-// Options are how endpoints are asked.
+// Options say how endpoints are asked.
 type Options struct {
-	// Client asks them; nil is a client without a proxy, for what is asked is near.
+	// Client asks the endpoints; nil is a client without a proxy, because the endpoints are near.
 	Client *http.Client
 	// Out takes a line for each endpoint that answers.
 	Out io.Writer
 }
 
-// Run asks each endpoint until it answers well, one after the other, and returns an error that names the
-// first that does not before ctx ends.
+// Run asks one endpoint after the other until it answers well. If ctx ends before, it returns an error that names
+// the endpoint.
 func Run(ctx context.Context, urls []string, opts Options) error {
 	client := opts.Client
 	if client == nil {

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// answers are the statuses of one endpoint after the other; the last one is given for ever.
+// answers are the successive statuses of one endpoint; the last one repeats for ever.
 type answers struct {
 	codes []int
 	asked []string

@@ -8,31 +8,31 @@ import (
 	"time"
 )
 
-// tidyEvery is how often a replica looks whether there is memory to be given back.
+// tidyEvery is how often a replica looks whether it can return memory.
 const tidyEvery = 10 * time.Second
 
-// gcPercent makes the collector run at a third of the growth that Go allows by itself: it trades a few per
-// cent of a core at the start for a third of the peak (20,000 objects: 51 MiB instead of 73), and costs
-// nothing at rest. GOGC overrides it.
+// gcPercent makes the collector run at a third of the growth that Go allows by itself. It trades a few per cent of
+// a core at the start for a third of the peak (20,000 objects: 51 MiB instead of 73), and costs nothing at rest.
+// GOGC overrides it.
 const gcPercent = 30
 
-// restPercent takes the place of [gcPercent] once everything has been read. With 20,000 objects a collection is
+// restPercent takes the place of [gcPercent] once every type has been read. With 20,000 objects a collection is
 // some 10 ms of CPU, and 200 changes a second make for one a second. GOGC overrides both.
 const restPercent = 20
 
 // Starting is called before the cluster is read.
 func Starting() { setGCPercent(gcPercent) }
 
-// Resting is called once it has been read: what the start took in memory is given back.
+// Resting is called once the cluster has been read, and returns the memory that only the start needed.
 func Resting() {
 	setGCPercent(restPercent)
 	debug.FreeOSMemory()
 }
 
-// Tidy collects what a replica at rest leaves behind. By itself the collector waits until memory has grown by
-// [restPercent] of everything, the stacks of a thousand watches included, or for two minutes: until then a
-// checkpoint here and a scrape there would be taken for memory that is needed. It costs 5 to 20 ms of CPU, six
-// times a minute at most.
+// Tidy collects the garbage of a replica at rest. By itself the collector waits until memory has grown by
+// [restPercent] of everything, the stacks of a thousand watches included, or for two minutes. Until then, the
+// garbage of checkpoints and scrapes would look like memory that is needed. Tidy costs 5 to 20 ms of CPU, six times
+// a minute at most.
 func Tidy(ctx context.Context) error {
 	tick := time.NewTicker(tidyEvery)
 	defer tick.Stop()
@@ -48,18 +48,18 @@ func Tidy(ctx context.Context) error {
 	}
 }
 
-// setGCPercent sets how much memory may grow until the collector runs, unless the environment does.
+// setGCPercent sets by how much memory may grow until the collector runs, unless the environment sets it.
 func setGCPercent(percent int) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(percent)
 	}
 }
 
-// heap is how many bytes the objects of the heap take, how many of them were in use when it was last looked at, and how
-// many are free and not given back.
+// heap is how many bytes the objects of the heap take, and how many of them were in use at the last collection.
+// free is how many bytes are free and not returned.
 type heap struct{ objects, live, free uint64 }
 
-// worthTidying tells whether a twentieth of what is held in memory may be garbage, or is free.
+// worthTidying tells whether a twentieth of the memory in use may be garbage, or is free.
 func (h heap) worthTidying() bool { return max(h.objects, h.live)-h.live+h.free > h.live/20 }
 
 func heapNow() heap {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Handler answers the probes. A replica that is ready has its metrics port open.
+// Handler answers the probes. A replica is ready only while its metrics port is open.
 func Handler(read, metricsOpen func() bool) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { probe(w, true, "ok") })
@@ -53,7 +53,7 @@ func (h *Server) Run(ctx context.Context) error {
 		<-ctx.Done()
 		grace, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_ = server.Shutdown(grace) // A probe that hangs is cut.
+		_ = server.Shutdown(grace) // A probe that hangs is cut off.
 		_ = server.Close()
 	}()
 	if err := server.Serve(h.Listener); !errors.Is(err, http.ErrServerClosed) {

@@ -9,8 +9,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/health"
 )
 
-// TestReadyz_WaitsForTheClusterAndTheMetricsPort asks for readiness while the cluster is read and the port of the
-// metrics is opened.
+// TestReadyz_WaitsForTheClusterAndTheMetricsPort asks for readiness while the replica reads the cluster and opens
+// the port of the metrics.
 func TestReadyz_WaitsForTheClusterAndTheMetricsPort(t *testing.T) {
 	yes, no := func() bool { return true }, func() bool { return false }
 	for name, test := range map[string]struct {

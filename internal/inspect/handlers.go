@@ -67,7 +67,7 @@ func notNil[T any](all []T) []T {
 	return all
 }
 
-// get lets nothing pass but GET, and HEAD, of whose answer net/http leaves out the body.
+// get lets only GET and HEAD pass. For HEAD, net/http leaves out the body of the answer.
 func get(next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -84,7 +84,7 @@ func bounded(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		text := r.URL.Query().Get("seconds")
 		n, err := strconv.ParseFloat(text, 64)
-		within := err == nil && n >= 0 && n <= maxSeconds // never for NaN
+		within := err == nil && n >= 0 && n <= maxSeconds // false for NaN
 		if text != "" && !within {
 			fail(w, http.StatusBadRequest, fmt.Sprintf("parameter seconds: want a number from 0 to %d", maxSeconds))
 			return
@@ -103,7 +103,7 @@ func answer(w http.ResponseWriter, code int, v any) {
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
-	if err := e.Encode(v); err != nil { // Nothing here can fail to be encoded.
+	if err := e.Encode(v); err != nil { // Every value of this package can be encoded.
 		http.Error(w, "encoding the answer failed", http.StatusInternalServerError)
 		return
 	}

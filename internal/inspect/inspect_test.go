@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// fake knows one of each.
+// fake has one value of each kind.
 type fake struct{}
 
 func (fake) Object(id resource.ID) inspect.Object {
@@ -41,7 +41,7 @@ func (fake) Checkpoints(_, name string) []inspect.Checkpoint {
 	return []inspect.Checkpoint{{Target: "default", Name: "ring-a-0/checkpoint"}}
 }
 
-// nothing knows of nothing.
+// nothing has no data.
 type nothing struct{ fake }
 
 func (nothing) Types(string, string) []inspect.Type             { return nil }

@@ -21,7 +21,7 @@ const (
 	// Remember is how long a permission that was taken away may still be used. A scrape every 15 s then costs two
 	// reviews a minute for each scraper.
 	Remember = 30 * time.Second
-	// rememberRefusal is shorter: a caller that has just been given a right wants to use it.
+	// rememberRefusal is shorter: a caller with a new right wants to use it.
 	rememberRefusal = 5 * time.Second
 	// maxRemembered bounds the memory for verdicts; guesses at tokens push one another out.
 	maxRemembered = 1024
@@ -44,14 +44,14 @@ func New(tokens authenticationclient.TokenReviewsGetter, accesses authorizationc
 	}
 }
 
-// verdict is what is remembered: 200, 401 or 403, and why.
+// verdict is a remembered status, which is 200, 401 or 403, and its reason.
 type verdict struct {
 	status int
 	why    string
 }
 
-// Authorize tells whether the holder of the request's bearer token may use its method on its path. When it may not,
-// status is 401 (nobody), 403 (somebody else), or 500 when the API server could not tell, and err says why.
+// Authorize tells whether the holder of the request's bearer token may use its method on its path. If not, err says
+// why. status is then 401 (no known user), 403 (a user without the right), or 500 (the API server could not tell).
 func (r *Reviewer) Authorize(req *http.Request) (allowed bool, status int, err error) {
 	token, ok := bearer(req.Header.Get("Authorization"))
 	if !ok {
@@ -116,7 +116,7 @@ func bearer(header string) (token string, ok bool) {
 	return token, ok && strings.EqualFold(scheme, "bearer") && token != ""
 }
 
-// Wrap serves next to those who are authorized, and answers everybody else. Failures to tell go to report.
+// Wrap serves next to callers who are authorized, and refuses all others. report takes failures of the API server.
 func (r *Reviewer) Wrap(next http.Handler, report func(error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		allowed, status, err := r.Authorize(req)

@@ -8,14 +8,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// description is what a [prometheus.Desc] holds.
+// description holds the fields of a [prometheus.Desc].
 type description struct {
 	name, help string
 	labels     []string // constant ones first
 }
 
-// parseDesc reads a description out of its String, the only door that it has. It is strict, so that another spelling
-// in another version of the library is an error and not a wrong document.
+// parseDesc reads a description out of its String, because a Desc exports no fields. It is strict, so that another
+// spelling in another version of the library is an error and not a wrong document.
 func parseDesc(d *prometheus.Desc) (description, error) {
 	p := parser{rest: d.String()}
 	var out description
@@ -48,7 +48,7 @@ func parseDesc(d *prometheus.Desc) (description, error) {
 	return out, nil
 }
 
-// parser eats a string. After the first mistake failed stays true and everything yields nothing.
+// parser eats a string. After the first mistake failed stays true and all methods return zero values.
 type parser struct {
 	rest   string
 	failed bool
@@ -70,7 +70,7 @@ func (p *parser) expect(s string) {
 	}
 }
 
-// until eats up to and including s, and returns what stood before it.
+// until eats up to and including s, and returns the text before it.
 func (p *parser) until(s string) string {
 	before, after, ok := strings.Cut(p.rest, s)
 	if !ok || p.failed {

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// custom is a collector as packages write their own: several metrics, read when somebody asks.
+// custom is a collector as packages write their own: several metrics, read at each scrape.
 type custom struct{ descs []*prometheus.Desc }
 
 func (c custom) Describe(ch chan<- *prometheus.Desc) {
@@ -169,7 +169,7 @@ func TestTableEscapesWhatWouldBreakIt(t *testing.T) {
 	}
 }
 
-// tb records what a test is told.
+// tb records the messages of a test.
 type tb struct{ said []string }
 
 func (*tb) Helper()                          {}

@@ -23,8 +23,8 @@ type Family struct {
 	Package string
 }
 
-// Registry is a [prometheus.Registerer] that remembers what it is given, also after it was unregistered. It refuses
-// what a Prometheus registry refuses. Make it with [NewRegistry].
+// Registry is a [prometheus.Registerer] that remembers every collector, also after it was unregistered. It refuses
+// the collectors that a Prometheus registry refuses. Make it with [NewRegistry].
 type Registry struct {
 	registry *prometheus.Registry
 	entries  []entry
@@ -45,14 +45,13 @@ func NewRegistry() *Registry { return &Registry{registry: prometheus.NewRegistry
 // Register implements [prometheus.Registerer].
 func (r *Registry) Register(c prometheus.Collector) error {
 	if err := r.registry.Register(c); err != nil {
-		return err // Callers look at its type, as of any registry.
+		return err // Callers look at its type, as with any registry.
 	}
 	r.entries = append(r.entries, entry{collector: c, pkg: registrant()})
 	return nil
 }
 
-// MustRegister implements [prometheus.Registerer]. It does not panic: what is refused is an error of
-// [Registry.Families].
+// MustRegister implements [prometheus.Registerer]. It does not panic: a refusal is an error of [Registry.Families].
 func (r *Registry) MustRegister(cs ...prometheus.Collector) {
 	for _, c := range cs {
 		if err := r.Register(c); err != nil {
@@ -64,8 +63,8 @@ func (r *Registry) MustRegister(cs ...prometheus.Collector) {
 // Unregister implements [prometheus.Registerer].
 func (r *Registry) Unregister(c prometheus.Collector) bool { return r.registry.Unregister(c) }
 
-// Families returns everything that was ever registered, ordered by name, each name once. It fails for metrics that
-// cannot be described, and names all of them.
+// Families returns every metric that was ever registered, ordered by name, each name once. It fails for metrics
+// that cannot be described, and names all of them.
 func (r *Registry) Families() ([]Family, error) {
 	problems := slices.Clone(r.problems)
 	byName := make(map[string]Family)
@@ -92,7 +91,7 @@ func (r *Registry) Families() ([]Family, error) {
 // families describes one collector.
 func (e entry) families() ([]Family, error) {
 	known := vectorType(e.collector)
-	var types map[string]string // by String of the description; a collector of one's own may have several
+	var types map[string]string // by String of the description; a custom collector may have several
 	if known == "" {
 		types = sampledTypes(e.collector)
 	}
@@ -114,10 +113,10 @@ func (e entry) families() ([]Family, error) {
 	return fs, errors.Join(problems...)
 }
 
-// valued is a collector of one's own that may have no series yet, and says of what type all of them are.
+// valued is a custom collector that may have no series yet, and says of which type all of them are.
 type valued interface{ ValueType() prometheus.ValueType }
 
-// vectorType tells the type of a vector or of what is [valued], which may have no series yet; empty for all else.
+// vectorType returns the type of a vector, or of a [valued], which may have no series yet; empty for all others.
 func vectorType(c prometheus.Collector) string {
 	if v, ok := c.(valued); ok {
 		return strings.ToLower(v.ValueType().ToDTO().String())
@@ -135,13 +134,13 @@ func vectorType(c prometheus.Collector) string {
 	return ""
 }
 
-// sampledTypes tells the types of a collector's metrics from what it yields.
+// sampledTypes returns the types of a collector's metrics from its samples.
 func sampledTypes(c prometheus.Collector) map[string]string {
 	types := make(map[string]string)
 	for _, m := range drain(c.Collect) {
 		var sample dto.Metric
 		if err := m.Write(&sample); err != nil {
-			continue // without a type it is a problem later
+			continue // without a type it becomes a problem later
 		}
 		var typ string
 		switch {
@@ -159,7 +158,7 @@ func sampledTypes(c prometheus.Collector) map[string]string {
 	return types
 }
 
-// drain returns all that a function sends.
+// drain returns all values that a function sends.
 func drain[T any](send func(chan<- T)) []T {
 	ch := make(chan T)
 	go func() { defer close(ch); send(ch) }() // ends with send, and is waited for by the loop

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// section is what the metrics of one package are about.
+// section is a package and the title for its metrics.
 type section struct{ pkg, title string }
 
 // sections are in the order in which a change goes through the program. Packages that are not listed follow under
@@ -49,7 +49,7 @@ A counter only goes up until the process restarts; use ` + "`rate`" + ` or ` + "
 ` + "`_sum` and `_count`" + `. Every series belongs to one replica: sum over the replicas for the fleet, or compare them.
 `
 
-// Write writes the reference of everything in a registry as Markdown.
+// Write writes the reference of all metrics in a registry as Markdown.
 func Write(w io.Writer, r *Registry) error {
 	families, err := r.Families()
 	if err != nil {
@@ -75,7 +75,7 @@ func Write(w io.Writer, r *Registry) error {
 func order(families []Family) []section {
 	rank := make(map[string]int)
 	for i, s := range sections {
-		rank[s.pkg] = i - len(sections) // below 0, which is the rank of the others
+		rank[s.pkg] = i - len(sections) // below 0, the rank of packages without a section
 	}
 	var used []section
 	for _, f := range families {
@@ -106,7 +106,7 @@ func cell(s string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;").Replace(s)
 }
 
-// TB is what [Check] needs of a test.
+// TB is the part of a test that [Check] needs.
 type TB interface {
 	Helper()
 	Errorf(format string, args ...any)

@@ -2,7 +2,7 @@ package notice
 
 import "github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 
-// Advice says what to do about a receiver that takes nothing, by the kind of its trouble.
+// Advice is the remedy for a receiver that takes nothing, by the kind of its trouble.
 func Advice(k wire.Kind) string {
 	switch k {
 	case wire.Unauthorized:

@@ -22,7 +22,7 @@ func (d *Divergent) Add(name string) {
 	d.types[name] = true
 }
 
-// Take returns what was added since the last time, sorted.
+// Take returns the types that were added since the last call, sorted.
 func (d *Divergent) Take() []string {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Reasons of the Events, which people select by.
+// The reasons of the Events, by which people select them.
 const (
 	ReceiverDown    = "ReceiverDown"
 	ReceiverBack    = "ReceiverBack"
@@ -16,67 +16,67 @@ const (
 	DivergenceFound = "DivergenceFound"
 )
 
-// Situation is what is so at one moment.
+// Situation holds the facts of one moment.
 type Situation struct {
-	// Receiver is the one that the environment names; nil when it names none.
+	// Receiver is the receiver of the environment; nil when there is none.
 	Receiver *Receiver
 	// Restores is how often the cluster has been seen to go back in time since the start.
 	Restores int
-	// Divergent are the types of which this member has found its knowledge to differ since the situation before,
+	// Divergent are the types whose index on this member has turned out to differ since the previous situation,
 	// sorted.
 	Divergent []string
 }
 
-// Receiver is how the receiver fares, by the word of all members.
+// Receiver is the state of the receiver, by the reports of all members.
 type Receiver struct {
 	// Endpoint is its URL as it may be shown.
 	Endpoint string
 	// Down tells that some member's requests fail, so that it only probes.
 	Down bool
-	// Reason is why, in words, and Advice what to do about it.
+	// Reason says why, in words, and Advice is the remedy.
 	Reason, Advice string
-	// By are the members that say so, sorted.
+	// By are the members that report this, sorted.
 	By []string
-	// Held are the repairs that wait for a person's word.
+	// Held are the repairs that wait for a person's consent.
 	Held []Held
 }
 
-// Held is a repair that would delete more than may be deleted unasked.
+// Held is a repair that would delete more documents than it may without consent.
 type Held struct {
 	Resource, Source, Member string
 	Documents                int
 }
 
-// key names a held repair; how many documents it is about may change.
+// key names a held repair; the number of its documents may change.
 func (h Held) key() string { return h.Resource + " " + h.Source + " " + h.Member }
 
-// Notice is something to be said.
+// Notice is one piece of news.
 type Notice struct {
 	// Reason is one of the constants.
 	Reason string
-	// Warning tells that somebody should look.
+	// Warning tells that a person should look.
 	Warning bool
-	// Own tells that only this member has met it.
+	// Own tells that the news concerns this member alone.
 	Own bool
 	// Note is the text for people.
 	Note string
 }
 
-// startGrace is how long after the first look a receiver that is down is not told of: who installs both at once starts
-// the two side by side, and the words of other members are some seconds old.
+// startGrace is how long after the first look the watcher does not report a receiver that is down. A person who
+// installs both at once starts them side by side, and reports of other members are some seconds old.
 const startGrace = 20 * time.Second
 
-// Watcher finds what is new in a situation. The zero value has seen nothing, and takes what is bad in the first
-// situations as news; a receiver that is down is news only when it has had the time to start.
+// Watcher finds the news in a situation. The zero value has seen nothing, and reports all troubles of the first
+// situations as news. A receiver that is down is news only when it has had the time to start.
 type Watcher struct {
 	begun    time.Time // the first look
-	since    time.Time // the receiver is down since then; zero while it is not
+	since    time.Time // when the receiver went down; zero while it is up
 	toldDown bool
 	held     map[string]bool
 	restores int
 }
 
-// Look takes the situation at a time and returns what is new in it.
+// Look takes the situation at a time and returns the news in it.
 func (w *Watcher) Look(s Situation, now time.Time) []Notice {
 	var news []Notice
 	if w.begun.IsZero() {

@@ -27,8 +27,8 @@ func held(h ...notice.Held) notice.Situation {
 	return receiver(func(r *notice.Receiver) { r.Held = h })
 }
 
-// TestWatcher_EachHappeningIsSaidOnce looks at a row of situations, two seconds apart, and holds what is said
-// against what has happened: nothing is said again while it lasts.
+// TestWatcher_EachHappeningIsSaidOnce looks at a row of situations, two seconds apart, and compares the news with
+// the events. No news is repeated while its state lasts.
 func TestWatcher_EachHappeningIsSaidOnce(t *testing.T) {
 	well := receiver(func(*notice.Receiver) {})
 	maps := notice.Held{Resource: "configmaps.v1", Source: "receiver", Member: "a", Documents: 80}
@@ -51,7 +51,7 @@ func TestWatcher_EachHappeningIsSaidOnce(t *testing.T) {
 			var w notice.Watcher
 			var got [][]string
 			now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-			w.Look(notice.Situation{}, now.Add(-time.Minute)) // it has been running for a while
+			w.Look(notice.Situation{}, now.Add(-time.Minute)) // the watcher has been running for a while
 			for _, s := range test.row {
 				var reasons []string
 				for _, n := range w.Look(s, now) {
@@ -73,8 +73,9 @@ func TestWatcher_EachHappeningIsSaidOnce(t *testing.T) {
 	}
 }
 
-// TestWatcher_ReceiverDownWhileAllStarts_IsSaidIfItLasts starts beside a receiver that comes up later: nobody is told
-// of one that needs ten seconds, and of one that does not come everybody is, with the time since it was first missed.
+// TestWatcher_ReceiverDownWhileAllStarts_IsSaidIfItLasts starts beside a receiver that comes up later. A receiver
+// that needs ten seconds causes no news. One that does not come is reported, with the time since it was first
+// missed.
 func TestWatcher_ReceiverDownWhileAllStarts_IsSaidIfItLasts(t *testing.T) {
 	well := receiver(func(*notice.Receiver) {})
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -107,11 +108,11 @@ func TestWatcher_ReceiverDownWhileAllStarts_IsSaidIfItLasts(t *testing.T) {
 	}
 }
 
-// TestWatcher_NotesSayWhatAndWhatToDo reads the notes.
+// TestWatcher_NotesSayWhatAndWhatToDo checks that the notes say what is wrong and what to do.
 func TestWatcher_NotesSayWhatAndWhatToDo(t *testing.T) {
 	var w notice.Watcher
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	w.Look(notice.Situation{}, now.Add(-time.Minute)) // it has been running for a while
+	w.Look(notice.Situation{}, now.Add(-time.Minute)) // the watcher has been running for a while
 	say := func(s notice.Situation, words ...string) {
 		t.Helper()
 		news := w.Look(s, now)
@@ -131,7 +132,7 @@ func TestWatcher_NotesSayWhatAndWhatToDo(t *testing.T) {
 	say(notice.Situation{Divergent: []string{"a", "b", "c", "d", "e"}}, "a, b, c and 2 more")
 }
 
-// TestAdvice_OfEveryTrouble has advice for whatever can be wrong.
+// TestAdvice_OfEveryTrouble: every kind of trouble has a remedy.
 func TestAdvice_OfEveryTrouble(t *testing.T) {
 	for k := wire.Kind(0); k.String() != wire.Kind(255).String(); k++ {
 		if notice.Advice(k) == "" {

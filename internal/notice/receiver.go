@@ -7,7 +7,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/progress"
 )
 
-// ReceiverOf is how a receiver fares by the word of all members.
+// ReceiverOf is the state of a receiver by the reports of all members.
 func ReceiverOf(endpoint string, all map[string]progress.MemberStats) *Receiver {
 	r := &Receiver{Endpoint: endpoint}
 	for _, member := range slices.Sorted(maps.Keys(all)) {

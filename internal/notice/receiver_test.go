@@ -10,7 +10,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// TestReceiverOf_OneMemberInTroubleIsEnough sums up what members say of one receiver.
+// TestReceiverOf_OneMemberInTroubleIsEnough sums up the members' reports on one receiver.
 func TestReceiverOf_OneMemberInTroubleIsEnough(t *testing.T) {
 	well := progress.MemberStats{}
 	bad := progress.MemberStats{Degraded: true, Kind: wire.Unauthorized, Reason: "401 Unauthorized"}

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// lookEvery is the pace at which the situation is looked at. What comes and goes in between is nothing for a
-	// person.
+	// lookEvery is the time between two looks at the situation. A state that comes and goes in between is of no
+	// interest to a person.
 	lookEvery = time.Second
 	// noteMax is the length of a note; the API server takes 1,024 bytes.
 	noteMax = 1000
@@ -28,12 +28,12 @@ const (
 type Options struct {
 	// Member is the name of this replica.
 	Member string
-	// Look returns the situation. It is asked by one goroutine, once a second, and must not block.
+	// Look returns the situation. One goroutine calls it, once a second, and it must not block.
 	Look func() Situation
-	// Speaks tells whether this member is the one that speaks for the fleet; known is false while the ring is
-	// forming, as it is after a restore, and what happens then is told afterwards.
+	// Speaks tells whether this member is the one that speaks for the fleet. known is false while the ring forms, as
+	// it does after a restore; news of that time is told afterwards.
 	Speaks func() (speaks, known bool)
-	// Regarding is the object that Events are about.
+	// Regarding is the object to which the Events belong.
 	Regarding func(ctx context.Context) *corev1.ObjectReference
 	// Log takes one line when Events may not be written.
 	Log logr.Logger
@@ -95,7 +95,7 @@ func short(note string) string {
 	return strings.ToValidUTF8(note[:noteMax], "") + "…"
 }
 
-// sink writes Events, and takes a refusal for an answer: without the permission the rest works as with it.
+// sink writes Events, and accepts a refusal as an answer: without the permission, the rest works as with it.
 type sink struct {
 	record.EventSink
 
@@ -115,7 +115,7 @@ func (s *sink) Patch(e *corev1.Event, data []byte) (*corev1.Event, error) {
 	return s.unlessRefused(e, written, err)
 }
 
-// unlessRefused says once that Events may not be written, and has this one pass for written.
+// unlessRefused logs once that Events may not be written, and treats a refused one as written.
 func (s *sink) unlessRefused(e, written *corev1.Event, err error) (*corev1.Event, error) {
 	if !apierrors.IsForbidden(err) {
 		return written, err

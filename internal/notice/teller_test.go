@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// started is after how many looks, one a second, a receiver that is down is told of.
+// started is the number of looks, one a second, after which a receiver that is down is reported.
 const started = 20
 
 func workload(context.Context) *corev1.ObjectReference {
@@ -63,9 +63,9 @@ func TestTeller_OneMemberSpeaksForAll(t *testing.T) {
 		s := down("sync-1")
 		now.Store(&s)
 		said(1, 0)
-		speaker.Store(1) // The other one speaks from now on, and knows what was said.
+		speaker.Store(1) // The other member speaks from here on, and knows the earlier news.
 		said(1, 0)
-		speaker.Store(-1) // Nobody knows, as while the ring forms.
+		speaker.Store(-1) // No member knows which one speaks, as while the ring forms.
 		s = receiver(func(*notice.Receiver) {})
 		now.Store(&s)
 		said(1, 0)
@@ -83,14 +83,14 @@ func TestTeller_OneMemberSpeaksForAll(t *testing.T) {
 		synctest.Wait()
 		s = notice.Situation{}
 		now.Store(&s)
-		said(1, 1) // Each has met it.
+		said(1, 1) // Each member has met it.
 		cancel()
 		synctest.Wait()
 	})
 }
 
-// run has a teller with a client of the API server meet a receiver that goes up and down, and returns when it has
-// seen all that.
+// run gives a teller a client of the API server and a receiver that goes up and down. It returns when the teller
+// has seen all situations.
 func run(t *testing.T, client *fake.Clientset, log func(prefix, args string), situations ...notice.Situation) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -115,8 +115,8 @@ func run(t *testing.T, client *fake.Clientset, log func(prefix, args string), si
 	synctest.Wait()
 }
 
-// TestTeller_WritesEventsOfTheWorkload lets the receiver flap for a minute: what is written is about the workload,
-// says who wrote it, and is no storm.
+// TestTeller_WritesEventsOfTheWorkload lets the receiver flap for a minute. The Events concern the workload, name
+// their writer, and are few.
 func TestTeller_WritesEventsOfTheWorkload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()

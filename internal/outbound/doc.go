@@ -5,5 +5,5 @@
 // each handshake, headers at each request. So the next connection uses a rotated file, without a restart. The
 // package neither logs the contents nor keeps them in an error.
 //
-// The package starts no goroutine and connects to nothing. Everything in it is safe for concurrent use.
+// The package starts no goroutine and opens no connection. Everything in it is safe for concurrent use.
 package outbound

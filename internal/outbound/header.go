@@ -14,15 +14,16 @@ import (
 // maxHeaderBytes bounds the file of headers. Servers bound all headers together at 8 to 16 KiB.
 const maxHeaderBytes = 8 << 10
 
-// ours are the headers that say what is sent, which a file must not change.
+// ours are the headers that describe the body, which a file must not change.
 var ours = []string{
 	"Connection", "Content-Encoding", "Content-Length", "Content-Type", "Host", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "User-Agent",
 }
 
-// Header reads the further headers; it is nil without a file. An error says which line is wrong, and not what is in it.
+// Header reads the further headers; it is nil without a file. An error names the line, and does not repeat its
+// contents.
 func (f Files) Header() (http.Header, error) {
 	if f.Headers == "" {
-		return nil, nil // There are none.
+		return nil, nil // There is no file.
 	}
 	raw, err := os.ReadFile(f.Headers)
 	if err != nil {
@@ -35,7 +36,7 @@ func (f Files) Header() (http.Header, error) {
 	return h, nil
 }
 
-// parseHeaders takes one header a line. Empty lines, and those that begin with #, are left out.
+// parseHeaders takes one header a line. It skips empty lines, and lines that begin with #.
 func parseHeaders(text string) (http.Header, error) {
 	if len(text) > maxHeaderBytes {
 		return nil, fmt.Errorf("it is longer than %d bytes", maxHeaderBytes)

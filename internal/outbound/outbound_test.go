@@ -81,8 +81,8 @@ func get(t *testing.T, f outbound.Files, host, url string) error {
 	return resp.Body.Close()
 }
 
-// TestOutbound_CertificateIsRotated_NextConnectionUsesIt has a server that asks for a certificate, and exchanges
-// its own and the client's.
+// TestOutbound_CertificateIsRotated_NextConnectionUsesIt has a server that asks for a certificate. It exchanges the
+// certificates of the server and of the client.
 func TestOutbound_CertificateIsRotated_NextConnectionUsesIt(t *testing.T) {
 	dir := t.TempDir()
 	server, client := issue(t, "server"), issue(t, "client")

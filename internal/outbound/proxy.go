@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// Proxy says which proxy a request goes through: none inside the cluster, else what HTTPS_PROXY, HTTP_PROXY
-// and NO_PROXY say. The variables are set for a whole cluster, more often than not, by somebody who has the
-// world outside in mind: no proxy there knows the API server's address or the names of Services.
+// Proxy says which proxy a request goes through: none inside the cluster, else the one of HTTPS_PROXY, HTTP_PROXY
+// and NO_PROXY. These variables are often set for a whole cluster, for requests to the outside. Such a proxy knows
+// neither the API server's address nor the names of Services.
 func Proxy(r *http.Request) (*url.URL, error) {
 	if Inside(r.URL.Hostname()) {
-		return nil, nil // It goes direct.
+		return nil, nil // The request goes direct.
 	}
 	return http.ProxyFromEnvironment(r)
 }
 
-// Inside tells whether a host is of the cluster, or this machine: the API server as pods know it, a Service by its name
-// alone, by one that ends with .svc or .svc.<domain>, or with .cluster.local, and loopback addresses.
+// Inside tells whether a host is in the cluster, or this machine. It knows the API server as pods do, loopback
+// addresses, and a Service by its name alone, or by a name that ends with .svc, .svc.<domain> or .cluster.local.
 func Inside(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	if ip := net.ParseIP(host); ip != nil {

@@ -8,7 +8,7 @@ import (
 	"os"
 )
 
-// Files are where the settings of a connection are kept. Empty names are of what is not wanted.
+// Files name the files with the settings of a connection. An empty name stands for no file.
 type Files struct {
 	// CA holds certificates, as PEM, of the authorities that may have issued the server's, beside the system's own.
 	CA string
@@ -21,7 +21,7 @@ type Files struct {
 // errNoCertificate says that a bundle cannot be used.
 var errNoCertificate = errors.New("holds no certificate, want PEM blocks of type CERTIFICATE")
 
-// Check tells what is wrong with the files as they are now.
+// Check says what is wrong with the present contents of the files.
 func (f Files) Check() error {
 	var errs []error
 	if f.CA != "" {
@@ -36,13 +36,13 @@ func (f Files) Check() error {
 	return errors.Join(append(errs, err)...)
 }
 
-// TLS returns what connections to a host are made with. Bundle is PEM of further authorities; it may be empty.
+// TLS returns the configuration of connections to a host. Bundle is PEM of further authorities; it may be empty.
 func (f Files) TLS(host string, bundle []byte) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	roots, err := f.roots(bundle)
 	switch {
 	case f.CA != "":
-		// What the file holds now counts. [tls.Config] has no hook for that but the one that takes the whole
+		// The present contents of the file count. [tls.Config] has no hook for that except one that replaces the whole
 		// verification.
 		c.InsecureSkipVerify = true
 		c.VerifyConnection = func(s tls.ConnectionState) error { return f.verify(host, bundle, s.PeerCertificates) }
@@ -57,7 +57,7 @@ func (f Files) TLS(host string, bundle []byte) (*tls.Config, error) {
 	return c, nil
 }
 
-// verify does what crypto/tls does by itself, with the authorities of this moment.
+// verify does the verification of crypto/tls, with the present authorities.
 func (f Files) verify(host string, bundle []byte, chain []*x509.Certificate) error {
 	roots, err := f.roots(bundle)
 	if err != nil {
@@ -76,15 +76,15 @@ func (f Files) verify(host string, bundle []byte, chain []*x509.Certificate) err
 	return nil
 }
 
-// roots are the system's authorities with those of the bundle and of the file; nil, which means the system's,
-// without any.
+// roots are the system's authorities with those of the bundle and of the file. Without either it is nil, which
+// means the system's.
 func (f Files) roots(bundle []byte) (*x509.CertPool, error) {
 	if len(bundle) == 0 && f.CA == "" {
 		return nil, nil
 	}
 	roots, err := x509.SystemCertPool()
 	if err != nil {
-		roots = x509.NewCertPool() // a system without certificates of its own
+		roots = x509.NewCertPool() // a system without certificates
 	}
 	if len(bundle) > 0 && !roots.AppendCertsFromPEM(bundle) {
 		return nil, fmt.Errorf("CA bundle %w", errNoCertificate)

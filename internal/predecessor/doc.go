@@ -3,7 +3,7 @@
 // ResourceSyncConfigs, the other is that of dot-ai-controller, which reads the same objects. Two writers race,
 // and neither can see the other at the receiver.
 //
-// [Watcher.Run] names the Deployments that it finds in the log and counts them in a metric, looks again until
-// they are gone, and then ends. It asks for metadata alone: in the whole cluster where it may, else in the
-// namespaces where it may, else not at all.
+// [Watcher.Run] logs the Deployments that it finds and counts them in a metric. It looks again until they are gone,
+// and then ends. It asks for metadata alone: in the whole cluster if it may, else in the namespaces where it may,
+// else not at all.
 package predecessor

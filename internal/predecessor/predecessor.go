@@ -18,27 +18,27 @@ import (
 )
 
 const (
-	// pace is how long after one look the next one comes while something is found, or nobody answers.
+	// pace is the time between two looks while something is found, or the API server does not answer.
 	pace = 5 * time.Minute
-	// most is how many Deployments are named at most.
+	// most is how many Deployments the log names at most.
 	most = 20
 
 	nameLabel = "app.kubernetes.io/name"
-	// syncName is that of k8s-vectordb-sync 0.1. What we install ourselves is a StatefulSet.
+	// syncName is the Deployment of k8s-vectordb-sync 0.1. This controller is a StatefulSet.
 	syncName = "k8s-vectordb-sync"
-	// dotAIName is that of dot-ai-controller.
+	// dotAIName is the Deployment of dot-ai-controller.
 	dotAIName = "dot-ai-controller"
 )
 
 var deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 
-// Options are where is looked, and for what.
+// Options say where to look, and for which programs.
 type Options struct {
-	// Namespaces are looked into where the whole cluster may not be.
+	// Namespaces are the namespaces to look into if the whole cluster may not be read.
 	Namespaces []string
-	// ResourceSyncConfig tells that ResourceSyncConfigs are read, as dot-ai-controller does.
+	// ResourceSyncConfig tells that this process reads ResourceSyncConfigs, as dot-ai-controller does.
 	ResourceSyncConfig bool
-	// Log is told of what is found.
+	// Log takes the names of the Deployments.
 	Log logr.Logger
 	// Registerer takes the metric; nil for none.
 	Registerer prometheus.Registerer
@@ -52,15 +52,15 @@ type Watcher struct {
 	metrics *metrics
 }
 
-// New returns a Watcher, which does nothing until it runs. It lists Deployments by the one client, and asks
-// the other what it may list: a request that is refused would be one more line in the audit log, for
-// those who watch over permissions.
+// New returns a Watcher, which does nothing until it runs. It lists Deployments through the one client, and asks
+// the other which namespaces it may list. Without that question, a refused request would be one more line in the
+// audit log, for people who watch over permissions.
 func New(client metadata.Interface, reviews authorizationv1client.SelfSubjectAccessReviewsGetter, opts Options) *Watcher {
 	return &Watcher{client: client, reviews: reviews, opts: opts, metrics: newMetrics(opts.Registerer)}
 }
 
-// Run looks until there is nothing to be found, or ctx ends. It names what it finds once, and never fails:
-// what it looks for is for people to know.
+// Run looks until no Deployment is left, or ctx ends. It logs each one once, and never fails: its findings are for
+// people.
 func (w *Watcher) Run(ctx context.Context) error {
 	var named []string
 	for {
@@ -89,7 +89,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	}
 }
 
-// find returns the Deployments, as namespace/name. What may not be looked at is not there.
+// find returns the Deployments, as namespace/name. A namespace that may not be read counts as empty.
 func (w *Watcher) find(ctx context.Context) ([]string, error) {
 	values := []string{syncName}
 	if w.opts.ResourceSyncConfig {
@@ -125,7 +125,7 @@ func (w *Watcher) visible(ctx context.Context) ([]string, error) {
 		}}
 		answer, err := w.reviews.SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 		switch {
-		case apierrors.IsForbidden(err): // not even this may be asked
+		case apierrors.IsForbidden(err): // this question is not allowed either
 			return nil, nil
 		case err != nil:
 			return nil, fmt.Errorf("asking what may be listed: %w", err)

@@ -31,14 +31,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 
-// cluster is an API server with Deployments, of which some may be listed, and which may be away.
+// cluster is an API server with Deployments, of which some may be listed. It may also be down.
 type cluster struct {
 	t    *testing.T
 	meta *metadatafake.FakeMetadataClient
 	core *fake.Clientset
 	reg  *prometheus.Registry
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	away    error
 	allowed []string // namespaces, the empty one for all
 	lists   []string
@@ -104,14 +104,14 @@ func (c *cluster) start(ctx context.Context, resourceSyncConfig bool) chan error
 	return ended
 }
 
-// said returns what was logged so far.
+// said returns the log so far.
 func (c *cluster) said() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.logged)
 }
 
-// answers has the API server answer with this error, or with none.
+// answers has the API server answer with this error, or without any.
 func (c *cluster) answers(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,7 +134,7 @@ func TestWatcher_APredecessor_IsNamedOnceAndSaidToBeGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
 		c.deploy("old", "k8s-vectordb-sync-controller-manager", "k8s-vectordb-sync")
-		c.deploy("dot-ai", "dot-ai-controller-manager", "dot-ai-controller") // which races only for ResourceSyncConfigs
+		c.deploy("dot-ai", "dot-ai-controller-manager", "dot-ai-controller") // a rival only with ResourceSyncConfigs
 		c.deploy("shop", "web", "web")
 		ended := c.start(t.Context(), false)
 		time.Sleep(12 * time.Minute)

@@ -8,12 +8,12 @@ import (
 	"unicode/utf8"
 )
 
-// MaxAnnotationBytes is where the value of an annotation is cut, in bytes. Receivers put the value into the text that
-// is embedded, without a cap of their own, and an embedder refuses a batch of over-long texts for ever; 1 KiB is twice
-// the 500 characters of which dot-ai embeds none more.
+// MaxAnnotationBytes is where the value of an annotation is cut, in bytes. Receivers put the value into the text
+// that is embedded, without a cap of their own, and an embedder refuses a batch of over-long texts for ever. dot-ai
+// embeds only 500 characters of a value; 1 KiB is twice that.
 const MaxAnnotationBytes = 1024
 
-// LastApplied is the annotation in which kubectl repeats the whole object, a Secret's data too. Nothing keeps it.
+// LastApplied is the annotation in which kubectl repeats the whole object, a Secret's data too. No filter keeps it.
 const LastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
 // AnnotationFilter decides which annotations are kept. Its zero value keeps none.
@@ -25,7 +25,7 @@ type AnnotationFilter struct {
 // key or a glob in which * stands for any characters but a slash: "description", "*/description", "example.com/*".
 // [LastApplied] is never kept.
 func NewAnnotationFilter(include, exclude []string) (AnnotationFilter, error) {
-	include, exclude = slices.Clone(include), slices.Clone(exclude) // nobody may change them later
+	include, exclude = slices.Clone(include), slices.Clone(exclude) // the caller may change its slices later
 	for _, p := range slices.Concat(include, exclude) {
 		if p == "" {
 			return AnnotationFilter{}, fmt.Errorf("annotation pattern is empty, want a key such as description or a glob such as */description")
@@ -37,7 +37,8 @@ func NewAnnotationFilter(include, exclude []string) (AnnotationFilter, error) {
 	return AnnotationFilter{include: include, exclude: exclude}, nil
 }
 
-// DefaultAnnotations is what both receivers' users search by, and what the receivers' own importers keep.
+// DefaultAnnotations are the annotations by which both receivers' users search; the receivers' own importers keep
+// them.
 func DefaultAnnotations() []string { return []string{"description", "*/description"} }
 
 // Match tells whether the annotation with that key is kept.
@@ -48,8 +49,8 @@ func (f AnnotationFilter) Match(key string) bool {
 	return matchAny(f.include, key) && !matchAny(f.exclude, key)
 }
 
-// Beyond returns the keys that f names to be kept, not by a glob, and that keep does not keep: what f asks
-// for in vain of annotations that have passed keep. The [DefaultAnnotations] are never among them.
+// Beyond returns the keys that f names exactly and that keep does not keep. For annotations that have passed keep,
+// f names them in vain. The [DefaultAnnotations] are never among them.
 func (f AnnotationFilter) Beyond(keep AnnotationFilter) []string {
 	var keys []string
 	for _, p := range f.include {
@@ -60,8 +61,8 @@ func (f AnnotationFilter) Beyond(keep AnnotationFilter) []string {
 	return keys
 }
 
-// Cut shortens a value to [MaxAnnotationBytes], at the end of a character. Bytes that are no UTF-8 are replaced: no
-// receiver takes them.
+// Cut shortens a value to [MaxAnnotationBytes], at the end of a character. It replaces bytes that are no UTF-8,
+// which no receiver takes.
 func (AnnotationFilter) Cut(value string) string {
 	value = strings.ToValidUTF8(value, "\uFFFD")
 	if len(value) <= MaxAnnotationBytes {
@@ -88,8 +89,8 @@ func matchAny(patterns []string, s string) bool {
 	return false
 }
 
-// match is [path.Match]. Every key of every event is asked about, and nearly all of them fail by what follows the
-// pattern's last wildcard, which is seen at a tenth of the cost.
+// match is [path.Match]. It sees every key of every event. Nearly all keys fail by the text after the pattern's
+// last wildcard, which costs a tenth to compare.
 func match(pattern, s string) bool {
 	if strings.IndexByte(pattern, '[') < 0 && strings.IndexByte(pattern, '\\') < 0 {
 		end := max(strings.LastIndexByte(pattern, '*'), strings.LastIndexByte(pattern, '?')) + 1

@@ -5,6 +5,6 @@
 // identity of its document at every receiver and the key that the ring hashes. A [Record] is what this process
 // keeps of one observed state: name, digest, resourceVersion and, while the state is to be sent, a packed [Body].
 //
-// The package is pure: no clock, no goroutine, no network, no global state. Everything in it is safe for
-// concurrent use because nothing in it is changed after it was made.
+// The package is pure: no clock, no goroutine, no network, no global state. All of it is safe for concurrent use,
+// because no value changes after it was made.
 package resource

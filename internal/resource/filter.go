@@ -27,7 +27,7 @@ func DefaultExcludes() []string { return []string{"events", "leases", "endpoints
 // In it, * stands for any characters but a dot: *.example.com is every type of the group example.com, *.*.example.com
 // is every type of that group and of those one level below it (a.example.com), and * is every type.
 //
-// Patterns that are malformed, and excludes that leave nothing of the includes, are errors.
+// Malformed patterns are errors, and so are excludes that leave no type of the includes.
 func NewFilter(include, exclude []string) (Filter, error) {
 	var f Filter
 	for _, list := range []struct {
@@ -55,8 +55,8 @@ func (f Filter) Match(t Type) bool {
 	return (len(f.include) == 0 || anyMatches(f.include, names)) && !anyMatches(f.exclude, names)
 }
 
-// Unknown returns the patterns, as they were written, that name none of the served types: most likely they are
-// misspelled, or what they name is not installed. The [DefaultExcludes] are never among them. The order is that of
+// Unknown returns the patterns, as they were written, that name none of the served types. Most likely they are
+// misspelled, or their types are not installed. The [DefaultExcludes] are never among them. The order is that of
 // the configuration, includes first, and no pattern is returned twice.
 func (f Filter) Unknown(served []Type) []string {
 	names := make([][]string, len(served))
@@ -81,8 +81,8 @@ func (f Filter) String() string {
 	return "include=" + joinPatterns(f.include) + " exclude=" + joinPatterns(f.exclude)
 }
 
-// nothingLeft tells whether every include is covered by one exclude. Excludes that cover an include only together go
-// unnoticed: that depends on what is served.
+// nothingLeft tells whether every include is covered by one exclude. It does not notice excludes that cover an
+// include only together: that depends on the types that are served.
 func (f Filter) nothingLeft() bool {
 	include := f.include
 	if len(include) == 0 {
@@ -117,8 +117,8 @@ func newPattern(text string) (pattern, error) {
 	return pattern{text: text, glob: glob}, nil
 }
 
-// matches tells whether the pattern fits one of the names. path.Match does the work: with the dots of both turned to
-// slashes, its * ends at a dot.
+// matches tells whether the pattern fits one of the names. path.Match does the work. It sees slashes in the place
+// of dots in both texts, so that a * ends at a dot.
 func (p pattern) matches(names []string) bool {
 	glob := strings.ReplaceAll(p.glob, ".", "/")
 	return slices.ContainsFunc(names, func(name string) bool {
@@ -127,9 +127,9 @@ func (p pattern) matches(names []string) bool {
 	})
 }
 
-// names returns the names that every type which the pattern matches surely has, with the stars of the pattern in the
-// place of what they stand for. A pattern that matches one of them covers this one, since a star matches a star. (No
-// group begins with what looks like a version.)
+// names returns the names that every type surely has which the pattern matches. They keep the stars of the pattern.
+// A pattern that matches one of them covers this one, since a star matches a star. (No group begins with a text
+// that looks like a version.)
 func (p pattern) names() []string {
 	first, rest, qualified := strings.Cut(p.glob, ".")
 	if !qualified {
@@ -142,7 +142,7 @@ func (p pattern) names() []string {
 	return namesOf(Type{Group: group, Version: version, Resource: first, Kind: first})
 }
 
-// namesOf returns everything by which a pattern may call the type, in lower case.
+// namesOf returns all names of the type that a pattern may use, in lower case.
 func namesOf(t Type, shorts ...string) []string {
 	group := t.Group
 	if group == "" {

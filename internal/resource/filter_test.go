@@ -175,8 +175,9 @@ func TestNewFilterRefusesExcludesThatLeaveNothing(t *testing.T) {
 	}
 }
 
-// FuzzFilter holds two lists of patterns to what they promise, for every served type: a pattern covers itself; excludes
-// win; when excludes are refused because they leave nothing, they do leave nothing; blanks and case do not count.
+// FuzzFilter compares two lists of patterns with their promises, for every served type. A pattern covers itself,
+// and excludes win. Excludes that are refused because they leave nothing do leave nothing. Blanks and case do not
+// count.
 func FuzzFilter(f *testing.F) {
 	for _, seed := range [][2]string{
 		{"pods", "events"}, {"*.example.com", "*.*.example.com"}, {"*", "*"}, {"deployments.v1.apps", "Deployment.*"},

@@ -20,12 +20,13 @@ type ID string
 // Hash returns the xxhash64 of the ID, by which checkpoints name it and first syncs are ordered.
 func (id ID) Hash() uint64 { return xxhash.Sum64String(string(id)) }
 
-// Short is the upper half of [ID.Hash], which orders as it does.
+// Short is the upper half of [ID.Hash], which gives the same order.
 func (id ID) Short() uint32 { return uint32(id.Hash() >> 32) }
 
-// HashOrder returns the positions 0 to n-1 in the order of their hashes, each of which is asked for once.
-// First lists and what a member takes over are sent in the order of [ID.Hash], so that a checkpoint tells by
-// one hash how far that has come where it cannot name what is left. It allocates 16 bytes a position.
+// HashOrder returns the positions 0 to n-1 in the order of their hashes, and calls hash once for each position.
+// First lists, and objects that a member takes over, are sent in the order of [ID.Hash]. So a checkpoint that
+// cannot name the remaining objects says by one hash how far the list has come. HashOrder allocates 16 bytes a
+// position.
 func HashOrder(n int, hash func(i int) uint64) []int {
 	hashes, positions := make([]uint64, n), make([]int, n)
 	for i := range n {
@@ -47,13 +48,13 @@ type Parts struct {
 	Name string
 }
 
-// ID joins the parts again. For parts that [ParseID] returned, the result equals what was parsed.
+// ID joins the parts again. For parts that [ParseID] returned, the result equals the parsed text.
 func (p Parts) ID() ID {
 	return ID(p.Namespace + "/" + p.APIVersion + "/" + p.Kind + "/" + p.Name)
 }
 
-// ParseID splits an ID into its parts. It fails when s has not four components (five with an API group) or when one
-// of them is empty.
+// ParseID splits an ID into its parts. It fails if s does not have four components (five with an API group), or if
+// one of them is empty.
 func ParseID(s string) (Parts, error) {
 	f := strings.Split(s, "/")
 	if slices.Contains(f, "") {

@@ -107,7 +107,7 @@ func TestParseIDRefusesWhatIsNone(t *testing.T) {
 	}
 }
 
-// FuzzParseID checks that parsing loses nothing: what is parsed joins to what it was parsed from.
+// FuzzParseID checks that parsing loses nothing: the parts of a text join to the same text.
 func FuzzParseID(f *testing.F) {
 	for _, seed := range []string{"default/apps/v1/Deployment/nginx", "_cluster/v1/Namespace/default", "a/b/c", "a//b/c", "////", "é/v1/K/n"} {
 		f.Add(seed)
@@ -126,7 +126,7 @@ func FuzzParseID(f *testing.F) {
 	})
 }
 
-// FuzzTypeID checks that an ID keeps its components apart: what is joined parses to what it was joined from.
+// FuzzTypeID checks that an ID keeps its components apart: an ID parses to the parts that were joined.
 func FuzzTypeID(f *testing.F) {
 	f.Add("apps", "v1", "Deployment", "default", "nginx")
 	f.Add("", "v1", "Namespace", "", "default")

@@ -17,7 +17,7 @@ type LabelFilter struct {
 // exclude. A pattern is an exact key or a glob in which * stands for any characters but a slash, and ? for
 // one: "app", "app.kubernetes.io/*".
 func NewLabelFilter(include, exclude []string) (LabelFilter, error) {
-	include, exclude = slices.Clone(include), slices.Clone(exclude) // nobody may change them later
+	include, exclude = slices.Clone(include), slices.Clone(exclude) // the caller may change its slices later
 	for _, p := range slices.Concat(include, exclude) {
 		if _, err := path.Match(p, ""); p == "" || err != nil {
 			return LabelFilter{}, fmt.Errorf("label pattern %q is malformed, want a key such as app or a glob such as app.kubernetes.io/*", p)
@@ -26,9 +26,10 @@ func NewLabelFilter(include, exclude []string) (LabelFilter, error) {
 	return LabelFilter{include: include, exclude: exclude}, nil
 }
 
-// DefaultLabelExcludes are labels that are known to be clocks: their value is the time of the last look, once a minute
-// for NVIDIA's GPU Feature Discovery (nvidia.com/gfd.timestamp) and for what was made after it (amd.com/gfd.timestamp,
-// habana.ai/hfd.timestamp, lynxi.com/afd.timestamp). Sent, each would be an embedding of its node a minute.
+// DefaultLabelExcludes are labels that are known to be clocks: their value is the time of the last look, once a
+// minute for NVIDIA's GPU Feature Discovery (nvidia.com/gfd.timestamp) and for programs modelled on it
+// (amd.com/gfd.timestamp, habana.ai/hfd.timestamp, lynxi.com/afd.timestamp). Sent, each would be an embedding of
+// its node a minute.
 func DefaultLabelExcludes() []string { return []string{"*/?fd.timestamp"} }
 
 // Match tells whether the label with that key is kept.
@@ -36,7 +37,7 @@ func (f LabelFilter) Match(key string) bool {
 	return (len(f.include) == 0 || matchAny(f.include, key)) && !matchAny(f.exclude, key)
 }
 
-// Beyond returns the keys that f names to be kept, not by a glob, and that keep does not keep.
+// Beyond returns the keys that f names exactly and that keep does not keep.
 func (f LabelFilter) Beyond(keep LabelFilter) []string {
 	var keys []string
 	for _, p := range f.include {
@@ -52,8 +53,8 @@ func (f LabelFilter) String() string {
 	return "include=" + strings.Join(f.include, ",") + " exclude=" + strings.Join(f.exclude, ",")
 }
 
-// merged returns the labels that pass the filter, with extra ones in the place of those of the same key. It returns the
-// labels themselves when that changes nothing.
+// merged returns the labels that pass the filter. Extra labels replace those with the same key. If that changes
+// nothing, it returns the same map.
 func (f LabelFilter) merged(labels, extra map[string]string) map[string]string {
 	var kept map[string]string
 	for key := range labels {

@@ -14,7 +14,7 @@ func FuzzMatchIsPathMatch(f *testing.F) {
 	f.Fuzz(func(t *testing.T, pattern, s string) {
 		want, err := path.Match(pattern, s)
 		if err != nil {
-			return // such a pattern is refused before
+			return // a filter refuses such a pattern
 		}
 		if got := match(pattern, s); got != want {
 			t.Errorf("match(%q, %q) is %v, want %v", pattern, s, got, want)

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// errBody says that a Body was not made by [NewRecord]; bodies never leave the process, so this is a bug here.
+// errBody says that [NewRecord] did not make a Body. Bodies never leave the process, so this is a bug here.
 var errBody = errors.New("malformed packed body")
 
-// Packed is a [Content] without maps: its labels and annotations are read where they lie, in the order of their keys.
-// To unpack a body so costs no memory, which counts where each body is written once and forgotten.
+// Packed is a [Content] without maps: its labels and annotations are read in place, in the order of their keys. So
+// unpacking a body costs no memory, which counts where each body is written once and forgotten.
 type Packed struct {
 	Labels, Annotations  Pairs
 	CreatedAt, UpdatedAt time.Time
@@ -60,7 +60,7 @@ func (p Pairs) toMap() map[string]string {
 
 func fromUnix(s int64) time.Time { return time.Unix(s, 0).UTC() }
 
-// reader takes a packed body apart. After the first mistake it yields zero values and failed stays true.
+// reader takes a packed body apart. After the first mistake it returns zero values and failed stays true.
 type reader struct {
 	rest   string
 	failed bool
@@ -105,7 +105,7 @@ func (r *reader) string() string {
 	return s
 }
 
-// pass passes over as many pairs as there are, and returns them as they lie.
+// pass passes over all pairs of a map, and returns them as they are packed.
 func (r *reader) pass() Pairs {
 	n, begin := r.uvarint(), r.rest
 	if n > uint64(len(r.rest)) { // each pair takes two bytes at least; this bounds the loop

@@ -18,20 +18,21 @@ type Record struct {
 	Namespace string
 	// Name is the object's name.
 	Name string
-	// Digest is the xxhash64 of what would be sent, XORed with that of the UID: two states with one digest are the same
-	// document. UpdatedAt is left out of it, or a change of the spec would look like a change of the document.
+	// Digest is the xxhash64 of the content to send, XORed with that of the UID: two states with one digest are the
+	// same document. It leaves UpdatedAt out, or a change of the spec would look like a change of the document.
 	Digest uint64
 	// ResourceVersion is the version of this state, 0 when the server's is not a number. Versions compare within one
 	// type only (KEP-5504).
 	ResourceVersion uint64
-	// Body is what is sent, packed. It is empty where only identity matters.
+	// Body is the content to send, packed. It is empty where only the identity matters.
 	Body Body
-	// Marks are what a receiver's own [Selection] asks for; nil where there is nothing, or nobody asks.
+	// Marks are the facts that a receiver's own [Selection] needs; nil where there are none, or no receiver needs any.
 	Marks *Marks
 }
 
-// Body is what a receiver stores of an object beyond its identity, packed into one string: about a third of the
-// memory of two maps, immutable, and shared by all targets. Its zero value unpacks to the zero [Content].
+// Body is the content of a receiver's document beyond its identity, packed into one string. That takes about a
+// third of the memory of two maps. It is immutable, and all targets share it. Its zero value unpacks to the zero
+// [Content].
 type Body string
 
 // Content is an unpacked [Body].
@@ -46,12 +47,12 @@ type Content struct {
 	UpdatedAt time.Time
 }
 
-// NewRecord extracts from an object's metadata what is kept of it, with all labels. The result shares no
-// memory with the object, so neither pins the other.
+// NewRecord makes the record of an object's metadata, with all labels. The result shares no memory with the object,
+// so neither pins the other.
 //
 // UpdatedAt is the newest time in managedFields at which a manager of labels or annotations wrote, or the creation
-// time where there is none. It depends on the object alone, so every replica computes the same one, before and after
-// any restart: dot-ai embeds again whatever comes with a new UpdatedAt.
+// time where there is none. It depends on the object alone, so every replica computes the same one, before and
+// after any restart. dot-ai embeds each document again that has a new UpdatedAt.
 func NewRecord(o *metav1.ObjectMeta, keep AnnotationFilter) Record {
 	return newRecord(o, o.Labels, keep)
 }
@@ -77,7 +78,7 @@ func newRecord(o *metav1.ObjectMeta, labels map[string]string, keep AnnotationFi
 }
 
 // ParseVersion returns a resourceVersion as a number, and 0 for one that is none. Kubernetes promises comparable
-// integers since KEP-5504; an aggregated API of its own making may still answer with something else.
+// integers since KEP-5504, but an aggregated API may answer with other texts.
 func ParseVersion(s string) uint64 {
 	v, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
@@ -105,9 +106,10 @@ func unixSeconds(t time.Time) int64 {
 	return t.Unix()
 }
 
-// updatedAt finds the newest write of a manager of labels or annotations. Entries of a subresource (status, scale) are
-// left out: those writers cannot touch either. The field set is searched, not parsed, which would cost more than all
-// the rest: managers of a pod template's labels count too, and make the time newer than it need be.
+// updatedAt finds the newest write of a manager of labels or annotations. It leaves out entries of a subresource
+// (status, scale), whose writers cannot touch either. It searches the field set instead of parsing it, which would
+// cost more than all the rest. So managers of a pod template's labels count too, and make the time newer than it
+// need be.
 func updatedAt(fields []metav1.ManagedFieldsEntry) int64 {
 	newest := zeroTime
 	for i := range fields {
@@ -128,7 +130,7 @@ func WritesMetadata(fields []byte) bool {
 }
 
 func appendMap(buf []byte, m map[string]string, keep func(string) bool, cut func(string) string) []byte {
-	var few [16]string // most objects have fewer labels than this, and then sorting allocates nothing
+	var few [16]string // most objects have fewer labels, and then sorting allocates nothing
 	keys := few[:0]
 	for k := range m {
 		if keep(k) {

@@ -97,7 +97,7 @@ func TestDigestChangesWithTheDocument(t *testing.T) {
 	digest := record(t, object()).Digest
 	tests := map[string]struct {
 		change func(*metav1.ObjectMeta)
-		want   bool // that the digest changes
+		want   bool // whether the digest changes
 	}{
 		"label added":             {func(o *metav1.ObjectMeta) { o.Labels["new"] = "" }, true},
 		"label removed":           {func(o *metav1.ObjectMeta) { delete(o.Labels, "tier") }, true},
@@ -131,9 +131,9 @@ func TestDigestChangesWithTheDocument(t *testing.T) {
 	}
 }
 
-// TestRecordIsTheSameOnEveryReplica guards the digest and the packing: replicas compare digests, and a Body has to be
-// one for one state, although maps have no order. The literal also catches a change of either that nobody meant: all
-// objects would look changed after an upgrade, and be embedded again.
+// TestRecordIsTheSameOnEveryReplica guards the digest and the packing: replicas compare digests, and equal states
+// need equal Bodies, although maps have no order. The literal also catches an accidental change of either. Such a
+// change would make all objects look changed after an upgrade, and cost an embedding of each.
 func TestRecordIsTheSameOnEveryReplica(t *testing.T) {
 	first := record(t, object())
 	if want := uint64(0x199b6aa5a966799d); first.Digest != want {
@@ -146,7 +146,7 @@ func TestRecordIsTheSameOnEveryReplica(t *testing.T) {
 	}
 }
 
-// TestRecordOfManyLabels has more of them than NewRecord keeps room for on the stack.
+// TestRecordOfManyLabels has more labels than fit into NewRecord's room on the stack.
 func TestRecordOfManyLabels(t *testing.T) {
 	o := object()
 	for i := range 100 {
@@ -233,8 +233,8 @@ func TestContentRefusesWhatIsNoBody(t *testing.T) {
 	}
 }
 
-// FuzzContent feeds bodies that nobody packed: unpacking ends, and either fails and returns nothing or
-// returns something.
+// FuzzContent unpacks bodies that this package did not pack. Unpacking ends, and either fails with an empty result
+// or returns something.
 func FuzzContent(f *testing.F) {
 	f.Add(string(record(f, object()).Body))
 	f.Add(string(record(f, &metav1.ObjectMeta{}).Body))
@@ -248,8 +248,8 @@ func FuzzContent(f *testing.F) {
 	})
 }
 
-// FuzzRecord checks that what goes into a body comes out of it, for any labels and annotations, and that two objects
-// have one digest exactly when they have one content.
+// FuzzRecord checks that a body returns the labels and annotations that went into it. Two objects have one digest
+// exactly if they have one content.
 func FuzzRecord(f *testing.F) {
 	f.Add("a=1,b=2", "description=x", int64(1_771_581_600), int64(0), "uid")
 	f.Add("", "description=\xff", int64(-62135596800), int64(-62135596800), "")
@@ -306,8 +306,8 @@ func pairs(s string) map[string]string {
 	return m
 }
 
-// BenchmarkNewRecord also reports what an object costs while it waits to be sent, and what of that remains once only
-// its identity is kept.
+// BenchmarkNewRecord also reports the memory of an object that waits to be sent, and the part that remains when
+// only its identity is kept.
 func BenchmarkNewRecord(b *testing.B) {
 	keep := newAnnotations(b, resource.DefaultAnnotations(), nil)
 	few := &metav1.ObjectMeta{Namespace: "kube-system", Name: "coredns-674b8bbfcf-x7k2p", UID: "u", CreationTimestamp: at(0), ResourceVersion: "1"}
@@ -341,8 +341,8 @@ func BenchmarkContent(b *testing.B) {
 	}
 }
 
-// TestARecordAllocatesLittle bounds what the decoding of an event costs after the protobuf: body, names, and
-// the digest's scratch.
+// TestARecordAllocatesLittle bounds the cost of decoding an event after the protobuf: body, names, and the digest's
+// scratch.
 func TestARecordAllocatesLittle(t *testing.T) {
 	keep := newAnnotations(t, resource.DefaultAnnotations(), nil)
 	o := object()

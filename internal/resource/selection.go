@@ -17,34 +17,34 @@ import (
 // DefaultOptOut is the annotation by which an object asks not to be sent.
 const DefaultOptOut = "vectordb-sync.io/ignore"
 
-// Selection decides which objects are sent, and what of them. Its zero value selects every object, with all
-// labels and without annotations. A process has one, of which the index is made; a receiver may have a narrower
-// one, through which it sees what the process keeps ([Selection.View]).
+// Selection decides which objects are sent, and which parts of them. Its zero value selects every object, with all
+// labels and without annotations. A process has one, of which the index is made. A receiver may have a narrower
+// one, through which it sees the objects that the process keeps ([Selection.View]).
 type Selection struct {
-	// Annotations and Labels decide what is kept.
+	// Annotations and Labels decide which of them are kept.
 	Annotations AnnotationFilter
 	Labels      LabelFilter
-	// Extra are labels that every object gets. They take the place of an object's own label of the same key: a
-	// document says which cluster it is of whatever somebody in the cluster has written on the object.
+	// Extra are labels that every object gets. They replace an object's own label of the same key. So a document names
+	// its cluster, whatever labels a user of the cluster has given the object.
 	Extra map[string]string
 	// Selector selects objects by their labels, before Labels and Extra are applied; nil selects all.
 	Selector labels.Selector
-	// OptOut is the annotation by which an object asks not to be sent, with the value "true". Empty ignores
-	// such wishes.
+	// OptOut is the annotation by which an object asks not to be sent, with the value "true". If it is empty, such
+	// wishes are ignored.
 	OptOut string
-	// OptOutValue is a word that the annotation may hold, perhaps among others separated by commas, to ask
-	// the same of the one receiver whose view this is. Empty for none.
+	// OptOutValue is a word that the annotation may hold, perhaps among others separated by commas. It asks the same
+	// of the one receiver whose view this is. Empty for none.
 	OptOutValue string
 	// SkipControlled leaves out objects whose controller is of a type that Types matches.
 	SkipControlled bool
 	Types          Filter
-	// KeepMarks keeps in a record what the view of a receiver asks for beside labels and annotations. It is a
-	// part of the digest then, or nobody would be told that an object has come into view or gone out of it:
-	// that an object gets another controller, or a word to opt out with, is a change for every receiver.
+	// KeepMarks keeps the facts in a record that the views of receivers need beside labels and annotations. They are a
+	// part of the digest then, or no receiver would learn that an object has come into its view or left it. So a new
+	// controller, or a new word to opt out with, is a change for every receiver.
 	KeepMarks bool
 }
 
-// Marks are what a narrower [Selection] has to know of an object beyond what is sent.
+// Marks are the facts of an object that a narrower [Selection] needs beyond the content to send.
 type Marks struct {
 	// Controller is the type of the object that controls this one; the zero Type for none. Its Resource is guessed.
 	Controller Type
@@ -59,7 +59,7 @@ func (m Marks) hash() uint64 {
 // ParseSelector parses a label selector as kubectl does. An empty one is nil.
 func ParseSelector(text string) (labels.Selector, error) {
 	if strings.TrimSpace(text) == "" {
-		return nil, nil // It selects everything.
+		return nil, nil // An empty selector selects everything.
 	}
 	s, err := labels.Parse(text)
 	if err != nil {
@@ -68,8 +68,8 @@ func ParseSelector(text string) (labels.Selector, error) {
 	return s, nil
 }
 
-// Record extracts from an object's metadata what is kept of it, and tells whether the object is selected. Of
-// one that is not, the record has the name and the version alone. It shares no memory with the object.
+// Record makes the record of an object's metadata, and tells whether the object is selected. The record of an
+// object that is not has the name and the version alone. It shares no memory with the object.
 func (s Selection) Record(o *metav1.ObjectMeta) (r Record, selected bool) {
 	m := s.marksOf(o)
 	if !s.selects(o.Labels, m) {
@@ -99,8 +99,8 @@ func (s Selection) marksOf(o *metav1.ObjectMeta) (m Marks) {
 	return m
 }
 
-// typeOfOwner makes a type of an owner reference, which holds no plural: that is guessed by the rules that
-// Kubernetes' own names follow. A filter that names kinds is not misled by a plural that is spelled otherwise.
+// typeOfOwner makes a type of an owner reference. The reference holds no plural, which is guessed by the rules of
+// Kubernetes' own names. A filter that names kinds is not misled by a plural with another spelling.
 func typeOfOwner(owner *metav1.OwnerReference) Type {
 	gv, err := schema.ParseGroupVersion(owner.APIVersion)
 	if err != nil {
@@ -110,18 +110,18 @@ func typeOfOwner(owner *metav1.OwnerReference) Type {
 	return Type{Group: strings.Clone(gv.Group), Version: strings.Clone(gv.Version), Resource: plural.Resource, Kind: strings.Clone(owner.Kind)}
 }
 
-// Exclusion is why an object is not selected.
+// Exclusion is the reason why an object is not selected.
 type Exclusion uint8
 
-// The exclusions, in the order in which they are looked for: the first that holds is told.
+// The exclusions stand in the order in which they are checked; the first that holds counts.
 const (
-	// Selected: it is.
+	// Selected: the object is selected.
 	Selected Exclusion = iota
-	// BySelector: its labels do not match [Selection.Selector].
+	// BySelector: the object's labels do not match [Selection.Selector].
 	BySelector
-	// ByOptOut: it has the annotation [Selection.OptOut].
+	// ByOptOut: the object has the annotation [Selection.OptOut].
 	ByOptOut
-	// ByController: its controller is watched, and [Selection.SkipControlled] is set.
+	// ByController: the object's controller is watched, and [Selection.SkipControlled] is set.
 	ByController
 )
 
@@ -141,7 +141,7 @@ func (e Exclusion) String() string {
 	}
 }
 
-// Excludes tells why an object is not selected, and [Selected] for one that is. It keeps nothing of it.
+// Excludes tells why an object is not selected, and [Selected] for one that is. It makes no record.
 func (s Selection) Excludes(o *metav1.ObjectMeta) Exclusion {
 	return s.excludes(o.Labels, s.marksOf(o))
 }
@@ -182,24 +182,24 @@ func (s Selection) optedOut(value string) bool {
 	return false
 }
 
-// Selects tells whether an object is selected, as [Selection.Record] does, and keeps nothing of it.
+// Selects tells whether an object is selected, as [Selection.Record] does, and makes no record.
 func (s Selection) Selects(o *metav1.ObjectMeta) bool { return s.selects(o.Labels, s.marksOf(o)) }
 
-// Needs is what [Selection.Selects] looks at.
+// Needs names the parts of an object that [Selection.Selects] looks at.
 type Needs struct {
 	Labels, Owners bool
-	// Annotation is the one annotation that it looks at; empty for none.
+	// Annotation is the only annotation that it looks at; empty for none.
 	Annotation string
 }
 
-// Needs returns what of an object's metadata decides whether it is selected: of one that lacks everything else,
-// [Selection.Selects] tells the same.
+// Needs returns the parts of an object's metadata that decide whether it is selected. For an object without all
+// other parts, the answer of [Selection.Selects] is the same.
 func (s Selection) Needs() Needs {
 	return Needs{Labels: s.Selector != nil, Owners: s.SkipControlled, Annotation: s.OptOut}
 }
 
-// MayHaveLeft tells of an object that was changed whether it is not selected now and may have been before. An
-// object gets its controller when it is created, most of them, so that a change is no sign that it had none.
+// MayHaveLeft tells whether a changed object is not selected and may have been before. Most objects get their
+// controller when they are created. So a controller in a changed object is no sign that it had none before.
 func (s Selection) MayHaveLeft(o *metav1.ObjectMeta) bool {
 	s.SkipControlled = false
 	return !s.selects(o.Labels, s.marksOf(o))
@@ -217,7 +217,7 @@ func (s Selection) ServerSide() string {
 	return s.Selector.String()
 }
 
-// String describes the selection as it was configured. What it says is all that decides what becomes of an object.
+// String describes the selection as it was configured. Equal texts mean equal decisions about every object.
 func (s Selection) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "annotations %s labels %s", s.Annotations, s.Labels)

@@ -37,7 +37,8 @@ func labelsOf(t *testing.T, r resource.Record) map[string]string {
 	return c.Labels
 }
 
-// A GPU node's clock is what its operators set each minute: neither is it sent, nor is its change one.
+// TestLabelsThatAreClocksAreNoChange has a GPU node, whose clock is a label: it is not sent, and its change is
+// none.
 func TestLabelsThatAreClocksAreNoChange(t *testing.T) {
 	t.Parallel()
 	keep := resource.Selection{Labels: labelFilter(t, nil, resource.DefaultLabelExcludes())}
@@ -163,7 +164,7 @@ func TestSelection_Record_TellsWhetherItIsSelected(t *testing.T) {
 	}
 }
 
-// TestViewIsWhatASelectionOfBothWouldMake is the promise of View.
+// TestViewIsWhatASelectionOfBothWouldMake checks the promise of View.
 func TestViewIsWhatASelectionOfBothWouldMake(t *testing.T) {
 	t.Parallel()
 	everything, err := resource.NewAnnotationFilter([]string{"*", "*/*"}, nil)

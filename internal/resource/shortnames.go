@@ -5,9 +5,8 @@ import (
 	"slices"
 )
 
-// builtinShortNames are those by which kubectl knows the types of Kubernetes itself, by group-resource. A
-// server tells them as well; that these need not be asked for makes filters mean the same on every replica
-// from the start.
+// builtinShortNames are kubectl's short names for the types of Kubernetes itself, by group-resource. A server names
+// them as well. But without asking it, filters mean the same on every replica from the start.
 var builtinShortNames = map[string][]string{
 	"certificatesigningrequests.certificates.k8s.io": {"csr"},
 	"componentstatuses": {"cs"},
@@ -41,9 +40,8 @@ var builtinShortNames = map[string][]string{
 	"volumeattributesclasses.storage.k8s.io": {"vac"},
 }
 
-// WithShortNames returns the filter with the short names that a server has told, by [Type.GroupResource],
-// beside those of Kubernetes itself. A short name that is a plural or a kind of some type names that type
-// alone.
+// WithShortNames returns the filter with the short names that a server has reported, by [Type.GroupResource],
+// beside those of Kubernetes itself. A short name that is a plural or a kind of some type names that type alone.
 func (f Filter) WithShortNames(told map[string][]string) Filter {
 	f.shorts = maps.Clone(told)
 	return f

@@ -21,13 +21,13 @@ type Type struct {
 	Kind string
 	// Namespaced tells whether objects of this type live in a namespace.
 	Namespaced bool
-	// Within is the one namespace whose objects are meant, where a type is read namespace by namespace; empty
-	// means all. Everything that is known of a type is known of each such slice apart: lists have versions of
-	// their own, and streams an order of their own.
+	// Within is the namespace of a slice, for a type that is read namespace by namespace; empty means all namespaces.
+	// The replica treats each such slice as a type of its own: its lists have their own versions, and its streams
+	// their own order.
 	Within string
 }
 
-// withinMark stands between the name of a type and the namespace that it is read in. No name of either has it.
+// withinMark stands between the name of a type and the namespace of a slice. Neither name contains it.
 const withinMark = "@"
 
 // In returns the slice of a namespaced type that is in one namespace.
@@ -36,14 +36,14 @@ func (t Type) In(namespace string) Type {
 	return t
 }
 
-// Whole returns the type that this is a slice of, itself if it is whole.
+// Whole returns the type of which this is a slice, or the type itself if it is whole.
 func (t Type) Whole() Type {
 	t.Within = ""
 	return t
 }
 
-// WholeName returns the name of the type that a name, as [Type.String] has it, is a slice of, and the
-// namespace of the slice.
+// WholeName splits a name, as [Type.String] returns it, into the name of the whole type and the namespace of the
+// slice.
 func WholeName(name string) (whole, namespace string) {
 	whole, namespace, _ = strings.Cut(name, withinMark)
 	return whole, namespace
@@ -65,7 +65,7 @@ func (t Type) GroupResource() string {
 	return t.Resource + "." + t.Group
 }
 
-// String returns the fully qualified name, as kubectl spells it: deployments.v1.apps, or pods.v1. That of a
+// String returns the fully qualified name, as kubectl spells it: deployments.v1.apps, or pods.v1. The name of a
 // slice has the namespace behind it: pods.v1@team-a.
 func (t Type) String() string {
 	switch {
@@ -78,7 +78,7 @@ func (t Type) String() string {
 	}
 }
 
-// ParseType reads what [Type.String] returns. The kind is not in it.
+// ParseType reads the text of [Type.String], which does not hold the kind.
 func ParseType(name string) (Type, bool) {
 	whole, within := WholeName(name)
 	plural, rest, ok := strings.Cut(whole, ".")
@@ -95,7 +95,7 @@ func (t Type) GVR() schema.GroupVersionResource {
 // ID returns the ID of the object of this type with that namespace and name. For a cluster-scoped type the namespace
 // is ignored.
 func (t Type) ID(namespace, name string) ID {
-	var room [128]byte // of most IDs; longer ones cost another allocation
+	var room [128]byte // enough for most IDs; longer ones cost another allocation
 	return ID(t.appendID(room[:0], namespace, name))
 }
 

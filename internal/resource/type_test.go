@@ -7,7 +7,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// TestTypeNames: the name of a type, or of a slice of one, is read as it was written, and nothing else is.
+// TestTypeNames: the name of a type, or of a slice, is read as it was written, and any other text is refused.
 func TestTypeNames(t *testing.T) {
 	t.Parallel()
 	pods := resource.Type{Version: "v1", Resource: "pods"}
@@ -31,7 +31,7 @@ func TestTypeNames(t *testing.T) {
 	}
 }
 
-// TestSlices: a slice gives its objects the IDs that they have in the whole, and has a place of its own in the order.
+// TestSlices: a slice gives its objects the IDs that they have in the whole, and has its own place in the order.
 func TestSlices(t *testing.T) {
 	t.Parallel()
 	pods := resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}

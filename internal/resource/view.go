@@ -8,27 +8,27 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// View returns the record as a receiver sees it that is to have fewer annotations: those that passed the filter of
-// [NewRecord] and pass this one as well.
+// View returns the record for a receiver that has fewer annotations: those that passed the filter of [NewRecord]
+// and pass this one as well.
 func (f AnnotationFilter) View(r Record) Record {
 	seen, _ := Selection{Annotations: f}.View(r)
 	return seen
 }
 
-// View returns the record as a receiver sees it that has a selection of its own: labels and annotations that
-// passed the selection of the process and pass this one as well, with its own extra labels. A record of which
-// nothing changes is returned as it is, with its digest. Otherwise body and digest are those that a process with
-// a selection of both would make. It also tells whether the receiver sees the object at all.
+// View returns the record for a receiver with a selection of its own. It has the labels and annotations that passed
+// the selection of the process and pass this one as well, with its own extra labels. If that changes nothing, it is
+// the same record with the same digest. Otherwise body and digest are those of a process with a selection of both.
+// View also tells whether the receiver sees the object at all.
 func (s Selection) View(r Record) (seen Record, selected bool) {
 	seen, why := s.Look(r)
 	return seen, why == Selected
 }
 
-// Look is View, and tells why the receiver does not see the object.
+// Look is View, and also tells why the receiver does not see the object.
 func (s Selection) Look(r Record) (seen Record, why Exclusion) {
 	p, ok := split(r.Body)
 	if !ok {
-		return r, Selected // It has no body, or none of ours.
+		return r, Selected // The record has no body, or a malformed one.
 	}
 	own := (&reader{rest: p.labels}).pairs()
 	var m Marks
@@ -50,7 +50,7 @@ func (s Selection) Look(r Record) (seen Record, why Exclusion) {
 	buf = append(buf, p.head...)
 	buf = appendPairs(appendPairs(buf, labels), annotations)
 	whole := string(r.Body[:len(r.Body)-len(p.tail)])
-	r.Digest ^= xxhash.Sum64String(whole) ^ xxhash.Sum64(buf) // What is left of it is that of the UID, which stays.
+	r.Digest ^= xxhash.Sum64String(whole) ^ xxhash.Sum64(buf) // The part of the UID stays.
 	r.Body = Body(append(buf, p.tail...))
 	return r, Selected
 }
@@ -84,7 +84,7 @@ func appendPairs(buf []byte, pairs [][2]string) []byte {
 	return buf
 }
 
-// parts are where a body is cut: before its labels, between labels and annotations, and after these.
+// parts are the pieces of a body: before its labels, its labels, its annotations, and after these.
 type parts struct{ head, labels, annotations, tail string }
 
 // split finds labels and annotations; ok is false in a body that is empty or malformed.

@@ -18,8 +18,8 @@ func filter(t *testing.T, include, exclude []string) resource.AnnotationFilter {
 	return f
 }
 
-// TestAViewIsTheRecordOfANarrowerFilter makes it both ways: what a receiver sees through its filter is, to
-// the byte, what it would see if nothing else had been kept.
+// TestAViewIsTheRecordOfANarrowerFilter makes the record in both ways. A receiver's view through its filter equals,
+// to the byte, the record of a process that keeps nothing else.
 func TestAViewIsTheRecordOfANarrowerFilter(t *testing.T) {
 	keep := filter(t, []string{"description", "*/description", "example.com/*"}, nil)
 	annotations := map[string]string{"description": "Cart", "example.com/owner": "ann", "example.com/description": "the cart", "team.io/description": ""}

@@ -1,8 +1,8 @@
 package spelling
 
-// Distance returns how many insertions, deletions, replacements and swaps of neighbours turn a into b (the
-// optimal string alignment distance, in bytes). Its work is the product of both lengths: bound what strangers
-// type.
+// Distance returns how many insertions, deletions, replacements and swaps of neighbours turn a into b (the optimal
+// string alignment distance, in bytes). Its work is the product of both lengths, so a caller has to bound the
+// length of texts from outside.
 func Distance(a, b string) int {
 	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {

@@ -7,8 +7,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/spelling"
 )
 
-// FuzzDistance: the distance is 0 for equals alone, symmetric, at least the difference in length and at most the longer
-// length, and one for one swap.
+// FuzzDistance: the distance is 0 for equal texts alone, symmetric, and 1 for one swap. It is at least the
+// difference in length and at most the longer length.
 func FuzzDistance(f *testing.F) {
 	f.Add("pods", "psod")
 	f.Add("", "nodes")

@@ -13,8 +13,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/stage"
 )
 
-// TestAStageHasEndedWhenStopReturns is what the order of a replica's end rests on: what comes later is stopped after
-// the last part of what comes earlier has returned.
+// TestAStageHasEndedWhenStopReturns checks the promise on which the order of a replica's end rests. The last part
+// of a stage has returned before the next stage is stopped.
 func TestAStageHasEndedWhenStopReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex // guards ended

@@ -1,5 +1,5 @@
-// Package tracing records as spans what takes time: each attempt to deliver, each part of a resync, each list for
-// a verification. It is off, and costs nothing, unless OTEL_EXPORTER_OTLP_ENDPOINT (or
+// Package tracing records slow work as spans: each attempt to deliver, each part of a resync, each list for a
+// verification. It is off, and costs nothing, unless OTEL_EXPORTER_OTLP_ENDPOINT (or
 // OTEL_EXPORTER_OTLP_TRACES_ENDPOINT) is set. Then every request to a receiver carries a traceparent, and the
 // receiver's own spans become children of the controller's.
 //
@@ -10,5 +10,5 @@
 // which every collector accepts at port 4318.
 //
 // A nil *[Tracer] is off, and so is the zero [Span]; neither allocates. Spans wait in a bounded queue, and are
-// dropped when it is full. A collector that is down or slow holds up nothing, and the log says so once.
+// dropped when it is full. A collector that is down or slow delays no work, and the log says so once.
 package tracing

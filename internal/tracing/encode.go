@@ -9,7 +9,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
-// resourceSpans returns spans of one tracer provider, and of one scope, as OTLP has them.
+// resourceSpans returns spans of one tracer provider, and of one scope, in the form of OTLP.
 func resourceSpans(spans []sdktrace.ReadOnlySpan) []*tracepb.ResourceSpans {
 	if len(spans) == 0 {
 		return nil

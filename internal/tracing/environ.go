@@ -23,7 +23,7 @@ import (
 // defaultTimeout bounds one export.
 const defaultTimeout = 10 * time.Second
 
-// settings are what the environment says of the exporter.
+// settings are the exporter's settings in the environment.
 type settings struct {
 	endpoint string
 	headers  http.Header
@@ -31,7 +31,7 @@ type settings struct {
 	ca       []byte
 }
 
-// Options are what the environment does not say.
+// Options are the settings that the environment does not have.
 type Options struct {
 	// Version is the version of this program, Member the name of this replica.
 	Version, Member string
@@ -39,7 +39,7 @@ type Options struct {
 	Log logr.Logger
 }
 
-// FromEnviron returns what the variables that getenv reads ask for: nil for no tracing, or all errors at once.
+// FromEnviron returns the tracer of the variables that getenv reads: nil for no tracing, or all errors at once.
 func FromEnviron(getenv func(string) string, opts Options) (*Tracer, error) {
 	s, err := read(getenv)
 	if err != nil || s == nil {
@@ -75,7 +75,7 @@ func read(getenv func(string) string) (*settings, error) {
 	if strings.EqualFold(getenv("OTEL_SDK_DISABLED"), "true") || getenv("OTEL_TRACES_EXPORTER") == "none" {
 		return nil, nil
 	}
-	of := func(name string) string { // what is said of traces goes before what is said of everything
+	of := func(name string) string { // a variable for traces goes before the one for all signals
 		return cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_"+name), getenv("OTEL_EXPORTER_OTLP_"+name))
 	}
 	endpoint := getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
@@ -117,7 +117,7 @@ func read(getenv func(string) string) (*settings, error) {
 	return s, nil
 }
 
-// readHeaders reads a list such as key=value,other=value, in which values are escaped as in URLs. They may be
+// readHeaders reads a list such as key=value,other=value, in which values are escaped as in URLs. The values may be
 // secrets, so errors do not repeat them.
 func (s *settings) readHeaders(list string) error {
 	for pair := range strings.SplitSeq(list, ",") {

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// exporter posts spans to a collector. It is asked by one goroutine, that of the SDK's batches.
+// exporter posts spans to a collector. Only the goroutine of the SDK's batches uses it.
 type exporter struct {
 	settings settings
 	client   *http.Client
@@ -33,8 +33,8 @@ func newExporter(s settings, opts Options) (*exporter, error) {
 	return &exporter{settings: s, client: client, agent: "k8s-vectordb-sync/" + opts.Version, log: opts.Log}, nil
 }
 
-// ExportSpans implements [sdktrace.SpanExporter]. What cannot be sent is lost: spans are not worth a retry, and
-// the SDK would print each error.
+// ExportSpans implements [sdktrace.SpanExporter]. Spans that cannot be sent are lost: they are not worth a retry,
+// and the SDK would print each error.
 func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
 	e.note(e.post(ctx, spans))
 	return nil
@@ -71,7 +71,7 @@ func (e *exporter) post(ctx context.Context, spans []sdktrace.ReadOnlySpan) erro
 	return nil
 }
 
-// note says once that spans are lost, and once that they arrive again.
+// note logs once that spans are lost, and once that they arrive again.
 func (e *exporter) note(err error) {
 	e.mu.Lock()
 	changed := e.down != (err != nil)

@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Attributes of the spans.
+// These are the attributes of the spans.
 const (
 	keyTarget  = attribute.Key("vectordb_sync.target")
 	keyObjects = attribute.Key("vectordb_sync.objects")
@@ -29,10 +29,10 @@ type Tracer struct {
 	tracer   trace.Tracer
 }
 
-// Span is something under way. The zero Span is nothing.
+// Span is some work that takes time. The zero Span records nothing.
 type Span struct{ span trace.Span }
 
-// Attempt begins the span of one request to a receiver, which carries objects: what kind says, upserts or deletes.
+// Attempt begins the span of one request to a receiver with objects of one kind: upserts or deletes.
 func (t *Tracer) Attempt(ctx context.Context, target, kind string, objects int) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}
@@ -48,7 +48,7 @@ func (t *Tracer) Part(ctx context.Context, target, resource string) (context.Con
 	return t.start(ctx, "resync part", trace.SpanKindInternal, keyTarget.String(target), keyType.String(resource))
 }
 
-// Verification begins the span of holding a type against a list.
+// Verification begins the span of comparing a type with a list.
 func (t *Tracer) Verification(ctx context.Context, resource string) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}
@@ -61,7 +61,7 @@ func (t *Tracer) start(ctx context.Context, name string, kind trace.SpanKind, at
 	return ctx, Span{span}
 }
 
-// Sent notes what was sent, and the status of the answer, 0 for none.
+// Sent records the size of a request, and the status of the answer, 0 for none.
 func (s Span) Sent(bytes, status int) {
 	if s.span == nil {
 		return
@@ -72,14 +72,14 @@ func (s Span) Sent(bytes, status int) {
 	}
 }
 
-// Objects notes how many objects it was about.
+// Objects records how many objects the span concerns.
 func (s Span) Objects(n int) {
 	if s.span != nil {
 		s.span.SetAttributes(keyObjects.Int(n))
 	}
 }
 
-// End ends the span with an outcome. Trouble, if any, makes it a failed one; it must hold no secret.
+// End ends the span with an outcome. A trouble that is not empty marks the span as failed; it must hold no secret.
 func (s Span) End(outcome, trouble string) {
 	if s.span == nil {
 		return
@@ -101,12 +101,12 @@ func (s Span) Inject(ctx context.Context, h http.Header) {
 // closeTimeout bounds the export of the last spans.
 const closeTimeout = 3 * time.Second
 
-// Close exports what waits, for three seconds at most.
+// Close exports the spans that wait, for three seconds at most.
 func (t *Tracer) Close() {
 	if t == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	_ = t.provider.Shutdown(ctx) // The exporter has logged what it could not send.
+	_ = t.provider.Shutdown(ctx) // The exporter has logged that it could not send them.
 }

@@ -24,18 +24,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// environ returns a getenv of a map. What the SDK reads by itself is set in the process.
+// environ returns a getenv of a map. It sets the variables that the SDK reads by itself in the process.
 func environ(env map[string]string) func(string) string {
 	return func(name string) string { return env[name] }
 }
 
-// collector is an OTLP receiver that reads with the generated code of the contract, which the exporter does not use.
+// collector is an OTLP receiver that reads with the generated code of the contract, which the exporter does not
+// use.
 type collector struct {
 	*httptest.Server
 
 	status atomic.Int64
 
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	spans   []*tracepb.Span
 	service string
 	header  http.Header
@@ -133,7 +134,7 @@ func hex(b []byte) string {
 	return s.String()
 }
 
-// TestTracer_OffCostsNothing: no tracer, no header, no allocation.
+// TestTracer_OffCostsNothing: without a tracer there is no header and no allocation.
 func TestTracer_OffCostsNothing(t *testing.T) {
 	for name, env := range map[string]map[string]string{
 		"nothing is set": {}, "disabled": {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"},
@@ -166,7 +167,7 @@ func TestTracer_OffCostsNothing(t *testing.T) {
 	off.Close()
 }
 
-// TestTracer_ACollectorThatIsDownIsSaidOnce: nothing waits for it, and nothing is printed for each span.
+// TestTracer_ACollectorThatIsDownIsSaidOnce: no work waits for the collector, and not every span prints a line.
 func TestTracer_ACollectorThatIsDownIsSaidOnce(t *testing.T) {
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
 	c := newCollector(t)
@@ -204,7 +205,7 @@ func TestTracer_ACollectorThatIsDownIsSaidOnce(t *testing.T) {
 	}
 }
 
-// TestFromEnviron_SaysAllThatIsWrong refuses what cannot be meant, all at once, and repeats no secret.
+// TestFromEnviron_SaysAllThatIsWrong: all mistakes are refused at once, and no secret is repeated.
 func TestFromEnviron_SaysAllThatIsWrong(t *testing.T) {
 	_, err := tracing.FromEnviron(environ(map[string]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc", "OTEL_EXPORTER_OTLP_TIMEOUT": "10s",

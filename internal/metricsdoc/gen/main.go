@@ -27,7 +27,7 @@ func generate(path string) error {
 	}
 	var b bytes.Buffer
 	if err := metricsdoc.Write(&b, reg); err != nil {
-		return err // It says everything.
+		return err // The error needs no context.
 	}
 	if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
 		return fmt.Errorf("writing the reference of metrics: %w", err)

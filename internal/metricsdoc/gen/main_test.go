@@ -57,8 +57,9 @@ func TestNoPackageWithMetricsIsLeftOut(t *testing.T) {
 	}
 }
 
-// TestMetricNamesFollowOneRule: promlint has nothing to say; a counter ends in _total; a gauge names what it counts, in
-// the plural, or its unit, unless it is a flag, whose help says so; a histogram of times says of what they are.
+// TestMetricNamesFollowOneRule: promlint has no complaint, and a counter ends in _total. A gauge names the things
+// that it counts, in the plural, or its unit, unless it is a flag, as its help says. A histogram of times names
+// their subject.
 func TestMetricNamesFollowOneRule(t *testing.T) {
 	t.Parallel()
 	for _, f := range families(t) {
@@ -92,7 +93,7 @@ func TestMisnamedMetricsAreSeen(t *testing.T) {
 	}
 }
 
-// misnamed says what is wrong with the name of a metric, or nothing.
+// misnamed says what is wrong with the name of a metric, or is empty.
 func misnamed(f metricsdoc.Family) string {
 	const prefix = "k8s_vectordb_sync_"
 	name, ok := strings.CutPrefix(f.Name, prefix)

@@ -30,7 +30,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target"
 )
 
-// registry makes one of everything that has metrics, and starts none of it.
+// registry makes one of each part that has metrics, and starts none of them.
 func registry() (*metricsdoc.Registry, error) {
 	reg := metricsdoc.NewRegistry()
 	discovery.New(nil, nil, discovery.Options{Registerer: reg})

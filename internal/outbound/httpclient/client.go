@@ -18,18 +18,18 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 )
 
-// Options configure a [Client]. The zero value is one without credential that trusts the system's certificates.
+// Options configure a [Client]. The zero value has no credential and trusts the system's certificates.
 type Options struct {
 	// Version is the version of this program, sent in User-Agent. Empty means dev.
 	Version string
-	// Token yields the bearer token, asked for each request, so that it may be rotated. Nil, or an empty token, means
-	// that no Authorization header is sent. Its errors must not hold the token.
+	// Token returns the bearer token, and is called for each request, so that the token may be rotated. Nil, or an
+	// empty token, means that no Authorization header is sent. Its errors must not hold the token.
 	Token func() (string, error)
-	// CA is a bundle of certificates in PEM that may have signed the receiver's, besides the system's own.
+	// CA is a bundle of certificates in PEM that may have signed the receiver's, beside the system's own.
 	CA []byte
-	// Host is the one that requests go to, whose certificate is to be of that name. It is needed with Files.CA alone.
+	// Host is the host of the requests, which its certificate has to name. It is needed with Files.CA alone.
 	Host string
-	// Files hold what else connections are made with, and headers that are sent along; the zero value is none.
+	// Files hold further certificates of connections, and headers that are sent along; the zero value has none.
 	Files outbound.Files
 	// Timeout bounds one request, from dialling to the last byte of the answer. Zero means 60 s.
 	Timeout time.Duration
@@ -49,7 +49,7 @@ type Client struct {
 	maxBytes int64
 }
 
-// Answer is what a server said.
+// Answer is the answer of a server.
 type Answer struct {
 	// Status is the HTTP status. A redirect is not followed.
 	Status int
@@ -62,7 +62,7 @@ type Answer struct {
 // ErrTooLong says that an answer is longer than [Options.MaxBytes]. No part of it is handed out.
 var ErrTooLong = errors.New("the answer is too long")
 
-// New makes a client. It connects to nothing yet.
+// New makes a client. It opens no connection.
 func New(opts Options) (*Client, error) {
 	c := &Client{
 		http: &http.Client{
@@ -78,7 +78,7 @@ func New(opts Options) (*Client, error) {
 	if opts.Transport == nil {
 		settings, err := opts.Files.TLS(opts.Host, opts.CA)
 		if err != nil {
-			return nil, err // It says which file.
+			return nil, err // The error names the file.
 		}
 		own := newTransport(settings)
 		c.own, c.http.Transport = own, own
@@ -102,8 +102,8 @@ func newTransport(settings *tls.Config) *http.Transport {
 	}
 }
 
-// Do makes one request and reads its answer. A body is sent as JSON, and none when it is nil. An error means that there
-// is no complete answer; whether the request arrived is not known then.
+// Do makes one request and reads its answer. A body is sent as JSON; nil means no body. An error means that there
+// is no complete answer; whether the request arrived is then unknown.
 func (c *Client) Do(ctx context.Context, method string, u *url.URL, body []byte) (Answer, error) {
 	var content io.Reader
 	if body != nil {
@@ -115,12 +115,12 @@ func (c *Client) Do(ctx context.Context, method string, u *url.URL, body []byte)
 	}
 	further, err := c.files.Header()
 	if err != nil {
-		return Answer{}, err // It says which file.
+		return Answer{}, err // The error names the file.
 	}
 	maps.Copy(req.Header, further)
 	req.Header.Set("User-Agent", c.agent)
 	if body != nil {
-		// Spelled otherwise, cluster-whisperer takes the body for empty.
+		// For any other spelling, cluster-whisperer takes the body for empty.
 		req.Header.Set("Content-Type", "application/json")
 	}
 	if err := c.authorize(req); err != nil {
@@ -128,7 +128,7 @@ func (c *Client) Do(ctx context.Context, method string, u *url.URL, body []byte)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return Answer{}, err // It names the method and the URL.
+		return Answer{}, err // The error names the method and the URL.
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, c.maxBytes+1))
@@ -149,7 +149,7 @@ func (c *Client) authorize(req *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("finding the bearer token: %w", err)
 	}
-	// The checks of net/http would let through what servers take for the end of the token.
+	// The checks of net/http would allow characters that servers take for the end of the token.
 	if strings.IndexFunc(token, func(r rune) bool { return r <= ' ' || r >= 0x7f }) >= 0 {
 		return errors.New("the bearer token holds characters that cannot stand in a header")
 	}

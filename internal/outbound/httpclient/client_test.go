@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newClient asks a handler.
+// newClient makes a client that asks a handler.
 func newClient(t *testing.T, h http.HandlerFunc, opts httpclient.Options) (*httpclient.Client, *url.URL) {
 	t.Helper()
 	web := httptest.NewServer(h)
