@@ -11,7 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// wanted tells whether the program watches a type when it is not told otherwise.
+// wanted tells whether the program watches a type by default.
 func wanted(t resource.Type) bool { return workload.DefaultTypes(t) }
 
 // load makes changes, at a given rate and in an order that the seed decides.
@@ -20,23 +20,24 @@ type load struct {
 	sink   *sink
 	rng    *rand.Rand
 	all    []replay.Ref
-	made   int // events so far
-	next   int // where a sweep has come to
+	made   int // how many events so far
+	next   int // the index that a sweep has reached
 	gone   []replay.Ref
 	deeds  func(l *load)
 }
 
 // profiles are the kinds of churn, by name. Each makes a few changes at a time.
 var profiles = map[string]func(l *load){
-	// Conditions and counters of anything are written, as controllers and kubelets do all day: nothing is to be sent.
+	// status writes conditions and counters of any object, as controllers and kubelets do all day: nothing is to be
+	// sent.
 	"status": func(l *load) { l.touch(l.pick()) },
-	// One label of everything gets a new value, type by type: all of it is to be sent.
+	// labels gives one label of every object a new value, type by type: every object is to be sent.
 	"labels": func(l *load) {
 		l.relabel(l.all[l.next%len(l.all)])
 		l.next++
 	},
-	// An object is replaced by another of its name, and its status is written six times: two events of eight are to be
-	// sent, and may become one.
+	// rollout replaces an object by another of its name, whose status is written six times. Of the eight events two
+	// are to be sent, and may become one.
 	"rollout": func(l *load) {
 		r := l.pick()
 		l.delete(r)
@@ -45,7 +46,7 @@ var profiles = map[string]func(l *load){
 			l.touch(r)
 		}
 	},
-	// All of one namespace goes, then all of it comes back.
+	// namespace deletes all objects of one namespace, then creates all of them again.
 	"namespace": func(l *load) {
 		if len(l.gone) == 0 {
 			namespace := l.pick().Namespace()
@@ -74,13 +75,13 @@ var profiles = map[string]func(l *load){
 func newLoad(server *replay.Server, s *sink, profile string, seed uint64) *load {
 	l := &load{server: server, sink: s, rng: rand.New(rand.NewPCG(seed, 1)), deeds: profiles[profile]}
 	l.all = slices.DeleteFunc(server.Objects(wanted), func(r replay.Ref) bool {
-		// What makes other types come and go is another matter.
+		// Changes of these types make other types come and go, which is another scenario.
 		return slices.Contains([]string{"customresourcedefinitions", "apiservices", "namespaces"}, r.Type().Resource)
 	})
 	return l
 }
 
-// run makes changes for a time, and returns how many events there were.
+// run makes changes for a time, and returns how many events they made.
 func (l *load) run(ctx context.Context, rate float64, d time.Duration) int {
 	began := time.Now()
 	l.made = 0
@@ -97,7 +98,7 @@ func (l *load) run(ctx context.Context, rate float64, d time.Duration) int {
 
 func (l *load) pick() replay.Ref { return l.all[l.rng.IntN(len(l.all))] }
 
-// count counts a change, also one that cannot be made at the moment: a loop over such ones must end.
+// count counts a change, also one that cannot be made at the moment: a loop over such changes must end.
 func (l *load) count(bool) { l.made++ }
 
 func (l *load) touch(r replay.Ref) { l.count(l.server.Touch(r)) }

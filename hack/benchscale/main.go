@@ -5,8 +5,8 @@
 //	go run ./hack/benchscale -profile status -rates 300,3000         what an event costs that changes nothing
 //	go run ./hack/benchscale -profile labels -rates 100 -replicas 4  shares
 //
-// Replicas are processes as they are shipped. Against them stands a recording of a real API server, multiplied (package
-// replay), so that two cores suffice; what counts is what /proc says of the replicas. Each run begins with new ones.
+// Replicas are processes as they are shipped. Their API server is a multiplied recording of a real one (package
+// replay), so that two cores suffice. Their cost is the figures of /proc. Each run begins with new replicas.
 package main
 
 import (
@@ -38,7 +38,7 @@ type options struct {
 	objects, replicas                             []int
 	rates                                         []float64
 	runs                                          int
-	scenario                                      scenario // what all have in common
+	scenario                                      scenario // what all runs have in common
 }
 
 func main() {
@@ -93,7 +93,7 @@ func run(ctx context.Context) error {
 	return all(ctx, o, recording)
 }
 
-// errUnknown is a name that is none.
+// errUnknown says that a name is unknown.
 var errUnknown = errors.New("there is no such thing")
 
 func numbers[T any](list string, parse func(string) (T, error)) ([]T, error) {
@@ -110,13 +110,13 @@ func numbers[T any](list string, parse func(string) (T, error)) ([]T, error) {
 
 // all measures every combination, and appends each result to the file.
 func all(ctx context.Context, o options, recording *replay.Recording) error {
-	of := commit(ctx) // now: somebody may go on working in the tree
+	of := commit(ctx) // at the start: a person may go on working in the tree
 	for _, n := range o.objects {
 		for _, replicas := range o.replicas {
 			for _, rate := range o.rates {
 				s := o.scenario
 				s.Objects, s.Replicas, s.Rate, s.Profile = n, replicas, rate, o.profile
-				if rate == 0 { // nothing changes, for however long
+				if rate == 0 { // without changes, the time of the churn does not matter
 					s.Profile, s.For = "status", 0
 				}
 				for i := range o.runs {
@@ -136,7 +136,7 @@ func all(ctx context.Context, o options, recording *replay.Recording) error {
 	return nil
 }
 
-// add puts a result into the file, in which results of the same scenario and of another commit give way.
+// add puts a result into the file. It replaces results of the same scenario and of another commit.
 func add(path string, r result) (err error) {
 	all, err := read(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -152,10 +152,10 @@ func add(path string, r result) (err error) {
 	return os.WriteFile(path, body.Bytes(), 0o600)
 }
 
-// program is what replicas are made of, for Git.
+// program is the pathspec of the replicas' sources for Git.
 var program = []string{"--", "api", "cmd", "go.mod", "go.sum", "internal", ":!internal/testing", ":!*_test.go"}
 
-// commit is the last one that changed the program: it stays the same when other commits are rebased.
+// commit is the last commit that changed the program: it stays the same when other commits are rebased.
 func commit(ctx context.Context) string {
 	git := func(args ...string) string {
 		out, err := exec.CommandContext(ctx, "git", append(args, program...)...).Output()
@@ -174,7 +174,7 @@ func commit(ctx context.Context) string {
 // recordedObjects is how many objects a recording has: enough of each of 92 types for their variety.
 const recordedObjects = 3000
 
-// recorded loads the recording, or makes it of a real API server.
+// recorded loads the recording, or makes it from a real API server.
 func recorded(ctx context.Context, path string) (_ *replay.Recording, err error) {
 	if _, err := os.Stat(path); err == nil {
 		return replay.Load(path)

@@ -44,7 +44,7 @@ func startReplica(binary, dir string, n int, env map[string]string) (*replica, e
 		"DEBOUNCE_WINDOW_MS": "1000", "DEBOUNCE_MAX_WAIT_MS": "5000", "BATCH_FLUSH_INTERVAL_MS": "500",
 	}
 	maps.Copy(all, env)
-	for _, pace := range []string{"GOGC", "GOMEMLIMIT"} { // so that their effect can be tried
+	for _, pace := range []string{"GOGC", "GOMEMLIMIT"} { // so that a person can try their effect
 		if value, ok := os.LookupEnv(pace); ok {
 			all[pace] = value
 		}
@@ -63,17 +63,17 @@ func startReplica(binary, dir string, n int, env map[string]string) (*replica, e
 	return &replica{Process: p, health: addresses[1], metrics: addresses[2]}, nil
 }
 
-// errNotReady is what a replica is until it has read everything.
+// errNotReady is the state of a replica until it has read everything.
 var errNotReady = errors.New("not ready")
 
-// ready waits until the replica says so.
+// ready waits until the replica is ready.
 func (r *replica) ready(ctx context.Context) error {
 	return r.Await(ctx, func(ctx context.Context) error {
 		return get(ctx, "http://"+r.health+"/readyz", io.Discard)
 	})
 }
 
-// profile writes what the debug endpoint says to a file.
+// profile writes the answer of the debug endpoint to a file.
 func (r *replica) profile(ctx context.Context, what, path string) (err error) {
 	f, err := os.Create(path)
 	if err != nil {
@@ -88,7 +88,7 @@ func get(ctx context.Context, url string, to io.Writer) error {
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer anybody") // the replay server says yes to any
+	req.Header.Set("Authorization", "Bearer anybody") // the replay server accepts any token
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err
@@ -101,7 +101,7 @@ func get(ctx context.Context, url string, to io.Writer) error {
 	return err
 }
 
-// usage is what a process has used so far, and what it holds.
+// usage is how much a process has used so far, and how much memory it holds.
 type usage struct {
 	cpu            time.Duration
 	resident, peak int64
@@ -140,7 +140,7 @@ func (r *replica) process() (usage, error) {
 	if err != nil {
 		return usage{}, err
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // the name of the program may hold anything
+	_, rest, _ := strings.Cut(string(stat), ") ") // the name of the program may contain any character
 	fields := strings.Fields(rest)
 	var u usage
 	for _, i := range []int{11, 12} { // user and system time: fields 14 and 15 of proc(5), in hundredths of a second

@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// The tables stand between these lines of the document.
+// These lines of the document enclose the tables.
 const (
 	tableBegin = "<!-- Written by make bench-scale. -->"
 	tableEnd   = "<!-- The end of what make bench-scale writes. -->"
 )
 
-// maxLine is how long a result may be: one of an hour has a sample for each minute.
+// maxLine bounds the length of a result: one of an hour has a sample for each minute.
 const maxLine = 1 << 20
 
-// errNoMarkers is a document without a place for the tables.
+// errNoMarkers says that a document has no place for the tables.
 var errNoMarkers = errors.New("the document has no place for the tables")
 
 // report writes the tables of all results into a document.
@@ -75,7 +75,7 @@ type measured struct {
 	runs []result
 }
 
-// grouped puts the runs of a scenario together. Scenarios stand by size, replicas, kind and rate.
+// grouped puts the runs of a scenario together. It orders scenarios by size, replicas, kind and rate.
 func grouped(all []result) []measured {
 	by := make(map[scenario]*measured)
 	for _, r := range all {
@@ -97,7 +97,7 @@ func (s scenario) order() string {
 		s.Away, s.For)
 }
 
-// written is all tables, and of what and on what they were measured.
+// written is all tables, and a line about the commit and the machine.
 func written(all []result) string {
 	var b strings.Builder
 	groups := grouped(all)
@@ -140,23 +140,23 @@ func (m measured) spread(format string, f func(result) float64) string {
 	if low == high {
 		return low
 	}
-	if len(values) == 2 { // there is no middle
+	if len(values) == 2 { // two values have no middle
 		return low + " / " + high
 	}
 	return low + " / " + fmt.Sprintf(format, values[len(values)/2]) + " / " + high
 }
 
-// churn is like spread, of what changes cost.
+// churn is spread for the cost of changes.
 func (m measured) churn(format string, f func(*churned) float64) string {
 	return m.spread(format, func(r result) float64 { return f(r.Churn) })
 }
 
-// counted says how often it was measured, and how busy the machine was.
+// counted says how many runs there were, and how busy the machine was.
 func (m measured) counted() string {
 	return fmt.Sprintf("%d, %s", len(m.runs), m.spread("%.0f", func(r result) float64 { return r.Load }))
 }
 
-// processor is the model of it.
+// processor is the model of the processor.
 func processor() string {
 	model := "an unknown processor"
 	if body, err := os.ReadFile("/proc/cpuinfo"); err == nil {

@@ -15,7 +15,7 @@ const (
 	committed = docs + "benchmarks/scale.jsonl"
 )
 
-// TestTheTablesAreThoseOfTheResults holds what readers see against what was measured.
+// TestTheTablesAreThoseOfTheResults compares the tables in the document with the results.
 func TestTheTablesAreThoseOfTheResults(t *testing.T) {
 	document, err := os.ReadFile(docs + "benchmarks.md")
 	if err != nil {
@@ -30,8 +30,8 @@ func TestTheTablesAreThoseOfTheResults(t *testing.T) {
 	}
 }
 
-// TestThePlotsAreThoseOfTheResults holds every plot, the results and what draws them against the sums that were written
-// when they were drawn: to draw them here would take a library for that.
+// TestThePlotsAreThoseOfTheResults compares the plots, the results and the program that draws them with the
+// checksums that it wrote. Drawing them here would take a library for that.
 func TestThePlotsAreThoseOfTheResults(t *testing.T) {
 	sums, err := os.ReadFile(docs + "benchmarks/sha256sums")
 	if err != nil {
@@ -81,7 +81,7 @@ func TestReported_SeveralRuns_LeastMedianAndMost(t *testing.T) {
 	}
 	document := "before\n" + tableBegin + "\nold\n" + tableEnd + "\nafter\n"
 	var err error
-	for range 2 { // a second time it takes its own place
+	for range 2 { // the second time, it replaces its own result
 		if document, err = reported(results, document); err != nil {
 			t.Fatal(err)
 		}
@@ -122,12 +122,12 @@ func TestAdd_AnotherCommit_TakesThePlace(t *testing.T) {
 	}
 }
 
-// TestOf_TwoReplicas_MeanAndBusiest holds the cost of an event against one that is counted by hand.
+// TestOf_TwoReplicas_MeanAndBusiest compares the cost of an event with one that is counted by hand.
 func TestOf_TwoReplicas_MeanAndBusiest(t *testing.T) {
 	before := []usage{{cpu: 1e9, sent: 5}, {cpu: 2e9, sent: 5}}
 	after := []usage{{cpu: 2e9, sent: 25}, {cpu: 5e9, sent: 85}}
 	c := churned{Events: 1000}
-	c.of(before, after, 10, 0.1) // 0.1 and 0.3 of a core, of which 0.1 are those at rest
+	c.of(before, after, 10, 0.1) // 0.1 and 0.3 of a core, of which 0.1 are used at rest
 	near := func(got, want float64) bool { return got > want-1e-9 && got < want+1e-9 }
 	if !near(c.CPU, 0.2) || !near(c.Busiest, 0.3) || !near(c.PerEvent, 1) || !near(c.PerEventBusiest, 2) {
 		t.Errorf("got %+v", c)

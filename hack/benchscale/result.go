@@ -11,7 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/replay"
 )
 
-// result is what was measured in one run.
+// result is the measurement of one run.
 type result struct {
 	Scenario scenario `json:"scenario"`
 	Start    started  `json:"start"`
@@ -19,51 +19,52 @@ type result struct {
 	Samples  []sample `json:"samples,omitempty"`
 	Commit   string   `json:"commit"`
 	Machine  string   `json:"machine"`
-	// Load is the machine's, over a minute: other work makes times longer, and processor time hardly.
+	// Load is the load of the machine over a minute: other work makes times longer, and hardly changes processor time.
 	Load float64 `json:"load"`
 }
 
-// started is what a start costs, and what there is after it. Of several replicas it is the mean, but for Peak.
+// started is the cost of a start, and the state after it. For several replicas it is the mean, except for Peak.
 type started struct {
 	Took    float64 `json:"took"`    // from the start of the processes to equality, in seconds
-	CPU     float64 `json:"cpu"`     // what one replica used for it, in seconds
-	Rest    float64 `json:"rest"`    // memory in MiB when everything is known
-	Peak    float64 `json:"peak"`    // the highest until then
+	CPU     float64 `json:"cpu"`     // used by one replica for that, in seconds
+	Rest    float64 `json:"rest"`    // memory in MiB when everything is read
+	Peak    float64 `json:"peak"`    // the highest memory until then
 	IdleCPU float64 `json:"idleCPU"` // the share of a core at rest
 }
 
-// churned is what changes cost. Of several replicas it is the mean, unless something else is said.
+// churned is the cost of changes. For several replicas it is the mean, unless a field says otherwise.
 type churned struct {
 	Events int `json:"events"`
-	// CPU is the share of a core during the changes, with what came after them until equality; Busiest is that of the
-	// replica with most.
+	// CPU is the share of a core during the changes and until equality after them; Busiest is that of the replica with
+	// the most.
 	CPU     float64 `json:"cpu"`
 	Busiest float64 `json:"busiest"`
-	// PerEvent is what each change cost a replica in ms of processor time beyond that at rest, PerEventBusiest the
-	// busiest one.
+	// PerEvent is the cost of each change for a replica, in ms of processor time beyond that at rest. PerEventBusiest
+	// is that of the busiest one.
 	PerEvent        float64 `json:"perEvent"`
 	PerEventBusiest float64 `json:"perEventBusiest"`
 	Upserts         int     `json:"upserts"` // how many objects were sent
-	// LagP50 and LagP99 are from a change to its arrival, Drained is from the end of the changes to equality: seconds.
+	// LagP50 and LagP99 are from a change to its arrival. Drained is from the end of the changes to equality. All are
+	// in seconds.
 	LagP50  float64 `json:"lagP50"`
 	LagP99  float64 `json:"lagP99"`
 	Drained float64 `json:"drained"`
-	// After is memory in MiB at the end of the changes, when Waiting objects had not arrived yet.
+	// After is memory in MiB at the end of the changes, when Waiting objects had not arrived.
 	After   float64 `json:"after"`
 	Waiting int     `json:"waiting"`
 	// Shares is how many of the upserts each replica sent.
 	Shares []int `json:"shares"`
-	// Traffic is what all replicas asked of the API server, by verb and resource.
+	// Traffic is the requests of all replicas to the API server, by verb and resource.
 	Traffic map[string]traffic `json:"traffic"`
 }
 
-// traffic is what was asked of the API server, each second.
+// traffic is the requests to the API server, per second.
 type traffic struct {
 	Requests float64 `json:"requests"`
 	Bytes    float64 `json:"bytes"` // of the answers
 }
 
-// of fills in what is the difference between two moments.
+// of fills in the differences between two moments.
 func (c *churned) of(before, after []usage, took, idle float64) {
 	for i := range before {
 		share := (after[i].cpu - before[i].cpu).Seconds() / took
@@ -75,7 +76,7 @@ func (c *churned) of(before, after []usage, took, idle float64) {
 	c.PerEvent, c.PerEventBusiest = (c.CPU-idle)*per, (c.Busiest-idle)*per
 }
 
-// trafficSince is what was asked between two moments.
+// trafficSince is the traffic between two moments.
 func trafficSince(now, before map[string]replay.Traffic, took time.Duration) map[string]traffic {
 	all := make(map[string]traffic)
 	for k, n := range now {
@@ -88,7 +89,7 @@ func trafficSince(now, before map[string]replay.Traffic, took time.Duration) map
 	return all
 }
 
-// sample is what a replica holds at a moment of the changes, the most of all replicas.
+// sample is the state of replicas at a moment of the changes: of each figure, the most of all replicas.
 type sample struct {
 	At         float64 `json:"at"`  // seconds since the changes began
 	CPU        float64 `json:"cpu"` // seconds since the start of the process
@@ -98,7 +99,7 @@ type sample struct {
 	Threads    float64 `json:"threads"`
 }
 
-// sample begins to look at the replicas. What it returns ends that, and says what was seen.
+// sample begins to watch the replicas. The function that it returns ends that, and returns the samples.
 func (b *bench) sample(ctx context.Context, began time.Time) func() []sample {
 	if b.scenario.Sample == 0 {
 		return func() []sample { return nil }
@@ -126,7 +127,7 @@ func (b *bench) sample(ctx context.Context, began time.Time) func() []sample {
 	}
 }
 
-// What is looked at in a usage: seconds, MiB and counts.
+// These functions return one figure of a usage: seconds, MiB or counts.
 func cpu(u usage) float64        { return u.cpu.Seconds() }
 func resident(u usage) float64   { return float64(u.resident) / (1 << 20) }
 func peak(u usage) float64       { return float64(u.peak) / (1 << 20) }
@@ -150,7 +151,7 @@ func most(all []usage, f func(usage) float64) float64 {
 	return highest
 }
 
-// String says it in two lines.
+// String describes the result in two lines.
 func (r result) String() string {
 	s := fmt.Sprintf("%v: start %.1f s, %.2f s of CPU; rest %.1f MiB, peak %.1f; idle %.4f of a core; load %.1f",
 		r.Scenario, r.Start.Took, r.Start.CPU, r.Start.Rest, r.Start.Peak, r.Start.IdleCPU, r.Load)
@@ -162,7 +163,7 @@ func (r result) String() string {
 	return s
 }
 
-// machine says what this is measured on.
+// machine describes the machine of the measurement.
 func machine() string {
 	return fmt.Sprintf("%d cores, %s, %s", runtime.NumCPU(), processor(), runtime.Version())
 }

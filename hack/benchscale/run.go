@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/replay"
 )
 
-// scenario is what is measured.
+// scenario is the subject of a measurement.
 type scenario struct {
 	Objects  int           `json:"objects"`
 	Replicas int           `json:"replicas"`
@@ -22,7 +22,7 @@ type scenario struct {
 	Latency  time.Duration `json:"latency"`  // of the receiver
 	Failures float64       `json:"failures"` // of the receiver: the share of its requests
 	Away     time.Duration `json:"away"`     // of the receiver, from the beginning of the churn
-	Sample   time.Duration `json:"sample"`   // how often it is looked at the replicas meanwhile, 0 for never
+	Sample   time.Duration `json:"sample"`   // how often the replicas are sampled during the churn, 0 for never
 }
 
 func (s scenario) String() string {
@@ -30,15 +30,15 @@ func (s scenario) String() string {
 }
 
 const (
-	// settle is how long a replica is left alone before its memory is looked at: it gives back what is free each 10 s.
+	// settle is how long a replica is left alone before its memory is read: it returns free memory every 10 s.
 	settle = 15 * time.Second
-	// idle is how long it is watched at rest.
+	// idle is how long a replica is watched at rest.
 	idle = 10 * time.Second
-	// look is how often it is looked whether something has come.
+	// look is the pause between two looks at the receiver.
 	look = 200 * time.Millisecond
 )
 
-// patience is how long equality is waited for: 15 minutes, and half an hour where there are a million objects.
+// patience bounds the wait for equality: 15 minutes, and half an hour with a million objects.
 func (s scenario) patience() time.Duration {
 	return max(15*time.Minute, time.Duration(s.Objects)*2*time.Millisecond)
 }
@@ -54,7 +54,7 @@ type bench struct {
 	dir      string
 }
 
-// measure does one run.
+// measure measures one run.
 func measure(ctx context.Context, opts options, recording *replay.Recording, s scenario, seed uint64) (_ result, err error) {
 	dir, err := os.MkdirTemp("", "benchscale-")
 	if err != nil {
@@ -90,7 +90,7 @@ func measure(ctx context.Context, opts options, recording *replay.Recording, s s
 	return out, nil
 }
 
-// start starts the replicas, waits until the receiver has everything, and looks at them at rest.
+// start starts the replicas, waits until the receiver has every object, and watches the replicas at rest.
 func (b *bench) start(ctx context.Context, out *started) error {
 	kubeconfig := filepath.Join(b.dir, "kubeconfig")
 	if err := b.server.WriteKubeconfig(kubeconfig); err != nil {
@@ -183,8 +183,8 @@ func (b *bench) churn(ctx context.Context, out *result, seed uint64) error {
 	return nil
 }
 
-// profileTheFirst writes profiles of the first replica, if that is wanted. It ends with the churn, and costs a few per
-// cent.
+// profileTheFirst writes profiles of the first replica, if the options ask for it. It ends with the churn, and
+// costs a few per cent.
 func (b *bench) profileTheFirst(ctx context.Context) {
 	if b.opts.profiles == "" {
 		return
@@ -200,7 +200,7 @@ func (b *bench) profileTheFirst(ctx context.Context) {
 	}()
 }
 
-// used is what each replica uses.
+// used is the usage of each replica.
 func (b *bench) used(ctx context.Context) ([]usage, error) {
 	all := make([]usage, 0, len(b.replicas))
 	for _, r := range b.replicas {
@@ -213,11 +213,11 @@ func (b *bench) used(ctx context.Context) ([]usage, error) {
 	return all, nil
 }
 
-// errDiffers says that the receiver does not become equal.
+// errDiffers says that the receiver does not become equal to the cluster.
 var errDiffers = errors.New("the receiver does not hold what the cluster does")
 
-// equal waits until the receiver holds what there is. It looks when nothing has come since the last time: to look at a
-// million objects takes seconds, in which the receiver takes nothing.
+// equal waits until the receiver holds what the cluster holds. It compares when no request has come since the last
+// look: comparing a million objects takes seconds, in which the receiver takes no request.
 func (b *bench) equal(ctx context.Context) error {
 	deadline := time.Now().Add(b.scenario.patience())
 	for seen := -1; ; {
@@ -243,7 +243,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// loadAverage is the machine's, over a minute.
+// loadAverage is the load of the machine over a minute.
 func loadAverage() float64 {
 	body, err := os.ReadFile("/proc/loadavg")
 	if err != nil {

@@ -15,15 +15,15 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/replay"
 )
 
-// sink is a receiver that remembers which objects it has, in which revision, and when a change arrived. It speaks
-// cluster-whisperer's contract, takes as long as it is told to, and fails as often.
+// sink is a receiver that remembers its objects with their revisions, and when each change arrived. It speaks
+// cluster-whisperer's contract, and takes as long, and fails as often, as its settings say.
 type sink struct {
 	url      string
 	server   *http.Server
 	latency  time.Duration
 	failures float64 // the share of requests that fail
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	away     bool
 	holds    map[resource.ID]string
 	waiting  map[resource.ID]time.Time // since when the first change of an object waits
@@ -33,7 +33,7 @@ type sink struct {
 	rng      *rand.Rand
 }
 
-// payload is what comes.
+// payload is the body of a request.
 type payload struct {
 	Upserts []struct {
 		ID     resource.ID       `json:"id"`
@@ -95,7 +95,7 @@ func (s *sink) take(p payload) {
 	}
 }
 
-// arrived notes how long a change took. The caller holds mu.
+// arrived records how long a change took. The caller holds mu.
 func (s *sink) arrived(id resource.ID, now time.Time) {
 	if began, ok := s.waiting[id]; ok {
 		s.lags = append(s.lags, now.Sub(began))
@@ -103,7 +103,7 @@ func (s *sink) arrived(id resource.ID, now time.Time) {
 	}
 }
 
-// changed notes that an object is about to change in a way that is to arrive here.
+// changed records that an object is about to change in a way that has to arrive here.
 func (s *sink) changed(id resource.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,14 +112,14 @@ func (s *sink) changed(id resource.ID) {
 	}
 }
 
-// setAway has every request fail, or none any more.
+// setAway has every request fail, or ends that.
 func (s *sink) setAway(away bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.away = away
 }
 
-// reset forgets what was measured, and not what is held.
+// reset forgets the measurements, and keeps the objects.
 func (s *sink) reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,7 +145,7 @@ func (s *sink) missing() int {
 	return len(s.waiting)
 }
 
-// arrivals is how much has come so far.
+// arrivals is how many changes have come so far.
 func (s *sink) arrivals() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

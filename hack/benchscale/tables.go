@@ -14,7 +14,7 @@ type table struct {
 	row     func(m measured, all []measured) []string
 }
 
-// fleet is from how many replicas on a scenario is about what they ask of the API server.
+// fleet is the number of replicas from which a scenario concerns their requests to the API server.
 const fleet = 10
 
 var tables = []table{
@@ -95,7 +95,7 @@ func memoryRow(m measured, _ []measured) []string {
 
 func churnRow(m measured, _ []measured) []string {
 	lag := func(f func(*churned) float64) string {
-		if m.Profile == "status" { // nothing is to arrive
+		if m.Profile == "status" { // no change has to arrive
 			return ""
 		}
 		return m.churn("%.1f", f)
@@ -107,7 +107,7 @@ func churnRow(m measured, _ []measured) []string {
 	}
 }
 
-// shared tells whether the same was measured with another number of replicas.
+// shared tells whether the same scenario was measured with another number of replicas.
 func shared(s scenario, all []measured) bool {
 	return s.Rate > 0 && s.plain() && s.Replicas < fleet && slices.ContainsFunc(all, func(m measured) bool {
 		other := m.scenario

@@ -1,5 +1,5 @@
-// Command dashboard writes the Grafana dashboard of the chart. A row is a question, a panel an answer, and each leads
-// to the documentation that says what to do.
+// Command dashboard writes the Grafana dashboard of the chart. A row is a question and a panel is an answer. Each
+// panel leads to the documentation that says what to do.
 package main
 
 import (
@@ -28,7 +28,7 @@ type object map[string]any
 
 var datasource = object{"type": "prometheus", "uid": "${datasource}"}
 
-// dashboard returns it as JSON.
+// dashboard returns the dashboard as JSON.
 func dashboard() ([]byte, error) {
 	var panels []object
 	y := 0
@@ -74,7 +74,7 @@ func dashboard() ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// height of a panel.
+// height is the height of a panel.
 func (p panel) height() int {
 	if p.kind == "stat" {
 		return 4

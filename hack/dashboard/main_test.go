@@ -24,7 +24,7 @@ func TestTheDashboardIsFresh(t *testing.T) {
 	}
 }
 
-// TestEachLinkLeadsSomewhere: every panel has a description and a link, to a heading that there is.
+// TestEachLinkLeadsSomewhere: every panel has a description, and a link to a heading that exists.
 func TestEachLinkLeadsSomewhere(t *testing.T) {
 	heading := regexp.MustCompile(`(?m)^#+ (.*)$`)
 	slug := func(h string) string {

@@ -8,7 +8,7 @@ type panel struct {
 	title, description string
 	kind, unit         string
 	width              int
-	bad                float64 // from here on a stat is red; 0 is never
+	bad                float64 // a stat is red from this value on; 0 is never
 	link               string  // in docs/
 	queries            []query
 }
@@ -19,12 +19,12 @@ type row struct {
 	panels []panel
 }
 
-// stat is a number, of which from bad on something is to be done.
+// stat is a number. From bad on, an operator has to act.
 func stat(title, unit, description, link string, bad float64, queries ...query) panel {
 	return panel{title: title, kind: "stat", unit: unit, width: 4, description: description, link: link, bad: bad, queries: queries}
 }
 
-// graph is a course of time.
+// graph is a value over time.
 func graph(title, unit, description, link string, queries ...query) panel {
 	return panel{title: title, kind: "timeseries", unit: unit, width: 12, description: description, link: link, queries: queries}
 }

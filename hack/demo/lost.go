@@ -17,10 +17,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/netfault"
 )
 
-// loseEvent keeps a deletion from every replica, and has them hold what they know against the cluster.
+// loseEvent keeps a deletion from every replica, and has the replicas compare their indexes with the cluster.
 func loseEvent(ctx context.Context, t *teller, s *stage, client dynamic.Interface) error {
 	t.title("An event that never arrives")
-	for _, r := range s.replicas { // One that still lists would see no event.
+	for _, r := range s.replicas { // A replica that still lists would see no event.
 		if err := awaitOK(ctx, r.process, r.health+"/readyz"); err != nil {
 			return err
 		}
@@ -67,7 +67,7 @@ func loseEvent(ctx context.Context, t *teller, s *stage, client dynamic.Interfac
 	return nil
 }
 
-// maxAnswer bounds what is read of an answer, in bytes.
+// maxAnswer bounds the part of an answer that is read, in bytes.
 const maxAnswer = 4 << 20
 
 // verify asks for a verification and waits for its end.

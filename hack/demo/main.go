@@ -1,11 +1,11 @@
-// Command demo shows k8s-vectordb-sync at work on one machine, without Docker, a cluster or an account: a
-// real API server with a small company in it, the reference receiver that can be searched, and three replicas
-// as processes. It takes about a minute, and then leaves everything running until Ctrl-C.
+// Command demo shows k8s-vectordb-sync at work on one machine, without Docker, a cluster or an account. It runs a
+// real API server with a small company in it, the reference receiver with its search, and three replicas as
+// processes. It takes about a minute, and then leaves all processes running until Ctrl-C.
 //
-//	make demo                  what it is for
+//	make demo                  shows it to a person
 //	make demo DEMO_ONCE=1      ends after the showing, with an error if anything was not as it should be
 //
-// It expects the commands in bin/ and the binaries of the control plane; run.sh, which make demo runs, sees to
+// It expects the commands in bin/ and the binaries of the control plane; run.sh, which make demo runs, provides
 // both.
 package main
 
@@ -30,7 +30,7 @@ func main() {
 	}
 }
 
-// run tells the story. That the person ends it early is no error.
+// run tells the story. An early end by the person is no error.
 func run(ctx context.Context, out io.Writer, once bool) (err error) {
 	t := &teller{out: out, began: time.Now()}
 	s := &stage{binaries: "bin"}
@@ -61,7 +61,7 @@ type teller struct {
 	began time.Time
 }
 
-// print writes as it is.
+// print writes a text as it is.
 func (t *teller) print(format string, args ...any) { _, _ = fmt.Fprintf(t.out, format, args...) }
 
 // say writes a line with the time since the beginning.

@@ -33,7 +33,7 @@ type hit struct {
 	Description string `json:"description"`
 }
 
-// stats is what the receiver counted since its start.
+// stats are the receiver's counts since its start.
 type stats struct {
 	Upserts   int            `json:"upserts"`
 	Deletes   int            `json:"deletes"`
@@ -61,7 +61,7 @@ func startReceiver(ctx context.Context, binaries, dir string) (*receiver, error)
 	return r, nil
 }
 
-// documents returns everything that the receiver holds, by ID.
+// documents returns all documents of the receiver, by ID.
 func (r *receiver) documents(ctx context.Context) (map[resource.ID]workload.Doc, error) {
 	body, err := get(ctx, r.url+"/admin/documents?store=instances")
 	if err != nil {

@@ -20,15 +20,15 @@ import (
 // patience bounds every wait of the demo.
 const patience = 90 * time.Second
 
-// stopGrace is how long a replica that is asked to stop may take: its own limit, 25 seconds, and a little.
+// stopGrace is how long a replica may take to stop: its own limit, 25 seconds, and a little more.
 const stopGrace = 30 * time.Second
 
-// stage is everything that runs.
+// stage is all running processes.
 type stage struct {
 	binaries   string
 	dir        string // of the logs; removed at the end
 	control    *controlplane.ControlPlane
-	line       *netfault.API // between the replicas and the API server, and as good as none unless it is told otherwise
+	line       *netfault.API // between the replicas and the API server; it breaks only for the story
 	kubeconfig string        // of the replicas
 	receiver   *receiver
 	replicas   []*replica
@@ -77,8 +77,8 @@ func (s *stage) cast(ctx context.Context, n int) (err error) {
 	return nil
 }
 
-// newReplica makes the environment of a replica, of which nothing is inherited but what a program needs
-// anywhere. Timings are shorter than by default, so that things can be told in seconds.
+// newReplica makes the environment of a replica. It inherits only the variables that every program needs. Timings
+// are shorter than by default, so that the story takes seconds.
 func (s *stage) newReplica(name string) (*replica, error) {
 	r := &replica{name: name, binary: filepath.Join(s.binaries, "k8s-vectordb-sync"), log: filepath.Join(s.dir, name+".log")}
 	api, err := freeAddress()
@@ -135,7 +135,7 @@ func (r *replica) start(ctx context.Context) (err error) {
 	return awaitOK(ctx, r.process, r.health+"/healthz")
 }
 
-// awaitInStep returns when the receiver holds exactly what the cluster does, with the number of objects.
+// awaitInStep returns when the receiver holds exactly the objects of the cluster, with their number.
 func (s *stage) awaitInStep(ctx context.Context) (objects int, err error) {
 	var last workload.Diff
 	err = eventually(ctx, func(ctx context.Context) (bool, error) {
@@ -156,7 +156,7 @@ func (s *stage) awaitInStep(ctx context.Context) (objects int, err error) {
 	return objects, nil
 }
 
-// eventually calls done four times a second until it is true. It fails with an error of done, or after some patience.
+// eventually calls done four times a second until it is true. It fails with an error of done, or after patience.
 func eventually(ctx context.Context, done func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -175,7 +175,7 @@ func eventually(ctx context.Context, done func(context.Context) (bool, error)) e
 	}
 }
 
-// lastWords are what the processes printed last, for when something went wrong.
+// lastWords are the last lines that the processes printed, for a failure.
 func (s *stage) lastWords() string {
 	var b strings.Builder
 	for _, r := range s.replicas {
@@ -184,7 +184,7 @@ func (s *stage) lastWords() string {
 	return b.String()
 }
 
-// stop ends everything and removes what it left.
+// stop ends all processes and removes their files.
 func (s *stage) stop() error {
 	var errs []error
 	for _, r := range s.replicas {

@@ -142,7 +142,7 @@ func (*stage) vouchers(ctx context.Context, client dynamic.Interface) error {
 	return nil
 }
 
-// until returns how long it took until the best answer to a question was about it, or until none was.
+// until returns how long it took until the best answer to a question was the right one, or until none was.
 func (s *stage) until(ctx context.Context, question string, found bool) (time.Duration, error) {
 	began := time.Now()
 	err := eventually(ctx, func(ctx context.Context) (bool, error) {
@@ -289,7 +289,7 @@ func lookFurther(t *teller, s *stage) {
 `, s.receiver.url, first.api, first.api, first.api, s.control.Kubeconfig(), s.control.Kubectl(), s.dir)
 }
 
-// replicas is how many there are: DEMO_REPLICAS, or three.
+// replicas is the number of replicas: DEMO_REPLICAS, or three.
 func replicas() (int, error) {
 	v := os.Getenv("DEMO_REPLICAS")
 	if v == "" {

@@ -8,13 +8,13 @@ import (
 )
 
 const (
-	// appLines is how many lines internal/app may have, tests and what answers the API not counted.
+	// appLines is how many lines internal/app may have, without its tests and the code that answers the API.
 	appLines = 900
-	// exportLines is how many lines an export_test.go may have: what needs a larger one is two packages.
+	// exportLines is how many lines an export_test.go may have: a package that needs a larger one is two packages.
 	exportLines = 50
 )
 
-// TestAppComposes wants internal/app to put parts together and nothing else: it guards nothing, and is small.
+// TestAppComposes allows internal/app to put parts together and nothing else: it guards no state, and is small.
 func TestAppComposes(t *testing.T) {
 	lines := 0
 	for _, s := range sources(t) {
@@ -34,7 +34,7 @@ func TestAppComposes(t *testing.T) {
 	}
 }
 
-// TestExportsForTestsAreFew refuses packages whose tests need much of what they do not export.
+// TestExportsForTestsAreFew refuses packages whose tests need many of their unexported names.
 func TestExportsForTestsAreFew(t *testing.T) {
 	for _, s := range sources(t) {
 		if n := strings.Count(s.text, "\n"); filepath.Base(s.path) == "export_test.go" && n > exportLines {

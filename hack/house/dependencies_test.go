@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestControllerStaysSmall keeps packages out of the controller that cost resident memory in every replica, each of
-// which has to stay below 50 MiB with 20,000 objects.
+// TestControllerStaysSmall keeps packages out of the controller that cost resident memory in every replica. Each
+// replica has to stay below 50 MiB with 20,000 objects.
 func TestControllerStaysSmall(t *testing.T) {
 	const program = "github.com/k8s-vectordb-sync/k8s-vectordb-sync/cmd/k8s-vectordb-sync"
 	unwanted := map[string]string{
@@ -43,7 +43,7 @@ func TestControllerStaysSmall(t *testing.T) {
 	for line := range strings.Lines(string(out)) {
 		fields := strings.Fields(line)
 		for _, imported := range fields[1:] {
-			if of(imported) == "" || of(imported) != of(fields[0]) { // who brings it in, not what it consists of
+			if of(imported) == "" || of(imported) != of(fields[0]) { // the package that imports it, not its parts
 				importers[imported] = append(importers[imported], fields[0])
 			}
 		}

@@ -11,8 +11,7 @@ import (
 	"testing"
 )
 
-// TestTestsThatAreNamedExist looks up the tests that documents name: a rule whose test is gone is a rule that nobody
-// holds.
+// TestTestsThatAreNamedExist looks up the tests that documents name: without its test, a rule is a wish.
 func TestTestsThatAreNamedExist(t *testing.T) {
 	known := make(map[string]bool)
 	for _, s := range sources(t) {
@@ -73,8 +72,8 @@ var (
 	linkPath = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
 )
 
-// missingPaths returns the paths of a document that name nothing: those in code, from the root of the repository, and
-// those of links, from its folder. Names of packages count as folders below internal.
+// missingPaths returns the paths in a document that name no file. Paths in code are relative to the root of the
+// repository, and paths in links to its folder. Names of packages count as folders below internal.
 func missingPaths(text, folder string) (missing []string) {
 	exists := func(path string) bool {
 		_, err := os.Stat(filepath.Join("..", "..", path))
@@ -100,7 +99,7 @@ var (
 	unspoken    = regexp.MustCompile(`[^\p{L}\p{N}_\- ]`)
 )
 
-// missingHeadings returns the links of a document that lead to no heading of the document they name, their own if none.
+// missingHeadings returns the links of a document that lead to no heading, of another document or its own.
 func missingHeadings(path string, texts map[string]string) (missing []string) {
 	for _, m := range headingLink.FindAllStringSubmatch(texts[path], -1) {
 		to := path

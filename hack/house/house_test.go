@@ -19,8 +19,8 @@ type source struct {
 	file       *ast.File
 }
 
-// TestTestsSleepOnlyInBubbles lets tests sleep only in packages that have synctest bubbles, where a sleep takes no time
-// and waits for exactly what is to happen. Product code must not sleep at all; the linter sees to that.
+// TestTestsSleepOnlyInBubbles lets tests sleep only in packages with synctest bubbles. There a sleep takes no time,
+// and waits exactly until the expected moment. Product code must not sleep at all; the linter sees to that.
 func TestTestsSleepOnlyInBubbles(t *testing.T) {
 	bubbles, sleeping := make(map[string]bool), make(map[string]string)
 	for _, s := range sources(t) {
@@ -37,8 +37,8 @@ func TestTestsSleepOnlyInBubbles(t *testing.T) {
 	}
 }
 
-// TestPackagesSayWhatTheyDo wants a package comment for each package. In a folder right below internal/ it is
-// in doc.go: who reads these, and nothing else, knows how the program works.
+// TestPackagesSayWhatTheyDo wants a package comment for each package. A folder right below internal/ has it in
+// doc.go: a person who reads only these files learns how the program works.
 func TestPackagesSayWhatTheyDo(t *testing.T) {
 	files := make(map[string][]source)
 	for _, s := range sources(t) {
@@ -58,11 +58,11 @@ func TestPackagesSayWhatTheyDo(t *testing.T) {
 	}
 }
 
-// idle is how many directives of linters that are not on are left over from before. It may only go down.
+// idle is how many directives name linters that are not on. It may only go down.
 const idle = 0
 
-// TestDirectivesNameLintersThatAreOn refuses a nolint that does nothing: why an error is not wrapped is an
-// ordinary comment.
+// TestDirectivesNameLintersThatAreOn refuses a nolint that does nothing: the reason why an error is not wrapped is
+// an ordinary comment.
 func TestDirectivesNameLintersThatAreOn(t *testing.T) {
 	settings, err := os.ReadFile("../../.golangci.yml")
 	if err != nil {
@@ -88,7 +88,7 @@ func TestAnIdleDirectiveIsSeen(t *testing.T) {
 	}
 }
 
-// idleDirectives returns the directives of a file that name other linters than those.
+// idleDirectives returns the directives of a file that name linters other than those in on.
 func idleDirectives(s source, on []string) (places []string) {
 	for _, group := range s.file.Comments {
 		for _, c := range group.List {
@@ -107,7 +107,7 @@ func idleDirectives(s source, on []string) (places []string) {
 	return places
 }
 
-// parsed is what [sources] returns, read once: tests of this package do not run in parallel.
+// parsed is the result of [sources], read once: tests of this package do not run in parallel.
 var parsed []source
 
 // sources returns the Go files of the main module.

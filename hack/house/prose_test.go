@@ -16,13 +16,13 @@ const (
 	maxWords   = 30  // of a sentence in a document; 25 is the aim
 )
 
-// What is left over from before, as totals, so that code can be moved. They may only go down.
+// These are the remaining exceptions, as totals, so that code can be moved. They may only go down.
 const (
 	longComments  = 0
 	longSentences = 0
 )
 
-// TestCommentsFitAScreen refuses lines of comments that nobody can read beside another file.
+// TestCommentsFitAScreen refuses lines of comments that are too wide to read beside another file.
 func TestCommentsFitAScreen(t *testing.T) {
 	var places []string
 	for _, s := range sources(t) {
@@ -31,7 +31,7 @@ func TestCommentsFitAScreen(t *testing.T) {
 	ratchet(t, "comments over 120 columns", places, longComments)
 }
 
-// TestSentencesAreShort refuses sentences of documents that have to be read twice.
+// TestSentencesAreShort refuses sentences in documents that are so long that people read them twice.
 func TestSentencesAreShort(t *testing.T) {
 	var places []string
 	texts := prose(t)
@@ -47,7 +47,7 @@ func TestSentencesAreShort(t *testing.T) {
 	ratchet(t, "sentences over 30 words", places, longSentences)
 }
 
-// ratchet fails for more places than are left over from before.
+// ratchet fails for more places than the remaining exceptions.
 func ratchet(t *testing.T, what string, places []string, left int) {
 	t.Helper()
 	if len(places) > left {
@@ -89,7 +89,8 @@ func TestALongSentenceIsSeen(t *testing.T) {
 	}
 }
 
-// wideComments returns the lines of a file that a comment makes too wide. Directives and addresses cannot be broken.
+// wideComments returns the lines of a file that a comment makes too wide. Directives and addresses cannot be
+// broken.
 func wideComments(s source) (places []string) {
 	lines := strings.Split(s.text, "\n")
 	for _, group := range s.file.Comments {

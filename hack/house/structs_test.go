@@ -10,14 +10,13 @@ import (
 const maxFields = 20
 
 // large is the one struct that has more, and largeFields how many, which may only go down. It is the state of one
-// protocol, and each part of it is read by each rule.
+// protocol, and each rule reads each part of it.
 const (
 	large       = "ownership.Machine"
 	largeFields = 48
 )
 
-// TestStructsAreSmall refuses structs that have more fields than a reader can hold in mind. Tests are not
-// counted.
+// TestStructsAreSmall refuses structs with more fields than a reader can remember. Structs in tests do not count.
 func TestStructsAreSmall(t *testing.T) {
 	for _, s := range sources(t) {
 		if strings.HasSuffix(s.path, "_test.go") {
@@ -43,7 +42,7 @@ func TestALargeStructIsSeen(t *testing.T) {
 	}
 }
 
-// structs returns the number of fields of each named struct of a file. What is embedded is one field.
+// structs returns the number of fields of each named struct of a file. An embedded type is one field.
 func structs(s source) map[string]int {
 	found := make(map[string]int)
 	ast.Inspect(s.file, func(n ast.Node) bool {

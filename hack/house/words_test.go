@@ -13,14 +13,14 @@ import (
 	"testing"
 )
 
-// going is the number of a word whose code is still to be renamed.
+// going marks a word whose code is still to be renamed.
 const going = -1
 
 // word is a line of words.txt.
 type word struct {
 	name, use string
 	all       bool // in comments and documents, too
-	left      int  // how often it may stand there, or going
+	left      int  // how often it may occur, or going
 }
 
 // TestWordsThatAreNotToComeBack counts the words of words.txt. Their numbers may only go down.
@@ -139,7 +139,7 @@ func findWords(words []word, s source, found map[string][]string) {
 	}
 }
 
-// findInText adds the places of words that are not to be in texts either.
+// findInText adds the places of words that must not occur in texts either.
 func findInText(words []word, path, text string, found map[string][]string) {
 	text = strings.ToLower(text)
 	for _, w := range words {

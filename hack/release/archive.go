@@ -16,10 +16,10 @@ import (
 	"strings"
 )
 
-// maxEntry bounds what one file of an archive may be.
+// maxEntry bounds the size of one file of an archive.
 const maxEntry = 1 << 30
 
-// pack writes an archive of files, in the order of their names, dated alike and of nobody.
+// pack writes an archive of files, in the order of their names, with one time and no owner.
 func pack(out string, files []string, epoch int64) error {
 	entries := make([]entry, 0, len(files))
 	for _, file := range files {
@@ -40,7 +40,7 @@ func pack(out string, files []string, epoch int64) error {
 	return writeArchive(out, entries, epoch)
 }
 
-// repack writes an archive anew: the same entries in the order of their names, dated alike and of nobody.
+// repack writes an archive anew: the same entries in the order of their names, with one time and no owner.
 func repack(file string, epoch int64) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -74,7 +74,7 @@ func repack(file string, epoch int64) error {
 		entries = append(entries, e)
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int {
-		// Helm wants to see Chart.yaml before all else.
+		// Helm expects Chart.yaml first.
 		return cmp.Or(-cmp.Compare(first(a), first(b)), cmp.Compare(a.name, b.name))
 	})
 	return writeArchive(file, entries, epoch)
@@ -101,7 +101,7 @@ func first(e entry) int {
 	return 0
 }
 
-// notes prints what the changelog says of a version, or of what is not released.
+// notes prints the changelog's section on a version, or the one on unreleased changes.
 func notes(version, file string, out io.Writer) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -174,7 +174,7 @@ func checkSBOM(binary, file string) error {
 	return nil
 }
 
-// bare is a version without what it begins with, of modules and of Go.
+// bare is a version of a module or of Go without its prefix.
 func bare(version string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(version, "go"), "v")
 }

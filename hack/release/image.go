@@ -19,10 +19,10 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// user runs everything, by number, so that Kubernetes can see that it is not root.
+// user is the user of every process. It is a number, so that Kubernetes can see that it is not root.
 const user = 65532
 
-// image is an image of one static binary: authorities, a user, and neither shell nor package manager.
+// image is an image of one static binary. It has authorities and a user, and neither shell nor package manager.
 type image struct {
 	out, reference, arch, binary string
 	data                         bool
@@ -38,8 +38,8 @@ type entry struct {
 	content []byte // nil for a folder
 }
 
-// authorities are Mozilla's, as Go's x509roots pins them. Those that are trusted in part alone cannot be told so in a
-// file, and are left out.
+// authorities are Mozilla's, as Go's x509roots pins them. It leaves out authorities with partial trust, because a
+// file cannot express that.
 func authorities() []byte {
 	var b bytes.Buffer
 	for root := range bundle.Roots() {
@@ -91,8 +91,8 @@ type platform struct {
 	OS           string `json:"os"`
 }
 
-// write makes an archive that is an OCI layout and what docker save writes, at once: containerd and crane read the one,
-// docker load the other.
+// write makes an archive that is an OCI layout and the output of docker save at once. containerd and crane read the
+// one, docker load the other.
 func (i image) write() error {
 	if i.out == "" || i.reference == "" || i.binary == "" || i.arch != "amd64" && i.arch != "arm64" {
 		return errors.New("image: want -out, -reference, -binary and -arch amd64 or arm64")
@@ -222,7 +222,8 @@ func tarOf(entries []entry, epoch int64) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// gzipOf compresses without a name and a time. The best compression takes three times as long for a hundredth less.
+// gzipOf compresses without a name and a time. The best compression takes three times as long and saves a
+// hundredth.
 func gzipOf(content []byte) ([]byte, error) {
 	var b bytes.Buffer
 	w, err := gzip.NewWriterLevel(&b, gzip.DefaultCompression)

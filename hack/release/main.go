@@ -1,5 +1,5 @@
-// Command release makes the parts of a release that a shell makes badly: images without Docker, archives whose bytes
-// depend on nothing but their content, the notes, and the check that an SBOM names every module.
+// Command release makes the parts of a release that a shell makes badly: images without Docker, archives whose
+// bytes depend only on their content, the notes, and the check that an SBOM names every module.
 // hack/release/release.sh calls it.
 //
 //	release image -out F -reference R -arch A -binary B [-data] [-epoch N] [ARGUMENT...]

@@ -135,7 +135,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// TestPack_OtherFolderAndOrder_SameBytes packs the same files from two folders, in two orders and of two ages.
+// TestPack_OtherFolderAndOrder_SameBytes packs the same files from two folders, in two orders and with two dates.
 func TestPack_OtherFolderAndOrder_SameBytes(t *testing.T) {
 	var archives [][]byte
 	for round := range 2 {

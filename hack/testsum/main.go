@@ -1,10 +1,10 @@
-// Command testsum adds up what `go test -json` wrote, over any number of runs, and says it in one line.
+// Command testsum adds up the output of `go test -json`, over any number of runs, and prints one line.
 //
 //	go run ./hack/testsum FILE...
 //
-// It names what failed and the slowest tests, and ends with "N passed, N failed, N skipped". Tests are
-// counted with their subtests; a package that fails without a failing test, because it does not compile or
-// ends on its own, counts as one that failed. It exits with 1 when anything failed or nothing ran.
+// It names the failed and the slowest tests, and ends with "N passed, N failed, N skipped". Tests are counted with
+// their subtests. A package that fails without a failing test, because it does not compile or ends on its own,
+// counts as a failed test. It exits with 1 when a test failed or none ran.
 package main
 
 import (
@@ -26,7 +26,7 @@ func main() {
 	}
 }
 
-// errFailed makes the exit status. The lines before it say what failed.
+// errFailed sets the exit status. The lines before it name the failures.
 var errFailed = errors.New("not everything passed")
 
 // event is a line of `go test -json`.
@@ -45,7 +45,7 @@ func (t test) String() string {
 	return t.pkg + "." + t.name
 }
 
-// totals of all runs.
+// totals are the sums of all runs.
 type totals struct {
 	passed, skipped int
 	failed          []test
@@ -104,7 +104,7 @@ func (s *totals) count(e event, blamed map[string]bool) {
 	case e.Action == "fail" && (e.Test != "" || !blamed[e.Package]):
 		blamed[e.Package] = true
 		s.failed = append(s.failed, t)
-	case e.Test == "": // a package, which its tests speak for
+	case e.Test == "": // a package, for which its tests speak
 	case e.Action == "pass":
 		s.passed++
 		s.slow[t] = time.Duration(e.Elapsed * float64(time.Second))

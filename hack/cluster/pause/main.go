@@ -1,5 +1,4 @@
-// Command pause holds the namespaces of a pod: it does nothing, reaps what is orphaned to it, and ends when
-// it is told to.
+// Command pause holds the namespaces of a pod. It does no work, reaps orphaned processes, and ends on a signal.
 package main
 
 import (
