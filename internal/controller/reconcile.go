@@ -227,7 +227,8 @@ func (r *reconciler) tell(ctx context.Context, o *v1alpha1.ResourceSyncConfig, f
 		return interval
 	}
 	if ours {
-		// An older definition drops fields that it does not have. Without this check we would write them again and again.
+		// An older definition drops fields that it does not have. Without this check we would write them again and
+		// again.
 		if equality.Semantic.DeepEqual(want, last.want) && equality.Semantic.DeepEqual(o.Status, last.got) {
 			return interval
 		}

@@ -7,7 +7,7 @@
 // The plugin has no view of its own: it shows the answers of the replicas side by side. It says where they differ,
 // because its user wants to know that. A replica that does not answer has a row like the others.
 //
-// No local port is opened: a connection to a replica is a pair of streams in a connection to the API server, which is a
+// No local port is opened: a connection to a replica is a pair of streams in a connection to the API server. That is a
 // WebSocket where the API server speaks it, and SPDY where it does not.
 //
 // Ages are by the clock of the replica that answers. The clock of the machine on which the command runs may be

@@ -26,8 +26,8 @@ func NewLabelFilter(include, exclude []string) (LabelFilter, error) {
 	return LabelFilter{include: include, exclude: exclude}, nil
 }
 
-// DefaultLabelExcludes are labels that are known to be clocks: their value is the time of the last look, once a
-// minute for NVIDIA's GPU Feature Discovery (nvidia.com/gfd.timestamp) and for programs modelled on it
+// DefaultLabelExcludes are labels that are known to be clocks: their value is the time of the last look. NVIDIA's GPU
+// Feature Discovery looks once a minute (nvidia.com/gfd.timestamp), and so do programs that are modelled on it
 // (amd.com/gfd.timestamp, habana.ai/hfd.timestamp, lynxi.com/afd.timestamp). Sent, each would be an embedding of
 // its node a minute.
 func DefaultLabelExcludes() []string { return []string{"*/?fd.timestamp"} }

@@ -67,8 +67,8 @@ type Report struct {
 	GuardWaiting string
 }
 
-// Of returns the status for these facts. Fields on which the facts are silent stay as they are: numbers and times
-// of a target that does not run, the last error, the time at which a condition changed.
+// Of returns the status for these facts. Fields on which the facts are silent stay as they are. They are the
+// numbers and times of a target that does not run, the last error, and the time at which a condition changed.
 func Of(old *v1alpha1.ResourceSyncConfigStatus, f Facts, now time.Time) v1alpha1.ResourceSyncConfigStatus {
 	s := *old.DeepCopy()
 	r := f.Report

@@ -11,8 +11,8 @@ import (
 // tempPrefix begins the names of temporary directories. The ID of the process that made one follows.
 const tempPrefix = "k8s-vectordb-sync-controlplane-"
 
-// removeAbandoned removes the temporary directories of processes that are gone: one that was killed could not. What
-// cannot be removed is left to the next one that tries, for it belongs to another user.
+// removeAbandoned removes the temporary directories of processes that are gone: a process that was killed could not
+// do it. It leaves a directory that belongs to another user, whose next process removes it.
 func removeAbandoned(temp string) {
 	found, err := filepath.Glob(filepath.Join(temp, tempPrefix+"*"))
 	if err != nil {

@@ -7,17 +7,17 @@ import (
 	"strings"
 )
 
-// Version names the directory of the cache that holds the binaries. It is the version of Kubernetes and that of etcd in
-// hack/controlplane/go.mod; a test holds the two together.
+// Version names the directory of the cache that holds the binaries. It is the version of Kubernetes and that of etcd
+// in hack/controlplane/go.mod; a test compares the two.
 const Version = "v1.37.2-etcd-v3.7.0"
 
-// AssetsError says where the binaries were looked for and how they are had.
+// AssetsError names the places where the binaries were expected, and says how to get them.
 type AssetsError struct {
 	// Missing are the files that were not found.
 	Missing []string
 }
 
-// Error names every file that was looked for.
+// Error names every file that is missing.
 func (e *AssetsError) Error() string {
 	return "no control plane to test with: run `make controlplane` (7 to 12 minutes the first time, then cached), " +
 		"or set KUBEBUILDER_ASSETS to a directory with etcd, kube-apiserver and kubectl; not found: " +

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// auditPolicy has every request logged, without bodies: once when its response began, if it is a watch, and once when
-// it ended.
+// auditPolicy has every request logged, without bodies: a watch once when its response begins, and each request once
+// when it ends.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -21,17 +21,17 @@ rules:
 - level: Metadata
 `
 
-// ErrNoAudit is returned by what needs [Options.AuditLog] when that is off.
+// ErrNoAudit says that a method needs [Options.AuditLog], which is off.
 var ErrNoAudit = errors.New("the audit log is off, want Options.AuditLog")
 
 // AuditEvent is one request that the API server answered. Watches that have not ended are in the log too.
 type AuditEvent struct {
-	// Verb is Kubernetes' word: get, list, watch, create, update, patch, delete or deletecollection, or an HTTP method
-	// in lower case for what is no resource.
+	// Verb is Kubernetes' word: get, list, watch, create, update, patch, delete or deletecollection. For a path that
+	// is no resource, it is the HTTP method in lower case.
 	Verb string
-	// Group, Resource, Subresource, Namespace and Name say what was asked for; all are empty for what is no resource.
+	// Group, Resource, Subresource, Namespace and Name are those of the request; all are empty for other paths.
 	Group, Resource, Subresource, Namespace, Name string
-	// User and UserAgent say who asked.
+	// User and UserAgent identify the client.
 	User, UserAgent string
 	// URI is the path with its query.
 	URI string
@@ -41,13 +41,13 @@ type AuditEvent struct {
 	Received time.Time
 }
 
-// Request is what [RequestCounts] counts by.
+// Request is the key by which [RequestCounts] counts.
 type Request struct {
 	Verb, Group, Resource string
 }
 
 // RequestCounts counts events by verb and resource. The names of subresources are appended to the resource's, as in
-// pods/status; what is no resource is counted under its verb alone.
+// pods/status. Requests for other paths are counted under their verb alone.
 func RequestCounts(events []AuditEvent) map[Request]int {
 	counts := make(map[Request]int)
 	for _, e := range events {
@@ -60,9 +60,9 @@ func RequestCounts(events []AuditEvent) map[Request]int {
 	return counts
 }
 
-// AuditEvents returns all requests since the first start, or since the beginning of the test that shares the control
-// plane with earlier ones, in the order in which they were logged, each one once. A request is in the log before its
-// client has the end of the response.
+// AuditEvents returns all requests since the first start, in the order in which they were logged, each one once.
+// Where tests share the control plane, it returns those since the beginning of the test. A request is in the log
+// before its client has the end of the response.
 func (c *ControlPlane) AuditEvents() ([]AuditEvent, error) {
 	if !c.opts.AuditLog {
 		return nil, ErrNoAudit
@@ -77,7 +77,7 @@ func (c *ControlPlane) AuditEvents() ([]AuditEvent, error) {
 	}
 	since := time.Unix(0, c.turn.began.Load())
 	var events []AuditEvent
-	seen := make(map[string]bool) // by audit ID: a watch is logged at its beginning and at its end
+	seen := make(map[string]bool) // by audit ID: the log has the beginning and the end of a watch
 	lines := bufio.NewReader(file)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -88,7 +88,7 @@ func (c *ControlPlane) AuditEvents() ([]AuditEvent, error) {
 		if err := json.Unmarshal(line, &entry); err != nil {
 			return nil, fmt.Errorf("reading the audit log: %w", err)
 		}
-		// What an earlier test has asked for may end in our time: a watch, or a request of a process that was killed.
+		// A request of an earlier test may end within our time: a watch, or a request of a process that was killed.
 		if !seen[entry.AuditID] && !entry.Received.Before(since) {
 			seen[entry.AuditID] = true
 			events = append(events, entry.event())
@@ -96,7 +96,7 @@ func (c *ControlPlane) AuditEvents() ([]AuditEvent, error) {
 	}
 }
 
-// auditEnd returns where the last whole line of the log ends.
+// auditEnd returns the end of the last whole line of the log.
 func (c *ControlPlane) auditEnd() (int64, error) {
 	content, err := os.ReadFile(c.auditLog())
 	if err != nil {
@@ -107,7 +107,7 @@ func (c *ControlPlane) auditEnd() (int64, error) {
 
 func (c *ControlPlane) auditLog() string { return filepath.Join(c.dir, "audit.log") }
 
-// auditEntry is what we read of a line of the log.
+// auditEntry is the part of a line of the log that we read.
 type auditEntry struct {
 	AuditID    string    `json:"auditID"`
 	Verb       string    `json:"verb"`

@@ -15,11 +15,11 @@ import (
 // Backup is the state of etcd at one moment.
 type Backup struct {
 	dir string
-	// Revision is that of the moment, or a little earlier.
+	// Revision is the revision of that moment, or a little earlier.
 	Revision int64
 }
 
-// Backup copies the data of etcd, which stands still meanwhile. The copy lives as long as the control plane.
+// Backup copies the data of etcd, which is paused meanwhile. The copy lives as long as the control plane.
 func (c *ControlPlane) Backup(ctx context.Context) (Backup, error) {
 	c.turn.spend()
 	revision, err := c.Revision(ctx)
@@ -45,15 +45,16 @@ func (c *ControlPlane) Backup(ctx context.Context) (Backup, error) {
 	return Backup{dir: dir, Revision: revision}, nil
 }
 
-// RestoreOptions of [ControlPlane.Restore]. The zero value is a plain restore: the revision is that of the backup.
+// RestoreOptions are the options of [ControlPlane.Restore]. The zero value is a plain restore: the revision is that
+// of the backup.
 type RestoreOptions struct {
-	// Bump raises the revision by so much, and marks what is before it as compacted, as `etcdutl snapshot restore
-	// --bump-revision --mark-compacted` does. It should lead beyond every revision of the time that is lost.
+	// Bump raises the revision by so much, and marks earlier revisions as compacted, as `etcdutl snapshot restore
+	// --bump-revision --mark-compacted` does. The result should lie beyond every revision of the time that is lost.
 	Bump int64
 }
 
-// Restore puts a backup in the place of what etcd holds, and starts both processes again. The API server is
-// down for some seconds. What was written since the backup is lost.
+// Restore replaces the data of etcd by a backup, and starts both processes again. The API server is down for some
+// seconds. Writes since the backup are lost.
 func (c *ControlPlane) Restore(ctx context.Context, b Backup, opts RestoreOptions) error {
 	if err := c.StopAPIServer(false); err != nil {
 		return err
@@ -88,13 +89,13 @@ func (c *ControlPlane) Restore(ctx context.Context, b Backup, opts RestoreOption
 	return c.StartAPIServer(ctx)
 }
 
-// private takes from others what etcd does not want them to have.
+// private takes from other users the rights that etcd does not want them to have.
 func private(dir string) error {
 	return filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
 		if err == nil && entry.IsDir() {
 			err = os.Chmod(path, 0o700)
 		}
-		return err // It names the path.
+		return err // The error names the path.
 	})
 }
 

@@ -17,44 +17,44 @@ import (
 const (
 	// registry begins the keys of all objects in etcd.
 	registry = "/registry/"
-	// tooMuch is the number of objects from which on a new API server is cheaper, and smaller, than one that has seen
-	// them go.
+	// tooMuch is the number of objects from which a new API server is cheaper, and smaller, than one that has seen
+	// them deleted.
 	tooMuch = 5_000
-	// atOnce is how many requests a restoration has under way.
+	// atOnce is how many requests a restoration makes at once.
 	atOnce = 16
-	// settleTimeout bounds the wait for an API server that is to come to rest.
+	// settleTimeout bounds the wait until an API server is at rest.
 	settleTimeout = 15 * time.Second
 )
 
-// beats begin the keys which a running API server writes by the clock, to say that it is there. They are no test's.
+// beats are the prefixes of keys that a running API server writes by the clock, as heartbeats. No test writes them.
 var beats = []string{
 	registry + "leases/kube-system/apiserver-",
 	registry + "peerserverleases/",
 	registry + "masterleases/",
 }
 
-// Definitions come last, so that each object goes while its type is served; a ClusterIP goes when no Service of the
-// API server's has it any more, or that gives it back.
+// Definitions come last, so that each object goes while its type is served. A ClusterIP goes when the API server has
+// no Service with it any more; else the API server would give it back.
 const (
 	definitions = registry + "apiextensions.k8s.io/customresourcedefinitions/"
 	apiServices = registry + "apiregistration.k8s.io/apiservices/"
 	ipAddresses = registry + "ipaddresses/"
 )
 
-// automanaged marks APIServices that the API server makes, and takes back, for what it serves itself.
+// automanaged marks APIServices that the API server makes, and takes back, for the types that it serves itself.
 var automanaged = []byte("kube-aggregator.kubernetes.io/automanaged")
 
-// objects are what etcd holds, as the API server has encoded it, by key.
+// objects are the objects in etcd, as the API server has encoded them, by key.
 type objects map[string][]byte
 
-// baseline is a control plane as it was when its API server had started.
+// baseline is the state of a control plane just after its API server has started.
 type baseline struct {
 	stored objects
 	types  types
 	listed listing
 }
 
-// errTooMuch is returned for a control plane that holds more than is worth taking away.
+// errTooMuch says that a control plane holds too many objects to delete them one by one.
 var errTooMuch = errors.New("it holds too many objects")
 
 func readObjects(ctx context.Context, client *clientv3.Client) (objects, error) {
@@ -79,14 +79,14 @@ func readObjects(ctx context.Context, client *clientv3.Client) (objects, error) 
 	return o, nil
 }
 
-// difference is what parts two states of etcd: what one has beyond the other, and what the other has that is missing or
-// another.
+// difference is the difference of two states of etcd: the objects that one has beyond the other, and the objects of
+// the other that are missing or changed.
 type difference struct {
 	foreign objects
 	missing objects
 }
 
-// differ compares what is with what is wanted.
+// differ compares the present state with the wanted one.
 func differ(got, want objects) difference {
 	d := difference{foreign: make(objects), missing: make(objects)}
 	for key, value := range got {
@@ -113,7 +113,7 @@ func (d difference) String() string {
 }
 
 // takeBaseline waits until an API server that has just started has made all of its own objects, and returns them. It
-// is called before anybody else writes. An object that came later would be taken away from every test but the first.
+// runs before any other write. An object that came later would be deleted before every test but the first.
 func takeBaseline(ctx context.Context, client *clientv3.Client, api *viewer) (*baseline, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
@@ -142,8 +142,8 @@ func takeBaseline(ctx context.Context, client *clientv3.Client, api *viewer) (*b
 	return &b, nil
 }
 
-// restore puts a control plane back: first what etcd holds, in a few passes, because the API server has a say in some
-// of it, and then, by waiting, what the API server knows of it.
+// restore puts a control plane back. First it restores the objects in etcd, in a few passes, because the API server
+// changes some of them. Then it waits until the API server shows the same objects.
 func (b *baseline) restore(ctx context.Context, client *clientv3.Client, api *viewer) error {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
@@ -156,7 +156,7 @@ func (b *baseline) restore(ctx context.Context, client *clientv3.Client, api *vi
 			if err := d.undo(ctx, client, api); err != nil {
 				return err
 			}
-			return fmt.Errorf("etcd: %s", d) // it is looked at again
+			return fmt.Errorf("etcd: %s", d) // the next pass looks again
 		}
 		served, err := api.types(ctx)
 		if err != nil {
@@ -179,7 +179,7 @@ func (b *baseline) restore(ctx context.Context, client *clientv3.Client, api *vi
 		if err := listed.equals(b.listed); err != nil {
 			return err
 		}
-		// What the API server has written meanwhile would be seen now.
+		// This shows objects that the API server has written meanwhile.
 		if d, err = b.changed(ctx, client); err == nil && !d.empty() {
 			err = fmt.Errorf("etcd: %s", d)
 		}
@@ -187,7 +187,7 @@ func (b *baseline) restore(ctx context.Context, client *clientv3.Client, api *vi
 	})
 }
 
-// changed returns what etcd holds otherwise.
+// changed returns the difference between etcd and the baseline.
 func (b *baseline) changed(ctx context.Context, client *clientv3.Client) (difference, error) {
 	now, err := readObjects(ctx, client)
 	if err != nil {
@@ -196,8 +196,8 @@ func (b *baseline) changed(ctx context.Context, client *clientv3.Client) (differ
 	return differ(now, b.stored), nil
 }
 
-// undo takes away what is foreign and puts back what is missing. Each object is a revision of its own, as it is when
-// the API server writes: it is not made for revisions that change several.
+// undo deletes foreign objects and writes missing ones back. Each object is a revision of its own, as when the API
+// server writes: the API server does not expect a revision that changes several objects.
 func (d difference) undo(ctx context.Context, client *clientv3.Client, api *viewer) error {
 	var first, last []string
 	for key, value := range d.foreign {
@@ -249,8 +249,8 @@ func deleteAll(ctx context.Context, client *clientv3.Client, keys []string) erro
 	return nil
 }
 
-// poll calls f until it returns nil, with a pause after each call that does not. It gives up with the context, or on
-// [errTooMuch], and says what was amiss.
+// poll calls f until it returns nil, with a pause after each failure. It gives up with the context, or on
+// [errTooMuch], and returns the last failure.
 func poll(ctx context.Context, f func() error) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -41,7 +41,7 @@ func (c *ControlPlane) RESTConfigFor(user string, groups ...string) (*rest.Confi
 	return c.restConfig(credentials{pair: pair}, c.address), nil
 }
 
-// credentials say who a client is: by a certificate or by a token.
+// credentials identify a client by a certificate or by a token.
 type credentials struct {
 	pair  keyPair
 	token string

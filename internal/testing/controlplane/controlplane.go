@@ -23,16 +23,16 @@ import (
 // startTimeout bounds each start of a process. A fresh API server takes 3 to 6 seconds on two idle cores.
 const startTimeout = 90 * time.Second
 
-// stopGrace is how long an API server that is asked to stop may take before it is killed. Idle it takes 3 seconds.
+// stopGrace is how long an API server may take to stop before it is killed. Idle it takes 3 seconds.
 const stopGrace = 30 * time.Second
 
-// Options of a control plane. The zero value is a good one.
+// Options are the options of a control plane. The zero value is a good one.
 type Options struct {
 	// Dir holds data, keys, logs and kubeconfig files. Empty means a temporary directory that [ControlPlane.Stop]
-	// removes. A directory that is given is made if it is missing and kept; started in it again, the control plane has
-	// its old data and new keys.
+	// removes. A named directory is made if it is missing, and kept. A control plane that starts in it again has its
+	// old data and new keys.
 	Dir string
-	// Assets is the directory of the binaries. Empty means what [FindAssets] finds.
+	// Assets is the directory of the binaries. Empty means the one that [FindAssets] finds.
 	Assets string
 	// AuditLog has every request logged, for [ControlPlane.AuditEvents]. It costs the API server some CPU and the disk
 	// about 1 KiB a request.
@@ -41,9 +41,9 @@ type Options struct {
 	ExtraArgs []string
 	// APIServerPort and EtcdPort are ports on 127.0.0.1. Zero means a free one.
 	APIServerPort, EtcdPort int
-	// Fresh has [ForTest] start one that no test has used, for a test that cares how old it is.
+	// Fresh has [ForTest] start one that no test has used, for a test that depends on its age.
 	Fresh bool
-	// brief says that it lives for a few tests.
+	// brief tells that the control plane lives for a few tests only.
 	brief bool
 }
 
@@ -58,10 +58,10 @@ type ControlPlane struct {
 	admin   credentials
 	// kubeconfigs counts the files written, for their names.
 	kubeconfigs atomic.Int64
-	// turn is that of the test which has a control plane that several share.
+	// turn is the turn of the test that has the control plane, where several tests share it.
 	turn turn
 
-	mu        sync.Mutex // guards what follows, and is held while the API server starts or stops
+	mu        sync.Mutex // guards the fields below, and is held while the API server starts or stops
 	etcd      *process.Process
 	apiserver *process.Process // nil while it is stopped
 	stopped   bool
@@ -77,7 +77,7 @@ func Start(ctx context.Context, opts Options) (*ControlPlane, error) {
 			return nil, err
 		}
 	}
-	// A free port may be taken by somebody else before we have it. Then the process that wanted it dies at once.
+	// Another program may take a free port before our process has it. Then that process dies at once.
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
 		c, err := start(ctx, assets, opts)
@@ -110,7 +110,7 @@ func start(ctx context.Context, assets string, opts Options) (_ *ControlPlane, e
 	return c, nil
 }
 
-// prepare makes the directory with everything that is in it before the first start, and picks the ports.
+// prepare makes the directory with all files of the first start, and picks the ports.
 func (c *ControlPlane) prepare() (err error) {
 	if c.dir == "" {
 		removeAbandoned(os.TempDir())
@@ -148,7 +148,7 @@ func (c *ControlPlane) prepare() (err error) {
 	return err
 }
 
-// tokens is the file of the users that are known by a token.
+// tokens is the file of the users that have a token.
 func (c *ControlPlane) tokens() string { return filepath.Join(c.dir, "tokens.csv") }
 
 func portOr(port int) (int, error) {
@@ -170,7 +170,7 @@ func (c *ControlPlane) startEtcd(ctx context.Context) error {
 			"--listen-client-urls", c.etcdURL,
 			"--advertise-client-urls", c.etcdURL,
 			"--listen-peer-urls", "http://127.0.0.1:0", // there are no peers
-			"--unsafe-no-fsync", // the data outlives the process, not the machine: nobody here needs more
+			"--unsafe-no-fsync", // the data outlives the process, not the machine, and tests need no more
 			"--log-level", "warn",
 		},
 	})
@@ -184,8 +184,9 @@ func (c *ControlPlane) startEtcd(ctx context.Context) error {
 	return p.Await(ctx, func(ctx context.Context) error { return getOK(ctx, client, c.etcdURL+"/health") })
 }
 
-// environment is that of this process. Where tests follow one another, Go collects garbage less often, because
-// processor time is scarcer than memory: 2,000 objects and 4,000 changes take 24 s of the API server instead of 30.
+// environment is the environment of this process. While tests follow one another, Go collects garbage less often,
+// because processor time is scarcer than memory: 2,000 objects and 4,000 changes take 24 s of the API server instead
+// of 30.
 func (o Options) environment() []string {
 	env := os.Environ()
 	if o.brief && os.Getenv("GOGC") == "" {
@@ -194,8 +195,8 @@ func (o Options) environment() []string {
 	return env
 }
 
-// StartAPIServer starts the API server on its old address and data and returns when it is ready. It does nothing when
-// that is running.
+// StartAPIServer starts the API server on its old address and data and returns when it is ready. It does nothing if
+// the API server is running.
 func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -231,7 +232,7 @@ func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 	return p.Await(ctx, func(ctx context.Context) error { return getOK(ctx, client, config.Host+"/readyz") })
 }
 
-// errStopped is returned by what cannot be done after Stop.
+// errStopped says that a method was called after Stop.
 var errStopped = errors.New("the control plane has been stopped")
 
 func getOK(ctx context.Context, client *http.Client, url string) error {
@@ -252,7 +253,7 @@ func getOK(ctx context.Context, client *http.Client, url string) error {
 
 func (c *ControlPlane) apiServerArgs() []string {
 	pki := func(name string) string { return filepath.Join(c.dir, "pki", name) }
-	_, port, _ := net.SplitHostPort(c.address) // we joined it ourselves
+	_, port, _ := net.SplitHostPort(c.address) // this process joined it
 	args := []string{
 		"--etcd-servers=" + c.etcdURL,
 		"--bind-address=127.0.0.1",
@@ -284,14 +285,14 @@ func (c *ControlPlane) apiServerArgs() []string {
 		args = append(args,
 			"--audit-policy-file="+filepath.Join(c.dir, "audit-policy.yaml"),
 			"--audit-log-path="+c.auditLog(),
-			"--audit-log-maxsize=10240", // MB: a rotated log would be one that we do not read
+			"--audit-log-maxsize=10240", // MB; we would not read a rotated log
 		)
 	}
 	return append(args, c.opts.ExtraArgs...)
 }
 
-// StopAPIServer ends the API server: by SIGKILL, or by SIGTERM, which lets it finish what it is doing. Its data stay.
-// It does nothing when the API server is not running.
+// StopAPIServer ends the API server: by SIGKILL, or by SIGTERM, which lets it finish its requests. Its data stay. It
+// does nothing when the API server is not running.
 func (c *ControlPlane) StopAPIServer(kill bool) error {
 	c.turn.spend()
 	c.mu.Lock()
@@ -306,7 +307,7 @@ func (c *ControlPlane) StopAPIServer(kill bool) error {
 	return nil
 }
 
-// PauseAPIServer stops the API server in its tracks: connections stay open and are accepted, and nothing answers.
+// PauseAPIServer freezes the API server: connections stay open and are accepted, and none gets an answer.
 func (c *ControlPlane) PauseAPIServer() error { return c.signalAPIServer(syscall.SIGSTOP) }
 
 // ResumeAPIServer lets a paused API server go on.
@@ -330,8 +331,8 @@ func (c *ControlPlane) Logs(lines int) string {
 	return process.Tail(filepath.Join(c.dir, "apiserver.log"), lines)
 }
 
-// Stop kills both processes, paused or not, and removes the directory unless it was given. Nothing is left to be saved,
-// so nothing is waited for but their end. It may be called more than once.
+// Stop kills both processes, paused or not, and removes the directory unless the options named it. It saves no data,
+// so it waits only for the end of the processes. It may be called more than once.
 func (c *ControlPlane) Stop() error {
 	c.turn.spend()
 	c.mu.Lock()

@@ -66,14 +66,14 @@ func testRestart(t *testing.T, c *controlplane.ControlPlane, admin kubernetes.In
 		if _, err := admin.CoreV1().Namespaces().Get(t.Context(), "restart", metav1.GetOptions{}); err != nil {
 			t.Errorf("after a restart (killed: %t): %v", kill, err)
 		}
-		// Forbidden, not unauthorized: the server knows who it is.
+		// Forbidden, not unauthorized: the server knows the user.
 		if _, err := robot.CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 			t.Errorf("an old token after a restart (killed: %t): %v, want forbidden", kill, err)
 		}
 	}
 }
 
-// testFollow has an object written and deleted on both sides of a restart, and wants to be told of each write once.
+// testFollow has an object written and deleted on both sides of a restart, and expects each write once.
 func testFollow(t *testing.T, c *controlplane.ControlPlane, admin kubernetes.Interface) {
 	ctx, cancel := context.WithCancel(t.Context())
 	writes, ended := make(chan controlplane.Write, 100), make(chan error, 1)
@@ -155,7 +155,7 @@ func testCompact(t *testing.T, c *controlplane.ControlPlane, admin kubernetes.In
 	}
 }
 
-// watchError returns the code with which a watch is refused, and fails when it is not.
+// watchError returns the code with which a watch is refused, and fails if it is accepted.
 func watchError(t *testing.T, client kubernetes.Interface, namespace, resourceVersion string) int32 {
 	t.Helper()
 	w, err := client.CoreV1().ConfigMaps(namespace).Watch(t.Context(), metav1.ListOptions{ResourceVersion: resourceVersion})

@@ -10,12 +10,12 @@ import (
 	"go.uber.org/zap"
 )
 
-// compactRevisionKey is where API servers tell each other how far history is gone. They never compact what they do not
-// know, so a compaction behind their back would leave the snapshots of their watch caches as they are.
+// compactRevisionKey is the key by which API servers tell each other which history is gone. They never compact
+// history without it. So a compaction behind their back would leave the snapshots of their watch caches as they are.
 const compactRevisionKey = "compact_rev_key"
 
-// Compact forgets all history before the present revision, as happens by itself after five to ten minutes, and returns
-// that revision. A list at an older resourceVersion that reaches etcd then answers 410 Gone at once.
+// Compact forgets all history before the present revision, and returns that revision. API servers do the same every
+// five to ten minutes. A list at an older resourceVersion that reaches etcd then answers 410 Gone at once.
 //
 // A running API server answers from its memory a while longer: lists at an exact version for up to 15 seconds, and
 // watches for as long as its watch cache goes back. Restart it after Compact, and every older resourceVersion is gone.
@@ -44,18 +44,18 @@ func (c *ControlPlane) Compact(ctx context.Context) (revision int64, err error) 
 type Write struct {
 	// Key is the key, such as /registry/leases/default/a-name.
 	Key string
-	// Value is what the API server stored, in its own encoding; nil for a deletion.
+	// Value is the value that the API server stored, in its own encoding; nil for a deletion.
 	Value []byte
-	// Revision counts all writes to etcd. It is the resourceVersion of what was written.
+	// Revision counts all writes to etcd. It is the resourceVersion of the write.
 	Revision int64
-	// Seen is when etcd told of it here, which is some time after it was written.
+	// Seen is when this process received the write, which is some time after it was made.
 	Seen time.Time
 }
 
-// Follow tells of every write to the keys that begin with prefix, in their order and without a gap, whatever becomes
-// of the API server. From 1 on it tells of all since the first start, or, where tests share the control plane,
-// since the test began; 0 means from now on. It calls each for one write at a time and blocks until ctx ends, which
-// is no error.
+// Follow reports every write to the keys that begin with prefix, in their order and without a gap, whatever the
+// state of the API server. from is the first revision. With 1 it reports all writes since the first start, or, where
+// tests share the control plane, since the test began; 0 means from the present on. It calls each for one write at a
+// time and blocks until ctx ends, which is no error.
 func (c *ControlPlane) Follow(ctx context.Context, prefix string, from int64, each func(Write)) error {
 	client, err := c.etcdClient(ctx)
 	if err != nil {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// starts bounds how many control planes the tests of a process start at once. Each takes seconds of processor time, and
-// more of them at once would all be late.
+// starts bounds how many control planes the tests of a process start at once. Each takes seconds of processor time,
+// so more of them at once would all be late.
 var starts = make(chan struct{}, 2)
 
 // startBrief is [Start] of a control plane that lives for a few tests.
@@ -17,9 +17,9 @@ func startBrief(ctx context.Context, opts Options) (*ControlPlane, error) {
 	return Start(ctx, opts)
 }
 
-// ForTest starts a control plane for one test and stops it when the test ends. If [Shared] says so, and the options ask
-// for nothing but an audit log, earlier and later tests have the same one. It never skips: without binaries the
-// test fails and says how they are had. When the test fails, the last words of the API server are in its log.
+// ForTest starts a control plane for one test and stops it when the test ends. If [Shared] is on, and the options
+// ask only for an audit log, earlier and later tests have the same one. It never skips: without binaries the test
+// fails and says how to get them. When the test fails, its log has the last lines of the API server.
 func ForTest(t testing.TB, opts Options) *ControlPlane {
 	t.Helper()
 	if shared.serves(opts) {

@@ -20,7 +20,7 @@ import (
 )
 
 func TestKilledParentLeavesNothingBehind(t *testing.T) {
-	// Whatever starts a control plane beside this test, in another package, removes what is left in their common one.
+	// A control plane that another package starts meanwhile removes leftovers in the common directory.
 	t.Setenv("TMPDIR", t.TempDir())
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), bystander+"=1")
@@ -49,7 +49,7 @@ func TestKilledParentLeavesNothingBehind(t *testing.T) {
 	for _, pid := range children {
 		g.Eventually(func() bool { return alive(pid) }).WithTimeout(20 * time.Second).Should(gomega.BeFalse())
 	}
-	// Its directory it could not remove itself; the next start does.
+	// A killed process cannot remove its directory; the next start does.
 	if _, err := os.Stat(dir); err != nil {
 		t.Fatalf("the directory that the process named: %v", err)
 	}
@@ -66,7 +66,7 @@ func TestStopLeavesNothingBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := filepath.Dir(c.Kubeconfig())
-	if err := c.PauseAPIServer(); err != nil { // a paused one must be killed just so
+	if err := c.PauseAPIServer(); err != nil { // a paused one must be killed as well
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -96,9 +96,9 @@ func childrenOf(t *testing.T, parent int) []int {
 	for _, stat := range stats {
 		content, err := os.ReadFile(stat)
 		if err != nil {
-			continue // it ended meanwhile
+			continue // the process has ended meanwhile
 		}
-		// The name, in parentheses, may hold anything; after it come the state and the parent.
+		// The name, in parentheses, may contain any character; after it come the state and the parent.
 		_, rest, _ := strings.Cut(string(content), ") ")
 		fields := strings.Fields(rest)
 		if len(fields) > 1 && fields[1] == strconv.Itoa(parent) {

@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
 )
 
-// bystander has the test binary start a control plane, say where, and wait to be killed.
+// bystander has the test binary start a control plane, print its directory, and wait to be killed.
 const bystander = "CONTROLPLANE_TEST_BYSTANDER"
 
 func TestMain(m *testing.M) {

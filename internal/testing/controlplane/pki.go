@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// lifetime of every certificate: longer than any test, too short to be of use to anybody who finds one.
+// lifetime is the lifetime of every certificate: longer than any test, and too short to be of use to a finder.
 const lifetime = 48 * time.Hour
 
 // authority signs every certificate of one control plane: of the server, of clients and of the front proxy.
@@ -101,7 +101,7 @@ func issue(template, parent *x509.Certificate, signer *ecdsa.PrivateKey) (keyPai
 	}, key, nil
 }
 
-// writePKI fills dir with what the API server reads.
+// writePKI fills dir with the files that the API server reads.
 func writePKI(dir string, ca *authority) error {
 	server, err := ca.server()
 	if err != nil {
@@ -111,7 +111,7 @@ func writePKI(dir string, ca *authority) error {
 	if err != nil {
 		return err
 	}
-	// Any key signs service account tokens; the one of a throw-away certificate saves code.
+	// Any key signs service account tokens; the key of a throw-away certificate saves code.
 	tokens, err := ca.client("service-accounts")
 	if err != nil {
 		return err

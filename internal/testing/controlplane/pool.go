@@ -13,13 +13,13 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// maxTests is how many tests one control plane serves. Its API server grows by what they leave in its memory.
+// maxTests is how many tests one control plane serves. Its API server keeps memory of each test's objects.
 const maxTests = 30
 
 // shared holds the control planes of a test process.
 var shared pool
 
-// pool holds control planes that no test has at present. It is closed, and has none, unless [Shared] opens it.
+// pool holds control planes that no test has at present. It is closed and empty unless [Shared] opens it.
 //
 //	        start             begin                    put back
 //	(none) ───────▶ baseline ───────▶ a test's turn ─────────────▶ idle
@@ -28,28 +28,28 @@ var shared pool
 //	                                    ▼                           ▼
 //	                                 stopped ◀──────────────── end of all tests
 type pool struct {
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	open bool
 	idle []*member // the last one was given back last
 }
 
-// member is a control plane of the pool, with what puts it back.
+// member is a control plane of the pool, with the state to which it is put back.
 type member struct {
 	*ControlPlane
 	client   *clientv3.Client
 	api      *viewer
 	baseline *baseline
-	tests    int // that have had it
+	tests    int // how many tests have had it
 }
 
-// tests is a [testing.M], or what stands for it.
+// tests is a [testing.M], or a fake of it.
 type tests interface{ Run() int }
 
-// sharing runs tests that share.
+// sharing runs tests that share control planes.
 type sharing struct{ tests }
 
-// Shared has the tests of a process share control planes: [ForTest] gives a test one that an earlier test has had, put
-// back to what it was. It wraps what TestMain is given:
+// Shared has the tests of a process share control planes: [ForTest] gives a test the one of an earlier test, put
+// back to its first state. It wraps the argument of TestMain:
 //
 //	func TestMain(m *testing.M) { os.Exit(controlplane.Shared(m).Run()) }
 //	func TestMain(m *testing.M) { goleak.VerifyTestMain(controlplane.Shared(m)) }
@@ -98,7 +98,7 @@ func (p *pool) lend(t testing.TB, opts Options) *ControlPlane {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the API server said last:\n%s", m.Logs(20))
-			m.turn.spend() // Who knows why it failed?
+			m.turn.spend() // The cause of the failure is unknown, and may lie in the control plane.
 		}
 		if err := p.give(context.WithoutCancel(t.Context()), t.Logf, m); err != nil {
 			t.Errorf("stopping the control plane: %v", err)
@@ -140,8 +140,8 @@ func (p *pool) take(ctx context.Context, logf func(string, ...any), opts Options
 	return m, nil
 }
 
-// pop takes an idle control plane out: the last that fits, which is that with an audit log only where one is wanted as
-// long as there is another, or any if none fits.
+// pop takes an idle control plane out: the last that fits. It gives one with an audit log to a test without need for
+// it only if there is no other. If none fits, it takes any.
 func (p *pool) pop(audited bool) (_ *member, fits bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -191,8 +191,8 @@ func (m *member) takeUp(ctx context.Context) (err error) {
 	return m.begin(ctx)
 }
 
-// ready begins a turn. What reached etcd after the control plane was put back, from a process that was killed with a
-// request on its way, is taken away before.
+// ready begins a turn. Before that it removes writes that reached etcd after the control plane was put back, from a
+// process that was killed with a request on its way.
 func (m *member) ready(ctx context.Context) error {
 	if !m.running() {
 		return errors.New("it has died")

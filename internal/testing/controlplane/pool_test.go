@@ -46,7 +46,7 @@ func TestShared_ATestThatLeavesEverythingInDisorder_TheNextFindsItAsNew(t *testi
 		token = disorder(t, c)
 	})
 	want := appearance(t, controlplane.ForTest(t, controlplane.Options{Fresh: true}))
-	for _, name := range []string{"First", "Second"} { // which must find nothing of the first's own
+	for _, name := range []string{"First", "Second"} { // which must find nothing of the first one's
 		t.Run(name, func(t *testing.T) {
 			c := controlplane.ForTest(t, controlplane.Options{})
 			if c.Address() != address {
@@ -68,7 +68,7 @@ func TestShared_ATestThatLeavesEverythingInDisorder_TheNextFindsItAsNew(t *testi
 	}
 }
 
-// disorder leaves what a test may leave, and more, and returns the token of a service account.
+// disorder leaves all that a test may leave, and more, and returns the token of a service account.
 func disorder(t *testing.T, c *controlplane.ControlPlane) string {
 	t.Helper()
 	admin, dyn := clientFor(t, c.RESTConfig()), dynamicFor(t, c)
@@ -76,7 +76,7 @@ func disorder(t *testing.T, c *controlplane.ControlPlane) string {
 	createNamespace(t, admin, "team")
 	createNamespace(t, admin, "going")
 	none := metav1.DeleteOptions{}
-	must(t, admin.CoreV1().Namespaces().Delete(ctx, "going", none)) // It will be Terminating for ever.
+	must(t, admin.CoreV1().Namespaces().Delete(ctx, "going", none)) // It stays Terminating for ever.
 
 	widgets := define(t, dyn, "Namespaced", "v1", "v1beta1")
 	for i := range 20 {
@@ -120,7 +120,7 @@ spec:
   service: {namespace: team, name: web}
 `), metav1.CreateOptions{}))
 
-	// What a new API server has made itself goes, or changes.
+	// It also deletes or changes objects that a new API server has made itself.
 	must(t, admin.CoreV1().Services("default").Delete(ctx, "kubernetes", none))
 	must(t, admin.RbacV1().ClusterRoles().Delete(ctx, "view", none))
 	must(t, admin.RbacV1().RoleBindings("kube-system").Delete(ctx, "system::leader-locking-kube-scheduler", none))
@@ -133,7 +133,7 @@ spec:
 	return robot.BearerToken
 }
 
-// useAgain makes what the test before has made, in other shapes, and ends in a disorder of its own.
+// useAgain makes the objects of the test before, in other shapes, and ends in a disorder of its own.
 func useAgain(t *testing.T, c *controlplane.ControlPlane, token string) {
 	t.Helper()
 	admin, dyn := clientFor(t, c.RESTConfig()), dynamicFor(t, c)
@@ -171,7 +171,7 @@ func useAgain(t *testing.T, c *controlplane.ControlPlane, token string) {
 	}
 }
 
-// TestShared_ATestSeesOnlyItsOwnTime is about what is asked for from the beginning on.
+// TestShared_ATestSeesOnlyItsOwnTime holds for methods that report since the beginning.
 func TestShared_ATestSeesOnlyItsOwnTime(t *testing.T) {
 	var address string
 	write := func(t *testing.T, c *controlplane.ControlPlane, agent string) {
@@ -245,8 +245,8 @@ func TestShared_WhatNobodyCanPutBack_IsStopped(t *testing.T) {
 	}
 }
 
-// appearance returns all that an API server shows, by path: its types, and each object in each version. What differs
-// between any two control planes is left out.
+// appearance returns everything that an API server shows, by path: its types, and each object in each version. It
+// leaves out differences between any two control planes.
 func appearance(t *testing.T, c *controlplane.ControlPlane) map[string]any {
 	t.Helper()
 	client, err := rest.HTTPClientFor(c.RESTConfig())
@@ -298,7 +298,7 @@ func appearance(t *testing.T, c *controlplane.ControlPlane) map[string]any {
 	return all
 }
 
-// portable removes from an object what two control planes never have in common: times, versions, certificates
+// portable removes values from an object that two control planes never have in common: times, versions, certificates
 // and ports.
 func portable(o *unstructured.Unstructured) map[string]any {
 	o.SetUID("")
@@ -309,7 +309,7 @@ func portable(o *unstructured.Unstructured) map[string]any {
 		delete(o.Object, "data")
 	}
 	if o.GetName() == "kubernetes" && o.GetNamespace() == "default" {
-		unstructured.RemoveNestedField(o.Object, "spec", "ports") // that of the API server
+		unstructured.RemoveNestedField(o.Object, "spec", "ports") // the port of the API server
 	}
 	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
 	for _, c := range conditions {
@@ -347,7 +347,7 @@ spec:
 	return gvr
 }
 
-// widget has one field, which is that of its version's schema.
+// widget has one field, which belongs to the schema of its version.
 func widget(name, version string) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "example.com/" + version, "kind": "Widget", "metadata": map[string]any{"name": name}, version: "set",
@@ -382,7 +382,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// created fails the test when an object was not made.
+// created fails the test if an object was not made.
 func created(t *testing.T) func(any, error) {
 	return func(_ any, err error) {
 		t.Helper()

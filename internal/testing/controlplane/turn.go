@@ -6,22 +6,22 @@ import (
 	"time"
 )
 
-// turn is what one test has to know of itself on a control plane that others have used before: where its own time
-// begins, and whether it has left more than can be put back. It is zero for a control plane of its own.
+// turn is the data of one test on a control plane that others have used before: where its own time begins, and
+// whether it has changed more than can be put back. It is zero for a control plane of its own.
 type turn struct {
-	// revision is the last one of etcd before it.
+	// revision is the last revision of etcd before the turn.
 	revision atomic.Int64
 	// audited is how much of the audit log is older.
 	audited atomic.Int64
-	// began is when it began, in nanoseconds since 1970.
+	// began is when the turn began, in nanoseconds since 1970.
 	began atomic.Int64
-	// spent is set by what is done to the processes or to history, which no restoration undoes.
+	// spent tells that the test has changed processes or history, which no restoration undoes.
 	spent atomic.Bool
 }
 
 func (t *turn) spend() { t.spent.Store(true) }
 
-// begin has a new turn begin.
+// begin begins a new turn.
 func (c *ControlPlane) begin(ctx context.Context) error {
 	revision, err := c.Revision(ctx)
 	if err != nil {

@@ -23,22 +23,22 @@ const (
 	asMetadata  = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 )
 
-// types are what an API server serves.
+// types are the types that an API server serves.
 type types struct {
-	// answers are those of discovery, by path, as they came.
+	// answers are the answers of discovery, by path, as they came.
 	answers map[string]string
-	// paths are those of all types that can be listed and watched.
+	// paths are the paths of all types that can be listed and watched.
 	paths []string
-	// groups are their names.
+	// groups are the names of the groups.
 	groups sets.Set[string]
 }
 
 func (t types) equals(other types) bool { return maps.Equal(t.answers, other.answers) }
 
-// listing is which objects an API server shows, by the path of their type.
+// listing is the objects that an API server shows, by the path of their type.
 type listing map[string]sets.Set[string]
 
-// viewer looks at one API server.
+// viewer reads one API server.
 type viewer struct {
 	host   string
 	client *http.Client
@@ -97,8 +97,8 @@ func (v *viewer) types(ctx context.Context) (types, error) {
 	return t, nil
 }
 
-// foreignSchemas names the schemas of other groups than these that are published. An API server publishes them, and
-// takes them back, up to a second after it has begun to serve a type, or has ceased to; kubectl believes them.
+// foreignSchemas names the published schemas of groups other than these. An API server publishes a schema, and takes
+// it back, up to a second after it begins or ceases to serve the type. Meanwhile kubectl uses the schema.
 func (v *viewer) foreignSchemas(ctx context.Context, groups sets.Set[string]) ([]string, error) {
 	body, err := v.get(ctx, "openapi/v3", "application/json")
 	if err != nil {
@@ -119,8 +119,8 @@ func (v *viewer) foreignSchemas(ctx context.Context, groups sets.Set[string]) ([
 	return foreign, nil
 }
 
-// list asks for the objects of each type. The lists are consistent: a type's watch cache has seen all that was written
-// before.
+// list asks for the objects of each type. The lists are consistent: a type's watch cache has seen all earlier
+// writes.
 func (v *viewer) list(ctx context.Context, paths []string) (listing, error) {
 	found := make([]sets.Set[string], len(paths))
 	group, ctx := errgroup.WithContext(ctx)
@@ -184,7 +184,7 @@ func (v *viewer) listOne(ctx context.Context, path string) (sets.Set[string], er
 	return found, nil
 }
 
-// equals says in what two listings differ.
+// equals returns an error that names the differences of two listings.
 func (l listing) equals(other listing) error {
 	for _, path := range slices.Sorted(maps.Keys(other)) {
 		if got, want := l[path], other[path]; !got.Equal(want) {
@@ -210,7 +210,7 @@ var judged = []string{
 	"apis/apiregistration.k8s.io/v1/apiservices", "apis/flowcontrol.apiserver.k8s.io/v1/flowschemas", "apis/networking.k8s.io/v1/servicecidrs",
 }
 
-// complete says what an API server that has just started has still to make.
+// complete says which objects an API server that has just started has still to make.
 func (v *viewer) complete(ctx context.Context, stored objects) error {
 	for _, key := range own {
 		if stored[registry+key] == nil {

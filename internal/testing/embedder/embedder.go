@@ -12,26 +12,26 @@ import (
 	"unicode"
 )
 
-// Dimension is how many numbers its vectors have, unless told otherwise.
+// Dimension is how many numbers a vector has by default.
 const Dimension = 256
 
-// Behaviour is how it answers.
+// Behaviour says how the embedder answers.
 type Behaviour struct {
-	// Status is answered instead of vectors; 0 is none.
+	// Status is the status of the answer instead of vectors; 0 is none.
 	Status int
-	// Refuse makes it answer 400 to every request with a text that contains this; empty is none.
+	// Refuse has every request refused with 400 that has a text with this in it; empty is none.
 	Refuse string
 	// Dimension is how many numbers vectors have; 0 is [Dimension].
 	Dimension int
-	// Hang makes it answer nothing until Release.
+	// Hang holds every request until Release.
 	Hang bool
 	// Short leaves the last vector out.
 	Short bool
 }
 
-// Embedder is an [http.Handler]. It is made by [New].
+// Embedder is an [http.Handler]. Make it with [New].
 type Embedder struct {
-	mu        sync.Mutex // guards all below
+	mu        sync.Mutex // guards the fields below
 	behaviour Behaviour
 	released  chan struct{}
 	requests  int
@@ -39,19 +39,19 @@ type Embedder struct {
 	keys      map[string]bool
 }
 
-// New returns one that answers.
+// New returns an embedder that answers.
 func New() *Embedder {
 	return &Embedder{released: make(chan struct{}), texts: map[string]int{}, keys: map[string]bool{}}
 }
 
-// Behave changes how it answers from now on.
+// Behave changes how the embedder answers.
 func (e *Embedder) Behave(b Behaviour) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.behaviour = b
 }
 
-// Release lets go of all requests that hang.
+// Release ends the wait of all requests that hang.
 func (e *Embedder) Release() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -59,7 +59,7 @@ func (e *Embedder) Release() {
 	e.released = make(chan struct{})
 }
 
-// Requests is how many requests there were.
+// Requests is how many requests there have been.
 func (e *Embedder) Requests() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -155,13 +155,13 @@ func Vector(text string, dimension int) []float32 {
 func add(sum []float32, word string, weight float32) {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(word))                  // cannot fail
-	random := rand.New(rand.NewPCG(h.Sum64(), 1)) // The same on every machine is what is wanted.
+	random := rand.New(rand.NewPCG(h.Sum64(), 1)) // The vector has to be the same on every machine.
 	for i := range sum {
 		sum[i] += weight * float32(random.NormFloat64())
 	}
 }
 
-// stemOf takes the commonest endings off.
+// stemOf cuts the commonest endings off.
 func stemOf(word string) string {
 	for _, ending := range []string{"ings", "ing", "ies", "ers", "er", "ed", "es", "s", "y", "e"} {
 		if short, ok := strings.CutSuffix(word, ending); ok && len(short) > 2 {
@@ -174,8 +174,8 @@ func stemOf(word string) string {
 var fillers = set(`a all an and any are be by do does for from has have how i in into is it its many much of on or our that the them
 	their they this to up us was we what where which who will with you your show list find me give running run`)
 
-// groups are words of common English, and of a computer centre, that mean much the same. They were written down without
-// looking at the questions.
+// groups are words of common English, and of a computer centre, with similar meanings. They were written down
+// without looking at the questions.
 var groups = grouped(`
 	money: money payment pay paying paid payer bank card credit price invoice billing bill refund charge cash fee financial finance ledger settlement transaction
 	fraud: fraud scam cheat crook suspicious stolen
@@ -217,7 +217,7 @@ func set(words string) map[string]bool {
 	return out
 }
 
-// grouped reads "group: words" lines. A word of several groups is of the first.
+// grouped reads "group: words" lines. A word of several groups belongs to the first.
 func grouped(text string) map[string]string {
 	out := map[string]string{}
 	for line := range strings.Lines(text) {
