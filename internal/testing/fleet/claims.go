@@ -16,12 +16,12 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// slack is how late the receiver, or we, may learn of what happened on a machine that is busy. Only what cannot be told
-// exactly is given it: the moment at which a Lease was marked dead, and the way of a request to the receiver.
+// slack is how late the receiver, or this process, may learn of an event on a busy machine. It applies only to times
+// that are not known exactly: the moment at which a Lease was marked dead, and the way of a request to the receiver.
 const slack = 500 * time.Millisecond
 
-// Judge holds what the receiver saw against what was written to the Leases, neither of which is the replicas' own word.
-// Make one with [NewJudge]. It is pure and not safe for concurrent use.
+// Judge compares the receiver's records with the writes to the Leases, so it needs no word of the replicas. Make one
+// with [NewJudge]. It is pure and not safe for concurrent use.
 type Judge struct {
 	deadline time.Duration
 	format   ring.Format
@@ -29,39 +29,39 @@ type Judge struct {
 	rings    map[string]*ring.Ring // by view
 }
 
-// version is a version of a Lease with the bounds of the time in which it was the one that stood.
+// version is a version of a Lease with the bounds of the time in which it was the last one.
 type version struct {
 	LeaseVersion
-	// ring is that of the view, nil when the Lease claims nothing.
+	// ring is the ring of the view, nil when the Lease claims nothing.
 	ring *ring.Ring
 	// earliest and latest bound the moment of the write.
 	earliest, latest time.Time
-	// until bounds the moment of the next write from above, ends from below. Both are far away for the last one.
+	// until bounds the moment of the next write from above, ends from below. For the last write, both are far away.
 	until, ends time.Time
 }
 
-// Verdict is what was wrong, in words, each with the request.
+// Verdict lists violations in words, each with its request.
 type Verdict struct {
-	// Fenced are requests that were begun later than the renew deadline after the last renewal before them.
+	// Fenced are requests that began later than the renew deadline after the last renewal before them.
 	Fenced []string
 	// Unclaimed are requests with an ID that the sender's own Lease did not claim at any moment when it may have stood.
 	Unclaimed []string
-	// Usurped are requests with an ID that another Lease had claimed first and still claimed for certain.
+	// Usurped are requests with an ID that another Lease had claimed first and certainly still claimed.
 	Usurped []string
 	// Undrained are requests with an ID that the sender gave up, by its own write, before they had ended.
 	Undrained []string
-	// Requests is how many were judged, IDs how many IDs they held.
+	// Requests is how many requests were judged, IDs how many IDs they held.
 	Requests, IDs int
 	// Oldest is the longest time between the beginning of a renewal and that of a request under it.
 	Oldest time.Duration
 }
 
-// Empty tells whether nothing was wrong.
+// Empty tells whether there is no violation.
 func (v *Verdict) Empty() bool {
 	return len(v.Fenced)+len(v.Unclaimed)+len(v.Usurped)+len(v.Undrained) == 0
 }
 
-// String counts what was wrong and shows the first of each sort.
+// String counts the violations and shows the first of each sort.
 func (v *Verdict) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "of %d requests with %d IDs: %d after the fence, %d without a claim, %d against another's claim, %d given up in flight",
@@ -82,7 +82,7 @@ func NewJudge(history []LeaseVersion, deadline time.Duration) *Judge {
 		v := version{LeaseVersion: l, ring: j.ring(&l), earliest: l.Renewed, latest: l.Seen, until: never, ends: never}
 		if all := j.members[l.Member]; len(all) > 0 {
 			last := &all[len(all)-1]
-			if !l.Renewed.After(last.Renewed) { // somebody else has written: a mark, or a deletion
+			if !l.Renewed.After(last.Renewed) { // another member's write: a mark, or a deletion
 				v.earliest = l.Seen.Add(-slack)
 			}
 			last.until, last.ends = v.latest, v.earliest
@@ -100,13 +100,13 @@ func (j *Judge) ring(l *LeaseVersion) *ring.Ring {
 	key := strings.Join(l.View, ",")
 	r, ok := j.rings[key]
 	if !ok {
-		r, _ = ring.New(l.View, j.format) // nil: nobody sends under a view without a ring
+		r, _ = ring.New(l.View, j.format) // nil: no member sends under a view without a ring
 		j.rings[key] = r
 	}
 	return r
 }
 
-// place is where an ID lies: in which partition, and, as far as its kind tells, of which resource.
+// place is the partition of an ID, and its resource as far as the kind tells.
 type place struct {
 	partition                           int
 	group, version, resource, namespace string
@@ -130,7 +130,7 @@ func (j *Judge) place(id string) place {
 	return p
 }
 
-// among tells whether a place is in one of some parts, of whichever target.
+// among tells whether a place is in one of some parts, of any target.
 func (p *place) among(parts []string) bool {
 	return slices.ContainsFunc(parts, func(text string) bool {
 		f := strings.Split(text, "/")
@@ -170,8 +170,8 @@ func (j *Judge) Judge(records []receiver.Record) *Verdict {
 	return verdict
 }
 
-// fence looks for the renewal under which a request was begun. A renewal whose answer got lost counts, though the
-// replica must not have counted it: nobody else can tell.
+// fence looks for the renewal under which a request began. It counts a renewal whose answer got lost, although the
+// replica must not have counted it: from outside, both look the same.
 func (j *Judge) fence(r *receiver.Record, verdict *Verdict) {
 	var last *version
 	for i := range j.members[r.Sender] {
@@ -215,8 +215,8 @@ func (j *Judge) id(r *receiver.Record, id string, verdict *Verdict) {
 	}
 }
 
-// begun returns the revision of the write that began the claim under which a member may have sent at that moment, and 0
-// when there was no such claim. Of several that are possible it is the first.
+// begun returns the revision of the write that began the claim under which a member may have sent at that moment,
+// and 0 when there was no such claim. If several are possible, it returns the first.
 func (j *Judge) begun(member string, where place, at time.Time) int64 {
 	all := j.members[member]
 	for i := range all {
@@ -229,7 +229,8 @@ func (j *Judge) begun(member string, where place, at time.Time) int64 {
 	return 0
 }
 
-// ended returns when a request was over for its sender, at the earliest: a receiver learns late that a client has left.
+// ended returns the earliest time at which a request was over for its sender: a receiver learns late of a client's
+// end.
 func ended(r *receiver.Record) time.Time {
 	if r.ClientGone {
 		return r.Begin.Add(r.ClientGoneAt - r.BeginAt - slack)
@@ -237,16 +238,16 @@ func ended(r *receiver.Record) time.Time {
 	return r.End
 }
 
-// givenUp returns the write by which a member gave up, in the same stay, a partition that it claimed at that
+// givenUp returns the write by which a member gave up, in the same incarnation, a partition that it claimed at that
 // moment, or nil.
 func (j *Judge) givenUp(member string, where place, at time.Time) *version {
-	var last *version // that claims, in the stay of the moment
+	var last *version // that claims, in the incarnation of the moment
 	for i := range j.members[member] {
 		v := &j.members[member][i]
 		switch {
 		case v.State == "live" && v.claims(where) && (last == nil || last.Incarnation == v.Incarnation || !v.earliest.After(at)):
 			last = v
-		case last == nil || v.latest.Before(at): // there is nothing to give up, or that was before
+		case last == nil || v.latest.Before(at): // there is nothing to give up, or the write was earlier
 			last = nil
 		case v.Incarnation != last.Incarnation || v.State != "live" && v.State != "released":
 			return nil
@@ -277,16 +278,16 @@ func since(versions []version, where place) int64 {
 	return versions[first].Revision
 }
 
-// Span is a time in which a process was stopped.
+// Span is a period in which a process was stopped.
 type Span struct {
 	Member   string
 	From, To time.Time
 }
 
-// Overlapping returns the pairs of requests that held one ID at once, by the receiver's own record. Not among them are
-// pairs whose first client had left, and those whose first sender was stopped before the second request was begun: what
-// a stopped process had under way has an unknown outcome, as after a crash, and the receiver cannot know that nobody
-// waits for it.
+// Overlapping returns the pairs of requests that held one ID at once, by the receiver's own record. It leaves out
+// pairs whose first client had left, and pairs whose first sender was stopped before the second request began. The
+// request of a stopped process has an unknown outcome, as after a crash, and the receiver cannot know that its
+// client is gone.
 func Overlapping(overlaps []receiver.Overlap, stopped []Span) []string {
 	var found []string
 	for _, o := range overlaps {

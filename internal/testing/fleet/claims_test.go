@@ -18,21 +18,21 @@ func at(seconds float64) time.Time { return epoch.Add(time.Duration(seconds * fl
 // script writes a history, one version after the other.
 type script struct{ versions []fleet.LeaseVersion }
 
-// writes is a renewal at a moment, told of 10 ms later.
+// writes is a renewal at a moment, which the history sees 10 ms later.
 func (s *script) writes(member, state string, seconds float64, view ...string) {
 	s.versions = append(s.versions, fleet.LeaseVersion{
 		Member: member, State: state, View: view, Renewed: at(seconds), Seen: at(seconds + 0.01), Revision: int64(len(s.versions) + 1),
 	})
 }
 
-// parts is writes, with what the Lease takes and yields.
+// parts is writes, with the takes and yields of the Lease.
 func (s *script) parts(member string, seconds float64, takes, yields []string, view ...string) {
 	s.writes(member, "live", seconds, view...)
 	last := &s.versions[len(s.versions)-1]
 	last.Takes, last.Yields = takes, yields
 }
 
-// marked is a write by somebody else.
+// marked is a write by another member.
 func (s *script) marked(member, state string, seconds float64, view ...string) {
 	var renewed time.Time
 	for _, v := range s.versions {

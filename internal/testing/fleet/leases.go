@@ -14,22 +14,22 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
 )
 
-// LeaseVersion is what one write made of a member's Lease.
+// LeaseVersion is the result of one write to a member's Lease.
 type LeaseVersion struct {
 	// Member is the name of the member.
 	Member string
-	// Incarnation names the stay in the ring that the Lease speaks of.
+	// Incarnation names the incarnation that the Lease belongs to.
 	Incarnation string
 	// State is live, released or dead, and empty when the Lease was deleted.
 	State string
 	// View are the members with which the Lease's claim is computed; without any it claims nothing.
 	View []string
-	// Takes are the parts of which the Lease claims all partitions, Yields those of which it claims none; each is
-	// target/group/version/resource/from/until, the last two bounds of namespaces.
+	// Takes are the parts of which the Lease claims all partitions, and Yields those of which it claims none. Each
+	// is target/group/version/resource/from/until, where the last two bound the namespaces.
 	Takes, Yields []string
 	// Renewed is when the member began its last renewal, by the wall clock of this machine.
 	Renewed time.Time
-	// Seen is when we learnt of the write, which is some time after it was made.
+	// Seen is when this process learnt of the write, which is some time after it was made.
 	Seen time.Time
 	// Revision orders all writes of all Leases.
 	Revision int64
@@ -40,12 +40,12 @@ type LeaseHistory struct {
 	ring   string
 	writes *Writes
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	versions []LeaseVersion
 	err      error
 }
 
-// FollowLeases keeps all that is written to the Leases of the replicas' ring; see [Rig.FollowWrites].
+// FollowLeases keeps all writes to the Leases of the replicas' ring; see [Rig.FollowWrites].
 func (r *Rig) FollowLeases() *LeaseHistory {
 	const ring, prefix = "k8s-vectordb-sync", "/registry/leases/default/"
 	h := &LeaseHistory{ring: ring}
@@ -70,7 +70,7 @@ func (h *LeaseHistory) take(w controlplane.Write) {
 	h.versions = append(h.versions, v)
 }
 
-// read takes what the Lease says, by the names that are documented. It shares nothing with the program.
+// read takes the values of the Lease, by their documented names. It shares no code with the program.
 func (v *LeaseVersion) read(l *coordinationv1.Lease) {
 	const prefix = "vectordb-sync.io/"
 	v.Incarnation, v.State = l.Annotations[prefix+"incarnation"], l.Annotations[prefix+"state"]

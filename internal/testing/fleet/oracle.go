@@ -11,7 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// store is where the receiver keeps what comes in the rig's format.
+// store is the receiver's store for the rig's format.
 func (r *Rig) store() string {
 	if r.format == DotAI {
 		return receiver.Resources
@@ -19,8 +19,8 @@ func (r *Rig) store() string {
 	return receiver.Instances
 }
 
-// Documents returns what the receiver holds, by ID. It fails the test when a document's fields contradict the ID under
-// which it was sent.
+// Documents returns the documents of the receiver, by ID. It fails the test when a document's fields contradict the
+// ID under which it was sent.
 func (r *Rig) Documents() map[resource.ID]workload.Doc {
 	r.t.Helper()
 	docs := make(map[resource.ID]workload.Doc)
@@ -38,7 +38,7 @@ func (r *Rig) Documents() map[resource.ID]workload.Doc {
 	return docs
 }
 
-// Objects lists what the receiver is to hold.
+// Objects lists the documents that the receiver should hold.
 func (r *Rig) Objects() map[resource.ID]workload.Doc {
 	r.t.Helper()
 	want, err := workload.List(r.t.Context(), r.RESTConfig(), r.opts.Filter)
@@ -48,7 +48,7 @@ func (r *Rig) Objects() map[resource.ID]workload.Doc {
 	return want
 }
 
-// Diff compares the receiver with the cluster, some objects left aside.
+// Diff compares the receiver with the cluster, and ignores some objects.
 func (r *Rig) Diff(except ...resource.ID) workload.Diff {
 	r.t.Helper()
 	return compare(r.Objects(), r.Documents(), except)
@@ -64,8 +64,8 @@ func compare(want, got map[resource.ID]workload.Doc, except []resource.ID) workl
 	return workload.Compare(want, got)
 }
 
-// WaitEqual waits until the receiver equals the cluster, some objects left aside, and fails the test when it does not
-// within the time. Nothing but the API server itself may change the cluster meanwhile. It returns how long it took, and
+// WaitEqual waits until the receiver equals the cluster, and ignores some objects. It fails the test when that takes
+// longer than within. Only the API server itself may change the cluster meanwhile. It returns how long it took, and
 // how many objects there are.
 func (r *Rig) WaitEqual(within time.Duration, except ...resource.ID) (took time.Duration, objects int) {
 	r.t.Helper()
@@ -82,7 +82,7 @@ func (r *Rig) WaitEqual(within time.Duration, except ...resource.ID) (took time.
 			r.t.Fatalf("the receiver does not equal the cluster of %d objects after %v:\n%s", len(want), took.Round(time.Second), diff)
 		}
 		Pause(200 * time.Millisecond)
-		// The API server keeps some objects of its own, and writes them when it likes.
+		// The API server has some objects of its own, and writes them at any time.
 		if time.Since(listed) > 5*time.Second {
 			want, listed = r.Objects(), time.Now()
 		}
@@ -107,10 +107,10 @@ func (r *Rig) Mark() Mark { return Mark(len(r.Requests())) }
 // Since returns the records of requests that began after a moment.
 func (r *Rig) Since(m Mark) []receiver.Record { return r.Requests()[m:] }
 
-// Unexplained returns upserts that changed nothing at the receiver and for which there is no good reason. A good one
-// is that an earlier request with that ID, or the request itself, was not answered with 200, so that nobody could know
-// what it had done, or that the object was created anew, which is another object with the same content if it happens
-// within a second.
+// Unexplained returns upserts that changed nothing at the receiver and had no good reason. One good reason is an
+// earlier request with that ID, or the request itself, that was not answered with 200: then the sender could not
+// know its outcome. The other is an object that was created anew: if that happens within a second, the new object
+// has the same content.
 func Unexplained(records []receiver.Record, anew func(resource.ID) bool) []string {
 	doubt := make(map[string]bool)
 	var found []string

@@ -51,7 +51,7 @@ var build = sync.OnceValues(func() (string, error) {
 
 // Replica is one process of the program.
 type Replica struct {
-	// Name is its POD_NAME.
+	// Name is the replica's POD_NAME.
 	Name string
 	// API, Health and Metrics are host:port of its servers. Metrics are served without TLS unless its
 	// environment says otherwise.
@@ -69,8 +69,8 @@ type end struct {
 	err  error // of Wait, once done is closed
 }
 
-// Start starts a replica and returns at once. The environment is added to, and wins over, one in which the program
-// sends to the rig's receiver with short windows. An empty POD_NAME becomes replica-N.
+// Start starts a replica and returns at once. The environment overrides a default one, in which the program sends to
+// the rig's receiver with short windows. An empty POD_NAME becomes replica-N.
 func (r *Rig) Start(env map[string]string) *Replica {
 	r.t.Helper()
 	binary, err := build()
@@ -80,7 +80,7 @@ func (r *Rig) Start(env map[string]string) *Replica {
 	return r.StartBinary(binary, env)
 }
 
-// StartBinary is [Rig.Start] of another program, such as one of an earlier version.
+// StartBinary is [Rig.Start] for another program, such as one of an earlier version.
 func (r *Rig) StartBinary(binary string, env map[string]string) *Replica {
 	r.t.Helper()
 	name := env["POD_NAME"]
@@ -97,7 +97,7 @@ func (r *Rig) StartBinary(binary string, env map[string]string) *Replica {
 		"API_BIND_ADDRESS": p.API, "HEALTH_PROBE_BIND_ADDRESS": p.Health, "METRICS_BIND_ADDRESS": p.Metrics, "METRICS_SECURE": "false",
 		"POD_NAME": name, "POD_NAMESPACE": "default",
 		"DEBOUNCE_WINDOW_MS": "1000", "DEBOUNCE_MAX_WAIT_MS": "5000", "BATCH_FLUSH_INTERVAL_MS": "500",
-		// A replica that was killed is given up after 3 s instead of 15.
+		// The others give up a killed replica after 3 s instead of 15.
 		"LEASE_DURATION_MS": "3000", "LEASE_RENEW_DEADLINE_MS": "2000", "LEASE_RENEW_INTERVAL_MS": "700",
 	}
 	if r.format == DotAI {
@@ -127,7 +127,7 @@ func (r *Rig) StartBinary(binary string, env map[string]string) *Replica {
 }
 
 // Ask runs the program with arguments and an environment of its own beside KUBECONFIG, waits for its end, and
-// returns what it has written. It must end well.
+// returns its output. The program must succeed.
 func (r *Rig) Ask(ctx context.Context, env map[string]string, args ...string) string {
 	r.t.Helper()
 	binary, err := build()
@@ -165,7 +165,7 @@ func freeAddress(t testing.TB) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
-// In returns a view of the replica for a subtest, which fails in its place.
+// In returns a view of the replica for a subtest: a failure there fails the subtest.
 func (p *Replica) In(t testing.TB) *Replica {
 	v := *p
 	v.t = t
@@ -196,7 +196,8 @@ func (p *Replica) Signal(s syscall.Signal) {
 	}
 }
 
-// Stop sends SIGTERM and waits for the end. It returns the exit code, and fails the test when the end does not come.
+// Stop sends SIGTERM and waits for the end. It returns the exit code, and fails the test if the process does not
+// end.
 func (p *Replica) Stop(within time.Duration) int {
 	p.t.Helper()
 	p.Signal(syscall.SIGTERM)
@@ -218,7 +219,7 @@ func (p *Replica) Wait(within time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// WaitReady waits until /readyz says so.
+// WaitReady waits until /readyz answers that the replica is ready.
 func (p *Replica) WaitReady(within time.Duration) {
 	p.t.Helper()
 	Eventually(p.t, within, func() string {
@@ -250,7 +251,7 @@ func (p *Replica) Get(url string) (int, string) {
 	return resp.StatusCode, string(body)
 }
 
-// Status returns what /api/v1/status says.
+// Status returns the answer of /api/v1/status.
 func (p *Replica) Status() api.Status {
 	p.t.Helper()
 	var s api.Status
@@ -264,8 +265,8 @@ func (p *Replica) Status() api.Status {
 	return s
 }
 
-// WaitInStep waits until the replica itself says that all its targets are in step, repetitions after unknown outcomes
-// aside.
+// WaitInStep waits until the replica itself reports that all its targets are in step. It ignores repetitions after
+// unknown outcomes.
 func (p *Replica) WaitInStep(within time.Duration) {
 	p.t.Helper()
 	Eventually(p.t, within, func() string {
@@ -349,7 +350,7 @@ func (p *Replica) CPU() time.Duration {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(stat), ") ") // the name of the program may hold anything
+	_, rest, _ := strings.Cut(string(stat), ") ") // the name of the program may contain any character
 	fields := strings.Fields(rest)
 	const user, system = 11, 12 // fields 14 and 15 of proc(5), in hundredths of a second
 	var ticks int64
@@ -390,7 +391,7 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-// Ring returns what /api/v1/ring says.
+// Ring returns the answer of /api/v1/ring.
 func (p *Replica) Ring() api.Ring {
 	p.t.Helper()
 	var ring api.Ring

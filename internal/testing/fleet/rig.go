@@ -14,7 +14,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// Token is the bearer token that the receiver wants of dot-ai's clients.
+// Token is the bearer token that the receiver demands of dot-ai's clients.
 const Token = "a-token-for-tests"
 
 // Formats of the receiver; the values of ENDPOINT_FORMAT.
@@ -23,15 +23,15 @@ const (
 	DotAI            = "dot-ai"
 )
 
-// Options of a [Rig]. The zero value is usable.
+// Options are the options of a [Rig]. The zero value is usable.
 type Options struct {
-	// ControlPlane are passed on.
+	// ControlPlane is passed on to the control plane.
 	ControlPlane controlplane.Options
-	// Receiver are passed on; the search index is left alone unless a test searches.
+	// Receiver is passed on to the receiver; the search index is left alone unless a test searches.
 	Receiver receiver.Options
-	// Filter says what the receiver is to hold.
+	// Filter says which objects the receiver should hold.
 	Filter workload.Filter
-	// Format is what replicas speak with the receiver. Empty means [ClusterWhisperer].
+	// Format is the format of the replicas' requests. Empty means [ClusterWhisperer].
 	Format string
 }
 
@@ -43,12 +43,12 @@ type Rig struct {
 	format string
 }
 
-// state is what the views of one rig share.
+// state is the state that the views of one rig share.
 type state struct {
 	opts     Options
 	endpoint string
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	server    *http.Server
 	receivers []*receiver.Server // the last one runs, or ran last
 	serial    int
@@ -71,14 +71,14 @@ func New(t testing.TB, opts Options) *Rig {
 	return r
 }
 
-// In returns a view of the rig for a subtest: what fails there fails the subtest, and what is started there ends with
-// it.
+// In returns a view of the rig for a subtest: a failure there fails the subtest, and a process that is started there
+// ends with it.
 func (r *Rig) In(t testing.TB) *Rig {
 	return &Rig{ControlPlane: r.ControlPlane, state: r.state, t: t, format: r.format}
 }
 
-// Speaking returns a view of the rig in another format, which the same receiver understands: what is started
-// there speaks it, and what the receiver holds is what came in it. Replicas of two formats need rings of
+// Speaking returns a view of the rig in another format, which the same receiver understands. Replicas that are
+// started there speak it, and only documents of that format count as held. Replicas of two formats need rings of
 // their own.
 func (r *Rig) Speaking(format string) *Rig {
 	return &Rig{ControlPlane: r.ControlPlane, state: r.state, t: r.t, format: format}
@@ -91,7 +91,8 @@ func (r *Rig) Receiver() *receiver.Server {
 	return r.receivers[len(r.receivers)-1]
 }
 
-// Receivers returns the receiver of each start, the present one last. Those that have ended still know their records.
+// Receivers returns the receiver of each start, the present one last. Those that have ended still have their
+// records.
 func (r *Rig) Receivers() []*receiver.Server {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -101,7 +102,7 @@ func (r *Rig) Receivers() []*receiver.Server {
 // ReceiverAddress returns its host:port, which stays the same over restarts.
 func (r *Rig) ReceiverAddress() string { return r.endpoint }
 
-// SyncURL returns where replicas send to, in the rig's format.
+// SyncURL returns the URL to which replicas send, in the rig's format.
 func (r *Rig) SyncURL() string {
 	if r.format == DotAI {
 		return "http://" + r.endpoint + "/api/v1/resources/sync"
@@ -109,9 +110,9 @@ func (r *Rig) SyncURL() string {
 	return "http://" + r.endpoint + "/api/v1/instances/sync"
 }
 
-// StopReceiver ends the receiver, and cuts the requests that it holds. What its records say was answered has reached
-// the client: whether a request is in doubt can be told from them alone. With a directory in its options it loses
-// nothing that it has acknowledged.
+// StopReceiver ends the receiver, and cuts the requests that it holds. An answer in its records has reached the
+// client, so the records alone tell whether a request is in doubt. With a directory in its options, the receiver
+// loses nothing that it has acknowledged.
 func (r *Rig) StopReceiver() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -125,11 +126,11 @@ func (r *Rig) StopReceiver() {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	_ = r.server.Shutdown(ctx)
-	_ = r.server.Close() // A connection that never sent a request is left.
+	_ = r.server.Close() // This leaves a connection that never sent a request.
 	r.server = nil
 }
 
-// StartReceiver starts it again at the same address.
+// StartReceiver starts the receiver again at the same address.
 func (r *Rig) StartReceiver() {
 	r.t.Helper()
 	ln, err := net.Listen("tcp", r.endpoint)
@@ -147,7 +148,7 @@ func (r *Rig) StartReceiver() {
 	go func(s *http.Server) { _ = s.Serve(ln) }(r.server) // Ends with StopReceiver.
 }
 
-// SetFaults replaces the receiver's rules; without any, it is well again, but goes on with what a rule has taken.
+// SetFaults replaces the receiver's rules. Without any it is well again, but still holds requests of earlier rules.
 func (r *Rig) SetFaults(rules ...receiver.Rule) {
 	r.t.Helper()
 	if err := r.Receiver().SetFaults(rules...); err != nil {
@@ -155,7 +156,7 @@ func (r *Rig) SetFaults(rules ...receiver.Rule) {
 	}
 }
 
-// Eventually waits until f returns an empty string, which says what is still amiss otherwise.
+// Eventually waits until f returns an empty string. Otherwise f returns the reason to wait.
 func Eventually(t testing.TB, within time.Duration, f func() string) {
 	t.Helper()
 	deadline := time.Now().Add(within)
@@ -171,8 +172,8 @@ func Eventually(t testing.TB, within time.Duration, f func() string) {
 	}
 }
 
-// Pause lets time pass between two looks at another process, for which there is nothing to wait on. A test never rests
-// on its length.
+// Pause lets time pass between two looks at another process that sends no signal to wait for. No test depends on its
+// length.
 func Pause(d time.Duration) { <-time.After(d) }
 
 func (r *Rig) name() string {

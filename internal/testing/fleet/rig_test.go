@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/receiver"
 )
 
-// TestStopReceiver_AnsweredRequests_HaveReachedTheirClients posts without a pause, and stops the receiver amid it.
+// TestStopReceiver_AnsweredRequests_HaveReachedTheirClients posts without a pause, and stops the receiver meanwhile.
 func TestStopReceiver_AnsweredRequests_HaveReachedTheirClients(t *testing.T) {
 	t.Parallel()
 	for range 30 {

@@ -5,10 +5,10 @@ import (
 	"time"
 )
 
-// Seats are for stories that run beside one another: a few at once, and of those that wait the longest one first, so
-// that none is left to run alone at the end. Make them with [NewSeats].
+// Seats are for stories that run beside one another, a few at once. Of the stories that wait, the longest is next,
+// so that none is left to run alone at the end. Make them with [NewSeats].
 type Seats struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	free    int
 	waiting []guest // only while no seat is free
 }
@@ -16,13 +16,13 @@ type Seats struct {
 // guest is a story without a seat.
 type guest struct {
 	about time.Duration
-	turn  chan struct{} // closed when a seat is its own
+	turn  chan struct{} // closed when the story has a seat
 }
 
 // NewSeats returns n free seats.
 func NewSeats(n int) *Seats { return &Seats{free: n} }
 
-// Take waits for a seat. It wants to know about how long that will be taken.
+// Take waits for a seat. about is roughly how long the caller will keep it.
 func (s *Seats) Take(about time.Duration) {
 	s.mu.Lock()
 	if s.free > 0 {

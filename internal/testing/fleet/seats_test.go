@@ -10,7 +10,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestSeats_MoreStoriesThanSeats_TheLongestIsNext: two of six sit at once, the others come by their length.
+// TestSeats_MoreStoriesThanSeats_TheLongestIsNext: two of six sit at once, and the others come by their length.
 func TestSeats_MoreStoriesThanSeats_TheLongestIsNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seats := fleet.NewSeats(2)
@@ -32,7 +32,7 @@ func TestSeats_MoreStoriesThanSeats_TheLongestIsNext(t *testing.T) {
 				sitting--
 				mu.Unlock()
 			})
-			synctest.Wait() // who comes first is decided
+			synctest.Wait() // the order is decided
 		}
 		all.Wait()
 		if want := []time.Duration{10, 20, 60, 40, 30, 5}; !slices.Equal(order, want) {

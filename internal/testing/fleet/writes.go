@@ -8,16 +8,16 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
 )
 
-// Writes are all that was written below a prefix of etcd.
+// Writes are all writes below a prefix of etcd.
 type Writes struct {
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	writes []controlplane.Write
 	err    error
 }
 
-// FollowWrites keeps all that is written below a prefix of etcd, from the first on, until the test ends. It reads etcd
-// itself, so that neither a restart of the API server nor a slow watch makes it miss any. each, if it is not nil, is
-// called with every write, by one goroutine, instead of keeping it.
+// FollowWrites keeps all writes below a prefix of etcd, from the first on, until the test ends. It reads etcd
+// itself, so neither a restart of the API server nor a slow watch makes it miss any. If each is not nil, one
+// goroutine calls it with every write, and none is kept.
 func (r *Rig) FollowWrites(prefix string, each func(controlplane.Write)) *Writes {
 	w := &Writes{}
 	if each == nil {

@@ -17,35 +17,35 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/process"
 )
 
-// Options are what a Prometheus is started with.
+// Options are the settings of a [Prometheus].
 type Options struct {
-	// Binary is its program, as hack/prometheus/ensure.sh gets it.
+	// Binary is the path of the program, which hack/prometheus/ensure.sh downloads.
 	Binary string
 	// Interval is how often it scrapes, and how often it looks at the alerts.
 	Interval time.Duration
 	// Alerts are a file of rules, as in the chart.
 	Alerts any
-	// Scrape are its scrape configurations; see [ScrapeConfig].
+	// Scrape are the scrape configurations; see [ScrapeConfig].
 	Scrape []map[string]any
 }
 
-// Prometheus is one that runs until its test ends. Its methods fail the test when it does not answer, and are for the
-// test's own goroutine.
+// Prometheus is a Prometheus that runs until its test ends. Its methods fail the test when it does not answer. Only
+// the test's own goroutine may call them.
 type Prometheus struct {
 	t       testing.TB
 	address string
 	client  *http.Client
 }
 
-// Target is something that it scrapes.
+// Target is a target that it scrapes.
 type Target struct {
 	Labels map[string]string `json:"labels"`
-	// Health is up, down or unknown, which it is before the first scrape; Error says why it is down.
+	// Health is up, down, or unknown before the first scrape; Error says why it is down.
 	Health string `json:"health"`
 	Error  string `json:"lastError"`
 }
 
-// Alert is one that is not at rest.
+// Alert is an alert that is pending or firing.
 type Alert struct {
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
@@ -53,7 +53,7 @@ type Alert struct {
 	State string `json:"state"`
 }
 
-// Start starts one and waits until it is ready. What it keeps goes with the test.
+// Start starts a Prometheus and waits until it is ready. Its data are removed with the test.
 func Start(t testing.TB, o Options) *Prometheus {
 	t.Helper()
 	port, err := process.FreePort()
@@ -114,7 +114,7 @@ func (p *Prometheus) Query(expr string) []map[string]string {
 	return found
 }
 
-// Targets returns what it scrapes at present.
+// Targets returns the targets that it scrapes at present.
 func (p *Prometheus) Targets() []Target {
 	p.t.Helper()
 	var data struct {
@@ -124,7 +124,7 @@ func (p *Prometheus) Targets() []Target {
 	return data.Active
 }
 
-// Alerts returns those that are pending or firing.
+// Alerts returns the alerts that are pending or firing.
 func (p *Prometheus) Alerts() []Alert {
 	p.t.Helper()
 	var data struct {
@@ -172,10 +172,10 @@ func (p *Prometheus) fetch(path string) ([]byte, error) {
 	return body, err
 }
 
-// WriteFile writes a file that Prometheus reads, one taking the place of the other, and returns its path.
+// WriteFile writes a file that Prometheus reads, and replaces an old one in one step. It returns the path.
 func WriteFile(t testing.TB, dir, name string, content any) string {
 	t.Helper()
-	text, err := json.Marshal(content) // which is YAML, too
+	text, err := json.Marshal(content) // JSON is YAML, too
 	if err != nil {
 		t.Fatal(err)
 	}

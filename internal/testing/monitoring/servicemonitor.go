@@ -10,13 +10,13 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Scrape is what a ServiceMonitor does not say.
+// Scrape holds the settings that a ServiceMonitor does not have.
 type Scrape struct {
 	Job string
 	// Targets is a file that lists every port of every Service; see [Found].
 	Targets string
-	// Token is a file with the token of the scraper, Authority one with the authority that the
-	// ServiceMonitor names, if it names one.
+	// Token is a file with the token of the scraper. Authority is a file with the authority that the ServiceMonitor
+	// names, if it names one.
 	Token, Authority string
 }
 
@@ -28,7 +28,7 @@ func serviceLabel(label string) string {
 }
 
 // Found is one entry of a file of targets: a port of a pod behind a Service, with the labels that Prometheus'
-// discovery of Kubernetes gives endpoints. Debian's Prometheus is built without that. An empty pod is left
+// discovery of Kubernetes gives endpoints. Debian's Prometheus is built without that discovery. An empty pod is left
 // out.
 func Found(service corev1.Service, pod, port, address string) map[string]any {
 	labels := map[string]string{
@@ -54,8 +54,8 @@ func Endpoint(t testing.TB, monitor unstructured.Unstructured) map[string]any {
 	return endpoints[0].(map[string]any)
 }
 
-// ScrapeConfig is what the Prometheus Operator makes of a ServiceMonitor. It fails the test when the
-// ServiceMonitor says something that it does not understand.
+// ScrapeConfig is the configuration that the Prometheus Operator makes of a ServiceMonitor. It fails the test when
+// the ServiceMonitor has a setting that it does not understand.
 func ScrapeConfig(t testing.TB, monitor unstructured.Unstructured, s Scrape) map[string]any {
 	t.Helper()
 	e := Endpoint(t, monitor)
@@ -64,7 +64,7 @@ func ScrapeConfig(t testing.TB, monitor unstructured.Unstructured, s Scrape) map
 			t.Fatalf("nobody here knows what %s of the ServiceMonitor's endpoint means", key)
 		}
 	}
-	// The type is Bearer where none is said.
+	// The default type is Bearer.
 	if name, _, err := unstructured.NestedString(e, "authorization", "credentials", "name"); err != nil || name == "" {
 		t.Fatalf("the ServiceMonitor takes its token from no Secret: %v", e["authorization"])
 	}
@@ -93,7 +93,7 @@ func tlsConfig(t testing.TB, endpoint map[string]any, authority string) map[stri
 	return map[string]any{"ca_file": authority, "server_name": given["serverName"]}
 }
 
-// relabelings keep what the ServiceMonitor selects, and give it the labels that the Prometheus Operator gives.
+// relabelings keep the targets that the ServiceMonitor selects, and add the labels of the Prometheus Operator.
 func relabelings(t testing.TB, monitor unstructured.Unstructured, port string) []map[string]any {
 	t.Helper()
 	keep := func(value, label string) map[string]any {
@@ -108,7 +108,7 @@ func relabelings(t testing.TB, monitor unstructured.Unstructured, port string) [
 		relabel = append(relabel, keep(selector[k], serviceLabel(k)))
 	}
 	namespaces, _, err := unstructured.NestedStringSlice(monitor.Object, "spec", "namespaceSelector", "matchNames")
-	if len(namespaces) == 0 && err == nil { // then it looks into its own
+	if len(namespaces) == 0 && err == nil { // by default it selects in its own namespace
 		namespaces = []string{monitor.GetNamespace()}
 	}
 	if err != nil || len(namespaces) != 1 || namespaces[0] == "" {

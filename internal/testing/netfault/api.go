@@ -24,17 +24,16 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// API is a proxy in front of an API server that understands lists and watches, and lets a test meddle with
-// single events and answers. Make one with [NewAPI]. A new one passes everything.
+// API is a proxy in front of an API server that understands lists and watches, and lets a test change or drop single
+// events and answers. Make one with [NewAPI]. A new one passes everything.
 //
-// It speaks HTTP/2 over TLS with a certificate of its own, and to the API server as the user of the
-// configuration it was made with; a bearer token of the client takes that user's place. Answers are not
-// compressed.
+// It speaks HTTP/2 over TLS with a certificate of its own. To the API server it is the user of its configuration; a
+// bearer token of the client takes that user's place. Answers are not compressed.
 type API struct {
 	server *httptest.Server
-	ended  chan struct{} // closed by Close: whatever hangs goes on
+	ended  chan struct{} // closed by Close, which ends every hang
 
-	mu       sync.Mutex // guards what follows
+	mu       sync.Mutex // guards the fields below
 	events   []*eventRule
 	requests []*requestRule
 	bodies   []*bodyRule
@@ -76,7 +75,8 @@ func NewAPI(config *rest.Config) (*API, error) {
 	return a, nil
 }
 
-// transport is one of our own for a configuration: client-go shares them, and Close is to end its connections.
+// transport makes a transport of its own for a configuration: client-go shares transports, and Close ends
+// connections.
 func transport(config *rest.Config) (*http.Transport, error) {
 	tlsConfig, err := rest.TLSConfigFor(config)
 	if err != nil {
@@ -99,16 +99,16 @@ func (b byToken) RoundTrip(r *http.Request) (*http.Response, error) {
 	return b.user.RoundTrip(r)
 }
 
-// rewrite directs a request to the target, with our own token where the client has none.
+// rewrite directs a request to the target, with this proxy's token if the client has none.
 func rewrite(r *httputil.ProxyRequest, target *url.URL, token string) {
 	r.SetURL(target)
 	if token != "" && r.Out.Header.Get("Authorization") == "" {
 		r.Out.Header.Set("Authorization", "Bearer "+token)
 	}
-	r.Out.Header.Del("Accept-Encoding") // what is compressed cannot be read here
+	r.Out.Header.Del("Accept-Encoding") // this proxy cannot read compressed answers
 }
 
-// unreachable ends the connection, as a line to a server that is not there does.
+// unreachable ends the connection, as a line to a missing server does.
 func unreachable(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
 
 // RESTConfig returns a new configuration of a client that goes through the proxy.
@@ -138,8 +138,8 @@ func (a *API) Kubeconfig(dir string) (string, error) {
 	return path, os.Chmod(path, 0o600)
 }
 
-// OnEvent has each event of a watch decided on by f before it is passed, until remove is called. Of several rules the
-// first that does not say [Pass] counts. It is called from many goroutines.
+// OnEvent has f decide on each event of a watch before it is passed, until remove is called. Of several rules the
+// first that does not return [Pass] counts. Many goroutines call it.
 func (a *API) OnEvent(f func(Event) Verdict) (remove func()) {
 	rule := &eventRule{f}
 	a.mu.Lock()
@@ -152,8 +152,8 @@ func (a *API) OnEvent(f func(Event) Verdict) (remove func()) {
 	}
 }
 
-// OnRequest has each request decided on by f before it is passed, until remove is called. Of several rules the first
-// that does not say [AnswerTruly] counts. It is called from many goroutines.
+// OnRequest has f decide on each request before it is passed, until remove is called. Of several rules the first
+// that does not return [AnswerTruly] counts. Many goroutines call it.
 func (a *API) OnRequest(f func(Request) Answer) (remove func()) {
 	rule := &requestRule{f}
 	a.mu.Lock()
@@ -166,8 +166,8 @@ func (a *API) OnRequest(f func(Request) Answer) (remove func()) {
 	}
 }
 
-// OnBody has each answer that is no stream, discovery too, changed by f before it is passed, until remove is called. F
-// returns what it is given for what it leaves alone. It is called from many goroutines.
+// OnBody has f change each answer that is no stream, discovery too, before it is passed, until remove is called. f
+// returns its argument if it changes nothing. Many goroutines call it.
 func (a *API) OnBody(f func(r Request, body []byte) []byte) (remove func()) {
 	rule := &bodyRule{f}
 	a.mu.Lock()
@@ -180,7 +180,7 @@ func (a *API) OnBody(f func(r Request, body []byte) []byte) (remove func()) {
 	}
 }
 
-// changed reads an answer and has it changed, if there is anybody who may.
+// changed reads an answer and has the rules change it, if there are any.
 func (a *API) changed(resp *http.Response, r Request) error {
 	a.mu.Lock()
 	rules := a.bodies
@@ -205,7 +205,7 @@ func set(resp *http.Response, body []byte) {
 	resp.Header.Set("Content-Length", strconv.Itoa(len(body)))
 }
 
-// without returns a copy that lacks one rule: those who decide may be reading the old slice.
+// without returns a copy that lacks one rule: other goroutines may be reading the old slice.
 func without[T comparable](all []T, one T) []T {
 	rest := make([]T, 0, len(all))
 	for _, x := range all {
@@ -273,7 +273,7 @@ func (g *frontDoor) close() {
 	}
 }
 
-// asked is the key of the context under which a request's [Request] and [Answer] are found.
+// asked is the key in the context for a request's [Request] and [Answer].
 type asked struct{}
 
 type decided struct {
@@ -304,7 +304,7 @@ func (g *frontDoor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// hang blocks until the client or the test has had enough.
+// hang blocks until the client leaves or the test ends the hang.
 func (a *API) hang(ctx context.Context) {
 	select {
 	case <-ctx.Done():
@@ -312,7 +312,7 @@ func (a *API) hang(ctx context.Context) {
 	}
 }
 
-// meddle puts what a test wants in the place of what the API server has answered.
+// meddle replaces the API server's answer by the one that a test wants.
 func (a *API) meddle(resp *http.Response) error {
 	d, ok := resp.Request.Context().Value(asked{}).(decided)
 	if !ok || resp.StatusCode != http.StatusOK {

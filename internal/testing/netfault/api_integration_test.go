@@ -26,7 +26,7 @@ import (
 
 var configMaps = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 
-// reader reads in one encoding.
+// reader reads answers in one encoding.
 type reader struct {
 	watch func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error)
 	list  func(ctx context.Context, o metav1.ListOptions) (n int, err error)
@@ -53,8 +53,8 @@ func readers(config *rest.Config) map[string]reader {
 	}
 }
 
-// TestSingleEventsAndAnswersAreMeddledWith holds each verdict and each answer against a real API server, in
-// each encoding.
+// TestSingleEventsAndAnswersAreMeddledWith checks each verdict and each answer against a real API server, in each
+// encoding.
 func TestSingleEventsAndAnswersAreMeddledWith(t *testing.T) {
 	c := controlplane.ForTest(t, controlplane.Options{})
 	core := kubernetes.NewForConfigOrDie(c.RESTConfig()).CoreV1().ConfigMaps("default")
@@ -77,7 +77,7 @@ func TestSingleEventsAndAnswersAreMeddledWith(t *testing.T) {
 			}))
 			for name, test := range map[string]struct {
 				verdict netfault.Verdict
-				want    []string // what comes of the creations of chosen and after
+				want    []string // the events of the creations of chosen and after
 			}{
 				"pass": {netfault.Pass, []string{"ADDED chosen", "ADDED after"}},
 				"drop": {netfault.Drop, []string{"ADDED after"}},
@@ -133,7 +133,7 @@ func take(t *testing.T, w watch.Interface, n int) []string {
 	return got
 }
 
-// testFrozen lets a stream die at an event, and another one live on.
+// testFrozen lets a stream die at an event while another one lives on.
 func testFrozen(t *testing.T, a *netfault.API, c *controlplane.ControlPlane, read reader) {
 	core := kubernetes.NewForConfigOrDie(c.RESTConfig()).CoreV1().ConfigMaps("default")
 	var frozen atomic.Bool

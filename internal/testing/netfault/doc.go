@@ -9,11 +9,11 @@
 //
 // It shapes no bandwidth and loses no packets: TCP would hide that anyway.
 //
-// A level higher, [API] is an HTTP proxy in front of an API server that reads the traffic. It can lose, reorder
-// or freeze single events of a watch, including the bookmark at the end of a streamed list. It can answer a list
-// with half of it, with nothing, with an error in the middle, or never. It reads JSON and protobuf, full objects
-// and metadata.
+// A level higher, [API] is an HTTP proxy in front of an API server that reads the traffic. It can lose, reorder or
+// freeze single events of a watch, including the bookmark at the end of a streamed list. It can answer a list with
+// half of it, with nothing, with an error in the middle, or never. It reads JSON and protobuf, full objects and
+// metadata.
 //
-// All methods are safe for concurrent use and none blocks, but for [Proxy.Close] and [API.Close], which
-// return when every goroutine of the proxy has ended.
+// All methods are safe for concurrent use. None blocks except [Proxy.Close] and [API.Close], which return when every
+// goroutine of the proxy has ended.
 package netfault

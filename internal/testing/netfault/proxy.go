@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// dialTimeout bounds a connection to the target. On loopback it is taken or refused at once.
+// dialTimeout bounds a connection to the target. Loopback accepts or refuses it at once.
 const dialTimeout = 5 * time.Second
 
-// Counts are what has passed through a [Proxy] since it was made.
+// Counts are the bytes and connections that have passed through a [Proxy] since it was made.
 type Counts struct {
-	// ToTarget and ToClient are bytes that have been written in either direction. Bytes of TLS are counted as they are
-	// on the wire; headers of TCP and IP are not.
+	// ToTarget and ToClient are the bytes that have been written in either direction. They include the overhead of
+	// TLS, but not the headers of TCP and IP.
 	ToTarget, ToClient int64
 	// Connections is how many have been accepted.
 	Connections int64
@@ -27,22 +27,22 @@ type Counts struct {
 type Proxy struct {
 	target   string
 	listener net.Listener
-	ctx      context.Context // ended by Close, which is what ends every goroutine
+	ctx      context.Context // ended by Close, and ends every goroutine
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 
 	toTarget, toClient, accepted atomic.Int64
 	delay                        atomic.Int64 // nanoseconds
 
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	reset bool
 	// open is closed while bytes may pass.
 	open  chan struct{}
 	conns map[net.Conn]struct{}
 }
 
-// New listens on a free port of 127.0.0.1 in front of target, a host:port. The target need not be there yet: a client
-// whose connection it refuses is disconnected.
+// New listens on a free port of 127.0.0.1 in front of target, a host:port. The target need not listen yet: while it
+// refuses a connection, the proxy disconnects the client.
 func New(target string) (*Proxy, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -55,7 +55,7 @@ func New(target string) (*Proxy, error) {
 	return p, nil
 }
 
-// Address returns the host:port where clients are taken.
+// Address returns the host:port for clients.
 func (p *Proxy) Address() string { return p.listener.Addr().String() }
 
 // Counts returns what has passed so far.
@@ -63,12 +63,13 @@ func (p *Proxy) Counts() Counts {
 	return Counts{ToTarget: p.toTarget.Load(), ToClient: p.toClient.Load(), Connections: p.accepted.Load()}
 }
 
-// Delay holds every byte read from now on back for d, in each direction, without narrowing the line. Zero ends it.
+// Delay holds back for d every byte that is read after the call, in each direction, without narrowing the line. Zero
+// ends it.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
 
-// Hang lets nothing pass, in either direction, until [Proxy.Mend], but for what is being written at that moment.
-// Connections stay open and new ones are taken, so nobody notices but by waiting; the end of a connection does not pass
-// either.
+// Hang lets nothing pass, in either direction, until [Proxy.Mend]; only a write in progress may complete.
+// Connections stay open and new ones are accepted, so a peer notices only by waiting. The end of a connection does
+// not pass either.
 func (p *Proxy) Hang() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -76,7 +77,7 @@ func (p *Proxy) Hang() {
 	select {
 	case <-p.open:
 		p.open = make(chan struct{})
-	default: // it hangs already
+	default: // the line hangs already
 	}
 }
 
@@ -88,7 +89,7 @@ func (p *Proxy) Reset() {
 	for conn := range p.conns {
 		abort(conn)
 	}
-	p.wakeWaiters() // what waits finds its connection gone
+	p.wakeWaiters() // they find their connections gone
 }
 
 // Mend lets everything pass again.
@@ -108,7 +109,7 @@ func (p *Proxy) wakeWaiters() {
 	}
 }
 
-// Close resets what is open and ends the proxy. It may be called more than once.
+// Close resets the open connections and ends the proxy. It may be called more than once.
 func (p *Proxy) Close() error {
 	err := p.listener.Close()
 	if errors.Is(err, net.ErrClosed) {
@@ -124,14 +125,14 @@ func (p *Proxy) accept() {
 	for {
 		client, err := p.listener.Accept()
 		if err != nil {
-			return // closed: nothing else makes Accept fail on loopback but a lack of descriptors, and then all is lost
+			return // closed, or the process lacks descriptors, and then all is lost
 		}
 		p.accepted.Add(1)
 		p.wg.Go(func() { p.serve(client) }) // ended by closing its connections, in Close
 	}
 }
 
-// track adds a connection to those that Reset aborts, and aborts it right away if that is how things are.
+// track adds a connection to those that Reset aborts, and aborts it at once while the line is reset.
 func (p *Proxy) track(conn net.Conn) (ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -157,7 +158,7 @@ func (p *Proxy) serve(client net.Conn) {
 		return
 	}
 	defer p.drop(client)
-	if !p.pass() { // behind a partition there is nobody to connect to
+	if !p.pass() { // behind a partition there is no target to connect to
 		return
 	}
 	dialer := net.Dialer{Timeout: dialTimeout}
@@ -186,21 +187,22 @@ func (p *Proxy) pass() bool {
 	}
 }
 
-// chunk is what was read at once, and when it is to be written.
+// chunk is the result of one read, and the time at which to write it.
 type chunk struct {
 	bytes []byte
 	due   time.Time
 }
 
 // inFlight is how many chunks of up to 32 KiB a delayed line holds. A reader that is further ahead waits, so that
-// backpressure is felt through the proxy: at 100 ms it still lets 20 MB/s pass.
+// backpressure passes through the proxy: at 100 ms it still lets 20 MB/s pass.
 const inFlight = 64
 
-// pump copies one direction. Reading goes on while what was read waits out its delay, or a delay would be a bandwidth.
+// pump copies one direction. It reads on while earlier chunks wait out their delay, or the delay would narrow the
+// line.
 func (p *Proxy) pump(from, to net.Conn, count *atomic.Int64) {
 	chunks := make(chan chunk, inFlight)
 	stop := make(chan struct{})
-	p.wg.Go(func() { // ended by the end of from, by the writer's closing stop, or by Close
+	p.wg.Go(func() { // ends with from, when the writer closes stop, or with Close
 		defer close(chunks)
 		p.read(from, chunks, stop)
 	})
@@ -260,7 +262,7 @@ func (p *Proxy) wait(due time.Time) bool {
 	}
 }
 
-// abort closes a connection with a reset instead of a goodbye.
+// abort closes a connection with a reset instead of a regular end.
 func abort(conn net.Conn) {
 	if tcp, ok := conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0)

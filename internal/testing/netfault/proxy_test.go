@@ -44,7 +44,7 @@ func TestHangLosesNothing(t *testing.T) {
 	p.Hang()
 	p.Hang()
 	write(t, conn, "during")
-	late := dial(t, p) // taken, like the other one, and as silent
+	late := dial(t, p) // accepted, like the other one, and as silent
 	write(t, late, "late")
 	for name, c := range map[string]net.Conn{"open": conn, "new": late} {
 		_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
@@ -136,7 +136,7 @@ func TestCloseEndsWhatHangs(t *testing.T) {
 	}
 }
 
-// start returns a proxy in front of a server that sends everything back, and a connection through it.
+// start returns a proxy in front of an echo server, and a connection through it.
 func start(t *testing.T) (*netfault.Proxy, net.Conn) {
 	t.Helper()
 	l := listen(t)
@@ -193,7 +193,7 @@ func write(t *testing.T, conn net.Conn, s string) {
 
 func expect(t *testing.T, conn net.Conn, want string) {
 	t.Helper()
-	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // a test that hangs says less than one that fails
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second)) // a test that hangs explains less than one that fails
 	got := make([]byte, len(want))
 	if _, err := io.ReadFull(conn, got); err != nil || string(got) != want {
 		t.Fatalf("read %q, %v, want %q", got, err, want)

@@ -11,29 +11,29 @@ import (
 
 // Request is a request on its way to the API server.
 type Request struct {
-	// Method is that of HTTP, Path the path of the URL.
+	// Method is the HTTP method, Path the path of the URL.
 	Method, Path string
-	// Resource is what is asked for; empty for what is no resource, such as discovery.
+	// Resource is the resource of the request; empty for other paths, such as discovery.
 	Resource schema.GroupVersionResource
-	// Namespace and Name are those of the path; both are empty for a list of everything.
+	// Namespace and Name are those of the path; both are empty for a list of all namespaces.
 	Namespace, Name string
-	// Watch says that a stream of events is asked for, Streamed that it is to begin with a list.
+	// Watch tells that the request asks for a stream of events, Streamed that the stream is to begin with a list.
 	Watch, Streamed bool
-	// Limit is the size of a page, 0 for a list in one piece, and Continue says that it is not the first.
+	// Limit is the size of a page, 0 for a list in one piece. Continue tells that it is not the first page.
 	Limit    int64
 	Continue bool
-	// Version is the resourceVersion that is asked for, and FieldSelector and LabelSelector narrow what is asked for.
+	// Version is the resourceVersion of the request, and FieldSelector and LabelSelector are its selectors.
 	Version, FieldSelector, LabelSelector string
 	// UserAgent is the client's.
 	UserAgent string
 }
 
-// list tells whether a list is asked for, and no stream.
+// list tells whether the request asks for a list that is no stream.
 func (r Request) list() bool {
 	return r.Method == http.MethodGet && r.Resource.Resource != "" && r.Name == "" && !r.Watch
 }
 
-// parse reads what a request is about.
+// parse reads the fields of a request.
 func parse(r *http.Request) Request {
 	q := r.URL.Query()
 	flag := func(name string) bool {
@@ -65,20 +65,21 @@ func parse(r *http.Request) Request {
 	return request
 }
 
-// Answer is what becomes of a request.
+// Answer says how the proxy treats a request.
 type Answer uint8
 
-// The answers.
+// These are the answers.
 const (
-	// AnswerTruly passes the request, and what the API server answers.
+	// AnswerTruly passes the request, and the API server's answer.
 	AnswerTruly Answer = iota
 	// AnswerNever takes the request and does not answer it.
 	AnswerNever
-	// AnswerSilently says 200 and nothing more.
+	// AnswerSilently answers 200 and sends nothing more.
 	AnswerSilently
-	// AnswerError says 500.
+	// AnswerError answers 500.
 	AnswerError
-	// AnswerHalf leaves out every second item of a list, or every second event of a streamed one, as if it were whole.
+	// AnswerHalf leaves out every second item of a list, or every second event of a streamed one, as if it were
+	// whole.
 	AnswerHalf
 	// AnswerEmpty leaves out all of them.
 	AnswerEmpty
@@ -88,31 +89,32 @@ const (
 
 // Event is an event of a watch on its way to a client.
 type Event struct {
-	// Request is what has opened the stream.
+	// Request is the request that has opened the stream.
 	Request Request
-	// Type is the event's.
+	// Type is the type of the event.
 	Type watch.EventType
-	// Namespace, Name and Version are those of the object; of a bookmark only the version is there.
+	// Namespace, Name and Version are those of the object; a bookmark has only the version.
 	Namespace, Name, Version string
-	// Initial says that the event belongs to a streamed list, EndsList that it is the bookmark at its end.
+	// Initial tells that the event belongs to a streamed list, EndsList that it is the bookmark at its end.
 	Initial, EndsList bool
 }
 
-// Verdict is what becomes of an event.
+// Verdict says how the proxy treats an event.
 type Verdict uint8
 
-// The verdicts.
+// These are the verdicts.
 const (
 	// Pass hands the event on.
 	Pass Verdict = iota
-	// Drop swallows it.
+	// Drop swallows the event.
 	Drop
-	// Hold hands it on after the next one that passes: the two change places.
+	// Hold hands the event on after the next one that passes: the two change places.
 	Hold
-	// Freeze swallows it and all that come later. The stream stays open and dead, also when the API server ends it.
+	// Freeze swallows the event and all later ones. The stream stays open and dead, also when the API server ends
+	// it.
 	Freeze
-	// End ends the stream properly before it.
+	// End ends the stream properly before the event.
 	End
-	// Break resets the stream before it.
+	// Break resets the stream before the event.
 	Break
 )

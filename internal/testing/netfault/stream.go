@@ -14,7 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 )
 
-// stream is the body of a watch. It reads event by event, whole, and hands on what passes. One goroutine reads it.
+// stream is the body of a watch. It reads one whole event at a time, and hands on those that pass. One goroutine
+// reads it.
 type stream struct {
 	a       *API
 	ctx     context.Context // of the client's request
@@ -23,9 +24,9 @@ type stream struct {
 	decided decided
 	listing bool   // the streamed list is not over
 	listed  int    // events of the streamed list so far
-	ready   []byte // what may be read
-	held    []byte // what comes after the next event
-	err     error  // what comes after ready
+	ready   []byte // bytes for the reader
+	held    []byte // an event to hand on after the next one
+	err     error  // the error after the ready bytes
 }
 
 func (a *API) newStream(resp *http.Response, d decided, protobuf bool) io.ReadCloser {
@@ -55,7 +56,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// step takes the next event in.
+// step reads the next event.
 func (s *stream) step() {
 	raw, e, err := s.next()
 	if err != nil {
@@ -130,7 +131,7 @@ func (s *stream) frame() ([]byte, Event, error) {
 func document(decoder *json.Decoder) ([]byte, Event, error) {
 	var raw json.RawMessage
 	if err := decoder.Decode(&raw); err != nil {
-		return nil, Event{}, err // It may be io.EOF, and is to stay that.
+		return nil, Event{}, err // It may be io.EOF, which must stay that.
 	}
 	var event struct {
 		Type   watch.EventType              `json:"type"`

@@ -17,7 +17,7 @@ import (
 // patience bounds one picture.
 const patience = 2 * time.Minute
 
-// Picture is one of them.
+// Picture is one picture of a page.
 type Picture struct {
 	// Dir is the folder, Name the name of the file without .png.
 	Dir, Name string
@@ -25,8 +25,8 @@ type Picture struct {
 	Width, Height int
 }
 
-// Keep fails the test if the picture is not one of a page that says the same. Says is what is compared: the
-// page itself, or the page without what differs between machines. With PICTURES=write it takes the picture.
+// Keep fails the test if the picture is of a page with another content. It compares says: the page itself, or the
+// page without differences between machines. With PICTURES=write it takes the picture.
 func (p Picture) Keep(t testing.TB, page, says []byte) {
 	t.Helper()
 	sum := sha256.Sum256(says)
@@ -57,7 +57,7 @@ func (p Picture) Keep(t testing.TB, page, says []byte) {
 
 func (p Picture) path(ending string) string { return filepath.Join(p.Dir, p.Name+ending) }
 
-// take has a browser look at a page.
+// take has a browser take a picture of a page.
 func (p Picture) take(t testing.TB, page []byte) {
 	t.Helper()
 	html := filepath.Join(t.TempDir(), "page.html")

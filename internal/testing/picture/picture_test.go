@@ -11,7 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/picture"
 )
 
-// failing notes that a test failed, in the place of failing.
+// failing records that a test failed, without failing.
 type failing struct {
 	testing.TB
 
@@ -27,8 +27,7 @@ func (f *failing) Fatalf(string, ...any) {
 	runtime.Goexit()
 }
 
-// TestKeep_FailsForAnotherPage holds a picture against the page that it was taken of, another page, another
-// size, and none.
+// TestKeep_FailsForAnotherPage compares a picture with its own page, another page, another size, and none.
 func TestKeep_FailsForAnotherPage(t *testing.T) {
 	t.Setenv("PICTURES", "")
 	dir := t.TempDir()

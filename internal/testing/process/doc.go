@@ -1,4 +1,4 @@
-// Package process runs binaries for tests and for the demo, and sees to it that none outlives them.
+// Package process runs binaries for tests and for the demo, and makes sure that none outlives them.
 //
 // A process appends its output to a log file. It has its own process group, so that Ctrl-C in a terminal does not
 // reach it. On Linux, the kernel kills it when its parent dies for any reason. A test can stop it gently or not,

@@ -8,20 +8,20 @@ import (
 	"sync"
 )
 
-// claims keeps what claimPort has opened from the garbage collector, which would close it.
+// claims keeps the sockets of claimPort from the garbage collector, which would close them.
 var claims struct {
 	sync.Mutex
 	held []net.PacketConn
 }
 
-// FreePort returns a port of 127.0.0.1 on which nobody listens, for a process that is about to be started and may be
-// restarted. It is below the ports that Linux gives to outgoing connections, from 32768: one of those a client that
-// retries while the process is down could be given itself, and keep the process from coming back.
+// FreePort returns a port of 127.0.0.1 without a listener, for a process that is about to start and may be
+// restarted. It is below the ports that Linux gives to outgoing connections, from 32768. While the process is down,
+// a client that retries could be given one of those itself, and keep the process from coming back.
 //
-// No other call returns the port while the calling process lives, in this process or another of this machine: of two
-// replicas that are given the same port, one does not start. What marks it as taken is the UDP port of the same number,
-// which is kept open, as the system releases that with the process, however it ends: one file descriptor for each call.
-// Somebody who did not ask here may still take it; the process that wanted it ends at once then.
+// No other call returns the port while the calling process lives, in this process or another of this machine.
+// Otherwise, of two replicas with the same port, one would not start. A claim is the UDP port of the same number,
+// which stays open. The system releases it with the process, however that ends. Each call costs one file descriptor.
+// A program that does not call FreePort may still take the port; then the process for it ends at once.
 func FreePort() (int, error) {
 	const lowest, highest, attempts = 20000, 32000, 50
 	var err error
@@ -34,7 +34,7 @@ func FreePort() (int, error) {
 	return 0, fmt.Errorf("looking for a free port between %d and %d: %w", lowest, highest, err)
 }
 
-// claimPort fails when the port is claimed or somebody listens on it.
+// claimPort fails when the port is claimed or has a listener.
 func claimPort(port int) error {
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	claim, err := net.ListenPacket("udp", address)

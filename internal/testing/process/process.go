@@ -15,11 +15,11 @@ import (
 
 // Command says what to run.
 type Command struct {
-	// Binary is the path of the binary. The name of the process in errors is its last part.
+	// Binary is the path of the binary. Errors name the process by the last part of it.
 	Binary string
 	// Args are its arguments, without the binary itself.
 	Args []string
-	// Env is its whole environment, as in "KEY=value". Nil means ours.
+	// Env is its whole environment, as in "KEY=value". Nil means that of this process.
 	Env []string
 	// Log is the file to which its output is appended.
 	Log string
@@ -54,9 +54,8 @@ func Start(c Command) (*Process, error) {
 	return p, nil
 }
 
-// run starts and awaits the process. The signal that Linux sends to a child at its parent's death is sent at the death
-// of the parent's *thread*, and Go ends threads as it likes: so this goroutine keeps its thread until the
-// child is gone.
+// run starts and awaits the process. Linux sends the signal for a parent's death at the death of the parent's
+// *thread*, and Go ends threads at any time. So this goroutine keeps its thread until the child is gone.
 func (p *Process) run(started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
@@ -65,11 +64,11 @@ func (p *Process) run(started chan<- error) {
 	if err != nil {
 		return
 	}
-	_ = p.cmd.Wait() // that it ended is all there is to know; why is in its log
+	_ = p.cmd.Wait() // only the end matters here; the log has its cause
 	close(p.ended)
 }
 
-// PID returns the ID of the process. After its end it may be somebody else's.
+// PID returns the ID of the process. After its end, another process may have that ID.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Ended returns a channel that is closed when the process has ended.
@@ -86,8 +85,7 @@ func (p *Process) Signal(s syscall.Signal) error {
 	return nil
 }
 
-// Stop ends the process and returns when it is gone. Asked to be gentle it sends SIGTERM first, and SIGKILL
-// after grace.
+// Stop ends the process and returns when it is gone. If gentle, it sends SIGTERM first, and SIGKILL after grace.
 func (p *Process) Stop(gentle bool, grace time.Duration) error {
 	if gentle {
 		if err := p.Signal(syscall.SIGTERM); err != nil {
@@ -138,7 +136,7 @@ func (p *Process) Await(ctx context.Context, ready func(context.Context) error) 
 	}
 }
 
-// DiedError says that a process ended while somebody waited for it to be ready.
+// DiedError says that a process ended during a wait until it is ready.
 type DiedError struct {
 	// Process is the name of the binary.
 	Process string
@@ -146,7 +144,7 @@ type DiedError struct {
 	LogTail string
 }
 
-// Error ends with what the process printed last.
+// Error ends with the last lines that the process printed.
 func (e *DiedError) Error() string { return e.Process + " ended before it was ready:\n" + e.LogTail }
 
 // Tail returns the last n lines of a file, or why they cannot be read.

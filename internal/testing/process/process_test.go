@@ -63,7 +63,8 @@ func TestStopIsGentleFirst(t *testing.T) {
 			t.Run(fmt.Sprintf("%s gently %t", who, gentle), func(t *testing.T) {
 				p := start(t, who)
 				awaitReady(t, p)
-				// The grace of the stubborn one runs out; that of the obedient one does not, or this takes an hour.
+				// The grace of the stubborn process runs out. That of the obedient one does not, or this takes an
+				// hour.
 				grace := time.Hour
 				if who == "stubborn" {
 					grace = 50 * time.Millisecond
@@ -184,7 +185,7 @@ func start(t *testing.T, who string) *process.Process {
 	return p
 }
 
-// awaitReady returns when the process has said that it handles signals as its role demands.
+// awaitReady returns when the process has printed that it handles signals as its role demands.
 func awaitReady(t *testing.T, p *process.Process) {
 	t.Helper()
 	if err := p.Await(t.Context(), func(context.Context) error {
