@@ -21,13 +21,13 @@ import (
 const RevisionLabel = "example.com/revision"
 
 const (
-	// remembered is how many changes of a type can be watched from the past, as an API server's window.
+	// remembered is how many past changes of a type a watch can start from, like an API server's window.
 	remembered = 2000
 	// keptSnapshots is how many lists of a type may be in the middle of their pages.
 	keptSnapshots = 16
 )
 
-// state is what is kept of a generated object. One of version 0 does not exist.
+// state is the state of a generated object. An object of version 0 does not exist.
 type state struct {
 	version      uint64
 	born         uint32 // how often it has been created again
@@ -41,25 +41,25 @@ type collection struct {
 	samples []metav1.PartialObjectMetadata
 	byName  map[string]int // of the samples, by namespace/name
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	states    []state    // of the generated objects; object i is made from sample i modulo their number
 	written   map[string]*object
 	log       []*event
 	forgotten uint64 // how many events were in log before its first
-	compacted uint64 // the version up to which nothing is remembered
+	compacted uint64 // watches cannot start from this version or earlier
 	changed   chan struct{}
 	snapshots map[uint64]*snapshot
 	order     []uint64 // of snapshots, the oldest first
 }
 
-// snapshot is all of a type at one version.
+// snapshot is all objects of a type at one version.
 type snapshot struct {
 	version uint64
 	states  []state
 	written []*object
 }
 
-// newCollection makes a type with this many objects out of what was recorded. Next gives versions.
+// newCollection makes a type with this many objects from a recording. next returns versions.
 func newCollection(r Recorded, n int, next func() uint64) *collection {
 	c := &collection{
 		typ: r.Type, samples: r.Objects, byName: make(map[string]int, len(r.Objects)),
@@ -79,12 +79,12 @@ func newCollection(r Recorded, n int, next func() uint64) *collection {
 	return c
 }
 
-// round is how often the samples were used before object i, and sample the one that it is made from.
+// round is how often the samples were used before object i, and sample is the sample of object i.
 func (c *collection) round(i int) (round int, sample *metav1.PartialObjectMetadata) {
 	return i / len(c.samples), &c.samples[i%len(c.samples)]
 }
 
-// name is that of object i.
+// name is the namespace and the name of object i.
 func (c *collection) name(i int) (namespace, name string) {
 	round, sample := c.round(i)
 	if round == 0 {
@@ -133,7 +133,7 @@ func (c *collection) made(i int, s state) *metav1.PartialObjectMetadata {
 	return &o
 }
 
-// statusFields are what a controller that writes conditions leaves in managedFields; a kubelet's are twice as many.
+// statusFields are the managedFields of a controller that writes conditions; a kubelet has twice as many.
 var statusFields = metav1.NewFieldsV1(`{"f:status":{"f:conditions":{` +
 	`"k:{\"type\":\"Available\"}":` + conditionFields + `,"k:{\"type\":\"Progressing\"}":` + conditionFields + `},` +
 	`"f:availableReplicas":{},"f:observedGeneration":{},"f:readyReplicas":{},"f:replicas":{},"f:updatedReplicas":{}}}`)
@@ -149,7 +149,7 @@ func statusWritten(o *metav1.PartialObjectMetadata, s state) metav1.ManagedField
 	}
 }
 
-// record appends an event to the log and wakes those who watch. The caller holds mu.
+// record appends an event to the log and wakes the watches. The caller holds mu.
 func (c *collection) record(kind apiwatch.EventType, version uint64, o *object) {
 	c.log = append(c.log, &event{kind: kind, version: version, object: o})
 	if extra := len(c.log) - remembered; extra >= remembered {
@@ -161,7 +161,7 @@ func (c *collection) record(kind apiwatch.EventType, version uint64, o *object) 
 	c.changed = make(chan struct{})
 }
 
-// change replaces the state of object i by what f makes of it, and tells whether it did.
+// change replaces the state of object i by the result of f, and tells whether it did.
 func (c *collection) change(i int, next func() uint64, f func(state) (state, apiwatch.EventType, bool)) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -179,7 +179,7 @@ func (c *collection) change(i int, next func() uint64, f func(state) (state, api
 	return true
 }
 
-// take returns all of the type, and the number of the first event after it. Version is the server's.
+// take returns all objects of the type, and the number of the first event after them. version is the server's.
 func (c *collection) take(version func() uint64) (*snapshot, uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -190,7 +190,7 @@ func (c *collection) take(version func() uint64) (*snapshot, uint64) {
 	return s, c.forgotten + uint64(len(c.log))
 }
 
-// keep remembers a snapshot for the pages that follow.
+// keep remembers a snapshot for its further pages.
 func (c *collection) keep(s *snapshot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -211,7 +211,7 @@ func (c *collection) kept(version uint64) *snapshot {
 	return c.snapshots[version]
 }
 
-// after returns the number of the first event after a version; false when that is not known any more.
+// after returns the number of the first event after a version; false if the log does not reach back that far.
 func (c *collection) after(version uint64) (uint64, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -231,7 +231,8 @@ func (c *collection) after(version uint64) (uint64, bool) {
 	return c.forgotten + uint64(at), true
 }
 
-// since returns the events from a number on, and what is closed when there are more; false when they are gone.
+// since returns the events from a number on, and a channel that is closed when there are more; false if the log does
+// not reach back that far.
 func (c *collection) since(at uint64) ([]*event, <-chan struct{}, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -26,7 +26,7 @@ const (
 // encoding is how an answer is written.
 type encoding struct{ protobuf, metadata bool }
 
-// encodings are all there are; an event is written in each at most once.
+// encodings is the number of encodings; an event is written in each at most once.
 const encodings = 4
 
 func (e encoding) index() int {
@@ -40,7 +40,7 @@ func (e encoding) index() int {
 	return i
 }
 
-// accepted returns the encoding that a client wants most.
+// accepted returns the encoding that a client prefers.
 func accepted(header string) encoding {
 	first, _, _ := strings.Cut(header, ",")
 	return encoding{
@@ -59,7 +59,7 @@ func (e encoding) contentType(stream bool) string {
 	return t
 }
 
-// object is one state of an object. What clients have written is there in full.
+// object is one state of an object. An object that a client has written is complete.
 type object struct {
 	*metav1.PartialObjectMetadata
 	full runtime.Object
@@ -75,7 +75,7 @@ type event struct {
 	frames [encodings][]byte
 }
 
-// frame returns the event as it is written to a watch; all that watch share it.
+// frame returns the event in the form for a watch; all watches share it.
 func (e *event) frame(gvk schema.GroupVersionKind, enc encoding) ([]byte, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -91,7 +91,7 @@ func (e *event) frame(gvk schema.GroupVersionKind, enc encoding) ([]byte, error)
 	return f, err
 }
 
-// frame is one event on its way.
+// frame encodes one event.
 func frame(kind apiwatch.EventType, o runtime.Object, enc encoding) ([]byte, error) {
 	raw, err := encode(o, enc)
 	if err != nil {
@@ -109,8 +109,8 @@ func frame(kind apiwatch.EventType, o runtime.Object, enc encoding) ([]byte, err
 	return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...), nil
 }
 
-// in returns the object as it is to be written: its metadata, or all of it. Of an object that nobody has written
-// there is no more than metadata, whatever is asked for.
+// in returns the object in the form of an encoding: its metadata, or all of it. An object that no client has written
+// has only metadata, whatever the encoding asks for.
 func (o *object) in(gvk schema.GroupVersionKind, enc encoding) (runtime.Object, error) {
 	if enc.metadata {
 		m := *o.PartialObjectMetadata

@@ -21,7 +21,7 @@ import (
 const (
 	// bookmarkEvery is how often kube-apiserver sends a bookmark.
 	bookmarkEvery = time.Minute
-	// watchFor is how long a watch is kept open that does not say so itself.
+	// watchFor is how long a watch stays open that does not set a time itself.
 	watchFor = 30 * time.Minute
 )
 
@@ -37,7 +37,7 @@ func (s *Server) respond(w http.ResponseWriter, code int, o runtime.Object, enc 
 	_, _ = w.Write(body)
 }
 
-// selection is what a list or a watch is limited to.
+// selection is the limits of a list or a watch.
 type selection struct {
 	namespace string
 	labels    labels.Selector
@@ -88,7 +88,7 @@ func (c *collection) one(namespace, name string) *object {
 	return nil
 }
 
-// list answers with a page. Its continue token is version and number of what comes next.
+// list answers with a page. Its continue token has the version and the number of the next object.
 func (s *Server) list(w http.ResponseWriter, r *http.Request, t *target) error {
 	q := r.URL.Query()
 	sel, err := selectionOf(t, q)
@@ -124,7 +124,7 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, t *target) error {
 	return nil
 }
 
-// listed returns what a list is of, and where it begins.
+// listed returns the snapshot of a list, and the number of its first object.
 func (c *collection) listed(q url.Values, version func() uint64) (*snapshot, int, error) {
 	if token := q.Get("continue"); token != "" {
 		var at uint64
@@ -160,7 +160,7 @@ func (c *collection) end() uint64 {
 	return c.forgotten + uint64(len(c.log))
 }
 
-// watch answers with a stream: a list first, if that is asked for, then changes, with bookmarks among them.
+// watch answers with a stream: a list first, if the request asks for that, then changes, with bookmarks among them.
 func (s *Server) watch(w http.ResponseWriter, r *http.Request, t *target) error {
 	q := r.URL.Query()
 	sel, err := selectionOf(t, q)
@@ -202,7 +202,7 @@ type stream struct {
 	at        uint64 // the number of the next event
 }
 
-// list writes all objects, and the bookmark that ends them if that was asked for.
+// list writes all objects, and the bookmark at their end if the request asks for it.
 func (st *stream) list(snap *snapshot, ends bool) bool {
 	ok := true
 	st.target.collection.each(snap, 0, func(_ int, o *object) bool {
@@ -217,7 +217,7 @@ func (st *stream) list(snap *snapshot, ends bool) bool {
 	return ok && st.flush() == nil
 }
 
-// follow writes changes until the client goes, the time is over, or the client has fallen behind.
+// follow writes changes until the client leaves, the time is over, or the client has fallen behind.
 func (st *stream) follow(gone <-chan struct{}, within time.Duration) {
 	if within <= 0 {
 		within = watchFor
@@ -258,7 +258,7 @@ func (st *stream) follow(gone <-chan struct{}, within time.Duration) {
 	}
 }
 
-// version is the one up to which everything has been written.
+// version is the version up to which every event has been written.
 func (st *stream) version() uint64 {
 	c := st.target.collection
 	c.mu.Lock()
@@ -281,7 +281,7 @@ func (st *stream) write(e *event) bool {
 	return err == nil
 }
 
-// bookmark says up to where everything has come, and perhaps that the list is complete.
+// bookmark tells the version up to which every event has been written, and perhaps that the list is complete.
 func (st *stream) bookmark(version uint64, ends bool) bool {
 	m := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{ResourceVersion: strconv.FormatUint(version, 10)}}
 	if ends {

@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// TestTheSameIsSeenAsOfTheRealOne: types, objects and versions, by the same code.
+// TestTheSameIsSeenAsOfTheRealOne compares types, objects and versions, read by the same code.
 func TestTheSameIsSeenAsOfTheRealOne(t *testing.T) {
 	cp := controlplane.ForTest(t, controlplane.Options{})
 	if _, err := workload.Generate(t.Context(), cp.RESTConfig(), workload.Options{Objects: 200, Namespaces: 5}); err != nil {

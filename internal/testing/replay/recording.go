@@ -18,14 +18,14 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// aggregated is how a client asks for all of discovery in one answer.
+// aggregated is the media type by which a client asks for all of discovery in one answer.
 const aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
-// Recording is what a real API server has answered. Make one with [Record] or [Load].
+// Recording holds the answers of a real API server. Make one with [Record] or [Load].
 type Recording struct {
-	// Documents are answers that never change, by path; those of discovery in one piece are under the path with a "+".
+	// Documents are answers that never change, by path; aggregated discovery is under the path with a "+".
 	Documents map[string]Document
-	// Types are all that can be listed and watched, with their objects.
+	// Types are all types that can be listed and watched, with their objects.
 	Types []Recorded
 }
 
@@ -41,7 +41,7 @@ type Recorded struct {
 	Objects []metav1.PartialObjectMetadata
 }
 
-// Record asks an API server for everything.
+// Record records the answers of an API server.
 func Record(ctx context.Context, config *rest.Config) (*Recording, error) {
 	types, err := workload.Types(config)
 	if err != nil {
@@ -52,7 +52,7 @@ func Record(ctx context.Context, config *rest.Config) (*Recording, error) {
 		return nil, err
 	}
 	quiet := rest.CopyConfig(config)
-	quiet.WarningHandler = rest.NoWarnings{} // a list of a deprecated type is no mistake here
+	quiet.WarningHandler = rest.NoWarnings{} // recording a deprecated type is no mistake
 	client, err := metadata.NewForConfig(quiet)
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
@@ -67,7 +67,7 @@ func Record(ctx context.Context, config *rest.Config) (*Recording, error) {
 	return r, nil
 }
 
-// documents asks for what never changes.
+// documents records the answers that never change.
 func (r *Recording) documents(ctx context.Context, config *rest.Config, types []resource.Type) error {
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -106,7 +106,7 @@ func (r *Recording) documents(ctx context.Context, config *rest.Config, types []
 	return errors.Join(ask("/api", aggregated, "/api+"), ask("/apis", aggregated, "/apis+"))
 }
 
-// errRecording says that an API server does not answer as one does.
+// errRecording says that an answer has an unexpected form.
 var errRecording = errors.New("this is no answer to be recorded")
 
 // root is the path of a group's version.
@@ -131,7 +131,7 @@ func (r *Recording) Save(path string) (err error) {
 	return z.Close()
 }
 
-// Load reads what Save has written.
+// Load reads the file of [Recording.Save].
 func Load(path string) (*Recording, error) {
 	f, err := os.Open(path)
 	if err != nil {

@@ -29,7 +29,7 @@ var (
 	leases = resource.Type{Group: "coordination.k8s.io", Version: "v1", Resource: "leases", Kind: "Lease", Namespaced: true}
 )
 
-// started serves three pods, or as many as are asked for, and no Lease.
+// started serves three pods, or as many as a test wants, and no Lease.
 func started(t *testing.T, objects int) *replay.Server {
 	t.Helper()
 	r := &replay.Recording{Types: []replay.Recorded{{Type: pods}, {Type: leases}}}
@@ -61,7 +61,7 @@ func client(t *testing.T, s *replay.Server) metadata.Interface {
 	return c
 }
 
-// next returns what a watch brings next.
+// next returns the next event of a watch.
 func next(t *testing.T, w apiwatch.Interface) string {
 	t.Helper()
 	ev, ok := <-w.ResultChan()
@@ -99,7 +99,7 @@ func pages(t *testing.T, c metadata.Interface, limit int64, between func()) (nam
 	}
 }
 
-// TestPagesAndStreamsBringTheSame: also when something changes between two pages, and what changes then is watched.
+// TestPagesAndStreamsBringTheSame holds for a change between two pages, too, which the watch then reports.
 func TestPagesAndStreamsBringTheSame(t *testing.T) {
 	s := started(t, 20)
 	c := client(t, s)
@@ -180,7 +180,7 @@ func TestAVersionThatIsNotRememberedHasExpired(t *testing.T) {
 	}
 }
 
-// TestServer_ClientWrites_ComparesAndSwaps, and watched by whom its labels concern.
+// TestServer_ClientWrites_ComparesAndSwaps also checks that a watch whose selector matches reports each write.
 func TestServer_ClientWrites_ComparesAndSwaps(t *testing.T) {
 	s := started(t, 0)
 	path := filepath.Join(t.TempDir(), "kubeconfig")
@@ -246,7 +246,7 @@ func TestServer_ClientWrites_ComparesAndSwaps(t *testing.T) {
 	}
 }
 
-// TestTraffic_OneLeaseWrittenAndWatched_IsCounted holds the counts against what is done here by hand.
+// TestTraffic_OneLeaseWrittenAndWatched_IsCounted compares the counts with requests that the test makes by hand.
 func TestTraffic_OneLeaseWrittenAndWatched_IsCounted(t *testing.T) {
 	s := started(t, 0)
 	full, err := kubernetes.NewForConfig(s.RESTConfig())

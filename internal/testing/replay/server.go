@@ -23,9 +23,9 @@ import (
 // maxStreams is how many streams kube-apiserver allows on a connection.
 const maxStreams = 100
 
-// Options of a [Server]. The zero value serves the recording as it is.
+// Options are the options of a [Server]. The zero value serves the recording as it is.
 type Options struct {
-	// Objects is how many there shall be, as far as possible in the proportions of the recording.
+	// Objects is the number of objects to generate, as far as possible in the proportions of the recording.
 	Objects int
 }
 
@@ -96,7 +96,7 @@ func (s *Server) WriteKubeconfig(path string) error {
 	return os.WriteFile(path, body, 0o600)
 }
 
-// target is what a request is about.
+// target is the type and the object of a request.
 type target struct {
 	collection      *collection
 	namespace, name string
@@ -112,7 +112,7 @@ func (t target) groupResource() schema.GroupResource {
 	return t.collection.typ.GVR().GroupResource()
 }
 
-// find tells what a path is about; nil when there is no such type.
+// find returns the target of a path; nil when there is no such type.
 func (s *Server) find(path string) *target {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	n := 3 // apis/group/version
@@ -163,12 +163,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.answered(w, s.list(w, r, t))
 	case r.Method == http.MethodPost, r.Method == http.MethodPut, r.Method == http.MethodDelete:
 		s.answered(w, s.write(w, r, t))
-	default: // nothing but events is patched, and what cannot be is created
+	default: // clients patch only Events, which are created if they do not exist
 		s.answered(w, apierrors.NewNotFound(t.groupResource(), t.name))
 	}
 }
 
-// document answers what was recorded as it was.
+// document answers with a recorded document.
 func (s *Server) document(w http.ResponseWriter, r *http.Request) bool {
 	path := r.URL.Path
 	if strings.Contains(r.Header.Get("Accept"), "as=APIGroupDiscoveryList") {
@@ -184,7 +184,7 @@ func (s *Server) document(w http.ResponseWriter, r *http.Request) bool {
 	return ok
 }
 
-// answered writes an error that has come before any answer.
+// answered writes an error, if the answer has not begun.
 func (s *Server) answered(w http.ResponseWriter, err error) {
 	if err == nil {
 		return

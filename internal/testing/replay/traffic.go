@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Traffic is what was asked of a [Server], and what it answered.
+// Traffic counts requests to a [Server], and the bytes of its answers.
 type Traffic struct {
 	Requests int
 	Bytes    int // of the bodies of all answers, watches included
@@ -14,19 +14,19 @@ type Traffic struct {
 
 // counts is the traffic so far, by verb and resource.
 type counts struct {
-	mu  sync.Mutex // guards all
+	mu  sync.Mutex // guards the counts
 	all map[string]Traffic
 }
 
-// Traffic returns what was asked so far, by verb and resource, such as "PUT leases" and "watch configmaps". What was
-// recorded as it was, discovery above all, does not count, nor do reviews of rights.
+// Traffic returns the traffic so far, by verb and resource, such as "PUT leases" and "watch configmaps". It does not
+// count recorded documents, mainly discovery, nor reviews of rights.
 func (s *Server) Traffic() map[string]Traffic {
 	s.traffic.mu.Lock()
 	defer s.traffic.mu.Unlock()
 	return maps.Clone(s.traffic.all)
 }
 
-// counting notes a request, and returns a writer that notes what is answered.
+// counting counts a request, and returns a writer that counts the bytes of the answer.
 func (c *counts) counting(w http.ResponseWriter, r *http.Request, t *target) http.ResponseWriter {
 	verb := r.Method
 	if r.URL.Query().Has("watch") {
@@ -49,7 +49,7 @@ func (c *counts) add(key string, t Traffic) {
 	c.all[key] = sum
 }
 
-// countingWriter notes how much is written.
+// countingWriter counts the bytes that are written.
 type countingWriter struct {
 	http.ResponseWriter
 	counts *counts

@@ -24,10 +24,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// maxBody bounds what is written.
+// maxBody bounds the body of a write.
 const maxBody = 4 << 20
 
-// errGenerated says that a client writes what is only metadata here.
+// errGenerated says that a client writes an object of which the server has only metadata.
 var errGenerated = errors.New("an object of the recording cannot be written")
 
 // body reads an object in either encoding.
@@ -43,7 +43,7 @@ func body(r *http.Request) (runtime.Object, error) {
 	return o, nil
 }
 
-// review says yes to any right and any token.
+// review allows any right and accepts any token.
 func (s *Server) review(w http.ResponseWriter, r *http.Request) error {
 	o, err := body(r)
 	if err != nil {
@@ -95,7 +95,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, t *target) error 
 	return nil
 }
 
-// put stores an object, if it is the successor of what is stored.
+// put stores an object, if it is based on the stored version.
 func (c *collection) put(o runtime.Object, m metav1.Object, create bool, t *target, next func() uint64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -128,10 +128,10 @@ func (c *collection) put(o runtime.Object, m metav1.Object, create bool, t *targ
 	return nil
 }
 
-// errConflict is what an API server says of a version that is not the last one.
+// errConflict is an API server's error for a version that is not the last one.
 var errConflict = errors.New("the object has been modified; please apply your changes to the latest version")
 
-// delete removes an object, if it is the one that is meant.
+// delete removes an object, if its preconditions hold.
 func (s *Server) delete(w http.ResponseWriter, r *http.Request, t *target) error {
 	var opts metav1.DeleteOptions
 	if o, err := body(r); err == nil {
@@ -180,16 +180,16 @@ type Ref struct {
 	number     int
 }
 
-// ID returns what the object is called.
+// ID returns the ID of the object.
 func (r Ref) ID() resource.ID {
 	namespace, name := r.collection.name(r.number)
 	return r.collection.typ.ID(namespace, name)
 }
 
-// Type returns what it is one of.
+// Type returns the type of the object.
 func (r Ref) Type() resource.Type { return r.collection.typ }
 
-// Namespace returns where it is, empty for an object of a cluster-scoped type.
+// Namespace returns the namespace of the object, empty for a cluster-scoped type.
 func (r Ref) Namespace() string {
 	namespace, _ := r.collection.name(r.number)
 	return namespace
@@ -208,7 +208,7 @@ func (s *Server) Objects(match func(resource.Type) bool) []Ref {
 	return refs
 }
 
-// Touch writes an object's status: version and managedFields change, and nothing that anybody keeps.
+// Touch writes an object's status: only version and managedFields change, which no receiver stores.
 func (s *Server) Touch(r Ref) bool {
 	return r.collection.change(r.number, s.next, func(st state) (state, apiwatch.EventType, bool) {
 		st.statusWrites++
@@ -231,7 +231,7 @@ func (s *Server) Delete(r Ref) bool {
 	})
 }
 
-// Create creates an object that was deleted anew: another one, under its name.
+// Create creates a new object in place of a deleted one, under its name.
 func (s *Server) Create(r Ref) bool {
 	return r.collection.change(r.number, s.next, func(st state) (state, apiwatch.EventType, bool) {
 		st.born++

@@ -14,7 +14,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// Pages implements the API server's lists, of the present in pages, and of the past.
+// Pages implements the API server's lists: of the present, in pages, and of the past.
 func (w *World) Pages(ctx context.Context, t resource.Type, o watch.ListOptions, page func([]resource.Record) error) (uint64, error) {
 	w.mu.Lock()
 	if w.away {
@@ -129,7 +129,7 @@ func (w *World) goAway() {
 	w.away = true
 }
 
-// comeBack lets it come back without its history, so that all watches begin anew.
+// comeBack lets the API server come back without its history, so that all watches begin anew.
 func (w *World) comeBack() {
 	w.say("the API server is back")
 	w.mu.Lock()
@@ -140,7 +140,7 @@ func (w *World) comeBack() {
 	}
 }
 
-// change makes one change, whatever chance says. The caller holds mu.
+// change makes one random change. The caller holds mu.
 func (w *World) change(rng *rand.Rand) {
 	name := fmt.Sprint("o", rng.IntN(12))
 	switch n := rng.IntN(12); {
@@ -159,7 +159,7 @@ func (w *World) change(rng *rand.Rand) {
 	}
 }
 
-// bring shows a member's watch what has happened.
+// bring shows new events to a member's watch.
 func (w *World) bring(m *member) {
 	w.mu.Lock()
 	if w.away || m.lags || m.blind || m.ctx.Err() != nil || !m.joined {
@@ -208,7 +208,7 @@ func (w *World) bring(m *member) {
 	}
 	for _, e := range events {
 		switch typ := typeOf(e.name); {
-		case typ == gadgets && (!served || back): // of a watch that has ended, or before its list
+		case typ == gadgets && (!served || back): // an event of a watch that has ended, or before its list
 		case e.deleted:
 			m.peer.Objects().Delete(typ, namespaceOf(e.name), e.name, e.version)
 		default:
@@ -237,7 +237,7 @@ func (w *World) turn() {
 	}
 }
 
-// History is an API server at a version, which remembers how objects came to be, and in which nothing happens.
+// History is an API server at a version, which remembers the creation of its objects, and which does not change.
 func History(version uint64, objects []resource.Record) Pager {
 	w := &World{apiServer: apiServer{version: version, forgotten: 1}}
 	for _, o := range objects {

@@ -9,8 +9,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/sim"
 )
 
-// TestHistory_ListOfThePast_LacksWhatCameLater: of ten objects the API server lists all at present, in pages, and at an
-// earlier version those that were there then.
+// TestHistory_ListOfThePast_LacksWhatCameLater: of ten objects the API server lists all at present, in pages. At an
+// earlier version it lists those that existed then.
 func TestHistory_ListOfThePast_LacksWhatCameLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var all []resource.Record

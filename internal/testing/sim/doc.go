@@ -1,14 +1,15 @@
-// Package sim is one virtual cluster for all models of a fleet: an API server, a receiver, and members between
-// them, in virtual time. The [Peer] that a test gives is real: pipelines, checkpoints, searches for missed
-// deletions, senders of resyncs. The package makes the verifiers.
+// Package sim is one virtual cluster for all models of a fleet: an API server, a receiver, and members between them,
+// in virtual time. The [Peer] of a test is real: pipelines, checkpoints, searches for missed deletions, senders of
+// resyncs. The package makes the verifiers.
 //
 //	API server ──watches, which lag or lose──▶ Peer's index ─▶ Peer ──▶ receiver, which refuses, hangs or is late
 //	    ▲  lists, history                         ▲    │
 //	    └─────────────────────────────────────────┼────┘
 //	ring: who has joined, what is taken ──lose, drain, publish, gain──┘
 //
-// [Storm] is a minute of random events; its seed names it. [Scenario] plays a file that lists the events, and
-// what the receiver must get. [HandOver] and [History] are parts of the world for a test that has the rest.
+// [Storm] is a minute of random events; its seed names it. [Scenario] plays a file that lists the events, and the
+// documents that the receiver must get. [HandOver] and [History] are parts of the world for a test that has the
+// rest.
 //
 // A world lives in a bubble of [testing/synctest], which its caller makes, and one goroutine drives it. The
 // package calls no peer while it holds World.mu.

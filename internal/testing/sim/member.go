@@ -33,28 +33,28 @@ type member struct {
 
 	fence     context.Context // ends with its Lease
 	fall      context.CancelFunc
-	resyncing context.Context // ends when it leaves
+	resyncing context.Context // ends when the member leaves
 	noResyncs context.CancelFunc
 }
 
-// watches are what a member has seen of the API server.
+// watches are the state of a member's watches.
 type watches struct {
 	lags   bool // they bring nothing
-	relist bool // and will begin anew
+	relist bool // they are to begin anew
 	listed bool
 	blind  bool      // they have ended
 	next   int       // in events
-	solid  time.Time // since when it has seen everything
-	unseen bool      // the second type is not served, as far as it knows
+	solid  time.Time // since when the member has seen every event
+	unseen bool      // the member believes that the second type is not served
 
-	loses    int             // so many of the next events are lost
+	loses    int             // how many of the next events are lost
 	missing  map[string]bool // objects whose last event was lost, and that no list has shown since
-	owed     map[string]bool // objects of which it has lost something, and which the receiver may have wrong since
+	owed     map[string]bool // objects with a lost event, about which the receiver may be wrong since then
 	listedAt time.Time       // last
-	relisted chan struct{}   // closed when that is handed to the index; nil when nobody waits
+	relisted chan struct{}   // closed when the index has that list; nil when no goroutine waits
 }
 
-// Send implements the way to the receiver: what is in flight when the fence falls loses its client.
+// Send implements the way to the receiver: a request in flight loses its client when the fence falls.
 func (m *member) Send(ctx context.Context, r delivery.Request) wire.Outcome {
 	m.w.mu.Lock()
 	fence := m.fence
@@ -70,7 +70,7 @@ func (m *member) Send(ctx context.Context, r delivery.Request) wire.Outcome {
 
 func (m *member) incarnation() string { return fmt.Sprintf("%s-process-%p.%d", m.name, m, m.stay) }
 
-// leases are what every member sees of the others.
+// leases are the Leases that every member sees.
 func (w *World) leases() []ownership.MemberStatus {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -86,7 +86,7 @@ func (w *World) leases() []ownership.MemberStatus {
 	return all
 }
 
-// start starts a process under a name, which takes some time for what it reads beside the types of this world.
+// start starts a process under a name, which takes some time to read other types than those of this world.
 func (w *World) start(name string, reads time.Duration, exceptions int) {
 	m := &member{w: w, name: name, live: true, watches: watches{missing: map[string]bool{}, owed: map[string]bool{}}}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
@@ -116,7 +116,7 @@ func (w *World) start(name string, reads time.Duration, exceptions int) {
 	w.members[name] = m
 	w.mu.Unlock()
 	m.peer.Begin()
-	w.late.Go(func() { _ = m.verify.Run(m.ctx) }) // ends with the member, and returns nothing else
+	w.late.Go(func() { _ = m.verify.Run(m.ctx) }) // ends with the member, and returns no other error
 	go func() {
 		select {
 		case <-m.ctx.Done():
@@ -129,7 +129,7 @@ func (w *World) start(name string, reads time.Duration, exceptions int) {
 	}()
 }
 
-// kill ends a process without a word.
+// kill ends a process without a last checkpoint.
 func (w *World) kill(m *member) {
 	w.say("kill %s", m.name)
 	m.cancel()
@@ -139,7 +139,7 @@ func (w *World) kill(m *member) {
 	w.crash(m)
 }
 
-// fence lets a member's Lease expire under it.
+// fence lets a running member's Lease expire.
 func (w *World) fence(m *member) {
 	w.say("%s is fenced", m.name)
 	w.mu.Lock()
@@ -151,7 +151,7 @@ func (w *World) fence(m *member) {
 	m.peer.Fence(incarnation)
 }
 
-// unfence lets it join again.
+// unfence lets the member join again.
 func (w *World) unfence(m *member) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -177,7 +177,7 @@ func (w *World) crash(m *member) {
 	}
 }
 
-// leave ends a member in order, while all else goes on.
+// leave ends a member in order, while the rest of the world goes on.
 func (w *World) leave(m *member) {
 	m.noResyncs()
 	w.mu.Lock()

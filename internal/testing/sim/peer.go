@@ -18,22 +18,22 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// PeerOptions say where a peer lives. All but what is said to be optional is set.
+// PeerOptions are the environment of a peer. All fields are set except optional ones.
 type PeerOptions struct {
 	Name, Incarnation string
 	// Maps holds checkpoints, Sender is the way to the receiver, Pager lists the API server and knows its history.
 	Maps   corev1client.ConfigMapsGetter
 	Sender Sender
 	Pager  Pager
-	// Leases are what it sees of all members.
+	// Leases are the Leases of all members, as the peer sees them.
 	Leases func() []ownership.MemberStatus
 	Settle time.Duration
-	// Exceptions are how many its checkpoints name; 0: as many as ever.
+	// Exceptions are how many objects its checkpoints name at most; 0 means the default.
 	Exceptions int
-	// Read tells whether types other than the one that it is shown have been read, Served which are served.
+	// Read tells whether the types beside the peer's own have been read, and Served which types are served.
 	Read   func() bool
 	Served func() []resource.Type
-	// Compare holds the list of a resync against the index.
+	// Compare compares the list of a resync with the index.
 	Compare func(t resource.Type, in func(namespace, name string) bool) resync.Comparison
 	// Doubt has a type listed anew.
 	Doubt func(t resource.Type)
@@ -41,7 +41,7 @@ type PeerOptions struct {
 	Take func(ctx context.Context, parts []handoff.Span) (handoff.Hold, error)
 }
 
-// Sender takes what a peer sends.
+// Sender takes the requests of a peer.
 type Sender interface {
 	Send(ctx context.Context, r delivery.Request) wire.Outcome
 }
@@ -52,23 +52,25 @@ type Pager interface {
 	Deletions(ctx context.Context, t resource.Type, after, until uint64, each func(watch.Deletion)) error
 }
 
-// Peer is what the product makes of one receiver in one process, over a membership that the world decides.
+// Peer is the product's parts for one receiver in one process, over a membership that the world decides.
 type Peer interface {
 	// Objects is the index, which the world fills as watches would.
 	Objects() *index.Index
-	// Begin runs everything; Synced is closed once the checkpoints have been read.
+	// Begin starts all parts; Synced is closed once the checkpoints have been read.
 	Begin()
 	Synced() <-chan struct{}
-	// Fence takes everything from it: its Lease is lost, and it is another incarnation from now on.
+	// Fence says that the peer's Lease is lost, with all that it owns, and that it continues as another incarnation.
 	Fence(incarnation string)
-	// Kill ends it without a word. Leave ends it in order, within the life of ctx; Gone ends what is left then.
+	// Kill ends the peer without a last checkpoint. Leave ends it in order, within the life of ctx; Gone ends the
+	// rest.
 	Kill()
 	Leave(ctx context.Context)
 	Gone()
-	// Lose gives up what matches; Drain waits until no request holds it, and writes the last word under the old view.
+	// Lose gives up objects that match. Drain waits until no request holds one, and writes the last checkpoint under
+	// the old view.
 	Lose(lost pipeline.Match)
 	Drain(lost pipeline.Match)
-	// Publish publishes a claim; Gain takes up what matches, of which some was a crashed member's.
+	// Publish publishes a claim. Gain takes up objects that match, some of which a crashed member owned.
 	Publish(view []string, takes, yields []handoff.Span)
 	Gain(ctx context.Context, mine, gained, crashed pipeline.Match)
 	// Resync sends parts again.

@@ -78,7 +78,7 @@ func (w *World) slowly(ctx context.Context, from string, r delivery.Request, tak
 	}
 }
 
-// behave says how the receiver treats requests from now on.
+// behave sets how the receiver treats requests.
 func (w *World) behave(mode string) {
 	w.say("the receiver: %q", mode)
 	w.mu.Lock()
@@ -104,7 +104,7 @@ func (w *World) receive(from string, r delivery.Request) {
 	}
 }
 
-// compare says what the receiver has wrong.
+// compare says which documents of the receiver are wrong.
 func (w *World) compare() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

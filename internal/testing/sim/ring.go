@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// agreed is who sends what: the members of the ring, but for what some of them have taken.
+// agreed is the agreement on the senders: the members of the ring, and the parts that some of them have taken.
 type agreed struct {
 	view  []string
 	takes []*take
@@ -37,7 +37,7 @@ func (a agreed) owner(f ring.Format) func(resource.Type, resource.ID) string {
 	}
 }
 
-// called is what the members call for. The caller holds mu.
+// called is the agreement that the members call for. The caller holds mu.
 func (w *World) called() agreed {
 	var a agreed
 	for name, m := range w.members {
@@ -53,7 +53,7 @@ func (w *World) called() agreed {
 		}
 		return over
 	})
-	// What is granted stays so until it is given back: one that asked earlier, and was held up then, has to wait.
+	// A granted take stays granted until it is given back: an earlier one that was held up then has to wait.
 	for _, k := range slices.Concat(w.agreed.takes, w.takes) {
 		if slices.Contains(w.takes, k) && !slices.Contains(a.takes, k) && !slices.ContainsFunc(a.takes, k.overlaps) {
 			a.takes = append(a.takes, k)
@@ -62,7 +62,7 @@ func (w *World) called() agreed {
 	return a
 }
 
-// agree hands over whenever members have come or gone, or something is taken or given back, one change after the other,
+// agree hands over whenever members have come or gone, or a part is taken or given back, one change after the other,
 // until the world ends.
 func (w *World) agree() {
 	for {
@@ -99,8 +99,8 @@ func (w *World) agree() {
 	}
 }
 
-// handOver is what membership makes of a change of the ring: who loses drains, speaks and publishes before who gains
-// begins.
+// handOver does what membership does at a change of the ring. Members that lose drain, write and publish before
+// members that gain begin.
 func (w *World) handOver(members map[string]*member, before, after agreed, gone map[string]bool) {
 	was, is := before.owner(w.format), after.owner(w.format)
 	var losing sync.WaitGroup
@@ -140,9 +140,9 @@ func (w *World) handOver(members map[string]*member, before, after agreed, gone 
 	gaining.Wait()
 }
 
-// HandOver is what membership makes of a change of the view: who loses drains, speaks and publishes before who gains
-// begins. Of the members of before, gone names those that have ended, and whether by a crash. It blocks until all have
-// taken up what is theirs.
+// HandOver does what membership does at a change of the view. Members that lose drain, write and publish before
+// members that gain begin. Of the members of before, gone names those that have ended, and whether by a crash. It
+// blocks until all have taken up their shares.
 func HandOver(ctx context.Context, peers map[string]Peer, before, after []string, gone map[string]bool) {
 	w := &World{format: ring.DefaultFormat()}
 	members := make(map[string]*member)

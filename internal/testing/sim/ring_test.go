@@ -8,8 +8,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 )
 
-// TestCalled_EarlierTakeIsHeldUpNoMore_GrantedOneStays: of three in a row that overlap, the third is granted beside the
-// first. When the first is given back, the second has to wait for the third.
+// TestCalled_EarlierTakeIsHeldUpNoMore_GrantedOneStays has three takes in a row that overlap. The third is granted
+// beside the first. When the first is given back, the second has to wait for the third.
 func TestCalled_EarlierTakeIsHeldUpNoMore_GrantedOneStays(t *testing.T) {
 	m := &member{name: "a", live: true, joined: true}
 	w := &World{fleet: fleet{members: map[string]*member{"a": m}}}

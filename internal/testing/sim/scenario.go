@@ -14,9 +14,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 )
 
-// Scenario runs a file of the format of [datadriven.RunTest]: blocks of "do", with one command a line, and what the
-// receiver has got by then. With -rewrite it writes down what it sees. It is called in a bubble of testing/synctest.
-// What commands there are says [World.do].
+// Scenario runs a file of the format of [datadriven.RunTest]: blocks of "do", with one command a line, and the
+// requests that the receiver has got by then. With -rewrite it writes the requests that it sees. It is called in a
+// bubble of testing/synctest. [World.do] lists the commands.
 func Scenario(t *testing.T, path string, newPeer func(PeerOptions) Peer) {
 	w := newWorld(t, 1, newPeer)
 	w.paces = map[string]*rand.Rand{}
@@ -38,7 +38,7 @@ func Scenario(t *testing.T, path string, newPeer func(PeerOptions) Peer) {
 	})
 }
 
-// do does what a line says, and returns what it prints.
+// do runs the command of a line, and returns its output.
 //
 //	start M...             processes begin, read the cluster and join the ring
 //	kill M, leave M        a process ends: without a word, or in order
@@ -83,7 +83,7 @@ func (w *World) do(words []string) (string, error) {
 		if amiss := w.await(w.unsettled); amiss != "" {
 			return "", fmt.Errorf("after three minutes: %s", amiss)
 		}
-		time.Sleep(15 * time.Second) // a checkpoint's pace, and half of it
+		time.Sleep(15 * time.Second) // one and a half times the pace of checkpoints
 		return w.sent(), nil
 	default:
 		return "", w.doTo(cmd, args)
@@ -129,7 +129,7 @@ func (w *World) doTo(cmd string, args []string) error {
 	return nil
 }
 
-// member returns the one that is named first.
+// member returns the member that is named first.
 func (w *World) member(args []string) (*member, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -176,7 +176,7 @@ func (w *World) startAll(names []string) error {
 	return nil
 }
 
-// unsettled says what the receiver has wrong, or what members have still to send.
+// unsettled says which documents of the receiver are wrong, or which members have still to send.
 func (w *World) unsettled() string {
 	if amiss := w.compare(); amiss != "" {
 		return amiss
@@ -192,8 +192,9 @@ func (w *World) unsettled() string {
 	return ""
 }
 
-// sent returns what the receiver has got since it was asked last, a line a member. How many times depends on what
-// happens in one instant; it says only which states were sent again, for each costs an embedding.
+// sent returns the changes that the receiver has got since the last call, a line a member. Their number depends on
+// the order of events within one instant. So it only tells which states were sent again, for each costs an
+// embedding.
 func (w *World) sent() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

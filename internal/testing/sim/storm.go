@@ -11,7 +11,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 )
 
-// deed does one thing.
+// deed makes one random event.
 func (w *World) deed() {
 	w.mu.Lock()
 	var here []*member
@@ -20,7 +20,7 @@ func (w *World) deed() {
 			here = append(here, m)
 		}
 	}
-	solid := func(but *member) bool { // somebody else has seen everything for longer than a checkpoint takes
+	solid := func(but *member) bool { // another member has seen everything for longer than a checkpoint takes
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		return slices.ContainsFunc(here, func(m *member) bool {
@@ -80,7 +80,7 @@ func (w *World) deed() {
 	}
 }
 
-// resync asks a member to send something again: everything, one namespace of a type, or what it owns of both.
+// resync asks a member to send again: everything, one namespace of a type, or what it owns of both.
 func (w *World) resync(m *member) {
 	whole := operations.Part{Type: pods, Objects: 1}
 	var request operations.Request
@@ -103,17 +103,17 @@ func (w *World) resync(m *member) {
 	w.sendAgain(m, what, request, parts)
 }
 
-// startSome starts a process that takes some time for what it reads, and names few exceptions in its checkpoints.
+// startSome starts a process that takes some time to read, and names few exceptions in its checkpoints.
 func (w *World) startSome(name string) {
 	reads := time.Duration(w.rng.IntN(2)*w.rng.IntN(6000)) * time.Millisecond
 	w.start(name, reads, w.rng.IntN(8))
 }
 
-// Storm is a minute in which members of a fleet are killed, fenced, told to leave and started, their watches lag, begin
-// anew or lose events, the API server forgets its history, and the receiver refuses, hangs, or applies after as long
-// as 20 s what it was sent by a client that has gone, while objects come, change and go, a type is removed and comes
-// back, and resyncs overlap. Then there is peace, and within three minutes the receiver has what the cluster has. It
-// is called in a bubble of testing/synctest.
+// Storm is a minute of trouble for a fleet. Members are killed, fenced, told to leave and started. Their watches
+// lag, begin anew or lose events. The API server forgets its history. The receiver refuses, hangs, or applies a
+// request up to 20 s after its client has gone. Meanwhile objects come, change and go, a type is removed and comes
+// back, and resyncs overlap. Then there is peace, and within three minutes the receiver has all objects of the
+// cluster. It is called in a bubble of testing/synctest.
 func Storm(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) {
 	w := newWorld(t, seed, newPeer)
 	w.lossOf = fewLosses
@@ -131,7 +131,7 @@ func Storm(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) {
 		w.deed()
 		time.Sleep(time.Duration(100+w.rng.IntN(1500)) * time.Millisecond)
 	}
-	time.Sleep(8 * time.Second) // what was begun ends by itself
+	time.Sleep(8 * time.Second) // events that have begun end by themselves
 	w.mu.Lock()
 	w.mode = ""
 	lives := slices.ContainsFunc(slices.Collect(maps.Values(w.members)), func(m *member) bool { return m.live && m.joined })

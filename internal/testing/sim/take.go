@@ -10,14 +10,14 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/membership"
 )
 
-// take is what a member has asked for, to be its only sender.
+// take is a member's request to be the only sender of some parts.
 type take struct {
 	w     *World
 	m     *member
 	stay  int
 	parts []handoff.Span
 	ready chan struct{} // closed once it is granted
-	lost  chan struct{} // closed once it is over before it was given back
+	lost  chan struct{} // closed if it ends before it was given back
 }
 
 func (k *take) covers(t resource.Type, id resource.ID) bool {

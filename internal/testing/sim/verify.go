@@ -16,18 +16,19 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
-// fewLosses is how many events come to a watch for one that is lost while all else happens, and manyLosses when
-// nothing else does any more.
+// fewLosses is how many events come to a watch for one that is lost while other events happen, and manyLosses at the
+// end of a storm.
 const fewLosses, manyLosses = 200, 2
 
-// lose takes out of events what the watch of a member loses. A member that has lost something has not seen everything:
-// as long as that is so, it is no reason to let another go. The caller holds mu.
+// lose takes out of events those that the watch of a member loses. A member with a lost event has not seen
+// everything. As long as that lasts, a storm must not end another member on the strength of this one. The caller
+// holds mu.
 func (w *World) lose(m *member, events []record) []record {
 	var left []record
 	for _, e := range events {
 		if m.loses == 0 && (w.lossOf == 0 || w.luck.IntN(w.lossOf) > 0) {
 			left = append(left, e)
-			if m.missing[e.name] { // what follows makes good for it
+			if m.missing[e.name] { // a later event makes good for it
 				delete(m.missing, e.name)
 				m.solid = time.Now()
 			}
@@ -41,8 +42,8 @@ func (w *World) lose(m *member, events []record) []record {
 	return left
 }
 
-// lastLosses makes some changes of which every watch loses about half, and none after them: only who verifies finds
-// out.
+// lastLosses makes some changes of which every watch loses about half, and no change after them. Only a verification
+// finds them.
 func (w *World) lastLosses(rng *rand.Rand) {
 	w.mu.Lock()
 	w.lossOf = manyLosses
@@ -56,21 +57,21 @@ func (w *World) lastLosses(rng *rand.Rand) {
 	w.lossOf = 0
 }
 
-// whole tells whether a member knows what there is, and the receiver has what it had lost. Nobody else remembers that
-// for it, once the API server has forgotten: there is no inventory here. The caller holds mu.
+// whole tells whether a member knows all objects, and the receiver has the lost ones. Once the API server has
+// forgotten its history, no other source remembers them: there is no inventory here. The caller holds mu.
 func (w *World) whole(m *member) bool {
 	maps.DeleteFunc(m.owed, func(name string, _ bool) bool { return !m.missing[name] && w.atReceiver(name) })
 	return len(m.missing)+len(m.owed) == 0
 }
 
-// atReceiver tells whether the receiver has an object as it is. The caller holds mu.
+// atReceiver tells whether the receiver has the present state of an object. The caller holds mu.
 func (w *World) atReceiver(name string) bool {
 	body, has := w.docs[typeOf(name).ID(namespaceOf(name), name)]
 	o, there := w.objects[name]
 	return has == there && (!has || body == o.record().Body)
 }
 
-// verifier holds the index of a member against the cluster and the other members.
+// verifier compares the index of a member with the cluster and the other members.
 func (w *World) verifier(m *member) *verify.Verifier {
 	return verify.New(verify.Options{
 		Member: m.name, Index: m.peer.Objects(), Lister: stateLister{w}, Relister: relister{m}, Fleet: ringOf{w}, Teller: teller{m}, Interval: 30 * time.Second,
@@ -127,7 +128,7 @@ func (l stateLister) States(ctx context.Context, t resource.Type, page func(vers
 // relister implements [verify.Relister] with the watch of a member.
 type relister struct{ m *member }
 
-// Relist has everything listed, which comes when the API server is there.
+// Relist has every type listed, once the API server answers.
 func (r relister) Relist(ctx context.Context, _ resource.Type) error {
 	w := r.m.w
 	w.mu.Lock()
@@ -145,7 +146,7 @@ func (r relister) Relist(ctx context.Context, _ resource.Type) error {
 	}
 }
 
-// handed notes that the index of a member has a list.
+// handed records that the index of a member has a list.
 func (w *World) handed(m *member) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -158,14 +159,14 @@ func (w *World) handed(m *member) {
 // ringOf implements [verify.Fleet].
 type ringOf struct{ w *World }
 
-// Members are those of the ring.
+// Members are the members of the ring.
 func (f ringOf) Members() []string {
 	f.w.mu.Lock()
 	defer f.w.mu.Unlock()
 	return slices.Clone(f.w.agreed.view)
 }
 
-// Assignee is one of them.
+// Assignee is one of the members.
 func (f ringOf) Assignee(name string) string {
 	members := f.Members()
 	if len(members) == 0 {
@@ -174,10 +175,10 @@ func (f ringOf) Assignee(name string) string {
 	return members[xxhash.Sum64String(name)%uint64(len(members))]
 }
 
-// teller implements [verify.Teller]: what a member says is heard by all that live, as they would read it.
+// teller implements [verify.Teller]: every live member hears a statement, as if it read it.
 type teller struct{ m *member }
 
-// Tell says something.
+// Tell makes a statement.
 func (t teller) Tell(_ context.Context, s verify.Statement) error {
 	text, packed, err := s.Encode()
 	if err != nil {

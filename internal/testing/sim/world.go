@@ -19,8 +19,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// World is a cluster of two types, of which one is removed and comes back, a receiver, and a fleet between them. It is
-// made, and lives, in a bubble of testing/synctest.
+// World is a cluster of two types, of which one is removed and comes back, a receiver, and a fleet between them. It
+// is made, and lives, in a bubble of testing/synctest.
 type World struct {
 	t       *testing.T
 	newPeer func(PeerOptions) Peer
@@ -32,28 +32,28 @@ type World struct {
 	story sync.Mutex // guards lines
 	lines []line
 
-	mu sync.Mutex // guards what follows
+	mu sync.Mutex // guards the fields below
 	apiServer
 	receiver
 	fleet
 	losses
 	ended bool
 
-	running sync.WaitGroup // what live has begun
+	running sync.WaitGroup // goroutines that live has started
 	late    sync.WaitGroup // requests that the receiver has read
 }
 
-// apiServer is what the cluster holds, and held.
+// apiServer holds the objects of the cluster, and their history.
 type apiServer struct {
 	version   uint64
 	objects   map[string]record
 	events    []record
-	forgotten uint64 // it remembers what came after
+	forgotten uint64 // the history begins after this version
 	away      bool
-	removed   bool // the second type is
+	removed   bool // the second type is removed
 }
 
-// receiver is where everything goes.
+// receiver takes all requests.
 type receiver struct {
 	mode  string                // "", busy, hangs or slow
 	pace  *rand.Rand            // of all requests
@@ -62,22 +62,22 @@ type receiver struct {
 	got   []delivered // since somebody looked
 }
 
-// fleet is who sends.
+// fleet is the members that send.
 type fleet struct {
 	members map[string]*member
 	agreed  agreed
-	takes   []*take         // as they were asked for
-	gone    map[string]bool // who of agreed has ended since, and whether by a crash: who has that name now is another
+	takes   []*take         // in the order of the requests
+	gone    map[string]bool // members of agreed that have ended since, and whether by a crash
 }
 
 // losses are the events that watches lose.
 type losses struct {
 	lost   int
-	lossOf int // how many come for one that is lost; 0: none is
+	lossOf int // one of so many events is lost; 0 means none
 	luck   *rand.Rand
 }
 
-// pods is the type that is always there.
+// pods is the type that always exists.
 var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
 
 // gadgets is the type that is removed. Its objects are those whose names begin with a g.
@@ -112,7 +112,7 @@ func Object(name string, version uint64) resource.Record {
 	return resource.Record{Namespace: namespaceOf(name), Name: name, ResourceVersion: version, Digest: version, Body: resource.Body(fmt.Sprint(version))}
 }
 
-// newWorld returns a world without members. A seed decides all that is left to chance.
+// newWorld returns a world without members. The seed decides all random choices.
 func newWorld(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) *World {
 	w := &World{
 		t: t, newPeer: newPeer, rng: rand.New(rand.NewPCG(seed, 1)), client: fake.NewClientset(), format: ring.DefaultFormat(), began: time.Now(),
@@ -132,13 +132,13 @@ func newWorld(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) *World 
 	return w
 }
 
-// live lets the world go on: watches bring what happens, members hand over, and change is called twenty times a second.
+// live lets the world go on: watches bring events, members hand over, and change is called twenty times a second.
 func (w *World) live(change func()) {
 	w.running.Go(func() { w.watch(change) })
 	w.running.Go(w.agree)
 }
 
-// end ends it, with all members.
+// end ends the world, with all members.
 func (w *World) end() {
 	w.mu.Lock()
 	w.ended = true
@@ -154,7 +154,7 @@ func (w *World) end() {
 	w.late.Wait()
 }
 
-// await waits for three minutes at most until nothing is amiss, and returns what is.
+// await waits for three minutes at most until amiss returns nothing, and returns its last text.
 func (w *World) await(amiss func() string) string {
 	for deadline := time.Now().Add(3 * time.Minute); amiss() != "" && time.Now().Before(deadline); {
 		time.Sleep(time.Second)
@@ -162,18 +162,18 @@ func (w *World) await(amiss func() string) string {
 	return amiss()
 }
 
-// say notes what happens to the fleet.
+// say records an event of the fleet.
 func (w *World) say(format string, args ...any) { w.note("", format, args...) }
 
-// note notes what happens to an object; without a name, to the fleet. All of it that concerns what is amiss
-// is told when the test fails.
+// note records an event of an object; without a name, of the fleet. A test that fails prints all events that
+// concern the trouble.
 func (w *World) note(name, format string, args ...any) {
 	w.story.Lock()
 	defer w.story.Unlock()
 	w.lines = append(w.lines, line{name, fmt.Sprintf("%6.2f  %s", time.Since(w.began).Seconds(), fmt.Sprintf(format, args...))})
 }
 
-// tell returns the story of the fleet and of what is amiss.
+// tell returns the story of the fleet, and of the objects in a trouble.
 func (w *World) tell(amiss string) string {
 	w.story.Lock()
 	defer w.story.Unlock()

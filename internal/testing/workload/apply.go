@@ -17,11 +17,11 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// parallel is how many requests are made at once. Two cores of an API server are busy with far fewer; more of them hide
+// parallel is how many requests are made at once. Far fewer keep two cores of an API server busy; more of them hide
 // the waiting for etcd.
 const parallel = 32
 
-// Cluster is what [Apply] has made, and what [Cluster.Churn] changes.
+// Cluster is the objects that [Apply] has made, and that [Cluster.Churn] changes.
 type Cluster struct {
 	client  dynamic.Interface
 	objects []*live // without namespaces and definitions, in the order of the plan
@@ -29,16 +29,16 @@ type Cluster struct {
 	Took time.Duration
 }
 
-// live is an object as far as we know it. It is used by one goroutine at a time.
+// live is an object as far as this process knows it. One goroutine at a time uses it.
 type live struct {
 	template  *template
-	manifest  *unstructured.Unstructured // what it is made from, with its final name
+	manifest  *unstructured.Unstructured // the object as it was created, with its final name
 	finalizer bool
 	uid       types.UID
 	state     state
 }
 
-// state is where an object is in its life.
+// state is the place of an object in its life.
 //
 //	absent ─create─▶ present ─delete, with finalizers─▶ terminating ─finalize─▶ absent
 //	                    └─────delete, without─────────────────────────────────────▶
@@ -77,7 +77,7 @@ func Generate(ctx context.Context, config *rest.Config, opts Options) (*Cluster,
 	return Apply(ctx, config, plan)
 }
 
-// Apply creates what is planned, and returns when all of it is there. Namespaces and definitions that exist are left as
+// Apply creates the objects of a plan, and returns when all exist. It leaves existing namespaces and definitions as
 // they are; any other object that exists is an error. The configuration should not limit the rate of requests.
 func Apply(ctx context.Context, config *rest.Config, plan []Object) (*Cluster, error) {
 	config = rest.CopyConfig(config)
@@ -122,7 +122,7 @@ func Apply(ctx context.Context, config *rest.Config, plan []Object) (*Cluster, e
 	return c, nil
 }
 
-// stages splits a plan so that nothing depends on what is in its own stage or in a later one.
+// stages splits a plan so that no object depends on another of its own stage or a later one.
 func stages(plan []Object) [][]int {
 	var split [][]int
 	depth := make([]int, len(plan))
@@ -165,12 +165,12 @@ func (l *live) create(ctx context.Context, client dynamic.Interface) error {
 	l.manifest.SetName(created.GetName())
 	l.manifest.SetGenerateName("")
 	l.uid = created.GetUID()
-	l.finalizer = len(created.GetFinalizers()) > 0 // admission adds some of its own, to volumes
+	l.finalizer = len(created.GetFinalizers()) > 0 // admission adds finalizers of its own, to volumes
 	l.state = present
 	return nil
 }
 
-// createOnce makes a namespace or a definition, unless it is there.
+// createOnce makes a namespace or a definition, unless it exists.
 func (c *Cluster) createOnce(ctx context.Context, o *Object) error {
 	_, err := c.client.Resource(o.Type.GVR()).Create(ctx, o.Manifest, metav1.CreateOptions{FieldManager: "workload"})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -179,7 +179,7 @@ func (c *Cluster) createOnce(ctx context.Context, o *Object) error {
 	return nil
 }
 
-// errNotServed says that a definition is not in use by the API server.
+// errNotServed says that the API server does not yet serve the type of a definition.
 var errNotServed = errors.New("the API server does not serve the type")
 
 // awaitDefinitions returns when all of these custom types are served.
@@ -242,8 +242,8 @@ func (c *Cluster) served(ctx context.Context, name string) error {
 	return err
 }
 
-// IDs returns the objects that are there as far as is known, namespaces and definitions left out. It must not be called
-// while a Churn runs.
+// IDs returns the objects that exist as far as this process knows, without namespaces and definitions. It must not
+// be called while a Churn runs.
 func (c *Cluster) IDs() []resource.ID {
 	var ids []resource.ID
 	for _, l := range c.objects {

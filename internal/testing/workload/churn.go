@@ -22,16 +22,16 @@ import (
 // Op is one kind of change.
 type Op string
 
-// The changes that Churn makes. Each says what a receiver is to notice of it.
+// These are the changes of a Churn. Each comment names the effect on a receiver.
 const (
 	OpLabel    Op = "label"    // a label gets a new value: an upsert
 	OpDescribe Op = "describe" // the description gets a new value: an upsert
 	OpFlip     Op = "flip"     // a label is changed and changed back at once: at most two upserts, and the old content
 	OpStatus   Op = "status"   // the status is written: nothing
-	OpNoise    Op = "noise"    // an annotation that nobody keeps gets a new value: nothing
+	OpNoise    Op = "noise"    // an annotation that no filter keeps gets a new value: nothing
 	OpDelete   Op = "delete"   // the object is deleted: a delete, or with a finalizer nothing yet
 	OpFinalize Op = "finalize" // a deleted object's finalizers are removed: a delete
-	// The object is deleted and created again under its name: an upsert, for it is another object.
+	// OpRecreate deletes the object and creates it again under its name: an upsert, for it is another object.
 	OpRecreate Op = "recreate"
 	OpCreate   Op = "create" // an object is created: an upsert
 )
@@ -40,14 +40,14 @@ const (
 type ChurnOptions struct {
 	// Rate is the changes per second, over all workers. Zero means 50, a negative one means no limit.
 	Rate float64
-	// Changes is after how many it ends. Zero means never.
+	// Changes is how many changes there are. Zero means no limit.
 	Changes int
-	// For is after how long no more are begun. Zero means never.
+	// For is for how long changes are begun. Zero means no limit.
 	For time.Duration
-	// Workers is how many changes are made at once. Each works on objects of its own, in an order that the
-	// seed decides, so what happens to one object does not depend on speed. Zero means 8.
+	// Workers is how many changes are made at once. Each worker has objects of its own, in an order that the seed
+	// decides. So the changes of one object do not depend on speed. Zero means 8.
 	Workers int
-	// Seed decides what is changed, and how.
+	// Seed decides all changes.
 	Seed uint64
 	// Only limits the changes to types for which it returns true. Nil means all.
 	Only func(resource.Type) bool
@@ -55,19 +55,19 @@ type ChurnOptions struct {
 
 // Change is one change that was made, or tried.
 type Change struct {
-	// Op says what was done.
+	// Op is the kind of the change.
 	Op Op
-	// ID is the object it was done to.
+	// ID is the object that was changed.
 	ID resource.ID
 	// At is when the API server had answered the last request of the change.
 	At time.Time
-	// Err is nil when it succeeded. After an error nobody knows whether it was made; the next change finds out.
+	// Err is nil when it succeeded. After an error it is unknown whether it was made; the next change finds out.
 	Err error
 }
 
 // Churn changes the cluster at random and blocks until it has made all changes or the context has ended, which is no
-// error. It returns what it did, ordered by time. A change that fails is in the log with its error, and the churn goes
-// on: an API server that is down for a while is part of what it is for.
+// error. It returns its changes, ordered by time. A change that fails is in the log with its error, and the churn
+// goes on: it must survive an API server that is down for a while.
 func (c *Cluster) Churn(ctx context.Context, opts ChurnOptions) []Change {
 	limit := rate.Limit(opts.Rate)
 	switch {
@@ -103,7 +103,7 @@ func (c *Cluster) Churn(ctx context.Context, opts ChurnOptions) []Change {
 	return done
 }
 
-// Count counts changes that succeeded, by what they did.
+// Count counts changes that succeeded, by kind.
 func Count(changes []Change) map[Op]int {
 	counts := make(map[Op]int)
 	for _, c := range changes {
@@ -138,7 +138,7 @@ func btoi(b bool) int {
 	return 0
 }
 
-// worker makes changes, one after another, to objects that are its own.
+// worker makes changes, one after another, to its own objects.
 type worker struct {
 	client  dynamic.Interface
 	name    string
@@ -157,13 +157,13 @@ func (w *worker) run(ctx context.Context, limiter *rate.Limiter, quota int, unti
 		op := w.draw(l)
 		id, err := w.apply(ctx, op, l, n)
 		if ctx.Err() != nil && err != nil {
-			return // it was cut off, and says nothing about the API server
+			return // the change was cut off, which says nothing about the API server
 		}
 		w.done = append(w.done, Change{Op: op, ID: id, At: time.Now(), Err: err})
 	}
 }
 
-// draw picks what happens to an object. Shares are in percent.
+// draw picks a change for an object. Shares are in percent.
 func (w *worker) draw(l *live) Op {
 	switch l.state {
 	case absent:
@@ -244,7 +244,7 @@ func (w *worker) patch(ctx context.Context, l *live, body map[string]any, subres
 
 // remove deletes the object; with a finalizer it stays, marked.
 func (w *worker) remove(ctx context.Context, l *live) error {
-	// Jobs and replication controllers would otherwise wait for a garbage collector that is not there.
+	// Jobs and replication controllers would otherwise wait for a garbage collector, which this cluster lacks.
 	background := metav1.DeletePropagationBackground
 	err := w.at(l).Delete(ctx, l.manifest.GetName(), metav1.DeleteOptions{PropagationPolicy: &background})
 	if err != nil && !apierrors.IsNotFound(err) {
@@ -278,17 +278,17 @@ func (w *worker) recreate(ctx context.Context, l *live) error {
 	return w.bear(ctx, l)
 }
 
-// bear creates the object of l. One that is there already, after an answer that got lost, is as good.
+// bear creates the object of l. If it exists already, after an answer that got lost, that is as good.
 func (w *worker) bear(ctx context.Context, l *live) error {
 	err := l.create(ctx, w.client)
 	if apierrors.IsAlreadyExists(err) {
-		l.state, l.finalizer = present, true // to be finalized at worst for nothing
+		l.state, l.finalizer = present, true // at worst it is finalized without need
 		return nil
 	}
 	return err
 }
 
-// create makes an absent object again, or beside a present one another of its kind.
+// create makes an absent object again, or another one of its kind beside a present one.
 func (w *worker) create(ctx context.Context, l *live, suffix string) (resource.ID, error) {
 	if l.state == absent {
 		return l.id(), w.bear(ctx, l)

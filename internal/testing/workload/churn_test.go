@@ -21,7 +21,7 @@ func TestSameSeedMakesTheSameChurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// One worker: the requests of several interleave as they come, and only each one's own order is decided.
+	// One worker: the order of the requests of several workers is not decided, only that of each one.
 	churn := func(seed uint64) []string {
 		var log requests
 		c := workload.NewCluster(&log, plan)
@@ -78,7 +78,7 @@ func TestChurnEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// requests is a client that writes down what it is asked to do, and does nothing.
+// requests is a client that records its requests, and sends none.
 type requests struct {
 	mu    sync.Mutex // guards made
 	made  []string

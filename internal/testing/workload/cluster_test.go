@@ -15,7 +15,7 @@ import (
 
 // TestGeneratedClusterIsWhatTheOracleSees creates a cluster, churns it, and asks the oracle after each:
 //   - the API server takes every object of every template, and every change;
-//   - what was made is listed, and what was deleted is not;
+//   - created objects are listed, and deleted ones are not;
 //   - labels and descriptions are listed as they were planned.
 func TestGeneratedClusterIsWhatTheOracleSees(t *testing.T) {
 	cp := controlplane.ForTest(t, controlplane.Options{})
@@ -71,7 +71,7 @@ func checkPlanned(t *testing.T, plan []workload.Object, got map[resource.ID]work
 	t.Helper()
 	for _, o := range plan {
 		if o.Manifest.GetName() == "" {
-			continue // it has a name that nobody planned
+			continue // the API server has named it
 		}
 		id := o.Type.ID(o.Manifest.GetNamespace(), o.Manifest.GetName())
 		doc, ok := got[id]
@@ -118,7 +118,7 @@ func TestDemoIsAccepted(t *testing.T) {
 	}
 }
 
-// BenchmarkGenerate creates the cluster that the project's measurements are made on, and lists it.
+// BenchmarkGenerate creates the cluster of the project's measurements, and lists it.
 func BenchmarkGenerate(b *testing.B) {
 	for b.Loop() {
 		cp := controlplane.ForTest(b, controlplane.Options{})

@@ -10,23 +10,23 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Doc is what a receiver holds of one object, beyond its identity.
+// Doc is a receiver's copy of one object, beyond its identity.
 type Doc struct {
 	// Labels are all of the object's labels. Nil and empty are the same.
 	Labels map[string]string
-	// Annotations are those that are kept. Nil and empty are the same.
+	// Annotations are the annotations that are kept. Nil and empty are the same.
 	Annotations map[string]string
-	// CreatedAt is a time as RFC 3339 has it. Two spellings of one moment are the same.
+	// CreatedAt is a time in the form of RFC 3339. Two spellings of one moment are the same.
 	CreatedAt string
 }
 
-// Mismatch is an object whose document is not what it should be.
+// Mismatch is an object whose document has another content.
 type Mismatch struct {
 	ID        resource.ID
 	Want, Got Doc
 }
 
-// Diff is what is wrong with a receiver. The zero Diff is the aim.
+// Diff lists the differences of a receiver from the cluster. The zero Diff is the aim.
 type Diff struct {
 	// Missing are objects without a document.
 	Missing []resource.ID
@@ -36,7 +36,7 @@ type Diff struct {
 	Wrong []Mismatch
 }
 
-// Compare compares what a receiver should hold with what it does hold. The result is ordered by ID.
+// Compare compares the documents that a receiver should hold with those that it holds. The result is ordered by ID.
 func Compare(want, got map[resource.ID]Doc) Diff {
 	var d Diff
 	for id, w := range want {
@@ -61,7 +61,7 @@ func Compare(want, got map[resource.ID]Doc) Diff {
 // Empty tells whether the receiver holds exactly what it should.
 func (d Diff) Empty() bool { return len(d.Missing) == 0 && len(d.Stale) == 0 && len(d.Wrong) == 0 }
 
-// String counts what is wrong and shows the first ten of each sort.
+// String counts the differences and shows the first ten of each sort.
 func (d Diff) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d missing, %d stale, %d wrong", len(d.Missing), len(d.Stale), len(d.Wrong))
@@ -71,7 +71,7 @@ func (d Diff) String() string {
 	return b.String()
 }
 
-// String says in what the document differs.
+// String lists the differences of the document.
 func (m Mismatch) String() string {
 	reasons := append(mapReasons("label", m.Want.Labels, m.Got.Labels), mapReasons("annotation", m.Want.Annotations, m.Got.Annotations)...)
 	if !sameTime(m.Want.CreatedAt, m.Got.CreatedAt) {
@@ -113,7 +113,7 @@ func mapReasons(what string, want, got map[string]string) []string {
 	return reasons
 }
 
-// shorten keeps a summary readable. Long values that differ at the end differ in length, or so one hopes.
+// shorten keeps a summary readable. Long values that differ only at the end usually differ in length, too.
 func shorten(s string) string {
 	if r := []rune(s); len(r) > 60 {
 		return fmt.Sprintf("%q… (%d bytes)", string(r[:60]), len(s))

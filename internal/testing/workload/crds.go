@@ -10,7 +10,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// custom is a type that an operator installs. The first version is the stored and the preferred one; others are served.
+// custom is a type that an operator installs. The first version is the stored and the preferred one; others are
+// served.
 type custom struct {
 	kind, plural, group string
 	versions            []string
@@ -80,7 +81,7 @@ func (c custom) definition() *unstructured.Unstructured {
 	}
 	name := c.plural + "." + c.group
 	metadata := map[string]any{"name": name}
-	if strings.HasSuffix(c.group, ".k8s.io") { // these groups are reserved, and the server asks who approved
+	if strings.HasSuffix(c.group, ".k8s.io") { // these groups are reserved, and the server asks for an approval
 		metadata["annotations"] = map[string]any{"api-approved.kubernetes.io": "unapproved, for a test"}
 	}
 	return &unstructured.Unstructured{Object: map[string]any{
@@ -98,7 +99,7 @@ func (c custom) definition() *unstructured.Unstructured {
 	}}
 }
 
-// template returns what Plan makes objects of the type from.
+// template returns the template of objects of the type, for Plan.
 func (c custom) template() template {
 	t := c.typ()
 	return template{
@@ -113,8 +114,8 @@ func (c custom) template() template {
 	}
 }
 
-// Providers plans what a control plane looks like that many providers have filled: so many custom types in groups of
-// thirty, each of two versions, and objects of each in the namespace default. [Apply] makes them.
+// Providers plans a control plane that many providers have filled: so many custom types in groups of thirty, each of
+// two versions, and objects of each in the namespace default. [Apply] makes them.
 func Providers(types, objects int) []Object {
 	var definitions, all []Object
 	for i := range types {

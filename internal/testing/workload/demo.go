@@ -20,7 +20,7 @@ type system struct {
 	Parts       []part `json:"parts"`
 }
 
-// part is one thing that a person would name, and becomes several objects.
+// part is one thing that a person would name. It becomes several objects.
 type part struct {
 	Name        string   `json:"name"`
 	Kind        string   `json:"kind"`
@@ -29,7 +29,7 @@ type part struct {
 	Extras      []string `json:"extras"`
 }
 
-// demoKinds maps the kinds of parts to types, named as kubectl names them.
+// demoKinds maps the kinds of parts to types, with kubectl's names.
 var demoKinds = map[string]string{
 	"Deployment":     "deployments.apps",
 	"StatefulSet":    "statefulsets.apps",
@@ -51,7 +51,7 @@ var demoKinds = map[string]string{
 	"topic":          "kafkatopics.kafka.strimzi.io",
 }
 
-// demoExtras maps extras to types, and to what a description of theirs begins with.
+// demoExtras maps extras to types, and to the beginning of their descriptions.
 var demoExtras = map[string]struct{ resource, prefix string }{
 	"backup":  {"cronjobs.batch", "Nightly backup of: "},
 	"config":  {"configmaps", "Configuration of: "},
@@ -66,8 +66,8 @@ var demoExtras = map[string]struct{ resource, prefix string }{
 	"volume":  {"persistentvolumeclaims", "Disk of: "},
 }
 
-// Demo returns a cluster of a few hundred objects that a person recognises: shops, payments, databases,
-// monitoring, with descriptions. It is to be applied with [Apply].
+// Demo returns a cluster of a few hundred objects that a person recognises: shops, payments, databases, monitoring,
+// with descriptions. [Apply] creates them.
 func Demo() ([]Object, error) {
 	var systems []system
 	if err := yaml.UnmarshalStrict(demoYAML, &systems); err != nil {
@@ -100,7 +100,7 @@ func Demo() ([]Object, error) {
 	return plan, nil
 }
 
-// objects returns what a part becomes: itself and its extras.
+// objects returns the objects of a part: itself and its extras.
 func (s system) objects(p part, byName map[string]*template) ([]Object, error) {
 	t, ok := byName[demoKinds[p.Kind]]
 	if !ok {

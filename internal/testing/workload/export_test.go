@@ -2,10 +2,10 @@ package workload
 
 import "k8s.io/client-go/dynamic"
 
-// Cut is what shortens annotations.
+// Cut shortens annotations.
 var Cut = cut
 
-// NewCluster returns a cluster in which all of a plan is there, for churning without an API server.
+// NewCluster returns a cluster in which all objects of a plan exist, for churning without an API server.
 func NewCluster(client dynamic.Interface, plan []Object) *Cluster {
 	c := &Cluster{client: client}
 	for i := range plan {

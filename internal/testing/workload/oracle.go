@@ -19,8 +19,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Filter says what a receiver is to hold. The zero Filter is the product's default: all types but events, leases and
-// endpointslices, all namespaces, and annotations that are descriptions.
+// Filter says which objects a receiver should hold. The zero Filter is the product's default: all types except
+// events, leases and endpointslices, all namespaces, and annotations that are descriptions.
 type Filter struct {
 	// Types tells whether objects of a type are held. Nil means the default.
 	Types func(resource.Type) bool
@@ -31,17 +31,17 @@ type Filter struct {
 	Annotations func(string) bool
 }
 
-// lastApplied is the annotation in which kubectl repeats the whole object, secrets too. Nobody keeps it,
-// whatever is asked.
+// lastApplied is the annotation in which kubectl repeats the whole object, secrets too. No filter keeps it.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
-// DefaultTypes is the product's default: everything but what changes all the time and says nothing.
+// DefaultTypes is the product's default: all types except those that change all the time and carry no meaning.
 func DefaultTypes(t resource.Type) bool {
 	return !slices.Contains([]string{"events", "leases", "endpointslices"}, t.Resource)
 }
 
-// List reads the whole API server and returns what a receiver must hold, by ID. It fails when anything cannot be read.
-// Each type is one consistent list; between types time passes, so the result is exact only while nothing changes.
+// List reads the whole API server and returns the documents that a receiver must hold, by ID. It fails when it
+// cannot read a type. Each type is one consistent list. Time passes between types, so the result is exact only
+// without changes.
 func List(ctx context.Context, config *rest.Config, filter Filter) (map[resource.ID]Doc, error) {
 	if filter.Types == nil {
 		filter.Types = DefaultTypes
@@ -51,7 +51,7 @@ func List(ctx context.Context, config *rest.Config, filter Filter) (map[resource
 		return nil, err
 	}
 	config = rest.CopyConfig(config)
-	config.WarningHandler = rest.NoWarnings{} // a list of a deprecated type is no mistake here
+	config.WarningHandler = rest.NoWarnings{} // listing a deprecated type is no mistake
 	client, err := metadata.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
@@ -135,8 +135,8 @@ func isDescription(key string) bool {
 	return key == "description" || strings.HasSuffix(key, "/description")
 }
 
-// cut shortens a value to the whole characters in its first KiB, one character after another: slow, and unlike the way
-// the product does it.
+// cut shortens a value to the whole characters in its first KiB, one character after another. That is slow, and
+// differs from the product's way.
 func cut(v string) string {
 	if len(v) <= 1024 {
 		return v

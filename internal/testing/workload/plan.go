@@ -11,15 +11,15 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Options of a generated cluster. The zero value makes 2,000 objects in 50 namespaces.
+// Options are the options of a generated cluster. The zero value makes 2,000 objects in 50 namespaces.
 type Options struct {
-	// Objects is how many there shall be, without namespaces and CustomResourceDefinitions. There is at least one of
-	// each type, so there may be up to 80 more. Zero means 2,000.
+	// Objects is how many objects there are, without namespaces and CustomResourceDefinitions. There is at least one
+	// of each type, so there may be up to 80 more. Zero means 2,000.
 	Objects int
-	// Namespaces is how many there shall be besides those of the API server. Some hold much more than others. Zero
-	// means 50.
+	// Namespaces is how many namespaces there are beside those of the API server. Some hold much more than others.
+	// Zero means 50.
 	Namespaces int
-	// Seed decides everything else.
+	// Seed decides all random choices.
 	Seed uint64
 }
 
@@ -35,8 +35,8 @@ type Object struct {
 	template *template
 }
 
-// Plan draws a cluster. Namespaces come first, then the definitions of custom types, then everything else, owners
-// before what they own. The same options give the same plan.
+// Plan draws a cluster. Namespaces come first, then the definitions of custom types, then all other objects, owners
+// before their own objects. The same options give the same plan.
 func Plan(opts Options) ([]Object, error) {
 	if opts.Objects == 0 {
 		opts.Objects = 2000
@@ -67,7 +67,7 @@ type planner struct {
 	rng        *rand.Rand
 	plan       []Object
 	namespaces []string
-	// byResource holds indexes into plan, by plural name, for those who look for an owner.
+	// byResource holds indexes into plan, by plural name, for objects that need an owner.
 	byResource map[string][]int
 }
 
@@ -168,7 +168,7 @@ func (p *planner) annotations(app, component string, o *unstructured.Unstructure
 	if p.chance(0.05) {
 		annotations["docs.example.com/description"] = p.description(app, component)
 	}
-	if p.chance(0.01) { // longer than anybody keeps, and cut in the middle of a character
+	if p.chance(0.01) { // longer than any filter keeps, and cut in the middle of a character
 		long := pick(p.rng, foreign)
 		for len(long) < 2500 {
 			long += " · " + p.description(app, component)
@@ -177,7 +177,7 @@ func (p *planner) annotations(app, component string, o *unstructured.Unstructure
 	}
 	if p.chance(0.3) {
 		annotations["checksum/config"] = fmt.Sprintf("%016x%016x", p.rng.Uint64(), p.rng.Uint64())
-		annotations["example.com/description-owner"] = "near a kept key, and none" // no key ends in /description here
+		annotations["example.com/description-owner"] = "near a kept key, and none" // no key here ends in /description
 	}
 	if p.chance(0.3) {
 		annotations["kubectl.kubernetes.io/last-applied-configuration"] = p.lastApplied(o)
@@ -195,7 +195,7 @@ func (p *planner) description(app, component string) string {
 	return fmt.Sprintf("%s of %s, %s", capitalised(component), app, pick(p.rng, purposes))
 }
 
-// lastApplied is what kubectl leaves behind: the object once more, up to some KiB of it.
+// lastApplied is the annotation that kubectl leaves: the object once more, up to some KiB of it.
 func (p *planner) lastApplied(o *unstructured.Unstructured) string {
 	applied := runtime.DeepCopyJSON(o.Object)
 	var notes []any
@@ -205,7 +205,7 @@ func (p *planner) lastApplied(o *unstructured.Unstructured) string {
 	applied["notes"] = notes
 	encoded, err := json.Marshal(applied)
 	if err != nil {
-		return "{}" // decoded from JSON, it can be encoded again
+		return "{}" // an object that came from JSON can be encoded again
 	}
 	return string(encoded)
 }

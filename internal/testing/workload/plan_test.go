@@ -27,10 +27,10 @@ func TestSameSeedMakesTheSamePlan(t *testing.T) {
 	}
 }
 
-// TestPlanIsRealistic checks what tests rely on finding in a generated cluster:
-//   - at least 80 types, 25 of them custom, in at least 50 namespaces, and about as many objects as were asked for;
+// TestPlanIsRealistic checks the properties of a generated cluster on which tests rely:
+//   - at least 80 types, 25 of them custom, in at least 50 namespaces, and about as many objects as the options say;
 //   - objects with and without labels; descriptions, short, foreign and too long; big last-applied annotations;
-//   - finalizers, names given by the server, owners that come before what they own, in the same namespace.
+//   - finalizers, names given by the server, owners that come before their objects, in the same namespace.
 func TestPlanIsRealistic(t *testing.T) {
 	plan, err := workload.Plan(workload.Options{Objects: 5000, Seed: 7})
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 //go:embed templates.yaml
 var templatesYAML []byte
 
-// template is what the objects of one type are made from.
+// template is the template of the objects of one type.
 type template struct {
 	Type resource.Type `json:"-"`
 	// Resource and Namespaced are the parts of Type that an object does not show.
@@ -34,7 +34,7 @@ type template struct {
 	Object map[string]any `json:"object"`
 }
 
-// templates returns those of the built-in types and those of the custom types, owners before what they own.
+// templates returns the templates of the built-in types and those of the custom types, owners before their objects.
 func templates() ([]template, error) {
 	var all []template
 	if err := yaml.UnmarshalStrict(templatesYAML, &all); err != nil {
@@ -57,7 +57,7 @@ func templates() ([]template, error) {
 	return all, nil
 }
 
-// normalise turns whole numbers, which the decoder makes float64, into the int64 that deep copies insist on.
+// normalise turns whole numbers, which the decoder makes float64, into int64, which deep copies require.
 func normalise(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

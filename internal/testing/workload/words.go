@@ -2,7 +2,7 @@ package workload
 
 import "strings"
 
-// The vocabulary of generated clusters. Its order is part of what a seed means.
+// The vocabulary of generated clusters. Its order is part of the meaning of a seed.
 var (
 	teams        = []string{"payments", "checkout", "search", "identity", "logistics", "analytics", "platform", "media", "growth", "support"}
 	environments = []string{"prod", "staging", "dev", "qa"}
