@@ -7,41 +7,41 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// A checkpoint speaks of what its member has seen. A member whose watch has lost an event says up to a later version
-// that everything is acknowledged, and knows nothing of the change. So each of its entries carries the sum of the
-// member's index ([Entry.Sum]), and who holds a copy of a change lets go of it when the sums agree:
+// A checkpoint speaks of the changes that its member has seen. A member whose watch has lost an event claims that
+// everything is acknowledged up to a later version, and does not know the change. So each of its entries carries the
+// sum of its index ([Entry.Sum]). A member that holds a copy of a change forgets the copy only when the sums agree:
 //
 //	        the sum is ours        the sum is ours, by now
 //	said ──────────────────▶ agreed ◀────────────────┐
 //	  │     we forgot ours                           │
 //	  ╰───── another sum, or we are not there yet ──▶ contested
 
-// Agreement is what we can say of a sum that another member has told.
+// Agreement is the result of comparing another member's sum with ours.
 type Agreement uint8
 
 const (
-	// Incomparable is a sum of a version that we know nothing of, or not any more.
+	// Incomparable is a sum of a version for which we have no sum, or have it no longer.
 	Incomparable Agreement = iota
-	// Agreed is ours, too.
+	// Agreed is a sum that equals ours.
 	Agreed
-	// Contested is another one than ours, or of a version that we have not reached.
+	// Contested is a sum that differs from ours, or is of a version that we have not reached.
 	Contested
 )
 
-// String returns it in lower case.
+// String returns the agreement in lower case.
 func (a Agreement) String() string { return [...]string{"incomparable", "agreed", "contested"}[a] }
 
-// sumOf is what a member says of a type, as long as we do not agree with it.
+// sumOf is a member's sum of a type, as long as we have not agreed with it.
 type sumOf struct {
 	sum, at uint64
 	judged  bool
 }
 
-// contested are, by member and type, the sums that we do not agree with, or have not compared yet. It is immutable.
+// contested are, by member and type, the sums with which we do not agree, or have not compared ours. It is
+// immutable.
 type contested map[string]map[string]sumOf
 
-// said takes the sums of a member's checkpoint for its own partitions in place of what it said before. The caller
-// holds mu.
+// said replaces a member's earlier sums by those of its new checkpoint for its own partitions. The caller holds mu.
 func (b *Ledger) said(before, c Checkpoint) {
 	all := maps.Clone(*b.contested.Load())
 	open := make(map[string]sumOf)
@@ -73,9 +73,9 @@ func (b *Ledger) unsaid() {
 	b.contested.Store(&all)
 }
 
-// Compare holds the sums that members have told against ours, where we have not agreed so far. What compare cannot tell
-// at first is believed: there is nothing to hold it against. What has differed once, and is not comparable any more,
-// stays contested until the member says something newer. Whatever has been agreed upon now is in the [News].
+// Compare compares the members' sums with ours, where we have not agreed before. A sum that is incomparable at first
+// is believed, because there is no evidence against it. A sum that has differed once, and is not comparable any
+// more, stays contested until the member tells a newer one. Types with a new agreement are in the [News].
 func (b *Ledger) Compare(compare func(typeName string, version, sum uint64) Agreement) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -99,7 +99,7 @@ func (b *Ledger) Compare(compare func(typeName string, version, sum uint64) Agre
 	b.contested.Store(&all)
 }
 
-// agreed notes that what a member says of a type may be relied upon from now on. The caller holds mu.
+// agreed notes that a member's entries of a type can be relied upon. The caller holds mu.
 func (b *Ledger) agreed(member, typeName string) {
 	for name, e := range b.entries {
 		if e.checkpoint.Member == member {
@@ -109,8 +109,8 @@ func (b *Ledger) agreed(member, typeName string) {
 	}
 }
 
-// Said returns the sum of a type that a member's checkpoint for its own partitions tells, and its version; 0 where it
-// tells none. It takes no lock.
+// Said returns the sum of a type in a member's checkpoint for its own partitions, and the version of the sum; 0
+// where it has none. It takes no lock.
 func (b *Ledger) Said(member, typeName string) (sum, version uint64) {
 	for _, p := range *b.believed.Load() {
 		if p.excepts && p.checkpoint.Member == member {
@@ -139,8 +139,8 @@ func (b *Ledger) Contests() bool {
 	return false
 }
 
-// Confirms is [Ledger.Covers] by the word of members alone that are known to have seen every event of the type as we
-// have, or that nothing can be held against. It takes no lock.
+// Confirms is [Ledger.Covers], but ignores members with a contested sum of the type: they may not have seen every
+// event that we have seen. It takes no lock.
 func (b *Ledger) Confirms(typeName string, id resource.ID, version uint64) bool {
 	contested := *b.contested.Load()
 	return b.covers(typeName, id, version, func(member string) bool {

@@ -7,13 +7,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// TestLedger_SumsDiffer_CoveringIsNotConfirmed: the owner has lost the event of version 15, and says up to 20 that
-// everything is acknowledged. Who has seen the event keeps it until the owner tells the same sum.
+// TestLedger_SumsDiffer_CoveringIsNotConfirmed: the owner has lost the event of version 15, and claims that
+// everything is acknowledged up to 20. A member that has seen the event keeps it until the owner tells the same sum.
 func TestLedger_SumsDiffer_CoveringIsNotConfirmed(t *testing.T) {
 	const typ, version, ours, theirs = "pods.v1", 15, 7, 6
 	for name, tt := range map[string]struct {
 		sum, at uint64
-		compare []checkpoint.Agreement // as often as it is asked
+		compare []checkpoint.Agreement // one for each comparison
 		want    bool
 	}{
 		"no sum is told":              {at: 0, compare: nil, want: true},
@@ -49,7 +49,7 @@ func TestLedger_SumsDiffer_CoveringIsNotConfirmed(t *testing.T) {
 					}
 					return result
 				})
-				says(tt.sum, tt.at) // once more, and nothing new
+				says(tt.sum, tt.at) // the same sum once more
 			}
 			if !b.Covers(typ, id(1), version) {
 				t.Error("it is not covered")
@@ -75,7 +75,7 @@ func TestLedger_SumsDiffer_CoveringIsNotConfirmed(t *testing.T) {
 	}
 }
 
-// TestLedger_MemberIsForgotten_ItsSumsAre, too.
+// TestLedger_MemberIsForgotten_ItsSumsAre forgotten with it.
 func TestLedger_MemberIsForgotten_ItsSumsAre(t *testing.T) {
 	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	b.Set("ring-o/checkpoint", checkpoint.Checkpoint{Member: "o", View: []string{"o"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",

@@ -9,8 +9,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// BenchmarkCovers asks of an object that is parked and that nobody has delivered, in a fleet of so many members, each
-// with 60 types: of all checkpoints, and of those that come in a second. Every member asks so of all that it has
+// BenchmarkCovers asks about an object that is parked and not delivered, in a fleet of so many members with 60 types
+// each. It asks all checkpoints, and those that come in a second. Every member asks so about all objects that it has
 // parked.
 func BenchmarkCovers(b *testing.B) {
 	for _, members := range []int{3, 50} {

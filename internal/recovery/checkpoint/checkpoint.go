@@ -14,22 +14,22 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// format is the version of the encoding. A checkpoint of another one is not understood, hence not believed.
+// format is the version of the encoding. A checkpoint of another version is not understood, and so not believed.
 const format = 3
 
 // Format is the version of the encoding, for people.
 func Format() string { return strconv.Itoa(format) }
 
-// MaxExcept bounds the exceptions of one checkpoint, of all types together: 4 bytes each stay below 64 KiB
-// packed, together with 300 types said twice and all else. What a receiver that is down keeps waiting should
-// be among them: where it is more, the successor sends again what has changed since the oldest of it, of
-// those IDs that [Entry.Until] leaves out.
+// MaxExcept bounds the exceptions of one checkpoint, of all types together. With 4 bytes each they stay below 64 KiB
+// packed, together with 300 types in both checkpoints and all other keys. They should have room for the objects that
+// wait while a receiver is down. If more objects wait, the successor sends again every later change of the IDs that
+// [Entry.Until] leaves out.
 const MaxExcept = 3500
 
-// maxRefused bounds the exceptions of one type that are there because the receiver refuses the objects.
+// maxRefused bounds the exceptions of one type for objects that the receiver refuses.
 const maxRefused = 50
 
-// MaxEarlier bounds [Entry.Earlier] of a type: so many times in a row may a member end before it has looked back.
+// MaxEarlier bounds [Entry.Earlier] of a type: a member may end so many times in a row before its search is done.
 const MaxEarlier = 4
 
 // MaxInDoubt bounds [Checkpoint.InDoubt].
@@ -37,51 +37,50 @@ const MaxInDoubt = 500
 
 // Entry is how far one type is in step.
 type Entry struct {
-	// Low is the resourceVersion up to which everything is acknowledged.
+	// Low is the resourceVersion up to which every change is acknowledged.
 	Low uint64
-	// High is the one up to which everything is acknowledged but what Except names, and what Until leaves
-	// out. It is never below Low.
+	// High is the version up to which every change is acknowledged, except for objects that Except names or Until
+	// leaves out. It is never below Low.
 	High uint64
-	// Until is the hash from which on High says nothing, because more is not acknowledged than can be named:
-	// for an ID whose [Short] is not below it, only Low counts. 0 leaves out none. A first sync goes in the
-	// order of the hashes, so this is how far it has come.
+	// Until is the hash from which on High says nothing, because there are more unacknowledged objects than names
+	// for them. For an ID whose [Short] is not below it, only Low counts. 0 leaves out none. A first sync goes in
+	// the order of the hashes, so Until says how far it has come.
 	Until uint32
-	// Event is the version of the newest change of the type that the member had seen. Its successor must have
-	// seen as much before it sends anything of the type.
+	// Event is the version of the newest change of the type that the member had seen. Its successor must have seen
+	// that version before it sends any object of the type.
 	Event uint64
-	// Sum is that of the member's index at the version SumAt, where it tells one: of a type that it has seen up to
-	// there as others have, they have the same. SumAt is 0 where none is told.
+	// Sum is the sum of the member's index at the version SumAt. All members that have seen every event up to that
+	// version have the same sum. SumAt is 0 where the entry has no sum.
 	Sum, SumAt uint64
-	// Deleted is the version up to which every deletion is acknowledged, but for those that are named as
-	// open, where that is below Low: deletions that nobody has watched are still being looked for. 0 says
-	// that it is Low. So what is said of objects that are there does not wait for a search, which takes long
-	// when the API server has forgotten the past.
+	// Deleted is the version up to which every deletion is acknowledged, except for open tombstones. It is below Low
+	// while a search for unseen deletions runs, and 0 means that it equals Low. So the claim about existing objects
+	// need not wait for the search, which takes long when the API server has forgotten the past.
 	Deleted uint64
-	// Earlier are versions, at most [MaxEarlier], that earlier checkpoints of the member's name spoke of,
-	// ascending, while it has not yet looked for what was deleted since: this one has taken their place.
+	// Earlier are versions of earlier checkpoints of the member's name, ascending, at most [MaxEarlier]. This
+	// checkpoint has replaced those before the member has searched for the deletions since then.
 	Earlier []uint64
-	// Opaque tells that the versions of the type are no numbers: nothing is said but that its objects were sent.
+	// Opaque tells that the versions of the type are no numbers: the entry only says that its objects were sent.
 	Opaque bool
-	// Except are the hashes of the IDs that are not, ascending; see [Short]. It says nothing of these at any version.
+	// Except are the hashes of IDs about which the entry says nothing, at any version, ascending; see [Short].
 	Except []uint32
-	// Refused are the hashes of the IDs that the receiver refuses, ascending. Nothing is said of these
-	// either, and they hold nothing else back.
+	// Refused are the hashes of the IDs that the receiver refuses, ascending. The entry says nothing about these
+	// either, and they keep no version back.
 	Refused []uint32
 }
 
-// Short is the hash of an ID as exceptions name it. An ID with the hash of an exception costs an upsert too many; of a
-// million IDs one is expected among the most exceptions.
+// Short is the hash of an ID as exceptions name it. An ID with the hash of an exception costs one upsert without
+// need. Of a million IDs, one such ID is expected among the most exceptions.
 func Short(id resource.ID) uint32 { return id.Short() }
 
 // Covers tells whether a state of an object, or its deletion, is known to be acknowledged. A version that is not a
 // number (0) never is.
 func (e Entry) Covers(id resource.ID, version uint64) bool {
-	// Whatever the version: an object that is excepted has a state that is not acknowledged, and who asks may know that
-	// state by an earlier version than its owner does.
+	// This holds for every version: an excepted object has a state that is not acknowledged, and the caller may know
+	// that state by an earlier version than the object's owner does.
 	return version != 0 && version <= e.High && !e.excepts(id) && (e.Until == 0 || version <= e.Low || Short(id) < e.Until)
 }
 
-// deleted is the version up to which every deletion is acknowledged, but for those that are named as open.
+// deleted is the version up to which every deletion is acknowledged, except for open tombstones.
 func (e Entry) deleted() uint64 {
 	if e.Deleted > 0 {
 		return min(e.Deleted, e.Low)
@@ -105,16 +104,17 @@ func (e Entry) refuses(hash uint32) bool {
 
 // Doubt is an object that a request of unknown outcome may still change.
 type Doubt struct {
-	// ID is the hash of its ID ([resource.ID.Hash]).
+	// ID is the hash of the object's ID ([resource.ID.Hash]).
 	ID uint64
-	// Version is that of the state which the member knew, and Acknowledged tells whether it was acknowledged.
+	// Version is the version of the state that the member knew, and Acknowledged tells whether that was
+	// acknowledged.
 	Version      uint64
 	Acknowledged bool
-	// Overwritable tells that another state than this may still be applied.
+	// Overwritable tells that the receiver may still apply another state than this.
 	Overwritable bool
 }
 
-// encodeInDoubt writes two numbers for each: the hash, and the version with both flags below it.
+// encodeInDoubt writes two numbers for each object: the hash, and the version with both flags below it.
 func encodeInDoubt(inDoubt []Doubt) []uint64 {
 	var numbers []uint64
 	for _, d := range inDoubt[:min(len(inDoubt), MaxInDoubt)] {
@@ -139,21 +139,21 @@ func decodeInDoubt(numbers []uint64) []Doubt {
 	return inDoubt
 }
 
-// Checkpoint is one member's word about one target.
+// Checkpoint is one member's statement about one target.
 type Checkpoint struct {
-	// Member is whose word it is, View the members of the ring under which it was given, RingFormat that ring's.
+	// Member makes the statement under the ring of the members in View; RingFormat is the format of that ring.
 	Member     string
 	View       []string
 	RingFormat string
-	// Takes are parts of which it speaks in all partitions, Yields those of which it says nothing.
+	// Takes are parts of which the checkpoint covers all partitions, and Yields parts of which it covers none.
 	Takes, Yields []Part
-	// Incarnation names the stay in the ring in which it was given.
+	// Incarnation names the incarnation of the member that made the statement.
 	Incarnation string
-	// Fingerprint names the receiver, what is sent to it, and the cluster. A checkpoint with another one says nothing.
+	// Fingerprint names the receiver, the selection and the cluster. Another fingerprint makes the checkpoint void.
 	Fingerprint string
 	// InDoubt are the objects, at most [MaxInDoubt], that a request of unknown outcome of the member may still change.
 	InDoubt []Doubt
-	// Types are the types it speaks of, by [resource.Type.String].
+	// Types are the entries, by [resource.Type.String].
 	Types map[string]Entry
 }
 
@@ -181,7 +181,8 @@ type encodedEntry struct {
 	Opaque bool     `json:"opaque,omitempty"`
 	Except string   `json:"except,omitempty"` // base64 of 4 bytes each, little endian
 	Refuse string   `json:"refused,omitempty"`
-	// Where Until is said, High is Low, so that who does not know of it believes no more than that, and Reach is High.
+	// With Until, High is written as Low, and Reach as High. So a reader that does not know Until believes no more
+	// than Low.
 	Until uint32 `json:"until,omitempty"`
 	Reach uint64 `json:"reach,omitempty"`
 }
@@ -206,8 +207,8 @@ func (c Checkpoint) Encode() (string, error) {
 	return string(b), nil
 }
 
-// Decode reads what Encode wrote. Whatever else it is given, it returns an error and never a checkpoint that claims
-// more than was written.
+// Decode reads the text of Encode. For any other text it returns an error, and never a checkpoint that claims more
+// than was written.
 func Decode(text string) (Checkpoint, error) {
 	var e encoded
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
@@ -252,7 +253,7 @@ func encodeHashes(hashes []uint32) string {
 
 var errHashes = errors.New("hashes are malformed")
 
-// decodeHashes reads what encodeHashes wrote, which must be ascending.
+// decodeHashes reads the text of encodeHashes, which must be ascending.
 func decodeHashes(text string) ([]uint32, error) {
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil || len(raw)%4 != 0 {
@@ -268,23 +269,23 @@ func decodeHashes(text string) ([]uint32, error) {
 	return hashes, nil
 }
 
-// Backlog is what a member has not seen acknowledged of one type.
+// Backlog holds the changes of one type whose acknowledgement a member has not seen.
 type Backlog struct {
-	// Version is the lowest version among it, 0 when that is not known.
+	// Version is the lowest version of these changes, 0 when that is not known.
 	Version uint64
-	// IDs are the objects, but for further ones of which the hashes are all that is told; see [Short].
+	// IDs are the objects, except for further ones that are known by their hashes only; see [Short].
 	IDs     []resource.ID
 	Further []uint32
-	// Refused are objects that the receiver refuses. They are excepted as long as they are few, and hold
-	// nothing else back.
+	// Refused are objects that the receiver refuses. They are excepted as long as they are few, and keep no version
+	// back.
 	Refused []resource.ID
 }
 
 func (b Backlog) len() int { return len(b.IDs) + len(b.Further) }
 
-// Bounds makes entries without exceptions, but for what the receiver refuses: how far each type is
-// acknowledged without a gap. They are short enough to speak for all partitions, where [Entries] speak for a
-// member's own.
+// Bounds makes entries that say how far each type is acknowledged without a gap. Their only exceptions are objects
+// that the receiver refuses. So they are short enough to speak for all partitions; [Entries] makes those for a
+// member's own partitions.
 func Bounds(seen map[string]uint64, backlog map[string]Backlog) map[string]Entry {
 	entries := make(map[string]Entry, len(seen))
 	for name, high := range seen {
@@ -296,7 +297,7 @@ func Bounds(seen map[string]uint64, backlog map[string]Backlog) map[string]Entry
 	return entries
 }
 
-// refused are the exceptions for what the receiver refuses: the successor tries them again.
+// refused are the exceptions for objects that the receiver refuses: the successor tries them again.
 func refused(b Backlog) []uint32 {
 	if len(b.Refused) > maxRefused {
 		return nil
@@ -317,10 +318,9 @@ func hashes(ids []resource.ID, further ...uint32) []uint32 {
 	return hs
 }
 
-// Entries makes the entries of a checkpoint from the version up to which each type was seen, and what of it is not
-// acknowledged, with room for so many exceptions; see [MaxExcept]. Where there are more, each type names as
-// many as any other that needs them, those with the lowest hashes, and says nothing of what comes after
-// these.
+// Entries makes the entries of a checkpoint from the version up to which each type was seen, and its backlog. room
+// is how many exceptions there may be; see [MaxExcept]. If there are more, each type that needs exceptions names
+// equally many, those with the lowest hashes, and leaves out all objects with higher hashes.
 func Entries(seen map[string]uint64, backlog map[string]Backlog, room int) map[string]Entry {
 	entries := make(map[string]Entry, len(seen))
 	var names []string
@@ -340,7 +340,7 @@ func Entries(seen map[string]uint64, backlog map[string]Backlog, room int) map[s
 	return entries
 }
 
-// without returns the entry of a type of which something is not acknowledged, with room for so many exceptions.
+// without returns the entry of a type with a backlog, with room for so many exceptions.
 func (e Entry) without(b Backlog, room int) Entry {
 	e.Low, e.Except = min(max(b.Version, 1)-1, e.High), hashes(b.IDs, b.Further...)
 	if len(e.Except) <= room {

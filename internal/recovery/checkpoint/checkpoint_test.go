@@ -39,10 +39,10 @@ func TestAnEntryCoversWhatIsAcknowledgedAndNothingElse(t *testing.T) {
 	}
 }
 
-// TestWhatAMemberIsStillToSendIsCoveredByNoneOfItsWords has one state under two versions, because an update
-// in between has changed nothing that is sent: a member that began later knows it by the higher one. Its
-// checkpoints end below that, and must not be taken for the word that the lower one is acknowledged: its
-// holder would forget it, say so, and be believed in turn.
+// TestWhatAMemberIsStillToSendIsCoveredByNoneOfItsWords has one state under two versions, because an update in
+// between has changed nothing that is sent. A member that began later knows the state by the higher version. Its
+// checkpoints end below that. If they counted for the lower version, the holder of that state would forget it, say
+// so, and be believed in turn.
 func TestWhatAMemberIsStillToSendIsCoveredByNoneOfItsWords(t *testing.T) {
 	format := ring.DefaultFormat()
 	b := checkpoint.NewLedger("receiver", format)
@@ -64,8 +64,8 @@ func TestWhatAMemberIsStillToSendIsCoveredByNoneOfItsWords(t *testing.T) {
 	}
 }
 
-// TestEntriesNeverClaimTooMuch is the property that no change may be lost by: whatever is in a backlog, at its version
-// or above, is not covered.
+// TestEntriesNeverClaimTooMuch checks the property that keeps changes from being lost: an entry covers no object of
+// a backlog, at its version or above.
 func TestEntriesNeverClaimTooMuch(t *testing.T) {
 	for seed := range uint64(200) {
 		r := rand.New(rand.NewPCG(seed, 5))
@@ -77,7 +77,7 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 			for i := range r.IntN(3) * r.IntN(4000) {
 				b.IDs = append(b.IDs, id(i))
 			}
-			b.Version = uint64(r.IntN(1200)) // also above what was seen, and 0: not known
+			b.Version = uint64(r.IntN(1200)) // also above the seen version, and 0 for an unknown one
 			if len(b.IDs) > 0 || r.IntN(2) == 0 {
 				backlog[name] = b
 			}
@@ -114,9 +114,8 @@ func TestEntriesNeverClaimTooMuch(t *testing.T) {
 	}
 }
 
-// TestASearchHoldsBackOnlyWhatIsSaidOfDeletions: a storm found that members which came and went before their
-// searches were done said nothing new of all partitions, so that half of the cluster was sent again each
-// time.
+// TestASearchHoldsBackOnlyWhatIsSaidOfDeletions: members that come and go before their searches are done must still
+// claim something about all partitions. Otherwise half of the cluster is sent again each time.
 func TestASearchHoldsBackOnlyWhatIsSaidOfDeletions(t *testing.T) {
 	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	c := word("a", 0)
@@ -126,7 +125,7 @@ func TestASearchHoldsBackOnlyWhatIsSaidOfDeletions(t *testing.T) {
 	own, all := checkpoint.Compose(seen, nil, nil, 10)
 	want := map[string]checkpoint.Entry{
 		"pods.v1": {Low: 100, High: 100, Event: 90, Deleted: 40, Earlier: []uint64{50}}, "odd.v1": {Opaque: true},
-		// Not known yet: what was true before still is.
+		// The type is not known yet, so the earlier entry is still true.
 		"secrets.v1": {Low: 30, High: 30, Deleted: 30, Earlier: []uint64{35}},
 	}
 	if diff := cmp.Diff([]map[string]checkpoint.Entry{want, want}, []map[string]checkpoint.Entry{own, all}); diff != "" {
@@ -147,8 +146,8 @@ func TestASearchHoldsBackOnlyWhatIsSaidOfDeletions(t *testing.T) {
 	}
 }
 
-// TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack: an object that a receiver in trouble has refused must not be
-// taken for delivered by the successor.
+// TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack: the successor must not take an object for delivered that
+// a receiver in trouble has refused.
 func TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack(t *testing.T) {
 	seen := map[string]uint64{"pods.v1": 100}
 	backlog := map[string]checkpoint.Backlog{"pods.v1": {Refused: []resource.ID{id(1)}}}
@@ -334,7 +333,7 @@ func TestALedgerDoesNotBelieveOfAnotherReceiverClusterOrRing(t *testing.T) {
 	}
 }
 
-// TestWhatANewCheckpointOverwritesIsStillLookedAt until its member has looked back.
+// TestWhatANewCheckpointOverwritesIsStillLookedAt until the member's search for deletions is done.
 func TestWhatANewCheckpointOverwritesIsStillLookedAt(t *testing.T) {
 	c := word("a", 0)
 	c.View = []string{"a", "b"}

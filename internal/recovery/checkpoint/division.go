@@ -7,14 +7,14 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// A type is read as a whole, or as a slice in each of some namespaces, as the rights are when a
-// process starts. What a checkpoint of the other division says is understood: of a whole type it
-// speaks of each of its slices, and of a slice it speaks of those objects of the whole.
+// A type is read as a whole, or as slices of some namespaces, as the rights of the process are at its start. A
+// member understands checkpoints of the other division, too: an entry of a whole type speaks of each of its slices,
+// and the entry of a slice speaks of those objects of the whole.
 
-// slicesMark is behind the name of a whole type where all its slices are meant. No name of a type ends with it.
+// slicesMark stands behind the name of a whole type to mean all its slices. No name of a type ends with it.
 const slicesMark = "@"
 
-// of returns what a checkpoint says of a type, or of a slice of one, that has such an object.
+// of returns the entry of a checkpoint for a type, or for a slice of one, that has such an object.
 func (c *Checkpoint) of(typeName string, id resource.ID) (Entry, bool) {
 	if e, ok := c.Types[typeName]; ok {
 		return e, true
@@ -28,8 +28,7 @@ func (c *Checkpoint) of(typeName string, id resource.ID) (Entry, bool) {
 	return e, ok
 }
 
-// other is the name under which the other division speaks of a type: the whole one of a slice, all
-// slices of a whole one.
+// other is the name of a type in the other division: the whole type for a slice, and all slices for a whole type.
 func other(typeName string) string {
 	whole, within := resource.WholeName(typeName)
 	if within == "" {
@@ -38,7 +37,7 @@ func other(typeName string) string {
 	return whole
 }
 
-// slicesOf is the name of all slices of the type of one, and empty for a whole type.
+// slicesOf is the name of all slices of a slice's type, and empty for a whole type.
 func slicesOf(typeName string) string {
 	whole, within := resource.WholeName(typeName)
 	if within == "" {
@@ -47,7 +46,7 @@ func slicesOf(typeName string) string {
 	return whole + slicesMark
 }
 
-// Of returns the versions at which the receiver had what the API server had of a type, or of a slice of one.
+// Of returns the versions at which the receiver had all objects of a type, or of a slice of one.
 func (p Past) Of(typeName string) []uint64 {
 	if versions, ok := p.Versions[typeName]; ok {
 		return versions
@@ -83,10 +82,10 @@ func (p Past) OpaqueOf(typeName string) bool {
 // Events are, by type, the newest changes that other members had seen.
 type Events map[string]uint64
 
-// Of returns that of a type, or of a slice of one.
+// Of returns the newest change of a type, or of a slice of one.
 func (e Events) Of(typeName string) uint64 { return max(e[typeName], e[other(typeName)]) }
 
-// add notes that a member has seen a type so far.
+// add notes that a member has seen a type up to this change.
 func (e Events) add(typeName string, event uint64) {
 	e[typeName] = max(e[typeName], event)
 	if all := slicesOf(typeName); all != "" {

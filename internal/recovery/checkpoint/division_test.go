@@ -9,8 +9,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// TestACheckpointOfAnotherDivision is understood: one of a whole type by who reads its slices, and the reverse. What is
-// said of one namespace says nothing of another.
+// TestACheckpointOfAnotherDivision is understood: one of a whole type by a member that reads its slices, and the
+// reverse. An entry of one namespace says nothing of another.
 func TestACheckpointOfAnotherDivision(t *testing.T) {
 	const inA, inB = resource.ID("a/v1/Pod/x"), resource.ID("b/v1/Pod/x")
 	ledger := func(types map[string]checkpoint.Entry) *checkpoint.Ledger {

@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// Ledger is all checkpoints of one target that have been seen. Create it with [NewLedger].
+// Ledger is all checkpoints of one target that this member has seen. Create it with [NewLedger].
 type Ledger struct {
 	fingerprint string
 	format      ring.Format
@@ -30,16 +30,16 @@ type Ledger struct {
 	news    News
 }
 
-// News tells of what checkpoints may say more than before.
+// News says which checkpoints may cover more than before.
 type News struct {
 	all       bool
 	types     map[string]bool
 	delivered bool
 	format    ring.Format
-	entries   map[string]entry // that have come, by name
+	entries   map[string]entry // new ones, by name
 }
 
-// Of tells whether objects of a type may have become covered, or, of those that are delivered by name, delivered.
+// Of tells whether objects of a type may have become covered, or, if named, delivered by name.
 func (n News) Of(typeName string, named bool) bool {
 	if named {
 		return n.delivered
@@ -47,9 +47,9 @@ func (n News) Of(typeName string, named bool) bool {
 	return n.all || n.types[typeName] || n.types[other(typeName)]
 }
 
-// Touches tells whether one of the checkpoints that have come may cover a state of an object: it speaks of the
-// object's partition, and of its version. That is far cheaper than [Ledger.Covers] where members are many, for few of
-// them write in one second.
+// Touches tells whether one of the new checkpoints may cover a state of an object: it covers the object's
+// partition, and reaches the version. In a large fleet that is far cheaper than [Ledger.Covers], because few
+// members write in one second.
 func (n News) Touches(typeName string, id resource.ID, version uint64) bool {
 	if n.all {
 		return true
@@ -63,7 +63,7 @@ func (n News) Touches(typeName string, id resource.ID, version uint64) bool {
 	return false
 }
 
-// News returns what has come since it was asked last.
+// News returns the news since the last call.
 func (b *Ledger) News() News {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -73,7 +73,7 @@ func (b *Ledger) News() News {
 	return n
 }
 
-// note takes a checkpoint in place of another into the news. The caller holds mu.
+// note adds a checkpoint that replaces another to the news. The caller holds mu.
 func (b *Ledger) note(name string, before, after entry) {
 	c := after.checkpoint
 	b.news.put(name, after)
@@ -88,7 +88,7 @@ func (b *Ledger) note(name string, before, after entry) {
 	}
 }
 
-// put notes a checkpoint that has come.
+// put adds a new checkpoint.
 func (n *News) put(name string, e entry) {
 	if n.entries == nil {
 		n.entries = make(map[string]entry)
@@ -96,7 +96,7 @@ func (n *News) put(name string, e entry) {
 	n.entries[name] = e
 }
 
-// add notes a type of which more may be covered.
+// add adds a type of which more may be covered.
 func (n *News) add(typeName string) {
 	if n.types == nil {
 		n.types = make(map[string]bool)
@@ -107,11 +107,11 @@ func (n *News) add(typeName string) {
 	}
 }
 
-// entry is one checkpoint with the partitions it speaks for.
+// entry is one checkpoint with the partitions that it covers.
 type entry struct {
 	checkpoint Checkpoint
 	ring       *ring.Ring
-	excepts    bool // names what is not acknowledged: it is for the member's own partitions, which may be all
+	excepts    bool // it has exceptions, and is for the member's own partitions, which may be all
 }
 
 // NewLedger returns an empty ledger of the target with that fingerprint, under that ring format.
@@ -123,9 +123,9 @@ func NewLedger(fingerprint string, format ring.Format) *Ledger {
 	return b
 }
 
-// Set takes a checkpoint under a name, in place of an earlier one. One whose name ends in /all speaks for all
-// partitions, and names no exceptions. It returns whether it is believed: of this target and ring format,
-// with a view from which a ring can be built.
+// Set takes a checkpoint under a name, in place of an earlier one. A name that ends in /all stands for a checkpoint
+// of all partitions, which has no exceptions. Set tells whether the checkpoint is believed: it must be of this
+// target and ring format, and its view must make a ring.
 func (b *Ledger) Set(name string, c Checkpoint) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -154,7 +154,7 @@ func (b *Ledger) Set(name string, c Checkpoint) bool {
 	return true
 }
 
-// Delete forgets the checkpoint of that name. Objects that it has covered become unknown where no other covers them.
+// Delete forgets the checkpoint of that name. Objects that only this checkpoint covered become unknown.
 func (b *Ledger) Delete(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -172,7 +172,7 @@ func (b *Ledger) clear() {
 	b.publish()
 }
 
-// publish makes what is believed visible, and forgets rings that no entry needs. The caller holds mu.
+// publish makes the believed checkpoints visible, and forgets rings that no entry needs. The caller holds mu.
 func (b *Ledger) publish() {
 	used := make(map[*ring.Ring]bool, len(b.entries))
 	believed := make([]entry, 0, len(b.entries))
@@ -189,7 +189,7 @@ func (b *Ledger) Covers(typeName string, id resource.ID, version uint64) bool {
 	return b.covers(typeName, id, version, func(string) bool { return true })
 }
 
-// covers is [Ledger.Covers] by the word of the members that are relied upon.
+// covers is [Ledger.Covers] by the checkpoints of members for which relied returns true.
 func (b *Ledger) covers(typeName string, id resource.ID, version uint64, relied func(member string) bool) bool {
 	entries := *b.believed.Load()
 	if len(entries) == 0 || version == 0 {
@@ -202,8 +202,8 @@ func (b *Ledger) covers(typeName string, id resource.ID, version uint64, relied 
 	})
 }
 
-// excepted tells whether the member of a checkpoint says of an object, in whichever of its checkpoints, that it is not
-// acknowledged. That for all partitions names no exceptions but what is refused.
+// excepted tells whether the member of a checkpoint excepts an object in any of its checkpoints. The one for all
+// partitions excepts only refused objects.
 func excepted(entries []entry, p entry, typeName string, id resource.ID) bool {
 	return slices.ContainsFunc(entries, func(o entry) bool {
 		if o.checkpoint.Member != p.checkpoint.Member {
@@ -214,7 +214,8 @@ func excepted(entries []entry, p entry, typeName string, id resource.ID) bool {
 	})
 }
 
-// Delivered tells whether another member says that it has delivered what has that [Name]. It takes no lock.
+// Delivered tells whether another member names the deletion or state with that [Name] as delivered. It takes no
+// lock.
 func (b *Ledger) Delivered(name uint64) bool {
 	return slices.ContainsFunc(*b.delivered.Load(), func(names map[uint64]struct{}) bool {
 		_, ok := names[name]
@@ -222,14 +223,14 @@ func (b *Ledger) Delivered(name uint64) bool {
 	})
 }
 
-// Lists returns what the other members name, by member.
+// Lists returns the tombstones that the other members name, by member.
 func (b *Ledger) Lists() map[string]List {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return maps.Clone(b.lists)
 }
 
-// setList takes what another member names.
+// setList takes the tombstones that another member names.
 func (b *Ledger) setList(member string, l List) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -244,8 +245,8 @@ func (b *Ledger) setList(member string, l List) {
 	b.news.delivered = true
 }
 
-// Owns returns whether a checkpoint of a member, under a view and with what it takes and yields, speaks of an
-// object. The ring is kept as long as a checkpoint has it.
+// Owns returns a function that tells whether a member's checkpoint, under a view and with its takes and yields,
+// covers an object. The ledger keeps the ring as long as a checkpoint has it.
 func (b *Ledger) Owns(member string, view []string, takes, yields []Part) (func(typeName string, id resource.ID) bool, error) {
 	b.mu.Lock()
 	r, ok := b.rings[strings.Join(view, ",")]
@@ -253,7 +254,7 @@ func (b *Ledger) Owns(member string, view []string, takes, yields []Part) (func(
 	if !ok {
 		var err error
 		if r, err = ring.New(view, b.format); err != nil {
-			return nil, err // It says everything.
+			return nil, err // The error needs no context.
 		}
 	}
 	e := entry{checkpoint: Checkpoint{Member: member, Takes: takes, Yields: yields}, ring: r}
@@ -262,7 +263,7 @@ func (b *Ledger) Owns(member string, view []string, takes, yields []Part) (func(
 	}, nil
 }
 
-// owns tells whether a checkpoint speaks of an object.
+// owns tells whether a checkpoint covers the partition of an object.
 func (e *entry) owns(typeName string, id resource.ID, partition int) bool {
 	if taken, decided := e.checkpoint.taken(typeName, id); decided {
 		return taken
@@ -270,8 +271,8 @@ func (e *entry) owns(typeName string, id resource.ID, partition int) bool {
 	return e.ring.Owner(partition) == e.checkpoint.Member
 }
 
-// Bound returns the version up to which a type is acknowledged in every partition, deletions that nobody has watched
-// among it, by the word of the member that knows best; 0 when nobody has said so.
+// Bound returns the version up to which a type is acknowledged in every partition, unseen deletions included. It
+// takes the checkpoint that reaches furthest; 0 means that there is none.
 func (b *Ledger) Bound(typeName string) uint64 {
 	var bound uint64
 	for _, p := range *b.believed.Load() {
@@ -283,9 +284,8 @@ func (b *Ledger) Bound(typeName string) uint64 {
 	return bound
 }
 
-// Acknowledged returns the version up to which every state of an object is acknowledged, deletions that nobody has
-// watched aside, by the word of the member that knows best: of its owner, or of one that speaks for all
-// partitions. It takes no lock.
+// Acknowledged returns the version up to which every state of an object is acknowledged, without unseen deletions.
+// It takes the checkpoint that reaches furthest, of the object's owner or for all partitions. It takes no lock.
 func (b *Ledger) Acknowledged(typeName string, id resource.ID) uint64 {
 	entries := *b.believed.Load()
 	if len(entries) == 0 {
@@ -298,14 +298,14 @@ func (b *Ledger) Acknowledged(typeName string, id resource.ID) uint64 {
 		if e.Low <= bound || !p.owns(typeName, id, partition) {
 			continue
 		}
-		if !e.refuses(hash) { // What is excepted otherwise is above Low, or a deletion that nobody has watched.
+		if !e.refuses(hash) { // Other exceptions are above Low, or unseen deletions.
 			bound = e.Low
 		}
 	}
 	return bound
 }
 
-// Stats returns what the other members say of how they fare, by member.
+// Stats returns the statistics of the other members, by member.
 func (b *Ledger) Stats() map[string]string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -318,8 +318,8 @@ func (b *Ledger) setStats(member, stats string) {
 	b.stats[member] = stats
 }
 
-// Doubtful returns what another member, or an earlier life of ours, says of an object that a request of
-// unknown outcome may still change. It takes no lock.
+// Doubtful returns the statement of another member, or of an earlier process of this name, about an object that a
+// request of unknown outcome may still change. It takes no lock.
 func (b *Ledger) Doubtful(id resource.ID) (Doubt, bool) {
 	all := b.inDoubt.Load()
 	if all == nil || len(*all) == 0 {
@@ -329,8 +329,8 @@ func (b *Ledger) Doubtful(id resource.ID) (Doubt, bool) {
 	return d, ok
 }
 
-// setInDoubt gathers what the members other than self, and self before its present stay, are in doubt about.
-// Who speaks of one object with another is not believed further than that there is a doubt.
+// setInDoubt gathers the objects in doubt of all members other than self, and those of self before its present
+// incarnation. Where two statements about an object differ, it keeps only that the object is in doubt.
 func (b *Ledger) setInDoubt(self string, earlier []Doubt) {
 	inDoubt := make(map[uint64]Doubt)
 	for _, d := range earlier {
@@ -350,11 +350,11 @@ func (b *Ledger) setInDoubt(self string, earlier []Doubt) {
 	if before := b.inDoubt.Swap(&inDoubt); before != nil && len(*before) > 0 && !maps.Equal(*before, inDoubt) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.news.all = true // What is delivered may be in no doubt any more.
+		b.news.all = true // A delivered object may be in no doubt any more.
 	}
 }
 
-// Events returns, by type, the newest change that any other member had seen when it gave its word.
+// Events returns, by type, the newest change that any other member had seen at its last checkpoint.
 func (b *Ledger) Events(self string) Events {
 	events := make(Events)
 	for _, p := range *b.believed.Load() {
@@ -370,24 +370,25 @@ func (b *Ledger) Events(self string) Events {
 	return events
 }
 
-// all tells whether a checkpoint speaks for all partitions: one given under a view of its member alone.
+// all tells whether a checkpoint speaks for all partitions: its view has its own member alone.
 func (e entry) all() bool {
 	return len(e.checkpoint.View) == 1 && e.checkpoint.View[0] == e.checkpoint.Member && len(e.checkpoint.Yields) == 0
 }
 
-// Past is what the checkpoints of one moment say about the time before.
+// Past is the summary of the checkpoints of one moment.
 type Past struct {
-	// Versions are, by type, those at which the receiver had what the API server had then, ascending: the one
-	// up to which everything is acknowledged, and beyond it those up to which some member's own partitions
-	// are. What existed at one of these and exists no longer was deleted since.
+	// Versions are, by type, the versions at which the receiver had all objects of the API server, ascending. One
+	// is the version up to which everything is acknowledged. Those beyond it are versions up to which some member's
+	// own partitions are acknowledged. An object that existed at one of these versions and does not
+	// exist was deleted since.
 	Versions map[string][]uint64
 	// Opaque are the types that were sent although their versions are no numbers.
 	Opaque map[string]bool
-	// Incarnations are the stays in the ring in which the checkpoints were given, by member.
+	// Incarnations are the incarnations that made the checkpoints, by member.
 	Incarnations map[string]string
 }
 
-// Past sums the checkpoints up, of all members or of those of which of returns true.
+// Past sums up the checkpoints of all members, or of those for which of returns true.
 func (b *Ledger) Past(of func(member, incarnation string) bool) Past {
 	past := Past{Versions: make(map[string][]uint64), Opaque: make(map[string]bool), Incarnations: make(map[string]string)}
 	bounds := make(map[string]uint64)
@@ -404,7 +405,7 @@ func (b *Ledger) Past(of func(member, incarnation string) bool) Past {
 				bounds[t] = max(bounds[t], e.deleted())
 			}
 			past.Versions[t] = append(append(past.Versions[t], e.Earlier...), e.High)
-			if e.Until > 0 { // What is left out was there at Low, and may have been deleted since.
+			if e.Until > 0 { // An object that is left out existed at Low, and may have been deleted since.
 				past.Versions[t] = append(past.Versions[t], e.Low)
 			}
 		}
@@ -419,15 +420,15 @@ func (b *Ledger) Past(of func(member, incarnation string) bool) Past {
 	return past
 }
 
-// Position is how far a member had seen a type when it wrote its last checkpoint. One without an incarnation
+// Position is how far a member had seen a type when it wrote its last checkpoint. A position without an incarnation
 // is of a process that is gone.
 type Position struct {
 	Member, Incarnation string
 	High                uint64
 }
 
-// Positions returns those of all members in a type, for their own partitions, and the earlier ones that they
-// still name.
+// Positions returns the positions of all members in a type, for their own partitions, with the earlier ones that
+// they still name.
 func (b *Ledger) Positions(typeName string) []Position {
 	var all []Position
 	for _, p := range *b.believed.Load() {

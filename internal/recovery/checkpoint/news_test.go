@@ -9,7 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// TestNewsTellOfWhichTypesACheckpointSaysMore: who forgets what is covered need not look at anything else.
+// TestNewsTellOfWhichTypesACheckpointSaysMore: a member that forgets covered objects looks at these types only.
 func TestNewsTellOfWhichTypesACheckpointSaysMore(t *testing.T) {
 	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	c := func(pods uint64, view ...string) checkpoint.Checkpoint {
@@ -33,8 +33,8 @@ func TestNewsTellOfWhichTypesACheckpointSaysMore(t *testing.T) {
 	}
 }
 
-// TestNewsTellOfWhichPartitionsACheckpointSpeaks: of a hundred thousand objects that others send, a look at the few
-// whose owner has written in the last second is enough.
+// TestNewsTellOfWhichPartitionsACheckpointSpeaks: of a hundred thousand objects that others send, a member looks
+// only at the few whose owner has written in the last second.
 func TestNewsTellOfWhichPartitionsACheckpointSpeaks(t *testing.T) {
 	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	view := []string{"a", "b", "c"}

@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// packedKey holds all other keys, as deflated JSON, where they would be large: of 300 types with all that
-	// can be said of them a quarter is left. Small ones stay readable.
+	// packedKey holds all other keys, as deflated JSON, if they are large: deflating leaves a quarter of 300 types
+	// with full entries. Small ones stay readable.
 	packedKey = "packed"
-	// packFrom is from which size on they are packed, in bytes; maxUnpacked is how much is believed to be in
-	// a packed one.
+	// packFrom is the size from which keys are packed, in bytes; maxUnpacked bounds the size of the keys in a packed
+	// one.
 	packFrom    = 24 << 10
 	maxUnpacked = 4 << 20
 )
 
-// pack returns keys as a ConfigMap holds them, as text or packed.
+// pack returns keys in the form of a ConfigMap, as text or packed.
 func pack(data map[string]string) (text map[string]string, binary map[string][]byte, err error) {
 	size := 0
 	for k, v := range data {
@@ -38,7 +38,8 @@ func pack(data map[string]string) (text map[string]string, binary map[string][]b
 	return nil, map[string][]byte{packedKey: packed}, nil
 }
 
-// unpack returns what pack was given. What it cannot read it leaves out, as if it had not been written.
+// unpack returns the keys that went into pack. It leaves out keys that it cannot read, as if they had not been
+// written.
 func unpack(m *corev1.ConfigMap) (map[string]string, error) {
 	packed := m.BinaryData[packedKey]
 	if packed == nil {

@@ -15,8 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
 )
 
-// worst is a checkpoint of 300 types with all that can be said of them at once, of a cluster that has seen ten billion
-// changes.
+// worst is a checkpoint of 300 types with full entries, of a cluster that has seen ten billion changes.
 func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, beside checkpoint.Beside) {
 	own = word("a", 1)
 	own.View = nil
@@ -54,7 +53,7 @@ func worst(rng *rand.Rand) (own, all checkpoint.Checkpoint, beside checkpoint.Be
 	return own, all, beside
 }
 
-// written writes what a member says, and returns how many bytes its ConfigMap takes.
+// written writes a member's checkpoints, and returns how many bytes its ConfigMap takes.
 func written(t *testing.T, client *fake.Clientset, own, all checkpoint.Checkpoint, beside checkpoint.Beside) (size int) {
 	t.Helper()
 	writer := store(client, own.Member, checkpoint.NewLedger("f", ring.DefaultFormat()))
@@ -98,8 +97,8 @@ func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
 	}
 }
 
-// TestWhatWaitsForLongFitsBesideAllElse: a receiver that is down for minutes keeps thousands of deletions
-// waiting, and then thousands are delivered at once.
+// TestWhatWaitsForLongFitsBesideAllElse: a receiver that is down for minutes keeps thousands of deletions waiting,
+// and then thousands are delivered at once.
 func TestWhatWaitsForLongFitsBesideAllElse(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
@@ -156,7 +155,7 @@ func TestWhatIsNoPackedCheckpointIsNotBelieved(t *testing.T) {
 	if diff := cmp.Diff(0, ledger.Len()); diff != "" {
 		t.Errorf("checkpoints that are believed: %s", diff)
 	}
-	// A small one again.
+	// The next one is small again.
 	if err := writer.Publish(t.Context(), word("a", 20), word("a", 20), checkpoint.Beside{}); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 type Part struct {
 	// Type is the name of the whole type, as [resource.Type.String] has it.
 	Type string
-	// From is the first name of a namespace in the part, Until the first that is not in it any more. Empty is no bound.
+	// From is the first namespace of the part, Until the first one after it. Empty means no bound.
 	From, Until string
 }
 
@@ -21,8 +21,8 @@ func (p Part) covers(typeName, namespace string) bool {
 	return p.Type == whole && namespace >= p.From && (p.Until == "" || namespace < p.Until)
 }
 
-// taken tells whether a checkpoint speaks of an object because its member takes a part, or does not because
-// it yields one; by neither, its partition decides.
+// taken tells whether a checkpoint covers an object because its member takes a part, or does not because it yields
+// one. If decided is false, the object's partition decides.
 func (c *Checkpoint) taken(typeName string, id resource.ID) (taken, decided bool) {
 	if len(c.Takes)+len(c.Yields) == 0 {
 		return false, false

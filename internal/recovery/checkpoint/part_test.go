@@ -49,8 +49,8 @@ func TestACheckpointSpeaksOfWhatItsMemberTakesAndNotOfWhatItYields(t *testing.T)
 	}
 }
 
-// TestAPartInACheckpointIsOfTheWholeType: what Leases and checkpoints say of a range of namespaces
-// is understood by a member that reads the type by namespace.
+// TestAPartInACheckpointIsOfTheWholeType: a member that reads a type by namespace understands a range of namespaces
+// in Leases and checkpoints.
 func TestAPartInACheckpointIsOfTheWholeType(t *testing.T) {
 	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	taker, yields := word("a", 100), word("b", 90)

@@ -31,17 +31,17 @@ const (
 
 // StoreOptions are the settings of a [Store]. All are required but Streams and Log.
 type StoreOptions struct {
-	// Namespace is where the ConfigMaps are; Ring and Target tell them apart from others, Member is ours.
+	// Namespace is the namespace of the ConfigMaps, Ring and Target identify them, and Member is this member.
 	Namespace, Ring, Target, Member string
-	// DoubtFor is how long a receiver may hold a request of unknown outcome. So long what the last checkpoint of
-	// our name was in doubt about is told of beside ours, which takes its place: a part of it may be another
-	// member's by now, which has not read it.
+	// DoubtFor is how long a receiver may hold a request of unknown outcome. For that time, our checkpoint repeats
+	// the doubts of the last checkpoint of our name, which it replaces. Another member may own some of these objects
+	// by now, and may not have read the earlier checkpoint.
 	DoubtFor time.Duration
 	// Changed is called after the ledger has changed, by one goroutine.
 	Changed func()
-	// Streams count what becomes of the watch; nil counts nothing.
+	// Streams count how the watch ends; nil counts nothing.
 	Streams *reflector.Metrics
-	// Log gets what goes wrong.
+	// Log takes errors.
 	Log logr.Logger
 }
 
@@ -51,21 +51,21 @@ type Store struct {
 	ledger      *Ledger
 	opts        StoreOptions
 	synced      chan struct{} // closed after the first list
-	before      Past          // written before synced is closed, like what follows
+	before      Past          // written before synced is closed, like the next fields
 	ours        map[string][]uint64
 	left        List
-	lastInDoubt []Doubt   // of our predecessor
-	lastUntil   time.Time // until when these are told of
+	lastInDoubt []Doubt   // of the previous process of our name
+	lastUntil   time.Time // until when our checkpoint repeats these
 	once        sync.Once
 
-	seen     sync.Mutex        // guards what follows, and is held while the ledger changes
-	voidTo   time.Time         // until then nothing is believed; see Void
+	seen     sync.Mutex        // guards the fields below, and is held while the ledger changes
+	voidTo   time.Time         // until then no checkpoint is believed; see Void
 	versions map[string]uint64 // of the ConfigMaps in the ledger
-	inDoubt  []Doubt           // of an earlier stay, until we have written something ourselves
+	inDoubt  []Doubt           // of an earlier incarnation, until our first write
 
-	mu      sync.Mutex // guards what follows, and is held while writing
+	mu      sync.Mutex // guards the fields below, and is held while writing
 	current *corev1.ConfigMap
-	data    map[string]string // what was written last
+	data    map[string]string // the keys of the last write
 }
 
 // NewStore returns a store of that ledger.
@@ -77,22 +77,22 @@ func NewStore(client corev1client.ConfigMapsGetter, ledger *Ledger, opts StoreOp
 // Name is the name of our ConfigMap.
 func (s *Store) Name() string { return s.opts.Ring + "-" + s.opts.Target + "-" + s.opts.Member }
 
-// Synced is closed once all checkpoints that there were at the start are in the ledger.
+// Synced is closed once the ledger has all checkpoints that existed at the start.
 func (s *Store) Synced() <-chan struct{} { return s.synced }
 
-// Before returns what the checkpoints said that there were at the start, and, by type, the versions that
-// those of our own name spoke of. It may be called once Synced is closed.
+// Before returns the summary of the checkpoints that existed at the start and, by type, the versions of those of our
+// own name. It may be called once Synced is closed.
 func (s *Store) Before() (all Past, ours map[string][]uint64) { return s.before, s.ours }
 
-// Left returns what the checkpoint of our own name named that there was at the start. It may be called once
-// Synced is closed.
+// Left returns the tombstones that the checkpoint of our own name named at the start. It may be called once Synced
+// is closed.
 func (s *Store) Left() List { return s.left }
 
-// refreshTimeout bounds [Store.Refresh]: the asker tries again.
+// refreshTimeout bounds [Store.Refresh]: its caller tries again.
 const refreshTimeout = 5 * time.Second
 
-// Refresh brings the ledger up to what the API server holds now, whatever the watch has shown so far. It blocks
-// for one request, five seconds at most.
+// Refresh brings the ledger up to the present state of the API server, however far the watch is. It blocks for one
+// request, five seconds at most.
 func (s *Store) Refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, refreshTimeout)
 	defer cancel()
@@ -106,13 +106,13 @@ func (s *Store) Refresh(ctx context.Context) error {
 	return nil
 }
 
-// voidFor is how long after a restore of etcd no checkpoint is believed. Each member finds out within a few
-// seconds, and says nothing from then on until it has read the cluster again; what it wrote before that
-// speaks of versions that are gone.
+// voidFor is how long after a restore of etcd no checkpoint is believed. Each member notices the restore within a
+// few seconds, and then writes none until it has read the cluster again. Its last checkpoints before that speak of
+// versions that are gone.
 const voidFor = 20 * time.Second
 
-// Void forgets all checkpoints, and believes none for 20 seconds: the cluster has gone back in time. What
-// they covered may be another state under a version that begins anew. It does not block.
+// Void forgets all checkpoints, and believes none for 20 seconds: the cluster has gone back in time. After that,
+// another state may have a version that they covered. Void does not block.
 func (s *Store) Void() {
 	s.seen.Lock()
 	defer s.seen.Unlock()
@@ -125,7 +125,7 @@ func (s *Store) selector() string {
 	return RingLabel + "=" + s.opts.Ring + "," + TargetLabel + "=" + s.opts.Target
 }
 
-// Run follows the ConfigMaps until ctx ends. It returns an error when they may not be read before they ever were.
+// Run follows the ConfigMaps until ctx ends. It returns an error when they may not be read before the first list.
 func (s *Store) Run(ctx context.Context) error {
 	err := configmap.Follow(ctx, configmap.Source{
 		Client: s.client, Labels: s.selector(), Stream: reflector.Checkpoints, Streams: s.opts.Streams, Log: s.opts.Log,
@@ -136,8 +136,8 @@ func (s *Store) Run(ctx context.Context) error {
 	return nil
 }
 
-// Publish writes our checkpoints, for our own partitions and for all, with what goes beside them, unless they
-// are what was written last. It blocks for one request, or a few when somebody else has written.
+// Publish writes our checkpoints, for our own partitions and for all, with the data beside them, unless they equal
+// those of the last write. It blocks for one request, or a few after a write of another member.
 func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside) error {
 	open, err := encodeOpen(beside.Open, false)
 	living, err2 := encodeOpen(beside.Open, true)
@@ -181,8 +181,8 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 	return fmt.Errorf("writing checkpoint %s: %w", s.Name(), err)
 }
 
-// withPredecessors adds what our predecessor was in doubt about, as long as that may be of use and nothing newer is
-// known.
+// withPredecessors adds the doubts of the previous process of our name, as long as the receiver may hold its
+// requests, and we have no newer statement.
 func (s *Store) withPredecessors(inDoubt []Doubt) []Doubt {
 	select {
 	case <-s.synced:
@@ -205,8 +205,8 @@ func (s *Store) withPredecessors(inDoubt []Doubt) []Doubt {
 	return all
 }
 
-// Strike removes the open tombstones of a member that is gone, once all of them are delivered. Sum names
-// them. It does nothing when the member has written since.
+// Strike removes the open tombstones of a member that is gone, once all of them are delivered. sum names them. It
+// does nothing when the member has written since.
 func (s *Store) Strike(ctx context.Context, member, sum string) error {
 	name := s.opts.Ring + "-" + s.opts.Target + "-" + member
 	m, err := configmap.Get(ctx, s.client, name)
@@ -250,7 +250,7 @@ func (s *Store) put(ctx context.Context, name string, current *corev1.ConfigMap,
 	return configmap.Put(ctx, s.client, name, current, c)
 }
 
-// sink takes what is followed.
+// sink takes the ConfigMaps of the watch.
 type sink struct{ s *Store }
 
 // take puts the checkpoints of a ConfigMap into the ledger, and tells whether any is believed.
@@ -262,7 +262,7 @@ func (k sink) take(m *corev1.ConfigMap) bool {
 	}
 	version := resource.ParseVersion(m.ResourceVersion)
 	if version < k.s.versions[m.Name] {
-		return false // The watch is behind what Refresh has read.
+		return false // The watch is behind the list of Refresh.
 	}
 	k.s.versions[m.Name] = version
 	believed := false
@@ -290,7 +290,8 @@ func (k sink) take(m *corev1.ConfigMap) bool {
 	return believed
 }
 
-// takeBeside takes what a member has written beside its checkpoints; of ours, what an earlier stay has left.
+// takeBeside takes the data that a member has written beside its checkpoints. Ours are those of an earlier
+// incarnation.
 func (k sink) takeBeside(configMap string, own Checkpoint, data map[string]string) {
 	open, err := decodeOpen(data[openKey], data[livingKey])
 	delivered, err2 := decodeNames(data[deliveredKey])
@@ -305,7 +306,7 @@ func (k sink) takeBeside(configMap string, own Checkpoint, data map[string]strin
 	}
 	select {
 	case <-k.s.synced:
-		if own.Incarnation != k.s.left.Incarnation { // else it is that of the earlier stay, read once more
+		if own.Incarnation != k.s.left.Incarnation { // else it is the earlier incarnation's, read once more
 			k.s.inDoubt = nil
 		}
 	default:
@@ -336,8 +337,8 @@ func (k sink) forget(configMap string) {
 	k.s.ledger.Delete(entryName(configMap, allKey))
 }
 
-// Replace takes all there are. The list is believed whatever the versions in it are: etcd may have been restored from a
-// backup, and what was written since then is void. What the list has not yet, the watch brings.
+// Replace takes a list of all ConfigMaps. It believes the list whatever its versions are: etcd may have been
+// restored from a backup, and later writes are void. The watch brings newer ones.
 func (k sink) Replace(all []*corev1.ConfigMap) {
 	k.s.seen.Lock()
 	for name := range k.s.versions {

@@ -135,7 +135,7 @@ func TestAMissingPermissionIsSaidAtTheStart(t *testing.T) {
 	})
 }
 
-// TestTheLastWordOfWhoHasNoLeaseOverwritesNobody: a successor of its name may have begun to write.
+// TestTheLastWordOfWhoHasNoLeaseOverwritesNobody: a successor of the member's name may have begun to write.
 func TestTheLastWordOfWhoHasNoLeaseOverwritesNobody(t *testing.T) {
 	client := fake.NewClientset()
 	first, successor := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())), store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat()))
@@ -164,8 +164,8 @@ func TestTheLastWordOfWhoHasNoLeaseOverwritesNobody(t *testing.T) {
 	}
 }
 
-// TestAfterARestoreNoCheckpointIsBelievedForAWhile has the cluster go back in time: what the checkpoints
-// cover may be another state, under a version that begins anew.
+// TestAfterARestoreNoCheckpointIsBelievedForAWhile has the cluster go back in time: another state may have a version
+// that the checkpoints cover.
 func TestAfterARestoreNoCheckpointIsBelievedForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
@@ -186,7 +186,7 @@ func TestAfterARestoreNoCheckpointIsBelievedForAWhile(t *testing.T) {
 		if ledger.Covers("pods.v1", id(1), 300) {
 			t.Error("what was said before the restore covers a state after it")
 		}
-		publish(901) // by a member that has not noticed yet
+		publish(901) // by a member that has not noticed the restore
 		synctest.Wait()
 		if ledger.Covers("pods.v1", id(1), 300) {
 			t.Error("what was said right after the restore covers a state after it")
@@ -204,8 +204,8 @@ func TestAfterARestoreNoCheckpointIsBelievedForAWhile(t *testing.T) {
 	})
 }
 
-// A pod comes back under its name. What its earlier life was in doubt about stays so until it has written
-// something itself, however often its own checkpoint is read until then.
+// A pod comes back under its name. The doubts of its earlier process stay until it has written a checkpoint itself,
+// however often it reads the earlier one before that.
 func TestWhatAnEarlierLifeIsInDoubtAboutIsNotForgottenByReadingItAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
@@ -244,8 +244,8 @@ func TestWhatAnEarlierLifeIsInDoubtAboutIsNotForgottenByReadingItAgain(t *testin
 	})
 }
 
-// Our checkpoint takes the place of an earlier life's. What that was in doubt about is told of for as long as a
-// receiver may hold a request: the object may be another member's by now, which has not read it before.
+// Our checkpoint replaces that of an earlier process. It repeats the earlier doubts for as long as a receiver may
+// hold a request: another member may own the object by now, and may not have read it before.
 func TestWhatAnEarlierLifeWasInDoubtAboutIsToldOfBesideOurs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()

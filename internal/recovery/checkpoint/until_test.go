@@ -38,12 +38,12 @@ func TestAnEntryThatLeavesOutWhatItCannotName(t *testing.T) {
 	}
 }
 
-// TestEntriesNameAsMuchAsThereIsRoomFor: in the middle of a first sync more is left of one type than can be
-// named. The others are named whole all the same, and of that one all counts that comes before what is left.
+// TestEntriesNameAsMuchAsThereIsRoomFor: in the middle of a first sync, one type has more unacknowledged objects
+// than names. The others are named completely, and for that type all objects before the first unnamed one count.
 func TestEntriesNameAsMuchAsThereIsRoomFor(t *testing.T) {
 	var left, sent []resource.ID
 	for i := range 3 * checkpoint.MaxExcept {
-		if checkpoint.Short(id(i)) >= 1<<31 || i%100 == 0 { // half of it is done, but for a few
+		if checkpoint.Short(id(i)) >= 1<<31 || i%100 == 0 { // half of it is done, except for a few
 			left = append(left, id(i))
 		} else {
 			sent = append(sent, id(i))
@@ -71,8 +71,8 @@ func TestEntriesNameAsMuchAsThereIsRoomFor(t *testing.T) {
 	}
 }
 
-// A replica of an earlier version, as in the middle of an upgrade, must not take for delivered what an entry
-// leaves out.
+// TestWhoKnowsOfNothingLeftOutBelievesNoMoreThanLow: a replica of an earlier version, as in the middle of an
+// upgrade, must not take objects for delivered that an entry leaves out.
 func TestWhoKnowsOfNothingLeftOutBelievesNoMoreThanLow(t *testing.T) {
 	c := word("a", 0)
 	c.Types["pods.v1"] = checkpoint.Entry{Low: 10, High: 20, Until: 1 << 31}
@@ -103,11 +103,12 @@ func TestWhoKnowsOfNothingLeftOutBelievesNoMoreThanLow(t *testing.T) {
 	}
 }
 
-// What an entry leaves out was there at Low, and may have been deleted since: a search for deletions looks there, too.
+// An object that an entry leaves out existed at Low, and may have been deleted since: a search has to look there,
+// too.
 func TestWhatIsLeftOutIsLookedForFromLowOn(t *testing.T) {
 	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	c := word("a", 0)
-	c.View = []string{"a", "b"} // Of its own alone: what somebody says of all would begin at Low anyway.
+	c.View = []string{"a", "b"} // Its own partitions alone: an entry for all would begin at Low anyway.
 	c.Types["pods.v1"] = checkpoint.Entry{Low: 10, High: 20, Until: 1 << 31}
 	c.Types["nodes.v1"] = checkpoint.Entry{Low: 10, High: 20}
 	b.Set("a/checkpoint", c)

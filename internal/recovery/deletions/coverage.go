@@ -20,7 +20,7 @@ func (f *Finder) Coverage(now time.Time) map[string]checkpoint.Seen {
 	seen := make(map[string]checkpoint.Seen)
 	divided := f.divided()
 	for name, versions := range f.past.Versions {
-		if divided(name) { // What is known of it is said of what is watched in its place.
+		if divided(name) { // The types that are watched in its place have its entry.
 			continue
 		}
 		seen[name] = checkpoint.Seen{Deleted: versions[0], Earlier: f.past.ours[name]}
@@ -30,7 +30,7 @@ func (f *Finder) Coverage(now time.Time) map[string]checkpoint.Seen {
 		switch {
 		case s != nil && stats.Listed:
 			seen[name] = f.seen(t, s, stats, now)
-		case s != nil && s.state.Done() && stats == (index.Stats{}): // Its end was watched, or has been looked into.
+		case s != nil && s.state.Done() && stats == (index.Stats{}): // Its end was watched, or has been searched.
 			delete(seen, name)
 		}
 	}
@@ -54,7 +54,7 @@ func (f *Finder) seen(t resource.Type, s *search, stats index.Stats, now time.Ti
 
 // unsearched repeats what earlier checkpoints said of a type's deletions, and no more. The caller holds mu.
 func (f *Finder) unsearched(name string, c checkpoint.Seen, versions []uint64) checkpoint.Seen {
-	c.Deleted, c.Earlier = 1, f.past.ours[name] // 1: nothing is known of before.
+	c.Deleted, c.Earlier = 1, f.past.ours[name] // 1: no earlier version is known.
 	if len(versions) > 0 {
 		c.Deleted = versions[0]
 	}

@@ -19,7 +19,7 @@ type answer uint8
 
 const (
 	cannotTell answer = iota // The next source is asked.
-	tellsLater               // Nobody is asked for now.
+	tellsLater               // No source is asked for now.
 	told                     // What it knows to be gone is deleted, and the search is done or held.
 )
 
@@ -65,7 +65,7 @@ func (f *Finder) peers(_ context.Context, q *inquiry) answer {
 		delivered = f.opts.Ledger.Bound(name) >= s.listed
 	}
 	switch {
-	case s.state != Pending: // The type went meanwhile.
+	case s.state != Pending: // The type was removed meanwhile.
 		return told
 	case delivered:
 		s.state = Answered

@@ -27,7 +27,7 @@ func ExampleFinder() {
 		Pager: &history{at: map[uint64][]string{50: {"web", "worker"}}}, Index: now,
 		Ledger:      checkpoint.NewLedger("fingerprint", ring.DefaultFormat()),
 		Checkpoints: told{checkpoint.Past{Versions: map[string][]uint64{"pods.v1": {50}}}, &refresh},
-		Members:     func() []ownership.MemberStatus { return nil }, // No peer is there who could tell.
+		Members:     func() []ownership.MemberStatus { return nil }, // There is no peer that could tell.
 		Receiver: deletions.Receiver{
 			Wants: func(resource.Type, string, string) bool { return true },
 			Sees:  func(resource.Record) bool { return true },

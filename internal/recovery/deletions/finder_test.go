@@ -21,12 +21,12 @@ import (
 
 // history is what an API server held at each version.
 type history struct {
-	mu    sync.Mutex // guards what follows
+	mu    sync.Mutex // guards the fields below
 	at    map[uint64][]string
 	fail  error
 	asked []uint64
-	// memory are the deletions that the server remembers, those after the version forgotten; it remembers
-	// nothing when that is 0.
+	// memory are the deletions after the version forgotten, which the server remembers. If forgotten is 0, it
+	// remembers none.
 	memory    []watch.Deletion
 	forgotten uint64
 }
@@ -71,7 +71,7 @@ type searching struct {
 	members []ownership.MemberStatus
 	ledger  *checkpoint.Ledger
 	deleted []string
-	spans   map[string][2]uint64 // within which each was deleted
+	spans   map[string][2]uint64 // the version ranges in which each was deleted
 }
 
 func newSearching(versions []uint64, incumbents map[string]string, at map[uint64][]string) *searching {
@@ -183,9 +183,9 @@ func TestAnIncumbentSparesTheSearch(t *testing.T) {
 	}
 }
 
-// TestTheLastCheckpointOfAnIncumbentSaysWhereToLook comes from a storm: while a joiner waited for the word of those
-// who were there before it, an object was created and delivered; they left, and it was deleted when nobody
-// watched. The checkpoints that the joiner had begun with did not show it, their last ones did.
+// TestTheLastCheckpointOfAnIncumbentSaysWhereToLook has a joiner that waits for the reports of its incumbents.
+// Meanwhile an object is created and delivered. The incumbents leave, and the object is deleted while no member
+// watches. Only their last checkpoints show it, not the ones with which the joiner began.
 func TestTheLastCheckpointOfAnIncumbentSaysWhereToLook(t *testing.T) {
 	s := newSearching([]uint64{50}, map[string]string{"b": "one"}, map[uint64][]string{50: {"x"}, 80: {"x", "brief"}, 90: {"x", "stranger"}})
 	s.Step(t.Context(), time.Unix(0, 0))
@@ -207,7 +207,7 @@ func TestTheLastCheckpointOfAnIncumbentSaysWhereToLook(t *testing.T) {
 		return nil
 	})
 	s.Step(t.Context(), time.Unix(2, 0))
-	s.want(t, "searched", true, "brief", "stranger") // somebody has come after us, and gone
+	s.want(t, "searched", true, "brief", "stranger") // a member has come after us, and gone
 	if diff := cmp.Diff([]uint64{80, 50, 90}, s.history.asked); diff != "" {
 		t.Errorf("versions that were listed (-want +got):\n%s", diff)
 	}
@@ -230,16 +230,15 @@ func TestAnIncumbentThatGoesIsReplacedByASearch(t *testing.T) {
 	}
 	s := newSearching([]uint64{50}, map[string]string{"b": "one"}, map[uint64][]string{50: {"gone"}})
 	s.Step(t.Context(), time.Unix(0, 0))
-	s.members[0].Lease.Incarnation = "one.2" // Its Lease was lost for a while; what it knows was not.
+	s.members[0].Lease.Incarnation = "one.2" // Its Lease was lost for a while, but not its knowledge.
 	s.Step(t.Context(), time.Unix(239, 0))
 	s.want(t, "still patient", false)
 	s.Step(t.Context(), time.Unix(241, 0))
 	s.want(t, "patience is over", true, "gone")
 }
 
-// TestTheServersMemoryIsAskedUpToOurLastList: while the search waited for an incumbent, our watch began anew.
-// The server's memory tells what was deleted in that gap, too, and only then may we say that we know of every
-// deletion.
+// TestTheServersMemoryIsAskedUpToOurLastList: while the search waits for an incumbent, our watch begins anew. The
+// server's memory reports the deletions of that gap, too, and only then may we claim that we know every deletion.
 func TestTheServersMemoryIsAskedUpToOurLastList(t *testing.T) {
 	s := newSearching([]uint64{50}, map[string]string{"b": "one"}, nil)
 	s.history.forgotten = 50
@@ -256,7 +255,7 @@ func TestTheServersMemoryIsAskedUpToOurLastList(t *testing.T) {
 	}
 }
 
-// TestAFirstCheckpointSaysOfDeletionsOnlyWhatIsKnown: it is written before anything has been looked for.
+// TestAFirstCheckpointSaysOfDeletionsOnlyWhatIsKnown: it is written before any search.
 func TestAFirstCheckpointSaysOfDeletionsOnlyWhatIsKnown(t *testing.T) {
 	past := checkpoint.Past{Versions: map[string][]uint64{"nodes.v1": {50, 70}}}
 	x := index.New(nil)
@@ -284,8 +283,8 @@ func TestAFirstCheckpointSaysOfDeletionsOnlyWhatIsKnown(t *testing.T) {
 	}
 }
 
-// TestAGapStaysOpenUntilThePeersHaveSpoken: somebody began when we did, and has given no word yet but in
-// an earlier life. It goes, and its last word tells of what it has delivered before our first list, and was
+// TestAGapStaysOpenUntilThePeersHaveSpoken: a peer began when we did, and has a checkpoint of an earlier process
+// only. It leaves, and its last checkpoint names an object that it delivered before our first list, and that was
 // deleted when it had stopped watching.
 func TestAGapStaysOpenUntilThePeersHaveSpoken(t *testing.T) {
 	s := newSearching([]uint64{50}, nil, map[uint64][]string{50: {"x"}, 90: {"x", "brief"}})
@@ -310,9 +309,9 @@ func TestAGapStaysOpenUntilThePeersHaveSpoken(t *testing.T) {
 	}
 }
 
-// TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone: our watch has begun anew, and of what was created and
-// deleted meanwhile we know nothing. Somebody else had seen the one and delivered it, and was gone before the
-// other.
+// TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone: our watch has begun anew, and we do not know an object that
+// was created and deleted meanwhile. Another member saw the creation and delivered the object, and was gone before
+// the deletion.
 func TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone(t *testing.T) {
 	s := newSearching([]uint64{50}, nil, map[uint64][]string{50: {"x"}, 130: {"x", "brief"}, 145: {"x", "other"}})
 	s.Step(t.Context(), time.Unix(0, 0))
@@ -331,7 +330,7 @@ func TestAGapIsLookedIntoByTheLastWordsOfThoseWhoAreGone(t *testing.T) {
 		s.index.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, version)
 	}
 	relist(135)
-	relist(150) // twice since we looked, which was at 100
+	relist(150) // twice since our last look, which was at 100
 	s.history.asked = nil
 	if _, bound := s.done(pods); bound != 100 {
 		t.Errorf("of deletions our word ends at %d, want where we looked last", bound)

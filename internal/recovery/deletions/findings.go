@@ -13,9 +13,9 @@ import (
 type findings struct {
 	metrics *repair.Metrics
 	found   int                           // since the last report
-	untold  []string                      // types that became unknown since then
-	held    map[resource.Type]repair.Held // of which too many objects are missing
-	unknown map[resource.Type]bool        // of which nothing has told yet
+	untold  []string                      // types that became unknown since the last report
+	held    map[resource.Type]repair.Held // repairs with too many missing objects
+	unknown map[resource.Type]bool        // types of which no source has told
 }
 
 // cannotTell notes a type of which no source can tell.
@@ -82,7 +82,7 @@ func (f *Finder) Release(ctx context.Context, t resource.Type, within repair.Sco
 	v, err := f.opts.Previous.Judge(t, func(t resource.Type, namespace, name string) bool {
 		return f.opts.Receiver.Wants(t, namespace, name) && within.Has(namespace, name)
 	}, f.IsGone(t), true)
-	if err != nil { // Then it holds nothing back either.
+	if err != nil { // Without a verdict there is no held repair either.
 		f.opts.Previous.Discard(err)
 		within = repair.Scope{}
 	}
@@ -94,7 +94,7 @@ func (f *Finder) Release(ctx context.Context, t resource.Type, within repair.Sco
 	h := held[t]
 	h.Documents -= v.Missing
 	switch {
-	case err != nil: // It is held back as before.
+	case err != nil: // The repair is held as before.
 	case h.Documents > 0 && !within.Whole():
 		held[t] = h
 	default:

@@ -63,7 +63,7 @@ func (g Gap) next(last position, stats index.Stats, now time.Time) Gap {
 	case last.since != stats.Since && stats.Before == 0: // etcd was restored from a backup
 		return Gap{}
 	case last.since == stats.Since, stats.Since == last.version: // nothing has happened
-	case g.State == Closed: // The watch may have begun anew more than once since, of which only the last time is known.
+	case g.State == Closed: // The watch may have begun anew more than once, and only the last time is known.
 		return Gap{State: Open, After: min(last.version, stats.Before), Since: stats.Since, begun: now}
 	default:
 		g.Since = stats.Since

@@ -39,7 +39,7 @@ func (f *Finder) ConsultGone(t resource.Type, now time.Time) {
 	looked := s.state != Pending
 	f.mu.Unlock()
 	if looked {
-		return // What it knew was looked for while the type was served.
+		return // Its names were searched while the type was served.
 	}
 	v, err := f.opts.Previous.Judge(t, f.opts.Receiver.Wants, true, false)
 	f.apply(t, s, v, err)
@@ -49,7 +49,7 @@ func (f *Finder) ConsultGone(t resource.Type, now time.Time) {
 // knows. It does so once in the life of the process.
 func (f *Finder) lookForGone() {
 	if !f.hasUnseen() {
-		return // There is none that it could say it of, most of the time.
+		return // Most of the time there is no such type.
 	}
 	types, sure := f.opts.Types.Served()
 	if !sure {

@@ -84,9 +84,9 @@ func TestInventoryIsAskedWhereHistoryCannotTell(t *testing.T) {
 	}
 }
 
-// The database of the API server was restored from a backup, and all replicas began anew. The checkpoints
-// went back with it, so history tells that nothing is missing. The inventory is of the time that was lost:
-// a/y was there, and its document still is.
+// The database of the API server was restored from a backup, and all replicas began anew. The checkpoints went back
+// with it, so history tells that nothing is missing. The inventory is of the lost time, in which a/y existed, and
+// its document still exists.
 func TestOfALostTimeTheInventoryIsConsultedWhateverHistoryTells(t *testing.T) {
 	t.Parallel()
 	for name, catchesUp := range map[string]bool{"it stays behind": false, "it has written as much again within a minute": true} {
@@ -119,7 +119,8 @@ func TestOfALostTimeTheInventoryIsConsultedWhateverHistoryTells(t *testing.T) {
 	}
 }
 
-// Sixty objects of a namespace are gone with it: a complete list of the namespaces proves that, and no person is asked.
+// Sixty objects are gone with their namespace: a complete list of the namespaces proves that, and no person is
+// asked.
 func TestWhatWentWithItsNamespaceNeedsNoPerson(t *testing.T) {
 	t.Parallel()
 	namespaces := resource.Type{Version: "v1", Resource: "namespaces", Kind: "Namespace"}
@@ -144,7 +145,7 @@ func TestWhatWentWithItsNamespaceNeedsNoPerson(t *testing.T) {
 	}
 }
 
-// Of a type whose versions are no numbers neither history nor an inventory can tell.
+// If the versions of a type are no numbers, neither history nor an inventory can tell of it.
 func TestATypeWithoutVersionsIsSaidToBeUnknown(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -15,8 +15,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// guessed is what a replica deletes by the word of an inventory, of a cluster that holds a/x; versions are
-// those at which pods are now. history is gone.
+// guessed is how much a replica deletes because of an inventory, in a cluster that holds a/x; version is the present
+// version of pods. History is gone.
 func guessed(t *testing.T, dir, cluster string, version uint64) (deleted int) {
 	t.Helper()
 	x := index.New(nil)

@@ -24,13 +24,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
 
-// search is a finder, and what a test asks of it.
+// search is a finder, with the functions that tests need.
 type search struct {
 	*deletions.Finder
 	refresh *func() error
 }
 
-// told are the checkpoints of all members, as they were at first.
+// told are the checkpoints of all members at the start.
 type told struct {
 	past    checkpoint.Past
 	refresh *func() error
@@ -39,8 +39,8 @@ type told struct {
 func (c told) Before() (all checkpoint.Past, ours map[string][]uint64) { return c.past, nil }
 func (c told) Refresh(context.Context) error                           { return (*c.refresh)() }
 
-// newSearch returns one that knows what checkpoints said before, and the processes, by member, that were here
-// then. members are as they are now; of remembers there is one at most.
+// newSearch returns a finder that knows the earlier checkpoints and, by member, the processes at its start. members
+// are the present ones; of remembers there is one at most.
 func newSearch(p deletions.Pager, x *index.Index, ledger *checkpoint.Ledger, past checkpoint.Past, incumbents map[string]string,
 	members func() []ownership.MemberStatus, deleted func(t resource.Type, namespace, name string, after, at uint64) bool, remembers ...*previous.Inventory,
 ) search {
@@ -66,22 +66,23 @@ func newSearch(p deletions.Pager, x *index.Index, ledger *checkpoint.Ledger, pas
 	return search{deletions.New(opts), &refresh}
 }
 
-// onRefresh is called when the checkpoints are read once more.
+// onRefresh sets a function that runs when the checkpoints are read once more.
 func (s search) onRefresh(f func() error) { *s.refresh = f }
 
-// done tells whether checkpoints say all of a type's deletions, and else up to where: 1 is for nothing.
+// done tells whether checkpoints cover all deletions of a type. If not, bound is the version up to which they do; 1
+// means none.
 func (s search) done(t resource.Type) (done bool, bound uint64) {
 	c, known := s.Coverage(time.Unix(0, 0))[t.String()]
 	return known && c.Version > 0 && c.Deleted == 0, c.Deleted
 }
 
-// state says how far the search of a type is.
+// state is the state of a type's search.
 func (s search) state(t resource.Type) string {
 	state, _, _ := s.Inspect(t)
 	return state.String()
 }
 
-// gone returns the types of which deletions may have been missed.
+// gone returns the types whose deletions may have been missed.
 func (s search) gone() []string {
 	var names []string
 	for _, t := range s.Unresolved() {
@@ -96,7 +97,7 @@ func (s search) gone() []string {
 // held is how many documents of a type are held back.
 func (s search) held(t resource.Type) int { return s.Held()[t].Documents }
 
-// force deletes what is held back of pods, in one namespace or in all.
+// force deletes the held pods, in one namespace or in all.
 func (s search) force(t *testing.T, namespace string) (int, error) {
 	t.Helper()
 	return s.Release(t.Context(), pods, repair.Scope{Namespace: namespace}, func(_ context.Context, _ resource.Type, gone []guard.Object, _ bool) (int, error) {

@@ -43,13 +43,13 @@ type search struct {
 	state    State
 	begun    time.Time
 	retry    time.Time
-	listed   uint64          // the version of our list, or a little more: deletions up to here are looked for
-	versions []uint64        // those of checkpoints, ascending: the receiver had what the API server had then
-	asked    map[uint64]bool // at which versions the past is known
+	listed   uint64          // the version of our list, or a little more: the search covers deletions up to here
+	versions []uint64        // of checkpoints, ascending: at each, the receiver had all objects of the API server
+	asked    map[uint64]bool // versions at which the past is known
 	expired  bool            // the API server does not remember the past
 	gone     bool            // the type is served no longer
 	gap      Gap             // in our watch; its state is beside the one above, and neither waits for the other
-	seen     position        // when we looked at our watch last
+	seen     position        // our watch at the last look
 }
 
 // note notes that a version has been asked about.

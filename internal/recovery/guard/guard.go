@@ -48,8 +48,8 @@ type Verdict struct {
 	Deleted []Object
 }
 
-// Compare answers a question. Without force the answer holds no more in memory than the guard allows, beside what is
-// proven. It fails with the error of the names, and then says nothing else.
+// Compare answers a question. Without force the answer holds only the proven objects and as many others as the guard
+// allows. It fails with the error of the names, and then has no verdict.
 func Compare(q Question) (Verdict, error) {
 	v := Verdict{Status: Compared, Known: q.Known, Limit: Limit(q.Known)}
 	var proven []Object

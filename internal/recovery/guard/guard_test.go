@@ -33,8 +33,8 @@ func TestGuardHoldsBackMoreThanFiftyAndATenth(t *testing.T) {
 	}
 }
 
-// question is about n objects of a kind, of known: those of namespace "hidden" are not watched, those of "lost" are
-// gone for certain, those of "there" exist.
+// question is about n objects of a kind, of known. Those of namespace "hidden" are not watched, those of "lost" are
+// gone for certain, and those of "there" exist.
 func question(n int, kind string, known int) guard.Question {
 	return guard.Question{
 		Known: known,
@@ -71,7 +71,7 @@ func TestCompare_EachKindOfObject_IsDeletedOnlyIfMissing(t *testing.T) {
 	}
 }
 
-// What is proven is deleted although the rest is held back, and both in the order of the names.
+// TestCompare_GuardHoldsBack_DeletesWhatIsProven keeps the order of the names for both kinds of objects.
 func TestCompare_GuardHoldsBack_DeletesWhatIsProven(t *testing.T) {
 	q := question(0, "", 120)
 	q.Names = func(yield func(guard.Object, error) bool) {

@@ -72,7 +72,7 @@ func TestAnEmptyInventoryIsOne(t *testing.T) {
 	}
 }
 
-// A small file is tried with each of its bytes changed in three ways, and cut at each place.
+// TestEveryDamageIsRefused changes each byte of a small file in three ways, and cuts the file at each place.
 func TestEveryDamageIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -155,7 +155,7 @@ func TestOpenTellsByTypeWhatIsWrong(t *testing.T) {
 	})
 }
 
-// Forged files have a checksum that is right. The test is not parallel, as it counts what is allocated.
+// TestForgedFilesAreRefused has files with a right checksum. It is not parallel, because it counts allocations.
 func TestForgedFilesAreRefused(t *testing.T) {
 	keep := func(map[string]any) {}
 	set := func(key string, v any) func(map[string]any) { return func(s map[string]any) { s[key] = v } }
@@ -287,7 +287,7 @@ func TestAnUnfinishedFileIsReplaced(t *testing.T) {
 	}
 }
 
-// What is open is not changed by what is written next, which is how the writer can read while it writes.
+// A later write does not change an open inventory, so the writer can read it while it writes.
 func TestAnOpenInventoryOutlivesItsFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -305,7 +305,7 @@ func TestAnOpenInventoryOutlivesItsFile(t *testing.T) {
 	}
 }
 
-// A file that is changed after it was found intact gives an error, not an end.
+// A file that is changed after it was found intact yields an error, and does not just end.
 func TestAnInventoryThatChangesInPlaceSaysSo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -384,7 +384,7 @@ func BenchmarkOpenMillion(b *testing.B) {
 	}
 }
 
-// FuzzParse mends the checksum, or nothing behind it would be reached.
+// FuzzParse corrects the checksum, or the fuzzer would never get beyond it.
 func FuzzParse(f *testing.F) {
 	dir := f.TempDir()
 	write(f, dir, snapshot(nodes, 11, "a", "b"), snapshot(pods, 12, "default/web-1", "shop/cart"))

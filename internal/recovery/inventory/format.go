@@ -25,13 +25,13 @@ const (
 )
 
 var (
-	// ErrCorrupt says that a file is not as it was written: cut, altered, or no inventory at all.
+	// ErrCorrupt says that a file has changed since it was written: it is cut or altered, or no inventory at all.
 	ErrCorrupt = errors.New("the inventory is damaged")
 	// ErrForeign says that an inventory is intact and speaks of another cluster or ring.
 	ErrForeign = errors.New("the inventory is another's")
 	// ErrFormat says that the file is an inventory of a format that this version does not know.
 	ErrFormat = errors.New("the inventory has an unknown format")
-	// ErrTooLarge says that an inventory is larger than any cluster would explain, or would be.
+	// ErrTooLarge says that an inventory is larger than any cluster would explain, or would become so.
 	ErrTooLarge = errors.New("the inventory is too large")
 	// ErrBackwards says that the API server is behind the inventory: etcd was restored from a backup, or is
 	// another one. Deletions since the inventory was written cannot be told then. A server whose cache lags is
@@ -43,8 +43,8 @@ var (
 type Limits struct {
 	// FileBytes bounds the file. Zero means 256 MiB: a million objects take 4 to 10 MiB.
 	FileBytes int64
-	// NameBytes bounds what the sections inflate to, all together. Zero means 1 GiB: a million objects take about
-	// 20 MiB.
+	// NameBytes bounds the inflated size of all sections together. Zero means 1 GiB: a million objects take about 20
+	// MiB.
 	NameBytes int64
 }
 
@@ -75,7 +75,7 @@ func (m Meta) check() error {
 	return nil
 }
 
-// TypeInfo is what an inventory says of one type.
+// TypeInfo is an inventory's data of one type.
 type TypeInfo struct {
 	// Type is the type.
 	Type resource.Type

@@ -15,7 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// life is one life of a process: an index, and what it tells its listeners.
+// life is one process: an index, and its messages to its listeners.
 type life struct {
 	*index.Index
 	generation atomic.Uint64
@@ -75,7 +75,7 @@ func (l *life) Has(t resource.Type, namespace, name string) bool {
 
 func (*life) Watched(resource.Type, string, string) bool { return true }
 
-// live keeps the inventory of one life, which is shorter than the first interval.
+// live keeps the inventory of one process, which ends within the first interval.
 func (l *life) live(t *testing.T, dir string, f func(before *inventory.Inventory, k *inventory.Writer)) {
 	t.Helper()
 	before, err := inventory.Open(dir, ours, noLimit)
@@ -94,7 +94,7 @@ func (l *life) live(t *testing.T, dir string, f func(before *inventory.Inventory
 	}
 }
 
-// What was deleted between two lives is found in the second, and what could not be looked for then in the third.
+// The second process finds deletions between two processes, and the third those that the second could not look for.
 func TestDeletionsBetweenLivesAreFound(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -108,7 +108,7 @@ func TestDeletionsBetweenLivesAreFound(t *testing.T) {
 
 	second := newLife()
 	second.live(t, dir, func(before *inventory.Inventory, k *inventory.Writer) {
-		second.list(pods, 20, "a", "d") // deployments cannot be listed in this life
+		second.list(pods, 20, "a", "d") // this process cannot list deployments
 		for _, info := range before.Types() {
 			v, err := before.Judge(info.Type, second, false)
 			if err != nil {

@@ -29,7 +29,7 @@ var lostTime = resource.Type{Resource: "lost"}
 
 func (present) Watched(_ resource.Type, namespace, _ string) bool { return namespace != "hidden" }
 
-// objects are that many that live and that many that are gone.
+// objects are so many living objects and so many that are gone.
 func objects(live, gone int) []string {
 	var all []string
 	for i := range gone {
@@ -96,7 +96,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// inNamespaceGone are that many objects of a namespace that is gone.
+// inNamespaceGone are so many objects of a namespace that is gone.
 func inNamespaceGone(n int) []string {
 	var all []string
 	for i := range n {
@@ -105,7 +105,7 @@ func inNamespaceGone(n int) []string {
 	return all
 }
 
-// An inventory of a time that was lost with a database names what a receiver may hold. Nothing of it is proven.
+// An inventory of a time that was lost with a database names documents that a receiver may hold. It proves nothing.
 func TestOfALostTimeEverythingIsGuarded(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -165,7 +165,7 @@ func TestNamesThatFailDeleteNothing(t *testing.T) {
 	}
 }
 
-// Without force, what is held back is not held in memory.
+// Without force, the held objects are not kept in memory.
 func TestAGuardedVerdictHoldsNoMoreThanItsLimit(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

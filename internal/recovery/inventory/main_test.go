@@ -37,7 +37,7 @@ func snapshot(t resource.Type, version uint64, names ...string) inventory.TypeSn
 
 func snapshots(s ...inventory.TypeSnapshot) iter.Seq[inventory.TypeSnapshot] { return slices.Values(s) }
 
-// write writes an inventory that has to be written.
+// write writes an inventory, which must succeed.
 func write(t testing.TB, dir string, s ...inventory.TypeSnapshot) inventory.Written {
 	t.Helper()
 	w, err := inventory.Write(t.Context(), dir, inventory.Meta{Cluster: "uid-1", Ring: "main", Written: time.Unix(1000, 0)}, snapshots(s...))
@@ -47,7 +47,7 @@ func write(t testing.TB, dir string, s ...inventory.TypeSnapshot) inventory.Writ
 	return w
 }
 
-// open opens an inventory that has to be intact.
+// open opens an inventory, which must be intact.
 func open(t testing.TB, dir string) *inventory.Inventory {
 	t.Helper()
 	inv, err := inventory.Open(dir, ours, noLimit)
@@ -58,7 +58,7 @@ func open(t testing.TB, dir string) *inventory.Inventory {
 	return inv
 }
 
-// names returns what an inventory has of each type.
+// names returns the names of each type in an inventory.
 func names(t testing.TB, inv *inventory.Inventory) map[string][]string {
 	t.Helper()
 	all := map[string][]string{}
@@ -89,7 +89,7 @@ func read(t testing.TB, dir string) []byte {
 	return text
 }
 
-// put writes a file that is not ours.
+// put writes a file that no writer has made.
 func put(t testing.TB, text []byte) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -99,7 +99,7 @@ func put(t testing.TB, text []byte) (dir string) {
 	return dir
 }
 
-// forged is a file with one section and a checksum that is right, whatever is in it.
+// forged is a file with one section and a right checksum, whatever the section holds.
 func forged(t testing.TB, names []byte, edit func(section map[string]any)) []byte {
 	t.Helper()
 	var b bytes.Buffer

@@ -219,7 +219,7 @@ func (s section) bad(err error) error {
 	return fmt.Errorf("%w: section of %.64q: %w", ErrCorrupt, s.typ(), err)
 }
 
-// nextName reads the name that follows one, into the same memory.
+// nextName reads the name that follows another, into the same memory.
 func nextName(in *bufio.Reader, before []byte) ([]byte, error) {
 	shared, err := binary.ReadUvarint(in)
 	if err != nil {
@@ -250,13 +250,13 @@ func nextName(in *bufio.Reader, before []byte) ([]byte, error) {
 // Close ends the use of the file. Iterations that go on fail.
 func (inv *Inventory) Close() error { return inv.file.Close() }
 
-// Meta returns what the inventory speaks of.
+// Meta returns the description of the inventory.
 func (inv *Inventory) Meta() Meta { return inv.meta }
 
 // Bytes is the size of the file.
 func (inv *Inventory) Bytes() int64 { return inv.size }
 
-// Types returns what the inventory says of each type, in the order of [resource.CompareTypes].
+// Types returns the data of each type, in the order of [resource.CompareTypes].
 func (inv *Inventory) Types() []TypeInfo {
 	infos := make([]TypeInfo, len(inv.types))
 	for i, s := range inv.types {
@@ -286,7 +286,7 @@ func (inv *Inventory) find(t resource.Type) (section, bool) {
 	return inv.types[i], true
 }
 
-// names yields what was written; an error ends it.
+// names yields the written names; an error ends them.
 func (inv *Inventory) names(t resource.Type) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		s, ok := inv.find(t)

@@ -71,13 +71,13 @@ func sure(names iter.Seq[string]) iter.Seq2[string, error] {
 	}
 }
 
-// file is what is written to.
+// file is the destination of a write.
 type file interface {
 	io.WriteCloser
 	Sync() error
 }
 
-// disk is where files are made. The zero value is the operating system's.
+// disk makes files. The zero value uses the operating system.
 type disk struct {
 	create func(path string) (file, error)
 }
@@ -97,7 +97,7 @@ func (d disk) write(ctx context.Context, dir string, meta Meta, types iter.Seq[n
 		return Written{}, fmt.Errorf("making directory of inventory: %w", err)
 	}
 	temp := filepath.Join(dir, tempName)
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a life that ended while writing
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) { // of a process that ended while writing
 		return Written{}, fmt.Errorf("removing unfinished inventory: %w", err)
 	}
 	f, err := d.open(temp)
@@ -113,7 +113,7 @@ func (d disk) write(ctx context.Context, dir string, meta Meta, types iter.Seq[n
 		err = os.Rename(temp, filepath.Join(dir, fileName))
 	}
 	if err != nil {
-		_ = os.Remove(temp) // The next call does it, if need be.
+		_ = os.Remove(temp) // The next call removes it, if need be.
 		return Written{}, fmt.Errorf("writing inventory: %w", err)
 	}
 	if err := syncDir(dir); err != nil {
@@ -146,7 +146,7 @@ type encoder struct {
 	scratch []byte
 }
 
-// summer counts and sums up what goes through it.
+// summer counts the bytes that pass, and sums them up.
 type summer struct {
 	w   io.Writer
 	sum *xxhash.Digest
@@ -223,7 +223,7 @@ func (e *encoder) section(ctx context.Context, t namedType) error {
 	return ctx.Err()
 }
 
-// name writes what differs from the name before, and returns how many bytes that is.
+// name writes the difference from the name before, and returns how many bytes that is.
 func (e *encoder) name(before, name string) (int, error) {
 	if name == "" || len(name) > maxNameBytes {
 		return 0, fmt.Errorf("name of %d bytes, want 1 to %d", len(name), maxNameBytes)

@@ -38,7 +38,7 @@ type WriterOptions struct {
 	StopTimeout time.Duration
 	// Before is the inventory of the previous process, nil for none. The writer closes it.
 	Before *Inventory
-	// Log gets the edges: that writing fails, that it works again.
+	// Log takes the beginning and the end of trouble with writing.
 	Log logr.Logger
 	// Registerer takes the metrics. Nil means none.
 	Registerer prometheus.Registerer
@@ -53,17 +53,17 @@ type Writer struct {
 	disk    disk
 	metrics *metrics
 
-	mu        sync.Mutex // guards what follows
+	mu        sync.Mutex // guards the fields below
 	unsettled map[resource.Type]bool
 	settled   uint64 // counts settlements
 
-	// What follows belongs to Run.
+	// Only Run uses the fields below.
 	written bool // by this process
 	failing bool
 	last    [2]uint64 // generation and settlements at the last write
 }
 
-// NewWriter returns a writer of the inventory in a directory. The time of meta is not looked at.
+// NewWriter returns a writer of the inventory in a directory. It ignores the time of meta.
 func NewWriter(dir string, meta Meta, source Source, opts WriterOptions) (*Writer, error) {
 	if err := meta.check(); err != nil {
 		return nil, err
@@ -123,9 +123,9 @@ func (k *Writer) Run(ctx context.Context) error {
 	}
 }
 
-// keep writes if there is anything new.
+// keep writes if anything has changed.
 func (k *Writer) keep(ctx context.Context) {
-	now := [2]uint64{k.source.Generation()} // before the names are asked for: what comes between is written again
+	now := [2]uint64{k.source.Generation()} // before the names are read, so that a change in between is written again
 	k.mu.Lock()
 	now[1] = k.settled
 	k.mu.Unlock()
@@ -138,7 +138,7 @@ func (k *Writer) keep(ctx context.Context) {
 	meta.Written = begun
 	w, err := k.disk.write(ctx, k.dir, meta, k.types())
 	if err != nil {
-		if !errors.Is(ctx.Err(), context.Canceled) { // else the last write is to come
+		if !errors.Is(ctx.Err(), context.Canceled) { // else the last write follows
 			k.failed(err)
 		}
 		return
@@ -161,7 +161,7 @@ func (k *Writer) failed(err error) {
 	k.opts.Log.Error(err, "Inventory cannot be written; deletions that happen while no replica runs may be missed", "directory", k.dir)
 }
 
-// types yields what the source knows, and what the earlier inventory says of types that are not settled.
+// types yields the names of the source, and those of types in the earlier inventory that are not settled.
 func (k *Writer) types() iter.Seq[namedType] {
 	return func(yield func(namedType) bool) {
 		carried := k.carried()

@@ -26,9 +26,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// source is what a test knows.
+// source is the content of an inventory in a test.
 type source struct {
-	mu         sync.Mutex // guards what follows
+	mu         sync.Mutex // guards the fields below
 	generation uint64
 	types      map[resource.Type][]string
 }
@@ -69,7 +69,7 @@ type rig struct {
 	lines []string
 }
 
-// start runs a writer, over what an earlier life left in dir.
+// start runs a writer over the file that an earlier process left in dir.
 func start(t *testing.T, dir string, prepare ...func(k *inventory.Writer)) *rig {
 	t.Helper()
 	r := &rig{t: t, dir: dir, source: &source{types: map[resource.Type][]string{}}, reg: prometheus.NewRegistry()}
@@ -154,7 +154,7 @@ func (r *rig) logged() []string {
 	return slices.Clone(r.lines)
 }
 
-// pass lets time go by and whatever it starts be done.
+// pass lets time pass, and waits until everything that it starts has ended.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -209,8 +209,8 @@ func TestWriterWritesAtTheEnd(t *testing.T) {
 	})
 }
 
-// What the earlier inventory says stays until it was looked for: the types that have no list yet, and the objects that
-// the lists of others lack.
+// The names of the earlier inventory stay until they were searched: those of types without a list, and those of
+// objects that the lists of other types lack.
 func TestWriterCarriesOnWhatIsNotSettled(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -231,7 +231,7 @@ func TestWriterCarriesOnWhatIsNotSettled(t *testing.T) {
 			t.Error("Unsettled does not say what was settled")
 		}
 
-		r.stop() // the next life carries on what is left
+		r.stop() // the next process carries the rest on
 		next := start(t, dir)
 		next.source.set(nodes)
 		pass(time.Minute)
@@ -326,7 +326,7 @@ func TestADirectoryThatCannotBeMadeHarmsNothing(t *testing.T) {
 	})
 }
 
-// An earlier inventory that cannot be read any more costs one write and what it knew, no more.
+// An earlier inventory that becomes unreadable costs one write and its own names, no more.
 func TestAnEarlierInventoryThatIsLostDoesNotHoldUpTheNext(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -49,7 +49,7 @@ func TestClient_ReceiverHoldsDocuments_ListsKindsAndPages(t *testing.T) {
 	}
 }
 
-// dot-ai reads 10,000 points and filters them afterwards.
+// TestACollectionOfTenThousandIsBlind: dot-ai reads 10,000 points and filters them afterwards.
 func TestACollectionOfTenThousandIsBlind(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -64,14 +64,14 @@ func TestACollectionOfTenThousandIsBlind(t *testing.T) {
 			t.Fatalf("%s: %d kinds, blind %v, %v; want %d and %v", what, len(kinds), blind, err, len(all), want)
 		}
 		for _, k := range kinds {
-			if k.Kind == "Secret" { // The filler takes long to list, and nothing is judged of it.
+			if k.Kind == "Secret" { // The filler takes long to list, and is not judged.
 				continue
 			}
 			l, err := r.List(t.Context(), k)
 			if err != nil || !want && len(l.Documents) != all[k.Kind] || len(l.Documents) > all[k.Kind] {
 				t.Errorf("%s: %d documents of %s, %v", what, len(l.Documents), k.Kind, err)
 			}
-			// What is seen is judged all the same.
+			// Documents that are listed are judged all the same.
 			if v := judge(l, pods, true); k.Kind == "Pod" && (v.Status != guard.Compared || len(v.Deleted) != v.Missing || want != (v.Missing > 0)) {
 				t.Errorf("%s: pods are judged as %s, %d missing, %d deleted", what, v.Status, v.Missing, len(v.Deleted))
 			}
@@ -102,7 +102,7 @@ func TestRefusalsAreToldByType(t *testing.T) {
 	}
 }
 
-// canned answers each request with the next of some texts, over and over the last.
+// canned answers each request with the next of some texts, and repeats the last one.
 func canned(t *testing.T, answers ...string) *orphans.Client {
 	t.Helper()
 	asked := 0
@@ -183,7 +183,7 @@ func TestAnAnswerWithoutEndIsNotRead(t *testing.T) {
 	}
 }
 
-// Pages are slices of what there is when each is read.
+// TestAListThatChangesWhileItIsReadIsBlind: each page is a slice of the documents at that moment.
 func TestAListThatChangesWhileItIsReadIsBlind(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

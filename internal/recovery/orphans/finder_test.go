@@ -26,7 +26,7 @@ type holder struct {
 	documents []string // namespace/name
 	blind     bool
 	fail      error
-	meanwhile func() // happens while it makes its list
+	meanwhile func() // runs while the receiver makes its list
 	asked     int
 }
 
@@ -225,7 +225,7 @@ func TestAReceiverThatListsAPartIsBlind(t *testing.T) {
 	}
 }
 
-// search has types of which nothing else can tell.
+// search has types whose deletions no other source can tell.
 type search struct{ unresolved []resource.Type }
 
 func (s *search) Unresolved() []resource.Type { return slices.Clone(s.unresolved) }
@@ -234,7 +234,7 @@ func (s *search) Resolve(t resource.Type) {
 	s.unresolved = slices.DeleteFunc(s.unresolved, func(o resource.Type) bool { return o == t })
 }
 
-// Of members that know equally little, the first by name asks, and the others take its word.
+// Of members that know equally little, the first by name asks, and the others accept its result.
 func TestFinder_TypeNobodyCanTellOf_IsAskedAboutByOneMember(t *testing.T) {
 	for name, tt := range map[string]struct {
 		peers    map[string]orphans.Word
@@ -281,7 +281,7 @@ func TestFinder_TypeNobodyCanTellOf_IsAskedAboutByOneMember(t *testing.T) {
 	}
 }
 
-// As long as a request takes, so long the receiver is left alone after it; what is sent to it goes first.
+// After a request the receiver is left alone for as long as the request took: deliveries go first.
 func TestPace_RequestTookLong_NextOneWaitsAsLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var idle error

@@ -11,12 +11,12 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// listing is one of pods, each namespace/name.
+// listing is a list of pods, each namespace/name.
 func listing(docs ...orphans.Document) orphans.Listing {
 	return orphans.Listing{Kind: orphans.Kind{Kind: "Pod", APIVersion: "v1", Documents: len(docs)}, Documents: docs}
 }
 
-// mixed are that many pods that live and that many that are gone.
+// mixed are so many living pods and so many that are gone.
 func mixed(live, gone int) []orphans.Document {
 	var docs []orphans.Document
 	for i := range gone {
@@ -76,7 +76,7 @@ func TestOrphansHaveTheIdentityUnderWhichTheyWereSent(t *testing.T) {
 	}
 }
 
-// Deleting these by their object would delete the document of a living one, or nothing that is ours.
+// Deleting these by their object would delete the document of a living object, or another program's.
 func TestDocumentsOfAnotherIdentityAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -112,7 +112,7 @@ func TestAListingThatIsBlindMakesABlindVerdict(t *testing.T) {
 	}
 }
 
-// A whole pass against the reference receiver.
+// TestAPassFindsWhatIsGone runs a whole pass against the reference receiver.
 func TestAPassFindsWhatIsGone(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)

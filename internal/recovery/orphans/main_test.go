@@ -44,7 +44,7 @@ func newRig(t *testing.T) *rig {
 	}
 	web := httptest.NewServer(s.Handler())
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil { // first, as it ends what a fault holds
+		if err := s.Close(); err != nil { // first, for it ends requests that a fault holds
 			t.Errorf("closing receiver: %v", err)
 		}
 		web.Close()

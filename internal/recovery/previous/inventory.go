@@ -76,7 +76,7 @@ func Open(opts Options) *Inventory {
 	p.writer, err = inventory.NewWriter(opts.Dir, opts.Meta, p, inventory.WriterOptions{Before: p.before, Log: opts.Log, Registerer: opts.Registerer})
 	if err != nil {
 		opts.Log.Error(err, "No inventory is kept; deletions that happen while no replica runs may be missed")
-		return nil // Before is nil, for the same reason.
+		return nil // before is nil for the same reason, so no file is left open.
 	}
 	for _, t := range p.KnownTypes() {
 		if !opts.Wanted(t) {

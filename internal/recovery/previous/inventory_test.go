@@ -58,8 +58,8 @@ func TestInventoryNamesWhatIsNotYetDeletedAtTheReceiver(t *testing.T) {
 	t.Error("there is no type")
 }
 
-// TestOnlyTheClustersOwnTypesTellThatItWentBack has one type behind the inventory: everything is sent again only if it
-// is one that cannot have begun anew by itself.
+// TestOnlyTheClustersOwnTypesTellThatItWentBack has one type behind the inventory. Everything is sent again only if
+// that type cannot have begun anew by itself.
 func TestOnlyTheClustersOwnTypesTellThatItWentBack(t *testing.T) {
 	t.Parallel()
 	events := resource.Type{Version: "v1", Resource: "events", Kind: "Event", Namespaced: true}
@@ -83,8 +83,8 @@ func TestOnlyTheClustersOwnTypesTellThatItWentBack(t *testing.T) {
 	}
 }
 
-// What is remembered of a type is forgotten when no receiver has to look for anything in it any more, and not before.
-// What is found to be wrong is forgotten at once.
+// The names of a type are forgotten when no receiver has to search it any more, and not before. Names that turn out
+// to be wrong are forgotten at once.
 func TestInventory_TypeIsSettled_IsForgottenWhenAllReceiversAreDone(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

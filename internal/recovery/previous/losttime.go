@@ -18,7 +18,7 @@ const lagPatience = time.Minute
 type lostTime struct {
 	sure atomic.Bool
 
-	mu     sync.Mutex // guards what follows
+	mu     sync.Mutex // guards the fields below
 	behind time.Time  // since when the API server seems to be behind the inventory; zero for not
 	core   bool       // a type was behind that is kept in the cluster's own database for sure
 }

@@ -12,9 +12,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
-// A member that has lost the event of a new object knows nothing of the document that another has sent. If the other
-// leaves, and the object is deleted while no watch looks, nobody would know what is to be deleted. So who leaves names
-// what has changed since the others are known to know all that it knows. Who sends such an object from now on asks:
+// A member that has lost the event of a new object does not know the document that another member has sent. If that
+// member leaves, and the object is deleted while no watch looks, no member would know of the deletion. So a member
+// that leaves names the objects that have changed since the others are known to know as much as it does. The next
+// owner of such an object asks:
 //
 //	         its index has it in that state, or a later one
 //	named ───────────────────────────────────────────▶ settled: its own watch will tell
@@ -40,7 +41,7 @@ func (p *Publisher) living(seen map[string]checkpoint.Seen) []tombstones.Kept {
 			continue
 		}
 		p.opts.Index.All(typ, func(namespace, name string, version uint64) bool {
-			// What is newer than what we say that we have seen, we have not sent.
+			// A state that is newer than our claim has not been sent by us.
 			if version > shared && version <= reach && !p.opts.Index.LeftOut(typ, namespace, name) && p.opts.Receiver.Wants(typ, namespace, name) {
 				all = append(all, tombstones.Kept{Tombstone: checkpoint.Tombstone{
 					Type: typ.String(), ID: typ.ID(namespace, name), Version: version, Lives: true,
@@ -55,15 +56,15 @@ func (p *Publisher) living(seen map[string]checkpoint.Seen) []tombstones.Kept {
 	return all
 }
 
-// latest cuts states to as many as fit.
+// latest cuts states down to as many as fit.
 func latest(all []tombstones.Kept) []tombstones.Kept {
 	slices.SortFunc(all, func(a, b tombstones.Kept) int { return cmp.Compare(b.Version, a.Version) })
 	return all[:min(len(all), checkpoint.MaxOpen)]
 }
 
-// shared is the version up to which each of some members is known to have seen of a type what we have seen, reach at
-// most. Of one that has said another sum than ours, or none, it is known of no version; what has changed for as long as
-// sums are remembered may be new to it.
+// shared is a version of a type: up to it, each of some members is known to have seen every change that we have seen.
+// It is reach at most. For a member with another sum than ours, or with none, no version is known. Then every change
+// may be new to it that is younger than the oldest sum that we remember.
 func (p *Publisher) shared(typ resource.Type, reach uint64, peers []string) uint64 {
 	shared := reach
 	for _, peer := range peers {

@@ -24,14 +24,14 @@ type MemberStats struct {
 	Kind        wire.Kind     `json:"kind,omitempty"`
 	Reason      string        `json:"reason,omitempty"`
 	Unknown     []string      `json:"unknown,omitempty"` // types of which deletions may have been missed
-	Judged      []string      `json:"judged,omitempty"`  // those of which the receiver's own list has told since
+	Judged      []string      `json:"judged,omitempty"`  // types whose deletions the receiver's own list has told since
 	Held        []repair.Held `json:"held,omitempty"`
-	Stay        string        `json:"stay,omitempty"` // in the ring, in which the lists were made
+	Stay        string        `json:"stay,omitempty"` // the incarnation in which the lists were made
 }
 
 func (f MemberStats) encode() string {
 	b, err := json.Marshal(f)
-	if err != nil { // Nothing in it can fail.
+	if err != nil { // Every value in it can be encoded.
 		return ""
 	}
 	return string(b)
@@ -60,7 +60,7 @@ func (p *Publisher) Stats() MemberStats {
 	return f
 }
 
-// PeerStats are the statistics of the other live members, each of its present stay in the ring.
+// PeerStats are the statistics of the other live members, each of its present incarnation.
 func (p *Publisher) PeerStats() map[string]MemberStats {
 	stays := make(map[string]string)
 	for _, m := range p.opts.View().Leases {

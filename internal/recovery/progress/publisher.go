@@ -21,8 +21,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// publishEvery is the pace of checkpoints: what a member parks, and what a failover sends twice at most, are the
-// changes of this long. Each costs one write to etcd.
+// publishEvery is the pace of checkpoints. A member parks the changes of so long a time, and a failover sends them
+// twice at most. Each checkpoint costs one write to etcd.
 const publishEvery = 10 * time.Second
 
 // Pipeline is the receiver's; [pipeline.Pipeline] is one.
@@ -35,28 +35,28 @@ type Pipeline interface {
 	Stats() pipeline.Stats
 }
 
-// Member is our membership of the ring.
+// Member is this process's membership of the ring.
 type Member interface {
 	Name() string
 	Incarnation() string
 	MaySend(t resource.Type, id resource.ID) bool
 }
 
-// View is what we have published, and who else is there.
+// View is the view that we have published, and the other members.
 type View struct {
 	// Members are those of our published view; none without a Lease.
 	Members []string
-	// Format is the ring's.
+	// Format is the ring's format.
 	Format string
 	Claim  Claim
-	// Leases are all members' as they are now.
+	// Leases are the present Leases of all members.
 	Leases []ownership.MemberStatus
 }
 
-// Claim is what our published claim says of the parts of the receiver.
+// Claim is the part of our published claim that concerns the receiver.
 type Claim struct{ Takes, Yields []checkpoint.Part }
 
-// exceeds tells whether a claim has a part that an earlier one had not.
+// exceeds tells whether a claim has a part that an earlier one lacked.
 func (c Claim) exceeds(before Claim) bool {
 	missing := func(some, in []checkpoint.Part) bool {
 		return slices.ContainsFunc(some, func(p checkpoint.Part) bool { return !slices.Contains(in, p) })
@@ -64,7 +64,7 @@ func (c Claim) exceeds(before Claim) bool {
 	return missing(c.Takes, before.Takes) || missing(before.Yields, c.Yields)
 }
 
-// Finder is what looks for missed deletions; [deletions.Finder] is one.
+// Finder looks for missed deletions; [deletions.Finder] implements it.
 type Finder interface {
 	Coverage(now time.Time) map[string]checkpoint.Seen
 	Withdraw(name string, c checkpoint.Seen) checkpoint.Seen
@@ -73,42 +73,44 @@ type Finder interface {
 	Held() map[resource.Type]repair.Held
 }
 
-// Orphans is what asks the receiver what it holds; [orphans.Finder] is one.
+// Orphans asks the receiver for its documents; [orphans.Finder] implements it.
 type Orphans interface {
 	Judged() []string
 	Held() map[resource.Type]repair.Held
 }
 
-// Searches are what looks for deletions that nobody saw.
+// Searches look for deletions that no member saw.
 type Searches struct {
 	Finder  Finder
 	Orphans Orphans
 	Deleter *repair.Deleter
-	// Doubt has a type listed anew: another member knows of an object that we may never have heard of. It does not
-	// block. Nil does nothing.
+	// Doubt has a type listed anew, because another member knows an object that we may never have heard of. It does
+	// not block. It may be nil.
 	Doubt func(t resource.Type)
 }
 
-// Receiver is whom the checkpoints are about.
+// Receiver is the receiver that the checkpoints concern.
 type Receiver struct {
 	// Fingerprint names everything whose change makes checkpoints worthless.
 	Fingerprint string
-	// Wants tells whether it is to have objects like this one, Whole whether it sees all that is watched.
+	// Wants tells whether the receiver selects objects like this one, Whole whether it sees all watched objects.
 	Wants func(t resource.Type, namespace, name string) bool
 	Whole bool
 }
 
-// Life tells how far the receiver's part of this process has come.
+// Life tells how far this process has come with the receiver.
 type Life struct {
-	// Read: it has been told of everything that there was when it began; Backfilled: as far as that was read before.
+	// Read tells that the target knows all objects that existed at its start, Backfilled that it knows those read
+	// before.
 	Read, Backfilled func() bool
-	// Looked: what was deleted before the start has been looked for once. Leaving: the next checkpoint is the last one.
+	// Looked tells that deletions from before the start have been searched once, Leaving that the next checkpoint is
+	// the last.
 	Looked, Leaving func() bool
-	// Restoring: the cluster has gone back in time, and has not been read since. Nil is never.
+	// Restoring tells that the cluster has gone back in time, and has not been read since. It may be nil.
 	Restoring func() bool
 }
 
-// Options are what a [Publisher] is made of.
+// Options are the settings of a [Publisher].
 type Options struct {
 	Pipeline   Pipeline
 	Member     Member
@@ -120,13 +122,14 @@ type Options struct {
 	Searches   Searches
 	Receiver   Receiver
 	Life       Life
-	// Exceptions is how many a checkpoint names at most; 0: [checkpoint.MaxExcept].
+	// Exceptions is how many exceptions a checkpoint names at most; 0 means [checkpoint.MaxExcept].
 	Exceptions int
 	Registerer prometheus.Registerer
 	Log        logr.Logger
 }
 
-// Publisher tells the other members how far we are with a receiver, and follows what they tell. Create it with [New].
+// Publisher tells the other members how far we are with a receiver, and follows their checkpoints. Create it with
+// [New].
 type Publisher struct {
 	opts    Options
 	written prometheus.Gauge // when our checkpoint was last as it should be
@@ -142,13 +145,13 @@ type Publisher struct {
 	claim     Claim  // with which
 }
 
-// New returns a publisher that has told nothing.
+// New returns a publisher that has written nothing.
 func New(opts Options) *Publisher {
 	opts.Exceptions = cmp.Or(opts.Exceptions, checkpoint.MaxExcept)
 	return &Publisher{opts: opts, written: newWritten(opts.Registerer), covered: make(chan struct{}, 1)}
 }
 
-// newWritten returns the gauge of when a checkpoint was last as it should be, which is now.
+// newWritten returns the gauge of the time at which a checkpoint was last up to date, which is now.
 func newWritten(reg prometheus.Registerer) prometheus.Gauge {
 	g := promauto.With(reg).NewGauge(prometheus.GaugeOpts{
 		Name: "k8s_vectordb_sync_checkpoint_timestamp_seconds",
@@ -172,7 +175,7 @@ func (p *Publisher) Changed() {
 // Hurry makes the next checkpoint due at once.
 func (p *Publisher) Hurry() { p.due.Store(true) }
 
-// Informed tells whether what others say of the receiver, or earlier lives have said, is known.
+// Informed tells whether the ledger has the checkpoints of the other members, and of earlier processes of our name.
 func (p *Publisher) Informed() bool {
 	select {
 	case <-p.opts.Store.Synced():
@@ -182,7 +185,7 @@ func (p *Publisher) Informed() bool {
 	}
 }
 
-// Run keeps what is parked in step with the others' checkpoints, and the others informed of ours, until ctx ends.
+// Run follows the others' checkpoints, forgets parked changes that they cover, and writes ours, until ctx ends.
 func (p *Publisher) Run(ctx context.Context) error {
 	tick := time.NewTicker(publishEvery)
 	defer tick.Stop()
@@ -206,9 +209,9 @@ func (p *Publisher) Run(ctx context.Context) error {
 			p.strike(ctx, p.Receive())
 		case <-early.C:
 			if p.opts.Ledger.Contests() && forget == nil {
-				p.forgetCovered() // Our index may have come up to a sum, or have been repaired.
+				p.forgetCovered() // Our index may have reached a sum, or have been repaired.
 			}
-			// All that a first sync has sent would be sent again, if we died before the next checkpoint tells of it.
+			// If we died before the next checkpoint, all objects of a first sync would be sent again.
 			if p.silent() || p.due.Swap(false) || p.opts.Tombstones.Due() {
 				p.Publish(ctx)
 				tick.Reset(publishEvery)
@@ -217,8 +220,8 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-// mayCover tells what checkpoints that have come may cover: a type, and of it the objects of the partitions of who
-// wrote them.
+// mayCover tells which objects the new checkpoints may cover: those of a type, in the partitions of the checkpoints'
+// members.
 func mayCover(news checkpoint.News) func(typ resource.Type, named bool) func(resource.ID, pipeline.State) bool {
 	return func(typ resource.Type, named bool) func(resource.ID, pipeline.State) bool {
 		name := typ.String()
@@ -229,9 +232,9 @@ func mayCover(news checkpoint.News) func(typ resource.Type, named bool) func(res
 	}
 }
 
-// silent tells whether we are in the ring and have not tried to write anything in this stay, or since we have taken or
-// regained a part. The others' checkpoints soon speak no more of what has become ours: if we died before ours does, it
-// would be sent again.
+// silent tells whether we are in the ring and have not tried to write a checkpoint in this incarnation, or since we
+// have taken or regained a part. The others' checkpoints soon no longer cover our new share. If we died before ours
+// does, that share would be sent again.
 func (p *Publisher) silent() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -246,8 +249,8 @@ func (p *Publisher) Publish(ctx context.Context) {
 	}
 }
 
-// PublishLast publishes until it has succeeded or ctx ends: a last word that comes late is better than a successor that
-// does not know what it need not send.
+// PublishLast publishes until it has succeeded or ctx ends. A late last checkpoint is better than a successor that
+// sends again what the receiver has.
 func (p *Publisher) PublishLast(ctx context.Context) {
 	for !p.write(ctx, true) {
 		select {
@@ -258,8 +261,8 @@ func (p *Publisher) PublishLast(ctx context.Context) {
 	}
 }
 
-// Behind returns a type among some of which we have seen less than another member had when it wrote its last
-// checkpoint, empty when there is none.
+// Behind returns a type, among some, of which we have seen less than another member had seen at its last checkpoint;
+// empty when there is none.
 func (p *Publisher) Behind(among func(resource.Type) bool) string {
 	events := p.opts.Ledger.Events(p.opts.Member.Name())
 	for _, typ := range p.opts.Index.Types() {

@@ -7,7 +7,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// TestReadAs: a tombstone of a member that reads a type in the other division is of what is read here.
+// TestReadAs: a tombstone from a member of the other division names the type that this member reads.
 func TestReadAs(t *testing.T) {
 	sliced := map[string]resource.Type{"pods.v1@a": pods.In("a"), "pods.v1@b": pods.In("b")}
 	whole := map[string]resource.Type{"pods.v1": pods}

@@ -38,7 +38,7 @@ func (p *Publisher) resumed() bool {
 	return known
 }
 
-// Receive takes what the members name as open of what is ours, and returns those whose lists are done.
+// Receive takes the open tombstones of objects that are ours, and returns the members whose lists are done.
 func (p *Publisher) Receive() (done map[string]string) {
 	if !p.resumed() {
 		return nil
@@ -48,7 +48,7 @@ func (p *Publisher) Receive() (done map[string]string) {
 	return p.opts.Tombstones.Receive(func(o checkpoint.Tombstone, by string) tombstones.Answer { return p.take(o, by, types()) }, time.Now())
 }
 
-// typesByName are the types of the index by what checkpoints call them.
+// typesByName are the types of the index by their names in checkpoints.
 func (p *Publisher) typesByName() map[string]resource.Type {
 	all := make(map[string]resource.Type)
 	for _, typ := range p.opts.Index.Types() {
@@ -57,7 +57,7 @@ func (p *Publisher) typesByName() map[string]resource.Type {
 	return all
 }
 
-// strike has the lists struck out that are done, of members that are gone. The first of the live members does it.
+// strike has the finished lists of members that are gone removed. The first of the live members does it.
 func (p *Publisher) strike(ctx context.Context, done map[string]string) {
 	view := p.opts.View()
 	if len(done) == 0 || len(view.Members) == 0 || view.Members[0] != p.opts.Member.Name() {
@@ -75,7 +75,7 @@ func (p *Publisher) strike(ctx context.Context, done map[string]string) {
 	}
 }
 
-// object is what a tombstone is about, as it is read here. It is not ok for one that cannot be an object of the
+// object is the object of a tombstone, as this member reads it. ok is false if it cannot be an object of the
 // receiver.
 func (p *Publisher) object(o checkpoint.Tombstone, types map[string]resource.Type) (typ resource.Type, parts resource.Parts, ok bool) {
 	parts, err := resource.ParseID(string(o.ID))
@@ -95,9 +95,9 @@ func (p *Publisher) object(o checkpoint.Tombstone, types map[string]resource.Typ
 	return typ, parts, p.opts.Receiver.Wants(typ, parts.Namespace, parts.Name)
 }
 
-// take deletes what a tombstone names, if it is ours and does not exist. The index has to have come up to the
-// tombstone: a member whose watch lags might send an older state after the deletion, and nobody would know of
-// the deletion any more.
+// take deletes the object of a tombstone, if it is ours and does not exist. The index must have reached the
+// tombstone's version. Otherwise a member whose watch lags might send an older state after the deletion, and no
+// member would remember the deletion.
 func (p *Publisher) take(o checkpoint.Tombstone, by string, types map[string]resource.Type) tombstones.Answer {
 	typ, parts, ok := p.object(o, types)
 	if !ok {
@@ -117,15 +117,15 @@ func (p *Publisher) take(o checkpoint.Tombstone, by string, types map[string]res
 	if p.opts.Searches.Deleter.DeleteAbsent(typ, r, max(o.Version, 1)-1, gone) {
 		return tombstones.Taken
 	}
-	// It exists. If it is the object that was deleted, our own watch will tell.
+	// The object exists. If it is the object that was deleted, our own watch will report that.
 	if digest, version, ok := p.opts.Index.Get(typ, parts.Namespace, parts.Name); ok && (version > o.Version || version == 0 && digest != o.Digest) {
 		return tombstones.Settled
 	}
 	return tombstones.Later
 }
 
-// readAs returns the type of that name, or, where its division is another here, the slice or the
-// whole type that an object of a namespace is read as.
+// readAs returns the type of that name. If its division is another here, it returns the slice or the whole type as
+// which an object of a namespace is read.
 func readAs(types map[string]resource.Type, name, namespace string) (resource.Type, bool) {
 	if typ, known := types[name]; known {
 		return typ, true

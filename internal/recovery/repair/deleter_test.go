@@ -17,7 +17,7 @@ import (
 
 var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
 
-// sent is a pipeline that notes what it is told.
+// sent is a pipeline that records its calls.
 type sent struct {
 	deleted []string
 	awaited []int
@@ -31,8 +31,8 @@ func (s *sent) AwaitDeleted(_ context.Context, ids []resource.ID) error {
 	return s.fail
 }
 
-// deleter is one over an index that holds a/x and a/hidden; the latter is not for the receiver. Objects whose names
-// begin with mine are ours to send.
+// deleter makes a deleter over an index that holds a/x and a/hidden; the receiver does not select the latter.
+// Objects whose names begin with mine are ours to send.
 func deleter(s *sent, hurried *int) *repair.Deleter {
 	x := index.New(nil)
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}, {Namespace: "a", Name: "hidden", ResourceVersion: 6}}, 100)

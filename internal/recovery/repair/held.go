@@ -13,7 +13,7 @@ import (
 // Source is a source that can reveal a deletion that no member saw.
 type Source string
 
-// The sources, in the order in which they are asked.
+// The sources stand in the order in which they are asked.
 const (
 	History   Source = "history"
 	Exact     Source = "exact"
@@ -30,7 +30,7 @@ type Held struct {
 	Limit     int `json:"limit"`
 }
 
-// Documents is how many documents all of them would delete.
+// Documents is how many documents all held repairs would delete.
 func Documents(held map[resource.Type]Held) (n int) {
 	for _, h := range held {
 		n += h.Documents

@@ -10,7 +10,7 @@ import (
 // Result is the result of asking a receiver for its documents.
 type Result string
 
-// The results; part means that the receiver may hold more than it lists.
+// These are the results; part means that the receiver may hold more than it lists.
 const (
 	Whole  Result = "whole"
 	Part   Result = "part"
@@ -27,7 +27,7 @@ type Metrics struct {
 	parts map[string][2]int // types and documents
 }
 
-// NewMetrics registers them. A nil registerer is allowed.
+// NewMetrics registers the metrics. A nil registerer is allowed.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
 	m := &Metrics{

@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// peers are what other members name.
+// peers are the tombstones that other members name.
 type peers map[string]checkpoint.List
 
 func (p peers) Lists() map[string]checkpoint.List { return p }
@@ -171,8 +171,8 @@ func TestTombstones_OfOurPredecessor_AreCarriedOn(t *testing.T) {
 	}
 }
 
-// TestCarryOn_ObjectsThatLived_AreNamedAsDeletionsOnceTheyAreGone: our checkpoint tells the sums of an
-// index that may never have held what our predecessor names.
+// TestCarryOn_ObjectsThatLived_AreNamedAsDeletionsOnceTheyAreGone: our checkpoint tells the sums of an index that
+// may never have held the objects that our predecessor names.
 func TestCarryOn_ObjectsThatLived_AreNamedAsDeletionsOnceTheyAreGone(t *testing.T) {
 	t.Parallel()
 	waits, known, gone, heard := living(1), living(2), living(3), living(4)
@@ -201,7 +201,7 @@ func TestCarryOn_ObjectsThatLived_AreNamedAsDeletionsOnceTheyAreGone(t *testing.
 	}
 }
 
-// TestReceive_LivedAndIsDeleted_IsDelivered by the name of the deletion, which a checkpoint is due for.
+// TestReceive_LivedAndIsDeleted_IsDelivered by the name of the deletion, for which a checkpoint is due.
 func TestReceive_LivedAndIsDeleted_IsDelivered(t *testing.T) {
 	t.Parallel()
 	o := living(1)
