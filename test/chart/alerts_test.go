@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// rules returns the alerts of a rendered PrometheusRule, by name, and has promtool read them where there is one.
+// rules returns the alerts of a rendered PrometheusRule, by name, and has promtool check them where it is installed.
 func rules(t *testing.T, args ...string) map[string]map[string]any {
 	t.Helper()
 	m := template(t, append([]string{"--set", "metrics.prometheusRule.enabled=true"}, args...)...)
@@ -94,7 +94,8 @@ func TestAlerts_ThresholdDurationSeverityAndLabels_AreTheirs(t *testing.T) {
 	}
 }
 
-// A threshold takes the place of one number in one alert's expression, or it would change what nobody meant.
+// A threshold replaces one number in one alert's expression. If it occurred twice, it would change another number,
+// too.
 func TestAlerts_EachThreshold_IsOnceInItsExpression(t *testing.T) {
 	t.Parallel()
 	var thresholds map[string]float64

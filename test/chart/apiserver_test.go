@@ -22,7 +22,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/controlplane"
 )
 
-// TestOnARealAPIServer runs everything that needs one, on one: its start takes longer than all of it.
+// TestOnARealAPIServer runs all tests that need an API server on one: its start takes longer than all of them.
 func TestOnARealAPIServer(t *testing.T) {
 	helm(t)
 	if testing.Short() {
@@ -79,7 +79,7 @@ func read(t *testing.T, path string) []byte {
 	return content
 }
 
-// newNamespace makes a namespace that enforces the strictest pod security, and takes it away in the end.
+// newNamespace makes a namespace that enforces the strictest pod security, and removes it at the end.
 func (c *cluster) newNamespace(t *testing.T, name string) {
 	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}}}
@@ -94,14 +94,15 @@ func (c *cluster) testTakesEveryVariant(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := template(t, values(t, variant)...)
 			c.takes(t, m)
-			if name != "everything about pods" { // whose proxy is as it is
+			if name != "everything about pods" { // whose proxy is not ours
 				c.takesPod(t, m)
 			}
 		})
 	}
 }
 
-// takesPod has the API server admit a pod of the StatefulSet, which nothing here creates, into a restricted namespace.
+// takesPod has the API server admit a pod of the StatefulSet into a restricted namespace. No controller creates one
+// here.
 func (c *cluster) takesPod(t *testing.T, m manifests) {
 	t.Helper()
 	template := statefulSet(t, m).Spec.Template
@@ -127,7 +128,8 @@ func (c *cluster) testTakesEveryKustomization(t *testing.T) {
 	}
 }
 
-// account applies the roles of the chart, rendered with these arguments, and returns clients that are the controller.
+// account applies the roles of the chart, rendered with these arguments, and returns clients with the controller's
+// rights.
 func (c *cluster) account(t *testing.T, release string, args ...string) (kubernetes.Interface, metadata.Interface) {
 	t.Helper()
 	ns := release + "-system"
@@ -147,7 +149,7 @@ func (c *cluster) account(t *testing.T, release string, args ...string) (kuberne
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.WarningHandler = rest.NoWarnings{} // of types that are listed because they are there
+	config.WarningHandler = rest.NoWarnings{} // the list includes deprecated types
 	return kubernetes.NewForConfigOrDie(config), metadata.NewForConfigOrDie(config)
 }
 
@@ -226,7 +228,7 @@ func (c *cluster) testNarrowedPermissions(t *testing.T) {
 		{Resource: "services"}:                                                 true,
 		{Group: "apiextensions.k8s.io", Resource: "customresourcedefinitions"}: true,
 		{Group: "apiregistration.k8s.io", Resource: "apiservices"}:             true,
-		// Everybody may list these: Kubernetes itself says so.
+		// Kubernetes itself lets every account list these.
 		{Group: "certificates.k8s.io", Resource: "clustertrustbundles"}: true,
 	}
 	for _, gvr := range listable(t, client) {
@@ -269,9 +271,9 @@ func may(t *testing.T, client kubernetes.Interface, spec authorizationv1.SelfSub
 	return review.Status.Allowed
 }
 
-// The commands of the README, as they are printed there, and the life of a release after them.
+// This runs the commands of the README, as they are printed there, and the later life of a release.
 func (c *cluster) testInstallsAsDocumented(t *testing.T) {
-	// The namespace of the other tests has objects that would be in the way; nothing here ends namespaces.
+	// The namespace of the other tests has objects that would be in the way, and no controller here ends namespaces.
 	const other = "k8s-vectordb-sync-documented"
 	t.Setenv("KUBECONFIG", c.Kubeconfig())
 	t.Setenv("HELM_CACHE_HOME", t.TempDir())
@@ -307,7 +309,7 @@ func (c *cluster) testInstallsAsDocumented(t *testing.T) {
 	}
 }
 
-// Commands that Helm prints after an installation are copied by people.
+// People copy the commands that Helm prints after an installation.
 func (c *cluster) testNotesNameWhatIsThere(t *testing.T) {
 	t.Setenv("KUBECONFIG", c.Kubeconfig())
 	notes := func(args ...string) string {

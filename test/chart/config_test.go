@@ -22,7 +22,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/config"
 )
 
-// notValues are the variables that have no value under config, and why.
+// notValues are the variables without a value under config, and the reasons.
 var notValues = map[string]string{
 	"POD_NAME":      "comes from the pod itself",
 	"POD_UID":       "comes from the pod itself",
@@ -37,12 +37,12 @@ var notValues = map[string]string{
 	"RESOURCE_SYNC_CONFIG":      "is resourceSyncConfig.enabled, which brings the CustomResourceDefinition as well",
 }
 
-// variable returns the environment variable that a value under config is: restEndpoint is REST_ENDPOINT.
+// variable returns the environment variable of a value under config: restEndpoint is REST_ENDPOINT.
 func variable(value string) string {
 	return strings.ToUpper(regexp.MustCompile(`[A-Z]`).ReplaceAllString(value, "_$0"))
 }
 
-// readConfig returns what values.yaml has under config.
+// readConfig returns the values under config in values.yaml.
 func readConfig(t *testing.T) map[string]any {
 	t.Helper()
 	raw, err := os.ReadFile(chartDir + "/values.yaml")
@@ -62,7 +62,7 @@ func TestEverySettingIsAValue(t *testing.T) {
 	t.Parallel()
 	var got []string
 	for value := range readConfig(t) {
-		if value != "authTokenSecretRef" && value != "endpointSecretRef" { // which the chart turns into files
+		if value != "authTokenSecretRef" && value != "endpointSecretRef" { // the chart turns these into files
 			got = append(got, variable(value))
 		}
 	}
@@ -79,7 +79,7 @@ func TestEverySettingIsAValue(t *testing.T) {
 	}
 }
 
-// A default that values.yaml repeats is the controller's, so that there is one truth.
+// A default in values.yaml equals the controller's, so that there is one truth.
 func TestDefaultsAreTheControllers(t *testing.T) {
 	t.Parallel()
 	defaults := map[string]string{}
@@ -89,7 +89,8 @@ func TestDefaultsAreTheControllers(t *testing.T) {
 			defaults[s.Name] = "one that depends on the format, which no default of the chart may stand for"
 		}
 	}
-	// The ring and the StatefulSet have the release's name, and the inventory a place: all are the chart's to know.
+	// Only the chart knows these: the ring and the StatefulSet have the release's name, and the inventory has a
+	// place.
 	delete(defaults, "RING_NAME")
 	delete(defaults, "STATEFUL_SET_NAME")
 	delete(defaults, "STATE_DIR")
@@ -100,7 +101,7 @@ func TestDefaultsAreTheControllers(t *testing.T) {
 	}
 }
 
-// The controller itself says whether it would start with what the chart renders.
+// The controller itself says whether it would start with the environment that the chart renders.
 func TestControllerAcceptsTheEnvironmentOfEveryVariant(t *testing.T) {
 	t.Parallel()
 	for name, variant := range variants {
@@ -129,8 +130,8 @@ func TestControllerAcceptsTheEnvironmentOfEveryVariant(t *testing.T) {
 	}
 }
 
-// provideFiles leads the variables that name files, which only exist in the pod, to files that exist here and
-// hold what such files hold: the program refuses certificates that are none.
+// provideFiles points the variables that name files of the pod to files that exist here. They have real contents,
+// because the program refuses certificates that are none.
 func provideFiles(t *testing.T, env map[string]string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -152,7 +153,7 @@ func provideFiles(t *testing.T, env map[string]string) {
 	}
 }
 
-// certificate returns one that has signed itself, and its key, as PEM.
+// certificate returns a self-signed certificate and its key, as PEM.
 func certificate(t *testing.T) (cert, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -179,7 +180,7 @@ func environ(env map[string]string) []string {
 	return append(list, "POD_NAME=k8s-vectordb-sync-0", "POD_UID=7d1b7e4e-3c3f-4c52-9d0e-0a8c1c0f7a55", "POD_NAMESPACE="+namespace)
 }
 
-// sameValue compares values but for the blanks of lists and the units of bytes.
+// sameValue compares values, and ignores the blanks of lists and the units of bytes.
 func sameValue(a, b string) bool {
 	return strings.ReplaceAll(a, " ", "") == strings.ReplaceAll(b, " ", "") || a == "64Mi" && b == "67108864"
 }

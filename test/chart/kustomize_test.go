@@ -27,7 +27,7 @@ func likeKustomize(t *testing.T, folder string) manifests {
 	return template(t, args...)
 }
 
-// The two ways of installing must do the same. Labels are Helm's own; the environment may come from a ConfigMap.
+// The two ways to install must do the same. Labels are Helm's own; the environment may come from a ConfigMap.
 func TestKustomizeInstallsWhatTheChartInstalls(t *testing.T) {
 	t.Parallel()
 	for _, folder := range []string{"basic", "default"} {
@@ -44,7 +44,7 @@ func TestKustomizeInstallsWhatTheChartInstalls(t *testing.T) {
 	}
 }
 
-// normalized returns the objects by key, without what the two ways may do in their own manner.
+// normalized returns the objects by key, without the permitted differences between the two ways.
 func normalized(t *testing.T, m manifests) map[string]any {
 	t.Helper()
 	objects := map[string]any{}
@@ -66,8 +66,8 @@ func normalized(t *testing.T, m manifests) map[string]any {
 		}
 		o.SetLabels(nil)
 		objects[key(o)] = o.Object
-		// An overlay can give the Service of the kustomize manifests another name, which that of the
-		// certificate outlives.
+		// An overlay can rename the Service of the kustomize manifests, but not the Service's name in the
+		// certificate.
 		switch o.GetKind() {
 		case "ServiceMonitor":
 			endpoint := o.Object["spec"].(map[string]any)["endpoints"].([]any)[0].(map[string]any)
@@ -112,7 +112,7 @@ func TestKustomizeAlertsAreUpToDate(t *testing.T) {
 	upToDate(t, root+"/config/prometheus/alerts.yaml", text)
 }
 
-// A namePrefix and a namespace of an overlay reach every place in which a name stands.
+// A namePrefix and a namespace of an overlay reach every place of a name.
 func TestKustomize_NamePrefixAndNamespace_Hold(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -179,7 +179,7 @@ func TestKustomize_NamePrefixAndNamespace_Hold(t *testing.T) {
 	}
 }
 
-// config/prometheus stands under resources, where everybody else's stands.
+// config/prometheus stands under resources, as such folders of other projects do.
 func TestKustomize_Prometheus_IsAResource(t *testing.T) {
 	t.Parallel()
 	got := kustomize(t, "prometheus").keys()

@@ -15,7 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/predecessor"
 )
 
-// The values file of the chart of k8s-vectordb-sync 0.1 means here what it meant there.
+// A values file for the chart of k8s-vectordb-sync 0.1 keeps its meaning.
 func TestPredecessor_ItsValuesFile_Works(t *testing.T) {
 	t.Parallel()
 	m := template(t, values(t, predecessorsValues)...)
@@ -42,7 +42,7 @@ func TestPredecessor_ItsValuesFile_Works(t *testing.T) {
 	}
 }
 
-// Its image in our StatefulSet would be a pod that ends at once, for reasons that nobody understands.
+// Its image in our StatefulSet would be a pod that ends at once without an understandable reason.
 func TestPredecessor_ItsImage_IsRefusedWithASentence(t *testing.T) {
 	t.Parallel()
 	for _, repository := range []string{"ghcr.io/wiggitywhitney/k8s-vectordb-sync", "wiggitywhitney/k8s-vectordb-sync", "docker.io/wiggitywhitney/k8s-vectordb-sync"} {
@@ -86,7 +86,8 @@ func steps(t *testing.T, heading string) []string {
 	return commands
 }
 
-// follow runs commands as they are printed, with the tools and the cluster of the test, in the root of the repository.
+// follow runs commands as they are printed, with the tools and the cluster of the test, in the root of the
+// repository.
 func (c *cluster) follow(t *testing.T, commands ...string) {
 	t.Helper()
 	tools := t.TempDir()
@@ -108,7 +109,7 @@ func (c *cluster) follow(t *testing.T, commands ...string) {
 	}
 }
 
-// warns returns what the controller says at its start of Deployments that are in its way.
+// warns returns the controller's messages at its start about Deployments that are in its way.
 func (c *cluster) warns(t *testing.T, resourceSyncConfig bool) string {
 	t.Helper()
 	var said []string
@@ -117,13 +118,13 @@ func (c *cluster) warns(t *testing.T, resourceSyncConfig bool) string {
 		ResourceSyncConfig: resourceSyncConfig,
 		Log:                funcr.New(func(_, args string) { said = append(said, args); stop() }, funcr.Options{}),
 	})
-	if err := w.Run(ctx); err != nil { // ends when there is nothing, and by stop when something was said
+	if err := w.Run(ctx); err != nil { // ends when it finds nothing, or by stop after a message
 		t.Error(err)
 	}
 	return strings.Join(said, "\n")
 }
 
-// objects returns what there is of some kinds in a namespace.
+// objects returns the objects of some kinds in a namespace.
 func (c *cluster) objects(t *testing.T, namespace, kinds string) []string {
 	t.Helper()
 	names := strings.Fields(string(c.kubectl(t, nil, "get", kinds, "-n", namespace, "-o", "name")))
@@ -131,7 +132,7 @@ func (c *cluster) objects(t *testing.T, namespace, kinds string) []string {
 	return names
 }
 
-// testWayOverFromThePredecessor follows docs/migrating.md from k8s-vectordb-sync 0.1, by Helm and by kustomize.
+// testWayOverFromThePredecessor follows docs/migrating.md from k8s-vectordb-sync 0.1, with Helm and with kustomize.
 func (c *cluster) testWayOverFromThePredecessor(t *testing.T) {
 	c.newNamespace(t, namespace)
 	t.Setenv("VALUES", values(t, predecessorsValues)[1])
@@ -174,7 +175,7 @@ func (c *cluster) testWayOverFromThePredecessor(t *testing.T) {
 	}
 	c.follow(t, "helm uninstall k8s-vectordb-sync --namespace "+namespace)
 
-	// By kustomize: nothing takes the old Deployment away but the step that says so.
+	// With kustomize, only the documented step removes the old Deployment.
 	c.apply(t, read(t, "testdata/k8s-vectordb-sync-0.1.yaml"))
 	c.follow(t, steps(t, "### With kustomize")...)
 	if got := c.objects(t, namespace, "deployments,statefulsets"); !slices.Equal(got, []string{"statefulset.apps/k8s-vectordb-sync"}) {
@@ -211,7 +212,7 @@ func (c *cluster) testWayOverFromDotAIController(t *testing.T) {
 	if got := c.objects(t, "dot-ai", "deployments,statefulsets,resourcesyncconfigs"); !slices.Equal(got, want) {
 		t.Errorf("where dot-ai-controller goes there are %v, want %v", got, want)
 	}
-	// The definition is still the other chart's: Helm looked, and left it alone.
+	// The definition is still the other chart's: Helm left it alone.
 	if label := c.kubectl(t, nil, "get", "crd/resourcesyncconfigs.dot-ai.devopstoolkit.live", "-o", `jsonpath={.metadata.labels.app\.kubernetes\.io/managed-by}`); len(label) > 0 {
 		t.Errorf("the definition is managed by %s", label)
 	}
@@ -223,7 +224,7 @@ func (c *cluster) testWayOverFromDotAIController(t *testing.T) {
 	c.follow(t, "helm uninstall dot-ai-controller --namespace dot-ai", "kubectl delete crd resourcesyncconfigs.dot-ai.devopstoolkit.live", "kubectl delete secret mcp-credentials -n dot-ai")
 }
 
-// removeNamespace takes away what other tests have left in a namespace; nothing here ends namespaces.
+// removeNamespace removes the objects that other tests have left in a namespace; no controller here ends namespaces.
 func (c *cluster) removeNamespace(t *testing.T, namespace string) {
 	t.Helper()
 	c.kubectl(t, nil, "delete", "serviceaccount,service,deployment,statefulset,role,rolebinding", "--all", "-n", namespace, "--ignore-not-found")

@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// The names by which people and scripts call what is installed, by either way.
+// These are the names that people and scripts use, for either way to install.
 var wantNames = []string{
 	"ClusterRole/k8s-vectordb-sync-manager-role",
 	"ClusterRole/k8s-vectordb-sync-metrics-auth-role",
@@ -56,7 +56,7 @@ func TestEveryNamespacedObjectSaysItsNamespace(t *testing.T) {
 
 func TestNamesOfLongReleasesAreValidAndDistinct(t *testing.T) {
 	t.Parallel()
-	const longest = 53 // of helm
+	const longest = 53 // for helm
 	seen := map[string]string{}
 	for _, name := range []string{"a", "k8s-vectordb-sync-blue", "eu.west", strings.Repeat("a", longest-1) + "b", strings.Repeat("a", 30), strings.Repeat("a", 31)} {
 		for _, o := range templateAs(t, name, values(t, variants["cert-manager and prometheus"])...) {
@@ -189,7 +189,7 @@ func TestBudgetSelectsThePods(t *testing.T) {
 	}
 }
 
-// A pod that is killed while it flushes would leave to others what it could have sent itself.
+// A pod that is killed while it flushes would leave changes to others that it could have sent itself.
 func TestGracePeriodOutlivesTheFlush(t *testing.T) {
 	t.Parallel()
 	for flush, want := range map[string]int64{"0": 10, "1": 11, "25000": 35, "25001": 36, "3600000": 3610} {
@@ -254,7 +254,7 @@ func TestStateOutlivesThePodWhenAsked(t *testing.T) {
 	}
 }
 
-// Whatever is named in a path of the environment has to be mounted there.
+// Every path in the environment has to be mounted there.
 func TestFilesOfTheEnvironmentAreMounted(t *testing.T) {
 	t.Parallel()
 	for name, variant := range variants {

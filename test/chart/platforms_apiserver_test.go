@@ -15,8 +15,8 @@ import (
 
 const openShift = "on-openshift"
 
-// testRunsOnOpenShift has the pods of every variant admitted where a policy demands what OpenShift's
-// restricted-v2 demands.
+// testRunsOnOpenShift has the pods of every variant admitted under a policy with the demands of OpenShift's
+// restricted-v2.
 func (c *cluster) testRunsOnOpenShift(t *testing.T) {
 	c.apply(t, read(t, "testdata/restricted-v2.yaml"))
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: openShift, Labels: map[string]string{"platform": "openshift"}, Annotations: map[string]string{
@@ -62,7 +62,7 @@ func (c *cluster) testRunsOnOpenShift(t *testing.T) {
 	}
 }
 
-// waitUntilPolicyHolds waits until the API server has taken the policy up.
+// waitUntilPolicyHolds waits until the API server applies the policy.
 func (c *cluster) waitUntilPolicyHolds(t *testing.T) {
 	t.Helper()
 	bad := corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "a"}}}}
@@ -77,7 +77,7 @@ func (c *cluster) waitUntilPolicyHolds(t *testing.T) {
 	}
 }
 
-// admits has the API server admit a pod of this template, which nothing here creates.
+// admits has the API server admit a pod of this template. No controller creates one here.
 func (c *cluster) admits(t *testing.T, namespace string, template corev1.PodTemplateSpec) error {
 	t.Helper()
 	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
@@ -95,12 +95,12 @@ func (c *cluster) admits(t *testing.T, namespace string, template corev1.PodTemp
 	return err
 }
 
-// testNamespacedPermissions: the Roles suffice for what is in the namespaces, and nothing else may be read.
+// testNamespacedPermissions: the Roles suffice for the objects in the namespaces, and no other object may be read.
 func (c *cluster) testNamespacedPermissions(t *testing.T) {
 	client, meta := c.account(t, "rooms", "--set", "rbac.namespaced=true,config.watchNamespaces={team,monitoring}")
 	watched := 0
 	for _, gvr := range listable(t, client) {
-		if gvr.Resource == "clustertrustbundles" { // which everybody may list
+		if gvr.Resource == "clustertrustbundles" { // every account may list these
 			continue
 		}
 		if err := listAndWatch(t.Context(), meta, gvr); !apierrors.IsForbidden(err) {
@@ -146,8 +146,8 @@ func (c *cluster) namespaced(t *testing.T, gvr schema.GroupVersionResource) bool
 	return false
 }
 
-// testPermissionsWithoutSecrets: everything that Kubernetes has may be watched but Secrets, and of what was
-// added only what was named.
+// testPermissionsWithoutSecrets: all types of Kubernetes except Secrets may be watched, and of the further ones only
+// those that are named.
 func (c *cluster) testPermissionsWithoutSecrets(t *testing.T) {
 	client, meta := c.account(t, "discreet", "--set", "rbac.preset=no-secrets", "--set-json",
 		`rbac.extraRules=[{"apiGroups":["cert-manager.io"],"resources":["*"],"verbs":["list","watch"]}]`)
@@ -172,7 +172,8 @@ func (c *cluster) testPermissionsWithoutSecrets(t *testing.T) {
 	}
 }
 
-// testAppliedByTheServer: what Argo CD and Flux do again and again changes nothing, and conflicts with nobody.
+// testAppliedByTheServer: the repeated applies of Argo CD and Flux change nothing, and conflict with no other
+// manager.
 func (c *cluster) testAppliedByTheServer(t *testing.T) {
 	const ns = "by-the-server"
 	c.kubectl(t, nil, "create", "namespace", ns)

@@ -62,7 +62,7 @@ func TestGlobal_RegistryAndPullSecrets_ReachEveryPod(t *testing.T) {
 	}
 }
 
-// podTemplates returns everything that becomes a pod, by the key of its object.
+// podTemplates returns every object that becomes a pod, by its key.
 func podTemplates(t *testing.T, m manifests) map[string]corev1.PodTemplateSpec {
 	t.Helper()
 	all := map[string]corev1.PodTemplateSpec{}
@@ -101,7 +101,8 @@ func TestAnnotations_ForAllAndForTheWorkload(t *testing.T) {
 	}
 }
 
-// What Prometheus sends comes from a Secret: one that several teams share refuses to read files for one of them.
+// Prometheus' credentials come from a Secret: a Prometheus that several teams share refuses to read files for one of
+// them.
 func TestServiceMonitor_Token_ComesFromASecretThatIsThere(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]manifests{
@@ -205,7 +206,7 @@ func TestPods_WhatAPlatformWants_IsPassedOn(t *testing.T) {
 	}
 }
 
-// A volume of one's own wants a group that may write it, which OpenShift chooses and lets nobody else choose.
+// A volume needs a group that may write it. OpenShift chooses that group, and refuses another choice.
 func TestPersistence_TheGroupOfTheVolume_IsSetButOnOpenShift(t *testing.T) {
 	t.Parallel()
 	persistent := "persistence.enabled=true,receiver.enabled=true,receiver.persistence.enabled=true"
@@ -228,7 +229,7 @@ func TestPersistence_TheGroupOfTheVolume_IsSetButOnOpenShift(t *testing.T) {
 	}
 }
 
-// Empty text is what people write for nothing, and some charts write it for them: it is the same as a value left out.
+// People, and some charts, write an empty text for nothing: it means the same as a value that is left out.
 func TestEmptyTexts_OfSettings_AreUnset(t *testing.T) {
 	t.Parallel()
 	env := environment(t, template(t, values(t, variants["empty texts"])...))
@@ -315,7 +316,7 @@ func TestPermissions_PresetRulesAndExtraRules(t *testing.T) {
 			t.Errorf("rule %v allows Secrets", r)
 		}
 	}
-	// What may not be read is not asked for either, or an alert would never rest.
+	// Types that may not be read are not asked for either, or an alert would never rest.
 	if got := environment(t, m)["EXCLUDE_RESOURCE_TYPES"]; got != "events,leases,endpointslices,secrets.core" {
 		t.Errorf("EXCLUDE_RESOURCE_TYPES=%s", got)
 	}

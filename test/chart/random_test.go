@@ -20,8 +20,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// examples are values of what the schema leaves open, by path or by definition: texts that fit a pattern, and
-// objects whose schema is Kubernetes's. A list of nil stands for what is not drawn.
+// examples are values for parts that the schema leaves open, by path or by definition: texts that fit a pattern, and
+// objects whose schema is Kubernetes'. A list of nil stands for a part that is not drawn.
 var examples = map[string][]any{
 	"#/definitions/url":           {"http://cluster-whisperer:3000/api/v1/instances/sync", "https://receiver.example.com/sync", ""},
 	"#/definitions/address":       {":7001", "0.0.0.0:7002", "127.0.0.1:7003", ""},
@@ -77,7 +77,7 @@ var examples = map[string][]any{
 	"extraEnv":                                       {[]any{}, []any{map[string]any{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}}},
 	"extraEnvFrom":                                   {[]any{}, []any{map[string]any{"secretRef": map[string]any{"name": "a"}}}},
 	"extraObjects":                                   {[]any{}, []any{"{apiVersion: v1, kind: ConfigMap, metadata: {name: '{{ .Release.Name }}-x', namespace: '{{ .Release.Namespace }}'}}"}},
-	// A cluster with one family takes these.
+	// A cluster with one address family takes these.
 	"service.ipFamilyPolicy": {"", "SingleStack", "PreferDualStack"},
 	"service.ipFamilies":     {[]any{}, []any{"IPv4"}},
 	"persistence.size":       {"1Gi", "500M", "1.5Ti"}, "receiver.persistence.size": {"2Gi"},
@@ -85,7 +85,7 @@ var examples = map[string][]any{
 	"nodeSelector":                       {map[string]any{"kubernetes.io/arch": "arm64"}, map[string]any{}},
 }
 
-// contradictions are the sentences by which the chart refuses values that are right by themselves and wrong together.
+// contradictions are the sentences by which the chart refuses valid values that are wrong together.
 var contradictions = regexp.MustCompile(`two names of one setting|exclude one another|set one of them|are at one port|too close to|less than config.debounceWindowMs|` +
 	`turns them off|more than autoscaling.maxReplicas|something to go by|name them in config.watchNamespaces|cannot go with rbac.namespaced|takes in Secrets|` +
 	`needs a token|name some in dnsConfig|write it as a whole number|give it more than that`)
@@ -151,7 +151,7 @@ func with(s map[string]any, key string, value any) map[string]any {
 	return c
 }
 
-// number is near one of the bounds as often as it is anywhere.
+// number is near one of the bounds as often as anywhere else.
 func (d *draw) number(s map[string]any) int64 {
 	low, high := int64(0), int64(1000)
 	if v, ok := s["minimum"].(float64); ok {
@@ -199,7 +199,7 @@ func (d *draw) object(path string, s map[string]any) any {
 }
 
 // testTakesWhatTheSchemaAllows draws combinations of values at random. The chart renders each, or says which values
-// contradict one another; the API server takes what is rendered.
+// contradict one another; the API server takes the result.
 func (c *cluster) testTakesWhatTheSchemaAllows(t *testing.T) {
 	const combinations, most = 100, 400
 	var schema map[string]any
@@ -213,7 +213,7 @@ func (c *cluster) testTakesWhatTheSchemaAllows(t *testing.T) {
 		if seed > most {
 			t.Fatalf("%d of %d combinations were not refused as contradictory: the draw is too wild", taken, most)
 		}
-		// It is to be the same each time.
+		// Each run draws the same values.
 		d := &draw{t: t, rand: rand.New(rand.NewPCG(seed, 14)), schema: schema, missing: map[string]bool{}}
 		drawn := d.of("", schema)
 		if len(d.missing) > 0 {
@@ -244,7 +244,7 @@ func (c *cluster) testTakesWhatTheSchemaAllows(t *testing.T) {
 	}
 }
 
-// serverSideDryRun returns what has the API server take an object without keeping it.
+// serverSideDryRun returns a function that has the API server take an object without keeping it.
 func (c *cluster) serverSideDryRun(t *testing.T) func(*unstructured.Unstructured) error {
 	t.Helper()
 	client := dynamic.NewForConfigOrDie(c.RESTConfig())

@@ -61,8 +61,8 @@ func TestPermissionsAreThoseOfTheWatchedTypes(t *testing.T) {
 	}
 }
 
-// Whatever a pattern of plurals matches, the role that it is turned into must allow: otherwise the controller
-// is told to watch what it may not.
+// A pattern of plurals becomes a role, which must allow every type that the pattern matches. Otherwise the
+// controller would watch types that it may not read.
 func TestPermissionsCoverWhateverThePatternsMatch(t *testing.T) {
 	t.Parallel()
 	types := []resource.Type{
@@ -104,8 +104,8 @@ func allows(list []string, value string) bool {
 	return slices.Contains(list, "*") || slices.Contains(list, value)
 }
 
-// The controller reads and never writes what it watches: verbs beyond that are for its own namespace, for reviews, and
-// for saying how declared receivers fare.
+// The controller only reads the objects that it watches. Other verbs are for its own namespace, for reviews, and for
+// the status of declared receivers.
 func TestNothingButReviewsAndStatusesIsWrittenOutsideItsNamespace(t *testing.T) {
 	t.Parallel()
 	written := map[string][]string{
@@ -219,7 +219,7 @@ func kustomizeLabels() map[string]string {
 	}
 }
 
-// upToDate fails the test if the file is not this; with -update it writes it.
+// upToDate fails the test if the file has other contents; with -update it writes the file.
 func upToDate(t *testing.T, path string, want []byte) {
 	t.Helper()
 	if *update {

@@ -21,7 +21,7 @@ type value struct {
 	path, typ, fallback, text string
 }
 
-// documented returns the values of values.yaml, in their order: each that a comment "# -- …" stands above.
+// documented returns the values of values.yaml with a comment "# -- …" above them, in their order.
 func documented(t *testing.T) []value {
 	t.Helper()
 	var file yaml.Node
@@ -48,7 +48,7 @@ func documented(t *testing.T) []value {
 	return found
 }
 
-// description returns what follows "# --" in a comment, on one line.
+// description returns the text after "# --" in a comment, on one line.
 func description(comment string) (string, bool) {
 	_, text, found := strings.Cut(comment, "# -- ")
 	return strings.Join(strings.Fields(strings.ReplaceAll(text, "\n# ", " ")), " "), found
@@ -94,7 +94,7 @@ func TestReadmeIsUpToDate(t *testing.T) {
 	upToDate(t, path, []byte(b.String()))
 }
 
-// jsonSchema is what the tests look at in a JSON schema.
+// jsonSchema is the part of a JSON schema that the tests read.
 type jsonSchema struct {
 	Ref         string                `json:"$ref"`
 	Properties  map[string]jsonSchema `json:"properties"`
@@ -102,7 +102,7 @@ type jsonSchema struct {
 }
 
 // paths adds the path of every value that the schema s knows, and of every object on the way to one. Definitions are
-// those of the whole.
+// those of the whole schema.
 func (s jsonSchema) paths(prefix string, definitions map[string]jsonSchema, into map[string]bool) {
 	if s.Ref != "" {
 		s = definitions[strings.TrimPrefix(s.Ref, "#/definitions/")]
@@ -139,7 +139,7 @@ func TestSchemaKnowsTheValuesAndNoOthers(t *testing.T) {
 	}
 }
 
-// Objects that take only certain keys must say so, or a misspelled one is a silent default.
+// Objects that take only certain keys must say so, or a misspelled key silently means the default.
 func TestSchemaIsStrict(t *testing.T) {
 	t.Parallel()
 	var schema map[string]any
@@ -151,7 +151,7 @@ func TestSchemaIsStrict(t *testing.T) {
 	walk = func(path string, node any) {
 		switch n := node.(type) {
 		case map[string]any:
-			// What a parent chart shares with all its charts is for others, too.
+			// The values that a parent chart shares with all its charts may have other keys.
 			if _, has := n["properties"]; has && n["type"] == "object" && path != "/properties/global" {
 				checked++
 				if n["additionalProperties"] != false {
@@ -180,7 +180,7 @@ func TestSchemaIsStrict(t *testing.T) {
 	}
 }
 
-// alert is what the tests look at in a rule.
+// alert is the part of a rule that the tests read.
 type alert struct {
 	Alert       string            `yaml:"alert"`
 	Expr        string            `yaml:"expr"`
@@ -220,7 +220,7 @@ func TestEveryAlertSaysWhatToDo(t *testing.T) {
 
 var metricName = regexp.MustCompile(`k8s_vectordb_sync_[a-z_]+`)
 
-// An alert or a panel over a metric that nobody publishes is silent for ever.
+// An alert or a panel over a metric that no code publishes is silent for ever.
 func TestAlertsAndDashboardUseMetricsThatExist(t *testing.T) {
 	t.Parallel()
 	reference, err := os.ReadFile(root + "/docs/metrics.md")
@@ -243,7 +243,7 @@ func TestAlertsAndDashboardUseMetricsThatExist(t *testing.T) {
 	}
 }
 
-// A panel whose query cannot be read shows an error where somebody looks for a reason.
+// A panel whose query cannot be parsed shows an error where a person looks for a reason.
 func TestQueriesOfTheDashboardCanBeRead(t *testing.T) {
 	t.Parallel()
 	promtool := os.Getenv("PROMTOOL")

@@ -16,7 +16,7 @@ const (
 	ownEndpoint  = "http://" + receiverName + "." + namespace + ".svc:3000/api/v1/instances/sync"
 )
 
-// The controller sends to the receiver beside it, and nothing of the two is taken for the other.
+// The controller sends to the receiver beside it, and no selector takes one for the other.
 func TestReceiver_Enabled_TheControllerSendsToIt(t *testing.T) {
 	t.Parallel()
 	m := template(t, "--set", "receiver.enabled=true,networkPolicy.enabled=true")
@@ -51,7 +51,7 @@ func subset(part, whole map[string]string) bool {
 	return true
 }
 
-// The receiver only answers: it has no account's token, no rights, no way out.
+// The receiver only answers: it has no account's token, no rights, and no way out.
 func TestReceiver_Enabled_ItHasNoRights(t *testing.T) {
 	t.Parallel()
 	m := template(t, "--set", "receiver.enabled=true,networkPolicy.enabled=true")
@@ -116,7 +116,7 @@ func TestReceiver_WithWhatContradictsIt_IsRefused(t *testing.T) {
 			t.Errorf("%s: message %q", set, message)
 		}
 	}
-	// The same said twice is no contradiction: people copy the URL from the notes.
+	// Equal settings are no contradiction: people copy the URL from the notes.
 	template(t, "--set", "receiver.enabled=true,config.restEndpoint="+ownEndpoint)
 }
 

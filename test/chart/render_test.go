@@ -30,8 +30,8 @@ const (
 	namespace = "k8s-vectordb-sync-system"
 	endpoint  = "http://cluster-whisperer:3000/api/v1/instances/sync"
 
-	// offline has helm render for the oldest Kubernetes that the chart supports: without a cluster, it goes by what it
-	// was built with.
+	// offline has helm render for the oldest Kubernetes that the chart supports. Without a cluster, helm assumes the
+	// version that it was built with.
 	offline = "--kube-version=v1.28.0"
 )
 
@@ -48,7 +48,7 @@ func helm(t *testing.T) string {
 // kubectl returns the path of the kubectl that goes with the control plane.
 func kubectl(t *testing.T) string {
 	t.Helper()
-	helm(t) // without which nothing here runs
+	helm(t) // it skips the test without helm
 	assets, err := controlplane.FindAssets()
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +56,7 @@ func kubectl(t *testing.T) string {
 	return filepath.Join(assets, "kubectl")
 }
 
-// run returns what the command prints, and what it says on its standard error if it fails.
+// run returns the output of the command, and its standard error if it fails.
 func run(t *testing.T, stdin []byte, name string, args ...string) ([]byte, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), name, args...)
@@ -89,14 +89,14 @@ func templateAs(t *testing.T, name string, args ...string) manifests {
 	return parse(t, mustRun(t, nil, helm(t), args...))
 }
 
-// templateWithHooks renders the chart with what helm only installs when it is asked to: the pod of helm test.
+// templateWithHooks renders the chart with the pod of helm test, which helm installs only on request.
 func templateWithHooks(t *testing.T, args ...string) manifests {
 	t.Helper()
 	args = append([]string{"template", release, chartDir, "--namespace", namespace, offline}, args...)
 	return parse(t, mustRun(t, nil, helm(t), args...))
 }
 
-// refused renders the chart, which is to fail, and returns the message.
+// refused renders the chart, which must fail, and returns the message.
 func refused(t *testing.T, args ...string) string {
 	t.Helper()
 	out, err := run(t, nil, helm(t), append([]string{"template", release, chartDir, offline}, args...)...)
@@ -206,7 +206,7 @@ func controller(t *testing.T, m manifests) corev1.Container {
 	return corev1.Container{}
 }
 
-// environment returns the variables of the controller that have a value, also those of a ConfigMap. A variable that is
+// environment returns the variables of the controller with a value, also those of a ConfigMap. A variable that is
 // set twice fails the test.
 func environment(t *testing.T, m manifests) map[string]string {
 	t.Helper()
@@ -220,7 +220,7 @@ func environment(t *testing.T, m manifests) map[string]string {
 	c := controller(t, m)
 	for _, from := range c.EnvFrom {
 		if from.ConfigMapRef == nil || m.find("ConfigMap/"+from.ConfigMapRef.Name) == nil {
-			continue // It is somebody else's.
+			continue // another program's
 		}
 		for name, value := range decode[corev1.ConfigMap](t, m, "ConfigMap/"+from.ConfigMapRef.Name).Data {
 			set(name, value)

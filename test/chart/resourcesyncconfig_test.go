@@ -105,7 +105,7 @@ func TestNetworkPolicyLetsOutToDeclaredReceivers(t *testing.T) {
 	}
 }
 
-// steady is a target that does well.
+// steady is a target without any trouble.
 type steady struct{}
 
 func (steady) Set(syncs.Target) error { return nil }
@@ -118,7 +118,7 @@ func (steady) Report(string) (status.Report, bool) {
 	return status.Report{Active: true, WatchedTypes: 2}, true
 }
 
-// testDeclaredReceivers runs the real controller with the least that the chart allows.
+// testDeclaredReceivers runs the real controller with the smallest rights that the chart allows.
 func (c *cluster) testDeclaredReceivers(t *testing.T) {
 	args := []string{"--set", "config.watchResourceTypes={deployments},resourceSyncConfig.enabled=true," +
 		"resourceSyncConfig.secrets.namespaces={team},resourceSyncConfig.secrets.names={mcp-credentials}"}

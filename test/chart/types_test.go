@@ -7,7 +7,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// builtin are types of Kubernetes with the names that kubectl takes for them beside the plural.
+// builtin are types of Kubernetes with kubectl's other names for them beside the plural.
 var builtin = map[resource.Type][]string{
 	{Version: "v1", Resource: "configmaps", Kind: "ConfigMap"}:                                                              {"cm"},
 	{Version: "v1", Resource: "endpoints", Kind: "Endpoints"}:                                                               {"ep"},
@@ -40,8 +40,8 @@ var builtin = map[resource.Type][]string{
 	{Group: "storage.k8s.io", Version: "v1", Resource: "storageclasses", Kind: "StorageClass"}:                              {"sc"},
 }
 
-// A role cannot grant deploy: what the controller would take for Deployments, it could not read. All such names
-// are refused at once, with what to write; with rules of their own, or without roles, users may write them.
+// A role cannot grant deploy, so the controller could not read the type that it takes deploy for. All such names are
+// refused at once, with the right ones. With rules of their own, or without roles, users may write them.
 func TestTypes_ByAnotherNameThanThePlural_AreRefusedByName(t *testing.T) {
 	t.Parallel()
 	var names, want []string

@@ -1,6 +1,6 @@
 package chart_test
 
-// variants are ways of installing the chart, as values files. Together they switch on everything that it has.
+// variants are ways to install the chart, as values files. Together they switch on everything in it.
 var variants = map[string]string{
 	"default": ``,
 	"as the readme says": `
