@@ -21,7 +21,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// threeOf starts three replicas under the names of a StatefulSet's pods, each with a directory of its own or none.
+// threeOf starts three replicas with the names of a StatefulSet's pods, each with a directory of its own or none.
 func threeOf(r *fleet.Rig, dirs []string, env map[string]string) []*fleet.Replica {
 	var all []*fleet.Replica
 	for i := range 3 {
@@ -53,8 +53,8 @@ func atOnce(t *testing.T, all []*fleet.Replica) {
 	ends.Wait()
 }
 
-// rest waits until everything is ready, equal and in step, and nothing is in doubt. It returns how long after the first
-// replica was ready the receiver was equal, and how many objects there are.
+// restful waits until all are ready, equal and in step, and no object is in doubt. It returns how long after the
+// first replica was ready the receiver was equal, and how many objects there are.
 func restful(t *testing.T, r *fleet.Rig, all []*fleet.Replica, within time.Duration, except ...resource.ID) (took time.Duration, objects int) {
 	t.Helper()
 	ready := make(chan time.Time, len(all))
@@ -77,7 +77,7 @@ func restful(t *testing.T, r *fleet.Rig, all []*fleet.Replica, within time.Durat
 	return took, objects
 }
 
-// TestNothingIsSentAgain restarts three replicas in all ways in which they are restarted.
+// TestNothingIsSentAgain restarts three replicas in all usual ways.
 func TestNothingIsSentAgain(t *testing.T) {
 	longOnly(t)
 	r := fleet.New(t, fleet.Options{})
@@ -143,8 +143,8 @@ func TestNothingIsSentAgain(t *testing.T) {
 	}
 }
 
-// victims are a share of a cluster's objects, spread over the types that are sent. What others hang on, or
-// what is not gone at once, is not among them.
+// victims are a share of a cluster's objects, spread over the types that are sent. It leaves out objects on which
+// others depend, and objects that are not gone at once.
 func victims(c *workload.Cluster, of int) []resource.ID {
 	ids := c.IDs()
 	slices.Sort(ids)
@@ -223,8 +223,8 @@ func kinds(ids []resource.ID) int {
 	return len(all)
 }
 
-// TestAThousandDeletionsThatNobodySaw deletes a twentieth of all objects while no replica runs, with less and
-// less left that could tell of it.
+// TestAThousandDeletionsThatNobodySaw deletes a twentieth of all objects while no replica runs, with fewer and fewer
+// sources left that could tell.
 func TestAThousandDeletionsThatNobodySaw(t *testing.T) {
 	longOnly(t)
 	t.Run("cluster-whisperer", func(t *testing.T) {
@@ -307,7 +307,7 @@ func TestAThousandDeletionsThatNobodySaw(t *testing.T) {
 	})
 }
 
-// split deals out into three, evenly over the types.
+// split deals objects out into three shares, evenly over the types.
 func split(ids []resource.ID) (a, b, c []resource.ID) {
 	for i, id := range ids {
 		switch i % 3 {
@@ -322,7 +322,7 @@ func split(ids []resource.ID) (a, b, c []resource.ID) {
 	return a, b, c
 }
 
-// compacted has the API server forget what was.
+// compacted has the API server forget its history.
 func compacted(t *testing.T, r *fleet.Rig) {
 	t.Helper()
 	if _, err := r.Compact(t.Context()); err != nil {
@@ -336,8 +336,8 @@ func compacted(t *testing.T, r *fleet.Rig) {
 	}
 }
 
-// TestATypeThatWentWhileNobodyRan removes a definition with its objects while no replica runs: the inventory
-// tells of them, once discovery is sure, and without one it is said that nothing can.
+// TestATypeThatWentWhileNobodyRan removes a definition with its objects while no replica runs. The inventory names
+// them, once discovery is sure. Without an inventory, the replica reports that no source can tell.
 func TestATypeThatWentWhileNobodyRan(t *testing.T) {
 	longOnly(t)
 	r := fleet.New(t, fleet.Options{})

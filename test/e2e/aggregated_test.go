@@ -22,8 +22,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestAnAggregatedAPIThatBeginsAnewLosesNothing restarts an API that keeps its objects in memory: its versions begin
-// at 1 again, and it is a while until it has most of its objects back. One has changed meanwhile, two are gone.
+// TestAnAggregatedAPIThatBeginsAnewLosesNothing restarts an API that keeps its objects in memory. Its versions begin
+// at 1 again, and it takes a while until it has most of its objects back. One has changed meanwhile, and two are
+// gone.
 func TestAnAggregatedAPIThatBeginsAnewLosesNothing(t *testing.T) {
 	besideWaiting(t, 110*time.Second)
 	r := fleet.New(t, fleet.Options{})
@@ -80,7 +81,7 @@ func TestAnAggregatedAPIThatBeginsAnewLosesNothing(t *testing.T) {
 
 // memoryAPI serves things.mem.example.com from memory.
 type memoryAPI struct {
-	mu      sync.Mutex // guards what follows
+	mu      sync.Mutex // guards the fields below
 	version uint64
 	things  map[string]*metav1.PartialObjectMetadata
 	events  []memoryEvent
@@ -142,7 +143,7 @@ func (a *memoryAPI) put(name, label string) {
 	a.wake()
 }
 
-// restart forgets everything and ends all watches.
+// restart forgets all objects and ends all watches.
 func (a *memoryAPI) restart() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -169,7 +170,7 @@ func (a *memoryAPI) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		})
 	case !strings.HasPrefix(path, group):
 		refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound)
-	case q.Get("sendInitialEvents") == "true": // it is an API of the time before
+	case q.Get("sendInitialEvents") == "true": // an API of the old kind knows no streamed lists
 		refuse(w, http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)
 	case q.Get("watch") == "true":
 		a.watch(w, req, q.Get("resourceVersion"))
@@ -206,7 +207,7 @@ func (a *memoryAPI) get(w http.ResponseWriter, name string) {
 	refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound)
 }
 
-// watch sends what comes after a version, which may be one that is still to come, until the request ends or a restart.
+// watch sends the changes after a version, which may lie in the future, until the request ends or the API restarts.
 func (a *memoryAPI) watch(w http.ResponseWriter, req *http.Request, from string) {
 	sent, err := strconv.ParseUint(from, 10, 64)
 	if err != nil {
@@ -252,7 +253,7 @@ func (a *memoryAPI) watch(w http.ResponseWriter, req *http.Request, from string)
 func answer(w http.ResponseWriter, code int, what any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(what) // its client may have gone
+	_ = json.NewEncoder(w).Encode(what) // the client may have left
 }
 
 func refuse(w http.ResponseWriter, code int, reason metav1.StatusReason) {

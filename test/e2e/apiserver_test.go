@@ -18,8 +18,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/netfault"
 )
 
-// TestNoFaultOfTheAPIServerLosesAnything kills the API server under churn, and has its history compacted behind the
-// back of a replica that is cut off. One cluster, one replica and one receiver live through both.
+// TestNoFaultOfTheAPIServerLosesAnything kills the API server under churn, and has its history compacted while a
+// replica is cut off. One cluster, one replica and one receiver live through both.
 func TestNoFaultOfTheAPIServerLosesAnything(t *testing.T) {
 	besideUnlessMeasured(t, time.Minute)
 	long, objects := size()
@@ -118,7 +118,7 @@ func TestTypeThatMayNotBeReadHarmsNobody(t *testing.T) {
 
 	mark := r.Mark()
 	r.Kube("", "delete", "clusterrolebinding", "secrets")
-	via.Reset() // a watch that is open is not asked for its right again
+	via.Reset() // the API server does not check an open watch again
 	via.Mend()
 	fleet.Eventually(t, time.Minute, func() string { return failing(p, "secrets.v1") })
 	r.Kube("", "label", "configmap", "beside", "still=alive")
@@ -135,7 +135,7 @@ func TestTypeThatMayNotBeReadHarmsNobody(t *testing.T) {
 	}
 }
 
-// failing tells what is amiss when a replica does not say of a type that it cannot be read.
+// failing says what is missing if a replica does not report that it cannot read a type.
 func failing(p *fleet.Replica, name string) string {
 	for _, typ := range p.Status().Types {
 		if typ.Name == name {
@@ -148,7 +148,7 @@ func failing(p *fleet.Replica, name string) string {
 	return name + " is not in the status"
 }
 
-// allBut lets the user named reader read every type but one, and write what members of a ring have.
+// allBut lets the user named reader read every type but one, and write the objects of a member of a ring.
 func allBut(t *testing.T, r *fleet.Rig, except string) string {
 	t.Helper()
 	var rules strings.Builder
@@ -187,7 +187,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: reader}]
 `
 }
 
-// userVia returns a kubeconfig file of a user without rights of its own, by way of a line that can be cut.
+// userVia returns a kubeconfig file of a user without rights of its own, through a line that can be cut.
 func userVia(t *testing.T, r *fleet.Rig, user string) (kubeconfig string, via *netfault.Proxy) {
 	t.Helper()
 	via, err := netfault.New(r.Address())

@@ -15,8 +15,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/process"
 )
 
-// TestDotAIStaysExactBesideAReceiverThatIsDown is three replicas that serve a dot-ai in every sort of trouble and a
-// cluster-whisperer that is down all the time.
+// TestDotAIStaysExactBesideAReceiverThatIsDown has three replicas that serve two receivers: a dot-ai in every sort
+// of trouble, and a cluster-whisperer that is down all the time.
 func TestDotAIStaysExactBesideAReceiverThatIsDown(t *testing.T) {
 	longOnly(t)
 	beside(t, 2*time.Minute)
@@ -105,7 +105,7 @@ func TestDotAIStaysExactBesideAReceiverThatIsDown(t *testing.T) {
 	})
 }
 
-// exact holds what the receiver has seen from a fleet against the rules that no fault excuses.
+// exact checks a fleet's requests, as the receiver has seen them, against the rules that no fault excuses.
 func exact(t *testing.T, r *fleet.Rig, h *history) {
 	t.Helper()
 	stats := r.Receiver().Stats()

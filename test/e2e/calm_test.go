@@ -17,13 +17,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestMembersComeAndGoWithoutAListAndWithoutAWord has a member join, one leave and one die and come back while nothing
-// changes: those that stay list nothing, and next to nothing is sent.
+// TestMembersComeAndGoWithoutAListAndWithoutAWord has a member join, one leave and one die and come back while
+// nothing changes. The members that stay list nothing, and send next to nothing.
 func TestMembersComeAndGoWithoutAListAndWithoutAWord(t *testing.T) {
 	besideUnlessMeasured(t, 40*time.Second)
 	m := stormMeasure(t)
 	s := newStorm(t, m)
-	s.verify = "0" // whose lists come with the hour, and not with a member
+	s.verify = "0" // its lists come with the hour, and not with a member
 	cluster(t, s.rig, m.objects)
 	for i := range 3 {
 		s.start(replicaName(i))
@@ -75,7 +75,7 @@ func TestMembersComeAndGoWithoutAListAndWithoutAWord(t *testing.T) {
 	}
 }
 
-// waitCheckpoints waits until every replica has written how far it is once more.
+// waitCheckpoints waits until every replica has written one more checkpoint.
 func (s *storm) waitCheckpoints() {
 	s.t.Helper()
 	s.rig.Kube("", "create", "configmap", "beside")
@@ -103,7 +103,7 @@ func (s *storm) waitCheckpoints() {
 	})
 }
 
-// listsBy counts the lists of watched resources by who made them.
+// listsBy counts the lists of watched resources by client.
 func (s *storm) listsBy() map[string]int {
 	s.t.Helper()
 	events, err := s.rig.AuditEvents()

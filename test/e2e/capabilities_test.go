@@ -13,7 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// gadgetDefinition takes more of its schema.
+// gadgetDefinition is a definition whose schema has room for more.
 const gadgetDefinition = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -25,8 +25,8 @@ spec:
   versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object%s}}}]
 `
 
-// TestDefinitionsAreScannedOnceByTheFleet has two replicas tell of a definition: one of them does, once, and
-// takes it back when it is deleted.
+// TestDefinitionsAreScannedOnceByTheFleet has two replicas that see a definition. One of them reports it, once, and
+// reports its removal when it is deleted.
 func TestDefinitionsAreScannedOnceByTheFleet(t *testing.T) {
 	beside(t, 100*time.Second)
 	const name = "gadgets.example.com"
@@ -67,7 +67,7 @@ func TestDefinitionsAreScannedOnceByTheFleet(t *testing.T) {
 
 	r.Kube("", "label", "crd", name, "helm.sh/chart=gadgets-2")
 	r.Apply(strings.NewReplacer("gadget", "gizmo", "Gadget", "Gizmo").Replace(fmt.Sprintf(gadgetDefinition, "")))
-	fleet.Eventually(t, 3*time.Minute, func() string { // a definition that came after the label
+	fleet.Eventually(t, 3*time.Minute, func() string { // a definition that is newer than the label
 		for _, rec := range r.Receiver().Requests(0) {
 			if slices.ContainsFunc(rec.Upserts, func(u receiver.Upsert) bool { return u.ID == "gizmos.example.com" }) {
 				return ""

@@ -22,11 +22,11 @@ import (
 const (
 	root     = "../.."
 	chartDir = root + "/charts/k8s-vectordb-sync"
-	// chartNamespace is where the README installs to.
+	// chartNamespace is the namespace of the README.
 	chartNamespace = "k8s-vectordb-sync-system"
 )
 
-// script runs a script of the repository that prints the directory of binaries that it has made, and returns that.
+// script runs a script of the repository that makes binaries and prints their directory, and returns that directory.
 func script(t *testing.T, path string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(root, path), args...)
@@ -39,7 +39,7 @@ func script(t *testing.T, path string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// render returns what the chart makes of these arguments of helm.
+// render returns the manifest that the chart renders with these arguments of helm.
 func render(t *testing.T, release, namespace string, args ...string) string {
 	t.Helper()
 	helm := filepath.Join(script(t, "hack/tools/install.sh", "helm"), "helm")
@@ -53,7 +53,7 @@ func render(t *testing.T, release, namespace string, args ...string) string {
 	return string(out)
 }
 
-// objects returns those of a manifest.
+// objects returns the objects of a manifest.
 func objects(t *testing.T, manifest string) []unstructured.Unstructured {
 	t.Helper()
 	var all []unstructured.Unstructured
@@ -86,7 +86,7 @@ type grant struct {
 	names                                  string // separated by commas; empty for all
 }
 
-// covers tells whether this permission is one that allows a request.
+// covers tells whether this permission allows a request.
 func (g grant) covers(e controlplane.AuditEvent) bool {
 	resource := e.Resource
 	if e.Subresource != "" {
@@ -103,7 +103,7 @@ func grants(t *testing.T, manifest, account string) []grant {
 	all := objects(t, manifest)
 	for _, o := range all {
 		if o.GetKind() == "ClusterRole" || o.GetKind() == "Role" {
-			// A Role has the same.
+			// A Role has the same fields.
 			rules[o.GetKind()+"/"+o.GetNamespace()+"/"+o.GetName()] = as[rbacv1.ClusterRole](t, o).Rules
 		}
 	}

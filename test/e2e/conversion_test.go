@@ -37,7 +37,7 @@ func newConverter(t *testing.T) *converter {
 	return c
 }
 
-// convert answers an API server: another version of these types differs by its name alone.
+// convert answers an API server: the versions of these types differ only in their names.
 func (c *converter) convert(w http.ResponseWriter, r *http.Request) {
 	c.asked.Add(1)
 	var review apiextensionsv1.ConversionReview
@@ -59,7 +59,7 @@ func (c *converter) convert(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(review)
 }
 
-// converted is a definition of three versions, of which the one in the middle is stored and the highest preferred.
+// converted is a definition of three versions. The one in the middle is stored, and the highest is preferred.
 func (c *converter) converted(plural, kind, scope string) string {
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Certificate().Raw})
 	const version = "  - {name: %s, served: true, storage: %t, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}\n"
@@ -79,8 +79,8 @@ spec:
 		fmt.Sprintf(version, "v1alpha1", false) + fmt.Sprintf(version, "v1beta1", true) + fmt.Sprintf(version, "v1", false)
 }
 
-// TestABrokenConversionDeletesNothing is the story of types whose preferred version is had by a webhook alone: one that
-// works, fails, comes back, and of a preferred version that is given up.
+// TestABrokenConversionDeletesNothing is the story of types whose preferred version exists only through a webhook.
+// The webhook works, fails, and comes back, and then the preferred version is given up.
 func TestABrokenConversionDeletesNothing(t *testing.T) {
 	beside(t, 30*time.Second)
 	whisperer := fleet.New(t, fleet.Options{})
@@ -124,11 +124,11 @@ func TestABrokenConversionDeletesNothing(t *testing.T) {
 
 	c.broken.Store(true)
 	mark := r.Mark()
-	r.Apply(object("v1beta1", "Gadget", "gadget-0", "two")) // what is stored needs no conversion
+	r.Apply(object("v1beta1", "Gadget", "gadget-0", "two")) // the stored version needs no conversion
 	r.Kube("", "delete", "gadgets.v1beta1.converted.example.org", "gadget-1")
 	late := dotAI.Start(map[string]string{"RING_NAME": "dot-ai"})
 	late.WaitReady(time.Minute)
-	// A watch that runs says nothing, for the API server says nothing in it; a list fails.
+	// A running watch shows nothing, because the API server sends nothing in it; a list fails.
 	fleet.Eventually(t, converge, func() string { return unconverted(late, "gadgets.v1.converted.example.org") })
 	r.Kube("", "label", "configmap", "beside", "changed=meanwhile")
 	for _, view := range views {
@@ -172,7 +172,7 @@ func TestABrokenConversionDeletesNothing(t *testing.T) {
 	equal()
 }
 
-// unconverted tells what is amiss when a replica does not say of a type that it cannot be read.
+// unconverted says what is missing if a replica does not report that it cannot read a type.
 func unconverted(p *fleet.Replica, name string) string {
 	for _, typ := range p.Status().Types {
 		if typ.Name == name {

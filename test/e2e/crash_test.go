@@ -19,8 +19,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestACrashCostsFewEmbeddings kills one of three replicas while forty objects a second change, and restarts
-// all of them right after. Only what the dead one can have sent in another state is said again.
+// TestACrashCostsFewEmbeddings kills one of three replicas while forty objects a second change, and restarts all of
+// them right after. Only states that the dead replica may have sent without an acknowledgement are sent again.
 func TestACrashCostsFewEmbeddings(t *testing.T) {
 	longOnly(t)
 	r := fleet.New(t, fleet.Options{})
@@ -73,7 +73,7 @@ func TestACrashCostsFewEmbeddings(t *testing.T) {
 	all = threeOf(r, nil, env)
 	restful(t, r, all, time.Minute)
 	at := embedded()
-	fleet.Eventually(t, 8*time.Minute, func() string { // until the last settle time of the last doubt is over
+	fleet.Eventually(t, 8*time.Minute, func() string { // until the settle time of the last doubt is over
 		for _, p := range all {
 			for _, target := range p.Status().Targets {
 				if target.Unknown > 0 {

@@ -27,8 +27,8 @@ spec:
   resyncIntervalMinutes: 60
 `
 
-// TestADeclaredReceiverIsServed follows the quick start of ResourceSyncConfigs with two replicas that know of
-// no receiver by their environment.
+// TestADeclaredReceiverIsServed follows the quick start of ResourceSyncConfigs, with two replicas that have no
+// receiver in their environment.
 func TestADeclaredReceiverIsServed(t *testing.T) {
 	beside(t, 70*time.Second)
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
@@ -64,7 +64,7 @@ func TestADeclaredReceiverIsServed(t *testing.T) {
 		}
 		return ""
 	})
-	// As the guide to them asks.
+	// The guide to ResourceSyncConfigs asks for these.
 	for _, field := range []string{"active", "watchedResourceTypes", "totalResourcesSynced", "syncErrors", "conditions"} {
 		if v := status(".status." + field); v == "" {
 			t.Errorf("the object's status has no %s", field)

@@ -14,8 +14,9 @@ import (
 	"time"
 )
 
-// TestCtrlCEndsTheDemoWithoutAnError presses Ctrl-C at several moments: while it starts, while it tells, and
-// when all is told. Each time the demo says that it stops, ends with 0 and complains of nothing.
+// TestCtrlCEndsTheDemoWithoutAnError presses Ctrl-C at several moments: while the demo starts, while it tells its
+// story, and at the end of that. Each time the demo says that it stops, and ends with 0 and without an error
+// message.
 func TestCtrlCEndsTheDemoWithoutAnError(t *testing.T) {
 	beside(t, 90*time.Second)
 	dir := t.TempDir()
@@ -47,7 +48,7 @@ func TestCtrlCEndsTheDemoWithoutAnError(t *testing.T) {
 	}
 }
 
-// demo runs it, presses Ctrl-C when it says something, and returns all that it said and how it ended.
+// demo runs the demo, presses Ctrl-C at a text, and returns the whole output and the exit code.
 func demo(t *testing.T, dir, until string) (said string, code int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), filepath.Join(dir, "bin", "demo"))
@@ -90,7 +91,7 @@ func demo(t *testing.T, dir, until string) (said string, code int) {
 			said += line + "\n"
 			if !pressed && strings.Contains(line, until) {
 				pressed = true
-				// The whole group, as a terminal does.
+				// The signal goes to the whole group, as from a terminal.
 				if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGINT); err != nil {
 					t.Fatal(err)
 				}

@@ -10,8 +10,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestDotAIIsBroughtInStepAndKeptThere is the main job in the other contract: a first sync, then churn while the store
-// fails for single items.
+// TestDotAIIsBroughtInStepAndKeptThere is the main job with the other contract: a first sync, then churn while the
+// store fails for single items.
 func TestDotAIIsBroughtInStepAndKeptThere(t *testing.T) {
 	beside(t, 80*time.Second)
 	long, objects := size()

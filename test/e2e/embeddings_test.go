@@ -12,8 +12,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestAnUnchangedClusterCostsDotAINothing restarts both replicas three times, which sends nothing, and has everything
-// sent again after each time, which sends the very same texts: dot-ai embeds whatever comes with another updatedAt.
+// TestAnUnchangedClusterCostsDotAINothing restarts both replicas three times, which sends nothing. After each
+// restart it has everything sent again, which sends the very same texts: dot-ai embeds each document with another
+// updatedAt.
 func TestAnUnchangedClusterCostsDotAINothing(t *testing.T) {
 	beside(t, time.Minute)
 	r := fleet.New(t, fleet.Options{})
@@ -41,7 +42,7 @@ func TestAnUnchangedClusterCostsDotAINothing(t *testing.T) {
 		})
 		return replicas
 	}
-	// What the replicas write themselves, to the last moment, is not counted.
+	// This leaves out the replicas' own objects, which they write to the last moment.
 	foreign := func() map[string]map[string]int {
 		all := o.texts()
 		maps.DeleteFunc(all, func(id string, _ map[string]int) bool {
@@ -97,7 +98,7 @@ func TestAnUnchangedClusterCostsDotAINothing(t *testing.T) {
 	t.Logf("%d upserts of %d objects at first", first, ids)
 }
 
-// resync has everything sent again, and waits for the end of that.
+// resync has everything sent again, and waits for its end.
 func resync(t *testing.T, p *fleet.Replica) {
 	t.Helper()
 	resp, err := http.Post("http://"+p.API+"/api/v1/resync", "application/json", nil)

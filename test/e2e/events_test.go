@@ -12,14 +12,14 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// eventsOf returns the Events of a reason about a workload, one line each: how often, about what, and the text.
+// eventsOf returns the Events of a reason about a workload, one line each: count, object and text.
 func eventsOf(r *fleet.Rig, namespace, reason string) []string {
 	out := r.Kube("", "get", "events", "-n", namespace, "--field-selector", "reason="+reason, "-o",
 		`jsonpath={range .items[*]}{.count} {.involvedObject.kind}/{.involvedObject.name} {.message}{"\n"}{end}`)
 	return strings.FieldsFunc(out, func(c rune) bool { return c == '\n' })
 }
 
-// tells waits until there is exactly one Event of a reason about a workload that says something.
+// tells waits until there is exactly one Event of a reason about a workload with a text.
 func tells(t *testing.T, r *fleet.Rig, reason, about, text string) {
 	t.Helper()
 	fleet.Eventually(t, converge, func() string {
@@ -35,7 +35,7 @@ const theSet = `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: sync, 
   template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: i}]}}}}`
 
 // TestEventsTellOperatorsOnce has three replicas meet the same: the receiver goes down and comes back, and one of
-// them loses events. Each is told by one Event, about the StatefulSet, which kubectl describe finds by its UID.
+// them loses events. Each is reported by one Event about the StatefulSet, which kubectl describe finds by its UID.
 func TestEventsTellOperatorsOnce(t *testing.T) {
 	beside(t, 50*time.Second)
 	r := fleet.New(t, fleet.Options{})
@@ -53,7 +53,7 @@ func TestEventsTellOperatorsOnce(t *testing.T) {
 	r.WaitEqual(converge)
 
 	r.SetFaults(receiver.Rule{Effect: receiver.Effect{Status: 503}})
-	writeConfigMaps(r, "meanwhile", 30, "one") // something to send for each of them
+	writeConfigMaps(r, "meanwhile", 30, "one") // so that each of them has something to send
 	tells(t, r, "ReceiverDown", "StatefulSet/sync", "503")
 	r.SetFaults()
 	tells(t, r, "ReceiverBack", "StatefulSet/sync", r.SyncURL())
@@ -63,7 +63,7 @@ func TestEventsTellOperatorsOnce(t *testing.T) {
 	l.lose(t, a)
 	tells(t, r, "DivergenceFound", "StatefulSet/sync", "configmaps.v1")
 	r.WaitEqual(converge)
-	tells(t, r, "ReceiverDown", "StatefulSet/sync", "") // as before, nothing was added
+	tells(t, r, "ReceiverDown", "StatefulSet/sync", "") // as before: none was added
 	tells(t, r, "ReceiverBack", "StatefulSet/sync", "")
 	if described := r.Kube("", "describe", "statefulset", "sync"); !strings.Contains(described, "ReceiverBack") {
 		t.Errorf("kubectl describe does not show the Events:\n%s", described)

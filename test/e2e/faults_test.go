@@ -19,7 +19,7 @@ const timeout = 3 * time.Second
 
 func ms(d time.Duration) string { return fmt.Sprint(d.Milliseconds()) }
 
-// TestNoFaultOfTheReceiverLosesAnything is a hundred changes a second, in the full measure two hundred, against a
+// TestNoFaultOfTheReceiverLosesAnything makes a hundred changes a second, in the full measure two hundred, against a
 // receiver in every sort of trouble. One cluster, one replica and one receiver live through all of it.
 func TestNoFaultOfTheReceiverLosesAnything(t *testing.T) {
 	beside(t, 280*time.Second)
@@ -31,8 +31,8 @@ func TestNoFaultOfTheReceiverLosesAnything(t *testing.T) {
 	r.WaitEqual(time.Minute)
 	h := newHistory()
 
-	// story is a churn with something beside it, after which the receiver has to equal the cluster. At least so many of
-	// its faults must have happened.
+	// story is a churn with a fault beside it, after which the receiver has to equal the cluster. At least so many
+	// sorts of its faults must have happened.
 	story := func(name string, sorts int, begin func(r *fleet.Rig), during func(r *fleet.Rig)) {
 		t.Run(name, func(t *testing.T) {
 			r, p := r.In(t), p.In(t)
@@ -78,7 +78,7 @@ func TestNoFaultOfTheReceiverLosesAnything(t *testing.T) {
 	t.Run("late", func(t *testing.T) { late(t, r.In(t), p.In(t), func() { h.churn(t, c, long, false) }, h) })
 }
 
-// thirtyPercent makes about 30 % of all requests fail, in every way that leaves or does not leave a doubt.
+// thirtyPercent makes about 30 % of all requests fail, in every way that leaves a doubt or none.
 func thirtyPercent() []receiver.Rule {
 	effects := []receiver.Effect{
 		{Status: 500},
@@ -146,8 +146,8 @@ func poisoned(t *testing.T, r *fleet.Rig, p *fleet.Replica, churn func(), h *his
 	h.check(t, r, p)
 }
 
-// late is the story of requests that the receiver applies long after their client has gone, over what it was
-// told since.
+// late is the story of requests that the receiver applies long after their client has gone, over newer states that
+// it has received since.
 func late(t *testing.T, r *fleet.Rig, p *fleet.Replica, churn func(), h *history) {
 	const lateness = 4 * timeout
 	r.SetFaults(

@@ -28,7 +28,7 @@ func askResync(t *testing.T, p *fleet.Replica, query string) api.Operation {
 		}
 		defer func() { _ = res.Body.Close() }()
 		if res.StatusCode == http.StatusServiceUnavailable {
-			return "answer 503" // It can be read, but is not in the ring yet, as when a Lease of the dead is there.
+			return "answer 503" // It is ready but not in the ring, as while a dead member's Lease stands.
 		}
 		if err := json.NewDecoder(res.Body).Decode(&op); err != nil || res.StatusCode != http.StatusAccepted {
 			t.Fatalf("answer %d, %v", res.StatusCode, err)
@@ -38,7 +38,7 @@ func askResync(t *testing.T, p *fleet.Replica, query string) api.Operation {
 	return op
 }
 
-// followResync waits until an operation has ended, by the word of one replica.
+// followResync waits until an operation has ended, as one replica reports it.
 func followResync(t *testing.T, p *fleet.Replica, id string) api.Operation {
 	t.Helper()
 	var op api.Operation
@@ -63,7 +63,7 @@ func followResync(t *testing.T, p *fleet.Replica, id string) api.Operation {
 	return op
 }
 
-// listsByType counts lists of watched types, pages of one list once.
+// listsByType counts lists of watched types; the pages of one list count once.
 func listsByType(t *testing.T, r *fleet.Rig) map[string]int {
 	t.Helper()
 	events, err := r.AuditEvents()
@@ -81,8 +81,8 @@ func listsByType(t *testing.T, r *fleet.Rig) map[string]int {
 	return counts
 }
 
-// TestAResyncIsSharedOutOverTheFleetAndStaysExact resyncs everything over three replicas while objects
-// change, then again while a replica is killed in the middle.
+// TestAResyncIsSharedOutOverTheFleetAndStaysExact resyncs everything over three replicas while objects change, then
+// again while a replica is killed in the middle.
 func TestAResyncIsSharedOutOverTheFleetAndStaysExact(t *testing.T) {
 	besideUnlessMeasured(t, 70*time.Second)
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
@@ -90,7 +90,7 @@ func TestAResyncIsSharedOutOverTheFleetAndStaysExact(t *testing.T) {
 	c := cluster(t, r, objects)
 	var replicas []*fleet.Replica
 	for range 3 {
-		// Lists are counted, so none is made to verify.
+		// The test counts lists, so verifications are switched off.
 		replicas = append(replicas, r.Start(unhurried(map[string]string{"SETTLE_TIME_MS": "1000", "VERIFY_INTERVAL_MIN": "0"})))
 	}
 	for _, p := range replicas {

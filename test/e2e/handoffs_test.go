@@ -18,8 +18,8 @@ import (
 )
 
 // TestResyncsThatOverlapStayExact asks three replicas at once for full resyncs, and for some of one type or one
-// namespace, while 60 objects a second change, go and come again, at a receiver that is slow: no document may
-// be missing, stale or wrong afterwards, and no ID may have been in two requests at once.
+// namespace. Meanwhile 60 objects a second change, go and come again, and the receiver is slow. Afterwards no
+// document may be missing, stale or wrong, and no ID may have been in two requests at once.
 func TestResyncsThatOverlapStayExact(t *testing.T) {
 	t.Parallel()
 	late := func(percent float64, d time.Duration) receiver.Rule {
@@ -42,7 +42,7 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 			_, objects := size()
 			if tt.cut {
 				objects /= 2
-				stockMany(t, r, 3*objects/2) // so that ConfigMaps are more than anybody's share
+				stockMany(t, r, 3*objects/2) // so that ConfigMaps are more than one member's share
 			}
 			c := cluster(t, r, objects)
 			var replicas []*fleet.Replica
@@ -90,7 +90,7 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 	}
 }
 
-// equalOrTold is [fleet.Rig.WaitEqual] that tells which requests held what is amiss.
+// equalOrTold is [fleet.Rig.WaitEqual], and a failure names the requests with the wrong objects.
 func equalOrTold(t *testing.T, r *fleet.Rig, within time.Duration) (time.Duration, int) {
 	t.Helper()
 	done := false
@@ -127,7 +127,7 @@ func stockMany(t *testing.T, r *fleet.Rig, n int) {
 	}
 }
 
-// parts is of how many parts a resync consists.
+// parts is the number of parts of a resync.
 func parts(op api.Operation) (n int) {
 	for _, s := range op.Shares {
 		n += s.Parts.Total
@@ -135,7 +135,7 @@ func parts(op api.Operation) (n int) {
 	return n
 }
 
-// someNamespace is one with objects.
+// someNamespace is a namespace with objects.
 func someNamespace(r *fleet.Rig) string {
 	var all []string
 	for id := range r.Objects() {
@@ -146,8 +146,8 @@ func someNamespace(r *fleet.Rig) string {
 	return all[rand.IntN(len(all))]
 }
 
-// TestAJoinDoesNotWaitForAResync starts a replica in the middle of a full resync at a receiver that takes a
-// second: it has its share as soon as the requests in flight have ended.
+// TestAJoinDoesNotWaitForAResync starts a replica in the middle of a full resync, with a receiver that takes a
+// second for each request. The replica has its share as soon as the requests in flight have ended.
 func TestAJoinDoesNotWaitForAResync(t *testing.T) {
 	beside(t, 30*time.Second)
 	r := fleet.New(t, fleet.Options{})

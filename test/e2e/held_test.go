@@ -66,8 +66,8 @@ func TestAVerificationSaysByTypeWhatWasRepaired(t *testing.T) {
 	}
 }
 
-// TestWhatOneReplicaHasLostDoesNotComeBackAfterAResync: the list of a resync is compared with the index of its
-// taker alone. What another replica has wrong must not reach the receiver when it gets its share back.
+// TestWhatOneReplicaHasLostDoesNotComeBackAfterAResync: the list of a resync is compared only with the index of its
+// taker. Wrong states of another replica must not reach the receiver when that replica gets its share back.
 func TestWhatOneReplicaHasLostDoesNotComeBackAfterAResync(t *testing.T) {
 	besideWaiting(t, 90*time.Second)
 	for unlucky := range 3 {
@@ -102,7 +102,7 @@ func TestWhatOneReplicaHasLostDoesNotComeBackAfterAResync(t *testing.T) {
 	}
 }
 
-// amiss says what is not as it is in the cluster, after the events have been lost.
+// amiss lists the documents that differ from the cluster after events have been lost.
 func (l *threeLost) amiss(docs map[resource.ID]workload.Doc) string {
 	for name, want := range map[string]string{"added": "new", "modified": "new", "deleted": ""} {
 		doc, there := docs[resource.ID("default/v1/ConfigMap/"+name)]
@@ -113,8 +113,8 @@ func (l *threeLost) amiss(docs map[resource.ID]workload.Doc) string {
 	return ""
 }
 
-// TestAVerificationCostsLittle measures the processor time of one replica that lists and compares everything, which in
-// a fleet all of them share.
+// TestAVerificationCostsLittle measures the processor time of one replica that lists and compares everything. In a
+// fleet, all members share that work.
 func TestAVerificationCostsLittle(t *testing.T) {
 	longOnly(t)
 	r := fleet.New(t, fleet.Options{})
@@ -140,7 +140,7 @@ func TestAVerificationCostsLittle(t *testing.T) {
 		})
 	}
 	now, peak := p.Resident()
-	// The goal is 200 ms, on a machine with nothing else to do.
+	// The goal is 200 ms, on a machine without other work.
 	if cost := (busy - idle) / times; cost > 300*time.Millisecond {
 		t.Errorf("a verification takes %v of processor time", cost)
 	}

@@ -18,8 +18,8 @@ const (
 	heldMetric    = "k8s_vectordb_sync_held_deletions"
 )
 
-// TestInventoryFindsWhatTheAPIServerHasForgotten deletes objects while no replica runs, and has the API server forget
-// that they ever were, before replicas start again.
+// TestInventoryFindsWhatTheAPIServerHasForgotten deletes objects while no replica runs, and has the API server
+// forget them before replicas start again.
 func TestInventoryFindsWhatTheAPIServerHasForgotten(t *testing.T) {
 	besideWaiting(t, 110*time.Second)
 	r := fleet.New(t, fleet.Options{})
@@ -92,7 +92,7 @@ func TestInventoryFindsWhatTheAPIServerHasForgotten(t *testing.T) {
 		stopAll(t, p)
 		forget(t, r, gone)
 
-		for range 2 { // The next life is not told less.
+		for range 2 { // The next process finds them as well.
 			p = r.Start(env("sync-0", first))
 			stays(t, r, p, gone)
 			if got := p.Metric(heldMetric); got < 80 {
@@ -114,7 +114,7 @@ func TestInventoryFindsWhatTheAPIServerHasForgotten(t *testing.T) {
 		if op := postResync(t, q, "?resource=configmaps&force=true"); op.OrphansDeleted < 80 {
 			t.Errorf("%d orphans were deleted, want 80 at least: %+v", op.OrphansDeleted, op)
 		}
-		r.WaitEqual(converge, planted("default", "none", 5)...) // those of the story before this one
+		r.WaitEqual(converge, planted("default", "none", 5)...) // of the story before this one
 		fleet.Eventually(t, converge, func() string {
 			if got, unknown := p.Metric(heldMetric), p.Metric(unknownMetric); got != 0 || unknown != 0 {
 				return fmt.Sprintf("%v deletions are held back, of %v types deletions are unknown", got, unknown)
@@ -138,7 +138,7 @@ func batchOf(r *fleet.Rig, prefix string, n int) []resource.ID {
 	return ids
 }
 
-// settleIn waits until the receiver has everything, and the replicas know that it has.
+// settleIn waits until the receiver has everything, and the replicas know that.
 func settleIn(r *fleet.Rig, all ...*fleet.Replica) {
 	for _, p := range all {
 		p.WaitReady(time.Minute)
@@ -158,7 +158,7 @@ func stopAll(t *testing.T, all ...*fleet.Replica) {
 	}
 }
 
-// forget deletes ConfigMaps while nobody watches, and the API server's memory of them.
+// forget deletes ConfigMaps while no member watches, and has the API server forget them.
 func forget(t *testing.T, r *fleet.Rig, ids []resource.ID) {
 	t.Helper()
 	args := []string{"delete", "--wait=true", "configmap"}
@@ -177,7 +177,7 @@ func forget(t *testing.T, r *fleet.Rig, ids []resource.ID) {
 	}
 }
 
-// stays waits until a replica has said that deletions may be missing, and is in step otherwise; it fails when
+// stays waits until a replica has reported that deletions may be missing, and is in step otherwise. It fails when
 // any of the documents is gone.
 func stays(t *testing.T, r *fleet.Rig, p *fleet.Replica, ids []resource.ID) {
 	t.Helper()

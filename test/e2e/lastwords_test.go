@@ -15,11 +15,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestDeletionsThatWaitOutliveAllReplicas is the trace of a storm: an object is created and delivered, and
-// deleted while the receiver is in trouble; all replicas that have seen it leave, and the API server, started
-// anew, remembers nothing. Of an object of its type that was changed before, the receiver has never answered,
-// so that no checkpoint is of a version at which the deleted object was there. Only the last words of the
-// replicas tell of it.
+// TestDeletionsThatWaitOutliveAllReplicas has an object that is created and delivered, and deleted while the
+// receiver is in trouble. All replicas that have seen it leave, and the API server starts anew and remembers
+// nothing. The receiver has never answered for an earlier change of an object of that type. So no checkpoint reaches
+// a version at which the deleted object existed, and only the last checkpoints of the replicas name it.
 func TestDeletionsThatWaitOutliveAllReplicas(t *testing.T) {
 	beside(t, 20*time.Second)
 	r := fleet.New(t, fleet.Options{})
@@ -65,7 +64,7 @@ func TestDeletionsThatWaitOutliveAllReplicas(t *testing.T) {
 			t.Errorf("%s ended with %d", p.Name, code)
 		}
 	}
-	// A receiver that does not answer keeps nobody from giving up its share.
+	// A receiver that does not answer keeps no member from giving up its share.
 	states := map[string]string{}
 	fleet.Eventually(t, converge, func() string {
 		for _, v := range leases.Versions(t) {
@@ -89,7 +88,7 @@ func TestDeletionsThatWaitOutliveAllReplicas(t *testing.T) {
 	took, n := r.WaitEqual(converge)
 	t.Logf("%d objects equal %v after another replica was ready", n, took.Round(time.Millisecond))
 
-	// Once is enough, for members that come later, too.
+	// Once is enough, also for members that come later.
 	last := r.Start(env)
 	last.WaitReady(time.Minute)
 	agreed(t, converge, p, last)

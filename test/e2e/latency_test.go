@@ -14,14 +14,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestTakeoverLatency kills a replica, starts it again, has one leave in good order and starts that again,
-// over and over, while small changes go on all the time, and measures how long what they would have delivered
-// waits.
+// TestTakeoverLatency kills a replica, starts it again, has one leave in good order and starts that again, over and
+// over, while small changes go on all the time. It measures how long the changes of such a replica wait.
 //
-// For a kill that is the time from the signal until everything is delivered that the dead member owned and that was
-// changed before its Lease can have expired. For a join or a leave it is the longest time from a change of an
-// object that moves until its delivery, the debounce window and the flush interval included, which are 100 ms
-// each. TAKEOVER_ROUNDS is how often, 30 without it, which takes 20 minutes.
+// For a kill, the time runs from the signal until every change is delivered that the dead member owned and that was
+// made before its Lease can have expired. For a join or a leave, it is the longest time from a change of an object
+// that moves until its delivery. That includes the debounce window and the flush interval, which are 100 ms each.
+// TAKEOVER_ROUNDS is the number of rounds. The default is 30, which takes 20 minutes.
 func TestTakeoverLatency(t *testing.T) {
 	longOnly(t)
 	rounds, timings := 30, defaultLease
@@ -62,7 +61,7 @@ func TestTakeoverLatency(t *testing.T) {
 // takeoverWindow is the debounce window and the flush interval of replicas whose handoffs are measured.
 const takeoverWindow = 100 * time.Millisecond
 
-// takeovers is a fleet whose members come and go, and what that took.
+// takeovers is a fleet whose members come and go, with the times that this took.
 type takeovers struct {
 	t       *testing.T
 	rig     *fleet.Rig
@@ -95,7 +94,7 @@ func (f *takeovers) start(name string) {
 	f.running[name] = f.rig.Start(env)
 }
 
-// settled waits until all are ready and agree.
+// settled waits until all replicas are ready and agree.
 func (f *takeovers) settled() {
 	f.t.Helper()
 	for _, p := range f.running {
@@ -108,7 +107,7 @@ func (f *takeovers) settled() {
 func (f *takeovers) kill(name string) {
 	f.t.Helper()
 	owner := owners(f.t, slices.Collect(maps.Keys(f.running))...)
-	fleet.Pause(time.Second) // so that there is something under way
+	fleet.Pause(time.Second) // so that some requests are in flight
 	victim := f.running[name]
 	delete(f.running, name)
 	killed := time.Now()
@@ -161,7 +160,7 @@ func (f *takeovers) leave(name string) {
 	f.leaves = append(f.leaves, f.waited(began, before, after, "leave of "+name))
 }
 
-// waited returns how long a change of what moves between two rings waited at most, of those made since a moment.
+// waited returns how long a change of a moving object waited at most, among the changes since a moment.
 func (f *takeovers) waited(since time.Time, before, after func(string) string, what string) time.Duration {
 	f.t.Helper()
 	now := time.Now()

@@ -27,10 +27,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// ours is how the IDs of the ConfigMaps begin that the replicas themselves write.
+// ours is the beginning of the IDs of the replicas' own ConfigMaps.
 const ours = "default/v1/ConfigMap/k8s-vectordb-sync-"
 
-// onlyOurs tells whether a request is about nothing but what the replicas have written for the first time.
+// onlyOurs tells whether a request holds only objects that the replicas have written for the first time.
 func onlyOurs(rec receiver.Record) bool {
 	return len(rec.Deletes) == 0 && !slices.ContainsFunc(rec.Upserts, func(u receiver.Upsert) bool { return !strings.HasPrefix(u.ID, ours) })
 }
@@ -50,7 +50,7 @@ func between(t *testing.T, r *fleet.Rig) (a *netfault.API, env map[string]string
 	return a, map[string]string{"KUBECONFIG": kubeconfig}
 }
 
-// cluster of three ConfigMaps, one for each kind of event, of which none arrives.
+// threeLost is a cluster of three ConfigMaps, one for each kind of event, of which none arrives.
 type threeLost struct {
 	r    *fleet.Rig
 	kube *kubernetes.Clientset
@@ -73,8 +73,8 @@ func labelled(name, value string) *corev1.ConfigMap {
 	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"value": value}}}
 }
 
-// lose makes a replica's API lose one event of each kind, and returns when it has. They stay lost: a stream that goes
-// on from a version before them, or one of which nobody reads any more, does not bring them back.
+// lose makes a replica's API lose one event of each kind, and returns when it has. They stay lost: no stream brings
+// them back that continues from an earlier version, or that no client reads any more.
 func (l *threeLost) lose(t *testing.T, a *netfault.API) {
 	t.Helper()
 	want := map[string]watch.EventType{"added": watch.Added, "deleted": watch.Deleted, "modified": watch.Modified}
@@ -111,7 +111,7 @@ func mustDiffer(t *testing.T, r *fleet.Rig) {
 	}
 }
 
-// divergences returns how many a replica has counted, 0 where there is no series; of any source when it is empty.
+// divergences returns how many divergences a replica has counted, 0 without a series; an empty source means all.
 func divergences(p *fleet.Replica, resource, source string) (n int) {
 	_, body := p.Get("http://" + p.Metrics + "/metrics")
 	for line := range strings.Lines(body) {
@@ -126,7 +126,7 @@ func divergences(p *fleet.Replica, resource, source string) (n int) {
 	return n
 }
 
-// streamsOf is what a replica says of its watches, for a story that has failed.
+// streamsOf describes the watches of a replica, for a story that has failed.
 func streamsOf(p *fleet.Replica) string {
 	_, body := p.Get("http://" + p.Metrics + "/metrics")
 	var said strings.Builder
@@ -138,8 +138,8 @@ func streamsOf(p *fleet.Replica) string {
 	return said.String()
 }
 
-// TestAResyncEndsEqualToTheClusterAlthoughEventsWereLost: an event that a watch loses is found by the list of the next
-// resync, and what it was about is right at the receiver when the resync says so.
+// TestAResyncEndsEqualToTheClusterAlthoughEventsWereLost: the list of the next resync finds an event that a watch
+// has lost, and its object is right at the receiver when the resync has ended.
 func TestAResyncEndsEqualToTheClusterAlthoughEventsWereLost(t *testing.T) {
 	beside(t, 30*time.Second)
 	for _, query := range []string{"", "?resource=configmaps", "?namespace=default"} {
@@ -165,7 +165,7 @@ func TestAResyncEndsEqualToTheClusterAlthoughEventsWereLost(t *testing.T) {
 	}
 }
 
-// TestAnEventThatAPeerHasSeenIsFoundWithinAMinute: one of three replicas loses three events, nobody asks for anything.
+// TestAnEventThatAPeerHasSeenIsFoundWithinAMinute: one of three replicas loses three events, and no caller asks.
 func TestAnEventThatAPeerHasSeenIsFoundWithinAMinute(t *testing.T) {
 	beside(t, 40*time.Second)
 	for unlucky := range 3 {
@@ -179,7 +179,7 @@ func TestAnEventThatAPeerHasSeenIsFoundWithinAMinute(t *testing.T) {
 				if i == unlucky {
 					e = env
 				}
-				e["VERIFY_INTERVAL_MIN"] = "0" // the peers are to find it
+				e["VERIFY_INTERVAL_MIN"] = "0" // the peers have to find it
 				replicas = append(replicas, r.Start(e))
 			}
 			for _, p := range replicas {
@@ -197,7 +197,7 @@ func TestAnEventThatAPeerHasSeenIsFoundWithinAMinute(t *testing.T) {
 			})
 			took, _ := r.WaitEqual(30 * time.Second)
 			t.Logf("equal %v after the divergence was found", took)
-			// What nobody has lost is not sent again.
+			// An object without a lost event is not sent again.
 			for _, rec := range r.Since(mark) {
 				for _, u := range rec.Upserts {
 					if u.ID != "default/v1/ConfigMap/added" && u.ID != "default/v1/ConfigMap/modified" && !strings.HasPrefix(u.ID, ours) {
@@ -209,7 +209,7 @@ func TestAnEventThatAPeerHasSeenIsFoundWithinAMinute(t *testing.T) {
 	}
 }
 
-// TestAListFindsWhatNobodyHasSeen: one replica, no resync, no peer.
+// TestAListFindsWhatNobodyHasSeen has one replica, no resync and no peer.
 func TestAListFindsWhatNobodyHasSeen(t *testing.T) {
 	beside(t, 40*time.Second)
 	r := fleet.New(t, fleet.Options{})
@@ -229,7 +229,7 @@ func TestAListFindsWhatNobodyHasSeen(t *testing.T) {
 	}
 }
 
-// TestVerificationDeletesNothingOnAbsenceOfEvidence (I5): answers that are halves, empty, or end in the middle.
+// TestVerificationDeletesNothingOnAbsenceOfEvidence (I5) has answers that are halves, empty, or end in the middle.
 func TestVerificationDeletesNothingOnAbsenceOfEvidence(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]netfault.Answer{
@@ -265,7 +265,7 @@ func TestVerificationDeletesNothingOnAbsenceOfEvidence(t *testing.T) {
 				}
 				return ""
 			})
-			fleet.Pause(10 * time.Second) // a repair would have come
+			fleet.Pause(10 * time.Second) // a repair would have come by then
 			remove()
 			for _, rec := range r.Since(mark) {
 				if !onlyOurs(rec) {
@@ -315,7 +315,7 @@ func TestVerificationOfAnUnchangedClusterSendsNothing(t *testing.T) {
 	}
 }
 
-// TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater: three replicas, one of which loses one event in so
+// TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater has three replicas, one of which loses one event in so
 // many. The full measure is one in a thousand for ten minutes.
 func TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater(t *testing.T) {
 	beside(t, 150*time.Second)
@@ -337,7 +337,7 @@ func TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater(t *testing.T) {
 	var seen atomic.Uint64
 	var mu sync.Mutex
 	type object struct{ typ, namespace, name string }
-	// Whether the last event of an object was lost; what follows a lost event makes good for it.
+	// The value tells whether the last event of an object was lost; a later event makes good for a lost one.
 	last := map[object]bool{}
 	remove := a.OnEvent(func(e netfault.Event) netfault.Verdict {
 		if e.Initial || e.Type == watch.Bookmark || e.Request.Resource.Resource == "leases" {
@@ -368,7 +368,7 @@ func TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater(t *testing.T) {
 	if len(lost) == 0 {
 		t.Fatal("no event was lost: the test proves nothing")
 	}
-	// An event of no consequence for the receiver is found as surely, and not sooner.
+	// An event without consequence for the receiver is found as surely, and not sooner.
 	fleet.Eventually(t, time.Minute, func() string {
 		for name := range lost {
 			if divergences(replicas[0], name, "") == 0 {

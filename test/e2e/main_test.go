@@ -19,13 +19,13 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// TestMain keeps the complaints of the tests' own clients out of the output: API servers are killed here on purpose.
+// TestMain keeps messages of the tests' own clients out of the output: API servers are killed here on purpose.
 func TestMain(m *testing.M) {
 	klog.SetLogger(logr.Discard())
 	os.Exit(controlplane.Shared(m).Run())
 }
 
-// seats are what E2E_PARALLEL says: so many stories run at once. Four keep two cores busy.
+// seats are how many stories run at once, as E2E_PARALLEL says. Four keep two cores busy.
 var seats = sync.OnceValue(func() *fleet.Seats {
 	const enough = 4
 	n, err := strconv.Atoi(cmp.Or(os.Getenv("E2E_PARALLEL"), strconv.Itoa(enough)))
@@ -35,16 +35,16 @@ var seats = sync.OnceValue(func() *fleet.Seats {
 	return fleet.NewSeats(n)
 })
 
-// waits are the seats of stories that do nothing but wait for a minute or more, for a stream to be given up or a
-// verification to be due. They cost next to nothing.
+// waits are the seats of stories that only wait for a minute or more, for a stream to be given up or a verification
+// to be due. They cost next to nothing.
 var waits = fleet.NewSeats(3)
 
-// fillings bound how many clusters are filled at once. Each keeps the two cores busy for seconds: more of them starve
-// the API servers of all.
+// fillings bound how many clusters are filled at once. Each keeps the two cores busy for seconds: more of them
+// starve the API servers of all.
 var fillings = fleet.NewSeats(2)
 
-// beside lets a story run beside others, when a seat is free. It is said about how long it takes: the longest begins
-// first.
+// beside lets a story run beside others, when a seat is free. about is roughly how long it takes: the longest story
+// begins first.
 func beside(t *testing.T, about time.Duration) {
 	t.Helper()
 	sit(t, seats(), about)
@@ -75,7 +75,7 @@ func besideUnlessMeasured(t *testing.T, about time.Duration) {
 	}
 }
 
-// longOnly skips a measure that takes minutes and a machine for itself, unless it is asked for.
+// longOnly skips a measurement that takes minutes and a machine for itself, unless the environment asks for it.
 func longOnly(t *testing.T) {
 	t.Helper()
 	if os.Getenv("E2E_LONG") == "" {
@@ -83,8 +83,8 @@ func longOnly(t *testing.T) {
 	}
 }
 
-// TestALargeClusterArrivesWholeInLittleMemory is the main job: 20,000 objects of more than 60 types, one replica.
-// It has the machine for itself, so that its memory is that of the documentation.
+// TestALargeClusterArrivesWholeInLittleMemory is the main job: 20,000 objects of more than 60 types, one replica. It
+// has the machine for itself, so that its memory is that of the documentation.
 func TestALargeClusterArrivesWholeInLittleMemory(t *testing.T) {
 	r := fleet.New(t, fleet.Options{})
 	cluster, err := workload.Generate(t.Context(), r.RESTConfig(), workload.Options{Objects: 20_000, Seed: 1})

@@ -27,7 +27,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/process"
 )
 
-// applyLax installs the definition without what it validates, as an older one would take objects.
+// applyLax installs the definition without its validation, as an older definition takes objects.
 func applyLax(t *testing.T, r *fleet.Rig) {
 	t.Helper()
 	raw, err := os.ReadFile(definition)
@@ -63,7 +63,7 @@ func loosen(v any) {
 	}
 }
 
-// declaration is an object with a spec, over dot-ai's usual one, as a manifest.
+// declaration is the manifest of an object with a spec, over dot-ai's usual one.
 func declaration(t *testing.T, name string, spec map[string]any) string {
 	t.Helper()
 	all := map[string]any{
@@ -103,7 +103,7 @@ func ready(s v1alpha1.ResourceSyncConfigStatus) metav1.Condition {
 	return metav1.Condition{}
 }
 
-// right is a receiver that is declared as it should be.
+// right is a receiver with a valid declaration.
 type right struct {
 	spec map[string]any
 	path string
@@ -139,7 +139,7 @@ func rightOnes() map[string]right {
 	}
 }
 
-// wrong is an object that is wrong in some way, in many copies.
+// wrong is an object with one mistake, in many copies.
 type wrong struct {
 	spec   map[string]any // %d is the number of the copy
 	reason string
@@ -200,16 +200,16 @@ func wrongOnes(t *testing.T, good *outlet, tls *outlet) map[string]wrong {
 
 const copies = 5
 
-// TestAHundredReceiversOfWhichTenAreRight declares ten receivers, each with fields of its own, and ninety
-// that are wrong in eighteen ways: the ten are exact, and see no change that is none to them; the ninety say
+// TestAHundredReceiversOfWhichTenAreRight declares ten receivers, each with fields of its own, and ninety that are
+// wrong in eighteen ways. The ten are exact, and get no change that concerns none of their objects. The ninety say
 // what is wrong with them.
 func TestAHundredReceiversOfWhichTenAreRight(t *testing.T) {
 	beside(t, 150*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	applyLax(t, r)
 	c := cluster(t, r, 500)
-	// Leases as in production: a handoff waits for requests that hang, and would make a hundred checkpoints, so that a
-	// lapse on a busy machine is a story of its own.
+	// Leases are as in production. A handoff waits for requests that hang, and would make a hundred checkpoints, so
+	// a Lease that lapses on a busy machine is another story.
 	env := onlyDeclared("ANNOTATION_INCLUDE", "description,*/description,example.com/*",
 		"LEASE_DURATION_MS", "15000", "LEASE_RENEW_DEADLINE_MS", "10000", "LEASE_RENEW_INTERVAL_MS", "2000")
 	replicas := []*fleet.Replica{r.Start(env), r.Start(env)}
@@ -268,7 +268,7 @@ func TestAHundredReceiversOfWhichTenAreRight(t *testing.T) {
 	}
 }
 
-// declareRight declares those that are as they should be.
+// declareRight declares the valid ones.
 func declareRight(t *testing.T, r *fleet.Rig) map[string]*outlet {
 	t.Helper()
 	manifest, outlets := "", make(map[string]*outlet)
@@ -318,7 +318,7 @@ func declareWrong(t *testing.T, r *fleet.Rig, outlets map[string]*outlet) {
 	t.Logf("%d objects say what is wrong with them after %v", len(all), time.Since(began).Round(time.Second))
 }
 
-// onlyItsOwn changes an annotation that only one of the ten is to have, of which all others must hear nothing.
+// onlyItsOwn changes an annotation that only one of the ten keeps. No other may get a request because of it.
 func onlyItsOwn(t *testing.T, r *fleet.Rig, outlets map[string]*outlet) {
 	t.Helper()
 	before := make(map[string]int)

@@ -11,16 +11,16 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// memory follows how much processes have in memory.
+// memory follows how much memory processes have.
 type memory struct {
 	replicas []*fleet.Replica
 	before   []int64
 	end      func()
 
-	highest []int64 // after the end of following
+	highest []int64 // at the end of following
 }
 
-// watchMemory begins to follow, which ends with check, or with the test.
+// watchMemory begins to follow, until check or the end of the test.
 func watchMemory(t *testing.T, replicas ...*fleet.Replica) *memory {
 	t.Helper()
 	stop := make(chan struct{})
@@ -50,7 +50,7 @@ func watchMemory(t *testing.T, replicas ...*fleet.Replica) *memory {
 	return m
 }
 
-// check says how much it was. In the full measure it must not have been more than 1.3 times what it was before.
+// check logs how much it was. In the full measure, it must not have been more than 1.3 times the earlier figure.
 func (m *memory) check(t *testing.T) {
 	t.Helper()
 	m.end()

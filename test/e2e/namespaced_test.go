@@ -20,10 +20,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// TestNamespacesAreEqualWithoutRightsInTheCluster lets replicas live that have the Roles which the chart
-// renders for two namespaces, and nothing else: the receiver equals these namespaces through changes, a
-// restart, a crash, a handoff, a deletion while nobody runs, a resync and a verification, and nothing was
-// asked for that had to be refused.
+// TestNamespacesAreEqualWithoutRightsInTheCluster has replicas with only the Roles that the chart renders for two
+// namespaces. The receiver equals these namespaces through changes, a restart, a crash, a handoff, a deletion while
+// no replica runs, a resync and a verification. The replicas make no request that the API server has to refuse.
 func TestNamespacesAreEqualWithoutRightsInTheCluster(t *testing.T) {
 	beside(t, 70*time.Second)
 	two := func(ns string) bool { return ns == "team-a" || ns == "team-b" }
@@ -180,7 +179,7 @@ func TestNamespacesAreEqualWithoutRightsInTheCluster(t *testing.T) {
 		r.Apply(manifest)
 		r.In(t).WaitEqual(time.Minute)
 		upserts, _ := tally(r.Since(mark))
-		// Which is another one now.
+		// It is another object by now.
 		delete(upserts, "team-b/rbac.authorization.k8s.io/v1/RoleBinding/"+resource.ID(role))
 		if len(upserts) > 0 {
 			t.Errorf("sent again: %v", upserts)
@@ -191,7 +190,7 @@ func TestNamespacesAreEqualWithoutRightsInTheCluster(t *testing.T) {
 	judgeDenied(t, r, account)
 }
 
-// tally counts what was sent, by ID.
+// tally counts the changes that were sent, by ID.
 func tally(records []receiver.Record) (upserts, deletes map[resource.ID]int) {
 	upserts, deletes = make(map[resource.ID]int), make(map[resource.ID]int)
 	for _, rec := range records {
@@ -205,7 +204,7 @@ func tally(records []receiver.Record) (upserts, deletes map[resource.ID]int) {
 	return upserts, deletes
 }
 
-// judgeDenied demands that nothing was refused.
+// judgeDenied demands that no request was refused.
 func judgeDenied(t *testing.T, r *fleet.Rig, account string) {
 	t.Helper()
 	events, err := r.AuditEvents()

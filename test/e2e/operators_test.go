@@ -22,9 +22,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestObjectsOfRealOperatorsArrive installs the definitions of Argo CD, cert-manager, Crossplane, the Gateway
-// API and the Prometheus Operator while two fleets run, one for each receiver, makes objects by their
-// schemas, with everything that metadata can be, and takes them away again.
+// TestObjectsOfRealOperatorsArrive installs the definitions of Argo CD, cert-manager, Crossplane, the Gateway API
+// and the Prometheus Operator while two fleets run, one for each receiver. It makes objects by their schemas, with
+// every kind of metadata, and removes them again.
 func TestObjectsOfRealOperatorsArrive(t *testing.T) {
 	beside(t, 50*time.Second)
 	definitions := script(t, "hack/crds/ensure.sh")
@@ -54,7 +54,7 @@ func TestObjectsOfRealOperatorsArrive(t *testing.T) {
 		}
 	}
 
-	// What has a finalizer stays until that is taken away.
+	// An object with a finalizer stays until the finalizer is removed.
 	application := resource.ID("default/argoproj.io/v1alpha1/Application/finalized")
 	whisperer.Kube("", "delete", "applications.argoproj.io", "-n", "default", "--all", "--wait=false")
 	for _, r := range views {
@@ -71,7 +71,7 @@ func TestObjectsOfRealOperatorsArrive(t *testing.T) {
 	whisperer.Kube("", "patch", "applications.argoproj.io", "finalized", "-n", "default", "--type=json", `-p=[{"op": "remove", "path": "/metadata/finalizers"}]`)
 	equal("a finalizer gone")
 
-	// An operator is uninstalled: its definitions and documents go, but for what still has a finalizer.
+	// An operator is uninstalled: its definitions and documents go, except for objects that still have a finalizer.
 	kept := slices.DeleteFunc(made, func(id resource.ID) bool {
 		return !strings.Contains(string(id), "cert-manager.io/") || !strings.HasSuffix(string(id), "/finalized")
 	})
@@ -153,7 +153,7 @@ type trait struct {
 	apply func(o *unstructured.Unstructured)
 }
 
-// traits are what metadata can be. Each definition gets the one whose turn it is, beside a plain object.
+// traits are the kinds of metadata. Each definition gets one of them in turn, beside a plain object.
 var traits = []trait{
 	{"long", func(o *unstructured.Unstructured) { // a name of 253 characters
 		o.SetName(strings.Repeat("a", 63) + "." + strings.Repeat("b", 63) + "." + strings.Repeat("c", 63) + "." + strings.Repeat("d", 61))
@@ -190,8 +190,8 @@ type maker struct {
 	definition apiextensionsv1.CustomResourceDefinition
 }
 
-// make makes a plain object and one with a trait, in the stored version. Their IDs are of the version that is
-// preferred, which may be another one.
+// make makes a plain object and one with a trait, in the stored version. Their IDs have the preferred version, which
+// may be another one.
 func (m maker) make(special trait) ([]resource.ID, error) {
 	spec := m.definition.Spec
 	i := slices.IndexFunc(spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool { return v.Storage })
@@ -229,7 +229,7 @@ func (m maker) make(special trait) ([]resource.ID, error) {
 	return ids, nil
 }
 
-// preferred is the version that the API server prefers: the most stable, and of those the highest, of what is served.
+// preferred is the version that the API server prefers of those that are served: the most stable, then the highest.
 func preferred(versions []apiextensionsv1.CustomResourceDefinitionVersion) string {
 	best := ""
 	for _, v := range versions {

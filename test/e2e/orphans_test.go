@@ -17,8 +17,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestDotAIIsAskedWhatItHolds has deletions that neither the API server nor an inventory can tell of, and
-// documents that somebody else has put into the receiver. Two replicas share the work.
+// TestDotAIIsAskedWhatItHolds has deletions that neither the API server nor an inventory can report, and documents
+// that another program has put into the receiver. Two replicas share the work.
 func TestDotAIIsAskedWhatItHolds(t *testing.T) {
 	beside(t, 40*time.Second)
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
@@ -114,7 +114,7 @@ func TestDotAIIsAskedWhatItHolds(t *testing.T) {
 	})
 }
 
-// planted are IDs of ConfigMaps that there never were.
+// planted are IDs of ConfigMaps that never existed.
 func planted(namespace, prefix string, n int) []resource.ID {
 	ids := make([]resource.ID, n)
 	for i := range ids {
@@ -153,7 +153,7 @@ func plant(t *testing.T, r *fleet.Rig, namespace, prefix string, n int) {
 	}
 }
 
-// postResync asks a replica for a resync, waits for its end, and returns what it has come to.
+// postResync asks a replica for a resync, waits for its end, and returns the result.
 func postResync(t *testing.T, p *fleet.Replica, query string) api.Operation {
 	t.Helper()
 	began := time.Now()
