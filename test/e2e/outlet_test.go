@@ -31,7 +31,7 @@ const (
 	cwPath    = "/api/v1/instances/sync"
 )
 
-// onlyDeclared is the environment of a replica whose receivers are all declared, and more of it.
+// onlyDeclared is the environment of a replica whose receivers are all declared, with further variables.
 func onlyDeclared(more ...string) map[string]string {
 	env := map[string]string{"RESOURCE_SYNC_CONFIG": "true", "REST_ENDPOINT": "", "AUTH_TOKEN_FILE": ""}
 	for i := 0; i+1 < len(more); i += 2 {
@@ -40,26 +40,26 @@ func onlyDeclared(more ...string) map[string]string {
 	return env
 }
 
-// call is one request as it came in at an outlet.
+// call is one request to an outlet.
 type call struct {
 	sender string
 	token  string
 	right  bool
 }
 
-// outlet is a receiver beside that of the rig, which judges the token of each request by itself.
+// outlet is a receiver beside that of the rig, which checks the token of each request by itself.
 type outlet struct {
 	receiver *receiver.Server
 	http     *httptest.Server
 	path     string
 
-	mu    sync.Mutex // guards what follows
-	token string     // the one that is right
+	mu    sync.Mutex // guards the fields below
+	token string     // the right token
 	calls []call
-	said  map[string]map[string]int // of each upsert that was sent, by its text, how often
+	said  map[string]map[string]int // how often each upsert was sent, by ID and text
 }
 
-// newOutlet starts one. It ends with the test.
+// newOutlet starts an outlet, which ends with the test.
 func newOutlet(t *testing.T, path string, tls bool) *outlet {
 	t.Helper()
 	s, err := receiver.New(receiver.Options{DotAIToken: fleet.Token, IndexOnSearch: true})
@@ -99,12 +99,12 @@ func (o *outlet) serve(w http.ResponseWriter, r *http.Request) {
 	o.receiver.Handler().ServeHTTP(w, r)
 }
 
-// listen notes the text of each upsert of dot-ai's contract.
+// listen records the text of each upsert of dot-ai's contract.
 func (o *outlet) listen(body []byte) {
 	var payload struct {
 		Upserts []json.RawMessage `json:"upserts"`
 	}
-	_ = json.Unmarshal(body, &payload) // What is broken, the receiver refuses.
+	_ = json.Unmarshal(body, &payload) // The receiver refuses a broken body.
 	for _, text := range payload.Upserts {
 		var d receiver.Document
 		if json.Unmarshal(text, &d) != nil {
@@ -129,7 +129,7 @@ func (o *outlet) texts() map[string]map[string]int {
 	return all
 }
 
-// url is where replicas send to.
+// url is the URL to which replicas send.
 func (o *outlet) url() string { return o.http.URL + o.path }
 
 // bundle is the certificate of a receiver that speaks TLS, as PEM.
@@ -151,7 +151,7 @@ func (o *outlet) seen() []call {
 	return append([]call(nil), o.calls...)
 }
 
-// documents returns what it holds.
+// documents returns the documents of the outlet.
 func (o *outlet) documents() map[resource.ID]workload.Doc {
 	store := receiver.Resources
 	if o.path == cwPath {
@@ -165,13 +165,13 @@ func (o *outlet) documents() map[resource.ID]workload.Doc {
 	return docs
 }
 
-// sees says what a receiver is to have of the cluster; nil means all, as by default.
+// sees is the part of the cluster that a receiver should have; nil means all, as by default.
 type sees struct {
 	object     func(namespace, kind, name string) bool
 	annotation func(key string) bool
 }
 
-// waitEqual waits until it equals what it is to have of the cluster.
+// waitEqual waits until the outlet equals its part of the cluster.
 func (o *outlet) waitEqual(t *testing.T, r *fleet.Rig, what sees, within time.Duration) {
 	t.Helper()
 	fleet.Eventually(t, within, func() string {

@@ -23,7 +23,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// rarely are permissions that a life as short as a story's need not use, and why they are needed all the same.
+// rarely are permissions that a short life may not use, and the reasons why replicas need them all the same.
 var rarely = map[string]string{
 	"delete leases": "the Lease of a replica that is gone is deleted after five minutes",
 	"get leases":    "a replica whose renewal was not answered looks what became of it",
@@ -40,9 +40,8 @@ var rarelyNarrow = map[string]string{
 	"create events":                  "the receiver is never down",
 }
 
-// TestPermissionsAreEnoughAndNoMore lets replicas that have what the chart gives them, and nothing else, live through
-// everything that they do, and holds the API server's audit log against the roles: nothing was denied, and no
-// permission is there for nothing.
+// TestPermissionsAreEnoughAndNoMore has replicas with only the rights of the chart do everything that they ever do.
+// It compares the API server's audit log with the roles: no request was denied, and every permission was used.
 func TestPermissionsAreEnoughAndNoMore(t *testing.T) {
 	beside(t, 90*time.Second)
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
@@ -96,7 +95,7 @@ func TestPermissionsAreEnoughAndNoMore(t *testing.T) {
 	})
 }
 
-// insecure takes any certificate: those of replicas are of their own making.
+// insecure accepts any certificate, because replicas make their own.
 var insecure = &http.Client{Timeout: time.Minute, Transport: &http.Transport{
 	TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true, // see above
 }}
@@ -126,7 +125,7 @@ func (l *life) start(name string) *fleet.Replica {
 }
 
 // live is a whole life: start, sync, metrics, API, resync, a declared receiver with its Secret, a crash, a join, a
-// leave, a restart, a type that comes and goes. It returns the replica that is left.
+// leave, a restart, a type that comes and goes. It returns the remaining replica.
 func (l *life) live(manifest string) *fleet.Replica {
 	t := l.t
 	l.namespace = chartNamespace
@@ -189,7 +188,7 @@ func (l *life) live(manifest string) *fleet.Replica {
 	secret("create")
 	ready("True")
 	secret("delete")
-	ready("False") // an Event as before: it is counted up
+	ready("False") // an Event as before: its count rises
 
 	replicas[1].Kill()
 	third := l.start("k8s-vectordb-sync-2")
@@ -208,8 +207,8 @@ func (l *life) live(manifest string) *fleet.Replica {
 	return replicas[0]
 }
 
-// withoutCheckpoints takes the right to write checkpoints away until the replica says so, and looks at what its metric
-// says meanwhile.
+// withoutCheckpoints takes the right to write checkpoints away until the replica reports that, and reads its metric
+// meanwhile.
 func (l *life) withoutCheckpoints(p *fleet.Replica) {
 	l.t.Helper()
 	l.Kube("", "patch", "role", "k8s-vectordb-sync-ring-role", "-n", l.namespace, "--type=json",
@@ -224,14 +223,14 @@ func (l *life) withoutCheckpoints(p *fleet.Replica) {
 		}
 		return ""
 	})
-	// What was written last was written before; the watch of roles may have needed a moment.
+	// The last write came before that; the watch of roles may have needed a moment.
 	if at := l.metric(p, `k8s_vectordb_sync_checkpoint_timestamp_seconds{target="default"}`); at > float64(taken.Add(time.Second).Unix()) || at < float64(taken.Add(-time.Minute).Unix()) {
 		l.t.Errorf("the checkpoint was last written at %v, and may not be since %v", at, taken.Unix())
 	}
 }
 
-// lookAtMetrics reads them as the chart's own account, which may. Their server makes itself a certificate first, and a
-// replica that is quick is ready before that.
+// lookAtMetrics reads the metrics with the chart's own account, which has that right. The server makes a certificate
+// first, and a quick replica is ready before that.
 func (l *life) lookAtMetrics(p *fleet.Replica) {
 	l.t.Helper()
 	fleet.Eventually(l.t, time.Minute, func() string {
@@ -253,7 +252,7 @@ func (l *life) lookAtMetrics(p *fleet.Replica) {
 	}
 }
 
-// lookInside has the debug endpoints answer, to those who may.
+// lookInside has the debug endpoints answer callers who have the right.
 func (l *life) lookInside(p *fleet.Replica) {
 	l.t.Helper()
 	const object = "_cluster/v1/Namespace/dot-ai"
@@ -283,7 +282,7 @@ func (l *life) lookInside(p *fleet.Replica) {
 	if len(types.Types) != 1 || !types.Types[0].Listed || types.Types[0].Objects == 0 {
 		l.t.Errorf("a type that is watched is shown as %+v", types)
 	}
-	fleet.Eventually(l.t, time.Minute, func() string { // one is written each ten seconds
+	fleet.Eventually(l.t, time.Minute, func() string { // a replica writes one every ten seconds
 		var all struct{ Checkpoints []inspect.Checkpoint }
 		see(paths[2], &all)
 		for _, c := range all.Checkpoints {
@@ -296,7 +295,7 @@ func (l *life) lookInside(p *fleet.Replica) {
 	})
 }
 
-// metric returns the first value whose series begins so.
+// metric returns the value of the first series with this prefix.
 func (l *life) metric(p *fleet.Replica, prefix string) float64 {
 	l.t.Helper()
 	code, body := l.get(http.MethodGet, "https://"+p.Metrics+"/metrics", l.token(l.namespace, l.account))
@@ -351,7 +350,7 @@ func (l *life) token(namespace, account string) string {
 	return config.BearerToken
 }
 
-// judge compares what an account has asked for with what it may.
+// judge compares an account's requests with its rights.
 func judge(t *testing.T, r *fleet.Rig, manifest, account, namespace string, excused map[string]string) {
 	t.Helper()
 	events, err := r.AuditEvents()

@@ -38,10 +38,9 @@ func planned(ctx context.Context, t *testing.T, r *fleet.Rig, env map[string]str
 	return report
 }
 
-// TestAPlanSaysWhatAFirstSyncSends plans with settings that leave something out in every way, and then with none
-// of them, and starts a replica with the same: the receiver gets as many upserts and bytes of each type as the
-// plan has said. Before that, the audit log has seen nothing but reading, and each type listed once for each
-// plan.
+// TestAPlanSaysWhatAFirstSyncSends plans with settings that leave objects out in every way, and then with none of
+// them. It starts a replica with the same settings: the receiver gets as many upserts and bytes of each type as the
+// plan has said. Before that, the audit log has only requests that read, and one list of each type for each plan.
 func TestAPlanSaysWhatAFirstSyncSends(t *testing.T) {
 	beside(t, 20*time.Second)
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
@@ -106,8 +105,8 @@ func onlyRead(t *testing.T, r *fleet.Rig, plans int) {
 	}
 }
 
-// meets starts a replica, and compares what the receiver gets until it is in step with what was planned. What
-// replicas write themselves was not there yet.
+// meets starts a replica, and compares the receiver's requests until it is in step with the plan. The plan has none
+// of the replicas' own objects.
 func meets(t *testing.T, r *fleet.Rig, env map[string]string, report plan.Report) {
 	t.Helper()
 	mark := r.Mark()
@@ -166,8 +165,8 @@ func kindAndName(id string) (kind, name string) {
 	return parts[2], parts[3]
 }
 
-// TestAPlanNamesWhatIsRestless relabels an object while the plan watches: it is named with its label, and so is
-// what a node's clock would cost if its label were not left out.
+// TestAPlanNamesWhatIsRestless relabels an object while the plan watches. The plan names the object with its label,
+// and also the cost of a node's clock if its label were not left out.
 func TestAPlanNamesWhatIsRestless(t *testing.T) {
 	beside(t, 10*time.Second)
 	r := fleet.New(t, fleet.Options{})
@@ -197,7 +196,7 @@ func TestAPlanNamesWhatIsRestless(t *testing.T) {
 	}
 }
 
-// declaredNarrow is a receiver that is to have less than what the process keeps.
+// declaredNarrow is a receiver that should have less than the process keeps.
 const declaredNarrow = `
 apiVersion: dot-ai.devopstoolkit.live/v1alpha1
 kind: ResourceSyncConfig
@@ -214,7 +213,7 @@ spec:
   labelExclude: ["a*"]
 `
 
-// TestAPlanOfManifestsIsWhatIsSentWhenTheyAreApplied plans with the plugin, by what the chart renders and a
+// TestAPlanOfManifestsIsWhatIsSentWhenTheyAreApplied plans with the plugin, by the chart's manifest and a
 // ResourceSyncConfig that is in no cluster yet, and then applies both.
 func TestAPlanOfManifestsIsWhatIsSentWhenTheyAreApplied(t *testing.T) {
 	beside(t, 10*time.Second)

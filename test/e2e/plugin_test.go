@@ -25,7 +25,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// kubectl runs the real one with the plugin on its path.
+// kubectl runs the real kubectl with the plugin on its path.
 type kubectl struct {
 	r    *fleet.Rig
 	path string
@@ -49,7 +49,7 @@ func newKubectl(t *testing.T, r *fleet.Rig) kubectl {
 	return kubectl{r: r, path: dir, home: t.TempDir()}
 }
 
-// run runs kubectl and returns its exit code and what it prints.
+// run runs kubectl and returns its exit code and its output.
 func (k kubectl) run(t *testing.T, args ...string) (code int, out, errOut string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), k.r.Kubectl(), args...)
@@ -66,8 +66,8 @@ func (k kubectl) run(t *testing.T, args ...string) (code int, out, errOut string
 	return 0, stdout.String(), stderr.String()
 }
 
-// sync runs kubectl vectordb-sync until it ends with this exit code, and returns what it prints then. On a machine that
-// is busy, a member may fall silent for a moment, and nothing is as it should be until it is back.
+// sync runs kubectl vectordb-sync until it ends with this exit code, and returns the output of that run. On a busy
+// machine, a member may fall silent for a moment, and the plugin finds problems until it is back.
 func (k kubectl) sync(t *testing.T, code int, args ...string) string {
 	t.Helper()
 	said := ""
@@ -82,8 +82,8 @@ func (k kubectl) sync(t *testing.T, code int, args ...string) string {
 	return said
 }
 
-// TestKubectlPlugin has the real kubectl find the plugin, and the plugin find three replicas: by their pods,
-// through the API server's port-forward, and by their addresses. Pods have no kubelet here. One is played: it
+// TestKubectlPlugin has the real kubectl find the plugin, and the plugin find three replicas: by their pods, through
+// the API server's port-forward, and by their addresses. These pods have no kubelet. The test plays one, which
 // forwards to processes.
 func TestKubectlPlugin(t *testing.T) {
 	beside(t, 50*time.Second)
@@ -198,7 +198,7 @@ func TestKubectlPlugin(t *testing.T) {
 	})
 }
 
-// everything asks all questions, all being well.
+// everything asks all questions to a healthy fleet.
 func (k kubectl) everything(t *testing.T, way []string) {
 	var status struct {
 		Replicas []struct {
@@ -240,8 +240,8 @@ func (k kubectl) everything(t *testing.T, way []string) {
 	}
 }
 
-// kubelet plays one for the API server: it forwards ports to the same ports of this machine. It returns the name of its
-// node.
+// kubelet plays a kubelet for the API server: it forwards ports to the same ports of this machine. It returns the
+// name of its node.
 func kubelet(t *testing.T, r *fleet.Rig) (node string) {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {

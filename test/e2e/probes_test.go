@@ -21,7 +21,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// probe is a change whose delivery can be told exactly: the creation or the deletion of an object that is created once.
+// probe is a change whose delivery is known exactly: the creation or the deletion of an object that is created once.
 type probe struct {
 	id      string
 	deleted bool
@@ -31,18 +31,17 @@ type probe struct {
 // probes makes changes at a steady pace, and finds out when each was delivered.
 type probes struct {
 	rig    *fleet.Rig
-	lives  int // how many objects there are
+	lives  int // how many objects exist
 	done   chan struct{}
 	cancel context.CancelFunc
 
-	mu   sync.Mutex // guards what follows
+	mu   sync.Mutex // guards the fields below
 	made []probe
 	err  error
 }
 
-// follow makes so many changes each second until the test ends: one object is created and one that has lived
-// for so long is deleted in turn. A creation must be delivered within that life, or nothing but the deletion
-// ever is.
+// follow makes so many changes each second until the test ends: it creates one object and deletes one that has lived
+// for so long, in turn. A creation must be delivered within that life, or only the deletion is ever delivered.
 func follow(t *testing.T, r *fleet.Rig, perSecond int, life time.Duration) *probes {
 	t.Helper()
 	r.Kube("", "create", "namespace", "probes")
@@ -71,7 +70,7 @@ func follow(t *testing.T, r *fleet.Rig, perSecond int, life time.Duration) *prob
 	return p
 }
 
-// change makes change n: a creation, or the deletion of what has lived long enough.
+// change makes change n: a creation, or the deletion of an object that has lived long enough.
 func (p *probes) change(ctx context.Context, objects dynamic.ResourceInterface, n int) error {
 	number, deletion := n/2, n%2 == 1
 	if deletion {
@@ -102,7 +101,7 @@ func (p *probes) stop() {
 	<-p.done
 }
 
-// between returns the changes made in a time, of the IDs that match.
+// between returns the changes made in a period, of the IDs that match.
 func (p *probes) between(t *testing.T, from, to time.Time, match func(id string) bool) []probe {
 	t.Helper()
 	p.mu.Lock()
@@ -119,7 +118,7 @@ func (p *probes) between(t *testing.T, from, to time.Time, match func(id string)
 	return found
 }
 
-// delivered returns when each change was first applied by the receiver, once all of them have been.
+// delivered returns when the receiver first applied each change, once it has applied all of them.
 func (p *probes) delivered(t *testing.T, changes []probe) []time.Time {
 	t.Helper()
 	times := make([]time.Time, len(changes))
@@ -168,7 +167,7 @@ func applied(records []receiver.Record) (upserts, deletes map[string]time.Time) 
 	return upserts, deletes
 }
 
-// owners returns who owns an ID in the ring of these members.
+// owners returns the owner of an ID in the ring of these members.
 func owners(t *testing.T, members ...string) func(id string) string {
 	t.Helper()
 	format := ring.DefaultFormat()

@@ -22,9 +22,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/monitoring"
 )
 
-// TestPrometheusSeesWhatIsWrong has a real Prometheus scrape three replicas as the chart's ServiceMonitor
-// says, with the chart's alerts, thirty times as fast. A rolling restart raises none of them; a receiver that
-// is down and a replica that dies raise theirs and no others.
+// TestPrometheusSeesWhatIsWrong has a real Prometheus scrape three replicas as the chart's ServiceMonitor says, with
+// the chart's alerts, thirty times as fast. A rolling restart raises none of them. A receiver that is down and a
+// replica that dies raise theirs and no others.
 func TestPrometheusSeesWhatIsWrong(t *testing.T) {
 	beside(t, 80*time.Second)
 	began := time.Now()
@@ -64,7 +64,7 @@ func TestPrometheusSeesWhatIsWrong(t *testing.T) {
 		change++
 		r.Kube("", "label", "--overwrite", "namespace", "default", "change="+strconv.Itoa(change))
 	}
-	for i := range slices.Backward(replicas) { // as a StatefulSet is rolled
+	for i := range slices.Backward(replicas) { // in the order of a StatefulSet's rollout
 		label()
 		if code := replicas[i].Stop(grace); code != 0 {
 			t.Errorf("%s ended with %d", replicas[i].Name, code)
@@ -92,7 +92,7 @@ func TestPrometheusSeesWhatIsWrong(t *testing.T) {
 	r.StartReceiver()
 	delete(want, "K8sVectorDBSyncReceiverDown")
 	fleet.Eventually(t, time.Minute, func() string {
-		// The other one lasts for its quarter of an hour.
+		// The other alert lasts for its quarter of an hour.
 		if amiss := m.firing(want); amiss != "" && m.firing(nil) != "" {
 			return amiss
 		}
@@ -101,14 +101,14 @@ func TestPrometheusSeesWhatIsWrong(t *testing.T) {
 	r.WaitEqual(converge)
 }
 
-// conditional are panels that are empty as long as all is well.
+// conditional are panels that are empty without trouble.
 var conditional = []string{"Types that cannot be read"}
 
 // legendLabel is a label in a legend.
 var legendLabel = regexp.MustCompile(`{{(\w+)}}`)
 
-// everyPanelAnswers asks the chart's dashboard of Prometheus: each query has a result, with the labels that
-// its legend names. What only shows a series that is above 0 is asked for all of them.
+// everyPanelAnswers asks Prometheus the queries of the chart's dashboard. Each has a result, with the labels that
+// its legend names. For queries that show only series above 0, it asks for all of them.
 func (m *monitored) everyPanelAnswers() {
 	m.t.Helper()
 	text, err := os.ReadFile(chartDir + "/files/dashboard.json")
@@ -147,7 +147,7 @@ func (m *monitored) everyPanelAnswers() {
 	}
 }
 
-// quicker is by how much the story's time runs faster than that of the alerts: a minute takes two seconds.
+// quicker is how much faster the story's time runs than that of the alerts: a minute takes two seconds.
 const quicker = 30
 
 // monitored is a Prometheus for the replicas.
@@ -162,7 +162,7 @@ type monitored struct {
 }
 
 // newMonitored takes the ServiceMonitor and the Services of a manifest, and makes the certificate that the
-// ServiceMonitor wants to see.
+// ServiceMonitor expects.
 func newMonitored(t *testing.T, r *fleet.Rig, manifest string) *monitored {
 	t.Helper()
 	m := &monitored{t: t, r: r, dir: t.TempDir(), certificates: t.TempDir()}
@@ -185,7 +185,7 @@ func newMonitored(t *testing.T, r *fleet.Rig, manifest string) *monitored {
 	return m
 }
 
-// discover lets Prometheus find every port of every Service of the chart. Nothing here makes Pods, and
+// discover lets Prometheus find every port of every Service of the chart. No controller here makes Pods, and
 // EndpointSlices take no loopback address.
 func (m *monitored) discover(replicas ...*fleet.Replica) {
 	m.t.Helper()
@@ -204,7 +204,7 @@ func (m *monitored) discover(replicas ...*fleet.Replica) {
 	monitoring.WriteFile(m.t, m.dir, "targets.json", found)
 }
 
-// scrapeConfig is how an account of the namespace monitoring scrapes.
+// scrapeConfig is the configuration by which an account of the namespace monitoring scrapes.
 func (m *monitored) scrapeConfig(job, account string) map[string]any {
 	m.t.Helper()
 	return monitoring.ScrapeConfig(m.t, m.monitor, monitoring.Scrape{
@@ -236,13 +236,13 @@ func (m *monitored) run(binary string) {
 	})
 }
 
-// seconds are thresholds of time: no other one has three digits.
+// seconds matches thresholds of time: no other threshold has three digits.
 var (
 	seconds  = regexp.MustCompile(`([<>]) (\d{3,})`)
 	duration = regexp.MustCompile(`\b(\d+)(m|h)\b`)
 )
 
-// fasterAlerts returns the chart's alerts with all times cut short.
+// fasterAlerts returns the chart's alerts with all times shortened.
 func fasterAlerts(t *testing.T) map[string]any {
 	t.Helper()
 	text, err := os.ReadFile(chartDir + "/files/alerts.yaml")
@@ -269,7 +269,7 @@ func fasterAlerts(t *testing.T) map[string]any {
 	}
 	for _, rule := range file.Groups[0].Rules {
 		expr := faster(rule["expr"].(string))
-		// They are written every ten seconds, however fast the time runs.
+		// Checkpoints are written every ten seconds, however fast the time runs.
 		if rule["alert"] != "K8sVectorDBSyncCheckpointStale" {
 			expr = seconds.ReplaceAllStringFunc(expr, func(s string) string {
 				n, err := strconv.Atoi(s[2:])
@@ -290,8 +290,8 @@ func fasterAlerts(t *testing.T) map[string]any {
 	return map[string]any{"groups": file.Groups}
 }
 
-// waitScraped waits until this many replicas have been scraped, and nothing else is: not their API, and
-// nothing by a stranger.
+// waitScraped waits until this many replicas have been scraped, and no other target: not their API, and none by an
+// account without the right.
 func (m *monitored) waitScraped(replicas int) {
 	m.t.Helper()
 	fleet.Eventually(m.t, converge, func() string {
@@ -317,7 +317,7 @@ func (m *monitored) waitScraped(replicas int) {
 	})
 }
 
-// firing tells what is amiss when other alerts fire than these, each with a label that it has.
+// firing says what is wrong if other alerts fire than these, each with one of its labels.
 func (m *monitored) firing(want map[string]string) string {
 	m.t.Helper()
 	found := make(map[string]bool)

@@ -29,7 +29,7 @@ var (
 func client(t *testing.T, r *fleet.Rig) dynamic.Interface {
 	t.Helper()
 	config := r.RESTConfig()
-	config.WarningHandler = rest.NoWarnings{} // a status field that is unknown is none that matters
+	config.WarningHandler = rest.NoWarnings{} // an unknown status field does not matter here
 	c, err := dynamic.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestRestlessObjectIsDeliveredEveryMaxWait(t *testing.T) {
 	beside(t, 30*time.Second)
 	const (
 		window, maxWait, flush = 2 * time.Second, 4 * time.Second, 500 * time.Millisecond
-		// slack is for kubectl, the watch and the request, on a machine that is busy.
+		// slack is for kubectl, the watch and the request, on a busy machine.
 		slack = 1500 * time.Millisecond
 	)
 	r := fleet.New(t, fleet.Options{})
@@ -86,7 +86,7 @@ func TestRestlessObjectIsDeliveredEveryMaxWait(t *testing.T) {
 	}
 }
 
-// TestStatusUpdatesSendNothing makes 2,500 of them, or 10,000 in the full measure, of built-in and custom types.
+// TestStatusUpdatesSendNothing makes 2,500 updates, or 10,000 in the full measure, of built-in and custom types.
 func TestStatusUpdatesSendNothing(t *testing.T) {
 	besideUnlessMeasured(t, 40*time.Second)
 	const objects = 40

@@ -12,8 +12,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestAReceiverWhoseObjectKeepsChangingLosesNothing changes one object again and again, once to a spec that cannot be
-// followed, while the cluster changes and the receiver is busy; then it goes, and what was known of it with it.
+// TestAReceiverWhoseObjectKeepsChangingLosesNothing changes one object again and again while the cluster changes and
+// the receiver is busy. One of the specs cannot be followed. Then the object goes, and all checkpoints of the
+// receiver with it.
 func TestAReceiverWhoseObjectKeepsChangingLosesNothing(t *testing.T) {
 	longOnly(t)
 	beside(t, 2*time.Minute)

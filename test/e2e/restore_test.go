@@ -13,9 +13,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestARestoredEtcdIsNoticedAndRepaired is the story of a cluster that goes back to a backup while replicas
-// run: what was written since must not stay at the receiver, and what is written then must come, without
-// anybody restarting anything.
+// TestARestoredEtcdIsNoticedAndRepaired is the story of a cluster that goes back to a backup while replicas run.
+// Documents of later writes must not stay at the receiver, and new writes must arrive, without a restart by a
+// person.
 func TestARestoredEtcdIsNoticedAndRepaired(t *testing.T) {
 	t.Parallel()
 	for name, opts := range map[string]controlplane.RestoreOptions{
@@ -66,7 +66,7 @@ func TestARestoredEtcdIsNoticedAndRepaired(t *testing.T) {
 				}
 				return ""
 			})
-			fleet.Pause(10 * time.Second) // checkpoints are written
+			fleet.Pause(10 * time.Second) // replicas write checkpoints meanwhile
 			after := cpuOf(replicas, 20*time.Second)
 			t.Logf("processor time a second and replica: %v before, %v after", before, after)
 			if after > 2*before+50*time.Millisecond {
@@ -79,7 +79,7 @@ func TestARestoredEtcdIsNoticedAndRepaired(t *testing.T) {
 			if conflicts > 20 {
 				t.Errorf("%.0f writes of resyncs were refused since the start, want a handful", conflicts)
 			}
-			fill(r, "v1", 25) // life goes on, versions of the lost time are reached and passed
+			fill(r, "v1", 25) // further changes reach and pass versions of the lost time
 			for i := range 6 {
 				writeConfigMaps(r, fmt.Sprintf("more-%d", i), 50, "three")
 			}
@@ -88,7 +88,7 @@ func TestARestoredEtcdIsNoticedAndRepaired(t *testing.T) {
 	}
 }
 
-// writeConfigMaps makes or changes some.
+// writeConfigMaps makes or changes ConfigMaps.
 func writeConfigMaps(r *fleet.Rig, prefix string, n int, label string) {
 	var b strings.Builder
 	for i := range n {
@@ -97,7 +97,8 @@ func writeConfigMaps(r *fleet.Rig, prefix string, n int, label string) {
 	r.Apply(b.String())
 }
 
-// lose makes what a restore takes back: objects made, changed and deleted, of several types, and a definition.
+// lose makes changes that a restore takes back: objects made, changed and deleted, of several types, and a
+// definition.
 func lose(r *fleet.Rig) {
 	writeConfigMaps(r, "lost", 60, "one")
 	writeConfigMaps(r, "kept", 15, "two")
@@ -109,7 +110,7 @@ func lose(r *fleet.Rig) {
 	r.Kube("", "wait", "--for=condition=Established", "--timeout=60s", "crd/gizmos.example.com")
 }
 
-// noticed tells whether a replica has found out that versions have begun anew.
+// noticed tells whether a replica has noticed that versions have begun anew.
 func noticed(p *fleet.Replica) bool {
 	return p.Metric("k8s_vectordb_sync_streams_restores_total")+p.Metric("k8s_vectordb_sync_rewinds_total") > 0
 }
@@ -127,8 +128,8 @@ func cpuOf(replicas []*fleet.Replica, during time.Duration) time.Duration {
 	return (used / time.Duration(len(replicas)) / time.Duration(during.Seconds())).Round(time.Millisecond)
 }
 
-// TestAResyncRepairsARestoreThatNobodySaw takes etcd back to a backup while no replica runs, checkpoints included, and
-// no inventory is left: what the receiver was sent in the lost time a resync finds, of a receiver that can be asked.
+// TestAResyncRepairsARestoreThatNobodySaw takes etcd back to a backup while no replica runs, checkpoints included,
+// and no inventory is left. If the receiver can list its documents, a resync finds those of the lost time.
 func TestAResyncRepairsARestoreThatNobodySaw(t *testing.T) {
 	beside(t, 20*time.Second)
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
@@ -151,7 +152,7 @@ func TestAResyncRepairsARestoreThatNobodySaw(t *testing.T) {
 	r.Kube("", "create", "configmap", "after")
 	p = r.Start(nil)
 	p.WaitReady(time.Minute)
-	agreed(t, 30*time.Second, p) // The Lease of the first is of the backup, and is believed for some seconds.
+	agreed(t, 30*time.Second, p) // The Lease of the first is of the backup, and counts for some seconds.
 	if op := postResync(t, p, "?scope=fleet"); op.OrphansDeleted < 20 || op.OrphansHeld > 0 {
 		t.Errorf("%d orphans were deleted and %d held back, want the 20 that are lost", op.OrphansDeleted, op.OrphansHeld)
 	}
@@ -159,9 +160,9 @@ func TestAResyncRepairsARestoreThatNobodySaw(t *testing.T) {
 	t.Logf("%d objects equal %v after the resync", objects, took.Round(100*time.Millisecond))
 }
 
-// TestAnInventoryOfALostTimeRepairsARestoreThatNobodySaw takes etcd back to a backup while no replica runs, checkpoints
-// included. The inventories are of the lost time: what was created in it goes, and what was changed or deleted in it is
-// sent again, once by the fleet.
+// TestAnInventoryOfALostTimeRepairsARestoreThatNobodySaw takes etcd back to a backup while no replica runs,
+// checkpoints included. The inventories are of the lost time. Objects that were created in it are deleted at the
+// receiver, and objects that were changed or deleted in it are sent again, once by the fleet.
 func TestAnInventoryOfALostTimeRepairsARestoreThatNobodySaw(t *testing.T) {
 	beside(t, 50*time.Second)
 	r := fleet.New(t, fleet.Options{})
@@ -195,7 +196,7 @@ func TestAnInventoryOfALostTimeRepairsARestoreThatNobodySaw(t *testing.T) {
 	// An API server that is behind an inventory for a minute has gone back.
 	took, objects := r.WaitEqual(time.Minute + 2*converge)
 	t.Logf("%d objects equal %v after the restore", objects, took.Round(100*time.Millisecond))
-	fleet.Pause(10 * time.Second) // Nobody begins another one.
+	fleet.Pause(10 * time.Second) // No member begins another resync.
 	_, body := document(t, replicas[0]).ask(t, http.MethodGet, "/api/v1/resync")
 	if n := strings.Count(body, `"restore"`); n != 1 {
 		t.Errorf("%d resyncs were begun by the restore, want one of the fleet: %s", n, body)

@@ -115,7 +115,8 @@ type contract struct {
 	router  routers.Router
 }
 
-// document reads it. All objects are closed, so that a field that the document does not know fails the validation.
+// document reads the contract. It closes all objects, so that a field that is missing in the document fails the
+// validation.
 func document(t *testing.T, p *fleet.Replica) contract {
 	t.Helper()
 	code, body := p.Get("http://" + p.API + "/openapi.json")
@@ -137,7 +138,7 @@ func document(t *testing.T, p *fleet.Replica) contract {
 	return contract{address: p.API, router: router}
 }
 
-// ask makes a request and holds the answer against the document. The answer is returned without its last line feed.
+// ask makes a request and compares the answer with the document. It returns the answer without its last line feed.
 func (c contract) ask(t *testing.T, method, target string) (code int, body string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+c.address+target, http.NoBody)

@@ -64,7 +64,7 @@ func TestATokenIsRotatedUnderLoad(t *testing.T) {
 	if len(newest) != len(replicas) {
 		t.Errorf("%d replicas have sent, want %d", len(newest), len(replicas))
 	}
-	// Each rotation refuses what is under way, eight requests at most, and a probe or two of each replica.
+	// Each rotation refuses the requests in flight, eight at most, and a probe or two of each replica.
 	if refused > rotations*(8+2*len(replicas)) || refused == 0 {
 		t.Errorf("%d requests were refused in %d rotations", refused, rotations)
 	}

@@ -8,8 +8,8 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// example returns a value that a schema asks for: what it requires and nothing else. A schema may want more than its
-// structure says, such as a pattern or a rule; then the API server refuses it.
+// example returns a value for a schema, with only the required parts. A schema may demand more than its structure
+// says, such as a pattern or a rule; then the API server refuses the value.
 func example(s *apiextensionsv1.JSONSchemaProps) any {
 	switch {
 	case len(s.Enum) > 0:
@@ -79,5 +79,5 @@ func text(s *apiextensionsv1.JSONSchemaProps) string {
 }
 
 func jsonValue(j apiextensionsv1.JSON) any {
-	return strings.Trim(string(j.Raw), `"`) // enumerations are of strings wherever we use them
+	return strings.Trim(string(j.Raw), `"`) // all enumerations that occur here are of strings
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestAResyncSendsExactlyItsScope asks three replicas in turn for resyncs of every scope, and counts what arrives.
+// TestAResyncSendsExactlyItsScope asks three replicas in turn for resyncs of every scope, and counts the requests.
 func TestAResyncSendsExactlyItsScope(t *testing.T) {
 	beside(t, 30*time.Second)
 	r := fleet.New(t, fleet.Options{})
@@ -97,12 +97,12 @@ func TestAResyncSendsExactlyItsScope(t *testing.T) {
 	r.WaitEqual(converge)
 }
 
-// own tells whether an object is one that replicas write themselves, which changes at any time.
+// own tells whether an object is one of the replicas' own, which change at any time.
 func own(id resource.ID) bool {
 	return strings.HasPrefix(string(id), "default/v1/ConfigMap/k8s-vectordb-sync-")
 }
 
-// sent counts upserts by ID, those of what replicas write themselves aside.
+// sent counts upserts by ID, without the replicas' own objects.
 func sent(records []receiver.Record) map[resource.ID]int {
 	counts := make(map[resource.ID]int)
 	for _, rec := range records {
@@ -115,7 +115,7 @@ func sent(records []receiver.Record) map[resource.ID]int {
 	return counts
 }
 
-// compareSent holds what was sent against what was to be sent once.
+// compareSent compares the sent objects with those that should be sent once.
 func compareSent(want []resource.ID, got map[resource.ID]int) (extra, missing, twice []string) {
 	for _, id := range want {
 		switch got[id] {

@@ -15,7 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// holds waits until the receiver has, or has not, documents by their IDs.
+// holds waits until the receiver has some documents and lacks others, by their IDs.
 func holds(t *testing.T, r *fleet.Rig, has, lacks []string) {
 	t.Helper()
 	fleet.Eventually(t, converge, func() string {
@@ -55,7 +55,7 @@ func TestAGPUNodeThatTicksCostsNothing(t *testing.T) {
 	for i := range 20 {
 		set(fmt.Sprintf(`"nvidia.com/gfd.timestamp":"%d"`, 1609384771+60*i))
 	}
-	set(`"nvidia.com/gpu.count":"7"`) // after which the others have been seen
+	set(`"nvidia.com/gpu.count":"7"`) // by then the others have been seen
 	fleet.Eventually(t, converge, func() string {
 		if n := r.Documents()["_cluster/v1/Node/gpu-1"].Labels["nvidia.com/gpu.count"]; n != "7" {
 			return "the node has " + n
@@ -94,8 +94,8 @@ metadata: {name: web, namespace: default, labels: {team: shop}}
 spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: c}]}}}
 `
 
-// TestWhatIsSentIsChosen has every way of choosing at once, follows objects that go out of the choice and
-// come back, and restarts the replica in between.
+// TestWhatIsSentIsChosen uses every way of selection at once. It follows objects that leave the selection and come
+// back, and restarts the replica in between.
 func TestWhatIsSentIsChosen(t *testing.T) {
 	beside(t, 10*time.Second)
 	r := fleet.New(t, fleet.Options{})
@@ -142,9 +142,9 @@ spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, s
 	}
 }
 
-// TestADeclaredReceiverSeesLessAndWhatLeavesItsViewGoes declares a receiver that is to have less than the
-// process keeps, opts an object out of it alone, narrows it further, and breaks it: what leaves its view is
-// deleted there, and what is wrong is said at once.
+// TestADeclaredReceiverSeesLessAndWhatLeavesItsViewGoes declares a receiver that sees less than the process keeps.
+// It opts an object out of that receiver alone, narrows it further, and breaks it. Objects that leave its view are
+// deleted there, and a mistake is reported at once.
 func TestADeclaredReceiverSeesLessAndWhatLeavesItsViewGoes(t *testing.T) {
 	beside(t, 20*time.Second)
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})

@@ -24,8 +24,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestMetricsAreForThoseWhomKubernetesAllows reads them over HTTPS without a token, with one that has no
-// right, and with one that has it; then the certificate is renewed as cert-manager does.
+// TestMetricsAreForThoseWhomKubernetesAllows reads the metrics over HTTPS without a token, with a token without the
+// right, and with one that has it. Then the certificate is renewed as cert-manager does.
 func TestMetricsAreForThoseWhomKubernetesAllows(t *testing.T) {
 	beside(t, 10*time.Second)
 	r := fleet.New(t, fleet.Options{})
@@ -75,8 +75,8 @@ func TestMetricsAreForThoseWhomKubernetesAllows(t *testing.T) {
 	})
 }
 
-// certificate writes tls.crt and tls.key of a server of that name, one file taking the other's place, and returns what
-// trusts them.
+// certificate writes tls.crt and tls.key of a server of that name, each replacing the old file at once. It returns a
+// pool that trusts them.
 func certificate(t *testing.T, dir string, serial int64, name string) *x509.CertPool {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -140,7 +140,7 @@ func scrape(t *testing.T, address string, trust *x509.CertPool, token string) (c
 	return resp.StatusCode, string(content)
 }
 
-// TestStartOfAReplica is about what a start depends on, and what not.
+// TestStartOfAReplica checks on what a start depends, and on what it does not.
 func TestStartOfAReplica(t *testing.T) {
 	beside(t, 10*time.Second)
 	r := fleet.New(t, fleet.Options{})

@@ -33,7 +33,7 @@ func agreed(t *testing.T, within time.Duration, replicas ...*fleet.Replica) {
 	})
 }
 
-// lists counts the LIST requests of the replicas, those of Leases and checkpoints aside.
+// lists counts the LIST requests of the replicas, without those of Leases and checkpoints.
 func lists(t *testing.T, r *fleet.Rig) int {
 	t.Helper()
 	events, err := r.AuditEvents()
@@ -51,7 +51,7 @@ func lists(t *testing.T, r *fleet.Rig) int {
 }
 
 // TestThreeReplicasShareTheWorkAndLoseNothing kills, adds and removes replicas under churn. It has the machine for
-// itself: of three that do not start together, more is sent twice than it allows.
+// itself: if the three do not start together, they send more objects twice than it allows.
 func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
 	r := fleet.New(t, fleet.Options{ControlPlane: controlplane.Options{AuditLog: true}})
 	churn, objects := size()
@@ -59,7 +59,7 @@ func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
 	h := newHistory()
 	var replicas []*fleet.Replica
 	for range 3 {
-		// Lists are counted, so none is made to verify.
+		// The test counts lists, so verifications are switched off.
 		replicas = append(replicas, r.Start(map[string]string{"SETTLE_TIME_MS": "1000", "VERIFY_INTERVAL_MIN": "0"}))
 	}
 	for _, p := range replicas {
@@ -68,7 +68,7 @@ func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
 	agreed(t, 30*time.Second, replicas...)
 	took, n := r.WaitEqual(2 * time.Minute)
 	t.Logf("%d objects in step after %v, sent by %v", n, took.Round(time.Millisecond), r.Receiver().Stats().BySender)
-	// The ring forms while the first lists are on their way; what is handed over then is not sent twice.
+	// The ring forms while the first lists are read; objects that are handed over then are not sent twice.
 	if u := r.Receiver().Stats().Upserts; u > n+n/100 {
 		t.Errorf("%d upserts for %d objects", u, n)
 	}
@@ -124,7 +124,7 @@ func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
 		}
 	})
 	t.Run("all restart, and find what was deleted meanwhile", func(t *testing.T) {
-		for _, p := range replicas[1:] { // what was taken over in doubt is sent again until it has settled
+		for _, p := range replicas[1:] { // objects in doubt that were taken over are sent again until they have settled
 			fleet.Eventually(t, 30*time.Second, func() string {
 				if n := p.Status().Targets[0].Unknown; n > 0 {
 					return fmt.Sprintf("%s: %d objects in doubt", p.Name, n)
@@ -152,7 +152,7 @@ func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
 	})
 }
 
-// busiest is the namespace with most objects.
+// busiest is the namespace with the most objects.
 func busiest(t *testing.T, r *fleet.Rig) string {
 	t.Helper()
 	counts := map[string]int{}

@@ -13,7 +13,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// TestSharesAreEven has four replicas deliver live changes, and counts who delivered how much.
+// TestSharesAreEven has four replicas deliver live changes, and counts how much each has delivered.
 func TestSharesAreEven(t *testing.T) {
 	longOnly(t)
 	const members = 4
@@ -68,8 +68,8 @@ func TestSharesAreEven(t *testing.T) {
 	}
 }
 
-// TestLittleIsWrittenAtRest counts what three replicas write to etcd while nothing changes, and while much does: the
-// renewals of their Leases, and how far they are.
+// TestLittleIsWrittenAtRest counts the writes of three replicas to etcd without changes, and with many: the renewals
+// of their Leases, and their checkpoints.
 func TestLittleIsWrittenAtRest(t *testing.T) {
 	longOnly(t)
 	besideUnlessMeasured(t, 2*time.Minute)
@@ -114,7 +114,7 @@ func TestLittleIsWrittenAtRest(t *testing.T) {
 	churn.Wait()
 }
 
-// checkpointPace is how often a replica writes how far it is, at most.
+// checkpointPace is how often a replica writes a checkpoint, at most.
 const checkpointPace = 10 * time.Second
 
 // written counts the writes to the replicas' own objects for so long, by resource.

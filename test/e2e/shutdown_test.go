@@ -14,7 +14,7 @@ import (
 // grace is terminationGracePeriodSeconds of the chart.
 const grace = 30 * time.Second
 
-// TestSIGTERMFlushesWhatIsDue ends a replica in the middle of its debounce windows, with changes made until the very
+// TestSIGTERMFlushesWhatIsDue ends a replica in the middle of its debounce windows, with changes until that very
 // moment, and starts another in front of a receiver that is down.
 func TestSIGTERMFlushesWhatIsDue(t *testing.T) {
 	beside(t, 30*time.Second)
@@ -25,7 +25,7 @@ func TestSIGTERMFlushesWhatIsDue(t *testing.T) {
 		r, h := r.In(t), newHistory()
 		p := r.Start(map[string]string{"DEBOUNCE_WINDOW_MS": "60000", "DEBOUNCE_MAX_WAIT_MS": "600000"})
 		p.WaitReady(time.Minute)
-		r.WaitEqual(time.Minute, checkpoint(p), resyncs) // which wait out their window like any other
+		r.WaitEqual(time.Minute, checkpoint(p), resyncs) // these wait for their window like any other
 		h.churn(t, c, 5*time.Second, false)
 		mark, began := r.Mark(), time.Now()
 		if code := p.Stop(grace); code != 0 {
@@ -39,7 +39,7 @@ func TestSIGTERMFlushesWhatIsDue(t *testing.T) {
 		if sent == 0 {
 			t.Error("nothing was due when the signal came")
 		}
-		r.WaitEqual(0, checkpoint(p), resyncs) // which are written last of all
+		r.WaitEqual(0, checkpoint(p), resyncs) // these are written last of all
 		if !p.Logged(`"undeliveredUpserts":0,"undeliveredDeletes":0`) {
 			t.Errorf("the log does not say that nothing is left:\n%s", p.Log(3))
 		}

@@ -13,9 +13,9 @@ import (
 )
 
 // TestSkew_RollingUpgradeAndBack_StaysExact replaces three replicas of another version, one after the other as a
-// StatefulSet does, by those of this one, while objects change, and goes back the same way. SKEW_BINARY is the program
-// of the other version; hack/release/skew.sh builds it. SKEW_RESENT is how many percent of the objects may be sent for
-// nothing on the way: 1, or 100 where the changelog says that the upgrade costs a resync.
+// StatefulSet does, by those of this one, while objects change, and goes back the same way. SKEW_BINARY is the
+// program of the other version; hack/release/skew.sh builds it. SKEW_RESENT is how many percent of the objects may
+// be sent without need: 1, or 100 where the changelog says that the upgrade costs a resync.
 func TestSkew_RollingUpgradeAndBack_StaysExact(t *testing.T) {
 	old := os.Getenv("SKEW_BINARY")
 	if old == "" {

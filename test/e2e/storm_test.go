@@ -31,7 +31,7 @@ type measure struct {
 	lease    lease
 	paused   time.Duration // how long a process is stopped
 	format   string        // of the receiver
-	embed    time.Duration // how long it takes for an embedding
+	embed    time.Duration // how long the receiver takes for an embedding
 }
 
 // stormMeasure reads the size from the environment: E2E_LONG=1 makes it the full measure, STORM_SEED or STORM_SEEDS
@@ -84,9 +84,10 @@ func seeds(list string) ([]uint64, error) {
 	return all, nil
 }
 
-// TestStorm is everything at once, drawn from a seed: replicas are killed, stopped, cut off and scaled while the API
-// server and the receiver fail, under 200 changes a second. Afterwards the receiver has to equal the cluster, and its
-// record, held against the history of the Leases in etcd, must show that nobody ever sent what was not his to send.
+// TestStorm is everything at once, drawn from a seed. Replicas are killed, stopped, cut off and scaled while the API
+// server and the receiver fail, under 200 changes a second. Afterwards the receiver has to equal the cluster. Its
+// record, compared with the history of the Leases in etcd, must show that no member ever sent an object that it did
+// not own.
 func TestStorm(t *testing.T) {
 	longOnly(t)
 	m := stormMeasure(t)
@@ -113,7 +114,7 @@ func oneStorm(t *testing.T, m measure, seed uint64) {
 	})
 	s.rage(plan)
 	churn.Wait()
-	defer s.check(h) // also when the receiver is wrong: what was sent by whom may tell why
+	defer s.check(h) // also when the receiver is wrong: the senders of its requests may tell why
 
 	bound := m.lease.duration + debounce + flush + 5*time.Second
 	took, n = s.rig.WaitEqual(max(bound, time.Minute))
@@ -123,10 +124,10 @@ func oneStorm(t *testing.T, m measure, seed uint64) {
 	}
 }
 
-// debounce and flush are what the rig gives to replicas.
+// debounce and flush are the settings of the rig for replicas.
 const debounce, flush = time.Second, 500 * time.Millisecond
 
-// storm is a fleet in which anything may happen.
+// storm is a fleet in which every fault may happen.
 type storm struct {
 	t       *testing.T
 	rig     *fleet.Rig
@@ -139,7 +140,7 @@ type storm struct {
 	slots   map[string]*slot
 	all     []*slot // of every start
 	stopped []fleet.Span
-	control sync.WaitGroup // the start of the API server
+	control sync.WaitGroup // for the start of the API server
 	revived int
 }
 
@@ -191,7 +192,7 @@ func (s *storm) start(name string) {
 	s.all = append(s.all, one)
 }
 
-// ready waits until the replicas that are to run do, and agree.
+// ready waits until the replicas that should run do, and agree.
 func (s *storm) ready() {
 	s.t.Helper()
 	var replicas []*fleet.Replica
@@ -202,7 +203,7 @@ func (s *storm) ready() {
 	agreed(s.t, time.Minute, replicas...)
 }
 
-// rage does what is planned when it is due, and returns when it is over and everything runs again.
+// rage carries out the plan, and returns when it is over and everything runs again.
 func (s *storm) rage(plan stormPlan) {
 	s.t.Helper()
 	began := time.Now()
@@ -227,7 +228,7 @@ func (s *storm) rage(plan stormPlan) {
 	s.revive()
 }
 
-// revive does what a kubelet does with a container that has ended.
+// revive starts ended replicas again, as a kubelet does with containers.
 func (s *storm) revive() {
 	for name, one := range s.slots {
 		if !one.Running() {
@@ -238,7 +239,7 @@ func (s *storm) revive() {
 	}
 }
 
-// inside does something to a replica.
+// inside makes a fault at a replica.
 func (s *storm) inside(what, name string) {
 	if what == deedStart {
 		s.start(name)
@@ -267,7 +268,7 @@ func (s *storm) inside(what, name string) {
 	}
 }
 
-// outside does something to the API server or to the receiver.
+// outside makes a fault at the API server or at the receiver.
 func (s *storm) outside(what string) {
 	switch what {
 	case deedAPIKill:
@@ -295,7 +296,7 @@ func (s *storm) report(err error) {
 	}
 }
 
-// check holds everything that happened against the rules that no fault excuses.
+// check compares all events with the rules that no fault excuses.
 func (s *storm) check(h *history) {
 	t := s.t
 	t.Helper()
@@ -330,7 +331,7 @@ func (s *storm) check(h *history) {
 	}
 }
 
-// ourIDs replaces dot-ai's identities, namespace:apiVersion:kind:name, by those that are hashed. Only names
+// ourIDs replaces dot-ai's identities, namespace:apiVersion:kind:name, by the IDs that the ring hashes. Only names
 // hold colons.
 func ourIDs(records []receiver.Record) {
 	ours := func(id string) string { return strings.Join(strings.SplitN(id, ":", 4), "/") }
@@ -344,7 +345,7 @@ func ourIDs(records []receiver.Record) {
 	}
 }
 
-// keepEvidence writes what a storm left behind to the directory STORM_EVIDENCE, if the storm failed.
+// keepEvidence writes the traces of a failed storm to the directory STORM_EVIDENCE.
 func (s *storm) keepEvidence() {
 	root := os.Getenv("STORM_EVIDENCE")
 	if !s.t.Failed() {

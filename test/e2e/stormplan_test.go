@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// lease is the timings of a ring.
+// lease holds the timings of a ring.
 type lease struct {
 	duration, deadline, interval time.Duration
 }
 
-// env are the timings as a replica is given them.
+// env are the timings as variables of a replica.
 func (l lease) env() map[string]string {
 	return map[string]string{
 		"LEASE_DURATION_MS": ms(l.duration), "LEASE_RENEW_DEADLINE_MS": ms(l.deadline), "LEASE_RENEW_INTERVAL_MS": ms(l.interval),
@@ -27,7 +27,7 @@ var (
 	shortLease   = lease{3 * time.Second, 2 * time.Second, 700 * time.Millisecond}
 )
 
-// What a storm does. A deed that takes names takes those of replicas.
+// These are the deeds of a storm. A deed with names applies to those replicas.
 const (
 	deedKill     = "kill -9"
 	deedStart    = "start"
@@ -46,7 +46,7 @@ const (
 	deedWell     = "receiver is well"
 )
 
-// deed is something that is done at a moment of a storm.
+// deed is one event of a storm, at a moment.
 type deed struct {
 	at    time.Duration
 	what  string
@@ -57,27 +57,26 @@ func (d deed) String() string {
 	return strings.TrimSpace(fmt.Sprintf("%v: %s %s", d.at.Round(time.Millisecond), d.what, strings.Join(d.names, ", ")))
 }
 
-// stormPlan is drawn from a seed alone.
+// stormPlan depends on a seed alone.
 type stormPlan struct {
 	deeds  []deed
 	length time.Duration // when the last fault is over
 }
 
-// drawing is a plan in the making.
+// drawing is a plan that is being drawn.
 type drawing struct {
 	rng    *rand.Rand
 	lease  lease
 	pause  time.Duration // how long a process is stopped
-	names  []string      // those that run
+	names  []string      // of the running replicas
 	serial int           // of the next new name
 	plan   stormPlan
 	now    time.Duration
 }
 
-// drawStorm draws a storm for the replicas called replica-0 to replica-2: in one lane what happens to
-// replicas, one thing after the other, and beside it, in another, what happens to the API server and the
-// receiver. Every sort of fault happens at least once, in an order of the seed's; then they go on until the
-// time is over.
+// drawStorm draws a storm for the replicas replica-0 to replica-2. One lane has the faults of the replicas, one
+// after the other. Beside it, another lane has those of the API server and the receiver. Every sort of fault happens
+// at least once, in an order that the seed decides. Then they go on until the time is over.
 func drawStorm(seed uint64, atLeast, pause time.Duration, l lease) stormPlan {
 	d := &drawing{rng: rand.New(rand.NewPCG(seed, 3)), lease: l, pause: pause, serial: 3}
 	for i := range d.serial {
@@ -175,7 +174,7 @@ func (d *drawing) scaled() {
 	}
 }
 
-// restarted is an API server that dies and comes back, for which it takes some seconds.
+// restarted is an API server that dies and comes back, which takes some seconds.
 func (d *drawing) restarted() {
 	d.do(deedAPIKill)
 	d.wait(0.1, 1.2)

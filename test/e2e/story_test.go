@@ -22,14 +22,14 @@ import (
 const (
 	// converge is how long after the end of a fault the receiver may differ from the cluster.
 	converge = 30 * time.Second
-	// settle is SETTLE_TIME_MS of the stories with requests of unknown outcome, and settled how long after the last of
-	// those the receiver may differ.
+	// settle is SETTLE_TIME_MS of the stories with requests of unknown outcome. settled is how long after the last
+	// such request the receiver may differ.
 	settle  = 5 * time.Second
 	settled = settle + 10*time.Second
 )
 
-// unhurried is the lease of replicas whose lists or requests are counted: none is to be fenced because other stories
-// have the processor for two seconds.
+// unhurried is the lease of replicas whose lists or requests are counted. None of them may be fenced because other
+// stories have the processor for two seconds.
 func unhurried(env map[string]string) map[string]string {
 	lease := map[string]string{"LEASE_DURATION_MS": "9000", "LEASE_RENEW_DEADLINE_MS": "6000", "LEASE_RENEW_INTERVAL_MS": "2000"}
 	maps.Copy(lease, env)
@@ -76,16 +76,16 @@ func newHistory() *history {
 	return &history{anew: make(map[resource.ID]bool), removed: make(map[resource.ID]bool)}
 }
 
-// churn changes the cluster at the rate of the stories for so long, or longer where the API server is not that quick.
-// Changes may fail only where the API server does. It ends by itself: a change that is cut off in the middle would be
-// one that nobody knows of.
+// churn changes the cluster at the rate of the stories for so long, or longer if the API server is slower. Changes
+// may fail only where the API server does. It ends by itself: the outcome of a change that is cut off in the middle
+// would be unknown.
 func (h *history) churn(t *testing.T, c *workload.Cluster, d time.Duration, mayFail bool) {
 	t.Helper()
 	h.seed++
 	h.run(t, c, workload.ChurnOptions{Rate: rate(), Changes: int(rate() * d.Seconds()), Workers: 32, Seed: h.seed}, mayFail)
 }
 
-// run changes the cluster, and remembers how.
+// run changes the cluster, and records the changes.
 func (h *history) run(t *testing.T, c *workload.Cluster, opts workload.ChurnOptions, mayFail bool) {
 	t.Helper()
 	began := time.Now()
@@ -114,7 +114,7 @@ func (h *history) run(t *testing.T, c *workload.Cluster, opts workload.ChurnOpti
 	}
 }
 
-// check holds what the receiver has seen so far against the rules that no fault excuses.
+// check compares the requests to the receiver so far with the rules that no fault excuses.
 func (h *history) check(t *testing.T, r *fleet.Rig, p *fleet.Replica) {
 	t.Helper()
 	for _, s := range r.Receivers() {
@@ -132,10 +132,11 @@ func (h *history) check(t *testing.T, r *fleet.Rig, p *fleet.Replica) {
 		}
 	}
 	if u := fleet.Unexplained(r.Requests(), func(id resource.ID) bool { return h.anew[id] }); len(u) > 0 {
-		// What is changed and changed back during a fence is sent: another member might have sent the state in between.
+		// A state that is changed and changed back during a fence is sent: another member might have sent the one in
+		// between.
 		fences := p.Metric("k8s_vectordb_sync_ring_fence_events_total")
 		t.Logf("%d upserts changed nothing without a reason but %v fences, such as %v; of the first:\n%s", len(u), fences, u[:min(len(u), 3)], told(r.Requests(), u[0]))
-		const few = 8 // a hundredth of what a churn of the full measure makes anew
+		const few = 8 // a hundredth of the objects that a churn of the full measure makes anew
 		if fences == 0 || len(u) > max(few, len(h.anew)/100) {
 			t.Errorf("%d upserts changed nothing, and %v fences are no reason for them", len(u), fences)
 		}
@@ -148,8 +149,8 @@ func (h *history) check(t *testing.T, r *fleet.Rig, p *fleet.Replica) {
 	}
 }
 
-// wrongDeletes returns what was deleted at the receiver, is in the cluster, and was never deleted there. The API server
-// makes and deletes an IPAddress for each Service by itself.
+// wrongDeletes returns objects that were deleted at the receiver, exist in the cluster, and were never deleted
+// there. The API server makes and deletes an IPAddress for each Service by itself.
 func (h *history) wrongDeletes(t *testing.T, r *fleet.Rig) []resource.ID {
 	t.Helper()
 	objects := r.Objects()
@@ -168,14 +169,14 @@ func (h *history) wrongDeletes(t *testing.T, r *fleet.Rig) []resource.ID {
 // resyncs is the object in which the fleet keeps the state of resyncs.
 const resyncs resource.ID = "default/v1/ConfigMap/k8s-vectordb-sync-resyncs"
 
-// checkpoint is the object in which a replica keeps how far it is: one that it writes itself, some seconds
-// after its start and when it ends.
+// checkpoint is the object that holds a replica's checkpoint. The replica writes it some seconds after its start and
+// at its end.
 func checkpoint(p *fleet.Replica) resource.ID {
 	return resource.ID("default/v1/ConfigMap/k8s-vectordb-sync-default-" + p.Name)
 }
 
-// waitCheckpoint waits until the ConfigMaps that the replica writes, its checkpoint and the state of resyncs,
-// are objects like any other, where a story counts objects.
+// waitCheckpoint waits until the ConfigMaps that the replica writes, its checkpoint and the state of resyncs, count
+// as objects like any other.
 func waitCheckpoint(t *testing.T, r *fleet.Rig, p *fleet.Replica) {
 	t.Helper()
 	fleet.Eventually(t, converge, func() string {
@@ -196,7 +197,7 @@ func brief(r receiver.Record) receiver.Record {
 	return r
 }
 
-// told says, a line for each, which requests held an ID.
+// told lists the requests that held an ID, a line for each.
 func told(records []receiver.Record, id string) string {
 	var lines strings.Builder
 	for _, rec := range records {

@@ -20,7 +20,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// behind starts a replica that reaches the API server by way of a proxy.
+// behind starts a replica that reaches the API server through a proxy.
 func behind(t *testing.T, r *fleet.Rig) (*netfault.API, map[string]string) {
 	t.Helper()
 	api, err := netfault.NewAPI(r.RESTConfig())
@@ -120,7 +120,7 @@ func TestStreamsThatAreOpenAndDeadAreBegunAgain(t *testing.T) {
 	r.Kube("", "create", "secret", "generic", "unseen")
 	r.Apply(widgets("v1"))
 	fleet.Pause(5 * time.Second)
-	thaw() // what is frozen stays so
+	thaw() // frozen streams stay frozen
 	r.Kube("", "wait", "--for=condition=Established", "--timeout=60s", "crd/widgets.example.com")
 	fill(r, "v1", 5)
 	began := time.Now()
@@ -129,7 +129,7 @@ func TestStreamsThatAreOpenAndDeadAreBegunAgain(t *testing.T) {
 }
 
 // TestDeadStreamsOfDeclaredReceiversAreBegunAgain freezes the watches of ResourceSyncConfigs and of the Secret with
-// the token: what is declared meanwhile, and the token that it needs, would never be seen.
+// the token. Without a new stream, a receiver that is declared meanwhile, and its token, would never be seen.
 func TestDeadStreamsOfDeclaredReceiversAreBegunAgain(t *testing.T) {
 	besideWaiting(t, 190*time.Second)
 	r := fleet.New(t, fleet.Options{Format: fleet.DotAI})
@@ -167,7 +167,7 @@ func TestDeadStreamsOfDeclaredReceiversAreBegunAgain(t *testing.T) {
 		}
 		return ""
 	})
-	thaw() // what is frozen stays so
+	thaw() // frozen streams stay frozen
 	began := time.Now()
 	r.WaitEqual(4 * time.Minute)
 	fleet.Eventually(t, 4*time.Minute, func() string {
@@ -194,7 +194,7 @@ func TestADefinitionThatIsWrittenAllTheTimeCostsNoDiscovery(t *testing.T) {
 	for ; time.Since(began) < 30*time.Second; writes++ {
 		r.Kube("", "annotate", "--overwrite", "crd", "widgets.example.com", fmt.Sprintf("written=%d", writes))
 	}
-	if got := discoveries() - before; got > 1 { // the timer's
+	if got := discoveries() - before; got > 1 { // that of the timer
 		t.Errorf("%v discoveries for %d annotations, want none", got, writes)
 	}
 	r.Apply(strings.NewReplacer("widget", "gizmo", "Widget", "Gizmo").Replace(widgets("v1")))
@@ -209,8 +209,8 @@ func TestADefinitionThatIsWrittenAllTheTimeCostsNoDiscovery(t *testing.T) {
 	r.WaitEqual(converge)
 }
 
-// TestAPreferredVersionThatFlipsMovesNothing lets discovery answer now with one version preferred and now
-// with the other, as the servers behind a load balancer do while they are upgraded.
+// TestAPreferredVersionThatFlipsMovesNothing lets discovery prefer one version and the other in turn, as the servers
+// behind a load balancer do while they are upgraded.
 func TestAPreferredVersionThatFlipsMovesNothing(t *testing.T) {
 	beside(t, time.Minute)
 	r := fleet.New(t, fleet.Options{})
@@ -224,7 +224,7 @@ func TestAPreferredVersionThatFlipsMovesNothing(t *testing.T) {
 	mark := r.Mark()
 	for i := range 2 {
 		flip := api.OnBody(func(q netfault.Request, body []byte) []byte { return preferLast(t, q, body) })
-		// This makes discovery ask.
+		// This makes the replica ask for discovery.
 		r.Apply(strings.NewReplacer("widget", fmt.Sprintf("flip%d", i), "Widget", fmt.Sprintf("Flip%d", i)).Replace(widgets("v1")))
 		fleet.Pause(10 * time.Second)
 		flip()
@@ -246,7 +246,7 @@ func TestAPreferredVersionThatFlipsMovesNothing(t *testing.T) {
 	r.WaitEqual(converge)
 }
 
-// preferLast turns the order of versions in aggregated discovery around, for the group of the story.
+// preferLast reverses the order of versions in aggregated discovery, for the group of the story.
 func preferLast(t *testing.T, q netfault.Request, body []byte) []byte {
 	if q.Path != "/apis" {
 		return body
@@ -283,7 +283,7 @@ func TestAThousandDefinitionsFitIntoLittleMemory(t *testing.T) {
 	ready := time.Since(began)
 	r.WaitEqual(2 * time.Minute)
 	fleet.Pause(30 * time.Second)
-	// What the collector has not got to comes and goes.
+	// Garbage that is not yet collected comes and goes.
 	var all int64
 	const times = 6
 	for range times {

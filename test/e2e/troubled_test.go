@@ -19,7 +19,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/fleet"
 )
 
-// mapsOf is a client of the ConfigMaps of a namespace that is not held up by itself.
+// mapsOf is a client of the ConfigMaps of a namespace, without a limit on its rate.
 func mapsOf(t *testing.T, r *fleet.Rig, namespace string) dynamic.ResourceInterface {
 	t.Helper()
 	config := rest.CopyConfig(r.RESTConfig())
@@ -57,7 +57,7 @@ func stock(t *testing.T, r *fleet.Rig, namespace string, names ...string) {
 func mapID(name string) resource.ID { return resource.ID("default/v1/ConfigMap/" + name) }
 
 // TestAnEmbedderThatTakesATimeForEachTextIsNotOverrun: a full batch takes twice as long as a request may, and is
-// embedded to its end all the same.
+// still embedded completely.
 func TestAnEmbedderThatTakesATimeForEachTextIsNotOverrun(t *testing.T) {
 	longOnly(t)
 	beside(t, 2*time.Minute)
@@ -87,8 +87,8 @@ func TestAnEmbedderThatTakesATimeForEachTextIsNotOverrun(t *testing.T) {
 	}
 }
 
-// TestAShareOfPoisonHoldsUpNobodyElse has some objects answered with 500 for ever, in whatever batch they are, while
-// nothing else changes: all others arrive.
+// TestAShareOfPoisonHoldsUpNobodyElse has some objects refused with 500 for ever, in every batch, while no other
+// object changes: all others arrive.
 func TestAShareOfPoisonHoldsUpNobodyElse(t *testing.T) {
 	longOnly(t)
 	for every, within := range map[int]time.Duration{20: 3 * time.Minute, 5: 10 * time.Minute} {
@@ -120,8 +120,8 @@ func TestAShareOfPoisonHoldsUpNobodyElse(t *testing.T) {
 	}
 }
 
-// TestRandomFailuresHoldUpNoChangeForLong: three of ten requests fail, whatever is in them, while a hundred objects a
-// second change.
+// TestRandomFailuresHoldUpNoChangeForLong: three of ten requests fail at random, while a hundred objects a second
+// change.
 func TestRandomFailuresHoldUpNoChangeForLong(t *testing.T) {
 	longOnly(t)
 	for _, status := range []int{500, 503} {
@@ -171,7 +171,8 @@ func relabel(t *testing.T, r *fleet.Rig, names []string, perSecond, changes int)
 	return made
 }
 
-// arrivals returns how long after each change a request that was begun after it, and holds its object, was applied.
+// arrivals returns how long after each change the receiver applied a request that began after it and holds its
+// object.
 func arrivals(t *testing.T, records []receiver.Record, changes []probe) sample {
 	t.Helper()
 	by := make(map[string][]receiver.Record)

@@ -71,7 +71,7 @@ func count(docs map[resource.ID]workload.Doc, part string) int {
 	return n
 }
 
-// TestTypesComeAndGo is the story of what is installed, changed and removed while a replica runs.
+// TestTypesComeAndGo is the story of types that are installed, changed and removed while a replica runs.
 func TestTypesComeAndGo(t *testing.T) {
 	beside(t, 30*time.Second)
 	r := fleet.New(t, fleet.Options{})
@@ -93,7 +93,7 @@ func TestTypesComeAndGo(t *testing.T) {
 	t.Run("a version that is served no longer moves the documents", func(t *testing.T) {
 		r := r.In(t)
 		mark := r.Mark()
-		r.Apply(widgets("v1beta1", "v1")) // v1 is preferred now, and the one in use goes on
+		r.Apply(widgets("v1beta1", "v1")) // v1 is preferred, and the one in use goes on
 		fleet.Pause(5 * time.Second)
 		for id := range sent(r.Since(mark)) {
 			if strings.Contains(string(id), "/Widget/") {
@@ -129,7 +129,7 @@ func TestTypesComeAndGo(t *testing.T) {
 	})
 }
 
-// down is the story of an aggregated API without a backend, for the replica that runs and for one that starts then.
+// down is the story of an aggregated API without a backend, for a running replica and for one that starts then.
 func down(t *testing.T, r *fleet.Rig, p *fleet.Replica) {
 	before, mark := r.Objects(), r.Mark()
 	r.Apply(`
