@@ -11,7 +11,7 @@ import (
 type Info struct {
 	// Version is that of the program.
 	Version string
-	// RingFormat and CheckpointFormat are what it writes.
+	// RingFormat and CheckpointFormat are the formats that the replica writes.
 	RingFormat, CheckpointFormat string
 }
 

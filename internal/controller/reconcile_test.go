@@ -58,7 +58,7 @@ func inBubble(t *testing.T, test func(*testing.T, *bench)) {
 	})
 }
 
-// look reconciles an object, and whatever that brings about.
+// look reconciles an object, and every object that this makes due.
 func (b *bench) look(key client.ObjectKey) {
 	b.t.Helper()
 	b.due[key] = time.Now()

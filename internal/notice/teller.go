@@ -57,7 +57,7 @@ func (t *Teller) Run(ctx context.Context, events corev1client.EventsGetter) erro
 	return nil
 }
 
-// tell looks, and records what is new, until ctx ends.
+// tell looks at the situation, and records the news, until ctx ends.
 func (t *Teller) tell(ctx context.Context, recorder record.EventRecorder) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()

@@ -89,7 +89,7 @@ func (c *cluster) remove(namespace, name string) {
 	}
 }
 
-// start runs a Watcher and returns what it returns.
+// start runs a Watcher, and sends its result to the channel.
 func (c *cluster) start(ctx context.Context, resourceSyncConfig bool) chan error {
 	w := predecessor.New(c.meta, c.core.AuthorizationV1(), predecessor.Options{
 		Namespaces: []string{"sync", "team", "sync"}, ResourceSyncConfig: resourceSyncConfig, Registerer: c.reg,

@@ -20,7 +20,7 @@ type answer uint8
 const (
 	cannotTell answer = iota // The next source is asked.
 	tellsLater               // No source is asked for now.
-	told                     // What it knows to be gone is deleted, and the search is done or held.
+	told                     // Objects that it knows to be gone are deleted, and the search is done or held.
 )
 
 // inquiry is a question about one type.

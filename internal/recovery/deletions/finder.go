@@ -84,7 +84,7 @@ type past struct {
 	begun      bool
 	ours       map[string][]uint64 // of Versions those that our own checkpoints spoke of
 	incumbents map[string]string   // processes by member
-	// All incumbents are gone, and Versions has what they said last; or there were none.
+	// heardOut tells that all incumbents are gone, and Versions has their last checkpoints; or there were none.
 	heardOut bool
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// State is what is known of a type at present.
+// State is the present state of a type.
 type State struct {
 	// Listed tells that a complete list of the type is known, as it was at Version or later.
 	Listed bool
@@ -20,7 +20,7 @@ type State struct {
 
 // View is the present, with which an inventory is compared.
 type View interface {
-	// State returns what is known of a type; the zero State for nothing.
+	// State returns the state of a type; the zero State for an unknown one.
 	State(t resource.Type) State
 	// Has tells whether an object of a listed type exists.
 	Has(t resource.Type, namespace, name string) bool

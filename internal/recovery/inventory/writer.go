@@ -207,8 +207,8 @@ func (k *Writer) carried() []section {
 	return carried
 }
 
-// old is a type as the earlier inventory has it. When that cannot be read any more, because the disk has failed,
-// the type is settled, so that the next write succeeds without it.
+// old is a type in the earlier inventory. If the file cannot be read any more, because the disk has failed, the type
+// is settled, so that the next write succeeds without it.
 func (k *Writer) old(s section) namedType {
 	return namedType{typ: s.typ(), version: s.Version, names: func(yield func(string, error) bool) {
 		for name, err := range k.opts.Before.names(s.typ()) {

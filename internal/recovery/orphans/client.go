@@ -213,7 +213,7 @@ func (c *Client) List(ctx context.Context, kind Kind) (Listing, error) {
 		}
 		n := len(*p.Resources)
 		if total >= 0 && *p.Total != total {
-			l.Blind = true // Pages are slices of what there is when each is read.
+			l.Blind = true // A page is a slice of the documents that exist when it is read.
 		}
 		total = *p.Total
 		if offset += n; n == 0 || offset >= total || offset >= c.most {

@@ -168,7 +168,7 @@ func (f *Finder) judge(ctx context.Context, t resource.Type, within repair.Scope
 		}
 		l.Blind = l.Blind || held.blind
 	}
-	if !f.opts.Index.Type(t).Listed || !f.opts.Watching(t) { // any more
+	if !f.opts.Index.Type(t).Listed || !f.opts.Watching(t) { // the watch may have failed meanwhile
 		return Verdict{}, errNotWatched
 	}
 	l.Documents = slices.DeleteFunc(l.Documents, func(d Document) bool {
@@ -197,7 +197,7 @@ func (f *Finder) kindsHeld(ctx context.Context) (kinds, error) {
 	k.at = time.Now()
 	var err error
 	if k.all, k.blind, err = f.opts.Receiver.Kinds(ctx); err != nil {
-		return kinds{}, err // It says what it was doing.
+		return kinds{}, err // The error names the request.
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -232,7 +232,7 @@ func (l *lately) has(namespace, name string) bool {
 func (f *Finder) follow(t resource.Type) *lately {
 	l := &lately{t: t, hashes: make(map[uint64]struct{})}
 	f.followed.Store(l)
-	f.opts.Pending(t, l.add) // after that: what is deleted in between is in both
+	f.opts.Pending(t, l.add) // after that: an object that is deleted in between is in both
 	return l
 }
 

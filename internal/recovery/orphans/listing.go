@@ -97,7 +97,7 @@ func (f *Finder) typesToList(a Asking) []resource.Type {
 // that know equally little, the one whose name comes first asks, and the others accept its result.
 func divide(unresolved []resource.Type, self string, peers map[string]Word) (ask, told []resource.Type) {
 	for _, t := range unresolved {
-		if t.Kind == "" { // It is served no longer, and by its name alone nothing can be asked.
+		if t.Kind == "" { // It is served no longer, and its name alone is not enough to ask.
 			continue
 		}
 		name, first, judged := t.String(), true, false

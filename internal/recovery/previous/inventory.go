@@ -124,7 +124,7 @@ func (p *Inventory) Judge(t resource.Type, wants Wants, gone, force bool) (inven
 	if gone {
 		now.gone = t
 	}
-	return p.before.Judge(t, now, force) // It says what it was doing.
+	return p.before.Judge(t, now, force) // The error names the type.
 }
 
 // Discard says that the inventory must not be believed.

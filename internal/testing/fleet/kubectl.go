@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Kube runs kubectl with every right and the given input, and returns what it prints. It fails the test when kubectl
+// Kube runs kubectl with every right and the given input, and returns its output. It fails the test when kubectl
 // fails.
 func (r *Rig) Kube(stdin string, args ...string) string {
 	r.t.Helper()

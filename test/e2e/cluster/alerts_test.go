@@ -26,9 +26,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/monitoring"
 )
 
-// alarm is a Prometheus that scrapes the replicas as the chart's ServiceMonitor says,
-// with the token that the README has, and watches the chart's alerts in real time. It runs where the stories
-// do, outside the cluster: nil where pods cannot be reached from there, as on kind.
+// alarm is a Prometheus that scrapes the replicas as the chart's ServiceMonitor says, with the token of the README.
+// It watches the chart's alerts in real time. It runs where the stories do, outside the cluster. It is nil where
+// pods cannot be reached from there, as on kind.
 type alarm struct {
 	*monitoring.Prometheus
 }
@@ -85,7 +85,7 @@ func discover(t *testing.T, dir string) (file string) {
 			case <-t.Context().Done():
 				return
 			case <-tick.C:
-				_ = write() // The API server may be away; the targets stay as they are.
+				_ = write() // The API server may be away, and then the targets stay as they are.
 			}
 		}
 	})
@@ -123,12 +123,11 @@ func targets(ctx context.Context, client kubernetes.Interface) ([]byte, error) {
 	return json.Marshal(found)
 }
 
-// chartObject is the one object of a template of the chart, as the release of the stories would have it with
-// a value set.
+// chartObject is the one object of a template of the chart, as the release of the stories has it with a value set.
 func chartObject(t *testing.T, template, value string) unstructured.Unstructured {
 	t.Helper()
 	out := sh(t, fmt.Sprintf("helm template %s %s -n %s --set %s=true --show-only templates/%s.yaml", name, chart, namespace, value, template))
-	for document := range strings.SplitSeq(out, "\n---") { // beside it there may be the account that scrapes
+	for document := range strings.SplitSeq(out, "\n---") { // the account that scrapes may be beside it
 		var o unstructured.Unstructured
 		if err := yaml.Unmarshal([]byte(document), &o.Object); err != nil {
 			t.Fatalf("%s: %v in\n%s", template, err, document)
@@ -141,7 +140,7 @@ func chartObject(t *testing.T, template, value string) unstructured.Unstructured
 	return unstructured.Unstructured{}
 }
 
-// waitScraped waits until every replica, and nothing else, is scraped.
+// waitScraped waits until every replica, and no other target, is scraped.
 func (a *alarm) waitScraped(t *testing.T) {
 	t.Helper()
 	want := replicas(t)
@@ -159,7 +158,7 @@ func (a *alarm) waitScraped(t *testing.T) {
 	})
 }
 
-// expect holds what has fired since the start against what should have, and nothing else may be about to.
+// expect compares the alerts that have fired since the start with the wanted ones. No other may be pending.
 func (a *alarm) expect(t *testing.T, want ...string) {
 	t.Helper()
 	if a == nil {

@@ -19,7 +19,7 @@ import (
 // longest bounds every command.
 const longest = 5 * time.Minute
 
-// try runs a shell script at the root of the repository, and returns what it prints and what went wrong.
+// try runs a shell script at the root of the repository, and returns its output and its error.
 func try(t testing.TB, script string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), longest)
@@ -30,7 +30,8 @@ func try(t testing.TB, script string) (string, error) {
 	return string(out), err
 }
 
-// sh runs a shell script at the root of the repository, and returns what it prints. It fails the test when it fails.
+// sh runs a shell script at the root of the repository, and returns its output. It fails the test if the script
+// fails.
 func sh(t testing.TB, script string) string {
 	t.Helper()
 	out, err := try(t, script)
@@ -40,7 +41,7 @@ func sh(t testing.TB, script string) string {
 	return out
 }
 
-// kubectl is kubectl in the release's namespace.
+// kubectl runs kubectl in the release's namespace.
 func kubectl(t testing.TB, args string) string {
 	t.Helper()
 	return sh(t, "kubectl -n "+namespace+" "+args)
@@ -56,7 +57,7 @@ func apply(t testing.TB, manifest string) {
 	}
 }
 
-// ctl does to the cluster what a user's machine room does.
+// ctl changes the cluster's machines as a user's machine room does.
 func ctl(t testing.TB, args ...string) string {
 	t.Helper()
 	out, err := exec.CommandContext(context.WithoutCancel(t.Context()), os.Getenv("CLUSTER_CTL"), args...).CombinedOutput()
@@ -66,8 +67,8 @@ func ctl(t testing.TB, args ...string) string {
 	return string(out)
 }
 
-// background runs a command of a README that does not end by itself, such as a port-forward, until the test
-// ends or stop is called. It returns once the command has printed something.
+// background runs a command of a README that does not end by itself, such as a port-forward, until the test ends or
+// stop is called. It returns once the command has printed something.
 func background(t testing.TB, script string) (stop func()) {
 	t.Helper()
 	read, write, err := os.Pipe()
@@ -116,14 +117,14 @@ func block(t testing.TB, file, text string) string {
 	return ""
 }
 
-// eventually waits until a script prints what f accepts.
+// eventually waits until a script prints a text that f accepts.
 func eventually(t testing.TB, within time.Duration, script string, f func(out string) bool) string {
 	t.Helper()
 	var out string
 	first := true
 	fleet.Eventually(t, within, func() string {
 		if !first {
-			fleet.Pause(400 * time.Millisecond) // a kubectl costs a tenth of a second of what the cluster needs
+			fleet.Pause(400 * time.Millisecond) // a kubectl costs the cluster a tenth of a second of processor time
 		}
 		first = false
 		var err error

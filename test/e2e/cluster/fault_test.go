@@ -32,8 +32,8 @@ func TestPodDeletedByForce(t *testing.T) {
 	waitWell(t, converge, 3)
 }
 
-// waitCheckpoints waits until every replica has written down what it has delivered so far, which it does
-// every ten seconds. What one has delivered that dies before is unknown to the others, and is sent again.
+// waitCheckpoints waits until every replica has written its deliveries into a checkpoint, which it does every ten
+// seconds. If a replica dies before that, its last deliveries are unknown to the others, and are sent again.
 func waitCheckpoints(t *testing.T) {
 	t.Helper()
 	const versions = "kubectl -n " + namespace + ` get configmaps -l vectordb-sync.io/target=default -o 'jsonpath={range .items[*]}{.metadata.name}={.metadata.resourceVersion}{"\n"}{end}'`
@@ -57,13 +57,13 @@ func TestNodeStoppedAndBack(t *testing.T) {
 	away(t, "freeze", "thaw")
 }
 
-// TestNodeCutOffAndBack takes a node's network away, in which everything goes on, and gives it back.
+// TestNodeCutOffAndBack takes a node's network away while its processes go on, and gives it back.
 func TestNodeCutOffAndBack(t *testing.T) {
 	away(t, "cut", "join")
 }
 
-// away takes a node with a replica away for long enough that the others take its share, and gives it back.
-// One alert says so.
+// away takes a node with a replica away for long enough that the others take its share, and gives it back. One alert
+// reports it.
 func away(t *testing.T, take, give string) {
 	l := loaded(t)
 	r := install(t, readme(t)+quick)
@@ -85,10 +85,10 @@ func away(t *testing.T, take, give string) {
 	l.during(t, false, func() {
 		ctl(t, take, node)
 		nodeReady(t, node, "NotReady")
-		// kubectl get pods goes on saying 1/1, which is the kubelet's last word; the StatefulSet knows better.
+		// kubectl get pods still shows 1/1, the kubelet's last report; the StatefulSet knows better.
 		eventually(t, converge, "kubectl -n "+namespace+" get statefulset "+name, func(out string) bool { return strings.Contains(out, "2/3") })
 	})
-	// Its share has been taken: all the others know is equal, without it.
+	// The others have taken its share: without it, the receiver becomes equal.
 	r.waitEqual(converge)
 	if out, err := try(t, "kubectl vectordb-sync status"); err == nil || !strings.Contains(out, pod) {
 		t.Errorf("the plugin takes no notice of %s being away: %v\n%s", pod, err, out)
@@ -130,8 +130,8 @@ func TestAPIServerRestarted(t *testing.T) {
 	}
 }
 
-// TestReceiverMovedToAnotherNode drains the receiver's node. This receiver keeps nothing beyond its pod, so
-// that it comes back empty: nobody tells the controller, and a resync is what a user has for it.
+// TestReceiverMovedToAnotherNode drains the receiver's node. This receiver keeps its documents in its pod, so it
+// comes back empty. The controller cannot know that, and a user has resyncs for it.
 func TestReceiverMovedToAnotherNode(t *testing.T) {
 	loaded(t)
 	r := install(t, readme(t)+quick)

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// TestInstalledAsTheReadmeSays is a newcomer who does what the README says, line by line.
+// TestInstalledAsTheReadmeSays follows the README line by line, as a newcomer does.
 func TestInstalledAsTheReadmeSays(t *testing.T) {
 	loaded(t)
 	command := readme(t)
@@ -31,7 +31,7 @@ func TestInstalledAsTheReadmeSays(t *testing.T) {
 	r.waitEqual(converge)
 }
 
-// looksWell looks at the release from all sides.
+// looksWell checks the release from all sides.
 func looksWell(t *testing.T) {
 	nodes := make(map[string]bool)
 	for i := range 3 {
@@ -49,8 +49,8 @@ func looksWell(t *testing.T) {
 	if n := restarts(t); len(n) > 0 {
 		t.Errorf("containers were restarted: %v", n)
 	}
-	// Probes may come before there is anybody to answer, and a pod before its node's kubelet knows the
-	// authority of the cluster.
+	// Probes may come before the server listens, and a pod may come before its node's kubelet knows the authority of
+	// the cluster.
 	if out := kubectl(t, "get events --field-selector type=Warning --no-headers | grep -vE 'Readiness probe failed|failed to sync configmap cache' || true"); strings.Contains(out, "pod/"+name) {
 		t.Errorf("there are warnings:\n%s", out)
 	}
@@ -60,7 +60,7 @@ func looksWell(t *testing.T) {
 	}
 }
 
-// resyncs asks for one as the README that users come from has it: a port-forward and a curl.
+// resyncs asks for a resync as the README describes it: with a port-forward and a curl.
 func resyncs(t *testing.T, r *receiverPod, objects int) {
 	mark := r.mark()
 	stop := background(t, "kubectl port-forward svc/k8s-vectordb-sync 8082:8082 -n k8s-vectordb-sync-system")
@@ -89,7 +89,7 @@ func resyncs(t *testing.T, r *receiverPod, objects int) {
 	stop()
 }
 
-// ringPage looks at the page for people through the same port-forward, in a browser where there is one.
+// ringPage reads the page for people through the same port-forward, in a browser if there is one.
 func ringPage(t *testing.T) {
 	browse := "curl -sS"
 	if _, err := try(t, "command -v chromium"); err == nil {
@@ -103,7 +103,7 @@ func ringPage(t *testing.T) {
 	}
 }
 
-// plugin is kubectl vectordb-sync, with which one replica alone sends again what it owns.
+// plugin is kubectl vectordb-sync, with which one replica alone sends its own objects again.
 func plugin(t *testing.T, r *receiverPod, objects int) {
 	waitWell(t, converge, 3)
 	mark := r.mark()
@@ -133,7 +133,7 @@ func plugin(t *testing.T, r *receiverPod, objects int) {
 	}
 }
 
-// metrics are read as the README has it, and refused to callers without a token, or without the right.
+// metrics are read as the README describes it, and refused to callers without a token, or without the right.
 func metrics(t *testing.T) {
 	lines := block(t, root+"/README.md", "kubectl create token")
 	forward, rest, found := strings.Cut(lines, "\nTOKEN=")

@@ -18,16 +18,16 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// load is what the stories change. It is made once and goes with the last test; what it is made of wakes no
-// controller of the cluster, so that what happens is what the stories do.
+// load is the objects that the stories change. It is made once and goes with the last test. Its types wake no
+// controller of the cluster, so that only the stories cause changes.
 type load struct {
 	cluster *workload.Cluster
 	anew    map[resource.ID]bool // created, or created again
-	changed map[resource.ID]bool // changed in whatever way since the last forget
+	changed map[resource.ID]bool // changed in any way since the last forget
 	seed    uint64
 }
 
-// theLoad is made by the first story that wants it.
+// theLoad is made by the first story that needs it.
 var theLoad *load
 
 func makeLoad(ctx context.Context) (*load, error) {
@@ -39,7 +39,7 @@ func makeLoad(ctx context.Context) (*load, error) {
 	if err != nil {
 		return nil, err
 	}
-	suffix := "-" + strconv.FormatInt(time.Now().Unix(), 36) // an earlier run may have left its own
+	suffix := "-" + strconv.FormatInt(time.Now().Unix(), 36) // an earlier run may have left its objects
 	var kept []workload.Object
 	for _, o := range plan {
 		kind := o.Type.Resource
@@ -77,9 +77,9 @@ func loaded(t testing.TB) *load {
 	return theLoad
 }
 
-// during makes 200 changes a second for as long as f runs, and returns when both have ended. Changes may fail
-// only where the API server does. Each slice of changes is made to its end: one that is cut off would be one
-// that nobody knows of.
+// during makes 200 changes a second for as long as f runs, and returns when both have ended. Changes may fail only
+// where the API server does. Each slice of changes is made to its end: the outcome of a change that is cut off would
+// be unknown.
 func (l *load) during(t *testing.T, mayFail bool, f func()) {
 	t.Helper()
 	var changes []workload.Change
@@ -121,22 +121,22 @@ func (l *load) during(t *testing.T, mayFail bool, f func()) {
 	}
 }
 
-// check holds what the receiver has seen since a mark against the promises: of so many objects at most one in a hundred
-// was sent again without a reason, and no object was in two requests at once.
+// check compares the requests to the receiver since a mark with the promises. Of so many objects at most one in a
+// hundred was sent again without a reason, and no object was in two requests at once.
 func (l *load) check(r *receiverPod, mark uint64, objects int) {
 	r.t.Helper()
 	l.hold(r, mark, objects, func(id resource.ID) bool { return l.anew[id] })
 }
 
-// checkAfterCrash is check where a replica has vanished without a word. The successor cannot know what
-// it delivered since its last checkpoint, and sends that again: what changed meanwhile has a reason, and
-// nothing else has.
+// checkAfterCrash is check after a replica has vanished without a last checkpoint. The successor cannot know its
+// deliveries since its last checkpoint, and sends them again. So objects that changed meanwhile have a reason, and
+// no others.
 func (l *load) checkAfterCrash(r *receiverPod, mark uint64, objects int) {
 	r.t.Helper()
 	l.hold(r, mark, objects, func(id resource.ID) bool { return l.anew[id] || l.changed[id] })
 }
 
-// forget begins the count of what changes anew.
+// forget begins to count changed objects anew.
 func (l *load) forget() { clear(l.changed) }
 
 func (l *load) hold(r *receiverPod, mark uint64, objects int, reason func(resource.ID) bool) {

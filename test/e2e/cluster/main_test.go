@@ -18,7 +18,8 @@ const (
 	namespace = "k8s-vectordb-sync-system"
 	name      = "k8s-vectordb-sync"
 	chart     = "charts/k8s-vectordb-sync"
-	// repository and receiverImage are what hack/cluster/images.sh makes, with the tags one and two for the first.
+	// repository and receiverImage are the images of hack/cluster/images.sh, with the tags one and two for the
+	// first.
 	repository    = "k8s-vectordb-sync.test/k8s-vectordb-sync"
 	receiverImage = "k8s-vectordb-sync.test/receiver:one"
 	// root is the root of the repository, where the README's commands are run.
@@ -28,7 +29,8 @@ const (
 // config reaches the cluster with every right.
 var config *rest.Config
 
-// TestMain needs what hack/cluster/test.sh sets: KUBECONFIG, CLUSTER_CTL, and helm, kubectl and the plugin on the PATH.
+// TestMain needs the environment of hack/cluster/test.sh: KUBECONFIG, CLUSTER_CTL, and helm, kubectl and the plugin
+// on the PATH.
 func TestMain(m *testing.M) {
 	klog.SetLogger(logr.Discard())
 	var err error

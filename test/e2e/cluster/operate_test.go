@@ -65,7 +65,7 @@ func TestMetricsCertificateIsRotatedWithoutARestart(t *testing.T) {
 	began := time.Now()
 	fleet.Eventually(t, 3*time.Minute, func() string { return serves(second) })
 	t.Logf("the new certificate was served %v after the Secret had it", time.Since(began).Round(time.Second))
-	// A client that checks the certificate, and whom Kubernetes knows, gets its metrics.
+	// A client that checks the certificate, and that has the right, gets its metrics.
 	ca := t.TempDir() + "/ca.crt"
 	sh(t, "kubectl -n "+namespace+" get secret metrics-cert -o 'jsonpath={.data.ca\\.crt}' | base64 -d >"+ca)
 	out := sh(t, `TOKEN=$(kubectl create token k8s-vectordb-sync-controller-manager -n `+namespace+`)
@@ -79,7 +79,7 @@ curl -sS --cacert `+ca+` --connect-to `+service+"."+namespace+`.svc:8443:localho
 	r.waitEqual(2 * time.Minute)
 }
 
-// issue makes a certificate for a name, signed by an authority, or one that is its own.
+// issue makes a certificate for a name, signed by an authority, or by itself.
 func issue(t *testing.T, by *x509.Certificate, byKey *ecdsa.PrivateKey, name string) (*x509.Certificate, *ecdsa.PrivateKey) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -128,8 +128,8 @@ func tlsSecret(t *testing.T, cert *x509.Certificate, key *ecdsa.PrivateKey) stri
 data: {tls.crt: %s, tls.key: %s, ca.crt: %s}}`, namespace, encode("CERTIFICATE", cert.Raw), encode("PRIVATE KEY", der), encode("CERTIFICATE", certAuthority[string(cert.Raw)]))
 }
 
-// TestAutoscalerIsAccepted asks the API server whether the HorizontalPodAutoscaler is a good one. Nobody
-// measures pods here, so that it would not scale.
+// TestAutoscalerIsAccepted has the API server validate the HorizontalPodAutoscaler. This cluster has no metrics of
+// pods, so the autoscaler would not scale.
 func TestAutoscalerIsAccepted(t *testing.T) {
 	out := sh(t, "helm template "+name+" "+chart+" -n default --set autoscaling.enabled=true --set autoscaling.targetMemoryUtilizationPercentage=80 "+
 		"--show-only templates/horizontalpodautoscaler.yaml | kubectl apply --dry-run=server --validate=strict -o yaml -f -")

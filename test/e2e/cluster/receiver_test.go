@@ -18,7 +18,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// receiverManifest is the reference receiver under the name that the README's URL has.
+// receiverManifest is the reference receiver under the name in the README's URL.
 const receiverManifest = `
 apiVersion: apps/v1
 kind: Deployment
@@ -49,7 +49,7 @@ spec:
   ports: [{port: 3000}]
 `
 
-// receiverPod is the receiver as a pod, read at a port of its node.
+// receiverPod is the receiver as a pod, which the test reads at a port of its node.
 type receiverPod struct {
 	t    *testing.T
 	base string
@@ -63,7 +63,7 @@ func deployReceiver(t *testing.T) *receiverPod {
 	return r
 }
 
-// find waits until the receiver is available and learns where it is, which changes when it moves.
+// find waits until the receiver is available and learns its address, which changes when it moves.
 func (r *receiverPod) find() {
 	r.t.Helper()
 	kubectl(r.t, "rollout status deployment/cluster-whisperer --timeout=90s")
@@ -83,7 +83,7 @@ func (r *receiverPod) find() {
 	})
 }
 
-// node returns the node on which the receiver is.
+// node returns the node of the receiver.
 func (r *receiverPod) node() string {
 	r.t.Helper()
 	return kubectl(r.t, "get pod -l app=cluster-whisperer -o jsonpath={.items[0].spec.nodeName}")
@@ -135,7 +135,7 @@ func (r *receiverPod) since(mark uint64) []receiver.Record {
 	})
 }
 
-// documents returns what the receiver holds, by ID.
+// documents returns the documents of the receiver, by ID.
 func (r *receiverPod) documents() map[resource.ID]workload.Doc {
 	r.t.Helper()
 	docs := make(map[resource.ID]workload.Doc)
@@ -145,7 +145,7 @@ func (r *receiverPod) documents() map[resource.ID]workload.Doc {
 	return docs
 }
 
-// diff compares the receiver with the cluster, and says how many objects there are.
+// diff compares the receiver with the cluster, and returns how many objects there are.
 func (r *receiverPod) diff() (workload.Diff, int) {
 	r.t.Helper()
 	want, err := workload.List(r.t.Context(), config, workload.Filter{})
@@ -156,7 +156,7 @@ func (r *receiverPod) diff() (workload.Diff, int) {
 }
 
 // waitEqual waits until the receiver equals the cluster by ID and content, and returns how many objects there are. A
-// living cluster writes objects of its own now and then, so each look lists it anew.
+// living cluster writes objects of its own now and then, so each look lists them anew.
 func (r *receiverPod) waitEqual(within time.Duration) int {
 	r.t.Helper()
 	began := time.Now()
@@ -182,5 +182,5 @@ func (r *receiverPod) senders(mark uint64) map[string]int {
 	return counts
 }
 
-// in returns a view of the receiver for a subtest, which fails in its place.
+// in returns a view of the receiver for a subtest: a failure there fails the subtest.
 func (r *receiverPod) in(t *testing.T) *receiverPod { return &receiverPod{t: t, base: r.base} }

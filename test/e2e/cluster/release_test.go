@@ -21,7 +21,7 @@ const (
 // quick are values with which a change arrives soon; the subject of a story is never one of them.
 const quick = " --set config.debounceWindowMs=500 --set config.batchFlushIntervalMs=500 --set config.settleTimeMs=5000"
 
-// readme is the README's command to install, with the image that was built here.
+// readme is the README's command to install, with the image of this build.
 func readme(t testing.TB) string {
 	t.Helper()
 	return block(t, root+"/README.md", "helm install") + image("one")
@@ -31,8 +31,8 @@ func image(tag string) string {
 	return " --set image.repository=" + repository + " --set image.tag=" + tag
 }
 
-// install runs a command that installs the release, puts the receiver that its URL names beside it, and waits until all
-// is ready. The release goes with the test, and its namespace with it.
+// install runs a command that installs the release, puts the receiver of its URL beside it, and waits until both are
+// ready. The release is removed with its namespace at the end of the test.
 func install(t *testing.T, command string) *receiverPod {
 	t.Helper()
 	clean(t)
@@ -61,14 +61,14 @@ func replicas(t testing.TB) int {
 	return n
 }
 
-// clean removes the release and its namespace, if they are there.
+// clean removes the release and its namespace, if they exist.
 func clean(t testing.TB) {
 	t.Helper()
 	sh(t, fmt.Sprintf(`helm uninstall %s --namespace %s --ignore-not-found --wait --timeout 90s >/dev/null || true
 kubectl delete namespace %s --ignore-not-found --timeout=120s`, name, namespace, namespace))
 }
 
-// explain prints what one looks at when a story has failed.
+// explain prints the state that a developer looks at when a story has failed.
 func explain(t testing.TB) {
 	t.Helper()
 	out, _ := try(t, fmt.Sprintf(`exec 2>&1; set +e; kubectl get nodes; kubectl -n %[1]s get pods,statefulsets,leases,configmaps -o wide
@@ -81,7 +81,7 @@ kubectl vectordb-sync status`, namespace))
 // row is one line of kubectl get pods.
 var row = regexp.MustCompile(`(?m)^(\S+)\s+(\d+/\d+)\s+(\S+)\s+(\d+)`)
 
-// waitReady waits until kubectl get pods, as the README has it, shows so many replicas, all of them running and ready.
+// waitReady waits until kubectl get pods, as in the README, shows so many replicas, all of them running and ready.
 func waitReady(t testing.TB, want int) {
 	t.Helper()
 	began := time.Now()
@@ -145,7 +145,7 @@ func awayFrom(t testing.TB, nodes ...string) (pod, node string) {
 	return "", ""
 }
 
-// nodeReady waits until kubectl get nodes says what state a node is in: Ready or NotReady.
+// nodeReady waits until kubectl get nodes shows a state of a node: Ready or NotReady.
 func nodeReady(t testing.TB, node, state string) {
 	t.Helper()
 	began := time.Now()

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// TestScaledUnderLoad is kubectl scale from 3 to 5, 1 and 3 replicas while the cluster changes, of which no alert says
-// anything.
+// TestScaledUnderLoad is kubectl scale from 3 to 5, 1 and 3 replicas while the cluster changes. No alert fires.
 func TestScaledUnderLoad(t *testing.T) {
 	l := loaded(t)
 	r := install(t, readme(t)+quick)
@@ -37,7 +36,7 @@ func TestScaledUnderLoad(t *testing.T) {
 	}
 }
 
-// waitRing waits until so many members share the work, whatever else is on its way.
+// waitRing waits until so many members share the work, even if their work is not done.
 func waitRing(t *testing.T, members int) {
 	t.Helper()
 	began := time.Now()

@@ -13,12 +13,11 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// toTry installs the controller with the reference receiver beside it, from the images that were built here.
+// toTry installs the controller with the reference receiver beside it, from the images of this build.
 const toTry = "helm install " + name + " " + chart + " --namespace " + namespace + " --create-namespace --set receiver.enabled=true" +
 	" --set receiver.image.repository=k8s-vectordb-sync.test/receiver --set receiver.image.tag=one"
 
-// TestTheFirstAnswerComesWithinTwoMinutes is somebody who has a cluster and nothing else: one helm install,
-// one question.
+// TestTheFirstAnswerComesWithinTwoMinutes is a user with a cluster and nothing else: one helm install, one question.
 func TestTheFirstAnswerComesWithinTwoMinutes(t *testing.T) {
 	clean(t)
 	t.Cleanup(func() {
@@ -41,7 +40,7 @@ func TestTheFirstAnswerComesWithinTwoMinutes(t *testing.T) {
 	if out := sh(t, "helm test "+name+" -n "+namespace); !strings.Contains(out, "Phase:          Succeeded") && !strings.Contains(out, "Phase: Succeeded") {
 		t.Errorf("helm test says\n%s", out)
 	}
-	// The receiver has no rights: no token is in it, and it is not root.
+	// The receiver has no rights: it has no token, and it is not root.
 	pod := "-l app.kubernetes.io/component=receiver"
 	if volumes := kubectl(t, "get pods "+pod+" -o jsonpath={.items[*].spec.volumes[*].name}"); strings.TrimSpace(volumes) != "data" {
 		t.Errorf("the receiver has the volumes %s", volumes)
@@ -51,8 +50,8 @@ func TestTheFirstAnswerComesWithinTwoMinutes(t *testing.T) {
 	}
 }
 
-// TestSomeNamespacesAreEqualWithoutRightsInTheCluster is an installation by somebody who may create Roles in
-// two namespaces and no ClusterRole: the receiver equals these namespaces, and holds nothing else.
+// TestSomeNamespacesAreEqualWithoutRightsInTheCluster is an installation by a user who may create Roles in two
+// namespaces and no ClusterRole. The receiver equals these namespaces, and holds nothing else.
 func TestSomeNamespacesAreEqualWithoutRightsInTheCluster(t *testing.T) {
 	loaded(t)
 	all := strings.Fields(sh(t, "kubectl get namespaces -o jsonpath={.items[*].metadata.name}"))

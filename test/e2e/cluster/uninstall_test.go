@@ -42,8 +42,8 @@ spec:
 	began := time.Now()
 	eventually(t, converge, leftovers, func(out string) bool { return out == "" })
 	t.Logf("Leases and ConfigMaps were gone %v after helm uninstall", time.Since(began).Round(100*time.Millisecond))
-	// All that is left of the whole release, in any namespace, is what docs/install.md says: the definition
-	// and its object. A container may take some seconds to end.
+	// Only the objects of docs/install.md are left of the whole release, in any namespace: the definition and its
+	// object. A container may take some seconds to end.
 	const left = `types=$(kubectl api-resources --verbs=list -o name | grep -v '^events' | paste -sd,)
 for label in name instance; do
   kubectl get "$types" -A -l app.kubernetes.io/$label=` + name + ` -o name --ignore-not-found 2>/dev/null
@@ -54,8 +54,8 @@ done | sort -u`
 	if out := kubectl(t, "get pods,statefulsets,persistentvolumeclaims -l app.kubernetes.io/name="+name+" --ignore-not-found"); strings.Contains(out, name) {
 		t.Errorf("there are still\n%s", out)
 	}
-	// A later installation begins anew: with an empty receiver, for nobody knows any more what was deleted
-	// in between.
+	// A later installation begins anew with an empty receiver: no source could tell which objects were deleted in
+	// between.
 	kubectl(t, "delete pod -l app=cluster-whisperer")
 	r.find()
 	sh(t, readme(t)+quick)
@@ -64,8 +64,8 @@ done | sort -u`
 	waitWell(t, converge, 3)
 }
 
-// TestClaimsGoOrStayAsDocumented is helm uninstall with persistence. There is nobody here who provides
-// volumes, and nothing that happens needs one.
+// TestClaimsGoOrStayAsDocumented is helm uninstall with persistence. This cluster provides no volumes, and the story
+// needs none.
 func TestClaimsGoOrStayAsDocumented(t *testing.T) {
 	for policy, want := range map[string]int{"Delete": 0, "Retain": 2} {
 		t.Run(policy, func(t *testing.T) {
@@ -75,7 +75,7 @@ func TestClaimsGoOrStayAsDocumented(t *testing.T) {
 				" --set persistence.enabled=true --set persistence.retentionPolicy.whenDeleted="+policy)
 			const claims = "kubectl -n " + namespace + " get persistentvolumeclaims -o name"
 			eventually(t, arrive, claims, func(out string) bool { return strings.Count(out, "/state-"+name) == 2 })
-			// The claims have to belong to the StatefulSet first, which its controller sees to.
+			// The claims have to belong to the StatefulSet first, which its controller arranges.
 			if policy == "Delete" {
 				eventually(t, arrive, claims+" -o 'jsonpath={.items[*].metadata.ownerReferences[*].kind}'", func(out string) bool { return strings.Count(out, "StatefulSet") == 2 })
 			}
