@@ -129,7 +129,7 @@ func (b *Ledger) AgreedAt(typeName string) time.Time {
 	return t
 }
 
-// Contests tells whether there are sums that have not been agreed upon.
+// Contests tells whether there are sums with which we have not agreed.
 func (b *Ledger) Contests() bool {
 	for _, sums := range *b.contested.Load() {
 		if len(sums) > 0 {

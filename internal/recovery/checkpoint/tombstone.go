@@ -15,28 +15,28 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 )
 
-// Tombstone is a deletion that the receiver may not know of, or an object that may be deleted without anybody's
-// knowledge.
+// Tombstone is a deletion that the receiver may not know, or an object that may be deleted without the knowledge of
+// any member.
 type Tombstone struct {
 	// Type is the type's name, ID the object's.
 	Type string      `json:"type"`
 	ID   resource.ID `json:"id"`
-	// Version is that of the deletion, or of a list that lacked the object. Where versions are no numbers it
-	// is 0, and Digest is that of the object's last state.
+	// Version is the version of the deletion, or of a list that lacked the object. Where versions are no numbers it
+	// is 0, and Digest is the digest of the object's last state.
 	Version uint64 `json:"version,omitempty"`
 	Digest  uint64 `json:"digest,omitempty"`
-	// Lives tells that the object was there, in the state of that version, when a member left that may have been the
-	// only one to know of it. Only a list that lacks it makes a deletion of that.
-	Lives bool `json:"-"` // By the key that it is written under: members of earlier releases do not read that one.
-	// Lost tells of an object that lives that the member's watch had lost its state, of that digest. The owner sends it
-	// once more. The version is that of the list which has brought it.
+	// Lives tells that the object existed in the state of that version, when a member left that may have been the
+	// only one to know it. Only a list that lacks the object makes a deletion of that.
+	Lives bool `json:"-"` // The key says it: members of earlier releases do not read that key.
+	// Lost tells that the object lives, and that the member's watch had lost its state of that digest. The owner
+	// sends the object once more. The version is that of the list which has brought the state.
 	Lost bool `json:"lost,omitempty"`
 }
 
-// Name is the tombstone's name.
+// Name names the tombstone among all members.
 func (t Tombstone) Name() uint64 {
 	switch {
-	case t.Lost: // Members find it by different lists.
+	case t.Lost: // Members find the same state by different lists.
 		return ^Name(t.ID, 0, t.Digest)
 	case t.Lives:
 		return ^Name(t.ID, t.Version, t.Digest)
@@ -51,9 +51,9 @@ func (t Tombstone) Deletion() Tombstone {
 	return t
 }
 
-// Name names one state of an object, or one deletion of it, among all members: by its version, and by the
-// digest of the state where versions are no numbers. Two with one name, of which one in a million millions is
-// expected, would cost a deletion.
+// Name names one state of an object, or one deletion of it, among all members: by its version, and by the digest of
+// the state where versions are no numbers. Two tombstones with one name would cost a deletion; of a million million,
+// one such pair is expected.
 func Name(id resource.ID, version, digest uint64) uint64 {
 	if version == 0 {
 		version = digest ^ 1<<63
@@ -61,32 +61,32 @@ func Name(id resource.ID, version, digest uint64) uint64 {
 	return id.Hash() ^ version*0x9e3779b97f4a7c15
 }
 
-// Beside is what a member writes beside its checkpoints. The zero value is nothing.
+// Beside is the data that a member writes beside its checkpoints. The zero value has none.
 type Beside struct {
-	// Open are tombstones, at most [MaxOpen], that the member keeps because no member has named them as
-	// delivered. The owner of each object takes them, whether the member is alive or gone. A member that leaves
-	// adds what it knows to be there, and others may not.
+	// Open are tombstones, at most [MaxOpen], that the member keeps because no member has named them as delivered.
+	// The owner of each object takes them, whether the member is alive or gone. A member that leaves adds the living
+	// objects that the others may not know.
 	Open []Tombstone
-	// Delivered are names, at most [MaxDelivered], of what the member has delivered in the last minutes. Who
-	// keeps one of these forgets it.
+	// Delivered are the names, at most [MaxDelivered], of deletions that the member has delivered in the last
+	// minutes. A member that keeps one of these forgets it.
 	Delivered []uint64
 	// Stats are for [Ledger.Stats].
 	Stats string
-	// Last is for a member that has lost its Lease, and ends: it may have a successor of its name, whose
-	// checkpoint is not overwritten.
+	// Last is for a member that has lost its Lease, and ends: it may have a successor of its name, whose checkpoint
+	// it must not overwrite.
 	Last bool
 }
 
 const (
-	// MaxOpen bounds [Beside.Open]: what a receiver that is down for some minutes keeps waiting, at 30 to 40
-	// bytes each when packed.
+	// MaxOpen bounds [Beside.Open]. It has room for the deletions that wait while a receiver is down for some
+	// minutes, at 30 to 40 bytes each when packed.
 	MaxOpen = 5000
-	// MaxDelivered bounds [Beside.Delivered], at 8 bytes each. What does not fit is delivered once more when
-	// it is named as open.
+	// MaxDelivered bounds [Beside.Delivered], at 8 bytes each. A deletion beyond it is delivered once more when a
+	// member names it as open.
 	MaxDelivered = 12000
 )
 
-// List is what one member names, in one stay in the ring.
+// List is the tombstones that one member names, in one incarnation.
 type List struct {
 	Incarnation string
 	Open        []Tombstone
@@ -110,8 +110,8 @@ func newList(incarnation string, open []Tombstone, delivered []uint64) List {
 	return l
 }
 
-// encodeOpen returns the tombstones of deletions, or of what lives, as text, in the one order that they are written in,
-// cut to what fits.
+// encodeOpen returns the tombstones of deletions, or of living objects, as text, in a fixed order, cut to the size
+// that fits.
 func encodeOpen(open []Tombstone, lives bool) (string, error) {
 	open = slices.Clone(open)
 	slices.SortFunc(open, func(x, y Tombstone) int { return strings.Compare(string(x.ID), string(y.ID)) })
@@ -148,7 +148,7 @@ func decodeTombstones(text string) ([]Tombstone, error) {
 	return all[:min(len(all), MaxOpen)], nil
 }
 
-// encodeNames returns names as text, ascending, cut to what fits.
+// encodeNames returns names as text, ascending, cut to the size that fits.
 func encodeNames(names []uint64) string {
 	names = slices.Sorted(slices.Values(names[:min(len(names), MaxDelivered)]))
 	raw := make([]byte, 0, 8*len(names))

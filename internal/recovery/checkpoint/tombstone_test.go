@@ -41,8 +41,8 @@ func TestANameTellsDeletionsOfOneObjectApart(t *testing.T) {
 	}
 }
 
-// TestWhatOneMemberNamesTheOthersRead, and of our own name what an earlier stay has left, which our first
-// checkpoint takes the place of.
+// TestWhatOneMemberNamesTheOthersRead holds for our own name, too: an earlier incarnation has left tombstones, and
+// our first checkpoint replaces its checkpoint.
 func TestWhatOneMemberNamesTheOthersRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
@@ -79,7 +79,7 @@ func TestWhatOneMemberNamesTheOthersRead(t *testing.T) {
 	})
 }
 
-// TestWhatAMemberHasLeftIsStruckOut once it is delivered, unless the member has written something else since.
+// TestWhatAMemberHasLeftIsStruckOut once it is delivered, unless the member has written another list since.
 func TestWhatAMemberHasLeftIsStruckOut(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()

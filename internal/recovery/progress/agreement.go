@@ -7,12 +7,12 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
-// contested is for [pipeline.Pipeline.ForgetCovered].
+// contested implements the argument of [pipeline.Pipeline.ForgetCovered].
 func (p *Publisher) contested(typ resource.Type, id resource.ID, s pipeline.State) bool {
 	return !s.Deleted && !s.Lost && s.Version > 0 && !p.opts.Ledger.Confirms(typ.String(), id, s.Version)
 }
 
-// compareSums holds the sums that other members' checkpoints tell against our index.
+// compareSums compares the sums in other members' checkpoints with our index.
 func (p *Publisher) compareSums() {
 	if !p.opts.Ledger.Contests() {
 		return
@@ -27,7 +27,8 @@ func (p *Publisher) compareSums() {
 	})
 }
 
-// agreement is what our index says to the sum of another at a version. What has not changed since needs no version.
+// agreement compares another member's sum at a version with our index. A type without a later change needs no
+// version.
 func agreement(x *index.Index, t resource.Type, version, sum uint64) checkpoint.Agreement {
 	now, ok := x.Sum(t)
 	ours, reach := x.SumAt(t, version)
@@ -41,13 +42,13 @@ func agreement(x *index.Index, t resource.Type, version, sum uint64) checkpoint.
 	}
 }
 
-// ForgetCovered forgets all that is parked and covered.
+// ForgetCovered forgets all changes that are parked and covered.
 func (p *Publisher) ForgetCovered() {
 	p.compareSums()
 	p.opts.Pipeline.ForgetCovered(nil, p.contested)
 }
 
-// forgetCovered forgets what is parked and covered, as far as there is news of it.
+// forgetCovered forgets parked changes of which the news says that they may be covered.
 func (p *Publisher) forgetCovered() {
 	p.compareSums()
 	p.opts.Pipeline.ForgetCovered(mayCover(p.opts.Ledger.News()), p.contested)

@@ -9,7 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 )
 
-// Answers are what a pipeline asks of checkpoints about single states.
+// Answers answer a pipeline's questions about single states from the checkpoints.
 type Answers struct {
 	Ledger     *checkpoint.Ledger
 	Tombstones *tombstones.Set

@@ -84,7 +84,7 @@ func (p *Publisher) shared(typ resource.Type, reach uint64, peers []string) uint
 	return shared
 }
 
-// carryOn judges what the predecessor of our name has named as living.
+// carryOn judges the objects that the predecessor of our name has named as living.
 func (p *Publisher) carryOn() {
 	types := sync.OnceValue(p.typesByName)
 	p.opts.Tombstones.CarryOn(func(o checkpoint.Tombstone) tombstones.Answer {
@@ -95,13 +95,13 @@ func (p *Publisher) carryOn() {
 		case p.opts.Searches.Finder.ServedNoLonger(typ):
 			return tombstones.Proven
 		default:
-			o.Lost = false // Only its owner sends it, by what we name.
+			o.Lost = false // Only its owner sends it, because of our tombstones.
 			return p.judge(o, "", typ, parts)
 		}
 	}, time.Now())
 }
 
-// judge says of an object that a member has named as living whether we know it, or know it to be gone.
+// judge tells of an object that a member has named as living whether we know it, or know that it is gone.
 func (p *Publisher) judge(o checkpoint.Tombstone, by string, typ resource.Type, parts resource.Parts) tombstones.Answer {
 	stats := p.opts.Index.Type(typ)
 	digest, version, known := p.opts.Index.Get(typ, parts.Namespace, parts.Name)
@@ -125,8 +125,8 @@ func (p *Publisher) judge(o checkpoint.Tombstone, by string, typ resource.Type, 
 	return tombstones.Later
 }
 
-// again sends an object once more in a state that a member's watch had lost: it may have said that it has delivered the
-// object, or have delivered an older state since.
+// again sends an object once more, in a state that a member's watch had lost. That member may have claimed that it
+// has delivered the object, or may have delivered an older state since.
 func (p *Publisher) again(o checkpoint.Tombstone, typ resource.Type, parts resource.Parts) {
 	p.opts.Index.IfKnown(typ, parts.Namespace, parts.Name, func(digest uint64) bool {
 		if digest == o.Digest {
@@ -136,17 +136,17 @@ func (p *Publisher) again(o checkpoint.Tombstone, typ resource.Type, parts resou
 	})
 }
 
-// movesFor is for how long after a change of our claim a sum that is told is of before it at the latest.
+// movesFor is how long after a change of our claim a member may still tell a sum from before the change.
 const movesFor = time.Minute
 
-// MayHaveSpoken tells whether we may have said anything of objects that are others' now, since we have last known a
-// type as another member did. If not, it concerns nobody that our watch has lost a state of such an object: its owner
-// has seen it. It takes no lock.
+// MayHaveSpoken tells whether we may have made a claim about objects that others own, since another member's sum of
+// a type last equalled ours. If not, a state of such an object that our watch has lost does no harm: its owner has
+// seen it. It takes no lock.
 func (p *Publisher) MayHaveSpoken(t resource.Type) bool {
 	return p.opts.Ledger.AgreedAt(t.String()).Sub(time.Unix(p.moved.Load(), 0)) < movesFor
 }
 
-// noteMove notes that our claim is another one than when we wrote last. The caller holds mu.
+// noteMove records the time if our claim differs from that of our last checkpoint. The caller holds mu.
 func (p *Publisher) noteMove(own checkpoint.Checkpoint) {
 	same := p.last != nil && p.last.own.Incarnation == own.Incarnation && slices.Equal(p.last.own.View, own.View) &&
 		slices.Equal(p.last.own.Takes, own.Takes) && slices.Equal(p.last.own.Yields, own.Yields)

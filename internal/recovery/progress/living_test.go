@@ -20,7 +20,7 @@ func pod(name string, version uint64) resource.Record {
 	return resource.Record{Namespace: "a", Name: name, ResourceVersion: version, Digest: version}
 }
 
-// says is a checkpoint of a member that is alone, and has seen an index.
+// says is a checkpoint of a member that is alone, and has read an index.
 func says(name string, x *index.Index) checkpoint.Checkpoint {
 	version := x.Type(pods).Version
 	sum, _ := x.SumAt(pods, version)
@@ -36,7 +36,7 @@ func TestPublisher_LeavesAPeerThatMayNotKnow_NamesWhatHasChanged(t *testing.T) {
 	both := []resource.Record{pod("old", 101)}
 	events := []resource.Record{pod("one", 102), pod("two", 103), pod("three", 104)}
 	for name, tt := range map[string]struct {
-		peer    func(x *index.Index) // nil: it says nothing
+		peer    func(x *index.Index) // nil: it has no checkpoint
 		state   ownership.State
 		leaving bool
 		want    []resource.ID
@@ -90,7 +90,7 @@ func TestPublisher_LeavesAPeerThatMayNotKnow_NamesWhatHasChanged(t *testing.T) {
 	}
 }
 
-// TestReceive_OfWhatLived_OnlyWhatAListLacksIsDeleted: that our index lacks an object is no evidence by itself.
+// TestReceive_OfWhatLived_OnlyWhatAListLacksIsDeleted: an object that our index lacks is no evidence by itself.
 func TestReceive_OfWhatLived_OnlyWhatAListLacksIsDeleted(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
@@ -132,7 +132,7 @@ func TestReceive_OfWhatLived_OnlyWhatAListLacksIsDeleted(t *testing.T) {
 	}
 }
 
-// TestReceive_OfWhatLivedAndWeHaveSeenGo_NothingIsDone: the sums were equal when the other left.
+// TestReceive_OfWhatLivedAndWeHaveSeenGo_NothingIsDone has equal sums at the time when the other left.
 func TestReceive_OfWhatLivedAndWeHaveSeenGo_NothingIsDone(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
@@ -157,8 +157,8 @@ func TestReceive_OfWhatLivedAndWeHaveSeenGo_NothingIsDone(t *testing.T) {
 	}
 }
 
-// TestCarryOn_OfWhatLived_TheListOfTheStartDecides: what the predecessor of our name has left is never named as living
-// beside a sum of ours, with which others might agree.
+// TestCarryOn_OfWhatLived_TheListOfTheStartDecides: the objects of our predecessor are never named as living beside
+// a sum of ours, with which others might agree.
 func TestCarryOn_OfWhatLived_TheListOfTheStartDecides(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
@@ -187,8 +187,8 @@ func TestCarryOn_OfWhatLived_TheListOfTheStartDecides(t *testing.T) {
 	}
 }
 
-// TestPublisher_ItsWatchHadLostAState_TheOwnerIsToldUntilItHasSentIt: what covers the object by its version does not
-// count, for it is our own word that may have been wrong.
+// TestPublisher_ItsWatchHadLostAState_TheOwnerIsToldUntilItHasSentIt: a checkpoint that covers the object by its
+// version does not count, for it may be our own, which was wrong.
 func TestPublisher_ItsWatchHadLostAState_TheOwnerIsToldUntilItHasSentIt(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
@@ -223,7 +223,8 @@ func TestPublisher_ItsWatchHadLostAState_TheOwnerIsToldUntilItHasSentIt(t *testi
 	}
 }
 
-// TestPublisher_ClaimIsTheSameForLong_ItHasSpokenForNobodyElse: what such a member loses, the owners have seen.
+// TestPublisher_ClaimIsTheSameForLong_ItHasSpokenForNobodyElse: the owners have seen the events that such a member
+// loses.
 func TestPublisher_ClaimIsTheSameForLong_ItHasSpokenForNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()

@@ -25,7 +25,7 @@ import (
 // twice at most. Each checkpoint costs one write to etcd.
 const publishEvery = 10 * time.Second
 
-// Pipeline is the receiver's; [pipeline.Pipeline] is one.
+// Pipeline is the pipeline of the receiver; [pipeline.Pipeline] implements it.
 type Pipeline interface {
 	Unacknowledged(mine pipeline.Match) (own, all map[resource.Type]pipeline.Unacknowledged)
 	Tombstones() []pipeline.Tombstone
@@ -132,17 +132,17 @@ type Options struct {
 // [New].
 type Publisher struct {
 	opts    Options
-	written prometheus.Gauge // when our checkpoint was last as it should be
+	written prometheus.Gauge // when our checkpoint was last up to date
 	covered chan struct{}    // one slot: the ledger has changed
-	due     atomic.Bool      // something has come that no checkpoint tells of yet
-	moved   atomic.Int64     // when our claim was last found to be another one, as Unix time
+	due     atomic.Bool      // a change has come that no checkpoint tells yet
+	moved   atomic.Int64     // when our claim last changed, as Unix time
 
-	mu        sync.Mutex // held while a checkpoint is computed and written; guards what follows
+	mu        sync.Mutex // held while a checkpoint is computed and written; guards the fields below
 	said      word
-	last      *word  // what was written last
+	last      *word  // the last checkpoint that was written
 	unwritten bool   // the last checkpoint could not be written
-	stay      string // in which the last one was tried
-	claim     Claim  // with which
+	stay      string // the incarnation in which the last one was tried
+	claim     Claim  // the claim of the last one
 }
 
 // New returns a publisher that has written nothing.

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var pods = resource.Type{Version: "v1", Resource: "pods", Kind: "Pod", Namespaced: true}
 
-// searched has looked for everything: of an index all is known, and nothing is held back.
+// searched has searched every type: it knows all of an index, and holds no repair.
 type searched struct{ *index.Index }
 
 func (s searched) Coverage(time.Time) map[string]checkpoint.Seen {
@@ -51,14 +51,14 @@ func (searched) Unresolved() []resource.Type                          { return n
 func (searched) Judged() []string                                     { return nil }
 func (searched) Held() map[resource.Type]repair.Held                  { return nil }
 
-// member is one that may send everything.
+// member is a member that may send every object.
 type member string
 
 func (m member) Name() string                          { return string(m) }
 func (m member) Incarnation() string                   { return string(m) + ".1" }
 func (member) MaySend(resource.Type, resource.ID) bool { return true }
 
-// replica is a publisher with what it tells of, whose pipeline delivers nothing.
+// replica is a publisher with its sources, whose pipeline delivers nothing.
 type replica struct {
 	*progress.Publisher
 	index    *index.Index
@@ -73,8 +73,8 @@ type replica struct {
 	doubted  int // how many times a type was to be listed anew
 }
 
-// newReplica returns one that is alone in the ring, has read pods up to version 100, with a/x among them, and has
-// looked at them.
+// newReplica returns a replica that is alone in the ring, has read pods up to version 100, with a/x among them, and
+// has searched them.
 func newReplica(t *testing.T, client *fake.Clientset, name string) *replica {
 	t.Helper()
 	format := ring.DefaultFormat()
@@ -160,7 +160,7 @@ func TestPublisher_LeaseIsLost_SaysWhatWaitsAllTheSame(t *testing.T) {
 	if diff := cmp.Diff(want, ledger.Lists()["a"].Open); diff != "" || ledger.Bound("pods.v1") != 100 {
 		t.Errorf("bound %d; (-want +got):\n%s", ledger.Bound("pods.v1"), diff)
 	}
-	// Its successor has written since: its word stays, and there is nothing more to be done.
+	// Its successor has written since: that checkpoint stays, and there is nothing more to do.
 	conflict := error(apierrors.NewConflict(schema.GroupResource{Resource: "configmaps"}, "a", errors.New("newer")))
 	refused.Store(&conflict)
 	r.index.Delete(pods, "a", "y", 103)
@@ -173,7 +173,7 @@ func TestPublisher_LeaseIsLost_SaysWhatWaitsAllTheSame(t *testing.T) {
 	}
 }
 
-// What is said once is not said again; what is new is; and nothing is said of a cluster that is not known.
+// A checkpoint without news is not written again, one with news is, and none is written before the cluster is known.
 func TestPublisher_NothingIsNew_IsNotWrittenAgain(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
@@ -207,7 +207,7 @@ func TestPublisher_NothingIsNew_IsNotWrittenAgain(t *testing.T) {
 	}
 }
 
-// A last word that cannot be written is tried until it is, or until there is no more time.
+// A last checkpoint that cannot be written is tried until it is, or until there is no more time.
 func TestPublisher_LastWordIsRefused_IsTriedUntilTheEnd(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
@@ -226,7 +226,7 @@ func TestPublisher_LastWordIsRefused_IsTriedUntilTheEnd(t *testing.T) {
 	}
 }
 
-// An open tombstone is taken by the owner of the object, if its index has come up to it and lacks the object.
+// The owner of an object takes its open tombstone, if the owner's index has reached it and lacks the object.
 func TestPublisher_TombstoneIsOpen_IsTakenIfTheObjectIsGone(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()

@@ -12,7 +12,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 )
 
-// kept are the deletions that the receiver may not know of; mine tells which are ours to send.
+// kept are the deletions that the receiver may not know; mine tells which are ours to send.
 func (p *Publisher) kept(mine pipeline.Match) []tombstones.Kept {
 	var kept []tombstones.Kept
 	for _, o := range p.opts.Pipeline.Tombstones() {
@@ -29,7 +29,7 @@ func (p *Publisher) kept(mine pipeline.Match) []tombstones.Kept {
 	return kept
 }
 
-// resumed takes over what the predecessor of our name has left, as soon as that is known, and tells whether it is.
+// resumed takes over the tombstones that our predecessor has left, once they are known, and tells whether they are.
 func (p *Publisher) resumed() bool {
 	known := p.Informed()
 	if known {

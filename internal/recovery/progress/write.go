@@ -27,7 +27,7 @@ func (p *Publisher) write(ctx context.Context, forced bool) bool {
 	if early := forced && !looked && p.unheard(); !early && (!looked || !life.Read() && !life.Leaving()) {
 		return true
 	}
-	if life.Restoring != nil && life.Restoring() { // what we know is of a time that is gone
+	if life.Restoring != nil && life.Restoring() { // our knowledge is of a time that is gone
 		return true
 	}
 	if len(view.Members) == 0 {
@@ -66,7 +66,7 @@ func (p *Publisher) note(ctx context.Context, err error, failed string) {
 	p.unwritten = err != nil
 }
 
-// gathered is what a checkpoint is made of.
+// gathered holds the parts of a checkpoint.
 type gathered struct {
 	seen             map[string]checkpoint.Seen
 	ownLeft, allLeft map[resource.Type]pipeline.Unacknowledged
@@ -81,12 +81,12 @@ type gathered struct {
 func (p *Publisher) gather(view View, leaving bool, now time.Time) (g gathered, err error) {
 	owns, err := p.opts.Ledger.Owns(p.opts.Member.Name(), view.Members, view.Claim.Takes, view.Claim.Yields)
 	if err != nil {
-		return g, err // It says what it was doing.
+		return g, err // The error names the operation.
 	}
 	mine := func(t resource.Type, id resource.ID) bool { return owns(t.String(), id) }
 	g.seen, g.opaque = p.opts.Searches.Finder.Coverage(now), p.opaque(mine)
 	if p.resumed() {
-		p.carryOn() // after the sums of what it rests on
+		p.carryOn() // after the sums on which it rests
 	}
 	kept := p.kept(mine)
 	if p.opts.Life.Leaving() {
@@ -95,14 +95,14 @@ func (p *Publisher) gather(view View, leaving bool, now time.Time) (g gathered, 
 	g.ownLeft, g.allLeft = p.opts.Pipeline.Unacknowledged(mine)
 	var cut map[string]bool
 	g.open, g.delivered, cut = p.opts.Tombstones.Announce(kept, leaving, now)
-	for name := range cut { // Some list of the past may show what cannot be named.
+	for name := range cut { // A list of the past may show deletions that cannot be named.
 		g.seen[name] = p.opts.Searches.Finder.Withdraw(name, g.seen[name])
 	}
 	g.stats = p.Stats()
 	return g, nil
 }
 
-// compose returns what the next checkpoint says.
+// compose returns the next checkpoint.
 func (p *Publisher) compose(view View, g gathered) word {
 	own := checkpoint.Checkpoint{
 		Member: p.opts.Member.Name(), Incarnation: g.stats.Stay, View: view.Members, Takes: view.Claim.Takes, Yields: view.Claim.Yields,
@@ -134,7 +134,7 @@ var ownTypes = []string{"configmaps.v1", "leases.v1.coordination.k8s.io"}
 // idlePublish is how long a checkpoint is delayed if it would only say how far those types were seen.
 const idlePublish = time.Minute
 
-// idle tells whether a checkpoint would say nothing new but that. The caller holds mu.
+// idle tells whether a checkpoint would say nothing else that is new. The caller holds mu.
 func (p *Publisher) idle(w word, now time.Time) bool {
 	rest := func(c checkpoint.Checkpoint) checkpoint.Checkpoint {
 		c.Types = maps.Clone(c.Types)
@@ -153,7 +153,7 @@ func (p *Publisher) idle(w word, now time.Time) bool {
 	return same
 }
 
-// word is what a checkpoint said.
+// word is the content of a checkpoint.
 type word struct {
 	own, all checkpoint.Checkpoint
 	beside   checkpoint.Beside

@@ -30,7 +30,7 @@ type Kept struct {
 	Since time.Time
 }
 
-// Peers returns what the other members name; [checkpoint.Ledger] does.
+// Peers returns the tombstones that the other members name; [checkpoint.Ledger] implements it.
 type Peers interface {
 	Lists() map[string]checkpoint.List
 	Delivered(name uint64) bool
@@ -40,7 +40,7 @@ type Peers interface {
 type Answer uint8
 
 const (
-	// Later: nothing can be said yet, or its object is another member's.
+	// Later: the answer is not known yet, or another member owns the object.
 	Later Answer = iota
 	// Taken: its deletion is on its way, and will be named as delivered.
 	Taken
@@ -54,10 +54,10 @@ const (
 type Set struct {
 	peers Peers
 
-	mu        sync.Mutex                      // guards what follows
+	mu        sync.Mutex                      // guards the fields below
 	delivered map[uint64]time.Time            // by us
 	left      map[uint64]checkpoint.Tombstone // what our predecessor named as open
-	asked     map[uint64]bool                 // names of what a member has named as open, and we have taken
+	asked     map[uint64]bool                 // names that a member has named as open, and that we have taken
 	hurry     bool                            // a member waits for our next announcement
 	resumed   bool
 	fresh     int // how many were delivered since the last announcement
@@ -95,7 +95,7 @@ func (s *Set) Deliver(name uint64, now time.Time) {
 	delete(s.asked, name)
 }
 
-// Hurry makes the next announcement due at once: something was found that another member has to send.
+// Hurry makes the next announcement due at once: a search has found a deletion that another member has to send.
 func (s *Set) Hurry() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,9 +110,9 @@ func (s *Set) Delivered(name uint64) bool {
 	return ours || s.peers.Delivered(name)
 }
 
-// CarryOn hands on what our predecessor has named as living. We do not name it for the predecessor: our checkpoint
-// tells the sums of an index that may never have held it. So once judge says that its object is gone, it is named as a
-// deletion; it says [Settled] of one that we know.
+// CarryOn hands on the objects that our predecessor has named as living. We do not repeat those names: our
+// checkpoint tells the sums of an index that may never have held the objects. So once judge says that an object is
+// gone, it is named as a deletion. judge returns [Settled] for an object that we know.
 func (s *Set) CarryOn(judge func(checkpoint.Tombstone) Answer, now time.Time) {
 	for _, o := range s.remaining() {
 		if !o.Lives {
@@ -124,7 +124,7 @@ func (s *Set) CarryOn(judge func(checkpoint.Tombstone) Answer, now time.Time) {
 			answer = judge(o)
 		}
 		if answer == Settled && o.Lost {
-			continue // Its owner is to send it.
+			continue // Its owner has to send it.
 		}
 		if answer == Settled {
 			s.Deliver(o.Name(), now)
@@ -147,9 +147,9 @@ func (s *Set) remaining() []checkpoint.Tombstone {
 	return slices.Collect(maps.Values(s.left))
 }
 
-// Receive hands on what is named as open and not as delivered, each with the member that names it; nobody names any
-// more what our predecessor has left. It returns the members all of whose tombstones are delivered, with the sum of
-// their lists; see [checkpoint.Store.Strike].
+// Receive hands on tombstones that are named as open and not as delivered, each with the member that names it. Those
+// of our predecessor have no such member any more. It returns the members all of whose tombstones are delivered,
+// with the sum of their lists; see [checkpoint.Store.Strike].
 func (s *Set) Receive(take func(o checkpoint.Tombstone, by string) Answer, now time.Time) (done map[string]string) {
 	for _, o := range s.remaining() {
 		if (!o.Lives || o.Lost) && s.receive(o, "", take, now) {
@@ -171,7 +171,7 @@ func (s *Set) Receive(take func(o checkpoint.Tombstone, by string) Answer, now t
 	return done
 }
 
-// receive tells whether a tombstone is delivered, or needs nothing.
+// receive tells whether a tombstone is delivered, or needs no deletion.
 func (s *Set) receive(o checkpoint.Tombstone, by string, take func(checkpoint.Tombstone, string) Answer, now time.Time) bool {
 	deletion := o.Deletion().Name()
 	if s.Delivered(o.Name()) || s.Delivered(deletion) {
@@ -189,18 +189,18 @@ func (s *Set) receive(o checkpoint.Tombstone, by string, take func(checkpoint.To
 	return answer == Settled
 }
 
-// Due tells whether the next announcement is due at once: a member waits for it, or much was delivered since
-// the last one.
+// Due tells whether the next announcement is due at once: a member waits for it, or many deletions were delivered
+// since the last one.
 func (s *Set) Due() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hurry || s.fresh > crowded
 }
 
-// Announce returns what the next checkpoint names. Of the kept tombstones these are our own, those that a search
-// found, and those that have been kept for long; when we leave or give something up, all of them. If there are
-// too many, those that a search found come first, because no other record has them. Then come our own, and the
-// latest, since a list of the past shows objects that were there for long. Living objects come last. Cut are the
+// Announce returns the tombstones that the next checkpoint names. Of the kept ones these are our own, those that a
+// search found, and those that have been kept for long. When we leave or give something up, it names all of them. If
+// there are too many, those that a search found come first, because no other record has them. Then come our own, and
+// the latest, since a list of the past shows objects that existed for long. Living objects come last. Cut are the
 // types whose found tombstones are not all named.
 func (s *Set) Announce(kept []Kept, all bool, now time.Time) (open []checkpoint.Tombstone, delivered []uint64, cut map[string]bool) {
 	s.mu.Lock()

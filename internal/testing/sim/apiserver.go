@@ -80,11 +80,11 @@ func (w *World) Deletions(_ context.Context, t resource.Type, after, until uint6
 	return nil
 }
 
-// tick is how often watches look.
+// tick is the pause between two looks of the watches.
 const tick = 50 * time.Millisecond
 
-// watch brings members what they have not seen, until the world ends, and lets change make a change before that. The
-// API server's lock is held meanwhile.
+// watch brings members their unseen events, until the world ends, and lets change make a change before that. It
+// holds the API server's lock meanwhile.
 func (w *World) watch(change func()) {
 	for {
 		w.mu.Lock()

@@ -97,7 +97,7 @@ func (w *World) betweenTicks() {
 	time.Sleep((tick + tick/2 - time.Since(w.began)%tick) % tick)
 }
 
-// doTo does something to one member.
+// doTo runs a command about one member.
 func (w *World) doTo(cmd string, args []string) error {
 	m, err := w.member(args)
 	if err != nil {

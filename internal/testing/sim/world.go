@@ -57,9 +57,9 @@ type apiServer struct {
 type receiver struct {
 	mode  string                // "", busy, hangs or slow
 	pace  *rand.Rand            // of all requests
-	paces map[string]*rand.Rand // of each member's, in its place; nil in a storm
+	paces map[string]*rand.Rand // of each member's requests, in its place; nil in a storm
 	docs  map[resource.ID]resource.Body
-	got   []delivered // since somebody looked
+	got   []delivered // since the last look
 }
 
 // fleet is the members that send.
