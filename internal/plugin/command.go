@@ -32,8 +32,8 @@ type exitError struct {
 func (e *exitError) Error() string { return e.message }
 
 // Main runs the command and returns its exit code. That is 0 when all is well, 1 when it found a problem, 2 when it
-// could not find out, and 130 when ctx ended. The arguments begin with the name under which the program was called. If that
-// begins with kubectl_complete-, kubectl asks for completions.
+// could not find out, and 130 when ctx ended. The arguments begin with the name under which the program was called.
+// If that begins with kubectl_complete-, kubectl asks for completions.
 func Main(ctx context.Context, args []string, version string, streams genericiooptions.IOStreams) int {
 	root := newRoot(version, streams)
 	rest := args[1:]

@@ -80,10 +80,10 @@ type Overlap struct {
 	ID     string `json:"id"`
 	First  Record `json:"first"`
 	Second Record `json:"second"`
-	// Abandoned tells that the client of the first had left when the second arrived, or was seen to have left within
-	// 100 ms of it. So the receiver was finishing a request that had no client any more. Only other pairs break the rule
-	// of one sender at a time. On a busy machine, the kernel and net/http take up to 100 ms to report a closed
-	// connection.
+	// Abandoned tells that the client of the first had left when the second arrived, or was seen to have left
+	// within 100 ms of it. So the receiver was finishing a request that had no client any more. Only other pairs
+	// break the rule of one sender at a time. On a busy machine, the kernel and net/http take up to 100 ms to
+	// report a closed connection.
 	Abandoned bool `json:"abandoned,omitempty"`
 }
 

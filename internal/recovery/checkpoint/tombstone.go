@@ -67,8 +67,8 @@ type Beside struct {
 	// The owner of each object takes them, whether the member is alive or gone. A member that leaves adds the living
 	// objects that the others may not know.
 	Open []Tombstone
-	// Delivered are the names, at most [MaxDelivered], of deletions that the member has delivered in the last
-	// minutes. A member that keeps one of these forgets it.
+	// Delivered are the names, at most [MaxDelivered], of deletions and of states without a version that the member
+	// has delivered in the last minutes. A member that keeps one of these forgets it.
 	Delivered []uint64
 	// Stats are for [Ledger.Stats].
 	Stats string
