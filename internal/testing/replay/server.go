@@ -163,7 +163,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		s.answered(w, s.list(w, r, t))
 	case r.Method == http.MethodPost, r.Method == http.MethodPut, r.Method == http.MethodDelete:
 		s.answered(w, s.write(w, r, t))
-	default: // clients patch only Events, which are created if they do not exist
+	default: // clients patch only Events, and create those that are not found
 		s.answered(w, apierrors.NewNotFound(t.groupResource(), t.name))
 	}
 }
