@@ -308,12 +308,12 @@ func (c cluster) testTroubles(t *testing.T) {
 
 func (c cluster) testExplain(t *testing.T) {
 	for _, test := range []struct{ path, want string }{
-		{"resourcesyncconfig", "brought to the state of this cluster and kept there"},
-		{"resourcesyncconfig.spec.mcpAuthSecretRef", "used from the next request on; one that is missing is waited for."},
-		{"resourcesyncconfig.status", "Resources that the receiver has in their current state, as it has"},
+		{"resourcesyncconfig", "brings the receiver to the state of this cluster and keeps it there"},
+		{"resourcesyncconfig.spec.mcpAuthSecretRef", "from the next request on, and waits for a Secret that is missing."},
+		{"resourcesyncconfig.status", "Resources whose current state the receiver has acknowledged."},
 	} {
 		out := c.kubectl(t, "", "explain", test.path)
-		if !strings.Contains(out, test.want) {
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), test.want) { // kubectl breaks lines
 			t.Errorf("kubectl explain %s:\n%s", test.path, out)
 		}
 		for line := range strings.Lines(out) {

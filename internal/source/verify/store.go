@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -84,8 +85,9 @@ func (s *Store) Run(ctx context.Context) error {
 	source := configmap.Source{
 		Client: s.client, Labels: configmap.RingLabel + "=" + s.ring + "," + sumsLabel, Stream: reflector.Sums, Streams: s.streams, Log: s.log,
 	}
+	k := sink{s, make(map[string]bool)}
 	for ctx.Err() == nil {
-		if err := configmap.Follow(ctx, source, sink{s}); err != nil {
+		if err := configmap.Follow(ctx, source, k); err != nil {
 			s.log.V(1).Info("What other members know may not be read; trying again", "reason", err.Error())
 			select {
 			case <-ctx.Done():
@@ -97,7 +99,10 @@ func (s *Store) Run(ctx context.Context) error {
 }
 
 // sink takes the ConfigMaps that Run follows.
-type sink struct{ s *Store }
+type sink struct {
+	s     *Store
+	heard map[string]bool // the members that have a ConfigMap
+}
 
 func (k sink) take(m *corev1.ConfigMap, ok bool) {
 	member, ours := strings.CutPrefix(m.Name, k.s.ring+infix)
@@ -105,9 +110,10 @@ func (k sink) take(m *corev1.ConfigMap, ok bool) {
 		return
 	}
 	if !ok {
-		k.s.hear(member, Statement{}, false)
+		k.forget(member)
 		return
 	}
+	k.heard[member] = true
 	text, packed := []byte(m.Data[statementKey]), false
 	if p, has := m.BinaryData[packedKey]; has {
 		text, packed = p, true
@@ -125,10 +131,19 @@ func (k sink) Set(m *corev1.ConfigMap) { k.take(m, true) }
 // Delete takes a ConfigMap that was deleted.
 func (k sink) Delete(m *corev1.ConfigMap) { k.take(m, false) }
 
-// Replace takes all ConfigMaps. It keeps the statement of a missing one; the sums of a member that has left do
-// not count.
+// Replace takes all ConfigMaps, and forgets the statements of those that were deleted while no watch looked.
 func (k sink) Replace(all []*corev1.ConfigMap) {
+	gone := maps.Clone(k.heard)
 	for _, m := range all {
 		k.take(m, true)
+		delete(gone, strings.TrimPrefix(m.Name, k.s.ring+infix))
 	}
+	for member := range gone {
+		k.forget(member)
+	}
+}
+
+func (k sink) forget(member string) {
+	delete(k.heard, member)
+	k.s.hear(member, Statement{}, false)
 }

@@ -149,9 +149,9 @@ func (l *Projection) See(c index.Change, known bool) (seen index.Change, changed
 	if !c.Known || c.Previous != r.Digest {
 		return c, true
 	}
-	// The change is only in a part that the receiver does not see. But between two lists there may have been a
-	// change that it does see.
-	c.Again = c.Again || c.Listed
+	// The change is only in a part that the receiver does not see, so the receiver lacks no state. But between two
+	// lists there may have been a change that it does see.
+	c.Again, c.Lost = c.Again || c.Listed, false
 	return c, c.Again
 }
 
@@ -160,7 +160,7 @@ func (l *Projection) See(c index.Change, known bool) (seen index.Change, changed
 // then.
 func (l *Projection) lost(c index.Change, hidden bool) (seen index.Change, changed bool) {
 	changed = c.Known || hidden && (c.Again || c.Listed)
-	c.Deleted, c.Again, c.Listed = true, false, false
+	c.Deleted, c.Again, c.Listed, c.Lost = true, false, false, false
 	c.Record = resource.Record{Namespace: c.Record.Namespace, Name: c.Record.Name, ResourceVersion: c.Record.ResourceVersion}
 	return c, changed
 }
