@@ -281,8 +281,7 @@ func (a *App) run(ctx context.Context, s *servers) error {
 // targets are all receivers of this replica.
 func (a *App) targets() []*target.Target { return a.receivers.All() }
 
-// flush sends the items that are due, to all receivers at the same time, until end at most, and logs those that
-// could not be sent.
+// flush sends the items that are due, to all receivers at once, until end at most, and logs those that are left.
 func (a *App) flush(end time.Time) {
 	ctx, cancel := context.WithDeadline(context.Background(), end)
 	defer cancel()
@@ -302,8 +301,7 @@ func (a *App) cutOff() {
 	all.Wait()
 }
 
-// releaseTimeout bounds the last writes to the API server. If it does not answer, the other members wait for as
-// long as a Lease lasts.
+// releaseTimeout bounds the last writes to the API server. If it does not answer, others wait until a Lease ends.
 const releaseTimeout = 5 * time.Second
 
 // release writes the last checkpoints and gives up the Lease.

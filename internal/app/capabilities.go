@@ -16,8 +16,7 @@ import (
 // capabilitiesKey is the key in the ring whose owner has definitions scanned.
 const capabilitiesKey resource.ID = "capabilities"
 
-// newScanner makes the scanner that sends the names of definitions to CAPABILITIES_ENDPOINT; nil when there is
-// none.
+// newScanner makes the scanner that names definitions to CAPABILITIES_ENDPOINT; nil when there is none.
 func (a *App) newScanner(restConfig *rest.Config, maps corev1client.ConfigMapsGetter) (*capabilities.Scanner, error) {
 	cfg := a.cfg
 	if cfg.CapabilitiesEndpoint == nil {

@@ -16,8 +16,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 )
 
-// formingFor is how long members that disagree on the ring hold Events back. After that, two may write the same
-// Event.
+// formingFor is how long members that disagree on the ring hold Events back. Later, two may write the same Event.
 const formingFor = 30 * time.Second
 
 // notices are Events about our workload: the StatefulSet, or the pod where there is none.

@@ -31,6 +31,7 @@ func TestAfterARestoreWritesStartFromWhatIsThere(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.wait("a", lost.ID)
+		synctest.Wait() // A restore ends all watches: no event of the lost time comes after it.
 
 		f.server.mu.Lock()
 		f.server.objects, f.server.version = backup, version

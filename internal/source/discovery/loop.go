@@ -81,7 +81,8 @@ func (l *loop) run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-l.trigger:
-			// The first of many changes starts the clock, so that a stream of changes cannot put discovery off for ever.
+			// The first of many changes starts the clock, so that a stream of changes cannot put discovery off for
+			// ever.
 			n := l.take()
 			if n == arrived {
 				l.repeated = 0
