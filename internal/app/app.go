@@ -167,7 +167,7 @@ func build(cfg config.Config, restConfig *rest.Config, cluster string, opts Opti
 		Self: target.Self{Version: opts.Version, Member: cfg.PodName, Namespace: cfg.PodNamespace, Ring: cfg.RingName},
 		Cluster: target.Cluster{
 			ID: cluster, Index: a.index, Pager: a.lister, Namespaces: namespaces, Types: a.types, Wanted: cfg.Types.Match,
-			Ready: a.ready, Restoring: a.restores.Open, Previous: a.previous, Compare: a.verify.compare,
+			Ready: a.ready, Restoring: a.restores.Open, Previous: a.previous, Compare: a.verify.compare, Doubt: a.verify.Doubt,
 		},
 		Observers: target.Observers{Log: opts.Log, Registerer: reg, Tracer: opts.Tracer, Streams: streams},
 		Seat:      func(name string) target.Seat { return handoff.NewSeat(a.shard.Member, name) },
