@@ -45,9 +45,9 @@ func TestNamespacesAreEqualWithoutRightsInTheCluster(t *testing.T) {
 	}
 	const account = "k8s-vectordb-sync-controller-manager"
 	state := t.TempDir()
-	l := &life{Rig: r, t: t, account: account, namespace: chartNamespace, env: map[string]string{
+	l := &life{Rig: r, t: t, account: account, namespace: chartNamespace, env: unhurried(map[string]string{
 		"WATCH_NAMESPACES": "team-a,team-b", "STATE_DIR": state,
-	}}
+	})}
 	start := func(n int) *fleet.Replica { return l.start(fmt.Sprintf("k8s-vectordb-sync-%d", n)) }
 	change := func(name string) {
 		for _, namespace := range []string{"team-b", "team-a"} {
