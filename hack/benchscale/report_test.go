@@ -15,8 +15,8 @@ const (
 	committed = docs + "benchmarks/scale.jsonl"
 )
 
-// TestTheTablesAreThoseOfTheResults compares the tables in the document with the results.
-func TestTheTablesAreThoseOfTheResults(t *testing.T) {
+// TestDocument_Tables_AreThoseOfTheResults compares the tables in the document with the results.
+func TestDocument_Tables_AreThoseOfTheResults(t *testing.T) {
 	document, err := os.ReadFile(docs + "benchmarks.md")
 	if err != nil {
 		t.Fatal(err)
@@ -30,9 +30,9 @@ func TestTheTablesAreThoseOfTheResults(t *testing.T) {
 	}
 }
 
-// TestThePlotsAreThoseOfTheResults compares the plots, the results and the program that draws them with the
+// TestDocument_Plots_AreThoseOfTheResults compares the plots, the results and the program that draws them with the
 // checksums that it wrote. Drawing them here would take a library for that.
-func TestThePlotsAreThoseOfTheResults(t *testing.T) {
+func TestDocument_Plots_AreThoseOfTheResults(t *testing.T) {
 	sums, err := os.ReadFile(docs + "benchmarks/sha256sums")
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 
 const path = "../../charts/k8s-vectordb-sync/files/dashboard.json"
 
-func TestTheDashboardIsFresh(t *testing.T) {
+func TestDashboard_Generated_IsTheCommittedOne(t *testing.T) {
 	want, err := dashboard()
 	if err != nil {
 		t.Fatal(err)

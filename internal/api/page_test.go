@@ -148,8 +148,8 @@ func TestGoldenStatusPages(t *testing.T) {
 	}
 }
 
-// TestTheStatusPageSaysHowBadItIs reads the sentence for which people open the page.
-func TestTheStatusPageSaysHowBadItIs(t *testing.T) {
+// TestStatusPage_TroubleOfEachSort_SaysHowBadItIs reads the sentence for which people open the page.
+func TestStatusPage_TroubleOfEachSort_SaysHowBadItIs(t *testing.T) {
 	t.Parallel()
 	share := func(change func(*api.FleetShare)) api.Fleet {
 		f := wellFleet()

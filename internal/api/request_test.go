@@ -112,7 +112,7 @@ func TestRequest_ParameterIsWrong_MessageSaysWhy(t *testing.T) {
 	}
 }
 
-func TestNothingOfARequestThatIsWrongIsStarted(t *testing.T) {
+func TestResync_RequestIsWrong_StartsNothing(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		target, body, contentType string

@@ -10,9 +10,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// TestTheDefaultsOfTheConfigurationAreThoseOfTheReceivers compares the defaults of the configuration with the
+// TestDefaults_OfTheConfiguration_SuitEachReceiver compares the defaults of the configuration with the
 // figures that suit each receiver. The number of upserts may be lower: it is the promise of BATCH_MAX_SIZE.
-func TestTheDefaultsOfTheConfigurationAreThoseOfTheReceivers(t *testing.T) {
+func TestDefaults_OfTheConfiguration_SuitEachReceiver(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(token, []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)

@@ -7,9 +7,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/app"
 )
 
-// TestTheLastWordIsWorthTheTimeThatIsLeft holds when deletions wait: an API server that does not answer may come
-// back.
-func TestTheLastWordIsWorthTheTimeThatIsLeft(t *testing.T) {
+// TestReleaseBy_DeletionsWait_TakesTheTimeThatIsLeft holds when deletions wait: an API server that does not answer
+// may come back.
+func TestReleaseBy_DeletionsWait_TakesTheTimeThatIsLeft(t *testing.T) {
 	t.Parallel()
 	now := time.Unix(1000, 0)
 	for _, tt := range []struct {

@@ -238,7 +238,7 @@ func TestEachDefinitionIsScannedOnceFiveAtATime(t *testing.T) {
 	})
 }
 
-func TestNothingIsSentBeforeTheInstancesAreInStep(t *testing.T) {
+func TestScanner_InstancesAreNotInStep_SendsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, "a.x")
 		r.complete = false
@@ -290,7 +290,7 @@ func TestADefinitionThatGoesBeforeItIsScannedIsNotSent(t *testing.T) {
 	})
 }
 
-func TestTheNextLifeScansOnlyWhatIsNew(t *testing.T) {
+func TestScanner_NextProcess_ScansOnlyNewDefinitions(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, "a.x", "b.x", "c.x")
 		_, stop := r.start()
@@ -461,7 +461,7 @@ func TestANameThatIsRefusedHoldsUpNoOther(t *testing.T) {
 	})
 }
 
-func TestNothingIsSentThatCannotBeWrittenDown(t *testing.T) {
+func TestScanner_StateCannotBeWritten_SendsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, "a.x")
 		r.start()
@@ -477,7 +477,7 @@ func TestNothingIsSentThatCannotBeWrittenDown(t *testing.T) {
 	})
 }
 
-func TestNothingIsSentBeforeItIsKnownWhatWas(t *testing.T) {
+func TestScanner_EarlierStateIsNotRead_SendsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, "a.x", "b.x")
 		r.stored = map[string]string{"a.x": "uid-a.x"}
@@ -541,8 +541,9 @@ func TestMetricsAreWellFormed(t *testing.T) {
 	}
 }
 
-// TestTheOrderIsThatOfTheNames: waiting names are sent in an order that does not depend on a map's.
-func TestTheOrderIsThatOfTheNames(t *testing.T) {
+// TestScanner_SeveralWait_SendsInTheOrderOfNames: waiting names are sent in an order that does not depend on a
+// map's.
+func TestScanner_SeveralWait_SendsInTheOrderOfNames(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var names []string
 		for i := range 40 {

@@ -55,7 +55,7 @@ func ask(r *kubeauth.Reviewer, method, path, authorization string) (int, string)
 	return w.Code, w.Body.String()
 }
 
-func TestTheAPIServerDecides(t *testing.T) {
+func TestKubeauth_EachRequest_TheAPIServerDecides(t *testing.T) {
 	for name, tt := range map[string]struct {
 		method, path, authorization string
 		want                        int

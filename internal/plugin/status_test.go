@@ -210,8 +210,8 @@ func TestUnknownOutputIsRefused(t *testing.T) {
 	}
 }
 
-// TestNothingThatAReplicaSaysReachesTheTerminalAsControl has a receiver whose error has an escape sequence.
-func TestNothingThatAReplicaSaysReachesTheTerminalAsControl(t *testing.T) {
+// TestStatus_ErrorHasAnEscapeSequence_IsPrintedWithout has a receiver whose error has an escape sequence.
+func TestStatus_ErrorHasAnEscapeSequence_IsPrintedWithout(t *testing.T) {
 	t.Parallel()
 	b := well(0)
 	b.status.Targets[0].State, b.status.Targets[0].Reason = api.TargetBackingOff, "\x1b[2Jgone\nfor good"

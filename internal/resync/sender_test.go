@@ -57,7 +57,7 @@ func TestAPartThatIsLostEndsAtOnce(t *testing.T) {
 	})
 }
 
-func TestTheNextPageIsNotAskedForBeforeThereIsRoom(t *testing.T) {
+func TestSender_PipelineIsFull_AsksForNoFurtherPage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, resync.Options{})
 		r.exist(pods, some(7)...)
@@ -172,7 +172,7 @@ func TestAListThatExpiresWithoutComingFurtherIsNotAskedForAtOnce(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeReadIsAnErrorThatSaysWhy(t *testing.T) {
+func TestSender_TypeCannotBeRead_ErrorSaysWhy(t *testing.T) {
 	r := newRig(t, resync.Options{})
 	r.exist(jobs, rec("a", "j", 1))
 	r.lister.before = func(context.Context, resource.Type, int, int) error { return errors.New("jobs.batch is forbidden") }

@@ -117,7 +117,7 @@ func scattered(n int) []resource.Record {
 
 // Objects that were sent while the cluster was still being read are not sent again by the successor. When
 // replicas start together, the ring changes under the first lists, and again before they are complete.
-func TestWhatIsHandedOverWhileTheClusterIsReadIsNotSentAgain(t *testing.T) {
+func TestHandover_WhileTheClusterIsRead_SendsNothingAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const objects = 60
 		f := newFleet(t, &counting{got: map[resource.ID]bool{}}, false, scattered(objects))
@@ -134,7 +134,7 @@ func TestWhatIsHandedOverWhileTheClusterIsReadIsNotSentAgain(t *testing.T) {
 // A member that gives up objects in the middle of its first sync has more left, of one type, than its checkpoint
 // can name. Still, no object that it has sent is sent again. It sends in the order of the hashes of the IDs, so
 // that one hash tells how far it has come.
-func TestWhatIsHandedOverInTheMiddleOfAFirstSyncIsNotSentAgain(t *testing.T) {
+func TestHandover_InTheMiddleOfAFirstSync_SendsNothingAgain(t *testing.T) {
 	for name, read := range map[string]bool{"all has been read": true, "more is to be read": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -106,7 +106,7 @@ func allows(list []string, value string) bool {
 
 // The controller only reads the objects that it watches. Other verbs are for its own namespace, for reviews, and for
 // the status of declared receivers.
-func TestNothingButReviewsAndStatusesIsWrittenOutsideItsNamespace(t *testing.T) {
+func TestRoles_OutsideTheNamespace_WriteOnlyReviewsAndStatuses(t *testing.T) {
 	t.Parallel()
 	written := map[string][]string{
 		"create": {"tokenreviews", "subjectaccessreviews", "events"},

@@ -66,9 +66,9 @@ func TestAVerificationSaysByTypeWhatWasRepaired(t *testing.T) {
 	}
 }
 
-// TestWhatOneReplicaHasLostDoesNotComeBackAfterAResync: the list of a resync is compared only with the index of its
-// taker. Wrong states of another replica must not reach the receiver when that replica gets its share back.
-func TestWhatOneReplicaHasLostDoesNotComeBackAfterAResync(t *testing.T) {
+// TestResync_OneReplicaHasLostEvents_ItsStatesStayReplaced: the list of a resync is compared only with the index
+// of its taker. Wrong states of another replica must not reach the receiver when that replica gets its share back.
+func TestResync_OneReplicaHasLostEvents_ItsStatesStayReplaced(t *testing.T) {
 	besideWaiting(t, 90*time.Second)
 	for unlucky := range 3 {
 		t.Run(fmt.Sprint("replica ", unlucky), func(t *testing.T) {

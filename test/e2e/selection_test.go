@@ -94,9 +94,9 @@ metadata: {name: web, namespace: default, labels: {team: shop}}
 spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: c}]}}}
 `
 
-// TestWhatIsSentIsChosen uses every way of selection at once. It follows objects that leave the selection and come
-// back, and restarts the replica in between.
-func TestWhatIsSentIsChosen(t *testing.T) {
+// TestSelection_EveryWayAtOnce_OnlyTheSelectedIsHeld uses every way of selection at once. It follows objects that
+// leave the selection and come back, and restarts the replica in between.
+func TestSelection_EveryWayAtOnce_OnlyTheSelectedIsHeld(t *testing.T) {
 	beside(t, 10*time.Second)
 	r := fleet.New(t, fleet.Options{})
 	r.Apply(selectionObjects)

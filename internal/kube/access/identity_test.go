@@ -14,9 +14,9 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/access"
 )
 
-// TestTheClusterIsKnownWithTheRightToReadItsNamespaceAlone has an API server with the rights of the chart's role
+// TestClusterID_RightToReadKubeSystemAlone_IsKnown has an API server with the rights of the chart's role
 // for a few types. The account may get the namespace kube-system, but not list namespaces.
-func TestTheClusterIsKnownWithTheRightToReadItsNamespaceAlone(t *testing.T) {
+func TestClusterID_RightToReadKubeSystemAlone_IsKnown(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		status int

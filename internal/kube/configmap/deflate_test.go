@@ -11,8 +11,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/configmap"
 )
 
-// TestWhatIsDeflatedIsReadBack uses a deflater again, also after a failure in the middle.
-func TestWhatIsDeflatedIsReadBack(t *testing.T) {
+// TestDeflate_AlsoAfterAFailure_IsReadBack uses a deflater again, also after a failure in the middle.
+func TestDeflate_AlsoAfterAFailure_IsReadBack(t *testing.T) {
 	errMiddle := errors.New("in the middle")
 	for i, text := range []string{strings.Repeat("a checkpoint ", 5000), "", "short"} {
 		if _, err := configmap.Deflate(func(w io.Writer) error {

@@ -163,9 +163,9 @@ func TestANamespaceAndTheCoreGroupAreAskedForByTheirPaths(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoEventIsAnErrorAndTheEnd sends a proxy's page, a frame of gigabytes, an event of no type, and an
+// TestWatch_FrameIsNoEvent_EndsWithAnError sends a proxy's page, a frame of gigabytes, an event of no type, and an
 // object of no kind.
-func TestWhatIsNoEventIsAnErrorAndTheEnd(t *testing.T) {
+func TestWatch_FrameIsNoEvent_EndsWithAnError(t *testing.T) {
 	for name, body := range map[string][]byte{
 		"a page": []byte("<html><body>Sign in</body></html>"), "a huge frame": {0x7f, 0xff, 0xff, 0xff, 1, 2, 3},
 		"no type": asJSON(t, "RENAMED", object("a")), "no kind": []byte(`{"type":"ADDED","object":{"kind":"Nothing"}}`), "no JSON": []byte(`{"type":]`),
@@ -208,7 +208,7 @@ func TestStopEndsANextThatWaits(t *testing.T) {
 	w.Stop()
 }
 
-func TestTheChannelBringsTheSame(t *testing.T) {
+func TestWatch_ResultChan_BringsTheSameEvents(t *testing.T) {
 	client, _ := serve(t, asProtobuf(t, "ADDED", object("a")), true)
 	w := watch(t, client)
 	if ev := <-w.ResultChan(); ev.Type != apiwatch.Added {

@@ -78,8 +78,8 @@ func everything(t testing.TB) resource.Selection {
 	return resource.Selection{Annotations: all, KeepMarks: true, OptOut: resource.DefaultOptOut}
 }
 
-// TestWhatNobodyKeepsIsPassedOver: the fields of a record are kept, all others are skipped.
-func TestWhatNobodyKeepsIsPassedOver(t *testing.T) {
+// TestSlim_FieldThatNoRecordKeeps_IsSkipped: the fields of a record are kept, all others are skipped.
+func TestSlim_FieldThatNoRecordKeeps_IsSkipped(t *testing.T) {
 	client, _ := serve(t, asProtobuf(t, "MODIFIED", applied()), false)
 	ev, ok := watch(t, client).Next()
 	got, is := ev.Object.(*metav1.PartialObjectMetadata)

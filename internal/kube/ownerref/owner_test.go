@@ -127,7 +127,7 @@ func (c *cluster) owner(ctx context.Context, name string) types.UID {
 	return uids[0]
 }
 
-func TestWhatIsCreatedBelongsToTheStatefulSet(t *testing.T) {
+func TestOwner_ObjectIsCreated_BelongsToTheStatefulSet(t *testing.T) {
 	c := newCluster(t)
 	c.set("one", false)
 	if got := c.writes("a", "", true); got != "one" {
@@ -139,7 +139,7 @@ func TestWhatIsCreatedBelongsToTheStatefulSet(t *testing.T) {
 	}
 }
 
-func TestWhatIsCreatedLateBelongsToTheStatefulSetThatWas(t *testing.T) {
+func TestOwner_CreatedAfterTheStatefulSetWent_BelongsToTheEarlierOne(t *testing.T) {
 	c := newCluster(t)
 	c.set("one", false)
 	c.writes("a", "", true)
@@ -162,7 +162,7 @@ func TestAnUpdateLeavesTheOwnerAlone(t *testing.T) {
 	}
 }
 
-func TestWhatHasNoOwnerIsAdoptedInTime(t *testing.T) {
+func TestOwner_ObjectHasNone_IsAdoptedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t)
 		none := ownerref.New(c.meta, "ns", "", logr.Discard())

@@ -54,7 +54,7 @@ func run(t *testing.T, verbosity int, d time.Duration) (lists []time.Duration, l
 	return f.lists, logged
 }
 
-func TestWhatFailsIsTriedAgainWithinHalfAMinute(t *testing.T) {
+func TestFollower_ListsFail_RetriesWithinHalfAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lists, _ := run(t, 0, time.Hour)
 		if len(lists) < 150 || len(lists) > 350 {

@@ -75,7 +75,7 @@ func TestDoSendsAndReads(t *testing.T) {
 	}
 }
 
-func TestTheAnswerIsBounded(t *testing.T) {
+func TestClient_AnswerIsTooLong_IsRefused(t *testing.T) {
 	t.Parallel()
 	size := 100
 	c, u := newClient(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, size)) }, httpclient.Options{MaxBytes: 100})

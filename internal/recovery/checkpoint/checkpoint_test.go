@@ -39,11 +39,11 @@ func TestAnEntryCoversWhatIsAcknowledgedAndNothingElse(t *testing.T) {
 	}
 }
 
-// TestWhatAMemberIsStillToSendIsCoveredByNoneOfItsWords has one state under two versions, because an update in
+// TestLedger_StateHasTwoVersions_UnsentIsNotCovered has one state under two versions, because an update in
 // between has changed nothing that is sent. A member that began later knows the state by the higher version. Its
 // checkpoints end below that. If they counted for the lower version, the holder of that state would forget it, say
 // so, and be believed in turn.
-func TestWhatAMemberIsStillToSendIsCoveredByNoneOfItsWords(t *testing.T) {
+func TestLedger_StateHasTwoVersions_UnsentIsNotCovered(t *testing.T) {
 	format := ring.DefaultFormat()
 	b := checkpoint.NewLedger("receiver", format)
 	const early, late = 921, 926
@@ -146,9 +146,9 @@ func TestASearchHoldsBackOnlyWhatIsSaidOfDeletions(t *testing.T) {
 	}
 }
 
-// TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack: the successor must not take an object for delivered that
+// TestEntry_ReceiverRefusesAnObject_ExceptsItAndAdvances: the successor must not take an object for delivered that
 // a receiver in trouble has refused.
-func TestWhatTheReceiverRefusesIsExceptedAndHoldsNothingBack(t *testing.T) {
+func TestEntry_ReceiverRefusesAnObject_ExceptsItAndAdvances(t *testing.T) {
 	seen := map[string]uint64{"pods.v1": 100}
 	backlog := map[string]checkpoint.Backlog{"pods.v1": {Refused: []resource.ID{id(1)}}}
 	for name, entry := range map[string]checkpoint.Entry{
@@ -218,7 +218,7 @@ func full() checkpoint.Checkpoint {
 	return c
 }
 
-func TestTheLargestCheckpointReadsBack(t *testing.T) {
+func TestCodec_LargestCheckpoint_ReadsBack(t *testing.T) {
 	text, err := full().Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func TestTheLargestCheckpointReadsBack(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotACheckpointIsRefused(t *testing.T) {
+func TestDecode_NoCheckpoint_IsRefused(t *testing.T) {
 	good, err := full().Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -333,8 +333,8 @@ func TestALedgerDoesNotBelieveOfAnotherReceiverClusterOrRing(t *testing.T) {
 	}
 }
 
-// TestWhatANewCheckpointOverwritesIsStillLookedAt until the member's search for deletions is done.
-func TestWhatANewCheckpointOverwritesIsStillLookedAt(t *testing.T) {
+// TestLedger_CheckpointIsOverwritten_EarlierOneStaysUntilSearched until the member's search for deletions is done.
+func TestLedger_CheckpointIsOverwritten_EarlierOneStaysUntilSearched(t *testing.T) {
 	c := word("a", 0)
 	c.View = []string{"a", "b"}
 	c.Types["pods.v1"] = checkpoint.Entry{Low: 90, High: 100, Earlier: []uint64{10, 20, 30, 40, 50}}

@@ -74,7 +74,7 @@ func written(t *testing.T, client *fake.Clientset, own, all checkpoint.Checkpoin
 	return size
 }
 
-func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
+func TestPack_LargestConfigMap_FitsAndIsBelieved(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
 	own, all, beside := worst(rand.New(rand.NewPCG(1, 2)))
@@ -97,9 +97,9 @@ func TestTheLargestConfigMapFitsAndIsBelieved(t *testing.T) {
 	}
 }
 
-// TestWhatWaitsForLongFitsBesideAllElse: a receiver that is down for minutes keeps thousands of deletions waiting,
-// and then thousands are delivered at once.
-func TestWhatWaitsForLongFitsBesideAllElse(t *testing.T) {
+// TestPack_ThousandsOfDeletionsWait_FitBesideAllElse: a receiver that is down for minutes keeps thousands of
+// deletions waiting, and then thousands are delivered at once.
+func TestPack_ThousandsOfDeletionsWait_FitBesideAllElse(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -129,7 +129,7 @@ func TestWhatWaitsForLongFitsBesideAllElse(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoPackedCheckpointIsNotBelieved(t *testing.T) {
+func TestStore_PackedCheckpointIsCut_IsNotBelieved(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
 	own, all, beside := worst(rand.New(rand.NewPCG(1, 2)))

@@ -37,7 +37,7 @@ func word(member string, version uint64) checkpoint.Checkpoint {
 		Types: map[string]checkpoint.Entry{"pods.v1": {Low: version, High: version}}}
 }
 
-func TestWhatOneMemberPublishesTheOthersBelieve(t *testing.T) {
+func TestStore_MemberPublishes_OthersBelieveIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
 		writer := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat()))
@@ -101,7 +101,7 @@ func TestAnUnchangedCheckpointIsNotWrittenAgain(t *testing.T) {
 	}
 }
 
-func TestThePredecessorsConfigMapIsTakenOver(t *testing.T) {
+func TestStore_PredecessorsConfigMap_IsTakenOver(t *testing.T) {
 	client := fake.NewClientset()
 	first, second := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())), store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat()))
 	for version, s := range map[uint64]*checkpoint.Store{10: first} {
@@ -135,8 +135,8 @@ func TestAMissingPermissionIsSaidAtTheStart(t *testing.T) {
 	})
 }
 
-// TestTheLastWordOfWhoHasNoLeaseOverwritesNobody: a successor of the member's name may have begun to write.
-func TestTheLastWordOfWhoHasNoLeaseOverwritesNobody(t *testing.T) {
+// TestStore_MemberWithoutLease_OverwritesNoSuccessor: a successor of the member's name may have begun to write.
+func TestStore_MemberWithoutLease_OverwritesNoSuccessor(t *testing.T) {
 	client := fake.NewClientset()
 	first, successor := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())), store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat()))
 	last := checkpoint.Beside{Open: []checkpoint.Tombstone{{Type: "pods.v1", ID: id(1), Version: 50}}, Last: true}
@@ -206,7 +206,7 @@ func TestAfterARestoreNoCheckpointIsBelievedForAWhile(t *testing.T) {
 
 // A pod comes back under its name. The doubts of its earlier process stay until it has written a checkpoint itself,
 // however often it reads the earlier one before that.
-func TestWhatAnEarlierLifeIsInDoubtAboutIsNotForgottenByReadingItAgain(t *testing.T) {
+func TestStore_OwnEarlierCheckpointIsReadAgain_KeepsItsInDoubt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
 		earlier := word("a", 10)
@@ -246,7 +246,7 @@ func TestWhatAnEarlierLifeIsInDoubtAboutIsNotForgottenByReadingItAgain(t *testin
 
 // Our checkpoint replaces that of an earlier process. It repeats the earlier doubts for as long as a receiver may
 // hold a request: another member may own the object by now, and may not have read it before.
-func TestWhatAnEarlierLifeWasInDoubtAboutIsToldOfBesideOurs(t *testing.T) {
+func TestStore_OwnEarlierCheckpointHasInDoubt_IsRepeatedBesideOurs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
 		earlier := word("a", 10)

@@ -41,9 +41,9 @@ func TestANameTellsDeletionsOfOneObjectApart(t *testing.T) {
 	}
 }
 
-// TestWhatOneMemberNamesTheOthersRead holds for our own name, too: an earlier incarnation has left tombstones, and
-// our first checkpoint replaces its checkpoint.
-func TestWhatOneMemberNamesTheOthersRead(t *testing.T) {
+// TestTombstones_OneMemberNames_OthersRead holds for our own name, too: an earlier incarnation has left
+// tombstones, and our first checkpoint replaces its checkpoint.
+func TestTombstones_OneMemberNames_OthersRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fake.NewClientset()
 		open := []checkpoint.Tombstone{{Type: "pods.v1", ID: id(1), Version: 50}, {Type: "odd.v1", ID: id(2), Digest: 3}, {Type: "pods.v1", ID: id(3), Version: 51, Lives: true}}
@@ -79,8 +79,9 @@ func TestWhatOneMemberNamesTheOthersRead(t *testing.T) {
 	})
 }
 
-// TestWhatAMemberHasLeftIsStruckOut once it is delivered, unless the member has written another list since.
-func TestWhatAMemberHasLeftIsStruckOut(t *testing.T) {
+// TestTombstones_DeliveredOfAMemberThatLeft_AreRemoved once it is delivered, unless the member has written another
+// list since.
+func TestTombstones_DeliveredOfAMemberThatLeft_AreRemoved(t *testing.T) {
 	t.Parallel()
 	client := fake.NewClientset()
 	gone := store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat()))

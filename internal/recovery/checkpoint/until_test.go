@@ -71,9 +71,9 @@ func TestEntriesNameAsMuchAsThereIsRoomFor(t *testing.T) {
 	}
 }
 
-// TestWhoKnowsOfNothingLeftOutBelievesNoMoreThanLow: a replica of an earlier version, as in the middle of an
-// upgrade, must not take objects for delivered that an entry leaves out.
-func TestWhoKnowsOfNothingLeftOutBelievesNoMoreThanLow(t *testing.T) {
+// TestEntry_ReaderOfAnEarlierVersion_BelievesNoMoreThanLow: a replica of an earlier version, as in the middle of
+// an upgrade, must not take objects for delivered that an entry leaves out.
+func TestEntry_ReaderOfAnEarlierVersion_BelievesNoMoreThanLow(t *testing.T) {
 	c := word("a", 0)
 	c.Types["pods.v1"] = checkpoint.Entry{Low: 10, High: 20, Until: 1 << 31}
 	text, err := c.Encode()
@@ -105,7 +105,7 @@ func TestWhoKnowsOfNothingLeftOutBelievesNoMoreThanLow(t *testing.T) {
 
 // An object that an entry leaves out existed at Low, and may have been deleted since: a search has to look there,
 // too.
-func TestWhatIsLeftOutIsLookedForFromLowOn(t *testing.T) {
+func TestEntry_LeavesOutAnObject_IsSearchedFromLow(t *testing.T) {
 	b := checkpoint.NewLedger("f", ring.DefaultFormat())
 	c := word("a", 0)
 	c.View = []string{"a", "b"} // Its own partitions alone: an entry for all would begin at Low anyway.

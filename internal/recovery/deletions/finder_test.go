@@ -183,10 +183,10 @@ func TestAnIncumbentSparesTheSearch(t *testing.T) {
 	}
 }
 
-// TestTheLastCheckpointOfAnIncumbentSaysWhereToLook has a joiner that waits for the reports of its incumbents.
-// Meanwhile an object is created and delivered. The incumbents leave, and the object is deleted while no member
-// watches. Only their last checkpoints show it, not the ones with which the joiner began.
-func TestTheLastCheckpointOfAnIncumbentSaysWhereToLook(t *testing.T) {
+// TestFinder_IncumbentLeaves_SearchesFromItsLastCheckpoint has a joiner that waits for the reports of its
+// incumbents. Meanwhile an object is created and delivered. The incumbents leave, and the object is deleted while
+// no member watches. Only their last checkpoints show it, not the ones with which the joiner began.
+func TestFinder_IncumbentLeaves_SearchesFromItsLastCheckpoint(t *testing.T) {
 	s := newSearching([]uint64{50}, map[string]string{"b": "one"}, map[uint64][]string{50: {"x"}, 80: {"x", "brief"}, 90: {"x", "stranger"}})
 	s.Step(t.Context(), time.Unix(0, 0))
 	s.want(t, "an incumbent is there", false)
@@ -237,9 +237,10 @@ func TestAnIncumbentThatGoesIsReplacedByASearch(t *testing.T) {
 	s.want(t, "patience is over", true, "gone")
 }
 
-// TestTheServersMemoryIsAskedUpToOurLastList: while the search waits for an incumbent, our watch begins anew. The
-// server's memory reports the deletions of that gap, too, and only then may we claim that we know every deletion.
-func TestTheServersMemoryIsAskedUpToOurLastList(t *testing.T) {
+// TestFinder_WatchBeginsAnewMeanwhile_HistoryReachesTheLastList: while the search waits for an incumbent, our
+// watch begins anew. The server's memory reports the deletions of that gap, too, and only then may we claim that
+// we know every deletion.
+func TestFinder_WatchBeginsAnewMeanwhile_HistoryReachesTheLastList(t *testing.T) {
 	s := newSearching([]uint64{50}, map[string]string{"b": "one"}, nil)
 	s.history.forgotten = 50
 	s.history.memory = []watch.Deletion{{Namespace: "a", Name: "before", Version: 70}, {Namespace: "a", Name: "brief", Version: 140}}

@@ -121,7 +121,7 @@ func TestOfALostTimeTheInventoryIsConsultedWhateverHistoryTells(t *testing.T) {
 
 // Sixty objects are gone with their namespace: a complete list of the namespaces proves that, and no person is
 // asked.
-func TestWhatWentWithItsNamespaceNeedsNoPerson(t *testing.T) {
+func TestGuard_ObjectsWentWithTheirNamespace_HoldsNothing(t *testing.T) {
 	t.Parallel()
 	namespaces := resource.Type{Version: "v1", Resource: "namespaces", Kind: "Namespace"}
 	var names []string

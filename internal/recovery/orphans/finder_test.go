@@ -173,7 +173,7 @@ func TestFinder_AnotherTypeWasAskedAboutBefore_NoObjectIsMissed(t *testing.T) {
 	}
 }
 
-func TestNothingIsAskedOfATypeThatIsNotWatched(t *testing.T) {
+func TestFinder_TypeIsNotWatched_IsNotListed(t *testing.T) {
 	t.Parallel()
 	a := newAsking("a/o")
 	a.well = false
@@ -201,7 +201,7 @@ func TestAReceiverThatCannotBeAskedIsLeftAlone(t *testing.T) {
 	}
 }
 
-func TestWhatIsHeldBackIsLetGoByParts(t *testing.T) {
+func TestFinder_HeldRepair_IsReleasedByParts(t *testing.T) {
 	t.Parallel()
 	a := newAsking(manyPods(60)...)
 	if _, err := a.repair(t.Context(), "", false); err != nil || a.held() != 60 {

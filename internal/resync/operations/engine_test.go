@@ -156,7 +156,7 @@ func TestDifferentRequestsAtOneMomentAllBegin(t *testing.T) {
 	})
 }
 
-func TestNothingIsRunBeforeAMemberIsReady(t *testing.T) {
+func TestEngine_MemberIsNotReady_RunsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 3, "a")
 		f.ready(false)
@@ -241,7 +241,7 @@ func TestAMemberThatComesBackGoesOnWithWhatIsLeft(t *testing.T) {
 	}
 }
 
-func TestTheStarterMayDieRightAfterThePlan(t *testing.T) {
+func TestEngine_StarterDiesAfterThePlan_OthersFinish(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 12, "a", "b", "c")
 		f.ready(false) // no member has time to begin
@@ -256,8 +256,8 @@ func TestTheStarterMayDieRightAfterThePlan(t *testing.T) {
 	})
 }
 
-// TestTheLastMemberFinishes has members die one after the other until one is left.
-func TestTheLastMemberFinishes(t *testing.T) {
+// TestEngine_MembersDieUntilOneIsLeft_ItFinishes has members die one after the other until one is left.
+func TestEngine_MembersDieUntilOneIsLeft_ItFinishes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 40, "a", "b", "c", "d")
 		o := f.begin("d", f.full())

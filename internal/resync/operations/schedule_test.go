@@ -106,7 +106,7 @@ func TestAFullOperationIsDueAnIntervalAfterTheLastOneEnded(t *testing.T) {
 	})
 }
 
-func TestTheScheduleOutlivesEverybody(t *testing.T) {
+func TestSchedule_AllMembersAreReplaced_StaysDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := scheduled(t, time.Hour, "a", "b")
 		time.Sleep(50 * time.Minute)
@@ -176,7 +176,7 @@ func TestAClockThatWasAheadDoesNotEndTheSchedule(t *testing.T) {
 	})
 }
 
-func TestNothingIsScheduledWithoutAnIntervalOrTypes(t *testing.T) {
+func TestSchedule_NoIntervalOrNoTypes_StartsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := scheduled(t, 0, "a")
 		time.Sleep(time.Hour)

@@ -103,8 +103,9 @@ func TestOldOperationsAreTrimmed(t *testing.T) {
 	})
 }
 
-// TestTheConfigMapStaysSmall runs operations of 300 types in which every part fails with a long message.
-func TestTheConfigMapStaysSmall(t *testing.T) {
+// TestStore_EveryPartFails_ConfigMapStaysSmall runs operations of 300 types in which every part fails with a long
+// message.
+func TestStore_EveryPartFails_ConfigMapStaysSmall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 0, "a", "b", "c", "d", "e")
 		for i := range 300 {

@@ -38,7 +38,7 @@ func senders(t *testing.T, k ownership.Kind, namespace string, ps ...*process) [
 	return counts
 }
 
-func TestWhatIsTakenHasOneSenderUntilItIsGivenBack(t *testing.T) {
+func TestTake_PartOfAType_HasOneSenderUntilItIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer()
 		ps := ringOf(t, s, "a", "b")

@@ -49,7 +49,7 @@ func TestFenceIsCountedFromTheBeginningOfARenewal(t *testing.T) {
 	}
 }
 
-func TestNothingIsSentBeforeTheWatchShowsTheClaim(t *testing.T) {
+func TestMachine_WatchShowsNoClaimYet_SendsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.ring("a")
@@ -132,7 +132,7 @@ func TestMarkNeedsTheVersionThatWasSeen(t *testing.T) {
 	t.Error("nobody was marked dead after 16 s of silence")
 }
 
-func TestWhoWasStoppedMarksNobodyBeforeItHasCaughtUp(t *testing.T) {
+func TestMachine_PausedMember_MarksNobodyBeforeItHasCaughtUp(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	ms := b.ring("a", "c")

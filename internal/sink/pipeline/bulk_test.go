@@ -167,7 +167,7 @@ func TestAnEvictedObjectIsNeverSentWithoutItsBody(t *testing.T) {
 	})
 }
 
-func TestWhatOthersSendTakesNoRoom(t *testing.T) {
+func TestOffer_AnotherMembersObject_TakesNoRoom(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pipeline.Options{MaxBodyBytes: 1000, Owner: owning(func(resource.ID) bool { return false })})
 		var objects []string
@@ -192,9 +192,9 @@ func wantRoom(t *testing.T, r *rig) {
 	}
 }
 
-// TestNobodyWaitsForWhatIsNotSentHere: a ticket is done when its objects are another member's, and when the
+// TestTicket_NothingIsSentHere_IsDone: a ticket is done when its objects are another member's, and when the
 // pipeline has ended. Otherwise a resync under way would never end.
-func TestNobodyWaitsForWhatIsNotSentHere(t *testing.T) {
+func TestTicket_NothingIsSentHere_IsDone(t *testing.T) {
 	for name, end := range map[string]func(*rig, *owner){
 		"it became another member's": func(r *rig, o *owner) {
 			o.set(func(resource.ID) bool { return false })

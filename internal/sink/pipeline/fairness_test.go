@@ -17,8 +17,9 @@ func holds(req delivery.Request, name string) bool {
 	return slices.ContainsFunc(req.Upserts, func(u wire.Item) bool { return u.Name == name })
 }
 
-// TestWhatFailedOnceIsTriedAgainUnderLoad: there are more live changes than the receiver takes, for half an hour.
-func TestWhatFailedOnceIsTriedAgainUnderLoad(t *testing.T) {
+// TestPipeline_OverloadedForLong_RetriesTheFailed: there are more live changes than the receiver takes, for half
+// an hour.
+func TestPipeline_OverloadedForLong_RetriesTheFailed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pipeline.Options{MaxUpserts: 5, FlushInterval: 100 * time.Millisecond, Debounce: time.Second, MaxWait: time.Second})
 		failed := false

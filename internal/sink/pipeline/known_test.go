@@ -13,9 +13,10 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 )
 
-// TestWhatTheReceiverIsKnownToHoldIsNotSent goes through all ways in which an object can return to an earlier
-// state before it was sent. The first state, x=1, is delivered at second 5; the steps begin at second 60.
-func TestWhatTheReceiverIsKnownToHoldIsNotSent(t *testing.T) {
+// TestPipeline_ObjectReturnsToTheDeliveredState_IsNotSent goes through all ways in which an object can return to
+// an earlier state before it was sent. The first state, x=1, is delivered at second 5; the steps begin at second
+// 60.
+func TestPipeline_ObjectReturnsToTheDeliveredState_IsNotSent(t *testing.T) {
 	const first = "5s +x=1"
 	for name, tt := range map[string]struct {
 		steps func(r *rig)

@@ -31,7 +31,7 @@ func match(f func(resource.ID) bool) pipeline.Match {
 	return func(_ resource.Type, id resource.ID) bool { return f(id) }
 }
 
-func TestWhatIsNotOursIsParkedUntilItBecomesOurs(t *testing.T) {
+func TestPipeline_AnotherMembersObject_IsParkedUntilOwned(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(func(resource.ID) bool { return false })
 		r := newRig(t, pipeline.Options{Owner: o})

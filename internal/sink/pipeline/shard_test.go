@@ -18,7 +18,7 @@ import (
 func nobody(resource.ID) bool  { return false }
 func anybody(resource.ID) bool { return true }
 
-func TestWhatIsCoveredOfTheFirstListIsNotSent(t *testing.T) {
+func TestPipeline_CoveredOfTheFirstList_IsNotSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pipeline.Options{Covers: func(_ resource.Type, i resource.ID, _ pipeline.State) bool { return i == id("known") }})
 		r.list("known", "1", "new", "1")
@@ -125,9 +125,9 @@ func (r *rig) found(name string, after, at uint64) {
 		Record: resource.Record{Namespace: "a", Name: name, ResourceVersion: at}})
 }
 
-// TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown: a relist finds a deletion, in (150, 171], and a search
-// then reports it as one after 120. A checkpoint that reaches 160 must not cover it.
-func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
+// TestPipeline_SearchFindsAKnownDeletion_KeepsTheNarrowerRange: a relist finds a deletion, in (150, 171], and a
+// search then reports it as one after 120. A checkpoint that reaches 160 must not cover it.
+func TestPipeline_SearchFindsAKnownDeletion_KeepsTheNarrowerRange(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var asked []pipeline.State
 		r := newRig(t, pipeline.Options{Owner: owning(nobody), Covers: func(_ resource.Type, _ resource.ID, s pipeline.State) bool {
@@ -152,10 +152,10 @@ func TestWhatIsFoundToBeGoneDoesNotBlurADeletionThatIsKnown(t *testing.T) {
 	})
 }
 
-// TestTheLastOfSeveralDeletionsThatWereFoundCounts: an object came and went more than once while no member
+// TestPipeline_SeveralDeletionsAreFound_TheLastCounts: an object came and went more than once while no member
 // watched. The first of its deletions is known to be delivered, which says nothing of states that were sent after
 // it.
-func TestTheLastOfSeveralDeletionsThatWereFoundCounts(t *testing.T) {
+func TestPipeline_SeveralDeletionsAreFound_TheLastCounts(t *testing.T) {
 	for name, tt := range map[string]struct {
 		told [][2]uint64
 		want pipeline.State
@@ -213,9 +213,9 @@ func TestADeletionThatWasFoundIsNamedApart(t *testing.T) {
 	})
 }
 
-// TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged: an object of a first list changes before any member has
+// TestPipeline_PeerReportsDeliveryLate_AcknowledgedRises: an object of a first list changes before any member has
 // reported that its first state is delivered. That must not keep the whole type from counting as acknowledged.
-func TestWhatOthersTellLaterRaisesWhatIsNotAcknowledged(t *testing.T) {
+func TestPipeline_PeerReportsDeliveryLate_AcknowledgedRises(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		told := uint64(0)
 		r := newRig(t, pipeline.Options{Owner: owning(nobody), Acknowledged: func(resource.Type, resource.ID) uint64 { return told }})
@@ -260,7 +260,7 @@ func TestParkedChangesAreForgottenOnceTheirOwnerHasDeliveredThem(t *testing.T) {
 	})
 }
 
-func TestWhatIsTakenOverGoesAtOnceBecauseItsDebounceHasPassed(t *testing.T) {
+func TestTakeover_DebounceHasPassed_SendsAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(nobody)
 		r := newRig(t, pipeline.Options{Owner: o})
@@ -289,10 +289,10 @@ func TestAParkedChangeThatIsUndoneIsStillSentAfterATakeover(t *testing.T) {
 	})
 }
 
-// TestTheLastWordIsRepeatedForWhatACrashedMemberCanHaveSentOtherwise: an object that has been in one state only
+// TestTakeover_CrashedMemberMayHaveSentAnotherState_RepeatsTheLastWord: an object that has been in one state only
 // since the last acknowledgement cannot be overwritten by another, and costs one upsert. The doubt is silent
 // until the object changes.
-func TestTheLastWordIsRepeatedForWhatACrashedMemberCanHaveSentOtherwise(t *testing.T) {
+func TestTakeover_CrashedMemberMayHaveSentAnotherState_RepeatsTheLastWord(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(nobody)
 		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Repeats: 2})
@@ -370,10 +370,10 @@ func TestAResyncOffersOnlyWhatIsOurs(t *testing.T) {
 	})
 }
 
-// TestTheNextOwnerGoesOnWithADoubt restarts the process with its checkpoint. Acknowledged objects are not sent at
-// once. Those that can be overwritten are repeated after the first settle time and the last. The rest is silent
-// until it changes.
-func TestTheNextOwnerGoesOnWithADoubt(t *testing.T) {
+// TestTakeover_ObjectIsInDoubt_NextOwnerResumes restarts the process with its checkpoint. Acknowledged objects are
+// not sent at once. Those that can be overwritten are repeated after the first settle time and the last. The rest
+// is silent until it changes.
+func TestTakeover_ObjectIsInDoubt_NextOwnerResumes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		inDoubt := map[resource.ID]pipeline.Doubt{
 			id("silent"):      {Version: 101, Acknowledged: true},

@@ -180,7 +180,7 @@ func TestAProbeHoldsOneObject(t *testing.T) {
 	})
 }
 
-func TestTheLastWordIsRepeatedAfterAnUnknownOutcome(t *testing.T) {
+func TestPipeline_OutcomeIsUnknown_RepeatsTheLastWord(t *testing.T) {
 	for name, tt := range map[string]struct {
 		late time.Duration
 		op   func(r *rig)

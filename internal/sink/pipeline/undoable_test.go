@@ -67,7 +67,7 @@ func TestAnObjectThatChangesInTheMomentItBecomesOursIsInDoubtAsBefore(t *testing
 
 // The owner of a parked object has delivered it, and an older request of the owner may still be applied. If the
 // owner gives the object to us before that is over, no other member repeats the last word.
-func TestWhatItsOwnerIsInDoubtAboutStaysParked(t *testing.T) {
+func TestParked_OwnerIsInDoubt_StaysParked(t *testing.T) {
 	for name, listed := range map[string]bool{"it changed while we watched": false, "it was there when we came": true} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestWhatItsOwnerIsInDoubtAboutStaysParked(t *testing.T) {
 
 // A request is cancelled when its object is taken from us. The member reports the doubt as long as it knows of
 // it. The new owner may read our checkpoint only after we have written the next one, under another claim.
-func TestWhatOurOwnRequestLeavesInDoubtIsSaidAfterItIsGivenAway(t *testing.T) {
+func TestInDoubt_OwnRequestIsCancelledByAHandoff_IsReportedAfterwards(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(anybody)
 		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute})
@@ -135,7 +135,7 @@ func TestWhatOurOwnRequestLeavesInDoubtIsSaidAfterItIsGivenAway(t *testing.T) {
 
 // A doubt that we have taken over is reported after its object is given away, too, but not for ever. That holds
 // whether its deletion still waits or has been acknowledged.
-func TestWhatWeWereInDoubtAboutIsSaidAfterItIsGivenAway(t *testing.T) {
+func TestInDoubt_TakenOverAndGivenAway_IsReportedForAWhile(t *testing.T) {
 	for name, arrives := range map[string]bool{"it has not arrived": false, "it is acknowledged": true} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

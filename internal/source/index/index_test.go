@@ -66,7 +66,7 @@ func want(t *testing.T, r *recorder, lines ...string) {
 	}
 }
 
-func TestTheFirstListIsInitialAndARelistFindsWhatWasMissed(t *testing.T) {
+func TestReplace_FirstListAndRelist_InitialThenTheDifference(t *testing.T) {
 	x, r := newIndex()
 	x.Replace(pods, []resource.Record{rec("a", "same", 1, 10), rec("a", "changed", 1, 11), rec("a", "gone", 1, 12)}, 20)
 	want(t, r, "initial upsert a/v1/Pod/same 1@10", "initial upsert a/v1/Pod/changed 1@11", "initial upsert a/v1/Pod/gone 1@12")
@@ -78,8 +78,9 @@ func TestTheFirstListIsInitialAndARelistFindsWhatWasMissed(t *testing.T) {
 	}
 }
 
-// TestTheFirstListIsToldOfInTheOrderOfTheHashes: a checkpoint says with one hash how far a first sync has come.
-func TestTheFirstListIsToldOfInTheOrderOfTheHashes(t *testing.T) {
+// TestReplace_FirstList_IsReportedInTheOrderOfHashes: a checkpoint says with one hash how far a first sync has
+// come.
+func TestReplace_FirstList_IsReportedInTheOrderOfHashes(t *testing.T) {
 	x := index.New(nil)
 	var told []uint64
 	x.Listen(listener(func(c index.Change) {
@@ -232,7 +233,7 @@ func TestRemoveTellsOfEveryObjectAndForgetsTheType(t *testing.T) {
 	want(t, r, "initial upsert a/v1/Pod/p 1@9")
 }
 
-func TestIfCurrentRefusesWhatTheWatchHasOvertaken(t *testing.T) {
+func TestIfCurrent_WatchIsAhead_Refuses(t *testing.T) {
 	x, _ := newIndex()
 	x.Upsert(pods, rec("a", "p", 2, 20))
 	called := 0
@@ -252,7 +253,7 @@ func TestIfCurrentRefusesWhatTheWatchHasOvertaken(t *testing.T) {
 	}
 }
 
-func TestIfAbsentNeedsAListThatLacksTheObject(t *testing.T) {
+func TestIfAbsent_NoListLacksTheObject_Refuses(t *testing.T) {
 	x, _ := newIndex()
 	called := 0
 	f := func() { called++ }
@@ -277,7 +278,7 @@ func TestARemovedListenerIsCalledNoMore(t *testing.T) {
 	want(t, second, "live upsert a/v1/Pod/p 1@1")
 }
 
-func TestTheGaugeFollowsTheTypes(t *testing.T) {
+func TestMetrics_TypesComeAndGo_GaugeFollows(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	x := index.New(reg)
 	x.Replace(pods, []resource.Record{rec("a", "p", 1, 1), rec("a", "q", 1, 1)}, 1)
@@ -412,7 +413,7 @@ type nothing struct{}
 
 func (nothing) Apply(index.Change) {}
 
-func TestIfUnservedNeedsATypeThatIsNotKnownAtAll(t *testing.T) {
+func TestIfUnserved_TypeIsKnown_Refuses(t *testing.T) {
 	x, _ := newIndex()
 	called := 0
 	if !x.IfUnserved(pods, func() { called++ }) || called != 1 || len(x.Types()) > 0 {

@@ -10,7 +10,7 @@ import (
 
 // Listeners get a deletion for an object that is not selected any more. They get nothing for an object that
 // never was selected, however often it changes: each deletion would be a request.
-func TestWhatLeavesIsToldOfOnce(t *testing.T) {
+func TestLeave_SelectedObject_ListenersHearOfItOnce(t *testing.T) {
 	t.Parallel()
 	x, r := newIndex()
 	x.Replace(pods, []resource.Record{rec("a", "in", 1, 10)}, 20)

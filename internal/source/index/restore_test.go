@@ -58,8 +58,8 @@ func TestAListIsTheTruthWhateverTheVersionsOfItsObjects(t *testing.T) {
 	}
 }
 
-// TestWhatAMergedListLacksStaysKnown merges lists that may be incomplete.
-func TestWhatAMergedListLacksStaysKnown(t *testing.T) {
+// TestMerge_ListLacksAnObject_ItStaysKnown merges lists that may be incomplete.
+func TestMerge_ListLacksAnObject_ItStaysKnown(t *testing.T) {
 	x, told := lossy()
 	list := []resource.Record{rec("a", "x", 3, 950)}
 	if some, missing, known := x.Lacks(pods, list, 1); missing != 2 || known != 3 || len(some) != 1 || some[0].Name == "x" {

@@ -45,7 +45,7 @@ func history(rng *rand.Rand, n int) (events []event, truth []index.Sum) {
 	return events, truth
 }
 
-func TestTheSumIsThatOfTheObjectsAtEveryVersionThatIsRemembered(t *testing.T) {
+func TestSum_RememberedVersion_IsThatOfItsObjects(t *testing.T) {
 	for seed := range uint64(50) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		events, truth := history(rng, 700)
@@ -128,7 +128,7 @@ func TestUpdatesThatChangeNothingAReceiverStoresChangeTheSum(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotKnownOfAVersionIsNotSaid(t *testing.T) {
+func TestSum_UnknownVersion_IsNotGiven(t *testing.T) {
 	x := index.New(nil)
 	reach := func(version uint64) index.Reach { _, r := x.SumAt(pods, version); return r }
 	want := func(when string, version uint64, want index.Reach) {
@@ -173,7 +173,7 @@ func TestARestoreWithObjectsSumsWhatIsThere(t *testing.T) {
 	}
 }
 
-func TestWhatIsLeftOutIsInNoSum(t *testing.T) {
+func TestSum_ObjectIsLeftOut_DoesNotCount(t *testing.T) {
 	x := index.New(nil)
 	x.LeaveOut(func(_ resource.Type, _, name string) bool { return name == "ours" })
 	x.Replace(pods, []resource.Record{rec("a", "ours", 1, 10), rec("a", "theirs", 1, 11)}, 20)

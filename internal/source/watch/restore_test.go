@@ -148,8 +148,8 @@ func TestAListThatLacksWhatIsThereDeletesNothing(t *testing.T) {
 	}
 }
 
-// TestWhatAListProvesIsDeletedAtOnce deletes all objects while no watch is open.
-func TestWhatAListProvesIsDeletedAtOnce(t *testing.T) {
+// TestWatch_ListLacksObjects_DeletesThemAtOnce deletes all objects while no watch is open.
+func TestWatch_ListLacksObjects_DeletesThemAtOnce(t *testing.T) {
 	indexed(t, watch.Options{}, func(t *testing.T, _ *watch.Manager, s *watchtest.Server, x *index.Index) {
 		s.Lose(pods.GVR(), true)
 		for i := range 20 {

@@ -34,7 +34,7 @@ func optedOut(name string) metav1.ObjectMeta {
 // Like some aggregated API servers, the server in memory ignores selectors. Objects that are not selected are
 // left out all the same, in lists and in events. The Sink gets Leave for an object that is not selected any
 // more.
-func TestWhatIsNotSelectedIsNotReported(t *testing.T) {
+func TestWatch_ObjectIsNotSelected_IsNotReported(t *testing.T) {
 	var last uint64
 	inBubble(t, watch.Options{Keep: shop(t)}, func(s *watchtest.Server) {
 		s.Put(pods.GVR(), labelled("ours", "shop"))
@@ -66,7 +66,7 @@ func TestWhatIsNotSelectedIsNotReported(t *testing.T) {
 }
 
 // The history has objects that are not selected any more, like deleted ones.
-func TestTheHistoryTellsOfWhatLeft(t *testing.T) {
+func TestHistory_ObjectIsSelectedNoMore_IsReportedDeleted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := watchtest.New()
 		gvr := pods.GVR()

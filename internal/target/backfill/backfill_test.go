@@ -64,9 +64,9 @@ func fill(t *testing.T, x *index.Index, p *pipeline.Pipeline, records []resource
 	}
 }
 
-// TestWhatLeavesTheViewWithASuccessorIsDeleted narrows the view of a receiver: it loses the objects that left the
+// TestBackfill_ViewIsNarrowed_DeletesWhatLeftIt narrows the view of a receiver: it loses the objects that left the
 // view, and no other.
-func TestWhatLeavesTheViewWithASuccessorIsDeleted(t *testing.T) {
+func TestBackfill_ViewIsNarrowed_DeletesWhatLeftIt(t *testing.T) {
 	t.Parallel()
 	selecting := func(text string) *resource.Selection {
 		s, err := resource.ParseSelector(text)

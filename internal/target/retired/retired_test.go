@@ -55,9 +55,9 @@ func TestDeletionsGoToTheSuccessor(t *testing.T) {
 	}
 }
 
-// TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept: a ResourceSyncConfig that is invalid may stay so, and jobs
+// TestBacklog_ObjectComesAndGoesWhileStopped_IsNotKept: a ResourceSyncConfig that is invalid may stay so, and jobs
 // come and go meanwhile.
-func TestWhatComesAndGoesWhileAReceiverIsStoppedIsNotKept(t *testing.T) {
+func TestBacklog_ObjectComesAndGoesWhileStopped_IsNotKept(t *testing.T) {
 	t.Parallel()
 	x := index.New(nil)
 	x.Replace(pods, []resource.Record{{Namespace: "a", Name: "there", ResourceVersion: 1, Digest: 1}}, 1)

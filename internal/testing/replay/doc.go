@@ -12,8 +12,8 @@
 //	                                                 replicas
 //
 // An object of a [Server] is a recorded one under another name, with the same labels, annotations and managedFields.
-// Without a number of objects, the server serves the recording as it is: TestTheSameIsSeenAsOfTheRealOne compares
-// the two.
+// Without a number of objects, the server serves the recording as it is.
+// TestReplay_OfARealAPIServer_ShowsTheSame compares the two.
 //
 // It lacks admission, authorization, selectors that an object leaves while it is watched, full objects of types that
 // clients do not write, lists of the past, and the order of names in a list.

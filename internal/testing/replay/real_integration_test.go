@@ -12,8 +12,8 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/workload"
 )
 
-// TestTheSameIsSeenAsOfTheRealOne compares types, objects and versions, read by the same code.
-func TestTheSameIsSeenAsOfTheRealOne(t *testing.T) {
+// TestReplay_OfARealAPIServer_ShowsTheSame compares types, objects and versions, read by the same code.
+func TestReplay_OfARealAPIServer_ShowsTheSame(t *testing.T) {
 	cp := controlplane.ForTest(t, controlplane.Options{})
 	if _, err := workload.Generate(t.Context(), cp.RESTConfig(), workload.Options{Objects: 200, Namespaces: 5}); err != nil {
 		t.Fatal(err)

@@ -17,8 +17,9 @@ import (
 const toTry = "helm install " + name + " " + chart + " --namespace " + namespace + " --create-namespace --set receiver.enabled=true" +
 	" --set receiver.image.repository=k8s-vectordb-sync.test/receiver --set receiver.image.tag=one"
 
-// TestTheFirstAnswerComesWithinTwoMinutes is a user with a cluster and nothing else: one helm install, one question.
-func TestTheFirstAnswerComesWithinTwoMinutes(t *testing.T) {
+// TestInstall_ClusterAndNothingElse_FirstAnswerWithinTwoMinutes is a user with a cluster and nothing else: one
+// helm install, one question.
+func TestInstall_ClusterAndNothingElse_FirstAnswerWithinTwoMinutes(t *testing.T) {
 	clean(t)
 	t.Cleanup(func() {
 		if t.Failed() {
