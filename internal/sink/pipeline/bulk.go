@@ -78,7 +78,8 @@ func (t *Ticket) Count() (total, open int) {
 }
 
 // Offer sends an object's state again, as a resync does, behind all live changes. Where a newer state is on its
-// way already, the ticket waits for that one instead. A quarantined object is tried again.
+// way already, the ticket waits for that one instead. A quarantined object is tried again. Whatever is known of
+// earlier deliveries, the object arrives by a request that ends after the offer.
 //
 // The caller must make sure that r is the state that the index knows at this moment, and that no change of the
 // object is applied meanwhile. To do so, it calls Offer from within [index.Index.IfCurrent].
@@ -104,6 +105,9 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 	ticket.add()
 	x := it.withExtra()
 	x.tickets = append(x.tickets, ticket)
+	if it.place == parked { // MaySendChanged is about to come. Until then the item could be forgotten as covered.
+		p.unpark(it, now)
+	}
 	switch {
 	case it.place == quarantined || it.place == evicted:
 		p.fill(it, r, now)

@@ -298,6 +298,67 @@ func TestOffer_OfAParkedChange_HoldsTheCheckpointBackAsBefore(t *testing.T) {
 	})
 }
 
+// A resync must not believe that an object has arrived because an earlier delivery of it is known. It offers objects
+// that are parked, when a fence has ended, or a part has just been taken, and the pipeline has not been told yet.
+func TestOffer_OfWhatIsParked_ArrivesOnlyByARequest(t *testing.T) {
+	for name, tt := range map[string]struct {
+		doubt *pipeline.Doubt // of its former owner
+		next  func(r *rig)
+	}{
+		"covered, as another share is taken up": {next: func(r *rig) { r.p.ForgetCovered(nil, nil); r.p.MaySendChanged() }},
+		"in doubt and acknowledged": {
+			doubt: &pipeline.Doubt{ID: id("x"), Version: 101, Acknowledged: true}, next: func(r *rig) { r.p.MaySendChanged() },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				o := owning(anybody)
+				r := newRig(t, pipeline.Options{
+					Owner: o, Covers: func(_ resource.Type, _ resource.ID, s pipeline.State) bool { return s.Version <= 101 },
+					Doubtful: func(resource.ID) (pipeline.Doubt, bool) {
+						if tt.doubt == nil {
+							return pipeline.Doubt{}, false
+						}
+						return *tt.doubt, true
+					},
+				})
+				var down atomic.Bool
+				r.rcv.decide = func(int, delivery.Request) answer {
+					if down.Load() {
+						return answer{outcome: wire.Outcome{Kind: wire.Retry, Status: 503}}
+					}
+					return delivered
+				}
+				offer := func() *pipeline.Ticket {
+					ticket := pipeline.NewTicket()
+					r.index.IfCurrent(pods, record("x", "1", 101), func() { r.p.Offer(pods, record("x", "1", 101), ticket) })
+					ticket.Close()
+					r.p.FlushBulk()
+					return ticket
+				}
+				r.list("x", "1") // 101
+				down.Store(true)
+				fenced := offer()
+				o.set(nobody)
+				r.p.MaySendChanged()
+				<-fenced.Arrived()
+				if fenced.Missed() != 1 || r.p.Stats().Parked != 1 {
+					t.Fatalf("%d missed: %+v", fenced.Missed(), r.p.Stats())
+				}
+				down.Store(false)
+				o.set(anybody)
+				before := len(r.rcv.requests())
+				again := offer()
+				tt.next(r)
+				<-again.Arrived()
+				if sent := r.rcv.requests()[before:]; len(sent) != 1 || again.Missed() != 0 {
+					t.Errorf("arrived by the requests %v, %d missed", sent, again.Missed())
+				}
+			})
+		})
+	}
+}
+
 // A request of a resync that has an unknown outcome is in doubt for as long as any other.
 func TestOffer_WithAnUnknownOutcome_IsInDoubtForAsLong(t *testing.T) {
 	bubble(t, func(t *testing.T) {

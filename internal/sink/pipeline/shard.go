@@ -16,7 +16,7 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 		p.forget(it)
 		return
 	}
-	if d, doubted := p.opts.Doubtful(it.id); doubted && p.takeDoubt(it, d) && !it.inFlight {
+	if d, doubted := p.opts.Doubtful(it.id); doubted && p.takeDoubt(it, d) && !it.inFlight && len(it.extra.tickets) == 0 {
 		p.watchOver(it, now)
 		return
 	}
