@@ -46,7 +46,7 @@ func (s ConfigMap) Load(ctx context.Context) (map[string]string, error) {
 func (s ConfigMap) Save(ctx context.Context, done map[string]string) error {
 	text, err := json.Marshal(done)
 	if err != nil {
-		return fmt.Errorf("encoding what was scanned: %w", err)
+		return fmt.Errorf("encoding the scanned definitions: %w", err)
 	}
 	m, err := configmap.Get(ctx, s.client, s.name())
 	if err == nil {

@@ -148,7 +148,7 @@ func (s *Scanner) step(ctx context.Context) time.Duration {
 	if s.plan == nil {
 		done, err := s.store.Load(ctx)
 		if err != nil {
-			return s.stored(fmt.Errorf("reading what was scanned: %w", err))
+			return s.stored(fmt.Errorf("reading the scanned definitions: %w", err))
 		}
 		t := timing{batch: s.opts.MaxNames, settle: s.opts.Settle, perName: s.opts.PerName}
 		s.plan, s.unsaved = newPlan(time.Now(), t, done), false
@@ -195,7 +195,7 @@ func (s *Scanner) send(ctx context.Context, b batch, defs map[string]string) tim
 // save writes the scanned names, and returns how long to wait before the next try, 0 when they are written.
 func (s *Scanner) save(ctx context.Context) time.Duration {
 	if err := s.store.Save(ctx, s.plan.done); err != nil {
-		return s.stored(fmt.Errorf("writing down what was scanned: %w", err))
+		return s.stored(fmt.Errorf("writing the scanned definitions: %w", err))
 	}
 	s.unsaved = false
 	return s.stored(nil)
@@ -210,7 +210,7 @@ func (s *Scanner) stored(err error) time.Duration {
 	wait := min(leastWait<<min(s.failures, 10), mostWait)
 	s.failures++
 	if s.failures == 1 {
-		s.opts.Log.Error(err, "Capabilities wait, or definitions would be scanned again at the next start")
+		s.opts.Log.Error(err, "Capabilities wait: the ConfigMap of scanned definitions cannot be read or written; trying again")
 	}
 	return wait
 }

@@ -210,7 +210,7 @@ func (c *Controller) tellKnown(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // The error is the end of ctx.
 		}
-		return fmt.Errorf("reading what has been read: %w", err)
+		return fmt.Errorf("reading ResourceSyncConfigs from the cache: %w", err)
 	}
 	names := make([]string, 0, len(list.Items))
 	for i := range list.Items {

@@ -89,7 +89,7 @@ func (w *Watcher) Look(s Situation, now time.Time) []Notice {
 	w.restores = s.Restores
 	if len(s.Divergent) > 0 {
 		news = append(news, Notice{Reason: DivergenceFound, Warning: true, Own: true, Note: fmt.Sprintf(
-			"What this replica knew of %s differed from the cluster, so it is listed again and what differs is sent. "+
+			"This replica's index of %s differed from the cluster. It lists the type again and sends each difference. "+
 				"Something between the API server and this replica loses events.", few(s.Divergent))})
 	}
 	if s.Receiver != nil {

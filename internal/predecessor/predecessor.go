@@ -69,7 +69,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // The end of ctx is no failure.
 		case err != nil:
-			w.opts.Log.V(1).Info("Deployments of predecessors cannot be looked for", "reason", err.Error())
+			w.opts.Log.V(1).Info("Deployments of predecessors cannot be listed", "reason", err.Error())
 		case len(names) == 0:
 			if len(named) > 0 {
 				w.opts.Log.Info("The other program that sent to the receiver is gone", "deployments", named)

@@ -91,7 +91,7 @@ func NewSender(lister Lister, catalog Catalog, target Target, opts Options) *Sen
 }
 
 // ErrLost says that we were not the only sender of a part, or not to its end.
-var ErrLost = errors.New("what was being sent is not this replica's any more")
+var ErrLost = errors.New("the part that was being sent is not this replica's any more")
 
 // errNotListed says that a type has no complete list yet; once it has one, all its objects are sent anyway.
 var errNotListed = errors.New("its objects have not been read yet; they are sent as soon as they are")

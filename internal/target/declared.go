@@ -116,7 +116,7 @@ func (d *Declared) settle(name string, t *Target) {
 	delete(d.left, name)
 	if t != nil && t.spec.Before == e {
 		if n := e.Resume(t.deleter); n > 0 {
-			t.log.Info("Deletions that this receiver does not know of are sent", "objects", n)
+			t.log.Info("Deletions of the retired backlog are sent", "objects", n)
 		}
 	} else {
 		e.Close()

@@ -53,7 +53,7 @@ func (h HTTP) Connect(s Spec, f wire.Format, p Parts) (Connection, error) {
 func (HTTP) List(s Spec, p Parts, pace func(ctx context.Context) (done func(), err error)) (Listing, error) {
 	client, err := orphans.New(s.Format, s.Endpoint, orphans.Options{Token: s.Token, CA: s.CA, Files: s.Files, Version: p.Version, Pace: pace})
 	if err != nil {
-		return nil, fmt.Errorf("making what asks the receiver for its documents: %w", err)
+		return nil, fmt.Errorf("making the client of the receiver's listing: %w", err)
 	}
 	return client, nil
 }

@@ -52,7 +52,7 @@ func (b *batch) begin(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("waiting to take what is to be sent again: %w", ctx.Err())
+			return fmt.Errorf("waiting to take a part: %w", ctx.Err())
 		case <-time.After(retake):
 		}
 	}

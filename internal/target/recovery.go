@@ -55,7 +55,7 @@ func (t *Target) runFinder(ctx context.Context) error {
 func (t *Target) sendAgain(ctx context.Context, since time.Time) bool {
 	err := t.resyncs.StartRestored(ctx, since)
 	if err != nil && ctx.Err() == nil && !errors.Is(err, operations.ErrNoMembers) {
-		t.log.Error(err, "What was changed in the time that was lost could not be sent again; trying again")
+		t.log.Error(err, "Objects that changed in the lost time could not be sent again; trying again")
 	}
 	return err == nil
 }

@@ -20,7 +20,7 @@ func (t *Target) repair(ctx context.Context, op operations.Request, part operati
 		found, err := t.orphanFinder.Repair(ctx, part.Type, t.scopeOf(part.Type, op), op.Force)
 		r.Deleted, r.Held = found.Deleted, found.Held
 		if err != nil {
-			t.log.V(1).Info("Documents without an object could not be looked for", "resource", part.Type.String(), "error", err.Error())
+			t.log.V(1).Info("The search for orphans has failed", "resource", part.Type.String(), "error", err.Error())
 		}
 	}
 	if w, held := t.finder.Held()[part.Type]; held && !op.Force { // With force, there is a part for it.
@@ -54,7 +54,7 @@ func (t *Target) release(ctx context.Context, op operations.Request) (operations
 		}
 	}
 	if r.Deleted > 0 {
-		t.log.Info("What was held back is deleted at a person's word", "documents", r.Deleted)
+		t.log.Info("A resync with force releases a held repair; its documents are deleted", "documents", r.Deleted)
 	}
 	t.finder.Settle()
 	return r, nil

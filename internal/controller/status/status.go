@@ -181,7 +181,7 @@ func warnings(f Facts) []metav1.Condition {
 		is(v1alpha1.ConditionDiscoveryIncomplete, r.DiscoveryIncomplete != "", missing,
 			fmt.Sprintf("Changes of these are not seen, and nothing of them is deleted: %s", r.DiscoveryIncomplete), "All resource types that are wanted are watched."),
 		is(v1alpha1.ConditionDeletionsUnknown, r.UnknownDeletes != "", v1alpha1.ReasonNoRecord,
-			fmt.Sprintf("What was deleted while no replica ran cannot be told, and may still be held by the receiver: %s", r.UnknownDeletes), "No deletion can have been missed."),
+			fmt.Sprintf("Deletions while no replica ran are unknown, and the receiver may still hold their documents: %s", r.UnknownDeletes), "No deletion can have been missed."),
 		is(v1alpha1.ConditionRepairWaiting, r.GuardWaiting != "", v1alpha1.ReasonTooManyDeletions,
 			fmt.Sprintf("A repair would delete unusually much and waits for a resync with force: %s", r.GuardWaiting), "No repair is waiting."),
 	}

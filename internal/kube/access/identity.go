@@ -47,7 +47,7 @@ func ClusterID(ctx context.Context, rights *Reviews, client metadata.Interface, 
 				continue
 			}
 			if name != names[0] {
-				log.Info("Namespace kube-system may not be read, so that another one tells this cluster from others", "namespace", name)
+				log.Info("Namespace kube-system may not be read, so another namespace identifies this cluster", "namespace", name)
 			}
 			return true, nil
 		}

@@ -79,7 +79,7 @@ func (s *Scopes) decide(ctx context.Context, types []resource.Type) bool {
 	if first {
 		all, err := s.reader.MayReadAll(ctx)
 		if err != nil {
-			s.log.V(1).Info("What may be read could not be asked, it is tried again", "reason", err.Error())
+			s.log.V(1).Info("The API server could not be asked for the account's rights; trying again", "reason", err.Error())
 			return false
 		}
 		s.mu.Lock()
@@ -98,7 +98,7 @@ func (s *Scopes) decide(ctx context.Context, types []resource.Type) bool {
 		if first {
 			clear(s.decided) // so that the next call decides all types at one time
 		}
-		s.log.V(1).Info("What may be read could not be asked, it is tried again", "reason", err.Error())
+		s.log.V(1).Info("The API server could not be asked for the account's rights; trying again", "reason", err.Error())
 		return false
 	}
 	if first {

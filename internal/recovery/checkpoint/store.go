@@ -176,7 +176,7 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 		}
 	}
 	if err == nil {
-		err = errors.New("somebody else keeps writing it")
+		err = errors.New("another member keeps writing it")
 	}
 	return fmt.Errorf("writing checkpoint %s: %w", s.Name(), err)
 }

@@ -104,7 +104,7 @@ func (f *Finder) history(ctx context.Context, q *inquiry) answer {
 	})
 	f.count(repair.History, n)
 	if err != nil {
-		f.opts.Log.V(1).Info("The API server does not remember all deletions; comparing with what it held", "resource", q.t.String(), "reason", err.Error())
+		f.opts.Log.V(1).Info("The API server's history lacks deletions; comparing with earlier lists", "resource", q.t.String(), "reason", err.Error())
 		return cannotTell
 	}
 	f.mu.Lock()
@@ -136,7 +136,7 @@ func (f *Finder) exactLists(ctx context.Context, q *inquiry) answer {
 			return cannotTell
 		case err != nil:
 			if ctx.Err() == nil {
-				f.opts.Log.Error(err, "Objects deleted while nobody watched could not be looked for; trying again", "resource", q.t.String())
+				f.opts.Log.Error(err, "The search for deletions that no member saw has failed; trying again", "resource", q.t.String())
 			}
 			f.mu.Lock()
 			q.search.retry = q.now.Add(searchPause)
@@ -209,7 +209,7 @@ func (f *Finder) apply(t resource.Type, s *search, v inventory.Verdict, err erro
 	case v.Status == guard.Guarded:
 		s.expired, s.state = true, Held
 		f.findings.hold(t, repair.Held{Resource: t.String(), Source: repair.Inventory, Documents: v.Missing, Limit: v.Limit})
-		f.opts.Log.Info("More objects are missing than may be deleted without a person's word; their documents stay until a resync with force",
+		f.opts.Log.Info("More objects are missing than the guard lets a repair delete; their documents stay until a resync with force",
 			"resource", t.String(), "missing", v.Missing, "limit", v.Limit, "known", v.Known)
 	case v.Status == guard.Unknown && (len(s.versions) > 0 || f.past.OpaqueOf(t.String())):
 		s.state = Unknown

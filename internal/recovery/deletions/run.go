@@ -58,11 +58,11 @@ func (f *Finder) Run(ctx context.Context, a Around) error {
 func (f *Finder) say(canBeAsked bool) {
 	found, unknown := f.news()
 	if found > 0 {
-		f.opts.Log.Info("Objects were deleted while nobody watched; their documents are deleted now", "objects", found)
+		f.opts.Log.Info("Objects were deleted while no member watched; their documents are deleted now", "objects", found)
 	}
 	if len(unknown) > 0 {
-		f.opts.Log.Info("Objects may have been deleted while nobody watched of which neither the API server, which keeps about five "+
-			"minutes of history, nor an inventory can tell", "resources", unknown, "receiverCanBeAsked", canBeAsked)
+		f.opts.Log.Info("Objects may have been deleted while no member watched, and neither the API server, which keeps about five "+
+			"minutes of history, nor an inventory shows them", "resources", unknown, "receiverCanBeAsked", canBeAsked)
 	}
 }
 

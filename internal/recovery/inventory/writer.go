@@ -214,7 +214,7 @@ func (k *Writer) old(s section) namedType {
 		for name, err := range k.opts.Before.names(s.typ()) {
 			if err != nil {
 				k.Settle(s.typ())
-				err = fmt.Errorf("carrying on what the earlier inventory says of %s: %w", s.typ(), err)
+				err = fmt.Errorf("copying the names of %s from the earlier inventory: %w", s.typ(), err)
 			}
 			if !yield(name, err) {
 				return

@@ -33,7 +33,7 @@ const (
 )
 
 // ErrNoList says that a receiver cannot list its documents.
-var ErrNoList = errors.New("the receiver has no list of what it holds")
+var ErrNoList = errors.New("the receiver has no list of its documents")
 
 // ErrContract says that a receiver answered something else than dot-ai does. The client uses nothing of the
 // answer.

@@ -114,7 +114,7 @@ func (f *Finder) Repair(ctx context.Context, t resource.Type, within repair.Scop
 	select {
 	case f.asking <- struct{}{}:
 	case <-ctx.Done():
-		return Repair{}, fmt.Errorf("repair.Held to ask the receiver: %w", ctx.Err())
+		return Repair{}, fmt.Errorf("waiting to ask the receiver: %w", ctx.Err())
 	}
 	v, err := f.judge(ctx, t, within, force)
 	<-f.asking
@@ -255,14 +255,14 @@ func (f *Finder) succeeded(t resource.Type, v Verdict, whole bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.failures > 0 {
-		f.opts.Log.Info("The receiver tells again what it holds")
+		f.opts.Log.Info("The receiver lists its documents again")
 	}
 	f.failures, f.rest = 0, time.Time{}
 	w, known := f.held[t]
 	switch w.Documents -= len(v.Deleted); {
 	case v.Status == guard.Guarded:
 		if !known {
-			f.opts.Log.Info("The receiver holds more documents without an object than may be deleted without a person's word; they stay until a resync with force",
+			f.opts.Log.Info("The receiver holds more orphans than the guard lets a repair delete; they stay until a resync with force",
 				"resource", t.String(), "documents", v.Missing, "limit", v.Limit, "listed", v.Known)
 		}
 		f.held[t] = repair.Held{Resource: t.String(), Source: repair.Receiver, Documents: v.Missing, Limit: v.Limit}
@@ -284,7 +284,7 @@ func (f *Finder) failed(ctx context.Context, err error) {
 	defer f.mu.Unlock()
 	f.rest = time.Now().Add(min(firstRest<<min(f.failures, 10), lastRest))
 	if f.failures++; f.failures == 1 {
-		f.opts.Log.Error(err, "The receiver cannot be asked what it holds; it is asked again later")
+		f.opts.Log.Error(err, "The receiver does not list its documents; it is asked again later")
 	}
 }
 

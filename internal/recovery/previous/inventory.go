@@ -67,11 +67,11 @@ func Open(opts Options) *Inventory {
 	p.before, err = inventory.Open(opts.Dir, opts.Meta, inventory.Limits{})
 	switch {
 	case err == nil:
-		opts.Log.Info("Inventory of an earlier life found", "types", len(p.before.Types()), "bytes", p.before.Bytes())
+		opts.Log.Info("Inventory of the previous process found", "types", len(p.before.Types()), "bytes", p.before.Bytes())
 	case errors.Is(err, fs.ErrNotExist):
-		opts.Log.Info("No inventory of an earlier life; this one begins it")
+		opts.Log.Info("No inventory of a previous process; this process begins one")
 	default:
-		opts.Log.Error(err, "Inventory of an earlier life is left out: nothing is deleted by its word")
+		opts.Log.Error(err, "Inventory of the previous process is not used: nothing is deleted on its evidence")
 	}
 	p.writer, err = inventory.NewWriter(opts.Dir, opts.Meta, p, inventory.WriterOptions{Before: p.before, Log: opts.Log, Registerer: opts.Registerer})
 	if err != nil {
@@ -133,7 +133,7 @@ func (p *Inventory) Discard(err error) {
 	if p.void.Swap(true) {
 		return
 	}
-	p.opts.Log.Error(err, "Inventory of an earlier life is left out: nothing is deleted by its word")
+	p.opts.Log.Error(err, "Inventory of the previous process is not used: nothing is deleted on its evidence")
 	p.writer.Settle(types...)
 }
 

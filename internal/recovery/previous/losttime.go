@@ -43,7 +43,7 @@ func (p *Inventory) IsOfALostTime(now time.Time) bool {
 		return false
 	}
 	p.lost.sure.Store(true)
-	p.opts.Log.Info("The API server was behind the inventory of an earlier life, as after a restore; what the inventory knew and is not there is deleted within the guard",
+	p.opts.Log.Info("The API server was behind the inventory of the previous process, as after a restore; objects that only the inventory has are deleted within the guard",
 		"everythingIsSentAgain", p.lost.core)
 	return true
 }

@@ -70,7 +70,7 @@ func (p *Publisher) strike(ctx context.Context, done map[string]string) {
 	}
 	for member, sum := range done {
 		if err := p.opts.Store.Strike(ctx, member, sum); err != nil && ctx.Err() == nil {
-			p.opts.Log.V(1).Info("What a member has left could not be struck out; trying again", "member", member, "reason", err.Error())
+			p.opts.Log.V(1).Info("Delivered tombstones of a member that has left could not be removed; trying again", "member", member, "reason", err.Error())
 		}
 	}
 }

@@ -182,7 +182,7 @@ func (p *Publisher) farewell(ctx context.Context) bool {
 	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) { // a successor of our name
 		return true
 	}
-	p.note(ctx, err, "Deletions that wait could not be written down; the successor has to find them")
+	p.note(ctx, err, "Open tombstones could not be written; the successor has to search for their deletions")
 	return err == nil
 }
 

@@ -71,7 +71,7 @@ func (d *decoder) complain() {
 		}
 		broken[k] = s.text
 		if text, ok := d.broken[k]; !ok || text != s.text {
-			d.log.Error(s.err, "What is written of a resync is not understood, hence ignored", "key", k)
+			d.log.Error(s.err, "The record of a resync is not understood, hence ignored", "key", k)
 		}
 	}
 	d.broken = broken

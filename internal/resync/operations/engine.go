@@ -194,7 +194,7 @@ func (e *Engine) lastWords(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWordsTimeout)
 	defer cancel()
 	if err := e.publish(ctx); err != nil {
-		e.opts.Log.Error(err, "What was resynced last could not be written down, hence will be again")
+		e.opts.Log.Error(err, "The parts that this replica finished last could not be recorded; another replica sends them again")
 	}
 }
 

@@ -34,10 +34,10 @@ func (e *Engine) keep(ctx context.Context) {
 			case ctx.Err() != nil:
 				return
 			case err == nil && retry > 0:
-				e.opts.Log.Info("The state of resyncs is written down again")
+				e.opts.Log.Info("Progress of resyncs is written again")
 				retry = 0
 			case err != nil && retry == 0:
-				e.opts.Log.Error(err, "The state of resyncs cannot be written down, which is tried again")
+				e.opts.Log.Error(err, "Progress of resyncs cannot be written; trying again")
 				fallthrough
 			case err != nil:
 				retry = min(max(2*retry, firstRetry), lastRetry)

@@ -103,7 +103,7 @@ func (s Seat) Take(ctx context.Context, spans []Span) (Hold, error) {
 	}
 	t, err := s.Membership.Take(ctx, of)
 	if err != nil {
-		return nil, fmt.Errorf("taking what is to be sent again: %w", err)
+		return nil, fmt.Errorf("taking a part: %w", err)
 	}
 	return t, nil
 }

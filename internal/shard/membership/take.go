@@ -12,7 +12,7 @@ import (
 
 // ErrLost says that parts are not ours any more: we have lost our Lease, or another member has taken some of
 // them, too.
-var ErrLost = errors.New("what was taken for a resync is not this replica's any more")
+var ErrLost = errors.New("the part that was taken for a resync is not this replica's any more")
 
 // Taken are parts of which we are the only sender, in all partitions. Create it with [Membership.Take].
 type Taken struct {

@@ -272,7 +272,7 @@ func (l *loop) log(c Change) {
 	}
 	for gv, err := range c.Failed {
 		if before.Failed[gv] == nil {
-			log.Info("API group cannot be discovered, what was known of it is kept", "groupVersion", gv, "err", err.Error())
+			log.Info("API group cannot be discovered, its known resources are kept", "groupVersion", gv, "err", err.Error())
 		}
 	}
 	for gv := range before.Failed {

@@ -28,7 +28,7 @@ type Answer struct {
 func (d *Discovery) Once(ctx context.Context) (Answer, error) {
 	a := d.ask(ctx)
 	if a.err != nil {
-		return Answer{}, fmt.Errorf("discovering what is served: %w", a.err)
+		return Answer{}, fmt.Errorf("discovering the served resources: %w", a.err)
 	}
 	s := newLoop(d, nil).state
 	c := s.step(a, evidence{}, time.Now())

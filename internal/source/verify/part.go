@@ -105,7 +105,7 @@ func (p *Part) forgive(version uint64) {
 // mend lists the type anew.
 func (p *Part) mend(ctx context.Context) (changed []resource.Record, gone []resource.ID, err error) {
 	p.v.diverged(p.typ, FromResync)
-	p.v.opts.Log.Info("The list of a resync differs from what is known, the resource is listed anew",
+	p.v.opts.Log.Info("The list of a resync differs from the index, the resource is listed anew",
 		"resource", p.typ.String(), "source", string(FromResync), "missing", len(p.suspect), "gone", len(p.gone))
 	if err := p.v.relist(ctx, p.typ); err != nil {
 		return nil, nil, err

@@ -189,7 +189,7 @@ func (v *Verifier) typeVerdict(id, name string, members []string, late bool) Typ
 	case made && waitsFor == "" && len(members) > 0:
 		tv.Verdict = Equal
 	case late:
-		tv.Verdict, tv.Err = Failed, "nobody has listed it"
+		tv.Verdict, tv.Err = Failed, "no member has listed it"
 		if made {
 			tv.Err = "no verdict of " + waitsFor
 		}

@@ -88,7 +88,7 @@ func (s *Store) Run(ctx context.Context) error {
 	k := sink{s, make(map[string]bool)}
 	for ctx.Err() == nil {
 		if err := configmap.Follow(ctx, source, k); err != nil {
-			s.log.V(1).Info("What other members know may not be read; trying again", "reason", err.Error())
+			s.log.V(1).Info("Statements of other members may not be read; trying again", "reason", err.Error())
 			select {
 			case <-ctx.Done():
 			case <-time.After(tellTimeout):
@@ -120,7 +120,7 @@ func (k sink) take(m *corev1.ConfigMap, ok bool) {
 	}
 	s, err := Decode(text, packed)
 	if err != nil {
-		k.s.log.V(1).Info("What another member knows is not understood, hence ignored", "configMap", m.Name, "err", err.Error())
+		k.s.log.V(1).Info("The statement of another member is not understood, hence ignored", "configMap", m.Name, "err", err.Error())
 	}
 	k.s.hear(member, s, err == nil)
 }

@@ -40,7 +40,7 @@ func (l *tellLoop) step(ctx context.Context) time.Duration {
 	}
 	if err := v.opts.Teller.Tell(ctx, s); err != nil {
 		if ctx.Err() == nil {
-			v.opts.Log.Error(err, "The other members could not be told what this one knows")
+			v.opts.Log.Error(err, "The statement of this member could not be written")
 		}
 		v.mu.Lock()
 		v.urgent = v.urgent || urgent

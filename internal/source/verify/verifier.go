@@ -317,7 +317,7 @@ func (v *Verifier) found(t resource.Type, f finding, now time.Time) {
 	switch {
 	case f.first:
 		v.diverged(t, f.source)
-		v.opts.Log.Info("What is known of a resource differs from the cluster, it is listed anew",
+		v.opts.Log.Info("The index of a resource differs from the cluster, the resource is listed anew",
 			"resource", t.String(), "source", string(f.source), "member", f.member, "version", f.sum.Version, "objects", f.sum.Objects)
 	case f.verdict != Pending:
 		v.sayVerdict(f.run, t.String(), f.verdict, now)
@@ -342,7 +342,7 @@ func (v *Verifier) Doubt(t resource.Type) {
 	if h := v.history(t); !h.doubted {
 		h.doubted = true
 		v.diverged(t, FromPeer)
-		v.opts.Log.Info("A member that has left knew of an object that is not known here, the resource is listed anew", "resource", t.String(), "source", string(FromPeer))
+		v.opts.Log.Info("The index lacks an object of a member that has left, the resource is listed anew", "resource", t.String(), "source", string(FromPeer))
 		wake(v.wake.repair)
 	}
 }

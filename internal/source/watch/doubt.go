@@ -72,7 +72,7 @@ func (w *watcher) believes(ctx context.Context, sink Skeptic, rs []resource.Reco
 	}
 	w.m.metrics.doubted.Inc()
 	w.doubt.again(w.m.aggregated(w.t), func() { w.again() })
-	w.m.opts.Log.Info("List lacks objects that may be there, nothing is deleted and it is asked for again",
+	w.m.opts.Log.Info("List lacks objects that may still exist; nothing is deleted, and the type is listed again",
 		"resource", w.t.String(), "missing", missing, "known", known, "in", w.doubt.pause.String())
 	return false
 }

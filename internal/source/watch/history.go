@@ -37,7 +37,7 @@ const (
 )
 
 // errHistoryStopped says that the API server did not send a bookmark.
-var errHistoryStopped = errors.New("the watch of the past has brought nothing for three rounds")
+var errHistoryStopped = errors.New("the watch of the history has brought nothing for three rounds")
 
 // Deletions calls each for every deletion of a type after one version and up to another, in order. It calls
 // each, too, for every change after which an object is not selected any more. The deletions include those of
@@ -49,19 +49,19 @@ var errHistoryStopped = errors.New("the watch of the past has brought nothing fo
 // a minute at most.
 func (l *Lister) Deletions(ctx context.Context, t resource.Type, after, until uint64, each func(Deletion)) error {
 	if after == 0 { // For an API server, 0 means any version.
-		return fmt.Errorf("watching the past of %s from its beginning: %w", t, ErrExpired)
+		return fmt.Errorf("watching the history of %s from its beginning: %w", t, ErrExpired)
 	}
 	ctx, cancel := context.WithTimeout(ctx, historyTimeout)
 	defer cancel()
 	for idle := 0; after < until; idle++ {
 		reached, err := l.history(ctx, t, after, until, each)
 		if err != nil {
-			return fmt.Errorf("watching the past of %s: %w", t, err)
+			return fmt.Errorf("watching the history of %s: %w", t, err)
 		}
 		if reached > after {
 			idle = 0
 		} else if idle+1 >= historyIdle {
-			return fmt.Errorf("watching the past of %s: %w", t, errHistoryStopped)
+			return fmt.Errorf("watching the history of %s: %w", t, errHistoryStopped)
 		}
 		after = max(after, reached)
 	}

@@ -143,7 +143,7 @@ func (b *Backfill) read(ctx context.Context, t resource.Type) error {
 	if err == nil || b.Index.Type(t) == (index.Stats{}) { // A type that is gone needs no list.
 		return nil
 	}
-	return fmt.Errorf("reading what there is: %w", err)
+	return fmt.Errorf("reading the existing objects: %w", err)
 }
 
 // offer takes an existing object. If the receiver should not have it, but got it from its predecessor, its
