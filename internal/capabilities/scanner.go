@@ -14,6 +14,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/outbound/httpclient"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wake"
 )
 
 // Source knows the CustomResourceDefinitions.
@@ -73,7 +74,7 @@ type Scanner struct {
 	store   Store
 	opts    Options
 	metrics *metrics
-	woken   chan struct{} // one slot
+	woken   wake.Slot
 
 	// Only Run uses the fields below.
 	plan     *plan // nil when this member does not lead, or has not yet loaded the scanned names
@@ -102,17 +103,12 @@ func New(endpoint *url.URL, source Source, store Store, opts Options) (*Scanner,
 	}
 	return &Scanner{
 		client: client{http: e, endpoint: endpoint}, source: source, store: store, opts: opts,
-		metrics: newMetrics(opts.Registerer), woken: make(chan struct{}, 1),
+		metrics: newMetrics(opts.Registerer), woken: wake.New(),
 	}, nil
 }
 
 // Wake says that definitions or leadership may have changed. It does not block.
-func (s *Scanner) Wake() {
-	select {
-	case s.woken <- struct{}{}:
-	default: // The scanner wakes anyway.
-	}
-}
+func (s *Scanner) Wake() { s.woken.Wake() }
 
 // Run scans until ctx ends. It never fails: it counts failures, logs their beginning and their end, and tries
 // again. It is called once.

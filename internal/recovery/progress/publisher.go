@@ -19,6 +19,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wake"
 )
 
 // publishEvery is the pace of checkpoints. A member parks the changes of so long a time, and a failover sends them
@@ -133,7 +134,7 @@ type Options struct {
 type Publisher struct {
 	opts    Options
 	written prometheus.Gauge // when our checkpoint was last up to date
-	covered chan struct{}    // one slot: the ledger has changed
+	covered wake.Slot        // the ledger has changed
 	due     atomic.Bool      // a change has come that no checkpoint tells yet
 	moved   atomic.Int64     // when our claim last changed, as Unix time
 
@@ -148,7 +149,7 @@ type Publisher struct {
 // New returns a publisher that has written nothing.
 func New(opts Options) *Publisher {
 	opts.Exceptions = cmp.Or(opts.Exceptions, checkpoint.MaxExcept)
-	return &Publisher{opts: opts, written: newWritten(opts.Registerer), covered: make(chan struct{}, 1)}
+	return &Publisher{opts: opts, written: newWritten(opts.Registerer), covered: wake.New()}
 }
 
 // newWritten returns the gauge of the time at which a checkpoint was last up to date, which is now.
@@ -165,12 +166,7 @@ func newWritten(reg prometheus.Registerer) prometheus.Gauge {
 func DescribeMetrics(reg prometheus.Registerer) { newWritten(reg) }
 
 // Changed says that the ledger has changed. It does not block.
-func (p *Publisher) Changed() {
-	select {
-	case p.covered <- struct{}{}:
-	default: // It will look anyway.
-	}
-}
+func (p *Publisher) Changed() { p.covered.Wake() }
 
 // Hurry makes the next checkpoint due at once.
 func (p *Publisher) Hurry() { p.due.Store(true) }

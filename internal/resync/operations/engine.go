@@ -18,6 +18,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wake"
 )
 
 // Runner sends parts.
@@ -112,8 +113,8 @@ type Engine struct {
 	metrics *metrics
 	decoder *decoder
 	store   *store
-	work    chan struct{} // one slot: wakes the loop that runs parts
-	chores  chan struct{} // one slot: wakes the loop that writes
+	work    wake.Slot     // the loop that runs parts
+	chores  wake.Slot     // the loop that writes
 	stopped chan struct{} // closed when Run has ended
 	looking sync.Mutex    // held by look, and before mu
 
@@ -151,7 +152,7 @@ func New(client corev1client.ConfigMapsGetter, runner Runner, catalog Catalog, v
 	}
 	e := &Engine{
 		runner: runner, catalog: catalog, view: view, opts: opts,
-		decoder: &decoder{log: opts.Log}, work: make(chan struct{}, 1), chores: make(chan struct{}, 1), stopped: make(chan struct{}),
+		decoder: &decoder{log: opts.Log}, work: wake.New(), chores: wake.New(), stopped: make(chan struct{}),
 		doc: &document{}, changed: make(chan struct{}), roster: roster{self: opts.Member}, shares: shares{works: make(map[string]*work)}, missing: make(map[string]time.Time),
 	}
 	e.metrics = newMetrics(opts.Registerer, e)
@@ -200,7 +201,7 @@ func (e *Engine) lastWords(ctx context.Context) {
 
 // Changed says that the members or the readiness may have changed. Without the call, the engine notices within a
 // second.
-func (e *Engine) Changed() { wake(e.chores) }
+func (e *Engine) Changed() { e.chores.Wake() }
 
 // Synced is closed once the engine knows all operations that existed at the start.
 func (e *Engine) Synced() <-chan struct{} { return e.store.synced }
@@ -329,8 +330,8 @@ func (e *Engine) apply(data map[string]string) {
 	e.reconsider()
 	close(e.changed)
 	e.changed = make(chan struct{})
-	wake(e.work)
-	wake(e.chores)
+	e.work.Wake()
+	e.chores.Wake()
 }
 
 // look asks the View for the members.
@@ -355,7 +356,7 @@ func (e *Engine) look() {
 	defer e.mu.Unlock()
 	e.roster.members, e.roster.ring = members, r
 	e.reconsider()
-	wake(e.work)
+	e.work.Wake()
 }
 
 // roster holds the members that share the work. Engine.mu guards it.
@@ -381,11 +382,3 @@ func (r *roster) owner(key string) string {
 
 // responsible tells whether we are the owner of a key.
 func (r *roster) responsible(key string) bool { return r.owner(key) == r.self }
-
-// wake fills the slot of a channel that has one.
-func wake(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}

@@ -160,7 +160,7 @@ func (e *Engine) report(r *run, urgent bool) {
 	silent := w.revision == w.published
 	w.touch(urgent)
 	if silent {
-		wake(e.chores)
+		e.chores.Wake()
 	}
 }
 
@@ -323,7 +323,7 @@ func (e *Engine) finish(r *run, repaired Repair, err error) {
 		w.current = nil
 		w.touch(true)
 	}
-	wake(e.chores)
+	e.chores.Wake()
 	result := partDone
 	switch {
 	case err != nil && ended:

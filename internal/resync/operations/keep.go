@@ -27,7 +27,7 @@ func (e *Engine) keep(ctx context.Context) {
 	var after time.Time     // nothing is written before
 	for ctx.Err() == nil {
 		e.look()
-		wake(e.work) // The member may have become ready.
+		e.work.Wake() // The member may have become ready.
 		if !time.Now().Before(after) {
 			err := e.doChores(ctx)
 			switch {

@@ -70,7 +70,7 @@ func (m *Membership) step(ctx context.Context, hands *sync.WaitGroup) time.Durat
 		}
 	}
 	if m.machine.Stalled(now) {
-		wake(m.relist)
+		m.relist.Wake()
 	}
 	return m.machine.Wake(now) - now
 }
@@ -212,7 +212,7 @@ func (m *Membership) keepRead(o *coordinationv1.Lease, before uint64) (restored 
 		return false
 	}
 	m.log.Info("Our Lease is older than it was: the cluster has gone back in time", "version", o.ResourceVersion, "before", before)
-	wake(m.relist)
+	m.relist.Wake()
 	m.opts.Streams.Restored(reflector.Leases)
 	m.restored(o)
 	return true
@@ -268,5 +268,5 @@ func (m *Membership) retire(ctx context.Context, due []retired) {
 	m.mu.Lock()
 	m.errands.retiring = false
 	m.mu.Unlock()
-	wake(m.wake)
+	m.wake.Wake()
 }

@@ -28,17 +28,17 @@ func (m *Membership) follow(now time.Duration) {
 			m.metrics.fences.Inc()
 			m.log.Info("Fenced: nothing is sent until our Lease is renewed")
 		}
-		wake(m.changes)
+		m.changes.Wake()
 	}
 	if !before.owned.Equal(after.owned) {
 		m.metrics.gained.Add(float64(after.owned.Minus(before.owned).Rest().Len()))
 		m.metrics.lost.Add(float64(before.owned.Minus(after.owned).Rest().Len()))
-		wake(m.changes)
+		m.changes.Wake()
 	}
 	close(m.moved)
 	m.moved = make(chan struct{})
 	if len(m.admission.waiting) > 0 {
-		wake(m.changes) // The admitter may have been looking at an earlier gain.
+		m.changes.Wake() // The admitter may have been looking at an earlier gain.
 	}
 	m.known.time(m.metrics.handoff, m.machine.Moving(), now)
 	m.known.follow(m.log, m.machine, now)

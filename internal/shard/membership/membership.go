@@ -14,6 +14,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wake"
 )
 
 // Membership is this replica's place in its ring. Create it with [New].
@@ -23,11 +24,11 @@ type Membership struct {
 	log     logr.Logger
 	metrics *metrics
 	rights  rights
-	changes chan struct{}
-	wake    chan struct{}
+	changes wake.Slot
+	wake    wake.Slot
 	left    chan struct{} // closed when the Lease has been released, or there is none to release
 	fatal   chan error    // holds the error that ends Run
-	relist  chan struct{} // asks for the watch to be begun anew
+	relist  wake.Slot     // asks for the watch to be begun anew
 
 	mu        sync.Mutex // guards everything below
 	machine   *ownership.Machine
@@ -94,11 +95,11 @@ func New(client coordinationv1client.LeasesGetter, opts Options) (*Membership, e
 		client:  client.Leases(opts.Namespace),
 		opts:    opts,
 		log:     opts.Log.WithName("membership").WithValues("ring", opts.RingName, "member", opts.PodName),
-		changes: make(chan struct{}, 1),
-		wake:    make(chan struct{}, 1),
+		changes: wake.New(),
+		wake:    wake.New(),
 		left:    make(chan struct{}),
 		fatal:   make(chan error, 1),
-		relist:  make(chan struct{}, 1),
+		relist:  wake.New(),
 		machine: machine,
 		leases:  leases{self: opts.PodName, objects: make(map[string]*coordinationv1.Lease)},
 		known:   edges{moving: -1},
@@ -277,13 +278,5 @@ func (m *Membership) do(change func(now time.Duration)) {
 	change(now)
 	m.follow(now)
 	m.mu.Unlock()
-	wake(m.wake)
-}
-
-// wake fills the slot of a channel that has one.
-func wake(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
+	m.wake.Wake()
 }

@@ -120,7 +120,7 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 		p.route(it, now, true)
 	}
 	p.queues.flushBulk = false
-	p.wakeLoop()
+	p.wake.Wake()
 }
 
 // FlushBulk says that no more objects are offered for the present, so that a last batch need not wait to be full.
@@ -128,7 +128,7 @@ func (p *Pipeline) FlushBulk() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.queues.flushBulk = true
-	p.wakeLoop()
+	p.wake.Wake()
 }
 
 // Room blocks until the receiver has caught up with the bulk traffic offered before, or ctx ends. So a resync
@@ -165,7 +165,7 @@ func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
 	}
 	if it, ok := p.item(t, id); ok && it.place == evicted {
 		p.fill(it, r, now)
-		p.wakeLoop()
+		p.wake.Wake()
 	}
 }
 

@@ -221,7 +221,7 @@ func (p *Pipeline) launch(ctx context.Context, f *flight, senders *sync.WaitGrou
 		o := p.sender.Send(ctx, r)
 		f.cancel()
 		p.complete(f, o)
-		p.wakeLoop()
+		p.wake.Wake()
 	})
 }
 
@@ -275,5 +275,5 @@ func (p *Pipeline) MaySendChanged() {
 	}
 	p.moveStubs(now)
 	p.backlog.give()
-	p.wakeLoop()
+	p.wake.Wake()
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wake"
 )
 
 // Sender makes one attempt to deliver one request and returns the outcome. Several goroutines call it at once,
@@ -63,7 +64,7 @@ type Pipeline struct {
 	opts   Options
 	sender Sender
 	sizer  Sizer
-	wake   chan struct{} // one slot: there may be work to do
+	wake   wake.Slot // there may be work to do
 
 	mu        sync.Mutex // guards everything below
 	life      life
@@ -100,7 +101,7 @@ func New(sender Sender, sizer Sizer, breaker *delivery.Breaker, opts Options) *P
 	opts = opts.withDefaults()
 	p := &Pipeline{
 		opts: opts, sender: sender, sizer: sizer, breaker: breaker,
-		wake:    make(chan struct{}, 1),
+		wake:    wake.New(),
 		items:   items{byID: make(map[resource.ID]*item), stubs: make(map[*resource.Type]*stubs), types: make(map[resource.Type]*resource.Type)},
 		flights: flights{all: make(map[*flight]bool)},
 		queues:  queues{parked: make(map[*resource.Type]*[2]queue)},
@@ -185,7 +186,7 @@ func (p *Pipeline) Apply(c index.Change) {
 	if c.Cause == index.Initial {
 		p.shorten(it, c.Key)
 	}
-	p.wakeLoop()
+	p.wake.Wake()
 }
 
 // firstVersion returns the lowest version at which the state that a change brings may have begun. It is the
@@ -386,12 +387,4 @@ func (p *Pipeline) miss(it *item) {
 		}
 	}
 	p.arrived(it)
-}
-
-// wakeLoop wakes the loop.
-func (p *Pipeline) wakeLoop() {
-	select {
-	case p.wake <- struct{}{}:
-	default: // The loop will look anyway.
-	}
 }

@@ -189,7 +189,7 @@ func (p *Pipeline) askTaken() {
 			p.forget(it)
 		default:
 			p.timers.add(it, time.Now().Add(fencePause))
-			p.wakeLoop() // This item may be the first to become due.
+			p.wake.Wake() // This item may be the first to become due.
 		}
 		p.mu.Unlock()
 	}

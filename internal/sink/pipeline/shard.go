@@ -320,7 +320,7 @@ func (p *Pipeline) Retry() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.breaker.Retry(time.Now())
-	p.wakeLoop()
+	p.wake.Wake()
 }
 
 // SetMaxInFlight changes the number of requests that may be under way, when members come and go.

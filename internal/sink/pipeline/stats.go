@@ -63,7 +63,7 @@ func (p *Pipeline) Flush(ctx context.Context) Left {
 	p.mu.Lock()
 	p.life = max(p.life, draining)
 	p.mu.Unlock()
-	p.wakeLoop()
+	p.wake.Wake()
 	_ = p.await(ctx, func() bool { return p.tally.dirty() == p.tally.places[evicted] })
 	p.mu.Lock()
 	defer p.mu.Unlock()

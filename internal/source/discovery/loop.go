@@ -12,6 +12,7 @@ import (
 	clientdiscovery "k8s.io/client-go/discovery"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wake"
 )
 
 // repeats are the pauses before discovery asks again while the served types do not agree with the definitions.
@@ -32,7 +33,7 @@ type loop struct {
 	state    *state
 	crds     *definitions // nil when definitions are not watched
 	services *definitions
-	trigger  chan struct{} // one slot: news has grown
+	trigger  wake.Slot // news has grown
 	pace     pace
 
 	mu    sync.Mutex                    // guards the fields below
@@ -54,7 +55,7 @@ func newLoop(d *Discovery, apply func(Change)) *loop {
 		d:       d,
 		apply:   apply,
 		state:   newState(filter, d.opts.Doubt, d.opts.Known),
-		trigger: make(chan struct{}, 1),
+		trigger: wake.New(),
 		pace:    newPace(d.opts.RetryInterval, d.opts.Interval),
 		since:   map[string]time.Time{},
 	}
@@ -128,10 +129,7 @@ func (l *loop) heard(n news) {
 	l.mu.Lock()
 	l.news = max(l.news, n)
 	l.mu.Unlock()
-	select {
-	case l.trigger <- struct{}{}:
-	default:
-	}
+	l.trigger.Wake()
 }
 
 // take returns the most urgent news since the last call.

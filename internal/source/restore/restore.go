@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wake"
 )
 
 const (
@@ -31,15 +33,15 @@ type Restores struct {
 	relist func(ctx context.Context, before time.Time)
 	void   func()
 	log    logr.Logger
-	signal chan struct{} // one slot: a restore was noted
-	open   atomic.Bool   // a restore was noted, and the cluster has not been read since
-	count  atomic.Int64  // restores so far
+	signal wake.Slot    // a restore was noted
+	open   atomic.Bool  // a restore was noted, and the cluster has not been read since
+	count  atomic.Int64 // restores so far
 }
 
 // New returns Restores that have seen no restore. relist lists again all types that were last listed before a
 // time; void makes all checkpoints worthless.
 func New(relist func(ctx context.Context, before time.Time), void func(), log logr.Logger) *Restores {
-	return &Restores{relist: relist, void: void, log: log, signal: make(chan struct{}, 1)}
+	return &Restores{relist: relist, void: void, log: log, signal: wake.New()}
 }
 
 // Note records that our Lease shows a cluster that has gone back in time. From here on checkpoints are void. We
@@ -47,10 +49,7 @@ func New(relist func(ctx context.Context, before time.Time), void func(), log lo
 func (r *Restores) Note() {
 	r.open.Store(true)
 	r.void()
-	select {
-	case r.signal <- struct{}{}:
-	default: // the restore is known
-	}
+	r.signal.Wake()
 }
 
 // Open tells whether the cluster has gone back in time and has not been read since.

@@ -169,7 +169,7 @@ func (v *Verifier) listFor(ctx context.Context, j job) {
 	}
 	c.heard = now.Add(-patience) // the claim has waited already
 	h.take(c)
-	wake(v.wake.check)
+	v.wake.check.Wake()
 }
 
 var errNoVersion = errors.New("its versions are no numbers, so there is nothing to compare at")

@@ -93,7 +93,7 @@ func (v *Verifier) Start(types []resource.Type, label string) (Run, error) {
 	id := uuid.NewString()
 	v.join(id, v.opts.Member, Request{Types: names, Label: label, Started: now.UTC()}, now)
 	v.hurry()
-	wake(v.wake.check)
+	v.wake.check.Wake()
 	return v.snapshot(id, v.runs[id], now), nil
 }
 

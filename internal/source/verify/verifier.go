@@ -14,6 +14,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/tracing"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wake"
 )
 
 // Lister lists the states of a type's objects; [watch.Lister] is one.
@@ -167,18 +168,11 @@ func loop(ctx context.Context, slot <-chan struct{}, step func(context.Context) 
 	}
 }
 
-// slots wake the loops. Each channel has one slot.
-type slots struct{ check, repair, list, tell chan struct{} }
+// slots wake the loops.
+type slots struct{ check, repair, list, tell wake.Slot }
 
 func newSlots() slots {
-	return slots{make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{}, 1)}
-}
-
-func wake(slot chan struct{}) {
-	select {
-	case slot <- struct{}{}:
-	default: // The loop is going to look anyway.
-	}
+	return slots{wake.New(), wake.New(), wake.New(), wake.New()}
 }
 
 // Hear takes the statement of another member. ok is false if that member's ConfigMap was deleted.
@@ -187,7 +181,7 @@ func (v *Verifier) Hear(member string, s Statement, ok bool) {
 		return
 	}
 	now := time.Now()
-	defer wake(v.wake.check)
+	defer v.wake.check.Wake()
 	if len(s.Lists) > 0 {
 		v.refresh() // A list is told once, so its type must be known now.
 	}
@@ -279,7 +273,7 @@ func (v *Verifier) recall(t resource.Type, h *history, now time.Time) {
 			}
 		}
 	}
-	wake(v.wake.check)
+	v.wake.check.Wake()
 }
 
 // check examines all open claims, and advances the runs.
@@ -301,7 +295,7 @@ func (v *Verifier) check(context.Context) time.Duration {
 			v.found(t, f, now)
 		}
 		if h.wanted {
-			wake(v.wake.repair)
+			v.wake.repair.Wake()
 		}
 		open = open || len(h.claims) > 0
 	}
@@ -343,7 +337,7 @@ func (v *Verifier) Doubt(t resource.Type) {
 		h.doubted = true
 		v.diverged(t, FromPeer)
 		v.opts.Log.Info("The index lacks an object of a member that has left, the resource is listed anew", "resource", t.String(), "source", string(FromPeer))
-		wake(v.wake.repair)
+		v.wake.repair.Wake()
 	}
 }
 
@@ -351,7 +345,7 @@ func (v *Verifier) Doubt(t resource.Type) {
 func (v *Verifier) queue(j job) {
 	if !slices.Contains(v.pending, j) && v.listing != j {
 		v.pending = append(v.pending, j)
-		wake(v.wake.list)
+		v.wake.list.Wake()
 	}
 }
 
@@ -372,7 +366,7 @@ func (v *Verifier) sayVerdict(run string, t string, verdict Verdict, now time.Ti
 // hurry has our statement told soon. The caller holds mu.
 func (v *Verifier) hurry() {
 	v.urgent = true
-	wake(v.wake.tell)
+	v.wake.tell.Wake()
 }
 
 // repair lists all due types anew, one after another.

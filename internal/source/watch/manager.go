@@ -15,6 +15,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/reflector"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/wake"
 )
 
 // Sink takes the observed changes. Calls for one type never overlap, and come in the order of the watch; calls
@@ -131,8 +132,8 @@ type Manager struct {
 	opts    Options
 	metrics *metrics
 	slots   *semaphore.Weighted
-	hung    atomic.Int32  // types that did not answer at their start
-	changed chan struct{} // one slot: a watch has entered another phase
+	hung    atomic.Int32 // types that did not answer at their start
+	changed wake.Slot    // a watch has entered another phase
 	reach   reflector.Reach
 
 	mu       sync.Mutex // guards the fields below; taken before a watcher's own mutex
@@ -169,7 +170,7 @@ func New(client metadata.Interface, sink Sink, opts Options) *Manager {
 		opts:     opts,
 		metrics:  newMetrics(opts.Registerer),
 		slots:    semaphore.NewWeighted(int64(opts.Starts)),
-		changed:  make(chan struct{}, 1),
+		changed:  wake.New(),
 		wanted:   map[place]*watcher{},
 		stopping: map[place]*watcher{},
 	}
@@ -208,7 +209,7 @@ func (m *Manager) Set(types []resource.Type) {
 			m.start(w)
 		}
 	}
-	m.wake()
+	m.changed.Wake()
 }
 
 // stop ends a wanted watch. The caller holds m.mu.
@@ -331,12 +332,5 @@ func (m *Manager) Synced(f func(t resource.Type, listed time.Time)) {
 		if s := w.status(); s.Phase == Synced {
 			f(w.t, s.ListedAt)
 		}
-	}
-}
-
-func (m *Manager) wake() {
-	select {
-	case m.changed <- struct{}{}:
-	default:
 	}
 }

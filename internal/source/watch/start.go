@@ -95,7 +95,7 @@ func (w *watcher) waitNoMore(began time.Time) {
 	w.late = true
 	w.mu.Unlock()
 	w.free()
-	w.m.wake()
+	w.m.changed.Wake()
 }
 
 // settled tells whether [Manager.Settled] need not wait for the type.

@@ -226,5 +226,5 @@ func (w *watcher) enter(p Phase) {
 		w.st.Phase, w.st.Since = p, time.Now()
 	}
 	w.mu.Unlock()
-	w.m.wake()
+	w.m.changed.Wake()
 }
