@@ -47,7 +47,7 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 			c := cluster(t, r, objects)
 			var replicas []*fleet.Replica
 			for range 3 {
-				replicas = append(replicas, r.Start(tt.env))
+				replicas = append(replicas, r.Start(unhurried(tt.env)))
 			}
 			for _, p := range replicas {
 				p.WaitReady(time.Minute)

@@ -93,7 +93,7 @@ func TestALargeClusterArrivesWholeInLittleMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("cluster of %d objects made in %v", len(cluster.IDs()), cluster.Took.Round(time.Second))
-	p := r.Start(nil)
+	p := r.Start(map[string]string{"GOGC": ""})
 	p.WaitReady(time.Minute)
 	took, objects := r.WaitEqual(2 * time.Minute)
 	if objects < 20_000 {
