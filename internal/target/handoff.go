@@ -12,13 +12,13 @@ var _ handoff.Target = (*Target)(nil)
 // Name implements [handoff.Target].
 func (t *Target) Name() string { return t.spec.Name }
 
-// Drain implements [handoff.Sender].
+// Drain implements [handoff.Drainer].
 func (t *Target) Drain(lost handoff.Match) <-chan struct{} { return t.pipeline.Drain(lost) }
 
-// Cancel implements [handoff.Sender].
+// Cancel implements [handoff.Drainer].
 func (t *Target) Cancel(lost handoff.Match) { t.pipeline.Cancel(lost) }
 
-// TakeUp implements [handoff.Sender]. The checkpoints are those that the former owner left when it gave the
+// TakeUp implements [handoff.Taker]. The checkpoints are those that the former owner left when it gave the
 // objects up.
 func (t *Target) TakeUp(gained, crashed handoff.Match) {
 	t.pipeline.Gained(gained)
@@ -26,33 +26,33 @@ func (t *Target) TakeUp(gained, crashed handoff.Match) {
 	t.pipeline.Doubt(crashed)
 }
 
-// Admitted implements [handoff.Sender].
+// Admitted implements [handoff.Taker].
 func (t *Target) Admitted(gained handoff.Match) {
 	t.pipeline.Gained(gained) // again, for changes in between
 	t.progress.Receive()
 }
 
-// Shared implements [handoff.Sender].
+// Shared implements [handoff.Taker].
 func (t *Target) Shared(members int) {
 	t.pipeline.SetMaxInFlight(max(t.spec.MaxInFlight/members, 1))
 	t.pipeline.MaySendChanged()
 }
 
-// Synced implements [handoff.Recorder].
+// Synced implements [handoff.Catcher].
 func (t *Target) Synced() <-chan struct{} { return t.store.Synced() }
 
-// Refresh implements [handoff.Recorder].
+// Refresh implements [handoff.Catcher].
 func (t *Target) Refresh(ctx context.Context) error {
 	return t.store.Refresh(ctx) // The error says what the store was doing.
 }
 
-// Behind implements [handoff.Recorder].
+// Behind implements [handoff.Catcher].
 func (t *Target) Behind(among func(resource.Type) bool) string { return t.progress.Behind(among) }
 
-// PublishLast implements [handoff.Recorder].
+// PublishLast implements [handoff.Drainer].
 func (t *Target) PublishLast(ctx context.Context) { t.progress.PublishLast(ctx) }
 
-// Leave implements [handoff.Recorder].
+// Leave implements [handoff.Drainer].
 func (t *Target) Leave(ctx context.Context) {
 	t.advance(StateDraining)
 	t.progress.PublishLast(ctx)

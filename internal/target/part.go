@@ -157,7 +157,7 @@ func (c catalog) Namespaces(t resource.Type) map[string]int {
 }
 
 // members implements [operations.View].
-type members struct{ member Seat }
+type members struct{ member Member }
 
 // Members implements [operations.View].
 func (m members) Members() []string { return m.member.View().View }

@@ -81,14 +81,29 @@ type Observers struct {
 
 // Seat is our membership as one target sees it; [handoff.Seat] is one.
 type Seat interface {
+	Member
+	Rights
+	Taker
+}
+
+// Member is this member, and its view.
+type Member interface {
 	Name() string
 	Incarnation() string
 	View() membership.View
+}
+
+// Rights tell which objects are ours to send.
+type Rights interface {
 	// MaySend tells whether we may send an object. Away tells whether we could, had no other member taken it.
 	// OwnedSince returns the version of the gain by which the object is ours.
 	MaySend(t resource.Type, id resource.ID) bool
 	Away(t resource.Type, id resource.ID) bool
 	OwnedSince(t resource.Type, id resource.ID) uint64
+}
+
+// Taker takes parts for a resync.
+type Taker interface {
 	// Taken tells whether a resync has taken any part of a type. Await waits for a change of that. Take makes us the
 	// only sender.
 	Taken(t resource.Type) bool

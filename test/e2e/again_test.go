@@ -77,8 +77,8 @@ func restful(t *testing.T, r *fleet.Rig, all []*fleet.Replica, within time.Durat
 	return took, objects
 }
 
-// TestRestart_InAllUsualWays_SendsNothingAgain restarts three replicas in all usual ways.
-func TestRestart_InAllUsualWays_SendsNothingAgain(t *testing.T) {
+// TestNothingIsSentAgain restarts three replicas in all usual ways.
+func TestNothingIsSentAgain(t *testing.T) {
 	longOnly(t)
 	r := fleet.New(t, fleet.Options{})
 	cluster(t, r, 20_000)

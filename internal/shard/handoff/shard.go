@@ -33,38 +33,43 @@ type Match = func(t resource.Type, id resource.ID) bool
 
 // Target is one receiver for which partitions are given up and taken up. Several goroutines call its methods.
 type Target interface {
-	Sender
-	Recorder
+	Drainer
+	Catcher
+	Taker
 	// Name is unique among the receivers.
 	Name() string
 }
 
-// Sender sends to one receiver the objects that we may send.
-type Sender interface {
+// Drainer gives up objects of one receiver.
+type Drainer interface {
 	// Drain begins no more requests for matching objects, and closes the channel when those in flight have ended.
 	// Cancel ends them.
 	Drain(lost Match) <-chan struct{}
 	Cancel(lost Match)
-	// TakeUp prepares gained objects, some of them from members that have crashed, before they may be sent.
-	TakeUp(gained, crashed Match)
-	// Admitted tells that the gained objects may be sent from this call on.
-	Admitted(gained Match)
-	// Shared tells that our share has changed, and by how many the receiver's bounds are divided.
-	Shared(members int)
+	// PublishLast writes our checkpoint before a handoff, and tries again until that has succeeded or ctx ends.
+	// Leave does so before we give up everything.
+	PublishLast(ctx context.Context)
+	Leave(ctx context.Context)
 }
 
-// Recorder knows the checkpoints of one receiver.
-type Recorder interface {
+// Catcher catches up with the former owners, by their checkpoints of one receiver.
+type Catcher interface {
 	// Synced is closed once the checkpoints have been read. Refresh reads them again.
 	Synced() <-chan struct{}
 	Refresh(ctx context.Context) error
 	// Behind returns one of the given types of which we have seen less than another member had at its last
 	// checkpoint, empty when there is none.
 	Behind(among func(resource.Type) bool) string
-	// PublishLast writes our checkpoint before a handoff, and tries again until that has succeeded or ctx ends.
-	// Leave does so before we give up everything.
-	PublishLast(ctx context.Context)
-	Leave(ctx context.Context)
+}
+
+// Taker takes up objects of one receiver.
+type Taker interface {
+	// TakeUp prepares gained objects, some of them from members that have crashed, before they may be sent.
+	TakeUp(gained, crashed Match)
+	// Admitted tells that the gained objects may be sent from this call on.
+	Admitted(gained Match)
+	// Shared tells that our share has changed, and by how many the receiver's bounds are divided.
+	Shared(members int)
 }
 
 // Shard is this replica's part in the ring: its membership, and what the membership and the receivers tell each
