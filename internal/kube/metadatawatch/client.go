@@ -61,11 +61,34 @@ func New(config *rest.Config) (metadata.Interface, error) {
 	if httpClient, err = rest.HTTPClientFor(config); err != nil {
 		return nil, fmt.Errorf("making the HTTP client for watches: %w", err)
 	}
+	if config.Transport == nil { // the transport is ours: no other client has this Dial
+		boundUnread(httpClient.Transport)
+	}
 	watches, err := rest.RESTClientForConfigAndClient(config, httpClient)
 	if err != nil {
 		return nil, fmt.Errorf("making the client for watches: %w", err)
 	}
 	return &client{Interface: full, rest: watches, lists: lists, decoder: metainternalscheme.Codecs.UniversalDeserializer(), agent: config.UserAgent}, nil
+}
+
+// maxUnread is how many bytes of a stream the server may send ahead of its reader. By default it is 4 MiB, so a
+// processor that is held up while it lists would have as much more for each list under way. 256 KiB is 50 MiB a second
+// at a round trip of 5 ms.
+const maxUnread = 256 << 10
+
+// boundUnread bounds what streams hold that are not read fast enough. It is called before the first request.
+func boundUnread(rt http.RoundTripper) {
+	for {
+		switch t := rt.(type) {
+		case *http.Transport:
+			t.HTTP2 = &http.HTTP2Config{MaxReceiveBufferPerStream: maxUnread}
+			return
+		case utilnet.RoundTripperWrapper:
+			rt = t.WrappedRoundTripper()
+		default:
+			return
+		}
+	}
 }
 
 // Resource implements [metadata.Interface].
