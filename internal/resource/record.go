@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/cespare/xxhash/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -69,7 +70,7 @@ func newRecord(o *metav1.ObjectMeta, labels map[string]string, keep AnnotationFi
 
 	buf = binary.AppendVarint(buf, max(updatedAt(o.ManagedFields), created))
 	return Record{
-		Namespace:       strings.Clone(o.Namespace),
+		Namespace:       unique.Make(o.Namespace).Value(), // one string for all objects of the namespace
 		Name:            strings.Clone(o.Name),
 		Digest:          digest,
 		ResourceVersion: ParseVersion(o.ResourceVersion),

@@ -79,9 +79,10 @@ func (s Selection) Record(o *metav1.ObjectMeta) (r Record, selected bool) {
 	}
 	r = newRecord(o, s.Labels.merged(o.Labels, s.Extra), s.Annotations)
 	if s.KeepMarks && m != (Marks{}) {
-		m.OptOut = strings.Clone(m.OptOut)
-		r.Marks = &m
-		r.Digest ^= m.hash()
+		kept := m // a variable of its own: &m would put the marks of every object on the heap
+		kept.OptOut = strings.Clone(m.OptOut)
+		r.Marks = &kept
+		r.Digest ^= kept.hash()
 	}
 	return r, true
 }

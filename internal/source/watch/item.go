@@ -26,9 +26,27 @@ var (
 	_ runtime.Object = (*item)(nil)
 )
 
-func newItem(o *metav1.ObjectMeta, keep resource.Selection) *item {
+func newItem(o *metav1.ObjectMeta, keep resource.Selection) item {
 	r, selected := keep.Record(o)
-	return &item{record: r, left: !selected}
+	return item{record: r, left: !selected}
+}
+
+// slab is how many items of a list are allocated at a time: 6 KiB.
+const slab = 64
+
+// items allocates the items of one list. They become garbage together, so no item of a list leaves a gap among
+// objects that stay. The zero value is ready for use, by one goroutine at a time.
+type items struct{ free []item }
+
+// add returns the item of an object.
+func (s *items) add(o *metav1.ObjectMeta, keep resource.Selection) *item {
+	if len(s.free) == 0 {
+		s.free = make([]item, slab)
+	}
+	i := &s.free[0]
+	s.free = s.free[1:]
+	*i = newItem(o, keep)
+	return i
 }
 
 // GetNamespace returns the namespace, empty for a cluster-scoped object.

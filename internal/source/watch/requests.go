@@ -57,8 +57,9 @@ func (l *requester) List(ctx context.Context, opts metav1.ListOptions) (runtime.
 		l.w.m.metrics.lists.Observe(time.Since(l.began).Seconds())
 	}
 	list := &metainternal.List{ListMeta: full.ListMeta, Items: make([]runtime.Object, len(full.Items))}
+	var page items
 	for i := range full.Items {
-		list.Items[i] = newItem(&full.Items[i].ObjectMeta, l.w.m.opts.Keep)
+		list.Items[i] = page.add(&full.Items[i].ObjectMeta, l.w.m.opts.Keep)
 	}
 	return list, nil
 }

@@ -24,11 +24,13 @@ var (
 	_ cache.ReflectorBookmarkStore = (*store)(nil)
 )
 
-// Transformer returns a function that turns metadata into items before the Reflector keeps them.
+// Transformer returns a function that turns metadata into items before the Reflector keeps them. The Reflector calls
+// it for one object of a list after the other.
 func (s *store) Transformer() cache.TransformFunc {
+	var list items
 	return func(obj any) (any, error) {
 		if o, ok := obj.(*metav1.PartialObjectMetadata); ok {
-			return newItem(&o.ObjectMeta, s.w.m.opts.Keep), nil
+			return list.add(&o.ObjectMeta, s.w.m.opts.Keep), nil
 		}
 		return obj, nil
 	}
