@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
@@ -74,5 +76,30 @@ func TestGap_WatchBeginsAnew_IsOpenUntilItHasBeenLookedInto(t *testing.T) {
 	gap("nobody is left who could write", "closed", 0, 0)
 	if state, _, _ := s.Inspect(pods); !state.Done() {
 		t.Errorf("the search is %s, want that no gap has begun it again", state)
+	}
+}
+
+// TestFinder_SeveralGoneMembersKnewAnObject_ReceiverIsToldOnce: each list of the past shows the object again, and a
+// deletion that has been delivered would be sent for each of them.
+func TestFinder_SeveralGoneMembersKnewAnObject_ReceiverIsToldOnce(t *testing.T) {
+	s := newSearching([]uint64{50}, nil, map[uint64][]string{
+		50: {"x"}, 120: {"x", "early", "brief"}, 130: {"x", "brief"}, 140: {"x", "brief"},
+	})
+	s.Step(t.Context(), time.Unix(0, 0))
+	for member, high := range map[string]uint64{"one": 120, "two": 130, "three": 140, "four": 140} {
+		s.ledger.Set(member, checkpoint.Checkpoint{
+			Member: member, Incarnation: member + ".1", View: []string{"b", "c"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",
+			Types: map[string]checkpoint.Entry{"pods.v1": {Low: 40, High: high}},
+		})
+	}
+	s.index.Replace(pods, []resource.Record{{Namespace: "a", Name: "x", ResourceVersion: 5}}, 150)
+	s.history.asked = nil
+	s.Step(t.Context(), time.Unix(1, 0))
+	s.want(t, "all have left in the gap", true, "brief", "early")
+	if diff := cmp.Diff([]uint64{140, 130, 120}, s.history.asked); diff != "" {
+		t.Errorf("versions that were listed (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string][2]uint64{"brief": {140, 150}, "early": {120, 150}}, s.spans); diff != "" {
+		t.Errorf("when they were deleted (-want +got):\n%s", diff)
 	}
 }

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/guard"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -51,32 +54,58 @@ func (f *Finder) watched(t resource.Type, s *search, now time.Time) Gap {
 // closeGaps searches the gaps of our watches, until every peer has written a checkpoint from after them, or is
 // gone. Until then our checkpoints claim deletions only up to where the gap begins.
 func (f *Finder) closeGaps(ctx context.Context, now time.Time) {
+	open := f.openGaps(now)
+	if len(open) == 0 {
+		return
+	}
 	here := f.present()
-	fresh := maps.Equal(here.others, f.consulted)
-	for _, t := range f.opts.Index.Types() {
-		f.mu.Lock()
-		var g Gap
-		s := f.searches[t]
-		if s != nil {
-			g = f.watched(t, s, now)
+	if !maps.Equal(here.others, f.consulted) { // The last checkpoint of a member that is gone may be on its way.
+		if f.opts.Checkpoints.Refresh(ctx) != nil {
+			return
 		}
-		f.mu.Unlock()
-		if g.State != Open || ctx.Err() != nil {
+		f.consulted = here.others
+	}
+	var lookups errgroup.Group
+	lookups.SetLimit(searchers) // Nearly all of its time is the API server's, in lists of the past.
+	for _, o := range open {
+		lookups.Go(func() error {
+			if ctx.Err() != nil {
+				return nil
+			}
+			closed, err := f.resolveGap(ctx, o.t, o.search, o.gap, here, now)
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			if o.search.gap == o.gap { // The watch has not begun anew once more.
+				o.search.gap = o.gap.looked(closed, err, now)
+			}
+			return nil
+		})
+	}
+	_ = lookups.Wait() // None returns an error.
+}
+
+// openGap is a gap that has to be searched.
+type openGap struct {
+	t      resource.Type
+	search *search
+	gap    Gap
+}
+
+// openGaps takes note of the positions of all watches, and returns the gaps that are open, in the order of the
+// types.
+func (f *Finder) openGaps(now time.Time) (open []openGap) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.opts.Index.Types() {
+		s := f.searches[t]
+		if s == nil {
 			continue
 		}
-		if !fresh { // The last checkpoint of a member that is gone may be on its way.
-			if f.opts.Checkpoints.Refresh(ctx) != nil {
-				return
-			}
-			fresh, f.consulted = true, here.others
+		if g := f.watched(t, s, now); g.State == Open {
+			open = append(open, openGap{t, s, g})
 		}
-		closed, err := f.resolveGap(ctx, t, s, g, here, now)
-		f.mu.Lock()
-		if s.gap == g { // The watch has not begun anew once more.
-			s.gap = g.looked(closed, err, now)
-		}
-		f.mu.Unlock()
 	}
+	return open
 }
 
 // resolveGap searches for deletions in a gap, by the last checkpoints of the members that are gone. It tells
@@ -91,6 +120,7 @@ func (f *Finder) resolveGap(ctx context.Context, t resource.Type, s *search, g G
 		return true, nil
 	}
 	silent := maps.Clone(here.others) // the peers that have written nothing from after the gap
+	var versions []uint64             // of the members that are gone
 	for _, p := range f.opts.Ledger.Positions(t.String()) {
 		process := ownership.Process(p.Incarnation)
 		switch {
@@ -101,15 +131,21 @@ func (f *Finder) resolveGap(ctx context.Context, t resource.Type, s *search, g G
 			}
 		case p.High <= g.After || p.High >= g.Since || f.askedAbout(s, p.High):
 		default:
-			err := f.exactList(ctx, t, p.High, make(map[guard.Object]bool))
-			switch {
-			case errors.Is(err, watch.ErrExpired):
-				f.mu.Lock()
-				f.findings.cannotTell(t)
-				f.mu.Unlock()
-			case err != nil:
-				return false, err
-			}
+			versions = append(versions, p.High)
+		}
+	}
+	slices.Sort(versions)
+	// The latest version at which an object existed is nearest to its deletion, of which the receiver is told once.
+	deleted := make(map[guard.Object]bool)
+	for _, version := range slices.Backward(slices.Compact(versions)) {
+		err := f.exactList(ctx, t, version, deleted)
+		switch {
+		case errors.Is(err, watch.ErrExpired):
+			f.mu.Lock()
+			f.findings.cannotTell(t)
+			f.mu.Unlock()
+		case err != nil:
+			return false, err
 		}
 	}
 	return len(silent) == 0, nil
