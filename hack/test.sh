@@ -14,6 +14,11 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ $# -gt 0 ] || set -- unit long integration e2e
 
+# Processor time is scarcer than memory: garbage is collected more rarely, by the compiler too.
+export GOGC=${GOGC:-400} GOMEMLIMIT=${GOMEMLIMIT:-3GiB}
+# A program with the race detector waits for a second at its end, for goroutines that are about to report.
+export GORACE="atexit_sleep_ms=100 ${GORACE:-}"
+
 gotestsum=$(hack/tools/install.sh gotestsum)/gotestsum
 mkdir -p dist/test
 reports=()
@@ -66,8 +71,7 @@ for stage in "$@"; do
       mapfile -t packages < <(grep -rl --include='*_test.go' 'testing\.Short()' internal cmd | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
       # Only what is cut short: the rest has been run.
       names=$(shortened "${packages[@]}")
-      # Simulations make much garbage: collected more rarely, it costs a quarter less.
-      [ ${#packages[@]} -eq 0 ] || GOGC=${GOGC:-400} RUN=${RUN:-$names} run long -timeout 30m "${packages[@]}"
+      [ ${#packages[@]} -eq 0 ] || RUN=${RUN:-$names} run long -timeout 30m "${packages[@]}"
       ;;
     integration)
       mapfile -t packages < <(tagged integration)
