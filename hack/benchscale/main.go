@@ -4,6 +4,8 @@
 //	go run ./hack/benchscale -objects 20000,100000 -rates 0          memory
 //	go run ./hack/benchscale -profile status -rates 300,3000         what an event costs that changes nothing
 //	go run ./hack/benchscale -profile labels -rates 100 -replicas 4  shares
+//	go run ./hack/benchscale -profile labels -rates 600 -replicas 1,2,4 -objects 3000 -latency 1s -in-flight 2
+//	                                                                 what a fleet sends whose requests bound it
 //
 // Replicas are processes as they are shipped. Their API server is a multiplied recording of a real one (package
 // replay), so that two cores suffice. Their cost is the figures of /proc. Each run begins with new replicas.
@@ -63,6 +65,7 @@ func run(ctx context.Context) error {
 	flag.Float64Var(&o.scenario.Failures, "failures", 0, "the share of requests that the receiver fails")
 	flag.DurationVar(&o.scenario.Away, "away", 0, "how long the receiver is away from the beginning of the changes")
 	flag.DurationVar(&o.scenario.Sample, "sample", 0, "how often the replicas are looked at during the changes, 0 for never")
+	flag.IntVar(&o.scenario.InFlight, "in-flight", 0, "how many requests each replica may have in flight, to offer it more than it can send")
 	flag.StringVar(&o.binary, "binary", "bin/k8s-vectordb-sync", "the program")
 	flag.StringVar(&o.recording, "recording", "dist/bench/recording.json.gz", "the recording, made if it is not there")
 	flag.StringVar(&o.profiles, "cpuprofiles", "", "a directory for profiles of the first replica: processor time and allocations")

@@ -108,6 +108,7 @@ type usage struct {
 	files, threads int
 	goroutines     int
 	sent           int // upserts so far
+	owned          int // objects that the replica may send for
 }
 
 // used reads /proc, and the replica's own metrics.
@@ -126,6 +127,8 @@ func (r *replica) used(ctx context.Context) (usage, error) {
 		switch {
 		case name == "go_goroutines":
 			u.goroutines = int(n)
+		case strings.HasPrefix(name, "k8s_vectordb_sync_ring_objects_owned"):
+			u.owned = int(n)
 		case strings.HasPrefix(name, "k8s_vectordb_sync_delivery_batch_objects_sum") && strings.Contains(name, `"upsert"`):
 			u.sent += int(n)
 		}

@@ -93,8 +93,8 @@ func grouped(all []result) []measured {
 }
 
 func (s scenario) order() string {
-	return fmt.Sprintf("%9d %-10s %6.0f %3d %9d %.2f %9d %9d", s.Objects, s.Profile, s.Rate, s.Replicas, s.Latency, s.Failures,
-		s.Away, s.For)
+	return fmt.Sprintf("%9d %-10s %6.0f %3d %9d %.2f %9d %9d %3d", s.Objects, s.Profile, s.Rate, s.Replicas, s.Latency,
+		s.Failures, s.Away, s.For, s.InFlight)
 }
 
 // written is all tables, and a line about the commit and the machine.
@@ -144,6 +144,16 @@ func (m measured) spread(format string, f func(result) float64) string {
 		return low + " / " + high
 	}
 	return low + " / " + fmt.Sprintf(format, values[len(values)/2]) + " / " + high
+}
+
+// median is the middle of all runs.
+func (m measured) median(f func(result) float64) float64 {
+	var values []float64
+	for _, r := range m.runs {
+		values = append(values, f(r))
+	}
+	slices.Sort(values)
+	return values[len(values)/2]
 }
 
 // churn is spread for the cost of changes.

@@ -102,6 +102,33 @@ func TestReported_SeveralRuns_LeastMedianAndMost(t *testing.T) {
 	}
 }
 
+// TestReported_RequestsBoundTheFleet_TimesOfOneAndWhatTheLargestShareAllows computes the row by hand: four replicas send
+// 100, 100, 100 and 90 a second, and own 20, 25, 25 and 30 % of the objects. The last one follows 90 / 0.3.
+func TestReported_RequestsBoundTheFleet_TimesOfOneAndWhatTheLargestShareAllows(t *testing.T) {
+	results := filepath.Join(t.TempDir(), "results")
+	line := `{"scenario":{"objects":3000,"replicas":1,"profile":"labels","rate":600,"for":60000000000,"latency":1000000000,"inFlight":2},` +
+		`"churn":{"sent":[100],"owned":[3000]},"commit":"abc","machine":"two cores"}` + "\n"
+	four := strings.NewReplacer(`"replicas":1`, `"replicas":4`, "[3000]", "[600,750,750,900]", "[100]", "[100,100,100,90]").Replace(line)
+	if err := os.WriteFile(results, []byte(four+line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	document, err := reported(results, tableBegin+tableEnd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"| 1 | 2 each, takes 1s | labels, 600/s for 1 min | 1, 0 | 100 |  | 100 | 100 |  |",
+		"| 4 | 2 each, takes 1s | labels, 600/s for 1 min | 1, 0 | 390 | 3.9 | 30 | 300 | 3.0 |",
+	} {
+		if !strings.Contains(document, want) {
+			t.Errorf("the document lacks %q:\n%s", want, document)
+		}
+	}
+	if strings.Contains(document, "Receivers that are slow") {
+		t.Errorf("it is a row about receivers, too:\n%s", document)
+	}
+}
+
 // TestAdd_AnotherCommit_TakesThePlace keeps figures of different programs out of one row.
 func TestAdd_AnotherCommit_TakesThePlace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "results")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -54,6 +55,10 @@ type churned struct {
 	Waiting int     `json:"waiting"`
 	// Shares is how many of the upserts each replica sent.
 	Shares []int `json:"shares"`
+	// Sent is how many objects each replica sends a second that is offered more than its requests in flight can carry.
+	Sent []float64 `json:"sent,omitempty"`
+	// Owned is how many objects are those of each of these replicas.
+	Owned []int `json:"owned,omitempty"`
 	// Traffic is the requests of all replicas to the API server, by verb and resource.
 	Traffic map[string]traffic `json:"traffic"`
 }
@@ -151,10 +156,37 @@ func most(all []usage, f func(usage) float64) float64 {
 	return highest
 }
 
-// String describes the result in two lines.
+// saturated is how many objects all replicas together send a second, if each has more than it can send.
+func (r result) saturated() float64 {
+	var sum float64
+	for _, n := range r.Churn.Sent {
+		sum += n
+	}
+	return sum
+}
+
+// follows is how many changes a second, spread evenly over all objects, the fleet sends without a growing backlog. The
+// replica with the largest share for what it can send bounds it.
+func (r result) follows() float64 {
+	all, least := 0, math.Inf(1)
+	for _, n := range r.Churn.Owned {
+		all += n
+	}
+	for i, n := range r.Churn.Sent {
+		share := float64(r.Churn.Owned[i]) / float64(max(1, all))
+		least = min(least, n/max(share, 1e-9))
+	}
+	return least
+}
+
+// String describes the result in a few lines.
 func (r result) String() string {
 	s := fmt.Sprintf("%v: start %.1f s, %.2f s of CPU; rest %.1f MiB, peak %.1f; idle %.4f of a core; load %.1f",
 		r.Scenario, r.Start.Took, r.Start.CPU, r.Start.Rest, r.Start.Peak, r.Start.IdleCPU, r.Load)
+	if r.Scenario.InFlight > 0 && r.Churn != nil {
+		s += fmt.Sprintf("\n  sent a second %.0f, of each %.0f; without a growing backlog %.0f; objects of each %v",
+			r.saturated(), r.Churn.Sent, r.follows(), r.Churn.Owned)
+	}
 	if c := r.Churn; c != nil {
 		s += fmt.Sprintf("\n  %d events, %.4f ms each, %.4f at the busiest, %.3f of a core; %d upserts, %v; lag p50 %.2f p99 %.2f; "+
 			"%d waiting, after %.1f MiB; drained %.1f s", c.Events, c.PerEvent, c.PerEventBusiest, c.CPU, c.Upserts, c.Shares,

@@ -23,6 +23,9 @@ type scenario struct {
 	Failures float64       `json:"failures"` // of the receiver: the share of its requests
 	Away     time.Duration `json:"away"`     // of the receiver, from the beginning of the churn
 	Sample   time.Duration `json:"sample"`   // how often the replicas are sampled during the churn, 0 for never
+	// InFlight is how many requests each replica may have in flight, so that they, and not the processor, bound it: more
+	// changes are to be offered than can be sent. 0 is the default of the program, for all replicas together.
+	InFlight int `json:"inFlight,omitempty"`
 }
 
 func (s scenario) String() string {
@@ -102,6 +105,9 @@ func (b *bench) start(ctx context.Context, out *started) error {
 		if b.opts.profiles == "" {
 			env["DEBUG_ENDPOINTS"] = "false"
 		}
+		if b.scenario.InFlight > 0 {
+			env["MAX_IN_FLIGHT"] = strconv.Itoa(b.scenario.InFlight * b.scenario.Replicas)
+		}
 		r, err := startReplica(b.opts.binary, b.dir, i, env)
 		if err != nil {
 			return err
@@ -158,7 +164,9 @@ func (b *bench) churn(ctx context.Context, out *result, seed uint64) error {
 	if b.scenario.Away > 0 {
 		defer time.AfterFunc(b.scenario.Away, func() { b.sink.setAway(false) }).Stop()
 	}
-	c.Events = l.run(ctx, b.scenario.Rate, b.scenario.For)
+	if err := b.offer(ctx, l, c); err != nil {
+		return err
+	}
 	ends, err := b.used(ctx)
 	if err != nil {
 		return err
@@ -180,6 +188,35 @@ func (b *bench) churn(ctx context.Context, out *result, seed uint64) error {
 	var p50, p99 time.Duration
 	c.Upserts, p50, p99 = b.sink.measured()
 	c.LagP50, c.LagP99 = p50.Seconds(), p99.Seconds()
+	return nil
+}
+
+// fill is the share of the time of changes after which replicas that are offered too much have a backlog.
+const fill = 6
+
+// offer makes the changes. Of replicas that are offered too much, it notes what they send after a time.
+func (b *bench) offer(ctx context.Context, l *load, c *churned) error {
+	s := b.scenario
+	if s.InFlight == 0 {
+		c.Events = l.run(ctx, s.Rate, s.For)
+		return nil
+	}
+	c.Events = l.run(ctx, s.Rate, s.For/fill)
+	before, err := b.used(ctx)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	c.Events += l.run(ctx, s.Rate, s.For-s.For/fill)
+	after, err := b.used(ctx)
+	if err != nil {
+		return err
+	}
+	took := time.Since(began).Seconds()
+	for i, u := range after {
+		c.Sent = append(c.Sent, float64(u.sent-before[i].sent)/took)
+		c.Owned = append(c.Owned, u.owned)
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@
 #   cpu         what an event costs that changes nothing, and one that is sent, at 300 to 3,000 a second
 #   churn       rollouts, and namespaces that go and come back
 #   shares      one, two and four replicas
+#   scaleout    one, two and four replicas that are bound by their requests in flight: what they send a second (25 minutes)
 #   receiver    one that takes 300 ms, one that fails 30 % of all requests
 #   away        one that is away (AWAY, 30m)
 #   soak        200 changes a second (SOAK, 1h)
@@ -17,7 +18,7 @@
 # place of what was measured of another commit.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-[ $# -gt 0 ] || set -- memory cpu churn shares receiver away soak fleet
+[ $# -gt 0 ] || set -- memory cpu churn shares scaleout receiver away soak fleet
 
 assets() {
   [ -z "${assets_known:-}" ] || return 0
@@ -47,6 +48,7 @@ for part in "$@"; do
       bench -profile namespace -rates 300
       ;;
     shares) bench -profile labels -rates 1000 -replicas 1,2,4 ;;
+    scaleout) bench -profile labels -objects 3000 -rates 600 -replicas 1,2,4 -latency 1s -in-flight 2 ;;
     receiver)
       bench -profile labels -rates 100 -latency 300ms
       bench -profile labels -rates 100 -failures 0.3

@@ -40,9 +40,18 @@ var tables = []table{
 		sharesRow,
 	},
 	{
+		"Scale out: each replica may have a few requests in flight, the receiver takes all at once, and more changes are offered than can be sent.",
+		[]string{
+			"Replicas", "Requests in flight, receiver", "Changes", "Runs, load", "Sent a second", "Times that of one",
+			"Most of the objects, %", "Changes a second without a growing backlog", "Times that of one",
+		},
+		func(s scenario, _ []measured) bool { return s.InFlight > 0 },
+		scaleRow,
+	},
+	{
 		"Receivers that are slow or fail, one replica.",
 		[]string{"Receiver", "Changes", "Runs, load", "Of a core", "Lag p50, s", "Lag p99, s", "Equal after the last change, s"},
-		func(s scenario, _ []measured) bool { return s.Latency > 0 || s.Failures > 0 },
+		func(s scenario, _ []measured) bool { return s.InFlight == 0 && (s.Latency > 0 || s.Failures > 0) },
 		receiverRow,
 	},
 	{
@@ -130,6 +139,31 @@ func sharesRow(m measured, _ []measured) []string {
 	return []string{
 		fmt.Sprint(m.Replicas), m.changes(), m.counted(), share(slices.Min) + "; " + share(slices.Max),
 		m.churn("%.3f", func(c *churned) float64 { return c.Busiest }), m.spread("%.3f", busiest),
+	}
+}
+
+func scaleRow(m measured, all []measured) []string {
+	times := func(f func(result) float64) string {
+		one := m.scenario
+		one.Replicas = 1
+		i := slices.IndexFunc(all, func(o measured) bool { return o.scenario == one })
+		if i < 0 || m.Replicas == 1 {
+			return ""
+		}
+		alone := all[i].median(f)
+		return m.spread("%.1f", func(r result) float64 { return f(r) / max(alone, 1e-9) })
+	}
+	largest := func(r result) float64 {
+		sum := 0
+		for _, n := range r.Churn.Owned {
+			sum += n
+		}
+		return 100 * float64(slices.Max(r.Churn.Owned)) / float64(max(1, sum))
+	}
+	return []string{
+		fmt.Sprint(m.Replicas), fmt.Sprintf("%d each, takes %s", m.InFlight, m.Latency), m.changes(), m.counted(),
+		m.spread("%.0f", result.saturated), times(result.saturated), m.spread("%.0f", largest),
+		m.spread("%.0f", result.follows), times(result.follows),
 	}
 }
 
