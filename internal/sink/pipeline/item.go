@@ -43,7 +43,7 @@ type item struct {
 
 	place   place
 	evicted bool // dropped its body: it cannot be sent before it is filled
-	several bool // has been in more than one state since the last acknowledgement
+	several bool // has, or may have, been in more than one state since the last acknowledgement
 	sending
 	origin
 

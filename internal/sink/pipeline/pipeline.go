@@ -168,7 +168,7 @@ func (p *Pipeline) Apply(c index.Change) {
 	if c.Cause == index.Initial {
 		p.tally.came(it)
 	}
-	it.several = c.Listed || c.Again || it.dirty() && (it.several || it.mark() != stateOf(c).mark())
+	it.several = c.Listed || c.Again || c.Cause == index.Found || it.dirty() && (it.several || it.mark() != stateOf(c).mark())
 	p.set(it, c.Deleted, c.Record)
 	it.Lost, it.found = c.Lost, c.Cause == index.Found
 	p.items.lost = p.items.lost || c.Lost

@@ -9,6 +9,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
 )
 
 // A request of unknown outcome carries an object that is then deleted. The deletion is acknowledged, and the
@@ -200,4 +201,23 @@ func TestPipeline_AnswersTakeLongerThanTheSettleTime_LastWordOutlivesThem(t *tes
 			t.Errorf("the receiver has %q, want the last state; it was sent %v", got, r.rcv.requests())
 		}
 	})
+}
+
+// TestTakeover_DeletionIsFound_DoubtOfTheLivingStateCanUndoIt: a member that left was in doubt about an object's state,
+// and named that state. The object is gone from the cluster, so its deletion is found. It has the version of the state
+// that the receiver may still apply, and is another state.
+func TestTakeover_DeletionIsFound_DoubtOfTheLivingStateCanUndoIt(t *testing.T) {
+	for name, acknowledged := range map[string]bool{"acknowledged": true, "not acknowledged": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := newRig(t, pipeline.Options{Settle: time.Minute, Doubtful: func(resource.ID) (pipeline.Doubt, bool) {
+					return pipeline.Doubt{Version: 90, Acknowledged: acknowledged}, true
+				}})
+				r.list()
+				r.p.Apply(index.Change{Type: pods, ID: id("x"), Deleted: true, Cause: index.Found, After: 89, Record: resource.Record{Namespace: "a", Name: "x", ResourceVersion: 90}})
+				time.Sleep(10 * time.Minute)
+				wantRequests(t, r, "0s -x", "60s -x", "300s -x")
+			})
+		})
+	}
 }
