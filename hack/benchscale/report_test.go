@@ -102,8 +102,8 @@ func TestReported_SeveralRuns_LeastMedianAndMost(t *testing.T) {
 	}
 }
 
-// TestReported_RequestsBoundTheFleet_TimesOfOneAndWhatTheLargestShareAllows computes the row by hand: four replicas send
-// 100, 100, 100 and 90 a second, and own 20, 25, 25 and 30 % of the objects. The last one follows 90 / 0.3.
+// TestReported_RequestsBoundTheFleet_TimesOfOneAndWhatTheLargestShareAllows computes the row by hand. Four replicas
+// send 100, 100, 100 and 90 a second, and own 20, 25, 25 and 30 % of the objects. The last one follows 90 / 0.3.
 func TestReported_RequestsBoundTheFleet_TimesOfOneAndWhatTheLargestShareAllows(t *testing.T) {
 	results := filepath.Join(t.TempDir(), "results")
 	line := `{"scenario":{"objects":3000,"replicas":1,"profile":"labels","rate":600,"for":60000000000,"latency":1000000000,"inFlight":2},` +

@@ -23,8 +23,8 @@ type scenario struct {
 	Failures float64       `json:"failures"` // of the receiver: the share of its requests
 	Away     time.Duration `json:"away"`     // of the receiver, from the beginning of the churn
 	Sample   time.Duration `json:"sample"`   // how often the replicas are sampled during the churn, 0 for never
-	// InFlight is how many requests each replica may have in flight, so that they, and not the processor, bound it: more
-	// changes are to be offered than can be sent. 0 is the default of the program, for all replicas together.
+	// InFlight is how many requests each replica may have in flight, so that they bound it, and not the processor.
+	// More changes are to be offered than can be sent. 0 is the default of the program, for all replicas together.
 	InFlight int `json:"inFlight,omitempty"`
 }
 
