@@ -28,7 +28,7 @@ spec:
 // TestDefinitionsAreScannedOnceByTheFleet has two replicas that see a definition. One of them reports it, once, and
 // reports its removal when it is deleted.
 func TestDefinitionsAreScannedOnceByTheFleet(t *testing.T) {
-	beside(t, 100*time.Second)
+	besideWaiting(t, 100*time.Second)
 	const name = "gadgets.example.com"
 	r := fleet.New(t, fleet.Options{})
 	r.Apply(fmt.Sprintf(gadgetDefinition, ""))

@@ -37,7 +37,7 @@ func TestResyncsThatOverlapStayExact(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			beside(t, 160*time.Second)
+			beside(t, 130*time.Second)
 			r := fleet.New(t, fleet.Options{})
 			_, objects := size()
 			if tt.cut {

@@ -318,8 +318,8 @@ func TestVerificationOfAnUnchangedClusterSendsNothing(t *testing.T) {
 // TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater has three replicas, one of which loses one event in so
 // many. The full measure is one in a thousand for ten minutes.
 func TestAReplicaThatLosesEventsForMinutesIsRightAMinuteLater(t *testing.T) {
-	beside(t, 150*time.Second)
-	lossy, every := 90*time.Second, uint64(200)
+	beside(t, 110*time.Second)
+	lossy, every := 45*time.Second, uint64(100)
 	switch {
 	case testing.Short():
 		lossy = 30 * time.Second

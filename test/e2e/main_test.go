@@ -36,8 +36,8 @@ var seats = sync.OnceValue(func() *fleet.Seats {
 	return fleet.NewSeats(n)
 })
 
-// waits are the seats of stories that only wait for a minute or more, for a stream to be given up or a verification
-// to be due. They cost next to nothing.
+// waits are the seats of stories that only wait for a minute or more: for a stream to be given up, for a verification
+// to be due, or for a scan. They cost next to nothing.
 var waits = fleet.NewSeats(2)
 
 // fillings bound how many clusters are filled at once. One keeps the two cores busy for seconds: more of them

@@ -69,6 +69,15 @@ type end struct {
 	err  error // of Wait, once done is closed
 }
 
+// beside are the settings of replicas in stories that run beside others, which is all but the full measure.
+var beside = map[string]string{
+	// None is fenced because other stories have the processor for two seconds.
+	"LEASE_DURATION_MS": "6000", "LEASE_RENEW_DEADLINE_MS": "4000", "LEASE_RENEW_INTERVAL_MS": "1300",
+	// At the program's own pace, the collector takes half of the processor time of stories, whose memory nobody looks
+	// at. An empty value is that pace.
+	"GOGC": "400",
+}
+
 // Start starts a replica and returns at once. The environment overrides a default one, in which the program sends to
 // the rig's receiver with short windows. An empty POD_NAME becomes replica-N.
 func (r *Rig) Start(env map[string]string) *Replica {
@@ -97,16 +106,14 @@ func (r *Rig) StartBinary(binary string, env map[string]string) *Replica {
 		"API_BIND_ADDRESS": p.API, "HEALTH_PROBE_BIND_ADDRESS": p.Health, "METRICS_BIND_ADDRESS": p.Metrics, "METRICS_SECURE": "false",
 		"POD_NAME": name, "POD_NAMESPACE": "default",
 		"DEBOUNCE_WINDOW_MS": "1000", "DEBOUNCE_MAX_WAIT_MS": "5000", "BATCH_FLUSH_INTERVAL_MS": "500",
-		// The others give up a killed replica after 3 s instead of 15.
+		// The others give up a killed replica after 3 s instead of 15, or after 6; see beside.
 		"LEASE_DURATION_MS": "3000", "LEASE_RENEW_DEADLINE_MS": "2000", "LEASE_RENEW_INTERVAL_MS": "700",
 	}
 	if r.format == DotAI {
 		all["AUTH_TOKEN_FILE"] = tokenFile(r.t)
 	}
 	if os.Getenv("E2E_LONG") == "" {
-		// At the program's own pace, the collector takes half of the processor time of stories, whose memory nobody
-		// looks at. An empty value is that pace.
-		all["GOGC"] = "400"
+		maps.Copy(all, beside)
 	}
 	maps.Copy(all, env)
 	p.cmd = exec.Command(binary)
