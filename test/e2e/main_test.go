@@ -25,10 +25,10 @@ func TestMain(m *testing.M) {
 	os.Exit(controlplane.Shared(m).Run())
 }
 
-// seats are how many stories run at once, as E2E_PARALLEL says. Three keep two cores busy, and leave
+// seats are how many stories run at once, as E2E_PARALLEL says. Four keep two cores busy, and leave
 // a replica the processor time that its Lease needs.
 var seats = sync.OnceValue(func() *fleet.Seats {
-	const enough = 3
+	const enough = 4
 	n, err := strconv.Atoi(cmp.Or(os.Getenv("E2E_PARALLEL"), strconv.Itoa(enough)))
 	if err != nil || n < 1 {
 		panic(fmt.Sprintf("E2E_PARALLEL=%s, want a number of stories", os.Getenv("E2E_PARALLEL")))
@@ -38,7 +38,7 @@ var seats = sync.OnceValue(func() *fleet.Seats {
 
 // waits are the seats of stories that only wait for a minute or more: for a stream to be given up, for a verification
 // to be due, or for a scan. They cost next to nothing.
-var waits = fleet.NewSeats(2)
+var waits = fleet.NewSeats(3)
 
 // fillings bound how many clusters are filled at once. One keeps the two cores busy for seconds: more of them
 // starve the API servers of all.
