@@ -7,10 +7,9 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"golang.org/x/net/http2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
-
-	"golang.org/x/net/http2"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/kube/metadatawatch"
 )
