@@ -41,7 +41,7 @@ type Part struct {
 	// Namespaces limit the part to these namespaces; nil means all, and cluster-scoped objects. It is nil for
 	// cluster-scoped types.
 	Namespaces []string
-	// Own leaves out objects that other members own.
+	// Own leaves out objects that are another member's; see [Options.Away].
 	Own bool
 }
 
@@ -49,6 +49,9 @@ type Part struct {
 type Options struct {
 	// Wants tells which objects the receiver should have; nil means all.
 	Wants func(t resource.Type, namespace, name string) bool
+	// Away tells whether an object is another member's, of whatever age our Lease is: a fence takes nothing away. nil
+	// means that none is.
+	Away func(t resource.Type, id resource.ID) bool
 	// Target is the receiver's name in spans.
 	Target string
 	// Tracer begins a span for each part; nil begins none.
@@ -90,7 +93,8 @@ func NewSender(lister Lister, catalog Catalog, target Target, opts Options) *Sen
 	}
 }
 
-// ErrLost says that we were not the only sender of a part, or not to its end.
+// ErrLost says that we were not the only sender of a part, or not to its end. It also says that we might not send
+// for a while, although nothing was lost.
 var ErrLost = errors.New("the part that was being sent is not this replica's any more")
 
 // errNotListed says that a type has no complete list yet; once it has one, all its objects are sent anyway.
@@ -139,7 +143,7 @@ func (s *Sender) send(ctx context.Context, p Part, lost <-chan struct{}, progres
 	if err == nil {
 		err = s.await(ctx, ticket, progress)
 	}
-	if errors.Is(context.Cause(ctx), ErrLost) || err == nil && !p.Own && ticket.Missed() > 0 {
+	if errors.Is(context.Cause(ctx), ErrLost) || err == nil && ticket.Missed() > 0 {
 		return ErrLost
 	}
 	return err
@@ -169,7 +173,7 @@ func (s *Sender) offer(ctx context.Context, p Part, ticket *pipeline.Ticket, pro
 	}
 	page := func(rs []resource.Record) error {
 		for _, r := range rs {
-			if s.opts.Wants != nil && !s.opts.Wants(p.Type, r.Namespace, r.Name) {
+			if !s.ours(p, r.Namespace, r.Name) {
 				continue
 			}
 			s.catalog.IfCurrent(p.Type, r, func() { s.target.Offer(p.Type, r, ticket) })
@@ -187,6 +191,14 @@ func (s *Sender) offer(ctx context.Context, p Part, ticket *pipeline.Ticket, pro
 		}
 	}
 	return nil
+}
+
+// ours tells whether an object is to be sent with a part.
+func (s *Sender) ours(p Part, namespace, name string) bool {
+	if s.opts.Wants != nil && !s.opts.Wants(p.Type, namespace, name) {
+		return false
+	}
+	return !p.Own || s.opts.Away == nil || !s.opts.Away(p.Type, p.Type.ID(namespace, name))
 }
 
 func (s *Sender) room(ctx context.Context) error {

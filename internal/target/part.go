@@ -36,8 +36,22 @@ type batch struct {
 	held  handoff.Hold // nil: no span has to be held, or the hold was lost
 }
 
-// retake is the wait before a part is taken again that was lost with the Lease.
-const retake = 200 * time.Millisecond
+// retake is the first wait before a part is taken again that was lost, or that a fence has interrupted. The wait
+// doubles up to lastRetake, because what has been sent of the part is sent again.
+const (
+	retake     = 200 * time.Millisecond
+	lastRetake = 5 * time.Second
+)
+
+// pause waits before a part is taken again.
+func pause(ctx context.Context, wait time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return fmt.Errorf("waiting to take a part: %w", ctx.Err())
+	case <-time.After(wait):
+		return nil
+	}
+}
 
 // begin takes the parts, and blocks until it has them.
 func (b *batch) begin(ctx context.Context) error {
@@ -50,10 +64,8 @@ func (b *batch) begin(ctx context.Context) error {
 		case !errors.Is(err, membership.ErrLost):
 			return err // The error needs no more context.
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waiting to take a part: %w", ctx.Err())
-		case <-time.After(retake):
+		if err := pause(ctx, retake); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -77,12 +89,10 @@ func (b *batch) Run(ctx context.Context, op operations.Request, part operations.
 	if op.Namespace != "" && op.Namespace != resource.ClusterNamespace {
 		p.Namespaces = []string{op.Namespace}
 	}
-	if part.OwnedOnly {
-		if err := b.t.waitReturned(ctx, part.Type); err != nil {
+	for wait := retake; ; wait = min(2*wait, lastRetake) {
+		if err := b.t.waitFor(ctx, part); err != nil {
 			return operations.Repair{}, err
 		}
-	}
-	for {
 		var lost <-chan struct{}
 		if b.held != nil {
 			lost = b.held.Lost()
@@ -95,18 +105,25 @@ func (b *batch) Run(ctx context.Context, op operations.Request, part operations.
 			return operations.Repair{}, err // The message shows the error unchanged, under the name of the type.
 		}
 		b.End()
+		if err := pause(ctx, wait); err != nil {
+			return operations.Repair{}, err
+		}
 		if err := b.begin(ctx); err != nil {
 			return operations.Repair{}, err
 		}
 	}
 }
 
-// waitReturned waits until no resync of the fleet has taken any part of a type. Objects that another replica has
-// taken are not ours to send, and neither are they in the moment after the return. The wait ends with that
-// resync's part, and so within minutes, or with ctx.
-func (t *Target) waitReturned(ctx context.Context, typ resource.Type) error {
-	if err := t.member.Await(ctx, func() bool { return !t.member.Taken(typ) }); err != nil {
-		return fmt.Errorf("waiting for another resync of %s: %w", typ, err)
+// waitFor waits until a part can be sent. While we are fenced, no object can be, and a list of them is in vain. Of a
+// part that is limited to our own objects, it also waits until no resync of the fleet has taken any of its type.
+// Objects that another replica has taken are not ours to send, and neither are they in the moment after the return.
+// The wait ends with that resync's part, and so within minutes, or with ctx.
+func (t *Target) waitFor(ctx context.Context, part operations.Part) error {
+	err := t.member.Await(ctx, func() bool {
+		return t.member.BeforeWrite() == nil && (!part.OwnedOnly || !t.member.Taken(part.Type))
+	})
+	if err != nil {
+		return fmt.Errorf("waiting until %s may be sent: %w", part.Type, err)
 	}
 	return nil
 }

@@ -100,6 +100,8 @@ type Rights interface {
 	MaySend(t resource.Type, id resource.ID) bool
 	Away(t resource.Type, id resource.ID) bool
 	OwnedSince(t resource.Type, id resource.ID) uint64
+	// BeforeWrite returns an error while we are fenced: nothing may be sent.
+	BeforeWrite() error
 }
 
 // Taker takes parts for a resync.

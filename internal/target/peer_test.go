@@ -23,6 +23,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
 // Peer is one target of one process among others, over a membership that a test decides. It exchanges checkpoints
@@ -63,8 +64,10 @@ type fate struct {
 	mu          sync.Mutex // guards what follows
 	incarnation string
 	claim       ownership.Claim
+	ring        *ring.Ring     // of the claim's view; nil without one
 	mine        pipeline.Match // nil: nothing
-	moved       chan struct{}  // closed and replaced with each claim
+	stale       bool           // fenced: nothing may be sent
+	moved       chan struct{}  // closed and replaced with each claim, and with each edge of the fence
 }
 
 func (f *fate) Name() string { return f.o.Name }
@@ -78,7 +81,16 @@ func (f *fate) Incarnation() string {
 func (f *fate) MaySend(t resource.Type, id resource.ID) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.mine != nil && f.mine(t, id)
+	return f.mine != nil && !f.stale && f.mine(t, id)
+}
+
+func (f *fate) BeforeWrite() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stale {
+		return membership.ErrFenced
+	}
+	return nil
 }
 
 func (f *fate) Taken(t resource.Type) bool {
@@ -120,8 +132,27 @@ func (f *fate) View() membership.View {
 	return membership.View{Member: f.o.Name, Format: ring.DefaultFormat().String(), Status: ownership.Status{Claim: f.claim, Members: members}}
 }
 
-// Away implements [Seat]. It reports no parts of other members.
+// Away implements [Seat]. It reports no objects of other members, so that pipelines keep their last words.
 func (f *fate) Away(resource.Type, resource.ID) bool { return false }
+
+// away tells resyncs which objects are another member's, by our claim; none without one.
+func (f *fate) away(t resource.Type, id resource.ID) bool {
+	f.mu.Lock()
+	claim, view := f.claim, f.ring
+	f.mu.Unlock()
+	namespace := handoff.NamespaceOf(id)
+	has := func(p ownership.Part) bool {
+		return p.Kind == handoff.KindOf("default", t) && namespace >= p.From && (p.Until == "" || namespace < p.Until)
+	}
+	switch {
+	case slices.ContainsFunc(claim.Takes, has):
+		return false
+	case slices.ContainsFunc(claim.Yields, has):
+		return true
+	default:
+		return view != nil && view.Owner(view.Partition(string(id))) != f.o.Name
+	}
+}
 
 // OwnedSince implements [Seat]: others may have sent any state.
 func (f *fate) OwnedSince(resource.Type, resource.ID) uint64 { return 1 << 62 }
@@ -181,6 +212,10 @@ func NewPeer(o PeerOptions) *Peer {
 	if err != nil {
 		panic(err) // A peer has no test of its own.
 	}
+	sees := projection.NewThrough(t.pipeline, x, t.projection)
+	t.sender = resync.NewSender(o.Pager, sees, sees, resync.Options{
+		Wants: t.wants, Away: f.away, Target: "default", Compare: o.Compare, Deleted: t.pipeline.AwaitDeleted,
+	})
 	return &Peer{Index: x, t: t, fate: f}
 }
 
@@ -196,7 +231,7 @@ func (p *Peer) Synced() <-chan struct{} { return p.t.store.Synced() }
 // Fence takes every object from the peer: its Lease is lost. The peer comes back in another stay.
 func (p *Peer) Fence(incarnation string) {
 	p.fate.mu.Lock()
-	p.fate.claim, p.fate.mine, p.fate.incarnation = ownership.Claim{}, nil, incarnation
+	p.fate.claim, p.fate.ring, p.fate.mine, p.fate.incarnation = ownership.Claim{}, nil, nil, incarnation
 	p.fate.mu.Unlock()
 	p.t.pipeline.MaySendChanged()
 }
@@ -242,17 +277,37 @@ func (p *Peer) Drain(lost pipeline.Match) {
 func (p *Peer) Publish(view []string, takes, yields []handoff.Span) {
 	of := func(spans []handoff.Span) (parts []ownership.Part) {
 		for _, s := range spans {
-			kind := ownership.Kind{Target: "default", Group: s.Type.Group, Version: s.Type.Version, Resource: s.Type.Resource}
-			parts = append(parts, ownership.Part{Kind: kind, From: s.From, Until: s.Until})
+			parts = append(parts, ownership.Part{Kind: handoff.KindOf("default", s.Type), From: s.From, Until: s.Until})
 		}
 		return parts
 	}
+	members, err := ring.New(view, ring.DefaultFormat())
+	if err != nil {
+		panic(err)
+	}
 	p.fate.mu.Lock()
 	defer p.fate.mu.Unlock()
-	p.fate.claim = ownership.Claim{View: view, Takes: of(takes), Yields: of(yields)}
-	close(p.fate.moved)
-	p.fate.moved = make(chan struct{})
+	p.fate.claim, p.fate.ring = ownership.Claim{View: view, Takes: of(takes), Yields: of(yields)}, members
+	p.fate.move()
 }
+
+// move wakes those that await a change. The caller holds mu.
+func (f *fate) move() {
+	close(f.moved)
+	f.moved = make(chan struct{})
+}
+
+// Stale says that the Lease has not been renewed in time, or has been again. Nothing is lost by that. Aware says so
+// to the pipeline, later.
+func (p *Peer) Stale(stale bool) {
+	p.fate.mu.Lock()
+	defer p.fate.mu.Unlock()
+	p.fate.stale = stale
+	p.fate.move()
+}
+
+// Aware tells the pipeline of the last edge of the fence.
+func (p *Peer) Aware() { p.t.pipeline.MaySendChanged() }
 
 // Resync sends parts again, as an operation does.
 func (p *Peer) Resync(ctx context.Context, r operations.Request, parts []operations.Part) error {

@@ -167,7 +167,7 @@ func (t *Target) resync() (err error) {
 	p, name := t.parts, t.spec.Name
 	sees := projection.NewThrough(t.pipeline, p.Index, t.projection)
 	t.sender = resync.NewSender(p.Pager, sees, sees, resync.Options{
-		Wants: t.wants, Target: name, Tracer: p.Tracer, Registerer: t.metrics, Compare: p.Compare, Deleted: t.pipeline.AwaitDeleted,
+		Wants: t.wants, Away: t.member.Away, Target: name, Tracer: p.Tracer, Registerer: t.metrics, Compare: p.Compare, Deleted: t.pipeline.AwaitDeleted,
 	})
 	t.filler = &resync.Filler{Lister: p.Pager, Catalog: sees, Target: sees, Log: p.Log.WithName("fill")}
 	t.resyncs, err = operations.New(p.Maps, t, catalog{target: t, served: p.Types.Served}, members{t.member}, operations.Options{
