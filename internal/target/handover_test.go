@@ -7,12 +7,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/recovery/checkpoint"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
@@ -24,15 +22,12 @@ import (
 
 // counting is a receiver that counts what it gets.
 type counting struct {
-	takes time.Duration // for each request
-
 	mu   sync.Mutex // guards what follows
 	got  map[resource.ID]bool
 	sent int
 }
 
 func (c *counting) Send(_ context.Context, r delivery.Request) wire.Outcome {
-	time.Sleep(c.takes)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, u := range r.Upserts {
@@ -55,7 +50,6 @@ type fleetOf struct {
 	client   *fake.Clientset
 	receiver *counting
 	sender   pipeline.Sender // replaces the receiver of this fleet
-	read     bool            // all other types have been read
 	opaque   bool            // versions are no numbers
 	list     []resource.Record
 	peers    map[string]sim.Peer
@@ -65,11 +59,9 @@ type fleetOf struct {
 	leases []ownership.MemberStatus
 }
 
-func newFleet(t *testing.T, c *counting, read bool, list []resource.Record) *fleetOf {
+func newFleet(t *testing.T, c *counting, list []resource.Record) *fleetOf {
 	t.Helper()
-	return &fleetOf{
-		t: t, client: fake.NewClientset(), receiver: c, read: read, list: list, peers: map[string]sim.Peer{},
-	}
+	return &fleetOf{t: t, client: fake.NewClientset(), receiver: c, list: list, peers: map[string]sim.Peer{}}
 }
 
 // join starts a member, which lists everything before it is in the ring.
@@ -89,7 +81,6 @@ func (f *fleetOf) join(name string) {
 			defer f.mu.Unlock()
 			return slices.Clone(f.leases)
 		},
-		Read: func() bool { return f.read },
 	})
 	p.Begin()
 	f.t.Cleanup(p.Kill)
@@ -113,53 +104,4 @@ func scattered(n int) []resource.Record {
 	}
 	slices.SortFunc(list, func(a, b resource.Record) int { return strings.Compare(a.Name, b.Name) })
 	return list
-}
-
-// Objects that were sent while the cluster was still being read are not sent again by the successor. When
-// replicas start together, the ring changes under the first lists, and again before they are complete.
-func TestHandover_WhileTheClusterIsRead_SendsNothingAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const objects = 60
-		f := newFleet(t, &counting{got: map[resource.ID]bool{}}, false, scattered(objects))
-		for _, name := range []string{"m0", "m1", "m2"} {
-			f.join(name)
-			time.Sleep(3 * time.Second) // in virtual time: all that is due is sent
-		}
-		if got, sent := f.receiver.sum(); got != objects || sent != objects {
-			t.Errorf("%d of %d objects were sent, %d times in all", got, objects, sent)
-		}
-	})
-}
-
-// A member that gives up objects in the middle of its first sync has more left, of one type, than its checkpoint
-// can name. Still, no object that it has sent is sent again. It sends in the order of the hashes of the IDs, so
-// that one hash tells how far it has come.
-func TestHandover_InTheMiddleOfAFirstSync_SendsNothingAgain(t *testing.T) {
-	for name, read := range map[string]bool{"all has been read": true, "more is to be read": false} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				const objects = 4 * checkpoint.MaxExcept
-				f := newFleet(t, &counting{got: map[resource.ID]bool{}, takes: 100 * time.Millisecond}, read, scattered(objects))
-				f.join("m0")
-				await := func(want int) (sent int) {
-					t.Helper()
-					for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-						got, sent := f.receiver.sum()
-						if got >= want {
-							return sent
-						}
-					}
-					t.Fatalf("the receiver does not get %d objects", want)
-					return 0
-				}
-				await(objects / 4)
-				f.join("m1")
-				await(objects / 2)
-				f.join("m2")
-				if again := await(objects) - objects; again > objects/100 {
-					t.Errorf("%d of %d objects were sent again", again, objects)
-				}
-			})
-		})
-	}
 }

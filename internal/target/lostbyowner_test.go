@@ -18,7 +18,7 @@ func TestHandOver_OwnerHadLostAnEvent_SuccessorSendsIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				const objects = 60
-				f := newFleet(t, &counting{got: map[resource.ID]bool{}}, true, scattered(objects))
+				f := newFleet(t, &counting{got: map[resource.ID]bool{}}, scattered(objects))
 				f.join("m0")
 				f.join("m1")
 				time.Sleep(30 * time.Second) // in virtual time: all objects are sent and reported

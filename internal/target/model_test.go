@@ -94,6 +94,6 @@ func newCrampedPeer(o sim.PeerOptions) sim.Peer {
 func peerOptions(o sim.PeerOptions) target.PeerOptions {
 	return target.PeerOptions{
 		Name: o.Name, Incarnation: o.Incarnation, Maps: o.Maps, Sender: o.Sender, Pager: o.Pager, Leases: o.Leases, Settle: o.Settle,
-		Exceptions: o.Exceptions, Read: o.Read, Served: o.Served, Take: o.Take, Compare: o.Compare, Doubt: o.Doubt,
+		Exceptions: o.Exceptions, Batch: o.Batch, Read: o.Read, Served: o.Served, Take: o.Take, Compare: o.Compare, Doubt: o.Doubt,
 	}
 }

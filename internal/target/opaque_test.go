@@ -20,7 +20,7 @@ func TestOfATypeWithoutVersionsNothingIsSentAgain(t *testing.T) {
 			list = append(list, resource.Record{Namespace: "a", Name: fmt.Sprintf("o%05d", i), Digest: uint64(i + 1), Body: "body"})
 		}
 		d := &deleting{counting: counting{got: map[resource.ID]bool{}}}
-		f := newFleet(t, nil, true, list)
+		f := newFleet(t, nil, list)
 		f.sender, f.opaque = d, true
 		want := func(when string, sent, deleted int) {
 			t.Helper()

@@ -47,6 +47,7 @@ type PeerOptions struct {
 	// Doubt lists a type anew; nil lists nothing.
 	Doubt      func(t resource.Type)
 	Exceptions int  // the most objects that its checkpoints name; 0: as many as ever
+	Batch      int  // the most upserts of a request; 0: as many as ever
 	Cramped    bool // it has no room for the metadata of more than one object that waits
 	Progress   bool // its progress is reported, as by a replica
 	// Served are the types that are served; nil: those that the peer is shown.
@@ -195,7 +196,7 @@ func NewPeer(o PeerOptions) *Peer {
 	t, err := New(Spec{
 		Name: "default", Endpoint: &url.URL{Scheme: "http", Host: "receiver"}, Format: wire.DotAI().Name(),
 		Pace:   Pace{Debounce: 300 * time.Millisecond, MaxWait: time.Second, Flush: 100 * time.Millisecond, Settle: o.Settle},
-		Limits: Limits{MaxInFlight: 2, MaxBytes: 1 << 20, DirtyMaxBytes: room},
+		Limits: Limits{MaxUpserts: o.Batch, MaxInFlight: 2, MaxBytes: 1 << 20, DirtyMaxBytes: room},
 	}, Parts{
 		Self: Self{Member: o.Name, Namespace: "ns", Ring: "ring"},
 		Cluster: Cluster{

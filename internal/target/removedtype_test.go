@@ -34,7 +34,7 @@ func TestATypeThatIsRemovedLeavesNothingBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const objects = 600
 		d := &deleting{counting: counting{got: map[resource.ID]bool{}}}
-		f := newFleet(t, nil, true, scattered(objects))
+		f := newFleet(t, nil, scattered(objects))
 		f.sender = d
 		names := []string{"m0", "m1", "m2"}
 		for _, name := range names {

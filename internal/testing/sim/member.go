@@ -87,14 +87,14 @@ func (w *World) leases() []ownership.MemberStatus {
 }
 
 // start starts a process under a name, which takes some time to read other types than those of this world.
-func (w *World) start(name string, reads time.Duration, exceptions int) {
+func (w *World) start(name string, reads time.Duration, limits Limits) {
 	m := &member{w: w, name: name, live: true, watches: watches{missing: map[string]bool{}, owed: map[string]bool{}}}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.fence, m.fall = context.WithCancel(m.ctx)
 	m.resyncing, m.noResyncs = context.WithCancel(m.ctx)
 	read := time.Now().Add(reads)
 	m.peer = w.newPeer(PeerOptions{
-		Name: name, Incarnation: m.incarnation(), Maps: w.client.CoreV1(), Sender: m, Pager: w, Leases: w.leases, Settle: 5 * time.Second, Exceptions: exceptions,
+		Name: name, Incarnation: m.incarnation(), Maps: w.client.CoreV1(), Sender: m, Pager: w, Leases: w.leases, Settle: 5 * time.Second, Limits: limits,
 		Read: func() bool { return time.Now().After(read) },
 		Compare: func(t resource.Type, in func(namespace, name string) bool) resync.Comparison {
 			return m.verify.Part(t, in)

@@ -28,8 +28,7 @@ type PeerOptions struct {
 	// Leases are the Leases of all members, as the peer sees them.
 	Leases func() []ownership.MemberStatus
 	Settle time.Duration
-	// Exceptions are how many objects its checkpoints name at most; 0 means the default.
-	Exceptions int
+	Limits
 	// Read tells whether the types beside the peer's own have been read, and Served which types are served.
 	Read   func() bool
 	Served func() []resource.Type
@@ -39,6 +38,12 @@ type PeerOptions struct {
 	Doubt func(t resource.Type)
 	// Take makes the peer the only sender of parts.
 	Take func(ctx context.Context, parts []handoff.Span) (handoff.Hold, error)
+}
+
+// Limits bound what a peer writes. 0 means the default.
+type Limits struct {
+	Exceptions int // how many objects its checkpoints name
+	Batch      int // how many upserts a request has
 }
 
 // Sender takes the requests of a peer.

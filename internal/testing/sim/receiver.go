@@ -28,6 +28,10 @@ func (w *World) send(ctx context.Context, from string, r delivery.Request) wire.
 	switch w.mode {
 	case "busy":
 		return wire.Outcome{Kind: wire.Retry, Status: 503, Reason: "busy"}
+	case "steady":
+		w.mu.Unlock()
+		defer w.mu.Lock()
+		return w.slowly(ctx, from, r, time.Second)
 	case "hangs":
 		w.mu.Unlock()
 		select {

@@ -41,13 +41,16 @@ func Scenario(t *testing.T, path string, newPeer func(PeerOptions) Peer) {
 // do runs the command of a line, and returns its output.
 //
 //	start M...             processes begin, read the cluster and join the ring
+//	reading DURATION       processes that start from now on take so long to read types beside the two
+//	limits N B             their checkpoints name N objects at most, and their requests have B upserts at most
 //	kill M, leave M        a process ends: without a word, or in order
 //	fence M, unfence M     its Lease expires under it; it joins again
 //	lag M, catch-up M      its watches bring nothing; they go on
 //	lose M N               its watches lose the next N events
 //	put O..., delete O...  objects are written; those with a g as their first letter are of the second type
 //	remove-type, serve-type
-//	receiver MODE          it is well, busy (503), hangs, or slow (takes up to 20 s, and goes on without its client)
+//	receiver MODE          it is well, busy (503), steady (takes 1 s), hangs, or slow (takes up to 20 s, and goes on
+//	                       without its client)
 //	api away, api back     the API server, which comes back without its history
 //	resync M               it sends everything again
 //	wait DURATION
@@ -63,6 +66,13 @@ func (w *World) do(words []string) (string, error) {
 		return "", w.write(cmd, args)
 	case "start":
 		return "", w.startAll(args)
+	case "reading":
+		var err error
+		w.reads, err = time.ParseDuration(strings.Join(args, ""))
+		return "", err
+	case "limits":
+		_, err := fmt.Sscan(strings.Join(args, " "), &w.limits.Exceptions, &w.limits.Batch)
+		return "", err
 	case "receiver":
 		w.behave(strings.TrimPrefix(strings.Join(args, " "), "well"))
 	case "api":
@@ -159,7 +169,7 @@ func (w *World) write(cmd string, names []string) error {
 // startAll starts processes, and waits until they are in the ring.
 func (w *World) startAll(names []string) error {
 	for _, name := range names {
-		w.start(name, 0, 0)
+		w.start(name, w.reads, w.limits)
 	}
 	if amiss := w.await(func() string {
 		w.mu.Lock()

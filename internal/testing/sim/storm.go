@@ -106,7 +106,7 @@ func (w *World) resync(m *member) {
 // startSome starts a process that takes some time to read, and names few exceptions in its checkpoints.
 func (w *World) startSome(name string) {
 	reads := time.Duration(w.rng.IntN(2)*w.rng.IntN(6000)) * time.Millisecond
-	w.start(name, reads, w.rng.IntN(8))
+	w.start(name, reads, Limits{Exceptions: w.rng.IntN(8)})
 }
 
 // Storm is a minute of trouble for a fleet. Members are killed, fenced, told to leave and started. Their watches

@@ -28,6 +28,8 @@ type World struct {
 	client  *fake.Clientset
 	format  ring.Format
 	began   time.Time
+	reads   time.Duration // how long the next processes of a scenario read other types
+	limits  Limits        // of the next processes of a scenario
 
 	story sync.Mutex // guards lines
 	lines []line
@@ -55,7 +57,7 @@ type apiServer struct {
 
 // receiver takes all requests.
 type receiver struct {
-	mode  string                // "", busy, hangs or slow
+	mode  string                // "", busy, steady, hangs or slow
 	pace  *rand.Rand            // of all requests
 	paces map[string]*rand.Rand // of each member's requests, in its place; nil in a storm
 	docs  map[resource.ID]resource.Body
