@@ -171,23 +171,31 @@ func (s *Sender) offer(ctx context.Context, p Part, ticket *pipeline.Ticket, pro
 	if err := s.room(ctx); err != nil {
 		return err
 	}
+	var behind []resource.Record // read, but not known yet: our watch is behind the list
+	offer := func(r resource.Record) bool {
+		return s.catalog.IfCurrent(p.Type, r, func() { s.target.Offer(p.Type, r, ticket) })
+	}
 	page := func(rs []resource.Record) error {
 		for _, r := range rs {
-			if !s.ours(p, r.Namespace, r.Name) {
-				continue
+			if s.ours(p, r.Namespace, r.Name) && !offer(r) {
+				behind = append(behind, r)
 			}
-			s.catalog.IfCurrent(p.Type, r, func() { s.target.Offer(p.Type, r, ticket) })
 		}
 		s.read.Add(float64(len(rs)))
 		progress(ticket.Count())
 		return s.room(ctx) // before the next page is requested
 	}
-	if p.Namespaces == nil {
-		return s.list(ctx, p.Type, "", page)
+	namespaces := p.Namespaces
+	if namespaces == nil {
+		namespaces = []string{""}
 	}
-	for _, namespace := range p.Namespaces {
+	for _, namespace := range namespaces {
+		behind = nil
 		if err := s.list(ctx, p.Type, namespace, page); err != nil {
 			return err
+		}
+		for _, r := range behind { // The index has reached the list. Objects that have changed since are sent for that.
+			offer(r)
 		}
 	}
 	return nil

@@ -198,3 +198,38 @@ func TestAStopEndsASend(t *testing.T) {
 		}
 	})
 }
+
+// catchesUp is a comparison whose end waits for our watch, as that with the index does.
+type catchesUp struct{ watch func() }
+
+func (catchesUp) Page([]resource.Record) {}
+
+func (catchesUp) Reset() {}
+
+func (c catchesUp) Settle(context.Context, uint64) (changed []resource.Record, gone []resource.ID, err error) {
+	c.watch()
+	return nil, nil, nil
+}
+
+// TestSender_WatchIsBehindTheList_SendsOnceItKnowsTheObjects: an object that our watch brings after the list has shown it
+// is sent by the resync. Left to the watch, it would be sent after the resync had ended, or, if it soon returned to the
+// state before, not at all.
+func TestSender_WatchIsBehindTheList_SendsOnceItKnowsTheObjects(t *testing.T) {
+	var r *rig
+	r = newRig(t, resync.Options{Compare: func(resource.Type, func(namespace, name string) bool) resync.Comparison {
+		return catchesUp{watch: func() {
+			r.index.Upsert(pods, rec("a", "o01", 1))
+			changed := rec("a", "o02", 2)
+			changed.ResourceVersion = 3
+			r.index.Upsert(pods, changed) // after the list
+		}}
+	}})
+	r.exist(pods, some(3)...)
+	r.index.Replace(pods, some(1), 1)
+	if err := r.send(resync.Part{Type: pods}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(ids("o00", "o01"), r.target.offered()); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -114,7 +114,11 @@ func (p *Publisher) take(o checkpoint.Tombstone, by string, types map[string]res
 		}
 	}
 	r := resource.Record{Namespace: parts.Namespace, Name: parts.Name, ResourceVersion: o.Version, Digest: o.Digest}
-	if p.opts.Searches.Deleter.DeleteAbsent(typ, r, max(o.Version, 1)-1, gone) {
+	after := max(o.Version, 1) - 1
+	if o.Lives { // The version is that of the living state, which the deletion followed.
+		after = o.Version
+	}
+	if p.opts.Searches.Deleter.DeleteAbsent(typ, r, after, gone) {
 		return tombstones.Taken
 	}
 	// The object exists. If it is the object that was deleted, our own watch will report that.

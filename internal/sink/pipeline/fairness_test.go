@@ -216,7 +216,8 @@ func TestAWrongCountIsTheFaultOfItsBody(t *testing.T) {
 }
 
 // TestAFenceKeepsLastWords: a fence is no handoff, so no other member repeats a last word that comes due in it.
-// The last word of an object in another member's claim is left to that member.
+// The last word of an object in another member's claim is left to that member, which reads of the doubt in our
+// checkpoints for as long as the receiver may hold the request.
 func TestAFenceKeepsLastWords(t *testing.T) {
 	for name, taken := range map[string]bool{"fenced": false, "taken over": true} {
 		t.Run(name, func(t *testing.T) {
@@ -242,7 +243,12 @@ func TestAFenceKeepsLastWords(t *testing.T) {
 				o.set(nobody) // the API server is away
 				r.p.MaySendChanged()
 				time.Sleep(30 * time.Second)
-				o.set(anybody) // and back; the Lease was never lost
+				if !taken {
+					o.set(anybody) // and back; the Lease was never lost
+				}
+				if own, _ := r.p.Unacknowledged(match(nobody)); len(own[pods].Doubtful) != 1 {
+					t.Errorf("what is said after a last word came due in the fence: %+v, want a doubt", own[pods])
+				}
 				time.Sleep(time.Hour)
 				if taken {
 					wantDocs(t, r, "x", "2") // A new owner would repeat it; there is none here.

@@ -168,7 +168,7 @@ func (p *Pipeline) Apply(c index.Change) {
 	if c.Cause == index.Initial {
 		p.tally.came(it)
 	}
-	it.several = c.Listed || c.Again || c.Cause == index.Found || it.dirty() && (it.several || it.mark() != stateOf(c).mark())
+	it.several = c.Listed || c.Again || precedes(c) || it.dirty() && (it.several || it.mark() != stateOf(c).mark())
 	p.set(it, c.Deleted, c.Record)
 	it.Lost, it.found = c.Lost, c.Cause == index.Found
 	p.items.lost = p.items.lost || c.Lost
@@ -187,6 +187,12 @@ func (p *Pipeline) Apply(c index.Change) {
 		p.shorten(it, c.Key)
 	}
 	p.wake.Wake()
+}
+
+// precedes tells of a deletion that was found whether its version is that of the state before: a former owner may be
+// in doubt about that state.
+func precedes(c index.Change) bool {
+	return c.Cause == index.Found && c.After > 0 && c.After == c.Record.ResourceVersion
 }
 
 // firstVersion returns the lowest version at which the state that a change brings may have begun. It is the

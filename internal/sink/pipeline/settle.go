@@ -183,10 +183,15 @@ func (p *Pipeline) askTaken() {
 	for _, it := range fenced {
 		taken := p.opts.Taken(*it.typ, it.id)
 		p.mu.Lock()
-		switch {
+		switch now := time.Now(); {
 		case p.items.byID[it.id] != it || it.dirty() || !it.extra.inDoubt():
-		case taken:
-			p.forget(it)
+		case taken: // The new owner may not have read of the doubt, so we report it until it would have been over.
+			if p.countDown(it, now); it.extra.repeats > 0 {
+				p.timers.add(it, it.extra.settleAt)
+				p.wake.Wake()
+			} else {
+				p.forget(it)
+			}
 		default:
 			p.timers.add(it, time.Now().Add(fencePause))
 			p.wake.Wake() // This item may be the first to become due.

@@ -117,10 +117,12 @@ func (p *Pipeline) forgetCovered(q *queue, may func(id resource.ID, s State) boo
 	return kept
 }
 
-// settledByOwner tells whether a parked item's owner has delivered its state, and leaves no doubt about it.
+// settledByOwner tells whether a parked item's owner has delivered its state, and no request of the owner's or ours is
+// in doubt. The owner reads of our doubt when the object changes.
 func (p *Pipeline) settledByOwner(it *item) bool {
 	_, doubted := p.opts.Doubtful(it.id)
-	return !doubted && !it.inFlight && p.opts.Covers(*it.typ, it.id, it.State)
+	ours := it.extra != nil && !it.extra.suspicion && p.tells(it, time.Now())
+	return !doubted && !ours && !it.inFlight && p.opts.Covers(*it.typ, it.id, it.State)
 }
 
 // Tombstone is a deletion that the receiver may not know of.

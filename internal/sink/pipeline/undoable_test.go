@@ -134,6 +134,36 @@ func TestInDoubt_OwnRequestIsCancelledByAHandoff_IsReportedAfterwards(t *testing
 	})
 }
 
+// TestInDoubt_NewOwnerHasDelivered_IsReportedUntilTheReceiverCannotApplyIt: the new owner says that the receiver has the
+// state, and knows of no doubt, because the object has not changed since. It reads of the doubt in our checkpoint if
+// the object changes, so the doubt must not go with the parked item.
+func TestInDoubt_NewOwnerHasDelivered_IsReportedUntilTheReceiverCannotApplyIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(anybody)
+		r := newRig(t, pipeline.Options{
+			Owner: o, Settle: time.Minute, Covers: func(resource.Type, resource.ID, pipeline.State) bool { return true },
+		})
+		r.rcv.decide = func(int, delivery.Request) answer {
+			return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: 10 * time.Second, apply: true, late: time.Minute}
+		}
+		r.list()
+		r.put("x", "1")
+		time.Sleep(20 * time.Second) // It is under way.
+		o.set(nobody)
+		r.p.MaySendChanged()
+		time.Sleep(20 * time.Second)
+		r.p.ForgetCovered(nil, nil)
+		if own, _ := r.p.Unacknowledged(match(nobody)); len(own[pods].Doubtful) != 1 {
+			t.Errorf("what is said once the new owner has delivered it: %+v, want a doubt", own[pods])
+		}
+		time.Sleep(5 * time.Minute)
+		r.p.ForgetCovered(nil, nil)
+		if s := r.p.Stats(); s.Parked != 0 {
+			t.Errorf("%d are parked after the receiver cannot hold the request any more, want none", s.Parked)
+		}
+	})
+}
+
 // A doubt that we have taken over is reported after its object is given away, too, but not for ever. That holds
 // whether its deletion still waits or has been acknowledged.
 func TestInDoubt_TakenOverAndGivenAway_IsReportedForAWhile(t *testing.T) {
@@ -205,18 +235,27 @@ func TestPipeline_AnswersTakeLongerThanTheSettleTime_LastWordOutlivesThem(t *tes
 
 // TestTakeover_DeletionIsFound_DoubtOfTheLivingStateCanUndoIt: a member that left was in doubt about an object's state,
 // and named that state. The object is gone from the cluster, so its deletion is found. It has the version of the state
-// that the receiver may still apply, and is another state.
+// that the receiver may still apply, after which it happened, and is another state. A deletion that the former owner has
+// found itself is the state that it was in doubt about.
 func TestTakeover_DeletionIsFound_DoubtOfTheLivingStateCanUndoIt(t *testing.T) {
-	for name, acknowledged := range map[string]bool{"acknowledged": true, "not acknowledged": false} {
+	for name, tt := range map[string]struct {
+		acknowledged bool
+		after        uint64
+		want         []string
+	}{
+		"acknowledged":            {acknowledged: true, after: 90, want: []string{"0s -x", "60s -x", "300s -x"}},
+		"not acknowledged":        {after: 90, want: []string{"0s -x", "60s -x", "300s -x"}},
+		"found by another before": {acknowledged: true, after: 89},
+	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				r := newRig(t, pipeline.Options{Settle: time.Minute, Doubtful: func(resource.ID) (pipeline.Doubt, bool) {
-					return pipeline.Doubt{Version: 90, Acknowledged: acknowledged}, true
+					return pipeline.Doubt{Version: 90, Acknowledged: tt.acknowledged}, true
 				}})
 				r.list()
-				r.p.Apply(index.Change{Type: pods, ID: id("x"), Deleted: true, Cause: index.Found, After: 89, Record: resource.Record{Namespace: "a", Name: "x", ResourceVersion: 90}})
+				r.p.Apply(index.Change{Type: pods, ID: id("x"), Deleted: true, Cause: index.Found, After: tt.after, Record: resource.Record{Namespace: "a", Name: "x", ResourceVersion: 90}})
 				time.Sleep(10 * time.Minute)
-				wantRequests(t, r, "0s -x", "60s -x", "300s -x")
+				wantRequests(t, r, tt.want...)
 			})
 		})
 	}
