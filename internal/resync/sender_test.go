@@ -211,9 +211,9 @@ func (c catchesUp) Settle(context.Context, uint64) (changed []resource.Record, g
 	return nil, nil, nil
 }
 
-// TestSender_WatchIsBehindTheList_SendsOnceItKnowsTheObjects: an object that our watch brings after the list has shown it
-// is sent by the resync. Left to the watch, it would be sent after the resync had ended, or, if it soon returned to the
-// state before, not at all.
+// TestSender_WatchIsBehindTheList_SendsOnceItKnowsTheObjects: an object that our watch brings after the list has
+// shown it is sent by the resync. Left to the watch, it would be sent after the resync had ended, or, if it soon
+// returned to the state before, not at all.
 func TestSender_WatchIsBehindTheList_SendsOnceItKnowsTheObjects(t *testing.T) {
 	var r *rig
 	r = newRig(t, resync.Options{Compare: func(resource.Type, func(namespace, name string) bool) resync.Comparison {

@@ -14,9 +14,10 @@ import (
 )
 
 var (
-	modelSeed  = flag.Uint64("model.seed", 0, "run only this seed of the model of the fleet")
-	modelFirst = flag.Uint64("model.first", 1, "the first seed of the model of the fleet")
-	modelSeeds = flag.Uint64("model.seeds", 12, "how many seeds of the model of the fleet are run")
+	modelSeed   = flag.Uint64("model.seed", 0, "run only this seed of the model of the fleet")
+	modelFirst  = flag.Uint64("model.first", 1, "the first seed of the model of the fleet")
+	modelFences = flag.Bool("model.fences", false, "whether members of the model are also fenced for moments")
+	modelSeeds  = flag.Uint64("model.seeds", 12, "how many seeds of the model of the fleet are run")
 )
 
 // TestAFleetLosesNothingThatItsCheckpointsTell is a storm in virtual time, as [sim.Storm] describes it. The parts
@@ -42,13 +43,17 @@ func TestAFleetWithoutRoomForMetadata_LosesNothing(t *testing.T) {
 
 func storms(t *testing.T, seeds uint64, newPeer func(sim.PeerOptions) sim.Peer) {
 	t.Helper()
+	storm := sim.Storm
+	if *modelFences {
+		storm = sim.FencedStorm
+	}
 	first, last := *modelFirst, *modelFirst+seeds-1
 	if *modelSeed > 0 {
 		first, last = *modelSeed, *modelSeed
 	}
 	for seed := first; seed <= last; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { sim.Storm(t, seed, newPeer) })
+			synctest.Test(t, func(t *testing.T) { storm(t, seed, newPeer) })
 		})
 	}
 }

@@ -133,11 +133,8 @@ func (f *fate) View() membership.View {
 	return membership.View{Member: f.o.Name, Format: ring.DefaultFormat().String(), Status: ownership.Status{Claim: f.claim, Members: members}}
 }
 
-// Away implements [Seat]. It reports no objects of other members, so that pipelines keep their last words.
-func (f *fate) Away(resource.Type, resource.ID) bool { return false }
-
-// away tells resyncs which objects are another member's, by our claim; none without one.
-func (f *fate) away(t resource.Type, id resource.ID) bool {
+// Away implements [Rights]: by our claim, and nothing is away without one.
+func (f *fate) Away(t resource.Type, id resource.ID) bool {
 	f.mu.Lock()
 	claim, view := f.claim, f.ring
 	f.mu.Unlock()
@@ -215,7 +212,7 @@ func NewPeer(o PeerOptions) *Peer {
 	}
 	sees := projection.NewThrough(t.pipeline, x, t.projection)
 	t.sender = resync.NewSender(o.Pager, sees, sees, resync.Options{
-		Wants: t.wants, Away: f.away, Target: "default", Compare: o.Compare, Deleted: t.pipeline.AwaitDeleted,
+		Wants: t.wants, Away: f.Away, Target: "default", Compare: o.Compare, Deleted: t.pipeline.AwaitDeleted,
 	})
 	return &Peer{Index: x, t: t, fate: f}
 }

@@ -134,9 +134,9 @@ func TestInDoubt_OwnRequestIsCancelledByAHandoff_IsReportedAfterwards(t *testing
 	})
 }
 
-// TestInDoubt_NewOwnerHasDelivered_IsReportedUntilTheReceiverCannotApplyIt: the new owner says that the receiver has the
-// state, and knows of no doubt, because the object has not changed since. It reads of the doubt in our checkpoint if
-// the object changes, so the doubt must not go with the parked item.
+// TestInDoubt_NewOwnerHasDelivered_IsReportedUntilTheReceiverCannotApplyIt: the new owner says that the receiver has
+// the state, and knows of no doubt, because the object has not changed since. It reads of the doubt in our checkpoint
+// if the object changes, so the doubt must not go with the parked item.
 func TestInDoubt_NewOwnerHasDelivered_IsReportedUntilTheReceiverCannotApplyIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(anybody)
@@ -235,8 +235,8 @@ func TestPipeline_AnswersTakeLongerThanTheSettleTime_LastWordOutlivesThem(t *tes
 
 // TestTakeover_DeletionIsFound_DoubtOfTheLivingStateCanUndoIt: a member that left was in doubt about an object's state,
 // and named that state. The object is gone from the cluster, so its deletion is found. It has the version of the state
-// that the receiver may still apply, after which it happened, and is another state. A deletion that the former owner has
-// found itself is the state that it was in doubt about.
+// that the receiver may still apply, after which it happened, and is another state. A deletion that the former owner
+// has found itself is the state that it was in doubt about.
 func TestTakeover_DeletionIsFound_DoubtOfTheLivingStateCanUndoIt(t *testing.T) {
 	for name, tt := range map[string]struct {
 		acknowledged bool

@@ -9,7 +9,6 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/handoff"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ownership"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
@@ -28,7 +27,8 @@ type member struct {
 	cancel context.CancelFunc
 	live   bool // by its Lease
 	joined bool // may be in the ring
-	away   bool // fenced
+	away   bool // fenced, and taken for dead
+	stale  bool // fenced, and soon to be renewed
 	watches
 
 	fence     context.Context // ends with its Lease
@@ -156,15 +156,30 @@ func (w *World) unfence(m *member) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	m.away, m.live = false, m.ctx.Err() == nil
-	m.fence, m.fall = context.WithCancel(m.ctx)
+	if !m.stale {
+		m.fence, m.fall = context.WithCancel(m.ctx)
+	}
 }
 
-// sendAgain has a member send parts again.
-func (w *World) sendAgain(m *member, what string, request operations.Request, parts []operations.Part) {
-	w.say("%s is to send %s again", m.name, what)
-	w.late.Go(func() { // Ends when its member leaves, crashes, or has sent everything.
-		err := m.peer.Resync(m.resyncing, request, parts)
-		w.say("%s has sent %s again: %v", m.name, what, err)
+// pause fences a member for a while, less than it takes to be found dead. The member loses nothing. Its pipeline is
+// told of each edge a little later, because the member may be handing over at that moment.
+func (w *World) pause(m *member, lasts, late time.Duration) {
+	w.say("%s is not renewed in time, for %.2f s", m.name, lasts.Seconds())
+	w.mu.Lock()
+	m.stale = true
+	m.fall()
+	w.mu.Unlock()
+	m.peer.Stale(true)
+	time.AfterFunc(min(late, lasts), m.peer.Aware)
+	time.AfterFunc(lasts, func() {
+		w.mu.Lock()
+		m.stale = false
+		if m.ctx.Err() == nil && !m.away {
+			m.fence, m.fall = context.WithCancel(m.ctx)
+		}
+		w.mu.Unlock()
+		m.peer.Stale(false)
+		time.AfterFunc(late, m.peer.Aware)
 	})
 }
 

@@ -66,6 +66,10 @@ type Peer interface {
 	Synced() <-chan struct{}
 	// Fence says that the peer's Lease is lost, with all that it owns, and that it continues as another incarnation.
 	Fence(incarnation string)
+	// Stale says that the peer's Lease has not been renewed in time, or has been again: it may not send meanwhile, and
+	// loses nothing. Aware comes some time later, as the call does that tells pipelines of a fence.
+	Stale(stale bool)
+	Aware()
 	// Kill ends the peer without a last checkpoint. Leave ends it in order, within the life of ctx; Gone ends the
 	// rest.
 	Kill()

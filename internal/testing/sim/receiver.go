@@ -97,7 +97,7 @@ const slowTimeout = 5 * time.Second
 func (w *World) receive(from string, r delivery.Request) {
 	for _, u := range r.Upserts {
 		w.note(u.Name, "the receiver gets %s of version %s", u.Name, u.Body)
-		w.docs[u.ID] = u.Body
+		w.docs[u.ID], w.sentAt[u.ID] = u.Body, time.Now()
 		w.got = append(w.got, delivered{from: from, what: fmt.Sprintf("+%s@%s", u.Name, u.Body)})
 	}
 	for _, id := range r.Deletes {

@@ -75,7 +75,7 @@ func (w *World) agree() {
 			w.mu.Unlock()
 			return
 		}
-		before, gone, away := w.agreed, w.gone, w.away
+		before, gone, away := w.agreed, w.gone, w.away || w.anyStale()
 		after := before
 		if !away {
 			after = w.called()
@@ -84,6 +84,7 @@ func (w *World) agree() {
 		members := maps.Clone(w.members)
 		if changed && !away {
 			w.agreed, w.gone = after, map[string]bool{}
+			w.changes++
 		}
 		w.mu.Unlock()
 		if changed && !away {
@@ -97,6 +98,17 @@ func (w *World) agree() {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+}
+
+// anyStale tells whether a member cannot write its Lease at the moment, so that all others wait for it. The caller
+// holds mu.
+func (w *World) anyStale() bool {
+	for _, m := range w.members {
+		if m.stale && m.live {
+			return true
+		}
+	}
+	return false
 }
 
 // handOver does what membership does at a change of the ring. Members that lose drain, write and publish before

@@ -80,6 +80,25 @@ func (w *World) deed() {
 	}
 }
 
+// fences fences a member now and then, for less than its Lease lasts, until a time. They are drawn apart from the other
+// events, so that a seed has the same events with and without them.
+func (w *World) fences(end time.Time, rng *rand.Rand) {
+	for time.Now().Before(end) {
+		time.Sleep(time.Duration(rng.IntN(4000)) * time.Millisecond)
+		w.mu.Lock()
+		var some *member
+		for _, name := range slices.Sorted(maps.Keys(w.members)) {
+			if m := w.members[name]; m.live && m.joined && !m.away && !m.stale && !m.blind && rng.IntN(2) == 0 {
+				some = m
+			}
+		}
+		w.mu.Unlock()
+		if some != nil {
+			w.pause(some, time.Duration(rng.IntN(2000))*time.Millisecond, time.Duration(rng.IntN(300))*time.Millisecond)
+		}
+	}
+}
+
 // resync asks a member to send again: everything, one namespace of a type, or what it owns of both.
 func (w *World) resync(m *member) {
 	whole := operations.Part{Type: pods, Objects: 1}
@@ -114,7 +133,15 @@ func (w *World) startSome(name string) {
 // request up to 20 s after its client has gone. Meanwhile objects come, change and go, a type is removed and comes
 // back, and resyncs overlap. Then there is peace, and within three minutes the receiver has all objects of the
 // cluster. It is called in a bubble of testing/synctest.
-func Storm(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) {
+func Storm(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) { storm(t, seed, newPeer, false) }
+
+// FencedStorm is a [Storm] in which members are also fenced every few seconds, for less than their Leases last, and
+// lose nothing by that.
+func FencedStorm(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) {
+	storm(t, seed, newPeer, true)
+}
+
+func storm(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer, fences bool) {
 	w := newWorld(t, seed, newPeer)
 	w.lossOf = fewLosses
 	end := w.began.Add(time.Minute)
@@ -127,6 +154,9 @@ func Storm(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) {
 	w.startSome("m0")
 	w.startSome("m1")
 	time.Sleep(3 * time.Second)
+	if fences {
+		w.running.Go(func() { w.fences(end, rand.New(rand.NewPCG(seed, 5))) })
+	}
 	for time.Now().Before(end) {
 		w.deed()
 		time.Sleep(time.Duration(100+w.rng.IntN(1500)) * time.Millisecond)

@@ -62,12 +62,15 @@ type receiver struct {
 	paces map[string]*rand.Rand // of each member's requests, in its place; nil in a storm
 	docs  map[resource.ID]resource.Body
 	got   []delivered // since the last look
+
+	sentAt map[resource.ID]time.Time // when the receiver last got a state of an object
 }
 
 // fleet is the members that send.
 type fleet struct {
 	members map[string]*member
 	agreed  agreed
+	changes int             // of agreed
 	takes   []*take         // in the order of the requests
 	gone    map[string]bool // members of agreed that have ended since, and whether by a crash
 }
@@ -119,7 +122,7 @@ func newWorld(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) *World 
 	w := &World{
 		t: t, newPeer: newPeer, rng: rand.New(rand.NewPCG(seed, 1)), client: fake.NewClientset(), format: ring.DefaultFormat(), began: time.Now(),
 		apiServer: apiServer{version: 100, forgotten: 1, objects: map[string]record{}},
-		receiver:  receiver{pace: rand.New(rand.NewPCG(seed, 3)), docs: map[resource.ID]resource.Body{}},
+		receiver:  receiver{pace: rand.New(rand.NewPCG(seed, 3)), docs: map[resource.ID]resource.Body{}, sentAt: map[resource.ID]time.Time{}},
 		fleet:     fleet{members: map[string]*member{}, gone: map[string]bool{}},
 		losses:    losses{luck: rand.New(rand.NewPCG(seed, 4))},
 	}
