@@ -185,7 +185,7 @@ func (w *World) bring(m *member) {
 	}
 	served := !w.removed
 	if relist {
-		m.relist, m.listed, m.solid, m.listedAt = false, true, time.Now(), time.Now()
+		m.relist, m.listed, m.diverged, m.solid, m.listedAt = false, true, false, time.Now(), time.Now()
 		clear(m.missing)
 	} else {
 		events = w.lose(m, events)

@@ -52,6 +52,7 @@ type watches struct {
 	owed     map[string]bool // objects with a lost event, about which the receiver may be wrong since then
 	listedAt time.Time       // last
 	relisted chan struct{}   // closed when the index has that list; nil when no goroutine waits
+	diverged bool            // a verification has found a difference, and no list has come since
 }
 
 // Send implements the way to the receiver: a request in flight loses its client when the fence falls.

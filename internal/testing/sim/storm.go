@@ -80,8 +80,8 @@ func (w *World) deed() {
 	}
 }
 
-// fences fences a member now and then, for less than its Lease lasts, until a time. They are drawn apart from the other
-// events, so that a seed has the same events with and without them.
+// fences has some member fenced now and then, for less than its Lease lasts, until a time. The moments are drawn apart
+// from the other events, so that a seed has the same events with and without them.
 func (w *World) fences(end time.Time, rng *rand.Rand) {
 	for time.Now().Before(end) {
 		time.Sleep(time.Duration(rng.IntN(4000)) * time.Millisecond)
@@ -132,7 +132,8 @@ func (w *World) startSome(name string) {
 // lag, begin anew or lose events. The API server forgets its history. The receiver refuses, hangs, or applies a
 // request up to 20 s after its client has gone. Meanwhile objects come, change and go, a type is removed and comes
 // back, and resyncs overlap. Then there is peace, and within three minutes the receiver has all objects of the
-// cluster. It is called in a bubble of testing/synctest.
+// cluster. A member that knows of a difference, and has listed the type often in vain, may pause for longer before.
+// Storm is called in a bubble of testing/synctest.
 func Storm(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) { storm(t, seed, newPeer, false) }
 
 // FencedStorm is a [Storm] in which members are also fenced every few seconds, for less than their Leases last, and

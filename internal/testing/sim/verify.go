@@ -87,7 +87,12 @@ func (w *World) verifier(m *member) *verify.Verifier {
 			}
 			return all
 		},
-		Diverged: func(t resource.Type) { w.say("%s differs from the cluster in %s", m.name, t.Resource) },
+		Diverged: func(t resource.Type) {
+			w.say("%s differs from the cluster in %s", m.name, t.Resource)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			m.diverged = true
+		},
 	})
 }
 
