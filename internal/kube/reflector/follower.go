@@ -62,6 +62,7 @@ type Follower struct {
 	attempt attempt
 	delay   wait.DelayFunc // nil while the next pause is a short one
 	woken   bool           // a pause has been cut short since the last call to the store
+	away    bool           // a request got no answer at all since the last pause for another reason
 	version string         // the store has every change up to this version
 	began   time.Time      // the start of the last list or, after that, of the last request for a watch
 	ordered bool           // events come in the order of versions; the first events of a watch without a version do not
@@ -131,6 +132,9 @@ func (f *Follower) follow(ctx context.Context, s *Stream) error {
 func isRetriable(err error) bool {
 	return utilnet.IsConnectionRefused(err) || apierrors.IsTooManyRequests(err)
 }
+
+// isExpired tells whether the server does not remember a version, as after its own restart.
+func isExpired(err error) bool { return apierrors.IsResourceExpired(err) || apierrors.IsGone(err) }
 
 // watch asks for the changes since the last version.
 //
@@ -216,6 +220,10 @@ func (f *Follower) pause(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
 		f.log.V(1).Info("Listing or watching is tried again", "reflector", f.name, "err", err.Error())
 	}
+	if isExpired(err) && f.away {
+		f.delay = nil // The pauses have grown while there was no server. This one has just answered.
+	}
+	f.away = isUnreachable(err)
 	if f.delay == nil {
 		f.delay = retry.DelayWithReset(clock.RealClock{}, resetAfter)
 	}

@@ -321,3 +321,26 @@ func TestAWatchFromNoVersionGoesOnFromOneThatIsNoneOfAList(t *testing.T) {
 		t.Errorf("asked and told (-want +got):\n%s", diff)
 	}
 }
+
+// TestFollower_ServerIsBackWithoutTheVersion_ListsSoon: a server that restarts does not remember the last version. The
+// list that is needed then does not wait for as long as the pauses had grown to while there was no server.
+func TestFollower_ServerIsBackWithoutTheVersion_ListsSoon(t *testing.T) {
+	down := answer{err: refused()}
+	answers := []answer{{lasts: 2 * time.Second}, down, down, down, {sent: apierrors.NewResourceExpired("too old")}, {open: true}}
+	var lists []time.Duration
+	traced(t, answers, func(ctx context.Context, s *script) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		began := time.Now()
+		s.replaced = func() {
+			if lists = append(lists, time.Since(began)); len(lists) == 2 {
+				cancel()
+			}
+		}
+		reflector.NewFollower("things", s, told{s}, reflector.FollowerOptions{Client: s}).Run(ctx)
+	})
+	// Three pauses of 5.6 to 8.4 s in all, and a short one. The fourth in the row would be 6.4 s at least.
+	if len(lists) != 2 || lists[1] >= 13*time.Second {
+		t.Errorf("lists were complete after %v, want two, the last within 13 s", lists)
+	}
+}

@@ -16,9 +16,16 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 		p.forget(it)
 		return
 	}
-	if d, doubted := p.opts.Doubtful(it.id); doubted && p.takeDoubt(it, d) && !it.inFlight && len(it.extra.tickets) == 0 {
-		p.watchOver(it, now)
-		return
+	if d, doubted := p.opts.Doubtful(it.id); doubted {
+		if p.takeDoubt(it, d) && !it.inFlight && len(it.extra.tickets) == 0 {
+			p.watchOver(it, now)
+			return
+		}
+		if !it.Deleted && !it.inFlight && it.Version < d.Version {
+			p.giveUp(it) // Our watch is behind its former owner, which may have sent a newer state. It will bring that.
+			p.move(it, evicted)
+			return
+		}
 	}
 	switch {
 	case it.inFlight || it.Deleted || it.evicted, now.Sub(p.ages.time(it.first.at)) < p.opts.Debounce:

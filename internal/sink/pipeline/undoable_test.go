@@ -260,3 +260,24 @@ func TestTakeover_DeletionIsFound_DoubtOfTheLivingStateCanUndoIt(t *testing.T) {
 		})
 	}
 }
+
+// TestTakeover_WatchIsBehindTheFormerOwner_OlderStateIsNotSent: the former owner is in doubt about a newer state than we
+// know. Ours must not overwrite it: no other member would send the newer one again, because it has been delivered.
+func TestTakeover_WatchIsBehindTheFormerOwner_OlderStateIsNotSent(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(nobody)
+		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Doubtful: func(resource.ID) (pipeline.Doubt, bool) {
+			return pipeline.Doubt{Version: 102, Acknowledged: true, Overwritable: true}, true
+		}})
+		r.list()
+		r.put("x", "1") // at version 101
+		time.Sleep(10 * time.Second)
+		o.set(anybody)
+		r.p.MaySendChanged()
+		time.Sleep(10 * time.Minute)
+		wantRequests(t, r)
+		r.put("x", "2") // at version 102
+		time.Sleep(time.Minute)
+		wantDocs(t, r, "x", "2")
+	})
+}
