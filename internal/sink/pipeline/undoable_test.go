@@ -261,8 +261,8 @@ func TestTakeover_DeletionIsFound_DoubtOfTheLivingStateCanUndoIt(t *testing.T) {
 	}
 }
 
-// TestTakeover_WatchIsBehindTheFormerOwner_OlderStateIsNotSent: the former owner is in doubt about a newer state than we
-// know. Ours must not overwrite it: no other member would send the newer one again, because it has been delivered.
+// TestTakeover_WatchIsBehindTheFormerOwner_OlderStateIsNotSent: the former owner is in doubt about a newer state than
+// we know. Ours must not overwrite it: no other member would send the newer one again, because it has been delivered.
 func TestTakeover_WatchIsBehindTheFormerOwner_OlderStateIsNotSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(nobody)
