@@ -62,7 +62,7 @@ type Follower struct {
 	attempt attempt
 	delay   wait.DelayFunc // nil while the next pause is a short one
 	woken   bool           // a pause has been cut short since the last call to the store
-	away    bool           // a request got no answer at all since the last pause for another reason
+	away    bool           // the server could not be reached before the last pause
 	version string         // the store has every change up to this version
 	began   time.Time      // the start of the last list or, after that, of the last request for a watch
 	ordered bool           // events come in the order of versions; the first events of a watch without a version do not

@@ -146,6 +146,15 @@ func (p *Pipeline) countDown(it *item, now time.Time) {
 	p.tally.setUnsettled(it)
 }
 
+// passOver lets one repetition of a last word pass without a request. After the last one the doubt is over.
+func (p *Pipeline) passOver(it *item, now time.Time) {
+	if p.countDown(it, now); it.extra.repeats > 0 {
+		p.timers.add(it, it.extra.settleAt)
+	} else {
+		p.forget(it)
+	}
+}
+
 // repeat takes the end of a settle time. The last word is sent again if the doubted state could have overwritten
 // it, unless a newer state is on its way. A fence is no handoff: a last word that comes due while we are fenced
 // waits for the end of the fence.
@@ -157,11 +166,7 @@ func (p *Pipeline) repeat(it *item, now time.Time) {
 	case now.Before(r.settleAt):
 		p.timers.add(it, r.settleAt)
 	case !it.overwritable(), r.suspicion && r.repeats != p.opts.Repeats && r.repeats != 1:
-		if p.countDown(it, now); r.repeats > 0 {
-			p.timers.add(it, r.settleAt)
-		} else {
-			p.forget(it)
-		}
+		p.passOver(it, now)
 	case !p.opts.Owner.MaySend(*it.typ, it.id):
 		p.lastWords.fenced = append(p.lastWords.fenced, it)
 	default:
@@ -186,16 +191,11 @@ func (p *Pipeline) askTaken() {
 		switch now := time.Now(); {
 		case p.items.byID[it.id] != it || it.dirty() || !it.extra.inDoubt():
 		case taken: // The new owner may not have read of the doubt, so we report it until it would have been over.
-			if p.countDown(it, now); it.extra.repeats > 0 {
-				p.timers.add(it, it.extra.settleAt)
-				p.wake.Wake()
-			} else {
-				p.forget(it)
-			}
+			p.passOver(it, now)
 		default:
-			p.timers.add(it, time.Now().Add(fencePause))
-			p.wake.Wake() // This item may be the first to become due.
+			p.timers.add(it, now.Add(fencePause))
 		}
+		p.wake.Wake() // This item may be the first to become due.
 		p.mu.Unlock()
 	}
 }

@@ -112,21 +112,30 @@ func TestParked_OwnerIsInDoubt_StaysParked(t *testing.T) {
 	}
 }
 
+// givenAwayInFlight returns a rig whose object x was given to another member while a request of unknown outcome carried
+// it, 20 s ago.
+func givenAwayInFlight(t *testing.T, opts pipeline.Options) *rig {
+	t.Helper()
+	o := owning(anybody)
+	opts.Owner = o
+	r := newRig(t, opts)
+	r.rcv.decide = func(int, delivery.Request) answer {
+		return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: 10 * time.Second, apply: true, late: time.Minute}
+	}
+	r.list()
+	r.put("x", "1")
+	time.Sleep(20 * time.Second) // It is under way.
+	o.set(nobody)
+	r.p.MaySendChanged()
+	time.Sleep(20 * time.Second)
+	return r
+}
+
 // A request is cancelled when its object is taken from us. The member reports the doubt as long as it knows of
 // it. The new owner may read our checkpoint only after we have written the next one, under another claim.
 func TestInDoubt_OwnRequestIsCancelledByAHandoff_IsReportedAfterwards(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		o := owning(anybody)
-		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute})
-		r.rcv.decide = func(int, delivery.Request) answer {
-			return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: 10 * time.Second, apply: true, late: time.Minute}
-		}
-		r.list()
-		r.put("x", "1")
-		time.Sleep(20 * time.Second) // It is under way.
-		o.set(nobody)
-		r.p.MaySendChanged()
-		time.Sleep(20 * time.Second)
+		r := givenAwayInFlight(t, pipeline.Options{Settle: time.Minute})
 		own, _ := r.p.Unacknowledged(match(nobody))
 		if u := own[pods]; len(u.Doubtful) != 1 || u.Doubtful[0].ID != id("x") || len(u.IDs) > 0 {
 			t.Errorf("what is said: %+v, want a doubt and nothing else", u)
@@ -139,19 +148,9 @@ func TestInDoubt_OwnRequestIsCancelledByAHandoff_IsReportedAfterwards(t *testing
 // if the object changes, so the doubt must not go with the parked item.
 func TestInDoubt_NewOwnerHasDelivered_IsReportedUntilTheReceiverCannotApplyIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		o := owning(anybody)
-		r := newRig(t, pipeline.Options{
-			Owner: o, Settle: time.Minute, Covers: func(resource.Type, resource.ID, pipeline.State) bool { return true },
+		r := givenAwayInFlight(t, pipeline.Options{
+			Settle: time.Minute, Covers: func(resource.Type, resource.ID, pipeline.State) bool { return true },
 		})
-		r.rcv.decide = func(int, delivery.Request) answer {
-			return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: 10 * time.Second, apply: true, late: time.Minute}
-		}
-		r.list()
-		r.put("x", "1")
-		time.Sleep(20 * time.Second) // It is under way.
-		o.set(nobody)
-		r.p.MaySendChanged()
-		time.Sleep(20 * time.Second)
 		r.p.ForgetCovered(nil, nil)
 		if own, _ := r.p.Unacknowledged(match(nobody)); len(own[pods].Doubtful) != 1 {
 			t.Errorf("what is said once the new owner has delivered it: %+v, want a doubt", own[pods])
