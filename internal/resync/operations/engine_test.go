@@ -14,6 +14,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/configmaps"
 )
 
 func TestAnOperationIsSharedOutAndEveryMemberKnows(t *testing.T) {
@@ -56,7 +57,7 @@ func TestAnEndedOperationIsClosedAndStaysKnown(t *testing.T) {
 		o := f.begin("b", f.full())
 		before := f.wait("a", o.ID)
 		time.Sleep(5 * time.Second)
-		for k, v := range f.server.data() {
+		for k, v := range f.server.Data(configMap) {
 			if strings.HasPrefix(k, "run.") || strings.Contains(v, `"parts":[`) {
 				t.Errorf("%s = %s is kept, want the result only", k, v)
 			}
@@ -81,7 +82,7 @@ func TestEqualRequestsAreOneOperationAtWhicheverMember(t *testing.T) {
 		ids := map[string]bool{}
 		for _, n := range f.nodes {
 			// All have read before anybody writes.
-			n.client.set(func() { n.client.delay = 20 * time.Millisecond })
+			n.client.Break(func(f *configmaps.Faults) { f.Delay = 20 * time.Millisecond })
 			wg.Go(func() {
 				o, err := n.Start(t.Context(), f.full())
 				if err != nil {
@@ -121,7 +122,7 @@ func TestAnEqualRequestAfterTheEndIsAnotherOperationEvenIfTheWatchLags(t *testin
 		if busy == "a" {
 			idle = "b"
 		}
-		f.nodes[idle].client.set(func() { f.nodes[idle].client.deaf = true })
+		f.nodes[idle].client.Break(func(f *configmaps.Faults) { f.Deaf = true })
 		f.wait(busy, first.ID)
 		if o, _ := f.nodes[idle].Get(first.ID); o.Finished() {
 			t.Fatal("the watch does not lag")
@@ -129,7 +130,7 @@ func TestAnEqualRequestAfterTheEndIsAnotherOperationEvenIfTheWatchLags(t *testin
 		if o := f.begin(idle, f.full()); o.ID == first.ID || o.Status != operations.Running {
 			t.Errorf("%s returns %+v, which has ended", idle, o)
 		}
-		f.nodes[idle].client.set(func() { f.nodes[idle].client.deaf = false })
+		f.nodes[idle].client.Break(func(f *configmaps.Faults) { f.Deaf = false })
 	})
 }
 
@@ -137,11 +138,11 @@ func TestDifferentRequestsAtOneMomentAllBegin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		names := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
 		f := newFleet(t, 8, names...)
-		f.server.edit(func(map[string]string) {})
+		f.server.Edit(configMap, func(map[string]string) {})
 		var wg sync.WaitGroup
 		for _, name := range names {
 			n := f.nodes[name]
-			n.client.set(func() { n.client.delay = 20 * time.Millisecond })
+			n.client.Break(func(f *configmaps.Faults) { f.Delay = 20 * time.Millisecond })
 			wg.Go(func() {
 				if _, err := n.Start(t.Context(), operations.Request{Types: f.catalog.Types(), Label: name}); err != nil {
 					t.Errorf("Start on %s: %v", name, err)
@@ -449,7 +450,7 @@ func TestEngine_Stopped_CallsFailWithErrStopped(t *testing.T) {
 		if _, err := a.Start(t.Context(), f.full()); !errors.Is(err, operations.ErrStopped) {
 			t.Errorf("Start: %v", err)
 		}
-		if got := f.server.data()["run."+o.ID+".a"]; !strings.Contains(got, `"done":"0-2"`) || strings.Contains(got, "running") {
+		if got := f.server.Data(configMap)["run."+o.ID+".a"]; !strings.Contains(got, `"done":"0-2"`) || strings.Contains(got, "running") {
 			t.Errorf("it left %s, want what it had finished", got)
 		}
 		if _, err := a.Wait(t.Context(), "unknown"); !errors.Is(err, operations.ErrUnknown) {
@@ -471,7 +472,9 @@ func TestANonMemberCannotStart(t *testing.T) {
 func TestAMissingPermissionIsSaidAtTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 0)
-		n := f.start("a", func(_ *operations.Options, n *node) { n.client.denied = true })
+		n := f.start("a", func(_ *operations.Options, n *node) {
+			n.client.Break(func(f *configmaps.Faults) { f.Err = apierrors.NewForbidden(configmaps.Resource, "", nil) })
+		})
 		err := <-n.ended
 		n.ended <- nil
 		if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "ConfigMap r-resyncs of namespace ns") {
@@ -481,7 +484,7 @@ func TestAMissingPermissionIsSaidAtTheStart(t *testing.T) {
 }
 
 func TestUnsoundOptionsAreAllNamed(t *testing.T) {
-	_, err := operations.New(&client{server: newServer()}, nil, nil, nil, operations.Options{Member: "no/pod"})
+	_, err := operations.New(configmaps.NewServer().Client("a"), nil, nil, nil, operations.Options{Member: "no/pod"})
 	if err == nil || !strings.Contains(err.Error(), "namespace") || !strings.Contains(err.Error(), `"no/pod"`) {
 		t.Errorf("%v, want both named", err)
 	}

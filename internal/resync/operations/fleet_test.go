@@ -16,12 +16,16 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/configmaps"
 )
 
 // mayLeak are goroutines that tests against a real API server leave behind: those of connections.
 var mayLeak []goleak.Option
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, mayLeak...) }
+
+// configMap is the name of the ConfigMap of the tests' ring.
+const configMap = "r-resyncs"
 
 // catalog is every member's knowledge of the cluster.
 type catalog struct {
@@ -63,7 +67,7 @@ type step struct {
 // fleet is a few members over one server. Each part takes a second, unless behave says otherwise.
 type fleet struct {
 	t       *testing.T
-	server  *server
+	server  *configmaps.Server
 	catalog *catalog
 	nodes   map[string]*node
 
@@ -79,7 +83,7 @@ type node struct {
 	*operations.Engine
 	f      *fleet
 	name   string
-	client *client                       // not used with a real API server
+	client *configmaps.Client            // not used with a real API server
 	api    corev1client.ConfigMapsGetter // client, unless a test replaces it
 	cancel context.CancelFunc
 	ended  chan error
@@ -155,7 +159,7 @@ func takes(ctx context.Context, d time.Duration) error {
 
 // newFleet starts members over n types of 10 objects each.
 func newFleet(t *testing.T, types int, names ...string) *fleet {
-	f := &fleet{t: t, server: newServer(), nodes: map[string]*node{}, catalog: &catalog{
+	f := &fleet{t: t, server: configmaps.NewServer(), nodes: map[string]*node{}, catalog: &catalog{
 		objects: map[resource.Type]int{}, namespaces: map[resource.Type]map[string]int{},
 	}}
 	f.behave = func(ctx context.Context, _ string, _ operations.Request, part operations.Part, progress func(offered, open int)) error {
@@ -184,7 +188,7 @@ func newFleet(t *testing.T, types int, names ...string) *fleet {
 // start begins a life of a member.
 func (f *fleet) start(name string, change ...func(*operations.Options, *node)) *node {
 	f.t.Helper()
-	n := &node{f: f, name: name, client: &client{server: f.server, name: name}, ended: make(chan error, 1), ready: true}
+	n := &node{f: f, name: name, client: f.server.Client(name), ended: make(chan error, 1), ready: true}
 	opts := operations.Options{Namespace: "ns", Ring: "r", Member: name, Format: quick(), Log: logr.Discard(), Ready: func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -220,7 +224,7 @@ func (n *node) stop() {
 
 // kill ends a member without a last write.
 func (n *node) kill() {
-	n.client.set(func() { n.client.cut = true })
+	n.client.Break(func(f *configmaps.Faults) { f.Cut = true })
 	n.stop()
 }
 

@@ -5,8 +5,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 )
 
@@ -20,12 +18,7 @@ func TestAfterARestoreWritesStartFromWhatIsThere(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.wait("a", first.ID)
-		f.server.mu.Lock()
-		backup, version := make(map[string]*corev1.ConfigMap), f.server.version
-		for name, m := range f.server.objects {
-			backup[name] = m.DeepCopy()
-		}
-		f.server.mu.Unlock()
+		restore := f.server.Backup()
 		lost, err := f.nodes["a"].Start(t.Context(), operations.Request{Types: f.catalog.Types(), Label: "lost"})
 		if err != nil {
 			t.Fatal(err)
@@ -33,10 +26,8 @@ func TestAfterARestoreWritesStartFromWhatIsThere(t *testing.T) {
 		f.wait("a", lost.ID)
 		synctest.Wait() // A restore ends all watches: no event of the lost time comes after it.
 
-		f.server.mu.Lock()
-		f.server.objects, f.server.version = backup, version
-		before := f.server.writes["a"]
-		f.server.mu.Unlock()
+		restore()
+		before := f.server.Written()
 		after, err := f.nodes["a"].Start(t.Context(), operations.Request{Types: f.catalog.Types(), Label: "after"})
 		if err != nil {
 			t.Fatal(err)
@@ -45,9 +36,7 @@ func TestAfterARestoreWritesStartFromWhatIsThere(t *testing.T) {
 			t.Errorf("it ends as %+v", end)
 		}
 		time.Sleep(time.Minute)
-		f.server.mu.Lock()
-		defer f.server.mu.Unlock()
-		if n := f.server.writes["a"] - before; n > 40 {
+		if n := f.server.Written() - before; n > 40 {
 			t.Errorf("%d attempts to write in a minute with one resync, want some twenty", n)
 		}
 	})

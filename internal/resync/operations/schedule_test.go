@@ -7,6 +7,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/configmaps"
 )
 
 // every makes a member schedule full operations.
@@ -40,8 +41,8 @@ func TestASchedulerWhoseWatchLagsRepeatsNothing(t *testing.T) {
 		f := scheduled(t, time.Hour, "a", "b")
 		n := f.nodes[scheduler(t, "a", "b")]
 		time.Sleep(59 * time.Minute)
-		n.client.set(func() { n.client.deaf = true })
-		f.server.edit(func(data map[string]string) { data["last"] = time.Now().Format(time.RFC3339) })
+		n.client.Break(func(f *configmaps.Faults) { f.Deaf = true })
+		f.server.Edit(configMap, func(data map[string]string) { data["last"] = time.Now().Format(time.RFC3339) })
 		time.Sleep(30 * time.Minute)
 		if ops := n.List(); len(ops) != 0 {
 			t.Errorf("%+v, though a full operation had ended a minute before it was due", ops)
@@ -166,7 +167,7 @@ func TestARequestForEverythingCountsForTheSchedule(t *testing.T) {
 func TestAClockThatWasAheadDoesNotEndTheSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 6)
-		f.server.edit(func(data map[string]string) { data["last"] = "2999-01-01T00:00:00Z" })
+		f.server.Edit(configMap, func(data map[string]string) { data["last"] = "2999-01-01T00:00:00Z" })
 		f.view = []string{"a"}
 		f.start("a", every(time.Hour))
 		time.Sleep(61 * time.Minute)
@@ -180,8 +181,8 @@ func TestSchedule_NoIntervalOrNoTypes_StartsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := scheduled(t, 0, "a")
 		time.Sleep(time.Hour)
-		if next, ok := f.nodes["a"].Next(); ok || len(f.server.data()) != 0 {
-			t.Errorf("due at %v, written %v, want nothing", next, f.server.data())
+		if next, ok := f.nodes["a"].Next(); ok || len(f.server.Data(configMap)) != 0 {
+			t.Errorf("due at %v, written %v, want nothing", next, f.server.Data(configMap))
 		}
 		g := newFleet(t, 0)
 		g.view = []string{"a"}

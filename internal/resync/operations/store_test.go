@@ -15,6 +15,7 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/configmaps"
 )
 
 // TestEverythingArrivesInAConflictStorm has eight members write over slow connections that lose answers.
@@ -22,7 +23,7 @@ func TestEverythingArrivesInAConflictStorm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 200, "a", "b", "c", "d", "e", "f", "g", "h")
 		for _, n := range f.nodes {
-			n.client.set(func() { n.client.delay, n.client.lost = time.Duration(rand.N(300))*time.Millisecond, rand.N(5) })
+			n.client.Break(func(f *configmaps.Faults) { f.Delay, f.Lost = time.Duration(rand.N(300))*time.Millisecond, rand.N(5) })
 		}
 		var ids []string
 		for i, name := range []string{"a", "b", "c", "d"} {
@@ -64,16 +65,16 @@ func TestProgressIsWrittenRarely(t *testing.T) {
 				return nil
 			}
 		})
-		before := f.server.written()
+		before := f.server.Written()
 		f.wait("a", f.begin("a", operations.Request{Types: f.catalog.Types(), Label: "quick"}).ID)
 		time.Sleep(5 * time.Second)
-		if n := f.server.written() - before; n > 5 {
+		if n := f.server.Written() - before; n > 5 {
 			t.Errorf("an operation of less than a second took %d writes, want one of each of 3 members, and two", n)
 		}
-		before = f.server.written()
+		before = f.server.Written()
 		f.wait("a", f.begin("a", operations.Request{Types: f.catalog.Types()[:1], Label: "slow"}).ID)
 		time.Sleep(5 * time.Second)
-		if n := f.server.written() - before; n > 90 || n < 60 {
+		if n := f.server.Written() - before; n > 90 || n < 60 {
 			t.Errorf("one part of 10 minutes took %d writes, want about one in 7.5 seconds", n)
 		}
 	})
@@ -82,7 +83,7 @@ func TestProgressIsWrittenRarely(t *testing.T) {
 func TestOldOperationsAreTrimmed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, 5, "a", "b")
-		f.server.edit(func(data map[string]string) {
+		f.server.Edit(configMap, func(data map[string]string) {
 			data["run.nobody.a"] = `{"v":1}`
 			data["notes"] = "somebody's own"
 			data["op.later"] = `{"v":2}`
@@ -96,7 +97,7 @@ func TestOldOperationsAreTrimmed(t *testing.T) {
 		if ops := f.nodes["b"].List(); len(ops) != 10 || ops[0].ID != last || ops[9].Request.Label != "5" {
 			t.Errorf("%d operations are kept, from %+v, want the last 10", len(ops), ops)
 		}
-		data := f.server.data()
+		data := f.server.Data(configMap)
 		if data["notes"] == "" || data["op.later"] == "" || data["run.nobody.a"] != "" || len(data) != 12 {
 			t.Errorf("%d keys are kept, want 10, what is not ours, and what is of a later version:\n%v", len(data), data)
 		}
@@ -125,7 +126,7 @@ func TestStore_EveryPartFails_ConfigMapStaysSmall(t *testing.T) {
 		for i := range 12 {
 			id := f.begin("a", operations.Request{Types: f.catalog.Types(), Label: fmt.Sprint(i)}).ID
 			f.wait("b", id)
-			for _, data := range []map[string]string{f.server.data()} {
+			for _, data := range []map[string]string{f.server.Data(configMap)} {
 				n := 0
 				for k, v := range data {
 					n += len(k) + len(v)
@@ -170,17 +171,17 @@ func TestStore_KeyIsBroken_IsNamedOnceAndHoldsUpNothing(t *testing.T) {
 			}, funcr.Options{})
 		})
 		synctest.Wait()
-		f.server.edit(func(data map[string]string) {
+		f.server.Edit(configMap, func(data map[string]string) {
 			data["op.x"], data["op.y.z"], data["run.x.a"], data["last"], data["junk"] = "{", `{"v":1}`, `{"v":1,"done":"9-1"}`, "yesterday", "\x00"
 		})
 		end := f.wait("a", f.begin("a", f.full()).ID)
-		f.server.edit(func(data map[string]string) { data["unrelated"] = "1" })
+		f.server.Edit(configMap, func(data map[string]string) { data["unrelated"] = "1" })
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if n := strings.Count(log.String(), "\n"); end.Status != operations.Done || n != 4 {
 			t.Errorf("it ends as %+v; %d lines are logged, want one for each of 4 keys:\n%s", end, n, &log)
 		}
-		f.server.edit(func(data map[string]string) {
+		f.server.Edit(configMap, func(data map[string]string) {
 			for k := range data {
 				if strings.HasPrefix(k, "op.") {
 					data[k] = "[]"
@@ -200,7 +201,7 @@ func TestAPlanThatIsEditedWhileItRunsPanicsNobody(t *testing.T) {
 		f := newFleet(t, 20, "a", "b")
 		o := f.begin("a", f.full())
 		time.Sleep(5500 * time.Millisecond)
-		f.server.edit(func(data map[string]string) {
+		f.server.Edit(configMap, func(data map[string]string) {
 			data["op."+o.ID] = `{"v":1,"trigger":"request","scope":"fleet","member":"a","startedAt":"2026-01-01T00:00:00Z","members":["a"],"parts":[{"t":"nodes.v1","k":"Node","m":0}]}`
 		})
 		if end := f.wait("b", o.ID); end.Types != 1 {
@@ -219,7 +220,7 @@ func TestAConfigMapThatIsDeletedEndsWhatItHeld(t *testing.T) {
 			waited <- err
 		}()
 		time.Sleep(3500 * time.Millisecond)
-		f.server.remove()
+		f.server.Remove(configMap)
 		if err := <-waited; !errors.Is(err, operations.ErrUnknown) {
 			t.Errorf("Wait: %v, want ErrUnknown", err)
 		}
@@ -284,9 +285,9 @@ func mishaps(t *testing.T, rng *rand.Rand) {
 			alive[name] = true
 		case what == 4 && alive[name]:
 			cut := rng.IntN(2) == 0
-			n.client.set(func() { n.client.cut = cut })
+			n.client.Break(func(f *configmaps.Faults) { f.Cut = cut })
 		case what == 5:
-			n.client.set(func() { n.client.lost = 2 })
+			n.client.Break(func(f *configmaps.Faults) { f.Lost = 2 })
 		case alive[name]:
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			o, err := n.Start(ctx, operations.Request{Types: f.catalog.Types(), Label: fmt.Sprint(i)})
@@ -298,7 +299,7 @@ func mishaps(t *testing.T, rng *rand.Rand) {
 	}
 	for _, name := range names {
 		if n := f.nodes[name]; alive[name] {
-			n.client.set(func() { n.client.cut, n.client.lost = false, 0 })
+			n.client.Break(func(f *configmaps.Faults) { f.Cut, f.Lost = false, 0 })
 		} else {
 			f.leave(name)
 			f.start(name)
@@ -311,7 +312,7 @@ func mishaps(t *testing.T, rng *rand.Rand) {
 			t.Errorf("it ends as %+v", o)
 		}
 	}
-	for k := range f.server.data() {
+	for k := range f.server.Data(configMap) {
 		if strings.HasPrefix(k, "run.") {
 			t.Errorf("%s is left over", k)
 		}

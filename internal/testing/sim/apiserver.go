@@ -127,6 +127,7 @@ func (w *World) goAway() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.away = true
+	w.maps.Answer(apierrors.NewServiceUnavailable("away"))
 }
 
 // comeBack lets the API server come back without its history, so that all watches begin anew.
@@ -135,6 +136,7 @@ func (w *World) comeBack() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.away, w.forgotten = false, w.version
+	w.maps.Answer(nil)
 	for _, m := range w.members {
 		m.relist = true
 	}

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/configmaps"
 )
 
 // member is one process.
@@ -22,6 +24,7 @@ type member struct {
 	name   string
 	stay   int
 	peer   Peer
+	maps   *configmaps.Client
 	verify *verify.Verifier
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -89,13 +92,13 @@ func (w *World) leases() []ownership.MemberStatus {
 
 // start starts a process under a name, which takes some time to read other types than those of this world.
 func (w *World) start(name string, reads time.Duration, limits Limits) {
-	m := &member{w: w, name: name, live: true, watches: watches{missing: map[string]bool{}, owed: map[string]bool{}}}
+	m := &member{w: w, name: name, live: true, maps: w.maps.Client(name), watches: watches{missing: map[string]bool{}, owed: map[string]bool{}}}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.fence, m.fall = context.WithCancel(m.ctx)
 	m.resyncing, m.noResyncs = context.WithCancel(m.ctx)
 	read := time.Now().Add(reads)
 	m.peer = w.newPeer(PeerOptions{
-		Name: name, Incarnation: m.incarnation(), Maps: w.client.CoreV1(), Sender: m, Pager: w, Leases: w.leases, Settle: 5 * time.Second, Limits: limits,
+		Name: name, Incarnation: m.incarnation(), Maps: m.maps, Sender: m, Pager: w, Leases: w.leases, Settle: 5 * time.Second, Limits: limits,
 		Read: func() bool { return time.Now().After(read) },
 		Compare: func(t resource.Type, in func(namespace, name string) bool) resync.Comparison {
 			return m.verify.Part(t, in)
@@ -130,10 +133,14 @@ func (w *World) start(name string, reads time.Duration, limits Limits) {
 	}()
 }
 
+// errKilled is the answer to what a killed process still writes.
+var errKilled = errors.New("the process has ended")
+
 // kill ends a process without a last checkpoint.
 func (w *World) kill(m *member) {
 	w.say("kill %s", m.name)
 	m.cancel()
+	m.maps.Break(func(f *configmaps.Faults) { f.Err = errKilled })
 	m.peer.Kill()
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -10,13 +10,9 @@ import (
 	"testing"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/kubernetes/fake"
-	clienttesting "k8s.io/client-go/testing"
-
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/configmaps"
 )
 
 // World is a cluster of two types, of which one is removed and comes back, a receiver, and a fleet between them. It
@@ -25,7 +21,7 @@ type World struct {
 	t       *testing.T
 	newPeer func(PeerOptions) Peer
 	rng     *rand.Rand // of the driver
-	client  *fake.Clientset
+	maps    *configmaps.Server
 	format  ring.Format
 	began   time.Time
 	reads   time.Duration // how long the next processes of a scenario read other types
@@ -120,20 +116,12 @@ func Object(name string, version uint64) resource.Record {
 // newWorld returns a world without members. The seed decides all random choices.
 func newWorld(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) *World {
 	w := &World{
-		t: t, newPeer: newPeer, rng: rand.New(rand.NewPCG(seed, 1)), client: fake.NewClientset(), format: ring.DefaultFormat(), began: time.Now(),
+		t: t, newPeer: newPeer, rng: rand.New(rand.NewPCG(seed, 1)), maps: configmaps.NewServer(), format: ring.DefaultFormat(), began: time.Now(),
 		apiServer: apiServer{version: 100, forgotten: 1, objects: map[string]record{}},
 		receiver:  receiver{pace: rand.New(rand.NewPCG(seed, 3)), docs: map[resource.ID]resource.Body{}, sentAt: map[resource.ID]time.Time{}},
 		fleet:     fleet{members: map[string]*member{}, gone: map[string]bool{}},
 		losses:    losses{luck: rand.New(rand.NewPCG(seed, 4))},
 	}
-	w.client.PrependReactor("*", "configmaps", func(clienttesting.Action) (bool, runtime.Object, error) {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.away {
-			return true, nil, apierrors.NewServiceUnavailable("away")
-		}
-		return false, nil, nil
-	})
 	return w
 }
 
