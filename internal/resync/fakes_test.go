@@ -101,7 +101,7 @@ type target struct {
 	mu      sync.Mutex // guards what follows
 	got     []string
 	filled  []string
-	evicted map[resource.Type]int
+	evicted map[resource.Type]bool
 	flushed int
 	full    chan struct{} // nil: there is room; else there is once it is closed
 }
@@ -133,13 +133,13 @@ func (tg *target) FlushBulk() {
 	tg.flushed++
 }
 
-func (tg *target) Evicted() map[resource.Type]int {
+func (tg *target) Evicted() map[resource.Type]bool {
 	tg.mu.Lock()
 	defer tg.mu.Unlock()
 	return tg.evicted
 }
 
-func (tg *target) Fill(t resource.Type, r resource.Record) {
+func (tg *target) Fill(t resource.Type, r resource.Record, _ bool) {
 	tg.mu.Lock()
 	defer tg.mu.Unlock()
 	tg.filled = append(tg.filled, fmt.Sprintf("%s=%d", t.ID(r.Namespace, r.Name), r.Digest))

@@ -14,8 +14,9 @@ import (
 
 // Evictor has objects whose bodies it dropped to save memory; [pipeline.Pipeline] is one.
 type Evictor interface {
-	Evicted() map[resource.Type]int
-	Fill(t resource.Type, r resource.Record)
+	// Evicted returns the types of these objects, and whether one of a type needs an exact list.
+	Evicted() map[resource.Type]bool
+	Fill(t resource.Type, r resource.Record, exact bool)
 	Room(ctx context.Context) error
 	FlushBulk()
 }
@@ -45,8 +46,8 @@ func (f *Filler) Run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 		wait = fillInterval
-		for t := range f.Target.Evicted() {
-			if err := f.fill(ctx, t); err != nil && ctx.Err() == nil {
+		for t, exact := range f.Target.Evicted() {
+			if err := f.fill(ctx, t, exact); err != nil && ctx.Err() == nil {
 				f.Log.Error(err, "Objects without metadata could not be read again", "resource", t.String())
 				wait = fillPause
 			}
@@ -54,13 +55,13 @@ func (f *Filler) Run(ctx context.Context) error {
 	}
 }
 
-func (f *Filler) fill(ctx context.Context, t resource.Type) error {
+func (f *Filler) fill(ctx context.Context, t resource.Type, exact bool) error {
 	if err := f.Target.Room(ctx); err != nil {
 		return fmt.Errorf("waiting for the receiver: %w", err)
 	}
-	_, err := f.Lister.Pages(ctx, t, watch.ListOptions{Inexact: true}, func(rs []resource.Record) error {
+	_, err := f.Lister.Pages(ctx, t, watch.ListOptions{Inexact: !exact}, func(rs []resource.Record) error {
 		for _, r := range rs {
-			f.Catalog.IfCurrent(t, r, func() { f.Target.Fill(t, r) })
+			f.Catalog.IfCurrent(t, r, func() { f.Target.Fill(t, r, exact) })
 		}
 		return f.Target.Room(ctx) // before the next page is requested
 	})

@@ -28,7 +28,7 @@ func (r *rig) fillForever() {
 	}))
 }
 
-func (tg *target) setEvicted(types map[resource.Type]int) {
+func (tg *target) setEvicted(types map[resource.Type]bool) {
 	tg.mu.Lock()
 	defer tg.mu.Unlock()
 	tg.evicted = types
@@ -40,7 +40,7 @@ func TestEvictedObjectsAreFilledWithWhatIsCurrent(t *testing.T) {
 		r.exist(pods, some(4)...)
 		r.index.Upsert(pods, rec("a", "o01", 2))
 		room := r.target.fill()
-		r.target.setEvicted(map[resource.Type]int{pods: 3})
+		r.target.setEvicted(map[resource.Type]bool{pods: false})
 		r.fillForever()
 		time.Sleep(time.Minute)
 		if got := r.lister.take(); len(got) != 0 {
@@ -76,7 +76,7 @@ func TestFillingTriesAgainAfterAPause(t *testing.T) {
 				r := newRig(t, resync.Options{})
 				r.exist(pods, some(1)...)
 				r.lister.before = func(context.Context, resource.Type, int, int) error { return tt.fail }
-				r.target.setEvicted(map[resource.Type]int{pods: 1})
+				r.target.setEvicted(map[resource.Type]bool{pods: false})
 				r.fillForever()
 				time.Sleep(time.Minute)
 				synctest.Wait()

@@ -139,23 +139,34 @@ func (p *Pipeline) Room(ctx context.Context) error {
 	})
 }
 
-// Evicted returns the types of which some objects wait without their bodies, and the numbers of these objects.
-func (p *Pipeline) Evicted() map[resource.Type]int {
+// Evicted returns the types of which some objects wait without their bodies. The value tells whether one of them may
+// be behind its former owner, and so needs an exact list.
+func (p *Pipeline) Evicted() map[resource.Type]bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.tally.places[evicted] == 0 {
 		return nil
 	}
-	types := make(map[resource.Type]int, len(p.tally.evicted))
-	for t, n := range p.tally.evicted {
-		types[*t] = n
+	types := make(map[resource.Type]bool, len(p.tally.evicted))
+	for t := range p.tally.evicted {
+		types[*t] = false
+	}
+	if p.items.late {
+		p.items.late = false
+		for _, it := range p.items.byID {
+			if it.behind() {
+				p.items.late = true
+				types[*it.typ] = types[*it.typ] || it.place == evicted
+			}
+		}
 	}
 	return types
 }
 
 // Fill gives an evicted item its body back; on any other object it does nothing. The caller must make sure that r
-// is the state that the index knows at this moment, as for [Pipeline.Offer].
-func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
+// is the state that the index knows at this moment, as for [Pipeline.Offer]. exact tells that r is of an exact list. An
+// item that is behind its former owner takes no older state from another list.
+func (p *Pipeline) Fill(t resource.Type, r resource.Record, exact bool) {
 	now := time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -163,7 +174,7 @@ func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
 	if _, b := p.stubOf(t, id); b != nil && (b.parked || !p.opts.Owner.MaySend(t, id)) {
 		return // As in a fence: otherwise all stubs would become parked items.
 	}
-	if it, ok := p.item(t, id); ok && it.place == evicted {
+	if it, ok := p.item(t, id); ok && it.place == evicted && (exact || !it.behind() || r.ResourceVersion >= it.extra.behind) {
 		p.fill(it, r, now)
 		p.wake.Wake()
 	}
@@ -171,6 +182,9 @@ func (p *Pipeline) Fill(t resource.Type, r resource.Record) {
 
 func (p *Pipeline) fill(it *item, r resource.Record, now time.Time) {
 	p.takeOut(it)
+	if it.extra != nil {
+		it.extra.behind = 0 // The list shows what the API server has now.
+	}
 	offered, lost := it.offered, it.Lost
 	p.set(it, false, r)
 	it.offered, it.Lost = offered, lost

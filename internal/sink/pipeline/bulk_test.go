@@ -71,7 +71,7 @@ func TestBodiesOverTheCapAreGivenUpAndFilledAgain(t *testing.T) {
 				if err := r.p.Room(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				r.p.Fill(pods, record(fmt.Sprintf("o%03d", i), strings.Repeat("x", 100), 1))
+				r.p.Fill(pods, record(fmt.Sprintf("o%03d", i), strings.Repeat("x", 100), 1), false)
 				if s := r.p.Stats(); s.BodyBytes > 1100 {
 					t.Fatalf("%+v", s)
 				}
@@ -87,7 +87,7 @@ func TestBodiesOverTheCapAreGivenUpAndFilledAgain(t *testing.T) {
 // pump restores the bodies of evicted objects, like a resync engine.
 func pump(r *rig, bodies map[string]string) {
 	for name, body := range bodies {
-		r.index.IfCurrent(pods, record(name, body, 0), func() { r.p.Fill(pods, record(name, body, 0)) })
+		r.index.IfCurrent(pods, record(name, body, 0), func() { r.p.Fill(pods, record(name, body, 0), false) })
 	}
 }
 

@@ -96,7 +96,7 @@ func TestAnEvictedChangeGoesOnAsTheChangeThatItIs(t *testing.T) {
 		if r.p.Stats().Evicted < 2 {
 			t.Fatalf("nothing is evicted: %+v", r.p.Stats())
 		}
-		r.index.IfCurrent(pods, record("live", long, r.version), func() { r.p.Fill(pods, record("live", long, r.version)) })
+		r.index.IfCurrent(pods, record("live", long, r.version), func() { r.p.Fill(pods, record("live", long, r.version), false) })
 		time.Sleep(40 * time.Second)
 		if r.rcv.documents()[id("live")] == "" {
 			t.Errorf("the change waits behind the first list: %v", r.rcv.requests())

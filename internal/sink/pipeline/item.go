@@ -101,6 +101,7 @@ type doubt struct {
 	unsure    bool      // a request of unknown outcome carried this ID and no acknowledgement has come since
 	suspicion bool      // no request of ours has carried it; another member may have had one under way
 	unsettled bool      // counts in tally.unsettled
+	behind    uint64    // a version that its former owner may have sent, while we know only an older state, or 0
 }
 
 func (d *doubt) inDoubt() bool { return d.unsure || d.repeats > 0 }
@@ -133,6 +134,7 @@ type items struct {
 	stubs map[*resource.Type]*stubs // the items in their short form, see stub.go; nil makes none
 	types map[resource.Type]*resource.Type
 	lost  bool // some may be lost
+	late  bool // some may be behind their former owner
 }
 
 // manyItems is the size from which on a map is worth replacing: it takes half a megabyte.

@@ -90,7 +90,8 @@ func (p *Pipeline) ready(it *item, now time.Time) {
 	switch {
 	case it.inFlight:
 		it.dueEarly = true
-	case it.evicted:
+	case it.evicted || it.behind():
+		p.giveUp(it)
 		p.setPlace(it, evicted)
 	case it.limit() > 0:
 		p.takeOut(it)

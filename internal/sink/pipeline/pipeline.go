@@ -293,7 +293,8 @@ func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 		p.enqueue(classDeletes, it, now)
 	case it.place == suspected && it.queue != p.queues.of(classRetriedDeletes), it.queue == p.queues.of(classLive):
 		// It is about to be sent, and will be sent in its state of that moment.
-	case it.evicted:
+	case it.evicted || it.behind():
+		p.giveUp(it)
 		p.move(it, evicted)
 	case p.tally.bodyBytes > p.opts.MaxBodyBytes, it.bulk && p.queues.of(classBulk).len >= maxBulk:
 		p.giveUp(it)

@@ -48,7 +48,8 @@ type Doubt struct {
 }
 
 // takeDoubt takes the doubt of another member, or of an earlier process, about an item. It tells whether the
-// item's state is acknowledged, so that it need not be sent.
+// item's state is acknowledged, so that it need not be sent. If the doubt is about a newer state than ours, our watch
+// is behind: the item waits for it.
 func (p *Pipeline) takeDoubt(it *item, d Doubt) bool {
 	same := d.Version == it.Version && d.Version != 0 && !it.several
 	state := uint64(0)
@@ -57,7 +58,16 @@ func (p *Pipeline) takeDoubt(it *item, d Doubt) bool {
 	}
 	p.doubt(it, state)
 	it.extra.suspicion = true
+	if !it.Deleted && it.Version < d.Version {
+		it.extra.behind, p.items.late = d.Version, true
+	}
 	return same && d.Acknowledged
+}
+
+// behind tells whether a former owner may have sent a newer state of an item than we know. An older one must not follow
+// it: a member whose watch brings the newer one takes that for delivered. Our watch is going to bring it, too.
+func (it *item) behind() bool {
+	return it.extra != nil && !it.Deleted && it.Version < it.extra.behind
 }
 
 // watchOver takes an item that is acknowledged and in doubt.
@@ -207,7 +217,8 @@ func (p *Pipeline) sendAgain(it *item, now time.Time) {
 	switch {
 	case it.Deleted:
 		p.enqueue(classDeletes, it, now)
-	case it.evicted:
+	case it.evicted || it.behind():
+		p.giveUp(it)
 		p.move(it, evicted)
 	default:
 		p.enqueue(classLive, it, now)

@@ -21,14 +21,9 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 			p.watchOver(it, now)
 			return
 		}
-		if !it.Deleted && !it.inFlight && it.Version < d.Version {
-			p.giveUp(it) // Our watch is behind its former owner, which may have sent a newer state. It will bring that.
-			p.move(it, evicted)
-			return
-		}
 	}
 	switch {
-	case it.inFlight || it.Deleted || it.evicted, now.Sub(p.ages.time(it.first.at)) < p.opts.Debounce:
+	case it.inFlight || it.Deleted || it.evicted || it.behind(), now.Sub(p.ages.time(it.first.at)) < p.opts.Debounce:
 		p.route(it, now, false)
 	default:
 		p.enqueue(classLive, it, now)

@@ -180,7 +180,7 @@ func (w *twins) step() {
 func (w *twin) fill(some func(resource.ID) bool) {
 	w.each(func(r resource.Record) {
 		if some(id(r.Name)) {
-			w.index.IfCurrent(pods, r, func() { w.p.Fill(pods, r) })
+			w.index.IfCurrent(pods, r, func() { w.p.Fill(pods, r, false) })
 		}
 	})
 	w.p.FlushBulk()
@@ -213,7 +213,7 @@ func (w *twin) offer(name string) {
 type seen struct {
 	Stats    pipeline.Stats
 	Pending  int
-	Evicted  map[resource.Type]int
+	Evicted  map[resource.Type]bool
 	Own, All map[resource.Type]pipeline.Unacknowledged
 	Items    map[string]pipeline.ItemStatus
 }

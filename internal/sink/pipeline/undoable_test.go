@@ -266,7 +266,7 @@ func TestTakeover_WatchIsBehindTheFormerOwner_OlderStateIsNotSent(t *testing.T) 
 	bubble(t, func(t *testing.T) {
 		o := owning(nobody)
 		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Doubtful: func(resource.ID) (pipeline.Doubt, bool) {
-			return pipeline.Doubt{Version: 102, Acknowledged: true, Overwritable: true}, true
+			return pipeline.Doubt{Version: 103, Acknowledged: true, Overwritable: true}, true
 		}})
 		r.list()
 		r.put("x", "1") // at version 101
@@ -274,9 +274,37 @@ func TestTakeover_WatchIsBehindTheFormerOwner_OlderStateIsNotSent(t *testing.T) 
 		o.set(anybody)
 		r.p.MaySendChanged()
 		time.Sleep(10 * time.Minute)
+		r.p.Fill(pods, record("x", "1", 101), false) // from an API server that is behind, too
+		r.put("x", "2")                              // at version 102
+		time.Sleep(10 * time.Minute)
 		wantRequests(t, r)
-		r.put("x", "2") // at version 102
+		if got := r.p.Evicted(); !got[pods] {
+			t.Errorf("types with evicted objects are %v, want pods with one that needs an exact list", got)
+		}
+		r.put("x", "3") // at version 103
 		time.Sleep(time.Minute)
-		wantDocs(t, r, "x", "2")
+		wantDocs(t, r, "x", "3")
+	})
+}
+
+// TestTakeover_WatchIsBehindTheFormerOwner_AnExactListDecides: after a restore of etcd, no state ever reaches the
+// version that the former owner was in doubt about.
+func TestTakeover_WatchIsBehindTheFormerOwner_AnExactListDecides(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(nobody)
+		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Doubtful: func(resource.ID) (pipeline.Doubt, bool) {
+			return pipeline.Doubt{Version: 9000, Acknowledged: true, Overwritable: true}, true
+		}})
+		r.list()
+		r.put("x", "1") // at version 101
+		time.Sleep(10 * time.Second)
+		o.set(anybody)
+		r.p.MaySendChanged()
+		r.p.Fill(pods, record("x", "1", 101), true)
+		time.Sleep(10 * time.Second)
+		wantDocs(t, r, "x", "1")
+		if got := r.p.Evicted(); len(got) > 0 {
+			t.Errorf("types with evicted objects are %v, want none", got)
+		}
 	})
 }

@@ -27,9 +27,9 @@ func (s Through) Offer(t resource.Type, r resource.Record, ticket *pipeline.Tick
 }
 
 // Fill implements [resync.Evictor].
-func (s Through) Fill(t resource.Type, r resource.Record) {
+func (s Through) Fill(t resource.Type, r resource.Record, exact bool) {
 	if shown, seen := s.projection.Of(r); seen {
-		s.Pipeline.Fill(t, shown)
+		s.Pipeline.Fill(t, shown, exact)
 	}
 }
 
