@@ -2,6 +2,7 @@ package checkpoint
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
@@ -87,7 +88,7 @@ func (b *Ledger) Compare(compare func(typeName string, version, sum uint64) Agre
 			if result == Agreed {
 				b.agreedAt.Store(name, time.Now())
 			}
-			if result == Agreed || result == Incomparable && !s.judged {
+			if s.agreed(result) {
 				b.agreed(member, name)
 				continue
 			}
@@ -97,6 +98,13 @@ func (b *Ledger) Compare(compare func(typeName string, version, sum uint64) Agre
 		all[member] = left
 	}
 	b.contested.Store(&all)
+	b.compareFormers(compare)
+	b.publish()
+}
+
+// agreed tells whether a comparison leaves no evidence against a sum.
+func (s sumOf) agreed(result Agreement) bool {
+	return result == Agreed || result == Incomparable && !s.judged
 }
 
 // agreed notes that a member's entries of a type can be relied upon. The caller holds mu.
@@ -136,7 +144,7 @@ func (b *Ledger) Contests() bool {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(*b.former.Load(), func(f former) bool { return len(f.open) > 0 })
 }
 
 // Confirms is [Ledger.Covers], but ignores members with a contested sum of the type: they may not have seen every

@@ -17,6 +17,7 @@ type Ledger struct {
 	fingerprint string
 	format      ring.Format
 	believed    atomic.Pointer[[]entry]               // what Covers reads
+	former      atomic.Pointer[[]former]              // what Covers reads, too; see former.go
 	delivered   atomic.Pointer[[]map[uint64]struct{}] // by the other members; what Delivered reads
 	inDoubt     atomic.Pointer[map[uint64]Doubt]      // of others; what Doubtful reads
 	contested   atomic.Pointer[contested]             // what Confirms reads
@@ -24,6 +25,7 @@ type Ledger struct {
 
 	mu      sync.Mutex // guards what follows
 	entries map[string]entry
+	formers map[string][]former   // by the same names, the oldest first
 	lists   map[string]List       // of the other members
 	stats   map[string]string     // of the other members
 	rings   map[string]*ring.Ring // by view; views are few and rings take milliseconds
@@ -116,8 +118,9 @@ type entry struct {
 
 // NewLedger returns an empty ledger of the target with that fingerprint, under that ring format.
 func NewLedger(fingerprint string, format ring.Format) *Ledger {
-	b := &Ledger{fingerprint: fingerprint, format: format, entries: map[string]entry{}, lists: map[string]List{}, stats: map[string]string{}, rings: map[string]*ring.Ring{}}
+	b := &Ledger{fingerprint: fingerprint, format: format, entries: map[string]entry{}, formers: map[string][]former{}, lists: map[string]List{}, stats: map[string]string{}, rings: map[string]*ring.Ring{}}
 	b.believed.Store(&[]entry{})
+	b.former.Store(&[]former{})
 	b.delivered.Store(&[]map[uint64]struct{}{})
 	b.contested.Store(&contested{})
 	return b
@@ -133,20 +136,12 @@ func (b *Ledger) Set(name string, c Checkpoint) bool {
 	delete(b.entries, name)
 	defer b.publish()
 	defer b.unsaid()
-	if c.Fingerprint != b.fingerprint || c.RingFormat != b.format.String() {
+	after, ok := b.entryOf(name, c)
+	if !ok {
 		return false
 	}
-	view := strings.Join(c.View, ",")
-	r, ok := b.rings[view]
-	if !ok {
-		var err error
-		if r, err = ring.New(c.View, b.format); err != nil {
-			return false
-		}
-		b.rings[view] = r
-	}
-	after := entry{checkpoint: c, ring: r, excepts: !strings.HasSuffix(name, entryName("", allKey))}
 	b.note(name, before, after)
+	b.replaced(name, before, after)
 	b.entries[name] = after
 	if after.excepts {
 		b.said(before.checkpoint, c)
@@ -154,11 +149,29 @@ func (b *Ledger) Set(name string, c Checkpoint) bool {
 	return true
 }
 
+// entryOf returns the entry of a checkpoint, and whether the checkpoint is believed. The caller holds mu.
+func (b *Ledger) entryOf(name string, c Checkpoint) (entry, bool) {
+	if c.Fingerprint != b.fingerprint || c.RingFormat != b.format.String() {
+		return entry{}, false
+	}
+	view := strings.Join(c.View, ",")
+	r, ok := b.rings[view]
+	if !ok {
+		var err error
+		if r, err = ring.New(c.View, b.format); err != nil {
+			return entry{}, false
+		}
+		b.rings[view] = r
+	}
+	return entry{checkpoint: c, ring: r, excepts: !strings.HasSuffix(name, entryName("", allKey))}, true
+}
+
 // Delete forgets the checkpoint of that name. Objects that only this checkpoint covered become unknown.
 func (b *Ledger) Delete(name string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.entries, name)
+	delete(b.formers, name)
 	b.unsaid()
 	b.publish()
 }
@@ -168,6 +181,7 @@ func (b *Ledger) clear() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	clear(b.entries)
+	clear(b.formers)
 	b.contested.Store(&contested{})
 	b.publish()
 }
@@ -180,6 +194,14 @@ func (b *Ledger) publish() {
 		believed = append(believed, b.entries[name])
 		used[b.entries[name].ring] = true
 	}
+	var formers []former
+	for _, kept := range b.formers {
+		for _, f := range kept {
+			formers = append(formers, f)
+			used[f.ring] = true
+		}
+	}
+	b.former.Store(&formers)
 	maps.DeleteFunc(b.rings, func(_ string, r *ring.Ring) bool { return !used[r] })
 	b.believed.Store(&believed)
 }
@@ -199,7 +221,7 @@ func (b *Ledger) covers(typeName string, id resource.ID, version uint64, relied 
 	return slices.ContainsFunc(entries, func(p entry) bool {
 		e, ok := p.checkpoint.of(typeName, id)
 		return ok && version <= e.High && relied(p.checkpoint.Member) && p.owns(typeName, id, partition) && e.Covers(id, version) && !excepted(entries, p, typeName, id)
-	})
+	}) || b.formerlyCovers(entries, typeName, id, version, partition)
 }
 
 // excepted tells whether the member of a checkpoint excepts an object in any of its checkpoints. The one for all

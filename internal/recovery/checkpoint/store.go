@@ -261,8 +261,13 @@ func (k sink) take(m *corev1.ConfigMap) bool {
 		return false
 	}
 	version := resource.ParseVersion(m.ResourceVersion)
-	if version < k.s.versions[m.Name] {
-		return false // The watch is behind the list of Refresh.
+	if version < k.s.versions[m.Name] { // The watch is behind the list of Refresh.
+		if data, err := unpack(m); err == nil {
+			if c, err := Decode(data[ownKey]); err == nil {
+				k.s.ledger.SetFormer(entryName(m.Name, ownKey), c)
+			}
+		}
+		return false
 	}
 	k.s.versions[m.Name] = version
 	believed := false
