@@ -98,6 +98,14 @@ func (a Area) least() Set {
 
 // with returns the area in which set replaces the partitions of a part.
 func (a Area) with(p Part, set Set) Area {
+	c := Area{rest: a.rest, cuts: make(map[Kind][]strip, len(a.cuts)+1)}
+	maps.Copy(c.cuts, a.cuts)
+	c.replace(p, set)
+	return c
+}
+
+// replace has set replace the partitions of a part in an area that is being built.
+func (a *Area) replace(p Part, set Set) {
 	inside := newSet(1)
 	mask := []strip{{from: p.From, set: inside}}
 	if p.From != "" {
@@ -106,19 +114,12 @@ func (a Area) with(p Part, set Set) Area {
 	if p.Until != "" {
 		mask = append(mask, strip{from: p.Until})
 	}
-	c := Area{rest: a.rest, cuts: make(map[Kind][]strip, len(a.cuts)+1)}
-	for k, s := range a.cuts {
-		if k != p.Kind {
-			c.cuts[k] = s
-		}
-	}
-	c.put(p.Kind, zip(a.strips(p.Kind), mask, func(old, mark Set) Set {
+	a.put(p.Kind, zip(a.strips(p.Kind), mask, func(old, mark Set) Set {
 		if mark.words != nil {
 			return set
 		}
 		return old
 	}))
-	return c
 }
 
 // strips returns the strips of a kind.
@@ -134,6 +135,7 @@ func (a Area) strips(k Kind) []strip {
 func (a *Area) put(k Kind, strips []strip) {
 	strips = slices.CompactFunc(strips, func(x, y strip) bool { return x.set.Equal(y.set) })
 	if len(strips) == 1 && strips[0].set.Equal(a.rest) {
+		delete(a.cuts, k)
 		return
 	}
 	a.cuts[k] = strips

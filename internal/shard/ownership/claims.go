@@ -64,12 +64,12 @@ func (c *claimCache) area(cl *Claim, member string) (Area, error) {
 	if err != nil {
 		return Area{}, err
 	}
-	a := Area{rest: share}
+	a := Area{rest: share, cuts: make(map[Kind][]strip, len(cl.Yields)+len(cl.Takes))}
 	for _, p := range cl.Yields {
-		a = a.with(p, Set{})
+		a.replace(p, Set{})
 	}
 	for _, p := range cl.Takes {
-		a = a.with(p, c.all)
+		a.replace(p, c.all)
 	}
 	return a, nil
 }
