@@ -79,7 +79,8 @@ func (t *Ticket) Count() (total, open int) {
 
 // Offer sends an object's state again, as a resync does, behind all live changes. Where a newer state is on its
 // way already, the ticket waits for that one instead. A quarantined object is tried again. Whatever is known of
-// earlier deliveries, the object arrives by a request that ends after the offer.
+// earlier deliveries, the object arrives by a request that begins after the offer: the receiver may have applied an
+// earlier one, and lost it, before the resync was asked for.
 //
 // The caller must make sure that r is the state that the index knows at this moment, and that no change of the
 // object is applied meanwhile. To do so, it calls Offer from within [index.Index.IfCurrent].
@@ -111,8 +112,10 @@ func (p *Pipeline) Offer(t resource.Type, r resource.Record, ticket *Ticket) {
 	switch {
 	case it.place == quarantined || it.place == evicted:
 		p.fill(it, r, now)
+	case it.inFlight && !it.changed:
+		it.changed, it.later, it.bulk = true, onset{p.ages.moment(now), r.ResourceVersion}, true
 	case it.dirty():
-		// Its current state is on its way.
+		// Its current state waits for a request.
 	default:
 		p.set(it, false, r)
 		it.first = onset{p.ages.moment(now), r.ResourceVersion}

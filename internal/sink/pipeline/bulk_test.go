@@ -381,3 +381,32 @@ func TestOffer_WithAnUnknownOutcome_IsInDoubtForAsLong(t *testing.T) {
 		wantDocs(t, r, "x", "new")
 	})
 }
+
+// TestOffer_OfWhatIsInFlight_ArrivesByALaterRequest: the receiver may have applied the request in flight, and have been
+// emptied since, before somebody asked for the resync.
+func TestOffer_OfWhatIsInFlight_ArrivesByALaterRequest(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, pipeline.Options{Debounce: time.Second, MaxWait: time.Second, FlushInterval: time.Second})
+		r.rcv.decide = func(int, delivery.Request) answer {
+			return answer{outcome: wire.Outcome{Kind: wire.Delivered}, took: 10 * time.Second}
+		}
+		r.list()
+		r.put("x", "1")
+		time.Sleep(5 * time.Second) // its request lasts from second 2 to second 12
+		ticket := pipeline.NewTicket()
+		r.p.Offer(pods, record("x", "1", 101), ticket)
+		ticket.Close()
+		r.p.FlushBulk()
+		time.Sleep(10 * time.Second)
+		select {
+		case <-ticket.Arrived():
+			t.Error("arrived by a request that began before the offer")
+		default:
+		}
+		time.Sleep(time.Minute)
+		if _, open := ticket.Count(); open > 0 {
+			t.Errorf("%d objects have not arrived", open)
+		}
+		wantRequests(t, r, "2s +x=1", "12s +x=1")
+	})
+}
