@@ -39,6 +39,7 @@ func (w *World) Pages(ctx context.Context, t resource.Type, o watch.ListOptions,
 			delete(there, e.name)
 		}
 	}
+	version = w.shown(t, version)
 	w.mu.Unlock()
 	var rs []resource.Record
 	for _, name := range slices.Sorted(maps.Keys(there)) {
@@ -63,7 +64,7 @@ func (w *World) Pages(ctx context.Context, t resource.Type, o watch.ListOptions,
 // Deletions implements the API server's history.
 func (w *World) Deletions(_ context.Context, t resource.Type, after, until uint64, each func(watch.Deletion)) error {
 	w.mu.Lock()
-	if w.away || after < w.forgotten {
+	if w.away || after < w.forgotten || w.shown(t, after) == 0 {
 		w.mu.Unlock()
 		return watch.ErrExpired
 	}
@@ -107,17 +108,25 @@ func (w *World) watch(change func()) {
 // put creates or changes an object. The caller holds mu.
 func (w *World) put(name string) {
 	w.version++
-	r := record{name: name, version: w.version}
+	r := record{name: name, version: w.version, opaque: w.shown(typeOf(name), w.version) == 0}
 	w.objects[name] = r
 	w.events = append(w.events, r)
 	w.note(name, "%s changes: version %d", name, w.version)
+}
+
+// shown is a version as clients read it: 0 if the versions of its type are no numbers. The caller holds mu.
+func (w *World) shown(t resource.Type, version uint64) uint64 {
+	if w.opaque && t == gadgets {
+		return 0
+	}
+	return version
 }
 
 // drop deletes an object. The caller holds mu.
 func (w *World) drop(name string) {
 	w.version++
 	delete(w.objects, name)
-	w.events = append(w.events, record{name: name, version: w.version, deleted: true})
+	w.events = append(w.events, record{name: name, version: w.version, opaque: w.shown(typeOf(name), w.version) == 0, deleted: true})
 	w.note(name, "%s is deleted at version %d", name, w.version)
 }
 
@@ -185,7 +194,7 @@ func (w *World) bring(m *member) {
 			}
 		}
 	}
-	served := !w.removed
+	served, shown, quiet := !w.removed, w.shown(gadgets, version), w.quiet
 	if relist {
 		m.relist, m.listed, m.diverged, m.solid, m.listedAt = false, true, false, time.Now(), time.Now()
 		clear(m.missing)
@@ -202,7 +211,7 @@ func (w *World) bring(m *member) {
 		m.peer.Objects().Remove(gadgets)
 	}
 	if served && (relist || back) {
-		m.peer.Objects().Replace(gadgets, others, version)
+		m.peer.Objects().Replace(gadgets, others, shown)
 	}
 	if relist {
 		w.handed(m)
@@ -212,14 +221,17 @@ func (w *World) bring(m *member) {
 		switch typ := typeOf(e.name); {
 		case typ == gadgets && (!served || back): // an event of a watch that has ended, or before its list
 		case e.deleted:
-			m.peer.Objects().Delete(typ, namespaceOf(e.name), e.name, e.version)
+			m.peer.Objects().Delete(typ, namespaceOf(e.name), e.name, e.shown())
 		default:
 			m.peer.Objects().Upsert(typ, e.record())
 		}
 	}
+	if quiet {
+		return
+	}
 	m.peer.Objects().Bookmark(pods, version)
 	if served {
-		m.peer.Objects().Bookmark(gadgets, version)
+		m.peer.Objects().Bookmark(gadgets, shown)
 	}
 }
 

@@ -8,8 +8,8 @@
 //	ring: who has joined, what is taken ──lose, drain, publish, gain──┘
 //
 // [Storm] is a minute of random events; its seed names it. [Scenario] plays a file that lists the events, and the
-// documents that the receiver must get. [HandOver] and [History] are parts of the world for a test that has the
-// rest.
+// documents that the receiver must get, the lists that the members must make, and what their indexes must know.
+// [History] is a part of the world for a test that has the rest.
 //
 // A world lives in a bubble of [testing/synctest], which its caller makes, and one goroutine drives it. The
 // package calls no peer while it holds World.mu.

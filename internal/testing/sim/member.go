@@ -117,6 +117,7 @@ func (w *World) start(name string, reads time.Duration, limits Limits) {
 	m.verify = w.verifier(m)
 	w.say("start %s, which reads for %.2f s", name, reads.Seconds())
 	w.mu.Lock()
+	m.unseen = w.removed
 	w.members[name] = m
 	w.mu.Unlock()
 	m.peer.Begin()

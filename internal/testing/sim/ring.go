@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"context"
 	"maps"
 	"slices"
 	"sync"
@@ -150,16 +149,4 @@ func (w *World) handOver(members map[string]*member, before, after agreed, gone 
 		})
 	}
 	gaining.Wait()
-}
-
-// HandOver does what membership does at a change of the view. Members that lose drain, write and publish before
-// members that gain begin. Of the members of before, gone names those that have ended, and whether by a crash. It
-// blocks until all have taken up their shares.
-func HandOver(ctx context.Context, peers map[string]Peer, before, after []string, gone map[string]bool) {
-	w := &World{format: ring.DefaultFormat()}
-	members := make(map[string]*member)
-	for name, p := range peers {
-		members[name] = &member{name: name, peer: p, ctx: ctx}
-	}
-	w.handOver(members, agreed{view: before}, agreed{view: after}, gone)
 }

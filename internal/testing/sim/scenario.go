@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -53,9 +55,22 @@ func Scenario(t *testing.T, path string, newPeer func(PeerOptions) Peer) {
 //	                       without its client)
 //	api away, api back     the API server, which comes back without its history
 //	resync M               it sends everything again
+//	opaque                 versions of the second type are no numbers
+//	interval DURATION      processes that start from now on list each type once in that time, to verify; 0 is only
+//	                       when asked
+//	leave-out O...         their sums are without these objects
+//	bookmarks off, bookmarks on
+//	                       watches bring events only, as those of a real API server do for a minute
+//	answer HOW             lists to verify have whole answers, half of them, or they fail
 //	wait DURATION
+//	repeat N DURATION ...  a command is run N times, with a pause after each
 //	sync                   the receiver has what the cluster has, nothing is open, and checkpoints say so: prints what
 //	                       was sent since the last one, by member
+//	lists                  prints who has listed what since the last one, to verify or anew
+//	indexes                prints how the indexes of all members differ from the cluster
+//	parked                 prints who keeps objects of others, until a checkpoint says that they are sent
+//	verified DURATION      all indexes have been compared with a list in that time
+//	verify M               it has all members verify all types: prints the verdict
 func (w *World) do(words []string) (string, error) {
 	if len(words) == 0 {
 		return "", nil
@@ -89,6 +104,8 @@ func (w *World) do(words []string) (string, error) {
 			return "", err
 		}
 		time.Sleep(d)
+	case "repeat":
+		return w.repeat(args)
 	case "sync":
 		if amiss := w.await(w.unsettled); amiss != "" {
 			return "", fmt.Errorf("after three minutes: %s", amiss)
@@ -96,9 +113,34 @@ func (w *World) do(words []string) (string, error) {
 		time.Sleep(15 * time.Second) // one and a half times the pace of checkpoints
 		return w.sent(), nil
 	default:
-		return "", w.doTo(cmd, args)
+		return w.doVerification(cmd, args)
 	}
 	return "", nil
+}
+
+// repeat runs a command again and again, with a pause after each time.
+func (w *World) repeat(args []string) (string, error) {
+	if len(args) < 3 {
+		return "", errors.New("want a number, a duration and a command")
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return "", fmt.Errorf("reading how many times: %w", err)
+	}
+	pause, err := time.ParseDuration(args[1])
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for range n {
+		said, err := w.do(args[2:])
+		if err != nil {
+			return "", err
+		}
+		out.WriteString(said)
+		time.Sleep(pause)
+	}
+	return out.String(), nil
 }
 
 // betweenTicks waits until half a tick after the last look of the watches. At the moment of a look, chance would decide
@@ -202,9 +244,25 @@ func (w *World) unsettled() string {
 	return ""
 }
 
+// parked says which members keep objects of others, until a checkpoint says that they are sent.
+func (w *World) parked() string {
+	w.mu.Lock()
+	members := maps.Clone(w.members)
+	w.mu.Unlock()
+	var out strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if n := members[name].peer.Stats().Parked; members[name].ctx.Err() == nil && n > 0 {
+			fmt.Fprintf(&out, "%s has parked %d\n", name, n)
+		}
+	}
+	if out.Len() == 0 {
+		return "nothing is parked\n"
+	}
+	return out.String()
+}
+
 // sent returns the changes that the receiver has got since the last call, a line a member. Their number depends on
-// the order of events within one instant. So it only tells which states were sent again, for each costs an
-// embedding.
+// the order of events within one instant, so it only tells what was sent again.
 func (w *World) sent() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -224,7 +282,7 @@ func (w *World) sent() string {
 		out.WriteString(from + ":")
 		for _, what := range slices.SortedFunc(maps.Keys(by[from]), func(a, b string) int { return strings.Compare(a[1:], b[1:]) }) {
 			out.WriteString(" " + what)
-			if what[0] == '+' && by[from][what] > 1 {
+			if by[from][what] > 1 {
 				out.WriteString(" (again)")
 			}
 		}

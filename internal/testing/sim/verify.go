@@ -13,7 +13,6 @@ import (
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/verify"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/watch"
 )
 
 // fewLosses is how many events come to a watch for one that is lost while other events happen, and manyLosses at the
@@ -73,20 +72,15 @@ func (w *World) atReceiver(name string) bool {
 
 // verifier compares the index of a member with the cluster and the other members.
 func (w *World) verifier(m *member) *verify.Verifier {
+	w.mu.Lock()
+	interval, leftOut := w.interval, w.leftOut
+	w.mu.Unlock()
+	if len(leftOut) > 0 {
+		m.peer.Objects().LeaveOut(func(_ resource.Type, _, name string) bool { return slices.Contains(leftOut, name) })
+	}
 	return verify.New(verify.Options{
-		Member: m.name, Index: m.peer.Objects(), Lister: stateLister{w}, Relister: relister{m}, Fleet: ringOf{w}, Teller: teller{m}, Interval: 30 * time.Second,
-		Watched: func() []verify.Watched {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			var all []verify.Watched
-			if m.listed {
-				all = append(all, verify.Watched{Type: pods, Listed: m.listedAt})
-			}
-			if m.listed && !m.unseen {
-				all = append(all, verify.Watched{Type: gadgets, Listed: m.listedAt})
-			}
-			return all
-		},
+		Member: m.name, Index: m.peer.Objects(), Lister: stateLister{m}, Relister: relister{m}, Fleet: ringOf{w}, Teller: teller{m},
+		Interval: interval, Watched: m.watched,
 		Diverged: func(t resource.Type) {
 			w.say("%s differs from the cluster in %s", m.name, t.Resource)
 			w.mu.Lock()
@@ -96,47 +90,28 @@ func (w *World) verifier(m *member) *verify.Verifier {
 	})
 }
 
-// stateLister implements [verify.Lister] with the lists of the API server.
-type stateLister struct{ w *World }
-
-// States lists a type in pages, as of one version.
-func (l stateLister) States(ctx context.Context, t resource.Type, page func(version uint64, states []watch.State) error) (uint64, error) {
-	l.w.mu.Lock()
-	if l.w.away {
-		l.w.mu.Unlock()
-		return 0, apierrors.NewServiceUnavailable("away")
+// watched are the types that the member has listed, and that are served as far as it knows.
+func (m *member) watched() []verify.Watched {
+	m.w.mu.Lock()
+	defer m.w.mu.Unlock()
+	var all []verify.Watched
+	if m.listed {
+		all = append(all, verify.Watched{Type: pods, Listed: m.listedAt})
 	}
-	version := l.w.version
-	var states []watch.State
-	for _, name := range slices.Sorted(maps.Keys(l.w.objects)) {
-		if typeOf(name) == t {
-			states = append(states, watch.State{Namespace: namespaceOf(name), Name: name, Version: l.w.objects[name].version})
-		}
+	if m.listed && !m.unseen {
+		all = append(all, verify.Watched{Type: gadgets, Listed: m.listedAt})
 	}
-	l.w.mu.Unlock()
-	for some := range slices.Chunk(states, 4) {
-		if err := page(version, some); err != nil {
-			return 0, fmt.Errorf("taking a page: %w", err)
-		}
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
-	if len(states) == 0 {
-		return version, page(version, nil)
-	}
-	return version, nil
+	return all
 }
 
 // relister implements [verify.Relister] with the watch of a member.
 type relister struct{ m *member }
 
 // Relist has every type listed, once the API server answers.
-func (r relister) Relist(ctx context.Context, _ resource.Type) error {
+func (r relister) Relist(ctx context.Context, t resource.Type) error {
 	w := r.m.w
 	w.mu.Lock()
+	w.count(r.m.name, t.Resource+" anew")
 	r.m.relist = true
 	if r.m.relisted == nil {
 		r.m.relisted = make(chan struct{})

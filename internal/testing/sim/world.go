@@ -35,6 +35,7 @@ type World struct {
 	receiver
 	fleet
 	losses
+	listing
 	ended bool
 
 	running sync.WaitGroup // goroutines that live has started
@@ -49,6 +50,8 @@ type apiServer struct {
 	forgotten uint64 // the history begins after this version
 	away      bool
 	removed   bool // the second type is removed
+	opaque    bool // the versions of the second type are no numbers
+	quiet     bool // watches bring no bookmarks
 }
 
 // receiver takes all requests.
@@ -103,10 +106,23 @@ func namespaceOf(name string) string {
 type record struct {
 	name    string
 	version uint64
+	opaque  bool // clients cannot read the version
 	deleted bool
 }
 
-func (r record) record() resource.Record { return Object(r.name, r.version) }
+// shown is the version as clients read it.
+func (r record) shown() uint64 {
+	if r.opaque {
+		return 0
+	}
+	return r.version
+}
+
+func (r record) record() resource.Record {
+	o := Object(r.name, r.version)
+	o.ResourceVersion = r.shown()
+	return o
+}
 
 // Object is a state of an object of this world, whose content is its version.
 func Object(name string, version uint64) resource.Record {
@@ -120,6 +136,7 @@ func newWorld(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) *World 
 		apiServer: apiServer{version: 100, forgotten: 1, objects: map[string]record{}},
 		receiver:  receiver{pace: rand.New(rand.NewPCG(seed, 3)), docs: map[resource.ID]resource.Body{}, sentAt: map[resource.ID]time.Time{}},
 		fleet:     fleet{members: map[string]*member{}, gone: map[string]bool{}},
+		listing:   listing{interval: 30 * time.Second},
 		losses:    losses{luck: rand.New(rand.NewPCG(seed, 4))},
 	}
 	return w
