@@ -21,7 +21,7 @@ var (
 )
 
 // TestAFleetLosesNothingThatItsCheckpointsTell is a storm in virtual time, as [sim.Storm] describes it. The parts
-// that connect the members are all real: pipelines, checkpoints, searches, senders of resyncs, verifiers.
+// that connect the members are all real: pipelines, checkpoints, searches, engines and senders of resyncs, verifiers.
 // -model.seed=N replays one seed.
 func TestAFleetLosesNothingThatItsCheckpointsTell(t *testing.T) {
 	seeds := *modelSeeds
@@ -99,6 +99,6 @@ func newCrampedPeer(o sim.PeerOptions) sim.Peer {
 func peerOptions(o sim.PeerOptions) target.PeerOptions {
 	return target.PeerOptions{
 		Name: o.Name, Incarnation: o.Incarnation, Maps: o.Maps, Sender: o.Sender, Pager: o.Pager, Leases: o.Leases, Settle: o.Settle,
-		Exceptions: o.Exceptions, Batch: o.Batch, Read: o.Read, Served: o.Served, Take: o.Take, Compare: o.Compare, Doubt: o.Doubt,
+		Exceptions: o.Exceptions, Batch: o.Batch, Read: o.Read, Served: o.Served, Take: o.Take, Compare: o.Compare, Doubt: o.Doubt, Schedule: o.Schedule,
 	}
 }

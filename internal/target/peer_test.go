@@ -23,7 +23,6 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/target/projection"
 )
 
 // Peer is one target of one process among others, over a membership that a test decides. It exchanges checkpoints
@@ -49,7 +48,8 @@ type PeerOptions struct {
 	Exceptions int  // the most objects that its checkpoints name; 0: as many as ever
 	Batch      int  // the most upserts of a request; 0: as many as ever
 	Cramped    bool // it has no room for the metadata of more than one object that waits
-	Progress   bool // its progress is reported, as by a replica
+	// Schedule is the time between two full resyncs; 0: there are none.
+	Schedule time.Duration
 	// Served are the types that are served; nil: those that the peer is shown.
 	Served func() []resource.Type
 	// Take makes the peer the only sender of parts; nil: it takes none.
@@ -192,7 +192,7 @@ func NewPeer(o PeerOptions) *Peer {
 	}
 	t, err := New(Spec{
 		Name: "default", Endpoint: &url.URL{Scheme: "http", Host: "receiver"}, Format: wire.DotAI().Name(),
-		Pace:   Pace{Debounce: 300 * time.Millisecond, MaxWait: time.Second, Flush: 100 * time.Millisecond, Settle: o.Settle},
+		Pace:   Pace{Debounce: 300 * time.Millisecond, MaxWait: time.Second, Flush: 100 * time.Millisecond, Settle: o.Settle, Resync: o.Schedule},
 		Limits: Limits{MaxUpserts: o.Batch, MaxInFlight: 2, MaxBytes: 1 << 20, DirtyMaxBytes: room},
 	}, Parts{
 		Self: Self{Member: o.Name, Namespace: "ns", Ring: "ring"},
@@ -210,10 +210,6 @@ func NewPeer(o PeerOptions) *Peer {
 	if err != nil {
 		panic(err) // A peer has no test of its own.
 	}
-	sees := projection.NewThrough(t.pipeline, x, t.projection)
-	t.sender = resync.NewSender(o.Pager, sees, sees, resync.Options{
-		Wants: t.wants, Away: f.Away, Target: "default", Compare: o.Compare, Deleted: t.pipeline.AwaitDeleted,
-	})
 	return &Peer{Index: x, t: t, fate: f}
 }
 
@@ -321,6 +317,9 @@ func (p *Peer) Resync(ctx context.Context, r operations.Request, parts []operati
 	}
 	return nil
 }
+
+// Resyncs is the engine that shares out resyncs.
+func (p *Peer) Resyncs() *operations.Engine { return p.t.Resyncs() }
 
 // Gain takes up the objects that match, some of them from a crashed member, unless the peer is fenced meanwhile.
 func (p *Peer) Gain(ctx context.Context, mine, gained, crashed pipeline.Match) {

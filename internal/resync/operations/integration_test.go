@@ -69,7 +69,7 @@ func allowed(t *testing.T, cp *controlplane.ControlPlane) {
 func TestRealAPIServer(t *testing.T) {
 	cp := controlplane.ForTest(t, controlplane.Options{})
 	allowed(t, cp)
-	f := newFleet(t, 60)
+	f := newFixture(t, 60)
 	f.behave = func(ctx context.Context, _ string, _ operations.Request, part operations.Part, progress func(offered, open int)) error {
 		progress(part.Objects, 0)
 		return takes(ctx, 100*time.Millisecond)
@@ -88,10 +88,10 @@ func TestRealAPIServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		cables[name] = c
-		f.join(name)
-		f.start(name, func(o *operations.Options, n *node) { o.Namespace, n.api = "default", api })
-		<-f.nodes[name].Synced()
+		f.start(name, func(o *operations.Options, n *member) { o.Namespace, n.api = "default", api })
+		<-f.engines[name].Synced()
 	}
+	f.see("a", "b", "c")
 	for _, name := range []string{"a", "b", "c"} {
 		begin(name)
 	}
@@ -100,7 +100,7 @@ func TestRealAPIServer(t *testing.T) {
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		ids := map[string]bool{}
-		for _, n := range f.nodes {
+		for _, n := range f.engines {
 			wg.Go(func() {
 				o, err := n.Start(t.Context(), f.full())
 				if err != nil {
@@ -113,7 +113,7 @@ func TestRealAPIServer(t *testing.T) {
 		}
 		wg.Wait()
 		for id := range ids {
-			for name := range f.nodes {
+			for name := range f.engines {
 				if end := f.wait(name, id); end.Status != operations.Done || end.TypesDone != 60 || end.Offered != 600 || len(end.Shares) != 3 {
 					t.Errorf("on %s it ends as %+v", name, end)
 				}
@@ -128,13 +128,13 @@ func TestRealAPIServer(t *testing.T) {
 	t.Run("a member that dies is replaced, and goes on when it is back", func(t *testing.T) {
 		f.locked(func() { f.steps = nil })
 		o := f.begin("a", operations.Request{Types: f.catalog.Types(), Label: "again"})
-		n := f.nodes["b"]
+		n := f.engines["b"]
 		for !slices.ContainsFunc(f.log(), func(s step) bool { return s.member == "b" && s.ended }) {
 			<-time.After(10 * time.Millisecond)
 		}
 		cables["b"].cut.Store(true)
 		n.stop()
-		f.leave("b")
+		f.see("a", "c")
 		if end := f.wait("c", o.ID); end.Status != operations.Done || end.TypesDone != 60 || len(end.Failures) != 0 {
 			t.Errorf("it ends as %+v", end)
 		}
@@ -142,6 +142,7 @@ func TestRealAPIServer(t *testing.T) {
 			t.Errorf("%d parts were sent, want 60", len(times))
 		}
 		begin("b")
+		f.see("a", "b", "c")
 		if end := f.wait("b", o.ID); end.Status != operations.Done {
 			t.Errorf("b, which is back, sees %+v", end)
 		}

@@ -35,14 +35,15 @@ func values(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 	return m
 }
 
+// TestMetricsTellOfTheWholeFleetOnce has the view name a third member, which runs nothing, until it is gone.
 func TestMetricsTellOfTheWholeFleetOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, 12)
-		f.view = []string{"a", "b", "c"}
+		f := newFixture(t, 12)
+		f.see("a", "b", "c")
 		regs := map[string]*prometheus.Registry{}
-		for _, name := range f.view {
+		for _, name := range []string{"a", "b"} {
 			regs[name] = prometheus.NewRegistry()
-			f.start(name, func(o *operations.Options, _ *node) { o.Registerer, o.Interval = regs[name], 24*time.Hour })
+			f.start(name, func(o *operations.Options, _ *member) { o.Registerer, o.Interval = regs[name], 24*time.Hour })
 		}
 		synctest.Wait()
 		good := f.behave
@@ -56,8 +57,7 @@ func TestMetricsTellOfTheWholeFleetOnce(t *testing.T) {
 		})
 		o := f.begin("a", f.full())
 		time.Sleep(500 * time.Millisecond)
-		f.nodes["c"].kill()
-		f.leave("c")
+		f.see("a", "b")
 		if m := values(t, regs["b"]); m["operations_running"] != 1 || m["next_due_timestamp_seconds"] != 0 {
 			t.Errorf("while it runs b says %v", m)
 		}

@@ -9,11 +9,11 @@ import (
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 )
 
-// TestForceReachesWhateverEachMemberHoldsBack has three members repair. b found nine documents too many of a type
+// TestForceReachesWhateverEachMemberHoldsBack has two members repair. b found nine documents too many of a type
 // in an earlier part, and holds their repairs back.
 func TestForceReachesWhateverEachMemberHoldsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, 12, "a", "b", "c")
+		f := newFixture(t, 12, "a", "b")
 		f.locked(func() {
 			f.repair = func(member string, op operations.Request, part operations.Part) operations.Repair {
 				switch {
@@ -28,7 +28,7 @@ func TestForceReachesWhateverEachMemberHoldsBack(t *testing.T) {
 				}
 			}
 		})
-		end := f.wait("c", f.begin("a", f.full()).ID)
+		end := f.wait("b", f.begin("a", f.full()).ID)
 		if want := (operations.Repair{Deleted: 2, Held: 3}); end.Repair != want {
 			t.Errorf("without force: %+v, want %+v", end.Repair, want)
 		}
@@ -38,15 +38,15 @@ func TestForceReachesWhateverEachMemberHoldsBack(t *testing.T) {
 
 		forced := f.full()
 		forced.Force = true
-		end = f.wait("c", f.begin("a", forced).ID)
+		end = f.wait("b", f.begin("a", forced).ID)
 		time.Sleep(time.Minute) // until it is closed
-		for _, member := range []string{"a", "b", "c"} {
-			o, ok := f.nodes[member].Get(end.ID)
+		for _, member := range []string{"a", "b"} {
+			o, ok := f.engines[member].Get(end.ID)
 			if want := (operations.Repair{Deleted: 14}); !ok || o.Repair != want || o.Types != 12 || o.TypesDone != 12 || o.FailedTypes != 0 {
 				t.Errorf("with force %s says %+v, want %+v", member, o, want)
 			}
 		}
-		for _, member := range []string{"a", "b", "c"} {
+		for _, member := range []string{"a", "b"} {
 			ran := 0
 			for _, s := range f.log() {
 				if s.part == "held/"+member && s.ended {
@@ -66,7 +66,7 @@ func TestForceReachesWhateverEachMemberHoldsBack(t *testing.T) {
 // TestForceForOneReplicaIsItsOwn asks one member for its share.
 func TestForceForOneReplicaIsItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, 3, "a", "b")
+		f := newFixture(t, 3, "a", "b")
 		r := f.full()
 		r.Force, r.Scope = true, operations.Replica
 		f.wait("b", f.begin("a", r).ID)
@@ -81,22 +81,6 @@ func TestForceForOneReplicaIsItsOwn(t *testing.T) {
 		}
 		if held != 1 {
 			t.Errorf("what a holds back was repaired %d times, want once", held)
-		}
-	})
-}
-
-// TestADeadMembersHeldPartHoldsNothingUp kills a member before it has carried out its held repairs.
-func TestADeadMembersHeldPartHoldsNothingUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, 6, "a", "b", "c")
-		r := f.full()
-		r.Force = true
-		o := f.begin("a", r)
-		f.nodes["b"].kill()
-		f.leave("b")
-		end := f.wait("c", o.ID)
-		if end.Status != operations.Done {
-			t.Errorf("it ends as %+v", end)
 		}
 	})
 }

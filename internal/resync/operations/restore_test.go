@@ -12,14 +12,14 @@ import (
 // it. A write that starts from the version known before is refused, and must not be tried for ever.
 func TestAfterARestoreWritesStartFromWhatIsThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFleet(t, 5, "a")
-		first, err := f.nodes["a"].Start(t.Context(), operations.Request{Types: f.catalog.Types(), Label: "before"})
+		f := newFixture(t, 5, "a")
+		first, err := f.engines["a"].Start(t.Context(), operations.Request{Types: f.catalog.Types(), Label: "before"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.wait("a", first.ID)
 		restore := f.server.Backup()
-		lost, err := f.nodes["a"].Start(t.Context(), operations.Request{Types: f.catalog.Types(), Label: "lost"})
+		lost, err := f.engines["a"].Start(t.Context(), operations.Request{Types: f.catalog.Types(), Label: "lost"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -28,7 +28,7 @@ func TestAfterARestoreWritesStartFromWhatIsThere(t *testing.T) {
 
 		restore()
 		before := f.server.Written()
-		after, err := f.nodes["a"].Start(t.Context(), operations.Request{Types: f.catalog.Types(), Label: "after"})
+		after, err := f.engines["a"].Start(t.Context(), operations.Request{Types: f.catalog.Types(), Label: "after"})
 		if err != nil {
 			t.Fatal(err)
 		}

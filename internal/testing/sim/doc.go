@@ -1,6 +1,6 @@
 // Package sim is one virtual cluster for all models of a fleet: an API server, a receiver, and members between them,
-// in virtual time. The [Peer] of a test is real: pipelines, checkpoints, searches for missed deletions, senders of
-// resyncs. The package makes the verifiers.
+// in virtual time. The [Peer] of a test is real: pipelines, checkpoints, searches for missed deletions, engines
+// and senders of resyncs. The package makes the verifiers.
 //
 //	API server ──watches, which lag or lose──▶ Peer's index ─▶ Peer ──▶ receiver, which refuses, hangs or is late
 //	    ▲  lists, history                         ▲    │

@@ -34,10 +34,8 @@ type member struct {
 	stale  bool // fenced, and soon to be renewed
 	watches
 
-	fence     context.Context // ends with its Lease
-	fall      context.CancelFunc
-	resyncing context.Context // ends when the member leaves
-	noResyncs context.CancelFunc
+	fence context.Context // ends with its Lease
+	fall  context.CancelFunc
 }
 
 // watches are the state of a member's watches.
@@ -95,11 +93,11 @@ func (w *World) start(name string, reads time.Duration, limits Limits) {
 	m := &member{w: w, name: name, live: true, maps: w.maps.Client(name), watches: watches{missing: map[string]bool{}, owed: map[string]bool{}}}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.fence, m.fall = context.WithCancel(m.ctx)
-	m.resyncing, m.noResyncs = context.WithCancel(m.ctx)
 	read := time.Now().Add(reads)
 	m.peer = w.newPeer(PeerOptions{
 		Name: name, Incarnation: m.incarnation(), Maps: m.maps, Sender: m, Pager: w, Leases: w.leases, Settle: 5 * time.Second, Limits: limits,
-		Read: func() bool { return time.Now().After(read) },
+		Schedule: w.schedule,
+		Read:     func() bool { return time.Now().After(read) },
 		Compare: func(t resource.Type, in func(namespace, name string) bool) resync.Comparison {
 			return m.verify.Part(t, in)
 		},
@@ -108,10 +106,7 @@ func (w *World) start(name string, reads time.Duration, limits Limits) {
 		Served: func() []resource.Type {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			if m.unseen {
-				return []resource.Type{pods}
-			}
-			return []resource.Type{pods, gadgets}
+			return m.served()
 		},
 	})
 	m.verify = w.verifier(m)
@@ -203,7 +198,6 @@ func (w *World) crash(m *member) {
 
 // leave ends a member in order, while the rest of the world goes on.
 func (w *World) leave(m *member) {
-	m.noResyncs()
 	w.mu.Lock()
 	m.blind = true
 	w.mu.Unlock()

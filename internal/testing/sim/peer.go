@@ -29,6 +29,8 @@ type PeerOptions struct {
 	Leases func() []ownership.MemberStatus
 	Settle time.Duration
 	Limits
+	// Schedule is the time between two full resyncs; 0 means that there are none.
+	Schedule time.Duration
 	// Read tells whether the types beside the peer's own have been read, and Served which types are served.
 	Read   func() bool
 	Served func() []resource.Type
@@ -82,7 +84,7 @@ type Peer interface {
 	// Publish publishes a claim. Gain takes up objects that match, some of which a crashed member owned.
 	Publish(view []string, takes, yields []handoff.Span)
 	Gain(ctx context.Context, mine, gained, crashed pipeline.Match)
-	// Resync sends parts again.
-	Resync(ctx context.Context, r operations.Request, parts []operations.Part) error
+	// Resyncs is the engine that shares out resyncs.
+	Resyncs() *operations.Engine
 	Stats() pipeline.Stats
 }

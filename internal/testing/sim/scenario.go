@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/cockroachdb/datadriven"
-
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 )
 
 // Scenario runs a file of the format of [datadriven.RunTest]: blocks of "do", with one command a line, and the
@@ -54,7 +52,10 @@ func Scenario(t *testing.T, path string, newPeer func(PeerOptions) Peer) {
 //	receiver MODE          it is well, busy (503), steady (takes 1 s), hangs, or slow (takes up to 20 s, and goes on
 //	                       without its client)
 //	api away, api back     the API server, which comes back without its history
-//	resync M               it sends everything again
+//	resync WHAT at M...    members are asked at one moment to send again: all, held (all, and what each member holds
+//	                       back), own (what M owns), pods, gadgets, or the pods of namespace a or b
+//	operations [at M...]   all resyncs end, for all members; or what these members know of them now: prints them
+//	schedule DURATION      processes that start from now on send everything again, so long after the last time
 //	opaque                 versions of the second type are no numbers
 //	interval DURATION      processes that start from now on list each type once in that time, to verify; 0 is only
 //	                       when asked
@@ -81,10 +82,18 @@ func (w *World) do(words []string) (string, error) {
 		return "", w.write(cmd, args)
 	case "start":
 		return "", w.startAll(args)
-	case "reading":
-		var err error
-		w.reads, err = time.ParseDuration(strings.Join(args, ""))
+	case "reading", "schedule":
+		d, err := time.ParseDuration(strings.Join(args, ""))
+		if cmd == "reading" {
+			w.reads = d
+		} else {
+			w.schedule = d
+		}
 		return "", err
+	case "resync":
+		return w.doResync(args)
+	case "operations":
+		return w.doOperations(args)
 	case "limits":
 		_, err := fmt.Sscan(strings.Join(args, " "), &w.limits.Exceptions, &w.limits.Batch)
 		return "", err
@@ -173,8 +182,6 @@ func (w *World) doTo(cmd string, args []string) error {
 		defer w.mu.Unlock()
 		_, err = fmt.Sscan(strings.Join(args[1:], " "), &m.loses)
 		return err
-	case "resync":
-		w.sendAgain(m, "everything", operations.Request{}, []operations.Part{{Type: pods, Objects: 1}, {Type: gadgets, Objects: 1}})
 	default:
 		return fmt.Errorf("unknown command %q", cmd)
 	}

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"testing"
 	"time"
-
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resync/operations"
 )
 
 // deed makes one random event.
@@ -73,7 +71,7 @@ func (w *World) deed() {
 	case n == 16 && !apiAway && solid(nil):
 		w.turn()
 	case n >= 17 && some != nil:
-		w.resync(some)
+		w.resyncSome(some)
 	default:
 		mode := []string{"", "", "busy", "hangs", "slow"}[w.rng.IntN(5)]
 		w.behave(mode)
@@ -99,27 +97,13 @@ func (w *World) fences(end time.Time, rng *rand.Rand) {
 	}
 }
 
-// resync asks a member to send again: everything, one namespace of a type, or what it owns of both.
-func (w *World) resync(m *member) {
-	whole := operations.Part{Type: pods, Objects: 1}
-	var request operations.Request
-	parts := []operations.Part{whole}
-	what := "one namespace"
-	switch w.rng.IntN(4) {
-	case 0:
-		what = "everything"
-		parts = append(parts, operations.Part{Type: gadgets})
-	case 1:
-		what = "what it owns"
-		request.Scope = operations.Replica
-		parts = []operations.Part{{Type: pods, OwnedOnly: true}, {Type: gadgets, OwnedOnly: true}}
-	case 2:
-		what = "the second half"
-		parts = []operations.Part{{Type: pods, From: "b", Namespaces: []string{"b"}}}
-	default:
-		request.Namespace = []string{"a", "b"}[w.rng.IntN(2)]
+// resyncSome asks a member to send again: everything, a type, one namespace of a type, or what it owns.
+func (w *World) resyncSome(m *member) {
+	what := []string{"all", "own", "pods", ""}[w.rng.IntN(4)]
+	if what == "" {
+		what = []string{"a", "b"}[w.rng.IntN(2)]
 	}
-	w.sendAgain(m, what, request, parts)
+	w.late.Go(func() { _, _ = w.resync(m, what) }) // It is refused while the API server is away.
 }
 
 // startSome starts a process that takes some time to read, and names few exceptions in its checkpoints.
@@ -132,7 +116,8 @@ func (w *World) startSome(name string) {
 // lag, begin anew or lose events. The API server forgets its history. The receiver refuses, hangs, or applies a
 // request up to 20 s after its client has gone. Meanwhile objects come, change and go, a type is removed and comes
 // back, and resyncs overlap. Then there is peace, and within three minutes the receiver has all objects of the
-// cluster. A member that knows of a difference, and has listed the type often in vain, may pause for longer before.
+// cluster, and all resyncs have ended. A member that knows of a difference, and has listed the type often in vain, may
+// pause for longer before.
 // Storm is called in a bubble of testing/synctest.
 func Storm(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer) { storm(t, seed, newPeer, false) }
 
@@ -174,6 +159,9 @@ func storm(t *testing.T, seed uint64, newPeer func(PeerOptions) Peer, fences boo
 	w.say("all is well, after %d lost events", w.lost)
 	if amiss := w.await(w.compare); amiss != "" {
 		t.Errorf("after three minutes of peace: %s\n%s", amiss, w.tell(amiss))
+	}
+	if amiss := w.await(w.openResyncs); amiss != "" {
+		t.Errorf("after three more minutes: %s\n%s", amiss, w.tell(amiss))
 	}
 	w.end()
 }

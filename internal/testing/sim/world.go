@@ -18,14 +18,15 @@ import (
 // World is a cluster of two types, of which one is removed and comes back, a receiver, and a fleet between them. It
 // is made, and lives, in a bubble of testing/synctest.
 type World struct {
-	t       *testing.T
-	newPeer func(PeerOptions) Peer
-	rng     *rand.Rand // of the driver
-	maps    *configmaps.Server
-	format  ring.Format
-	began   time.Time
-	reads   time.Duration // how long the next processes of a scenario read other types
-	limits  Limits        // of the next processes of a scenario
+	t        *testing.T
+	newPeer  func(PeerOptions) Peer
+	rng      *rand.Rand // of the driver
+	maps     *configmaps.Server
+	format   ring.Format
+	began    time.Time
+	reads    time.Duration // how long the next processes of a scenario read other types
+	limits   Limits        // of the next processes of a scenario
+	schedule time.Duration // of their full resyncs
 
 	story sync.Mutex // guards lines
 	lines []line

@@ -64,12 +64,13 @@ type step struct {
 	ended            bool
 }
 
-// fleet is a few members over one server. Each part takes a second, unless behave says otherwise.
-type fleet struct {
+// fixture is one engine, or two, over a server, with a view that a test writes. Each part takes a second, unless behave
+// says otherwise. The scenarios of package target have members that come and go.
+type fixture struct {
 	t       *testing.T
 	server  *configmaps.Server
 	catalog *catalog
-	nodes   map[string]*node
+	engines map[string]*member
 
 	mu     sync.Mutex // guards what follows
 	view   []string
@@ -78,34 +79,34 @@ type fleet struct {
 	repair func(member string, op operations.Request, part operations.Part) operations.Repair // nil: nothing
 }
 
-// node is one life of a member.
-type node struct {
+// member is an engine with its way to the server.
+type member struct {
 	*operations.Engine
-	f      *fleet
+	f      *fixture
 	name   string
 	client *configmaps.Client            // not used with a real API server
 	api    corev1client.ConfigMapsGetter // client, unless a test replaces it
 	cancel context.CancelFunc
 	ended  chan error
 	ready  bool
-	held   []operations.Part // guarded by fleet.mu
+	held   []operations.Part // guarded by fixture.mu
 }
 
-func (f *fleet) locked(change func()) {
+func (f *fixture) locked(change func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change()
 }
 
 // Members implements [operations.View].
-func (f *fleet) Members() []string {
+func (f *fixture) Members() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.view)
 }
 
 // Take implements [operations.Runner].
-func (n *node) Take(_ context.Context, _ operations.Request, parts []operations.Part) (operations.Batch, error) {
+func (n *member) Take(_ context.Context, _ operations.Request, parts []operations.Part) (operations.Batch, error) {
 	objects := 0
 	for _, p := range parts {
 		objects += p.Objects
@@ -118,10 +119,10 @@ func (n *node) Take(_ context.Context, _ operations.Request, parts []operations.
 }
 
 // End implements [operations.Batch].
-func (n *node) End() { n.f.locked(func() { n.held = nil }) }
+func (n *member) End() { n.f.locked(func() { n.held = nil }) }
 
 // Run implements [operations.Batch].
-func (n *node) Run(ctx context.Context, op operations.Request, part operations.Part, progress func(offered, open int)) (operations.Repair, error) {
+func (n *member) Run(ctx context.Context, op operations.Request, part operations.Part, progress func(offered, open int)) (operations.Repair, error) {
 	f := n.f
 	s := step{member: n.name, op: op.Label, part: part.Key, namespaces: part.Namespaces}
 	f.mu.Lock()
@@ -141,7 +142,7 @@ func (n *node) Run(ctx context.Context, op operations.Request, part operations.P
 }
 
 // log returns the begun and ended parts, in order.
-func (f *fleet) log() []step {
+func (f *fixture) log() []step {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.steps)
@@ -157,9 +158,9 @@ func takes(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// newFleet starts members over n types of 10 objects each.
-func newFleet(t *testing.T, types int, names ...string) *fleet {
-	f := &fleet{t: t, server: configmaps.NewServer(), nodes: map[string]*node{}, catalog: &catalog{
+// newFixture starts engines over n types of 10 objects each.
+func newFixture(t *testing.T, types int, names ...string) *fixture {
+	f := &fixture{t: t, server: configmaps.NewServer(), engines: map[string]*member{}, catalog: &catalog{
 		objects: map[resource.Type]int{}, namespaces: map[resource.Type]map[string]int{},
 	}}
 	f.behave = func(ctx context.Context, _ string, _ operations.Request, part operations.Part, progress func(offered, open int)) error {
@@ -185,10 +186,13 @@ func newFleet(t *testing.T, types int, names ...string) *fleet {
 	return f
 }
 
-// start begins a life of a member.
-func (f *fleet) start(name string, change ...func(*operations.Options, *node)) *node {
+// see replaces the view of all engines.
+func (f *fixture) see(names ...string) { f.locked(func() { f.view = names }) }
+
+// start runs an engine.
+func (f *fixture) start(name string, change ...func(*operations.Options, *member)) *member {
 	f.t.Helper()
-	n := &node{f: f, name: name, client: f.server.Client(name), ended: make(chan error, 1), ready: true}
+	n := &member{f: f, name: name, client: f.server.Client(name), ended: make(chan error, 1), ready: true}
 	opts := operations.Options{Namespace: "ns", Ring: "r", Member: name, Format: quick(), Log: logr.Discard(), Ready: func() bool {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -205,12 +209,12 @@ func (f *fleet) start(name string, change ...func(*operations.Options, *node)) *
 	ctx, cancel := context.WithCancel(f.t.Context())
 	n.cancel = cancel
 	go func() { n.ended <- n.Engine.Run(ctx) }()
-	f.nodes[name] = n
+	f.engines[name] = n
 	f.t.Cleanup(n.stop)
 	return n
 }
 
-func (n *node) stop() {
+func (n *member) stop() {
 	n.cancel()
 	if err, ok := <-n.ended; ok && err != nil {
 		n.f.t.Errorf("Run of %s: %v", n.name, err)
@@ -222,35 +226,20 @@ func (n *node) stop() {
 	}
 }
 
-// kill ends a member without a last write.
-func (n *node) kill() {
-	n.client.Break(func(f *configmaps.Faults) { f.Cut = true })
-	n.stop()
-}
-
 // ready makes all members ready, or not.
-func (f *fleet) ready(yes bool) {
+func (f *fixture) ready(yes bool) {
 	f.locked(func() {
-		for _, n := range f.nodes {
+		for _, n := range f.engines {
 			n.ready = yes
 		}
 	})
 }
 
-// leave takes a member out of the view of all members.
-func (f *fleet) leave(name string) {
-	f.locked(func() { f.view = slices.DeleteFunc(slices.Clone(f.view), func(m string) bool { return m == name }) })
-}
+func (f *fixture) full() operations.Request { return operations.Request{Types: f.catalog.Types()} }
 
-func (f *fleet) join(name string) {
-	f.locked(func() { f.view = append(slices.Clone(f.view), name) })
-}
-
-func (f *fleet) full() operations.Request { return operations.Request{Types: f.catalog.Types()} }
-
-func (f *fleet) begin(name string, r operations.Request) operations.Operation {
+func (f *fixture) begin(name string, r operations.Request) operations.Operation {
 	f.t.Helper()
-	o, err := f.nodes[name].Start(f.t.Context(), r)
+	o, err := f.engines[name].Start(f.t.Context(), r)
 	if err != nil {
 		f.t.Fatalf("Start on %s: %v", name, err)
 	}
@@ -258,11 +247,11 @@ func (f *fleet) begin(name string, r operations.Request) operations.Operation {
 }
 
 // wait waits for the end as one member sees it, for an hour.
-func (f *fleet) wait(name, id string) operations.Operation {
+func (f *fixture) wait(name, id string) operations.Operation {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Hour)
 	defer cancel()
-	o, err := f.nodes[name].Wait(ctx, id)
+	o, err := f.engines[name].Wait(ctx, id)
 	if err != nil {
 		f.t.Fatalf("Wait on %s: %v; it knows %+v", name, err, o)
 	}
@@ -270,7 +259,7 @@ func (f *fleet) wait(name, id string) operations.Operation {
 }
 
 // done counts by part how often the part was sent to its end, and by which members.
-func (f *fleet) done() (times map[string]int, by map[string][]string) {
+func (f *fixture) done() (times map[string]int, by map[string][]string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	times, by = map[string]int{}, map[string][]string{}
@@ -284,7 +273,7 @@ func (f *fleet) done() (times map[string]int, by map[string][]string) {
 }
 
 // wantOnce checks that every part was sent to the end exactly once.
-func (f *fleet) wantOnce(parts int) {
+func (f *fixture) wantOnce(parts int) {
 	f.t.Helper()
 	times, _ := f.done()
 	for part, n := range times {
