@@ -186,8 +186,10 @@ func (w *World) verifyNow(m *member) (string, error) {
 		return "", fmt.Errorf("beginning a verification: %w", err)
 	}
 	slices.Reverse(types)
-	if again, err := m.verify.Start(types, ""); err != nil || again.ID != run.ID {
-		return "", fmt.Errorf("the same verification is begun twice (%v)", err)
+	if again, err := m.verify.Start(types, ""); err != nil {
+		return "", fmt.Errorf("beginning the same verification again: %w", err)
+	} else if again.ID != run.ID {
+		return "", errors.New("the same verification is begun twice")
 	}
 	if run, err = m.verify.Wait(m.ctx, run.ID); err != nil {
 		return "", fmt.Errorf("waiting for a verification: %w", err)
