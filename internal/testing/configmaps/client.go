@@ -22,7 +22,6 @@ var Resource = schema.GroupResource{Resource: "configmaps"}
 
 // Faults are what is broken between a process and its server.
 type Faults struct {
-	Cut   bool          // requests hang until their ends, and watches bring nothing
 	Deaf  bool          // watches bring nothing
 	Err   error         // the answer to every request
 	Delay time.Duration // of every request
@@ -69,13 +68,14 @@ func (c *Client) present() Faults {
 // try returns the error of a request before it reaches the ConfigMaps.
 func (c *Client) try(ctx context.Context) error {
 	f := c.present()
-	switch {
-	case f.Cut:
-		<-ctx.Done()
-	case f.Err != nil:
+	if f.Err != nil {
 		return f.Err
-	case f.Delay > 0:
-		time.Sleep(f.Delay)
+	}
+	if f.Delay > 0 {
+		select {
+		case <-time.After(f.Delay):
+		case <-ctx.Done():
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -206,7 +206,7 @@ func (c *Client) stream(w *watch.ProxyWatcher, events chan<- watch.Event, from u
 	next := 0
 	for {
 		todo, changed := c.s.after(&next, from)
-		if f := c.present(); f.Cut || f.Deaf {
+		if f := c.present(); f.Deaf {
 			todo = nil
 		}
 		for _, e := range todo {
