@@ -48,11 +48,13 @@ type lister struct {
 	log     []string
 	before  func(ctx context.Context, t resource.Type, list, page int) error // nil: every page comes
 	lists   int
+	inexact bool // the last list need not be exact
 }
 
 func (l *lister) Pages(ctx context.Context, t resource.Type, opts watch.ListOptions, page func([]resource.Record) error) (uint64, error) {
 	l.mu.Lock()
 	l.lists++
+	l.inexact = opts.Inexact
 	list, rs, before := l.lists, slices.Clone(l.objects[t]), l.before
 	l.mu.Unlock()
 	if opts.Namespace != "" {
@@ -102,6 +104,7 @@ type target struct {
 	got     []string
 	filled  []string
 	evicted map[resource.Type]bool
+	exact   bool // what was filled last is of an exact list
 	flushed int
 	full    chan struct{} // nil: there is room; else there is once it is closed
 }
@@ -139,9 +142,10 @@ func (tg *target) Evicted() map[resource.Type]bool {
 	return tg.evicted
 }
 
-func (tg *target) Fill(t resource.Type, r resource.Record, _ bool) {
+func (tg *target) Fill(t resource.Type, r resource.Record, exact bool) {
 	tg.mu.Lock()
 	defer tg.mu.Unlock()
+	tg.exact = exact
 	tg.filled = append(tg.filled, fmt.Sprintf("%s=%d", t.ID(r.Namespace, r.Name), r.Digest))
 }
 

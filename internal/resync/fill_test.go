@@ -63,6 +63,23 @@ func TestEvictedObjectsAreFilledWithWhatIsCurrent(t *testing.T) {
 	})
 }
 
+// TestFill_AnObjectIsBehindItsFormerOwner_TheListIsExact: any other list costs the API server less.
+func TestFill_AnObjectIsBehindItsFormerOwner_TheListIsExact(t *testing.T) {
+	for _, exact := range []bool{false, true} {
+		bubble(t, func(t *testing.T) {
+			r := newRig(t, resync.Options{})
+			r.exist(pods, some(1)...)
+			r.target.setEvicted(map[resource.Type]bool{pods: exact})
+			r.fillForever()
+			time.Sleep(5 * time.Second)
+			synctest.Wait()
+			if len(r.target.filled) == 0 || r.lister.inexact == exact || r.target.exact != exact {
+				t.Errorf("%d filled, inexact list: %v, filled as exact: %v, want an exact list: %v", len(r.target.filled), r.lister.inexact, r.target.exact, exact)
+			}
+		})
+	}
+}
+
 func TestFillingTriesAgainAfterAPause(t *testing.T) {
 	for name, tt := range map[string]struct {
 		fail  error

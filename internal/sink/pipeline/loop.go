@@ -90,8 +90,7 @@ func (p *Pipeline) ready(it *item, now time.Time) {
 	switch {
 	case it.inFlight:
 		it.dueEarly = true
-	case it.evicted || it.behind():
-		p.giveUp(it)
+	case it.evicted:
 		p.setPlace(it, evicted)
 	case it.limit() > 0:
 		p.takeOut(it)

@@ -224,7 +224,7 @@ func (p *Pipeline) add(id resource.ID, t resource.Type) *item {
 	return it
 }
 
-// set gives an item a new state.
+// set gives an item a new state. A state older than one that a former owner may have sent has no body.
 func (p *Pipeline) set(it *item, deleted bool, r resource.Record) {
 	it.State = State{Version: r.ResourceVersion, Digest: r.Digest, Deleted: deleted}
 	it.changed, it.evicted, it.found, it.offered = true, false, false, false
@@ -232,6 +232,12 @@ func (p *Pipeline) set(it *item, deleted bool, r resource.Record) {
 		p.tally.setBody(it, "")
 	} else {
 		p.tally.setBody(it, r.Body)
+	}
+	switch {
+	case it.behind():
+		p.giveUp(it)
+	case it.extra != nil && it.Version >= it.extra.behind:
+		it.extra.behind = 0
 	}
 	p.tally.setUnsettled(it)
 }
@@ -291,11 +297,10 @@ func (p *Pipeline) route(it *item, now time.Time, bulk bool) {
 	case it.Deleted:
 		p.takeOut(it)
 		p.enqueue(classDeletes, it, now)
+	case it.evicted:
+		p.move(it, evicted)
 	case it.place == suspected && it.queue != p.queues.of(classRetriedDeletes), it.queue == p.queues.of(classLive):
 		// It is about to be sent, and will be sent in its state of that moment.
-	case it.evicted || it.behind():
-		p.giveUp(it)
-		p.move(it, evicted)
 	case p.tally.bodyBytes > p.opts.MaxBodyBytes, it.bulk && p.queues.of(classBulk).len >= maxBulk:
 		p.giveUp(it)
 		p.move(it, evicted)

@@ -49,7 +49,7 @@ type Doubt struct {
 
 // takeDoubt takes the doubt of another member, or of an earlier process, about an item. It tells whether the
 // item's state is acknowledged, so that it need not be sent. If the doubt is about a newer state than ours, our watch
-// is behind: the item waits for it.
+// is behind, and the item waits for it without its body.
 func (p *Pipeline) takeDoubt(it *item, d Doubt) bool {
 	same := d.Version == it.Version && d.Version != 0 && !it.several
 	state := uint64(0)
@@ -60,6 +60,9 @@ func (p *Pipeline) takeDoubt(it *item, d Doubt) bool {
 	it.extra.suspicion = true
 	if !it.Deleted && it.Version < d.Version {
 		it.extra.behind, p.items.late = d.Version, true
+		if !it.inFlight { // Its request may fail, and be tried again.
+			p.giveUp(it)
+		}
 	}
 	return same && d.Acknowledged
 }
@@ -217,8 +220,7 @@ func (p *Pipeline) sendAgain(it *item, now time.Time) {
 	switch {
 	case it.Deleted:
 		p.enqueue(classDeletes, it, now)
-	case it.evicted || it.behind():
-		p.giveUp(it)
+	case it.evicted:
 		p.move(it, evicted)
 	default:
 		p.enqueue(classLive, it, now)

@@ -16,14 +16,12 @@ func (p *Pipeline) unpark(it *item, now time.Time) {
 		p.forget(it)
 		return
 	}
-	if d, doubted := p.opts.Doubtful(it.id); doubted {
-		if p.takeDoubt(it, d) && !it.inFlight && len(it.extra.tickets) == 0 {
-			p.watchOver(it, now)
-			return
-		}
+	if d, doubted := p.opts.Doubtful(it.id); doubted && p.takeDoubt(it, d) && !it.inFlight && len(it.extra.tickets) == 0 {
+		p.watchOver(it, now)
+		return
 	}
 	switch {
-	case it.inFlight || it.Deleted || it.evicted || it.behind(), now.Sub(p.ages.time(it.first.at)) < p.opts.Debounce:
+	case it.inFlight || it.Deleted || it.evicted, now.Sub(p.ages.time(it.first.at)) < p.opts.Debounce:
 		p.route(it, now, false)
 	default:
 		p.enqueue(classLive, it, now)

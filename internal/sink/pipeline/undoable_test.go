@@ -260,19 +260,25 @@ func TestTakeover_DeletionIsFound_DoubtOfTheLivingStateCanUndoIt(t *testing.T) {
 	}
 }
 
+// behindFormerOwner takes x over at version 101. Its former owner is in doubt about a later version.
+func behindFormerOwner(t *testing.T, version uint64) *rig {
+	o := owning(nobody)
+	r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Doubtful: func(resource.ID) (pipeline.Doubt, bool) {
+		return pipeline.Doubt{Version: version, Acknowledged: true, Overwritable: true}, true
+	}})
+	r.list()
+	r.put("x", "1")
+	time.Sleep(10 * time.Second)
+	o.set(anybody)
+	r.p.MaySendChanged()
+	return r
+}
+
 // TestTakeover_WatchIsBehindTheFormerOwner_OlderStateIsNotSent: the former owner is in doubt about a newer state than
 // we know. Ours must not overwrite it: no other member would send the newer one again, because it has been delivered.
 func TestTakeover_WatchIsBehindTheFormerOwner_OlderStateIsNotSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		o := owning(nobody)
-		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Doubtful: func(resource.ID) (pipeline.Doubt, bool) {
-			return pipeline.Doubt{Version: 103, Acknowledged: true, Overwritable: true}, true
-		}})
-		r.list()
-		r.put("x", "1") // at version 101
-		time.Sleep(10 * time.Second)
-		o.set(anybody)
-		r.p.MaySendChanged()
+		r := behindFormerOwner(t, 103)
 		time.Sleep(10 * time.Minute)
 		r.p.Fill(pods, record("x", "1", 101), false) // from an API server that is behind, too
 		r.put("x", "2")                              // at version 102
@@ -291,15 +297,7 @@ func TestTakeover_WatchIsBehindTheFormerOwner_OlderStateIsNotSent(t *testing.T) 
 // version that the former owner was in doubt about.
 func TestTakeover_WatchIsBehindTheFormerOwner_AnExactListDecides(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		o := owning(nobody)
-		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Doubtful: func(resource.ID) (pipeline.Doubt, bool) {
-			return pipeline.Doubt{Version: 9000, Acknowledged: true, Overwritable: true}, true
-		}})
-		r.list()
-		r.put("x", "1") // at version 101
-		time.Sleep(10 * time.Second)
-		o.set(anybody)
-		r.p.MaySendChanged()
+		r := behindFormerOwner(t, 9000)
 		r.p.Fill(pods, record("x", "1", 101), true)
 		time.Sleep(10 * time.Second)
 		wantDocs(t, r, "x", "1")
