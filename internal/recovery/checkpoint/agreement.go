@@ -82,29 +82,33 @@ func (b *Ledger) Compare(compare func(typeName string, version, sum uint64) Agre
 	defer b.mu.Unlock()
 	all := make(contested)
 	for member, sums := range *b.contested.Load() {
-		left := make(map[string]sumOf, len(sums))
-		for name, s := range sums {
-			result := compare(name, s.at, s.sum)
+		all[member] = left(sums, compare, func(name string, result Agreement) {
 			if result == Agreed {
 				b.agreedAt.Store(name, time.Now())
 			}
-			if s.agreed(result) {
-				b.agreed(member, name)
-				continue
-			}
-			s.judged = true
-			left[name] = s
-		}
-		all[member] = left
+			b.agreed(member, name)
+		})
 	}
 	b.contested.Store(&all)
-	b.compareFormers(compare)
-	b.publish()
+	if len(b.formers) > 0 {
+		b.compareFormers(compare)
+		b.publish()
+	}
 }
 
-// agreed tells whether a comparison leaves no evidence against a sum.
-func (s sumOf) agreed(result Agreement) bool {
-	return result == Agreed || result == Incomparable && !s.judged
+// left returns those of the sums against which a comparison leaves evidence. It calls agreed for the others.
+func left(sums map[string]sumOf, compare func(typeName string, version, sum uint64) Agreement, agreed func(name string, result Agreement)) map[string]sumOf {
+	left := make(map[string]sumOf, len(sums))
+	for name, s := range sums {
+		result := compare(name, s.at, s.sum)
+		if result == Agreed || result == Incomparable && !s.judged {
+			agreed(name, result)
+			continue
+		}
+		s.judged = true
+		left[name] = s
+	}
+	return left
 }
 
 // agreed notes that a member's entries of a type can be relied upon. The caller holds mu.

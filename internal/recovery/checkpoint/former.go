@@ -1,7 +1,6 @@
 package checkpoint
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -21,7 +20,7 @@ const formerFor = 30 * time.Second
 // in each second, and a new owner reads within one or two of its claims. Each one costs what a checkpoint costs.
 const maxFormer = 4
 
-// former is a checkpoint that another one with another claim has replaced. It is immutable.
+// former is a checkpoint that another one with another claim has replaced. Nothing in it is changed in place.
 type former struct {
 	entry
 	until time.Time
@@ -57,30 +56,29 @@ func (b *Ledger) SetFormer(name string, c Checkpoint) {
 // keep keeps a former checkpoint, with its open sums. The caller holds mu.
 func (b *Ledger) keep(name string, e entry, open map[string]sumOf) {
 	b.news.put(name+" before", e) // Its successor takes its place in the news.
-	now := time.Now()
-	kept := slices.DeleteFunc(b.formers[name], func(f former) bool { return now.After(f.until) || f.sameClaim(e) })
-	b.formers[name] = append(kept[max(len(kept)-maxFormer+1, 0):], former{e, now.Add(formerFor), maps.Clone(open)})
+	kept := slices.DeleteFunc(b.formers[name], func(f former) bool { return f.sameClaim(e) })
+	b.formers[name] = append(kept[max(len(kept)-maxFormer+1, 0):], former{e, time.Now().Add(formerFor), open})
 }
 
 // compareFormers compares the open sums of former checkpoints with ours. The caller holds mu.
 func (b *Ledger) compareFormers(compare func(typeName string, version, sum uint64) Agreement) {
-	now := time.Now()
-	for name, formers := range b.formers {
-		formers = slices.DeleteFunc(formers, func(f former) bool { return now.After(f.until) })
-		b.formers[name] = formers
+	for _, formers := range b.formers {
 		for i, f := range formers {
-			left := make(map[string]sumOf, len(f.open))
-			for typeName, s := range f.open {
-				if !s.agreed(compare(typeName, s.at, s.sum)) {
-					s.judged = true
-					left[typeName] = s
-					continue
-				}
-				b.news.add(typeName)
-			}
-			formers[i].open = left
+			formers[i].open = left(f.open, compare, func(typeName string, _ Agreement) { b.news.add(typeName) })
 		}
 	}
+}
+
+// presentFormers forgets the former checkpoints whose time is over, and returns the others. The caller holds mu.
+func (b *Ledger) presentFormers(now time.Time) (all []former) {
+	for name, formers := range b.formers {
+		formers = slices.DeleteFunc(formers, func(f former) bool { return now.After(f.until) })
+		if b.formers[name] = formers; len(formers) == 0 {
+			delete(b.formers, name)
+		}
+		all = append(all, formers...)
+	}
+	return all
 }
 
 // sameClaim tells whether two checkpoints of a member are for the same partitions.
@@ -93,11 +91,7 @@ func (e entry) sameClaim(o entry) bool {
 // excepts the object since.
 func (b *Ledger) formerlyCovers(entries []entry, typeName string, id resource.ID, version uint64, partition int) bool {
 	return slices.ContainsFunc(*b.former.Load(), func(f former) bool {
-		e, ok := f.checkpoint.of(typeName, id)
-		if !ok || version > e.High || !f.owns(typeName, id, partition) || !e.Covers(id, version) || e.excepts(id) {
-			return false
-		}
 		_, open := f.open[typeName]
-		return !open && !excepted(entries, f.entry, typeName, id)
+		return !open && f.covers(typeName, id, version, partition) && !excepted(entries, f.entry, typeName, id)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/shard/ring"
@@ -186,7 +187,8 @@ func (b *Ledger) clear() {
 	b.publish()
 }
 
-// publish makes the believed checkpoints visible, and forgets rings that no entry needs. The caller holds mu.
+// publish makes the believed checkpoints visible, and forgets former ones whose time is over, and rings that no entry
+// needs. The caller holds mu.
 func (b *Ledger) publish() {
 	used := make(map[*ring.Ring]bool, len(b.entries))
 	believed := make([]entry, 0, len(b.entries))
@@ -194,12 +196,9 @@ func (b *Ledger) publish() {
 		believed = append(believed, b.entries[name])
 		used[b.entries[name].ring] = true
 	}
-	var formers []former
-	for _, kept := range b.formers {
-		for _, f := range kept {
-			formers = append(formers, f)
-			used[f.ring] = true
-		}
+	formers := b.presentFormers(time.Now())
+	for _, f := range formers {
+		used[f.ring] = true
 	}
 	b.former.Store(&formers)
 	maps.DeleteFunc(b.rings, func(_ string, r *ring.Ring) bool { return !used[r] })
@@ -219,9 +218,14 @@ func (b *Ledger) covers(typeName string, id resource.ID, version uint64, relied 
 	}
 	partition := b.format.Partition(string(id))
 	return slices.ContainsFunc(entries, func(p entry) bool {
-		e, ok := p.checkpoint.of(typeName, id)
-		return ok && version <= e.High && relied(p.checkpoint.Member) && p.owns(typeName, id, partition) && e.Covers(id, version) && !excepted(entries, p, typeName, id)
+		return p.covers(typeName, id, version, partition) && relied(p.checkpoint.Member) && !excepted(entries, p, typeName, id)
 	}) || b.formerlyCovers(entries, typeName, id, version, partition)
+}
+
+// covers tells whether a checkpoint says that a state of an object is acknowledged.
+func (e *entry) covers(typeName string, id resource.ID, version uint64, partition int) bool {
+	of, ok := e.checkpoint.of(typeName, id)
+	return ok && version <= of.High && e.owns(typeName, id, partition) && of.Covers(id, version)
 }
 
 // excepted tells whether the member of a checkpoint excepts an object in any of its checkpoints. The one for all
