@@ -21,6 +21,7 @@ func (t *Target) Cancel(lost handoff.Match) { t.pipeline.Cancel(lost) }
 // TakeUp implements [handoff.Taker]. The checkpoints are those that the former owner left when it gave the
 // objects up.
 func (t *Target) TakeUp(gained, crashed handoff.Match) {
+	t.divide() // before the first request for what is gained
 	t.pipeline.Gained(gained)
 	t.progress.ForgetCovered()
 	t.pipeline.Doubt(crashed)
@@ -33,9 +34,20 @@ func (t *Target) Admitted(gained handoff.Match) {
 }
 
 // Shared implements [handoff.Taker].
-func (t *Target) Shared(members int) {
-	t.pipeline.SetMaxInFlight(max(t.spec.MaxInFlight/members, 1))
+func (t *Target) Shared() {
+	t.divide()
 	t.pipeline.MaySendChanged()
+}
+
+// divide bounds our requests in flight by the number of members, until the connection is closed. Of calls at the same
+// time, the last one reads the view last.
+func (t *Target) divide() {
+	t.bounds.Lock()
+	defer t.bounds.Unlock()
+	if t.closed {
+		return
+	}
+	t.pipeline.SetMaxInFlight(t.spec.MaxInFlight / max(len(t.member.View().View), 1))
 }
 
 // Synced implements [handoff.Catcher].

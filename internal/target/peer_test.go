@@ -300,6 +300,12 @@ func (p *Peer) Stale(stale bool) {
 	p.fate.move()
 }
 
+// Shared tells the peer that its share, or the members that it publishes, may have changed.
+func (p *Peer) Shared() { p.t.Shared() }
+
+// PutInto adds the peer's target to a set.
+func (p *Peer) PutInto(s *Set) { s.Put(p.t) }
+
 // Aware tells the pipeline of the last edge of the fence.
 func (p *Peer) Aware() { p.t.pipeline.MaySendChanged() }
 

@@ -31,7 +31,8 @@ func (s *Set) Get(name string) *Target {
 	return nil
 }
 
-// Put adds a receiver, and replaces an earlier one of the same name.
+// Put adds a receiver, and replaces an earlier one of the same name. Members that come later are told to those in the
+// set, so it learns here how many there are.
 func (s *Set) Put(t *Target) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,6 +40,7 @@ func (s *Set) Put(t *Target) {
 	l = append(l, t)
 	slices.SortFunc(l, func(a, b *Target) int { return strings.Compare(a.Name(), b.Name()) })
 	s.list.Store(&l)
+	t.divide()
 }
 
 // Drop removes a receiver.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -50,6 +51,8 @@ type Target struct {
 type sending struct {
 	connection Connection
 	pipeline   *pipeline.Pipeline
+	bounds     sync.Mutex             // orders those who bound the pipeline's requests in flight
+	closed     bool                   // the connection is closed; guarded by bounds
 	projection *projection.Projection // nil: the receiver sees every object
 	backfill   *backfill.Backfill     // nil: the target existed before any type was read
 	sender     *resync.Sender
@@ -321,6 +324,11 @@ func (t *Target) read() bool { return t.parts.Ready() && t.backfilled() }
 
 // deliver sends until ctx ends.
 func (t *Target) deliver(ctx context.Context) error {
-	defer t.connection.Close()
+	defer func() {
+		t.bounds.Lock()
+		defer t.bounds.Unlock()
+		t.closed = true
+		t.connection.Close()
+	}()
 	return t.pipeline.Run(ctx)
 }

@@ -60,7 +60,7 @@ func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
 	var replicas []*fleet.Replica
 	for range 3 {
 		// The test counts lists, so verifications are switched off.
-		replicas = append(replicas, r.Start(map[string]string{"SETTLE_TIME_MS": "1000", "VERIFY_INTERVAL_MIN": "0"}))
+		replicas = append(replicas, r.Start(map[string]string{"SETTLE_TIME_MS": "1000", "VERIFY_INTERVAL_MIN": "0", "MAX_IN_FLIGHT": "6"}))
 	}
 	for _, p := range replicas {
 		p.WaitReady(time.Minute)
@@ -81,17 +81,21 @@ func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
 		t.Errorf("%v objects are owned in all, want %d", owned, n)
 	}
 
+	requestsAreShared(t, 6, replicas...)
+
 	before := lists(t, r)
 	t.Run("a member joins and leaves while nothing changes", func(t *testing.T) {
 		mark := r.Receiver().Stats().Upserts
-		p := r.Start(map[string]string{"VERIFY_INTERVAL_MIN": "0"})
+		p := r.Start(map[string]string{"VERIFY_INTERVAL_MIN": "0", "MAX_IN_FLIGHT": "6"})
 		p.WaitReady(time.Minute)
 		agreed(t, 30*time.Second, append(replicas, p)...)
+		requestsAreShared(t, 6, append(replicas, p)...)
 		joined := lists(t, r)
 		if code := p.Stop(20 * time.Second); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
 		agreed(t, 30*time.Second, replicas...)
+		requestsAreShared(t, 6, replicas...)
 		r.WaitEqual(time.Minute)
 		if again := r.Receiver().Stats().Upserts - mark; again > n/100 {
 			t.Errorf("%d objects sent again", again)
@@ -149,6 +153,19 @@ func TestThreeReplicasShareTheWorkAndLoseNothing(t *testing.T) {
 		if sent > n/100 {
 			t.Errorf("%d of %d objects were sent again", sent, n)
 		}
+	})
+}
+
+// requestsAreShared waits until each replica has its part of the requests that all may have in flight.
+func requestsAreShared(t *testing.T, all int, replicas ...*fleet.Replica) {
+	t.Helper()
+	fleet.Eventually(t, 30*time.Second, func() string {
+		for _, p := range replicas {
+			if got, want := int(p.Metric("k8s_vectordb_sync_delivery_in_flight_limit", "target", "default")), all/len(replicas); got != want {
+				return fmt.Sprintf("%s may have %d requests in flight, want %d", p.Name, got, want)
+			}
+		}
+		return ""
 	})
 }
 

@@ -83,7 +83,7 @@ func (r *receiver) TakeUp(gained, crashed handoff.Match) {
 }
 
 func (r *receiver) Admitted(handoff.Match) { r.did("admitted") }
-func (r *receiver) Shared(members int)     { r.did("shared by %d", members) }
+func (r *receiver) Shared()                { r.did("shared") }
 
 func (r *receiver) Synced() <-chan struct{} {
 	synced := make(chan struct{})

@@ -68,8 +68,8 @@ type Taker interface {
 	TakeUp(gained, crashed Match)
 	// Admitted tells that the gained objects may be sent from this call on.
 	Admitted(gained Match)
-	// Shared tells that our share has changed, and by how many the receiver's bounds are divided.
-	Shared(members int)
+	// Shared tells that our share, or the members by which the receiver's bounds are divided, may have changed.
+	Shared()
 }
 
 // Shard is this replica's part in the ring: its membership, and what the membership and the receivers tell each
@@ -160,7 +160,7 @@ func (s *Shard) Run(ctx context.Context) error {
 	}
 }
 
-// ownershipChanged takes up gains and parks losses.
+// ownershipChanged takes up gains, parks losses, and has the receivers' bounds divided by the members there are.
 func (s *Shard) ownershipChanged(ctx context.Context) {
 	gains, token := s.Member.Gains()
 	if !gains.All.Empty() {
@@ -175,9 +175,8 @@ func (s *Shard) ownershipChanged(ctx context.Context) {
 			t.Admitted(seat.in(gains.All))
 		}
 	}
-	members := max(len(s.Member.View().View), 1)
 	for t := range s.targets() {
-		t.Shared(members)
+		t.Shared()
 	}
 }
 

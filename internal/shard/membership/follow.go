@@ -37,6 +37,9 @@ func (m *Membership) follow(now time.Duration) {
 	}
 	close(m.moved)
 	m.moved = make(chan struct{})
+	if !slices.Equal(m.machine.View(), m.known.view) {
+		m.changes.Wake() // We publish a view after what it takes from us is lost: that was told before.
+	}
 	if len(m.admission.waiting) > 0 {
 		m.changes.Wake() // The admitter may have been looking at an earlier gain.
 	}

@@ -166,8 +166,8 @@ func (m *Membership) Partition(id resource.ID) int { return m.PartitionOf(id.Has
 // PartitionOf is Partition for the [resource.ID.Hash] of an ID.
 func (m *Membership) PartitionOf(hash uint64) int { return m.opts.Format.PartitionOf(hash) }
 
-// Changes has a value when our area has changed, or the fence has fallen or been lifted, since the last receive.
-// It has one slot and one reader.
+// Changes has a value when our area or our view of the ring has changed, or the fence has fallen or been lifted,
+// since the last receive. It has one slot and one reader.
 func (m *Membership) Changes() <-chan struct{} { return m.changes }
 
 // Owned returns the area for which we may send while not fenced.

@@ -3,6 +3,7 @@ package membership_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -327,6 +328,30 @@ func TestChangesAreTold(t *testing.T) {
 		ps[1].leave(t)
 		<-ps[0].Changes()
 		ps[0].leave(t)
+	})
+}
+
+// TestChanges_MemberJoins_AreToldOnceItIsInTheView, although the view is published after all that moves was lost.
+func TestChanges_MemberJoins_AreToldOnceItIsInTheView(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer()
+		a := ringOf(t, s, "a")[0]
+		<-a.Changes()
+		b := start(t, s, "b", "uid-b")
+		var seen []string
+		for over := time.After(20 * time.Second); over != nil; {
+			select {
+			case <-a.Changes():
+				seen = a.View().View
+			case <-over:
+				over = nil
+			}
+		}
+		if want := []string{"a", "b"}; !slices.Equal(seen, want) {
+			t.Errorf("at the last change the view was %v, want %v", seen, want)
+		}
+		b.leave(t)
+		a.leave(t)
 	})
 }
 

@@ -27,11 +27,15 @@ func (p *Pipeline) complete(f *flight, o wire.Outcome) {
 	p.record.ended(f, o, now)
 	p.decide(f, o, now)
 	p.audit(f, o, now)
+	p.observe()
+	p.flights.ended()
+	p.backlog.give()
+}
+
+func (p *Pipeline) observe() {
 	if p.opts.Observe != nil {
 		p.opts.Observe(p.breaker.State())
 	}
-	p.flights.ended()
-	p.backlog.give()
 }
 
 // decide determines the fate of the items of a flight.

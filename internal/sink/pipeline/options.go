@@ -50,8 +50,8 @@ type Options struct {
 	// Taken tells whether another member has an object for good, as its published claim says; a fence alone takes
 	// nothing away. It is called without the pipeline's lock. nil means never.
 	Taken func(t resource.Type, id resource.ID) bool
-	// Observe is called with the state of the breaker after every request, under the pipeline's lock. nil is not
-	// called.
+	// Observe is called with the state of the breaker after every request and each [Pipeline.SetMaxInFlight], under
+	// the pipeline's lock. nil is not called.
 	Observe func(delivery.State)
 	// Log gets transitions, and of single objects only those that are quarantined.
 	Log logr.Logger

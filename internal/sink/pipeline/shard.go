@@ -330,4 +330,5 @@ func (p *Pipeline) SetMaxInFlight(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.breaker.SetMaxInFlight(n)
+	p.observe()
 }
