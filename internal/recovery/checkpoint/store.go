@@ -192,17 +192,7 @@ func (s *Store) withPredecessors(inDoubt []Doubt) []Doubt {
 	if !time.Now().Before(s.lastUntil) {
 		return inDoubt
 	}
-	known := make(map[uint64]bool, len(inDoubt))
-	for _, d := range inDoubt {
-		known[d.ID] = true
-	}
-	all := slices.Clone(inDoubt)
-	for _, d := range s.lastInDoubt {
-		if !known[d.ID] {
-			all = append(all, d)
-		}
-	}
-	return all
+	return added(inDoubt, s.lastInDoubt, func(d Doubt) uint64 { return d.ID })
 }
 
 // Strike removes the open tombstones of a member that is gone, once all of them are delivered. sum names them. It

@@ -207,6 +207,50 @@ func TestPublisher_NothingIsNew_IsNotWrittenAgain(t *testing.T) {
 	}
 }
 
+// A process that gives something up before it has read the cluster leaves what its name has said. Beside that it tells
+// what its own requests may still undo, for the new owner has to repeat the last word.
+func TestPublisher_HandsOverBeforeItHasRead_NamesWhatIsInDoubt(t *testing.T) {
+	t.Parallel()
+	client := fake.NewClientset()
+	refused, writes := refuse(client)
+	newReplica(t, client, "a").PublishLast(t.Context())
+	r := newReplica(t, client, "a")
+	r.looked = false
+	if r.PublishLast(t.Context()); writes.Load() != 1 {
+		t.Errorf("nothing is in doubt: written %d times in all, want 1", writes.Load())
+	}
+	r.index.Delete(pods, "a", "x", 102)
+	r.pipeline.Doubt(func(resource.Type, resource.ID) bool { return true })
+	if r.Publish(t.Context()); writes.Load() != 1 {
+		t.Errorf("nothing is given up: written %d times in all, want 1", writes.Load())
+	}
+	r.restored = true
+	if r.PublishLast(t.Context()); writes.Load() != 1 {
+		t.Errorf("the cluster has gone back in time: written %d times in all, want 1", writes.Load())
+	}
+	r.restored = false
+	conflict := error(apierrors.NewConflict(schema.GroupResource{Resource: "configmaps"}, "a", errors.New("newer")))
+	refused.Store(&conflict)
+	time.AfterFunc(100*time.Millisecond, func() { refused.Store(nil) })
+	r.PublishLast(t.Context())
+	ledger := written(t, client)
+	if d, doubted := ledger.Doubtful(pods.ID("a", "x")); !doubted || d.Version != 102 || d.Acknowledged {
+		t.Errorf("others read of the doubt %+v, %v", d, doubted)
+	}
+	want := []checkpoint.Tombstone{{Type: "pods.v1", ID: pods.ID("a", "x"), Version: 102}}
+	if diff := cmp.Diff(want, ledger.Lists()["a"].Open); diff != "" || ledger.Bound("pods.v1") != 100 {
+		t.Errorf("bound %d, want 100 as before; (-want +got):\n%s", ledger.Bound("pods.v1"), diff)
+	}
+	before := writes.Load()
+	if r.PublishLast(t.Context()); writes.Load() != before {
+		t.Error("what is there already was written again")
+	}
+	r.looked = true
+	if r.PublishLast(t.Context()); writes.Load() != before+1 || written(t, client).Bound("pods.v1") != 101 {
+		t.Errorf("once it has read, others read the bound %d, want 101, below what is open", written(t, client).Bound("pods.v1"))
+	}
+}
+
 // A last checkpoint that cannot be written is tried until it is, or until there is no more time.
 func TestPublisher_LastWordIsRefused_IsTriedUntilTheEnd(t *testing.T) {
 	t.Parallel()

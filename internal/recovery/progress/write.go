@@ -24,10 +24,11 @@ func (p *Publisher) write(ctx context.Context, forced bool) bool {
 	looked := life.Looked()
 	// Before the cluster has been read, there is nothing new to say, and the last checkpoint is still true. But
 	// when we end, or give something up, we say what we have done so far.
+	restoring := life.Restoring != nil && life.Restoring() // our knowledge is of a time that is gone
 	if early := forced && !looked && p.unheard(); !early && (!looked || !life.Read() && !life.Leaving()) {
-		return true
+		return !forced || restoring || p.amend(ctx, view)
 	}
-	if life.Restoring != nil && life.Restoring() { // our knowledge is of a time that is gone
+	if restoring {
 		return true
 	}
 	if len(view.Members) == 0 {
@@ -183,6 +184,33 @@ func (p *Publisher) farewell(ctx context.Context) bool {
 		return true
 	}
 	p.note(ctx, err, "Open tombstones could not be written; the successor has to search for their deletions")
+	return err == nil
+}
+
+// amend tells, beside the content of the last checkpoint of our name, which objects our requests may still change, and
+// the deletions that we know of. The new owners have to repeat our last words. It tells whether that is done, or there
+// is nothing to do. The caller holds mu.
+func (p *Publisher) amend(ctx context.Context, view View) bool {
+	mine := func(resource.Type, resource.ID) bool { return false }
+	if len(view.Members) > 0 {
+		owns, err := p.opts.Ledger.Owns(p.opts.Member.Name(), view.Members, view.Claim.Takes, view.Claim.Yields)
+		if err != nil {
+			p.opts.Log.Error(err, "Checkpoint could not be computed")
+			return true
+		}
+		mine = func(t resource.Type, id resource.ID) bool { return owns(t.String(), id) }
+	}
+	if p.resumed() {
+		p.carryOn()
+	}
+	own, _ := p.opts.Pipeline.Unacknowledged(mine)
+	open, _, _ := p.opts.Tombstones.Announce(p.kept(mine), true, time.Now())
+	unsure := inDoubt(own)
+	if len(unsure) == 0 && len(open) == 0 {
+		return true
+	}
+	err := p.opts.Store.Amend(ctx, unsure, open)
+	p.note(ctx, err, "Checkpoint could not be amended; until it can, nobody repeats what our requests may undo")
 	return err == nil
 }
 
