@@ -344,7 +344,7 @@ func (p *Peer) Gain(ctx context.Context, mine, gained, crashed pipeline.Match) {
 		return
 	}
 	p.t.Admitted(gained)
-	p.t.pipeline.MaySendChanged()
+	p.t.Shared()
 }
 
 // Stats returns the statistics of the pipeline.
