@@ -7,7 +7,7 @@
 #   cpu         what an event costs that changes nothing, and one that is sent, at 300 to 3,000 a second
 #   churn       rollouts, and namespaces that go and come back
 #   shares      one, two and four replicas
-#   scaleout    one, two and four replicas that are bound by their requests in flight: what they send a second (25 minutes)
+#   scaleout    one, two and four replicas that are bound by their requests in flight: what they send a second (7 minutes a run)
 #   receiver    one that takes 300 ms, one that fails 30 % of all requests
 #   away        one that is away (AWAY, 30m)
 #   soak        200 changes a second (SOAK, 1h)
