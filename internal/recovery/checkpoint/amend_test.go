@@ -14,10 +14,7 @@ import (
 // TestStore_Amend_AddsToWhatIsThere and leaves everything else, and its next checkpoint replaces all of it.
 func TestStore_Amend_AddsToWhatIsThere(t *testing.T) {
 	client := fake.NewClientset()
-	newStore := func() (*checkpoint.Store, *checkpoint.Ledger) {
-		l := checkpoint.NewLedger("f", ring.DefaultFormat())
-		return store(client, "a", l), l
-	}
+	process := func() *checkpoint.Store { return store(client, "a", checkpoint.NewLedger("f", ring.DefaultFormat())) }
 	doubt := func(n int, version uint64) checkpoint.Doubt {
 		return checkpoint.Doubt{ID: id(n).Hash(), Version: version, Overwritable: true}
 	}
@@ -30,7 +27,7 @@ func TestStore_Amend_AddsToWhatIsThere(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, _ := newStore()
+	s := process()
 	amend(s, doubt(1, 5), open(1, 5))
 	if all, err := client.CoreV1().ConfigMaps("ns").List(t.Context(), metav1.ListOptions{}); err != nil || len(all.Items) > 0 {
 		t.Errorf("where nothing was there is %d, %v", len(all.Items), err)
@@ -44,7 +41,7 @@ func TestStore_Amend_AddsToWhatIsThere(t *testing.T) {
 		}
 	}
 	publish(earlier, checkpoint.Beside{Open: []checkpoint.Tombstone{open(1, 7), open(2, 7)}, Delivered: []uint64{9}, Stats: "stats"})
-	s, _ = newStore() // another process
+	s = process() // another one
 	amend(s, doubt(1, 12), open(3, 12))
 	read := func() *checkpoint.Ledger {
 		t.Helper()
