@@ -35,7 +35,8 @@ type StoreOptions struct {
 	Namespace, Ring, Target, Member string
 	// DoubtFor is how long a receiver may hold a request of unknown outcome. For that time, our checkpoint repeats
 	// the doubts of the last checkpoint of our name, which it replaces. Another member may own some of these objects
-	// by now, and may not have read the earlier checkpoint.
+	// by now, and may not have read the earlier checkpoint. For as long, our own ledger holds them: an object whose
+	// deletion was delivered may come back, and only then has to be sent again.
 	DoubtFor time.Duration
 	// Changed is called after the ledger has changed, by one goroutine.
 	Changed func()
@@ -47,21 +48,20 @@ type StoreOptions struct {
 
 // Store keeps a [Ledger] in step with the cluster's ConfigMaps, and writes ours.
 type Store struct {
-	client      corev1client.ConfigMapInterface
-	ledger      *Ledger
-	opts        StoreOptions
-	synced      chan struct{} // closed after the first list
-	before      Past          // written before synced is closed, like the next fields
-	ours        map[string][]uint64
-	left        List
-	lastInDoubt []Doubt   // of the previous process of our name
-	lastUntil   time.Time // until when our checkpoint repeats these
-	once        sync.Once
+	client corev1client.ConfigMapInterface
+	ledger *Ledger
+	opts   StoreOptions
+	synced chan struct{} // closed after the first list
+	before Past          // written before synced is closed, like the next fields
+	ours   map[string][]uint64
+	left   List
+	once   sync.Once
 
-	seen     sync.Mutex        // guards the fields below, and is held while the ledger changes
-	voidTo   time.Time         // until then no checkpoint is believed; see Void
-	versions map[string]uint64 // of the ConfigMaps in the ledger
-	inDoubt  []Doubt           // of an earlier incarnation, until our first write
+	seen        sync.Mutex        // guards the fields below, and is held while the ledger changes
+	voidTo      time.Time         // until then no checkpoint is believed; see Void
+	versions    map[string]uint64 // of the ConfigMaps in the ledger
+	lastInDoubt []Doubt           // of the previous process of our name
+	lastUntil   time.Time         // until when these count
 
 	mu      sync.Mutex // guards the fields below, and is held while writing
 	current *corev1.ConfigMap
@@ -144,7 +144,10 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
-	own.InDoubt = s.withPredecessors(own.InDoubt)
+	s.seen.Lock()
+	before := s.predecessors()
+	s.seen.Unlock()
+	own.InDoubt = added(own.InDoubt, before, func(d Doubt) uint64 { return d.ID })
 	data := make(map[string]string, 6)
 	for key, text := range map[string]string{openKey: open, livingKey: living, deliveredKey: encodeNames(beside.Delivered), statsKey: beside.Stats} {
 		if text != "" {
@@ -181,18 +184,13 @@ func (s *Store) Publish(ctx context.Context, own, all Checkpoint, beside Beside)
 	return fmt.Errorf("writing checkpoint %s: %w", s.Name(), err)
 }
 
-// withPredecessors adds the doubts of the previous process of our name, as long as the receiver may hold its
-// requests, and we have no newer statement.
-func (s *Store) withPredecessors(inDoubt []Doubt) []Doubt {
-	select {
-	case <-s.synced:
-	default:
-		return inDoubt
-	}
+// predecessors are the doubts of the previous process of our name, as long as the receiver may hold its requests.
+// The caller holds seen.
+func (s *Store) predecessors() []Doubt {
 	if !time.Now().Before(s.lastUntil) {
-		return inDoubt
+		return nil
 	}
-	return added(inDoubt, s.lastInDoubt, func(d Doubt) uint64 { return d.ID })
+	return s.lastInDoubt
 }
 
 // Strike removes the open tombstones of a member that is gone, once all of them are delivered. sum names them. It
@@ -281,7 +279,7 @@ func (k sink) take(m *corev1.ConfigMap) bool {
 	if own != nil {
 		k.takeBeside(m.Name, *own, data)
 	}
-	k.s.ledger.setInDoubt(k.s.opts.Member, k.s.inDoubt)
+	k.s.ledger.setInDoubt(k.s.opts.Member, k.s.predecessors())
 	return believed
 }
 
@@ -300,13 +298,9 @@ func (k sink) takeBeside(configMap string, own Checkpoint, data map[string]strin
 		return
 	}
 	select {
-	case <-k.s.synced:
-		if own.Incarnation != k.s.left.Incarnation { // else it is the earlier incarnation's, read once more
-			k.s.inDoubt = nil
-		}
+	case <-k.s.synced: // It is our own, or the earlier incarnation's once more.
 	default:
-		k.s.left, k.s.inDoubt, k.s.lastInDoubt = l, own.InDoubt, own.InDoubt
-		k.s.lastUntil = time.Now().Add(k.s.opts.DoubtFor)
+		k.s.left, k.s.lastInDoubt, k.s.lastUntil = l, own.InDoubt, time.Now().Add(k.s.opts.DoubtFor)
 	}
 }
 
