@@ -181,6 +181,33 @@ func TestPipeline_SeveralDeletionsAreFound_TheLastCounts(t *testing.T) {
 	}
 }
 
+// TestPipeline_OlderDeletionIsFound_TheDeliveredOneStays: a deletion is delivered, and an earlier request may still
+// undo it. Then a search finds an older deletion, which others may name as delivered. Our successor has to repeat the
+// last one.
+func TestPipeline_OlderDeletionIsFound_TheDeliveredOneStays(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		r := newRig(t, pipeline.Options{Settle: time.Minute, Doubtful: func(resource.ID) (pipeline.Doubt, bool) {
+			return pipeline.Doubt{Version: 150, Overwritable: true}, true
+		}})
+		r.version = 149
+		r.put("x", "1")
+		r.version = 169
+		r.del("x") // at version 170
+		time.Sleep(10 * time.Second)
+		r.found("x", 100, 120)
+		time.Sleep(10 * time.Second)
+		var got []pipeline.State
+		for _, o := range r.p.Tombstones() {
+			if got = append(got, o.State); !o.Undoable {
+				t.Error("it is not delivered")
+			}
+		}
+		if diff := cmp.Diff([]pipeline.State{{Version: 170, Deleted: true}}, got); diff != "" {
+			t.Errorf("named (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // TestADeletionThatWasFoundIsNamedApart: a found deletion may lie far back. It must not hold back the reports on
 // existing objects. Nor must it be taken for acknowledged because others, who may not know of it, have come
 // further.
