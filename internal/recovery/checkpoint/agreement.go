@@ -62,16 +62,18 @@ func (b *Ledger) said(before, c Checkpoint) {
 
 // unsaid forgets the sums of members without a checkpoint. The caller holds mu.
 func (b *Ledger) unsaid() {
-	all := maps.Clone(*b.contested.Load())
-	maps.DeleteFunc(all, func(member string, _ map[string]sumOf) bool {
+	gone := func(member string) bool {
 		for _, e := range b.entries {
 			if e.excepts && e.checkpoint.Member == member {
 				return false
 			}
 		}
 		return true
-	})
+	}
+	all := maps.Clone(*b.contested.Load())
+	maps.DeleteFunc(all, func(member string, _ map[string]sumOf) bool { return gone(member) })
 	b.contested.Store(&all)
+	maps.DeleteFunc(b.agreedTo, func(member string, _ map[string]uint64) bool { return gone(member) })
 }
 
 // Compare compares the members' sums with ours, where we have not agreed before. A sum that is incomparable at first
@@ -82,9 +84,10 @@ func (b *Ledger) Compare(compare func(typeName string, version, sum uint64) Agre
 	defer b.mu.Unlock()
 	all := make(contested)
 	for member, sums := range *b.contested.Load() {
-		all[member] = left(sums, compare, func(name string, result Agreement) {
+		all[member] = left(sums, compare, func(name string, version uint64, result Agreement) {
 			if result == Agreed {
 				b.agreedAt.Store(name, time.Now())
+				b.agreeTo(member, name, version)
 			}
 			b.agreed(member, name)
 		})
@@ -97,18 +100,26 @@ func (b *Ledger) Compare(compare func(typeName string, version, sum uint64) Agre
 }
 
 // left returns those of the sums against which a comparison leaves evidence. It calls agreed for the others.
-func left(sums map[string]sumOf, compare func(typeName string, version, sum uint64) Agreement, agreed func(name string, result Agreement)) map[string]sumOf {
+func left(sums map[string]sumOf, compare func(typeName string, version, sum uint64) Agreement, agreed func(name string, version uint64, result Agreement)) map[string]sumOf {
 	left := make(map[string]sumOf, len(sums))
 	for name, s := range sums {
 		result := compare(name, s.at, s.sum)
 		if result == Agreed || result == Incomparable && !s.judged {
-			agreed(name, result)
+			agreed(name, s.at, result)
 			continue
 		}
 		s.judged = true
 		left[name] = s
 	}
 	return left
+}
+
+// agreeTo notes that a member's sum of a type was ours at a version. The caller holds mu.
+func (b *Ledger) agreeTo(member, typeName string, version uint64) {
+	if b.agreedTo[member] == nil {
+		b.agreedTo[member] = make(map[string]uint64)
+	}
+	b.agreedTo[member][typeName] = version
 }
 
 // agreed notes that a member's entries of a type can be relied upon. The caller holds mu.
@@ -139,6 +150,14 @@ func (b *Ledger) AgreedAt(typeName string) time.Time {
 	at, _ := b.agreedAt.Load(typeName)
 	t, _ := at.(time.Time)
 	return t
+}
+
+// AgreedTo returns the version at which the sum of a type that a member tells was last found to be ours; 0 for never.
+// Up to there, the member knows every object that we know.
+func (b *Ledger) AgreedTo(member, typeName string) uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.agreedTo[member][typeName]
 }
 
 // Contests tells whether there are sums with which we have not agreed.

@@ -83,8 +83,32 @@ func TestLedger_MemberIsForgotten_ItsSumsAre(t *testing.T) {
 	if !b.Contests() {
 		t.Fatal("a sum that nobody has compared is agreed upon")
 	}
+	b.Compare(func(string, uint64, uint64) checkpoint.Agreement { return checkpoint.Agreed })
+	if got := b.AgreedTo("o", "pods.v1"); got != 20 {
+		t.Errorf("we agree up to version %d, want 20", got)
+	}
 	b.Delete("ring-o/checkpoint")
 	if b.Contests() {
 		t.Error("the sum of a member without a checkpoint is held against ours")
+	}
+	if got := b.AgreedTo("o", "pods.v1"); got != 0 {
+		t.Errorf("we agree up to version %d with a member that has no checkpoint", got)
+	}
+}
+
+// TestLedger_SumsDifferLater_TheLastAgreementStays, until etcd is restored, after which versions mean other states.
+func TestLedger_SumsDifferLater_TheLastAgreementStays(t *testing.T) {
+	b := checkpoint.NewLedger("f", ring.DefaultFormat())
+	for _, said := range []struct {
+		at     uint64
+		result checkpoint.Agreement
+		want   uint64
+	}{{20, checkpoint.Incomparable, 0}, {21, checkpoint.Agreed, 21}, {22, checkpoint.Contested, 21}, {23, checkpoint.Incomparable, 21}, {24, checkpoint.Agreed, 24}} {
+		b.Set("ring-o/checkpoint", checkpoint.Checkpoint{Member: "o", View: []string{"o"}, RingFormat: ring.DefaultFormat().String(), Fingerprint: "f",
+			Types: map[string]checkpoint.Entry{"pods.v1": {Low: said.at, High: said.at, Sum: said.at, SumAt: said.at}}})
+		b.Compare(func(string, uint64, uint64) checkpoint.Agreement { return said.result })
+		if got := b.AgreedTo("o", "pods.v1"); got != said.want {
+			t.Errorf("a sum of version %d is %v: we agree up to %d, want %d", said.at, said.result, got, said.want)
+		}
 	}
 }

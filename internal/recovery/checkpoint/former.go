@@ -64,7 +64,7 @@ func (b *Ledger) keep(name string, e entry, open map[string]sumOf) {
 func (b *Ledger) compareFormers(compare func(typeName string, version, sum uint64) Agreement) {
 	for _, formers := range b.formers {
 		for i, f := range formers {
-			formers[i].open = left(f.open, compare, func(typeName string, _ Agreement) { b.news.add(typeName) })
+			formers[i].open = left(f.open, compare, func(typeName string, _ uint64, _ Agreement) { b.news.add(typeName) })
 		}
 	}
 }

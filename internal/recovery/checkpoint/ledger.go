@@ -24,13 +24,14 @@ type Ledger struct {
 	contested   atomic.Pointer[contested]             // what Confirms reads
 	agreedAt    sync.Map                              // when a sum of a type was last ours, by its name
 
-	mu      sync.Mutex // guards what follows
-	entries map[string]entry
-	formers map[string][]former   // by the same names, the oldest first
-	lists   map[string]List       // of the other members
-	stats   map[string]string     // of the other members
-	rings   map[string]*ring.Ring // by view; views are few and rings take milliseconds
-	news    News
+	mu       sync.Mutex                   // guards what follows
+	agreedTo map[string]map[string]uint64 // the version up to which a sum was last ours, by member and type
+	entries  map[string]entry
+	formers  map[string][]former   // by the same names, the oldest first
+	lists    map[string]List       // of the other members
+	stats    map[string]string     // of the other members
+	rings    map[string]*ring.Ring // by view; views are few and rings take milliseconds
+	news     News
 }
 
 // News says which checkpoints may cover more than before.
@@ -119,7 +120,10 @@ type entry struct {
 
 // NewLedger returns an empty ledger of the target with that fingerprint, under that ring format.
 func NewLedger(fingerprint string, format ring.Format) *Ledger {
-	b := &Ledger{fingerprint: fingerprint, format: format, entries: map[string]entry{}, formers: map[string][]former{}, lists: map[string]List{}, stats: map[string]string{}, rings: map[string]*ring.Ring{}}
+	b := &Ledger{
+		fingerprint: fingerprint, format: format, agreedTo: map[string]map[string]uint64{}, entries: map[string]entry{}, formers: map[string][]former{},
+		lists: map[string]List{}, stats: map[string]string{}, rings: map[string]*ring.Ring{},
+	}
 	b.believed.Store(&[]entry{})
 	b.former.Store(&[]former{})
 	b.delivered.Store(&[]map[uint64]struct{}{})
@@ -183,6 +187,7 @@ func (b *Ledger) clear() {
 	defer b.mu.Unlock()
 	clear(b.entries)
 	clear(b.formers)
+	clear(b.agreedTo)
 	b.contested.Store(&contested{})
 	b.publish()
 }

@@ -63,8 +63,10 @@ func latest(all []tombstones.Kept) []tombstones.Kept {
 }
 
 // shared is a version of a type: up to it, each of some members is known to have seen every change that we have seen.
-// It is reach at most. For a member with another sum than ours, or with none, no version is known. Then every change
-// may be new to it that is younger than the oldest sum that we remember.
+// It is reach at most. For a member with another sum than ours, it is the version at which its sum was last ours, and 0
+// for never. Our own sums may be too young to tell, because a list begins them anew. A member that has told none has
+// just begun, and lists every type. To it, each change may be new that is younger than the oldest sum that we
+// remember.
 func (p *Publisher) shared(typ resource.Type, reach uint64, peers []string) uint64 {
 	shared := reach
 	for _, peer := range peers {
@@ -74,11 +76,10 @@ func (p *Publisher) shared(typ resource.Type, reach uint64, peers []string) uint
 		case said > 0 && ok && now.Hash == sum: // Nothing has changed since.
 		case said > 0 && agreement(p.opts.Index, typ, said, sum) == checkpoint.Agreed:
 			shared = min(shared, said)
+		case said > 0:
+			shared = min(shared, p.opts.Ledger.AgreedTo(peer, typ.String()))
 		default:
 			shared = min(shared, p.opts.Index.SummedSince(typ))
-			if said > 0 {
-				shared = min(shared, said)
-			}
 		}
 	}
 	return shared

@@ -215,6 +215,9 @@ func (s *Set) Announce(kept []Kept, all bool, now time.Time) (open []checkpoint.
 	names := make(map[uint64]bool, len(kept))
 	for _, k := range kept {
 		names[k.Name()] = true
+		if k.Lives && !k.Lost { // We leave, and may have settled another's by what only we know.
+			delete(s.delivered, k.Name())
+		}
 	}
 	for name, o := range s.left { // Its type may not even be known yet.
 		if !names[name] && !s.peers.Delivered(name) {

@@ -216,6 +216,25 @@ func TestReceive_LivedAndIsDeleted_IsDelivered(t *testing.T) {
 	}
 }
 
+// TestAnnounce_WeLeaveAndOthersMayNotKnow_WhatWeSettledIsOpenAgain: a member that left had named an object as living.
+// We know it, so there was nothing to do for as long as we stay.
+func TestAnnounce_WeLeaveAndOthersMayNotKnow_WhatWeSettledIsOpenAgain(t *testing.T) {
+	t.Parallel()
+	known, agreed := living(1), living(2)
+	x := tombstones.New(peers{"gone": list(known, agreed)})
+	done := x.Receive(func(checkpoint.Tombstone, string) tombstones.Answer { return tombstones.Settled }, start)
+	if len(done) != 1 || !x.Delivered(known.Name()) {
+		t.Fatalf("done %v, want all that we know", done)
+	}
+	open, delivered, _ := x.Announce([]tombstones.Kept{{Tombstone: known}}, true, start)
+	if diff := cmp.Diff([]checkpoint.Tombstone{known}, open); diff != "" {
+		t.Errorf("named (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]uint64{agreed.Name()}, delivered); diff != "" {
+		t.Errorf("settled (-want +got):\n%s", diff)
+	}
+}
+
 func TestTombstones_Delivered_AreNamedForMinutes(t *testing.T) {
 	t.Parallel()
 	x := tombstones.New(peers{})
