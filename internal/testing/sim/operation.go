@@ -98,12 +98,13 @@ func (w *World) follow(r operation) {
 
 // unsent returns the objects of an operation that the receiver has not got since it began. It leaves out objects that
 // have changed since: their last state may be on its way. It also leaves out types that the operation names as failed.
-// What is limited to a member's own objects is judged only if the ring has stayed the same.
+// What is limited to a member's own objects is judged only if the ring has stayed the same, and no handoff was under
+// way: until a member has published its view, it leaves alone what another's claim had.
 func (w *World) unsent(r operation, o operations.Operation) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	owner, own := w.agreed.owner(w.format), r.request.Scope == operations.Replica
-	if own && (w.changes != r.changes || r.m.stay != r.stay) {
+	if own && (r.changes%2 == 1 || w.changes != r.changes || r.m.stay != r.stay) {
 		return ""
 	}
 	var unsent []string

@@ -89,6 +89,9 @@ func (w *World) agree() {
 		if changed && !away {
 			w.say("the ring is %v, with %d takes, gone %v", after.view, len(after.takes), gone)
 			w.handOver(members, before, after, gone)
+			w.mu.Lock()
+			w.changes++
+			w.mu.Unlock()
 			for _, k := range after.takes {
 				if !slices.Contains(before.takes, k) {
 					close(k.ready)

@@ -70,7 +70,7 @@ type receiver struct {
 type fleet struct {
 	members map[string]*member
 	agreed  agreed
-	changes int             // of agreed
+	changes int             // of agreed: how many have begun, and how many are carried out. It is odd in between.
 	takes   []*take         // in the order of the requests
 	gone    map[string]bool // members of agreed that have ended since, and whether by a crash
 }
