@@ -301,7 +301,9 @@ func (it *item) doubtful() Doubt {
 }
 
 // Gained tells the pipeline that the objects that match have become ours again. Another member may have sent any
-// of them in between, even if they were ours before, and even if the pipeline has noticed no change.
+// of them in between, even if they were ours before, and even if the pipeline has noticed no change. That member may
+// be in doubt about an object that we have kept for a doubt of our own. Its doubt is taken here, because such an
+// object is not parked.
 func (p *Pipeline) Gained(match Match) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -311,8 +313,13 @@ func (p *Pipeline) Gained(match Match) {
 		}
 	}
 	for id, it := range p.items.byID {
-		if (it.base != 0 || it.again) && match(*it.typ, id) {
-			it.base, it.again = 0, false
+		watched := it.place == nowhere && !it.inFlight
+		if it.base == 0 && !it.again && !watched || !match(*it.typ, id) {
+			continue
+		}
+		it.base, it.again = 0, false
+		if d, doubted := p.opts.Doubtful(id); doubted && watched {
+			p.takeDoubt(it, d)
 		}
 	}
 }

@@ -66,6 +66,39 @@ func TestAnObjectThatChangesInTheMomentItBecomesOursIsInDoubtAsBefore(t *testing
 	})
 }
 
+// TestGained_OfWhatWeWatchOurselves_DoubtOfTheOtherMemberIsTaken: we keep a deleted object, because a request of ours
+// was not answered. Meanwhile another member owned it, sent a state of it, and left in doubt about that. Our own
+// request can do no harm, but the other can.
+func TestGained_OfWhatWeWatchOurselves_DoubtOfTheOtherMemberIsTaken(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(anybody)
+		var left atomic.Bool
+		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
+			return pipeline.Doubt{ID: i, Version: 150, Overwritable: true}, left.Load()
+		}})
+		r.rcv.decide = func(n int, _ delivery.Request) answer {
+			if n == 0 {
+				return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, apply: true}
+			}
+			return delivered
+		}
+		r.found("x", 90, 100)
+		time.Sleep(20 * time.Second)
+		o.set(nobody)
+		r.p.MaySendChanged()
+		left.Store(true)
+		before := len(r.rcv.requests())
+		o.set(anybody)
+		r.p.Gained(match(anybody))
+		r.p.MaySendChanged()
+		r.found("x", 150, 160)
+		time.Sleep(10 * time.Minute)
+		if n := len(r.rcv.requests()) - before; n < 2 {
+			t.Errorf("its deletion was said %d times, want the last word repeated: %v", n, r.rcv.requests())
+		}
+	})
+}
+
 // The owner of a parked object has delivered it, and an older request of the owner may still be applied. If the
 // owner gives the object to us before that is over, no other member repeats the last word.
 func TestParked_OwnerIsInDoubt_StaysParked(t *testing.T) {
