@@ -153,7 +153,7 @@ func (b *Ledger) AgreedAt(typeName string) time.Time {
 }
 
 // AgreedTo returns the version at which the sum of a type that a member tells was last found to be ours; 0 for never.
-// Up to there, the member knows every object that we know.
+// Up to there, the member had seen every change that we had seen then.
 func (b *Ledger) AgreedTo(member, typeName string) uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()

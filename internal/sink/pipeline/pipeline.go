@@ -137,9 +137,11 @@ func (p *Pipeline) Apply(c index.Change) {
 		}
 		return
 	}
-	if ok && c.Cause == index.Found && it.Deleted && (c.After < it.Version || it.State == stateOf(c)) {
+	if ok && c.Cause == index.Found && it.Deleted &&
+		(it.dirty() && c.After < it.Version || c.Record.ResourceVersion < it.Version || it.State == stateOf(c)) {
 		// The object was found to exist before the known deletion, which is better evidence because it has a version.
-		// If the object existed after that, it has been deleted again, and others may have sent it in between.
+		// If the object existed after that, it has been deleted again, and others may have sent it in between. So a
+		// delivered deletion only takes the place of those that happened before it.
 		return
 	}
 	alone := c.After >= p.opts.OwnedSince(c.Type, c.ID)

@@ -183,29 +183,43 @@ func TestPipeline_SeveralDeletionsAreFound_TheLastCounts(t *testing.T) {
 
 // TestPipeline_OlderDeletionIsFound_TheDeliveredOneStays: a deletion is delivered, and an earlier request may still
 // undo it. Then a search finds an older deletion, which others may name as delivered. Our successor has to repeat the
-// last one.
+// last one. A deletion that may have happened later is sent: others may have sent the object in between.
 func TestPipeline_OlderDeletionIsFound_TheDeliveredOneStays(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		r := newRig(t, pipeline.Options{Settle: time.Minute, Doubtful: func(resource.ID) (pipeline.Doubt, bool) {
-			return pipeline.Doubt{Version: 150, Overwritable: true}, true
-		}})
-		r.version = 149
-		r.put("x", "1")
-		r.version = 169
-		r.del("x") // at version 170
-		time.Sleep(10 * time.Second)
-		r.found("x", 100, 120)
-		time.Sleep(10 * time.Second)
-		var got []pipeline.State
-		for _, o := range r.p.Tombstones() {
-			if got = append(got, o.State); !o.Undoable {
-				t.Error("it is not delivered")
-			}
-		}
-		if diff := cmp.Diff([]pipeline.State{{Version: 170, Deleted: true}}, got); diff != "" {
-			t.Errorf("named (-want +got):\n%s", diff)
-		}
-	})
+	for name, tt := range map[string]struct {
+		after, at, want uint64
+		sent            int
+	}{
+		"an older one":                          {after: 100, at: 120, want: 170, sent: 1},
+		"one that may have happened later":      {after: 100, at: 180, want: 180, sent: 2},
+		"one that certainly has happened later": {after: 175, at: 180, want: 180, sent: 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				r := newRig(t, pipeline.Options{Settle: time.Minute, Doubtful: func(resource.ID) (pipeline.Doubt, bool) {
+					return pipeline.Doubt{Version: 150, Overwritable: true}, true
+				}})
+				r.version = 149
+				r.put("x", "1")
+				r.version = 169
+				r.del("x") // at version 170
+				time.Sleep(10 * time.Second)
+				r.found("x", tt.after, tt.at)
+				time.Sleep(10 * time.Second)
+				var got []pipeline.State
+				for _, o := range r.p.Tombstones() {
+					if got = append(got, o.State); !o.Undoable {
+						t.Error("it is not delivered")
+					}
+				}
+				if diff := cmp.Diff([]pipeline.State{{Version: tt.want, Deleted: true}}, got); diff != "" {
+					t.Errorf("named (-want +got):\n%s", diff)
+				}
+				if n := len(r.rcv.requests()); n != tt.sent {
+					t.Errorf("sent %v, want %d deletions", r.rcv.requests(), tt.sent)
+				}
+			})
+		})
+	}
 }
 
 // TestADeletionThatWasFoundIsNamedApart: a found deletion may lie far back. It must not hold back the reports on
