@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -127,4 +128,22 @@ func Unexplained(records []receiver.Record, anew func(resource.ID) bool) []strin
 		}
 	}
 	return found
+}
+
+// Unseen returns how many requests of a replica have an unknown outcome that no record tells. A receiver that stops
+// resets connections on which it has not read the request, and answers 503 to what still comes in. At most
+// BATCH_MAX_SIZE objects of each such request may be sent once more. The replica must be the only sender of the rig.
+func (r *Rig) Unseen(p *Replica) int {
+	r.t.Helper()
+	return unseen(p.Metric("k8s_vectordb_sync_delivery_attempts_total", "outcome", "unknown"), r.Requests())
+}
+
+func unseen(unknown float64, records []receiver.Record) int {
+	n := int(unknown)
+	for _, rec := range records {
+		if rec.ClientGone || rec.Status == 0 || rec.Status >= http.StatusBadGateway && rec.Status <= http.StatusGatewayTimeout {
+			n--
+		}
+	}
+	return max(n, 0)
 }

@@ -111,8 +111,8 @@ func (r *Rig) SyncURL() string {
 }
 
 // StopReceiver ends the receiver, and cuts the requests that it holds. An answer in its records has reached the
-// client, so the records alone tell whether a request is in doubt. With a directory in its options, the receiver
-// loses nothing that it has acknowledged.
+// client. Requests that it has not read have no record; [Rig.Unseen] counts them. With a directory in its options,
+// the receiver loses nothing that it has acknowledged.
 func (r *Rig) StopReceiver() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

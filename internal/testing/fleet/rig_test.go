@@ -56,3 +56,26 @@ func TestStopReceiver_AnsweredRequests_HaveReachedTheirClients(t *testing.T) {
 		}
 	}
 }
+
+func TestUnseen_RequestsWithoutARecord_AreCounted(t *testing.T) {
+	t.Parallel()
+	answered, left := receiver.Record{Status: http.StatusOK}, receiver.Record{Status: http.StatusOK, ClientGone: true}
+	for name, c := range map[string]struct {
+		unknown float64
+		records []receiver.Record
+		want    int
+	}{
+		"nothing in doubt":         {records: []receiver.Record{answered}},
+		"cut before it was read":   {unknown: 1, records: []receiver.Record{answered}, want: 1},
+		"left":                     {unknown: 1, records: []receiver.Record{left}},
+		"reset":                    {unknown: 1, records: []receiver.Record{{}}},
+		"unavailable":              {unknown: 1, records: []receiver.Record{{Status: http.StatusServiceUnavailable}}},
+		"refused, and one was cut": {unknown: 1, records: []receiver.Record{{Status: http.StatusTooManyRequests}, {Status: http.StatusInternalServerError}}, want: 1},
+		"left, and one was cut":    {unknown: 2, records: []receiver.Record{left, answered}, want: 1},
+		"doubts of an earlier run": {records: []receiver.Record{left}},
+	} {
+		if got := unseen(c.unknown, c.records); got != c.want {
+			t.Errorf("%s: %d, want %d", name, got, c.want)
+		}
+	}
+}
