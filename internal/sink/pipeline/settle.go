@@ -21,7 +21,8 @@ import (
 // So the doubt is silent until the object changes, or is known to have been in two states that are doubted.
 //
 // When other members crash or leave, few of the objects were really in their requests. For these objects the
-// doubt is a suspicion, and the last word is repeated after the first settle time and after the last.
+// doubt is a suspicion, and the last word is repeated after the first settle time and after the last. An object that
+// is in doubt by a request of our own keeps that doubt.
 
 // doubt notes that the receiver may still apply a state of an item; 0 stands for several states or an unknown
 // one.
@@ -35,6 +36,13 @@ func (p *Pipeline) doubt(it *item, state uint64) {
 	}
 	r.unsure = true
 	p.tally.setUnsettled(it)
+}
+
+// suspect notes a doubt about requests of another member. It takes nothing from a doubt about our own.
+func (p *Pipeline) suspect(it *item, state uint64) {
+	certain := it.extra != nil && it.extra.inDoubt() && !it.extra.suspicion
+	p.doubt(it, state)
+	it.extra.suspicion = !certain
 }
 
 // Doubt is a former owner's report of an object that a request of unknown outcome may still change.
@@ -56,8 +64,7 @@ func (p *Pipeline) takeDoubt(it *item, d Doubt) bool {
 	if same && !d.Overwritable {
 		state = it.mark()
 	}
-	p.doubt(it, state)
-	it.extra.suspicion = true
+	p.suspect(it, state)
 	if !it.Deleted && it.Version < d.Version {
 		it.extra.behind, p.items.late = d.Version, true
 		if !it.inFlight { // Its request may fail, and be tried again.

@@ -41,15 +41,13 @@ func (p *Pipeline) Doubt(match Match) {
 			if it.several {
 				state = 0
 			}
-			p.doubt(it, state)
-			it.extra.suspicion = true
+			p.suspect(it, state)
 		}
 	}
 	for s, b := range p.items.allStubs() {
 		if match(*s.typ, s.id(b)) {
 			it := p.lengthen(s, b)
-			p.doubt(it, it.mark())
-			it.extra.suspicion = true
+			p.suspect(it, it.mark())
 		}
 	}
 }

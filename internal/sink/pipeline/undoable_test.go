@@ -99,6 +99,81 @@ func TestGained_OfWhatWeWatchOurselves_DoubtOfTheOtherMemberIsTaken(t *testing.T
 	})
 }
 
+// A request of ours was under way for an object, and one of the member that owned it meanwhile may have been.
+func TestGained_InDoubtByOurOwnRequest_LastWordIsRepeatedEachTime(t *testing.T) {
+	for name, others := range map[string]bool{"the other member tells of no doubt": false, "of a doubt": true} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				o := owning(anybody)
+				r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
+					return pipeline.Doubt{ID: i, Version: 1, Acknowledged: true, Overwritable: true}, others && o.MaySend(pods, i)
+				}})
+				r.rcv.decide = func(n int, _ delivery.Request) answer {
+					if n == 0 {
+						return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, apply: true}
+					}
+					return delivered
+				}
+				r.put("x", "1")
+				time.Sleep(20 * time.Second)
+				r.put("x", "2")
+				time.Sleep(20 * time.Second)
+				o.set(nobody)
+				r.p.MaySendChanged()
+				o.set(anybody)
+				r.p.Gained(match(anybody))
+				r.p.MaySendChanged()
+				before := len(r.rcv.requests())
+				time.Sleep(10 * time.Minute)
+				if n := len(r.rcv.requests()) - before; n < 5 {
+					t.Errorf("its last word was repeated %d times, want 5 at least: %v", n, r.rcv.requests())
+				}
+			})
+		})
+	}
+}
+
+// The object of the test before is given away once more, and its new owner has delivered it and tells of no doubt.
+func TestInDoubt_AnotherMemberWasToo_OwnDoubtIsReportedAfterwards(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		o := owning(anybody)
+		var others atomic.Bool
+		r := newRig(t, pipeline.Options{
+			Owner: o, Settle: time.Minute,
+			Covers: func(resource.Type, resource.ID, pipeline.State) bool { return true },
+			Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
+				return pipeline.Doubt{ID: i, Version: 1, Acknowledged: true, Overwritable: true}, others.Load()
+			},
+		})
+		r.rcv.decide = func(n int, _ delivery.Request) answer {
+			if n == 0 {
+				return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, apply: true}
+			}
+			return delivered
+		}
+		own := func(who func(resource.ID) bool) {
+			o.set(who)
+			r.p.MaySendChanged()
+			time.Sleep(time.Second)
+		}
+		r.put("x", "1")
+		time.Sleep(20 * time.Second)
+		own(nobody)
+		r.put("x", "2")
+		others.Store(true)
+		own(anybody)
+		time.Sleep(20 * time.Second)
+		own(nobody)
+		r.put("x", "3")
+		others.Store(false)
+		r.p.ForgetCovered(nil, nil)
+		told, _ := r.p.Unacknowledged(match(nobody))
+		if u := told[pods]; len(u.Doubtful) != 1 || u.Doubtful[0].ID != id("x") {
+			t.Errorf("what is said: %+v, want a doubt", u)
+		}
+	})
+}
+
 // The owner of a parked object has delivered it, and an older request of the owner may still be applied. If the
 // owner gives the object to us before that is over, no other member repeats the last word.
 func TestParked_OwnerIsInDoubt_StaysParked(t *testing.T) {
