@@ -363,12 +363,7 @@ func TestOffer_OfWhatIsParked_ArrivesOnlyByARequest(t *testing.T) {
 func TestOffer_WithAnUnknownOutcome_IsInDoubtForAsLong(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pipeline.Options{Debounce: time.Second, MaxWait: time.Second, FlushInterval: time.Second, Settle: time.Minute})
-		r.rcv.decide = func(n int, _ delivery.Request) answer {
-			if n == 1 {
-				return answer{outcome: wire.Outcome{Kind: wire.Unknown, Reason: "timeout"}, took: time.Second, late: 200 * time.Second}
-			}
-			return delivered
-		}
+		r.rcv.decide = answering(delivered, answer{outcome: wire.Outcome{Kind: wire.Unknown, Reason: "timeout"}, took: time.Second, late: 200 * time.Second})
 		r.list("x", "old")
 		time.Sleep(time.Minute)
 		ticket := pipeline.NewTicket()

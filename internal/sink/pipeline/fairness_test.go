@@ -227,12 +227,8 @@ func TestAFenceKeepsLastWords(t *testing.T) {
 				r.list("x", "1")
 				time.Sleep(time.Minute)
 				r.rcv.mu.Lock()
-				r.rcv.decide = func(n int, _ delivery.Request) answer {
-					if n == 1 { // x=2: no answer; it is applied three minutes later
-						return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, late: 3 * time.Minute}
-					}
-					return delivered
-				}
+				// x=2 is not answered, and is applied three minutes later.
+				r.rcv.decide = answering(delivered, answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, late: 3 * time.Minute})
 				r.rcv.mu.Unlock()
 				r.put("x", "2")
 				time.Sleep(16 * time.Second) // it is under way

@@ -104,12 +104,7 @@ func TestAChangeUndoneDuringItsObjectsRequest(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				r := newRig(t, pipeline.Options{FlushInterval: time.Second})
-				r.rcv.decide = func(n int, _ delivery.Request) answer {
-					if n == 0 {
-						return answer{outcome: tt.outcome, apply: tt.outcome.Kind == wire.Delivered, took: 30 * time.Second}
-					}
-					return delivered
-				}
+				r.rcv.decide = answering(answer{outcome: tt.outcome, apply: tt.outcome.Kind == wire.Delivered, took: 30 * time.Second})
 				r.list()
 				r.put("x", "1")
 				time.Sleep(12 * time.Second)

@@ -31,6 +31,16 @@ type answer struct {
 
 var delivered = answer{outcome: wire.Outcome{Kind: wire.Delivered, Status: 200}, apply: true, took: 10 * time.Millisecond}
 
+// answering gives these answers to the first requests, and delivers all others.
+func answering(first ...answer) func(int, delivery.Request) answer {
+	return func(n int, _ delivery.Request) answer {
+		if n < len(first) {
+			return first[n]
+		}
+		return delivered
+	}
+}
+
 // receiver is a Sender over a plain map. It notes when two requests hold one ID at the same time.
 type receiver struct {
 	t      *testing.T

@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/resource"
-	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/delivery"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/pipeline"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/sink/wire"
 	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/source/index"
@@ -17,6 +16,9 @@ import (
 
 func nobody(resource.ID) bool  { return false }
 func anybody(resource.ID) bool { return true }
+
+// coversAll says of each object that its owner has delivered it.
+func coversAll(resource.Type, resource.ID, pipeline.State) bool { return true }
 
 func TestPipeline_CoveredOfTheFirstList_IsNotSent(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -360,12 +362,7 @@ func TestUnacknowledgedNamesEverythingThatACheckpointMustNotClaim(t *testing.T) 
 		foreign := owning(func(i resource.ID) bool { return i != id("parked") })
 		r := newRig(t, pipeline.Options{Owner: foreign, Settle: time.Hour})
 		r.list()
-		r.rcv.decide = func(n int, _ delivery.Request) answer {
-			if n == 0 {
-				return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second}
-			}
-			return delivered
-		}
+		r.rcv.decide = answering(answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second})
 		r.put("doubtful", "1") // 101
 		time.Sleep(time.Minute)
 		if _, all := r.p.Unacknowledged(match(nobody)); len(all[pods].IDs) != 0 || len(all[pods].Doubtful) != 1 {
@@ -503,7 +500,7 @@ func TestForgetCovered_Contested_IsKeptAndSentByTheSuccessor(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		contested, o := true, owning(nobody)
 		disputed := func(resource.Type, resource.ID, pipeline.State) bool { return contested }
-		r := newRig(t, pipeline.Options{Owner: o, Covers: func(resource.Type, resource.ID, pipeline.State) bool { return true }})
+		r := newRig(t, pipeline.Options{Owner: o, Covers: coversAll})
 		r.list()
 		r.put("x", "1")
 		r.p.ForgetCovered(nil, disputed)

@@ -194,12 +194,7 @@ func TestPipeline_OutcomeIsUnknown_RepeatsTheLastWord(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				r := newRig(t, pipeline.Options{Debounce: time.Second, MaxWait: time.Second, FlushInterval: time.Second, Settle: time.Minute})
 				r.list()
-				r.rcv.decide = func(n int, _ delivery.Request) answer {
-					if n == 0 {
-						return answer{outcome: wire.Outcome{Kind: wire.Unknown, Reason: "timeout"}, took: time.Second, late: tt.late}
-					}
-					return delivered
-				}
+				r.rcv.decide = answering(answer{outcome: wire.Outcome{Kind: wire.Unknown, Reason: "timeout"}, took: time.Second, late: tt.late})
 				r.put("x", "old")
 				time.Sleep(3500 * time.Millisecond)
 				tt.op(r)

@@ -19,12 +19,7 @@ func TestADeletionThatAnOlderRequestMayUndoIsKeptUntilItIsSure(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var named atomic.Int64
 		r := newRig(t, pipeline.Options{Settle: time.Minute, Delivered: func(resource.ID, pipeline.State) { named.Add(1) }})
-		r.rcv.decide = func(n int, _ delivery.Request) answer {
-			if n == 0 {
-				return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, apply: true, late: 70 * time.Second}
-			}
-			return delivered
-		}
+		r.rcv.decide = answering(answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, apply: true, late: 70 * time.Second})
 		r.list()
 		r.put("x", "1")
 		time.Sleep(20 * time.Second) // The request has ended without an answer.
@@ -76,12 +71,7 @@ func TestGained_OfWhatWeWatchOurselves_DoubtOfTheOtherMemberIsTaken(t *testing.T
 		r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
 			return pipeline.Doubt{ID: i, Version: 150, Overwritable: true}, left.Load()
 		}})
-		r.rcv.decide = func(n int, _ delivery.Request) answer {
-			if n == 0 {
-				return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, apply: true}
-			}
-			return delivered
-		}
+		r.rcv.decide = answering(answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, apply: true})
 		r.found("x", 90, 100)
 		time.Sleep(20 * time.Second)
 		o.set(nobody)
@@ -108,12 +98,7 @@ func TestGained_InDoubtByOurOwnRequest_LastWordIsRepeatedEachTime(t *testing.T) 
 				r := newRig(t, pipeline.Options{Owner: o, Settle: time.Minute, Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
 					return pipeline.Doubt{ID: i, Version: 1, Acknowledged: true, Overwritable: true}, others && o.MaySend(pods, i)
 				}})
-				r.rcv.decide = func(n int, _ delivery.Request) answer {
-					if n == 0 {
-						return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, apply: true}
-					}
-					return delivered
-				}
+				r.rcv.decide = answering(answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, apply: true})
 				r.put("x", "1")
 				time.Sleep(20 * time.Second)
 				r.put("x", "2")
@@ -133,24 +118,20 @@ func TestGained_InDoubtByOurOwnRequest_LastWordIsRepeatedEachTime(t *testing.T) 
 	}
 }
 
-// The object of the test before is given away once more, and its new owner has delivered it and tells of no doubt.
+// A request of ours for an object is unanswered. The object goes to another member, and comes back with that member's
+// doubt. Its third owner has delivered it, and knows of no doubt: it reads of ours in our checkpoint.
 func TestInDoubt_AnotherMemberWasToo_OwnDoubtIsReportedAfterwards(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		o := owning(anybody)
 		var others atomic.Bool
 		r := newRig(t, pipeline.Options{
 			Owner: o, Settle: time.Minute,
-			Covers: func(resource.Type, resource.ID, pipeline.State) bool { return true },
+			Covers: coversAll,
 			Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
 				return pipeline.Doubt{ID: i, Version: 1, Acknowledged: true, Overwritable: true}, others.Load()
 			},
 		})
-		r.rcv.decide = func(n int, _ delivery.Request) answer {
-			if n == 0 {
-				return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, apply: true}
-			}
-			return delivered
-		}
+		r.rcv.decide = answering(answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, apply: true})
 		own := func(who func(resource.ID) bool) {
 			o.set(who)
 			r.p.MaySendChanged()
@@ -184,7 +165,7 @@ func TestParked_OwnerIsInDoubt_StaysParked(t *testing.T) {
 				var sure atomic.Bool
 				r := newRig(t, pipeline.Options{
 					Owner: o, Settle: time.Minute,
-					Covers: func(resource.Type, resource.ID, pipeline.State) bool { return true },
+					Covers: coversAll,
 					Doubtful: func(i resource.ID) (pipeline.Doubt, bool) {
 						return pipeline.Doubt{ID: i, Version: 101, Acknowledged: true, Overwritable: true}, !sure.Load()
 					},
@@ -257,7 +238,7 @@ func TestInDoubt_OwnRequestIsCancelledByAHandoff_IsReportedAfterwards(t *testing
 func TestInDoubt_NewOwnerHasDelivered_IsReportedUntilTheReceiverCannotApplyIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := givenAwayInFlight(t, pipeline.Options{
-			Settle: time.Minute, Covers: func(resource.Type, resource.ID, pipeline.State) bool { return true },
+			Settle: time.Minute, Covers: coversAll,
 		})
 		r.p.ForgetCovered(nil, nil)
 		if own, _ := r.p.Unacknowledged(match(nobody)); len(own[pods].Doubtful) != 1 {
@@ -317,16 +298,10 @@ func TestInDoubt_TakenOverAndGivenAway_IsReportedForAWhile(t *testing.T) {
 func TestPipeline_AnswersTakeLongerThanTheSettleTime_LastWordOutlivesThem(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		r := newRig(t, pipeline.Options{Settle: time.Second})
-		r.rcv.decide = func(n int, _ delivery.Request) answer {
-			switch n {
-			case 0:
-				return answer{outcome: delivered.outcome, apply: true, took: 30 * time.Second}
-			case 1:
-				return answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, late: 30 * time.Second}
-			default:
-				return delivered
-			}
-		}
+		r.rcv.decide = answering(
+			answer{outcome: delivered.outcome, apply: true, took: 30 * time.Second},
+			answer{outcome: wire.Outcome{Kind: wire.Unknown}, took: time.Second, late: 30 * time.Second},
+		)
 		r.list()
 		r.put("warm", "1")
 		time.Sleep(time.Minute)
