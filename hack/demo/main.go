@@ -16,12 +16,18 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
+
+	"github.com/k8s-vectordb-sync/k8s-vectordb-sync/internal/testing/process"
 )
 
+// endings are the signals with which a person ends the demo.
+var endings = []os.Signal{os.Interrupt, syscall.SIGTERM}
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endings...)
 	err := run(ctx, os.Stdout, os.Getenv("DEMO_ONCE") != "")
 	stop()
 	if err != nil {
@@ -35,7 +41,7 @@ func run(ctx context.Context, out io.Writer, once bool) (err error) {
 	t := &teller{out: out, began: time.Now()}
 	s := &stage{binaries: "bin"}
 	defer func() {
-		if err != nil && ctx.Err() != nil && !once {
+		if !once && endedByPerson(ctx, err) {
 			err = nil
 		}
 		if err != nil {
@@ -53,6 +59,13 @@ func run(ctx context.Context, out io.Writer, once bool) (err error) {
 	t.print("\nIt all goes on running. Ctrl-C ends it and removes everything.\n")
 	<-ctx.Done()
 	return nil
+}
+
+// endedByPerson tells whether an error is due to a person who ended the demo. Ctrl-C reaches a child that has no
+// process group yet, too. That child may be gone before the context is, so its end says as much.
+func endedByPerson(ctx context.Context, err error) bool {
+	var died *process.DiedError
+	return ctx.Err() != nil || errors.As(err, &died) && slices.Contains(endings, os.Signal(died.Signal))
 }
 
 // teller writes for a person who watches.

@@ -128,7 +128,7 @@ func (p *Process) Await(ctx context.Context, ready func(context.Context) error) 
 		}
 		select {
 		case <-p.ended:
-			return &DiedError{Process: p.name, LogTail: Tail(p.log, 20)}
+			return &DiedError{Process: p.name, Signal: p.endedBy(), LogTail: Tail(p.log, 20)}
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %s, which last said %w: %w", p.name, err, ctx.Err())
 		case <-tick.C:
@@ -136,16 +136,34 @@ func (p *Process) Await(ctx context.Context, ready func(context.Context) error) 
 	}
 }
 
+// endedBy returns the signal that ended the process, or 0 when it ended by itself. It expects that the process has
+// ended.
+func (p *Process) endedBy() syscall.Signal {
+	if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); ok && status.Signaled() {
+		return status.Signal()
+	}
+	return 0
+}
+
 // DiedError says that a process ended during a wait until it is ready.
 type DiedError struct {
 	// Process is the name of the binary.
 	Process string
+	// Signal is the signal that ended the process, or 0 when it ended by itself. A signal to the group of this
+	// process reaches a child, too, until that child has a group of its own.
+	Signal syscall.Signal
 	// LogTail are the last lines that it printed.
 	LogTail string
 }
 
-// Error ends with the last lines that the process printed.
-func (e *DiedError) Error() string { return e.Process + " ended before it was ready:\n" + e.LogTail }
+// Error names the process and the signal, and ends with the last lines that the process printed.
+func (e *DiedError) Error() string {
+	by := ""
+	if e.Signal != 0 {
+		by = " by " + e.Signal.String()
+	}
+	return e.Process + " ended" + by + " before it was ready:\n" + e.LogTail
+}
 
 // Tail returns the last n lines of a file, or why they cannot be read.
 func Tail(file string, n int) string {

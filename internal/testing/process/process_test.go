@@ -39,6 +39,9 @@ func TestMain(m *testing.M) {
 	case "broken":
 		fmt.Println("cannot go on")
 		os.Exit(3)
+	case "interrupted":
+		_ = syscall.Kill(os.Getpid(), syscall.SIGINT)
+		untilSignalled()
 	case "asks for ports":
 		for range portsEach {
 			port, err := process.FreePort()
@@ -100,8 +103,18 @@ func TestAwaitSaysWhatADyingProcessSaid(t *testing.T) {
 	never := errors.New("not yet")
 	err := p.Await(t.Context(), func(context.Context) error { return never })
 	var died *process.DiedError
-	if !errors.As(err, &died) || !strings.Contains(died.LogTail, "cannot go on") {
-		t.Errorf("Await: %v, want a DiedError with the last words", err)
+	if !errors.As(err, &died) || !strings.Contains(died.LogTail, "cannot go on") || died.Signal != 0 {
+		t.Errorf("Await: %v, want a DiedError with the last words, and without a signal", err)
+	}
+}
+
+func TestAwait_EndedByASignal_NamesIt(t *testing.T) {
+	p := start(t, "interrupted")
+	never := errors.New("not yet")
+	err := p.Await(t.Context(), func(context.Context) error { return never })
+	var died *process.DiedError
+	if !errors.As(err, &died) || died.Signal != syscall.SIGINT || !strings.Contains(err.Error(), "ended by interrupt") {
+		t.Errorf("Await: %v, want a DiedError that names the signal", err)
 	}
 }
 
