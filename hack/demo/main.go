@@ -61,8 +61,8 @@ func run(ctx context.Context, out io.Writer, once bool) (err error) {
 	return nil
 }
 
-// endedByPerson tells whether an error is due to a person who ended the demo. Ctrl-C reaches a child that has no
-// process group yet, too. That child may be gone before the context is, so its end says as much.
+// endedByPerson tells whether an error is due to a person who ended the demo. Ctrl-C also ends a child that has no
+// process group of its own yet. The demo may learn of that before its context ends, so the child's signal counts, too.
 func endedByPerson(ctx context.Context, err error) bool {
 	var died *process.DiedError
 	return ctx.Err() != nil || errors.As(err, &died) && slices.Contains(endings, os.Signal(died.Signal))

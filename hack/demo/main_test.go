@@ -21,13 +21,13 @@ func TestEndedByPerson(t *testing.T) {
 		err  error
 		want bool
 	}{
-		"the context has ended":                   {ended, errors.New("any"), true},
-		"a child was interrupted before this was": {t.Context(), died(syscall.SIGINT), true},
-		"a child was terminated before this was":  {t.Context(), died(syscall.SIGTERM), true},
-		"a child was killed":                      {t.Context(), died(syscall.SIGKILL), false},
-		"a child ended by itself":                 {t.Context(), died(0), false},
-		"another error":                           {t.Context(), errors.New("any"), false},
-		"no error":                                {t.Context(), nil, false},
+		"the context has ended":       {ended, errors.New("any"), true},
+		"SIGINT has ended a child":    {t.Context(), died(syscall.SIGINT), true},
+		"SIGTERM has ended a child":   {t.Context(), died(syscall.SIGTERM), true},
+		"SIGKILL has ended a child":   {t.Context(), died(syscall.SIGKILL), false},
+		"a child has ended by itself": {t.Context(), died(0), false},
+		"another error":               {t.Context(), errors.New("any"), false},
+		"no error":                    {t.Context(), nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := endedByPerson(c.ctx, c.err); got != c.want {

@@ -301,7 +301,7 @@ func declareWrong(t *testing.T, r *fleet.Rig, outlets map[string]*outlet) {
 	}
 	r.Apply(manifest)
 	began := time.Now()
-	// Alone it takes 10 s. A hundred receivers share the machine, and perhaps with others.
+	// It takes 10 s on a machine of its own. Other stories run beside this one.
 	fleet.Eventually(t, 4*converge, func() string {
 		now := statuses(t, r)
 		for name, w := range all {

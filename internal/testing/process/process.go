@@ -149,8 +149,8 @@ func (p *Process) endedBy() syscall.Signal {
 type DiedError struct {
 	// Process is the name of the binary.
 	Process string
-	// Signal is the signal that ended the process, or 0 when it ended by itself. A signal to the group of this
-	// process reaches a child, too, until that child has a group of its own.
+	// Signal is the signal that ended the process, or 0 when it ended by itself. Until a process has a group of its
+	// own, a signal to its parent's group ends it.
 	Signal syscall.Signal
 	// LogTail are the last lines that it printed.
 	LogTail string
